@@ -1,0 +1,48 @@
+# Everything a person or CI runs. Set-up needs python3 (3.11 or newer) and make, nothing else.
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# Compiled bytecode halves the start of every Airflow process and task.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup run up down test lint format lock clean
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## make the virtual environment
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@python3 -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"python3 is {v[0]}.{v[1]}; loan-scoring needs 3.11 or newer")'
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements.txt
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+run: setup ## replay history and five nights on a real Airflow, print what was done, stop
+	@$(BIN)/python -m loan_scoring.local run
+
+up: setup ## start Postgres and Airflow with its UI, and leave them on
+	@$(BIN)/python -m loan_scoring.local up
+
+down: setup ## stop what `make up` or the command line started
+	@$(BIN)/python -m loan_scoring.local down
+
+test: setup lint ## lint, types, tests
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## rewrite the code in the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## pin requirements.txt anew from pyproject.toml
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --extra dev pyproject.toml --custom-compile-command "make lock" -o requirements.txt
+
+clean: ## remove the environment and all state, embedded database included
+	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down
+	rm -rf $(VENV) .local data/landing data/artifacts

@@ -1,0 +1,21 @@
+"""What can go wrong through no fault of the code: one line each, saying what, where and what to do."""
+
+
+class LoanScoringError(Exception):
+    """Base of every error that a user can cause; its text is one complete line."""
+
+
+class ContractError(LoanScoringError):
+    """A portfolio's contract is missing or has a mistake."""
+
+
+class SourceError(LoanScoringError):
+    """A source file or URL cannot be read, or is not what the contract says."""
+
+
+class DatabaseError(LoanScoringError):
+    """Postgres cannot be reached, started or migrated."""
+
+
+class StateError(LoanScoringError):
+    """A stage was asked for before what it needs exists (no batch, no champion)."""

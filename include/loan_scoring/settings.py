@@ -1,0 +1,44 @@
+"""Where things are: the project's folders and the environment variables that move them."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Return the project's folder, the one that holds sql/ and include/ (LOAN_SCORING_HOME)."""
+    return Path(os.environ.get("LOAN_SCORING_HOME") or Path(__file__).resolve().parents[2])
+
+
+def state_dir() -> Path:
+    """Return the folder of everything that is made at run time and kept (LOAN_SCORING_STATE)."""
+    return Path(os.environ.get("LOAN_SCORING_STATE") or home() / ".local").resolve()
+
+
+def data_dir() -> Path:
+    """Return the folder of landing files and artifacts (LOAN_SCORING_DATA)."""
+    return Path(os.environ.get("LOAN_SCORING_DATA") or home() / "data").resolve()
+
+
+def landing_dir(portfolio: str) -> Path:
+    """Return the folder where a portfolio's files land: applications/ and outcomes/ lie below."""
+    return data_dir() / "landing" / portfolio
+
+
+def artifacts_dir(portfolio: str) -> Path:
+    """Return the folder of a portfolio's fitted models and baselines."""
+    return data_dir() / "artifacts" / portfolio
+
+
+def portfolios_dir() -> Path:
+    """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
+    return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")
+
+
+def database_url() -> str | None:
+    """Return LOAN_SCORING_DATABASE_URL, or None where the embedded Postgres is wanted."""
+    return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
+
+
+def source() -> str | None:
+    """Return LOAN_SCORING_SOURCE, the labelled file or URL that replays are cut from."""
+    return os.environ.get("LOAN_SCORING_SOURCE") or None
