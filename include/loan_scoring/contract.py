@@ -1,0 +1,414 @@
+"""A portfolio's contract: the YAML file that declares columns, roles, rules and policies, as typed objects.
+
+Tables, parsing, checks, features, replay and drift tests all derive from these objects;
+no other module names a column of a portfolio.
+"""
+
+import re
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from loan_scoring import settings
+from loan_scoring.errors import ContractError
+
+KEY = "loan_id"
+"""The key column's name in every table of every portfolio."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
+RESERVED = frozenset({"batch_id", "revision", "line_number"})
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Model(BaseModel):
+    """Base of the contract's parts: unknown fields are mistakes, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Margin(Model):
+    """How a column is distributed in the data that the contract was written from.
+
+    It feeds the generated portfolio only. `quantiles` are the values at 0, 5, 25, 50, 75, 95
+    and 100 % of a number; `shares` the weights of a category's levels; `effect` the log-odds of
+    default per standard deviation (number) or per level (category).
+    """
+
+    nulls: Share = 0.0
+    quantiles: list[float] | None = Field(default=None, min_length=7, max_length=7)
+    step: Positive | None = None
+    shares: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    effect: float | dict[str, float] = 0.0
+
+
+class Column(Model):
+    """One column of the source: what it is called, what it may hold, when it is known."""
+
+    source: str = Field(min_length=1)
+    name: str
+    label: str = Field(min_length=1)
+    type: Literal["integer", "number", "category", "text"]
+    known: Literal["application", "pricing", "outcome"]
+    unit: str | None = None
+    levels: list[str] | None = Field(default=None, min_length=1)
+    open_levels: bool = False
+    range: tuple[float | None, float | None] | None = None
+    null_tokens: list[str] = Field(default_factory=list)
+    max_null_share: Share = 0.0
+    margin: Margin | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_identifier(cls, name: str) -> str:
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise ValueError(
+                f"'{name}' is not a column name: lower-case letters, digits and _, at most 50, "
+                f"and none of {', '.join(sorted(RESERVED))}"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type == "category" and self.levels is None and not self.open_levels:
+            raise ValueError("a category needs levels, or open_levels: true")
+        if self.type in ("integer", "number") and self.levels is not None:
+            raise ValueError(f"levels belong to a category; this column's type is {self.type}")
+        if self.type in ("category", "text") and self.range is not None:
+            raise ValueError(f"range belongs to a number; this column's type is {self.type}")
+        if self.levels and len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"level '{_first_repeated(self.levels)}' is declared twice")
+        if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
+            raise ValueError(f"range is out of order: {self.range[0]:g} is above {self.range[1]:g}")
+        return self
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the column holds numbers."""
+        return self.type in ("integer", "number")
+
+    @property
+    def is_known_at_application(self) -> bool:
+        """Whether the column is known when the score is wanted."""
+        return self.known == "application"
+
+
+class Target(Model):
+    """The column of a labelled file that says whether a loan defaulted."""
+
+    source: str = Field(min_length=1)
+    label: str = "Loan defaulted"
+    positive: list[str] = Field(min_length=1)
+    negative: list[str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> Self:
+        both = set(self.positive) & set(self.negative)
+        if both:
+            raise ValueError(f"value '{min(both)}' stands in both positive and negative")
+        return self
+
+
+class Source(Model):
+    """Where the portfolio's labelled data is published, and how its files are written."""
+
+    url: str | None = None
+    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+
+
+class Exclusion(Model):
+    """An application that no model should judge: it is referred, with this reason."""
+
+    reason: str
+    label: str
+    column: str
+    is_null: bool = False
+    equals: str | None = None
+
+    @field_validator("reason")
+    @classmethod
+    def _is_identifier(cls, reason: str) -> str:
+        if not NAME.fullmatch(reason):
+            raise ValueError(f"'{reason}' is not a reason code: lower-case letters, digits and _")
+        return reason
+
+    @model_validator(mode="after")
+    def _has_one_condition(self) -> Self:
+        if self.is_null == (self.equals is not None):
+            raise ValueError("an exclusion has either is_null: true or equals: LEVEL")
+        return self
+
+
+class Ratio(Model):
+    """A column that is computed from two others: scale x numerator / denominator."""
+
+    name: str
+    column: str
+    numerator: str
+    denominator: str
+    scale: float = 1.0
+    tolerance: Positive
+
+
+class DecisionPolicy(Model):
+    """Where approve ends and decline begins, as default probabilities."""
+
+    approve_below: Annotated[float, Field(gt=0, lt=1)]
+    decline_from: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.approve_below > self.decline_from:
+            raise ValueError(
+                f"approve_below {self.approve_below:g} is above decline_from "
+                f"{self.decline_from:g}; approve ends where review begins"
+            )
+        return self
+
+
+class TrainingPolicy(Model):
+    """How models are fitted: the untouched hold-out, the seed, the number of personas."""
+
+    holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    seed: int = 20260105
+    personas: Annotated[int, Field(ge=3, le=8)] = 5
+    min_loans: Annotated[int, Field(ge=100)] = 1000
+
+
+class MonitoringPolicy(Model):
+    """When a batch has drifted: every limit that an alert must pass."""
+
+    q: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    psi_attention: Positive = 0.1
+    psi_drifted: Positive = 0.25
+    ks_floor: Share = 0.03
+    share_floor: Share = 0.02
+    psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.999
+    bins: Annotated[int, Field(ge=2, le=100)] = 10
+    sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.psi_attention >= self.psi_drifted:
+            raise ValueError(
+                f"psi_attention {self.psi_attention:g} is not below "
+                f"psi_drifted {self.psi_drifted:g}"
+            )
+        return self
+
+
+class Schedules(Model):
+    """When the DAGs run on their own, as cron expressions in one time zone."""
+
+    timezone: str = "UTC"
+    ingest: str = "0 2 * * *"
+    outcomes: str = "30 1 * * *"
+    train: str = "0 6 * * 0"
+
+
+class Scenario(Model):
+    """A drift that replay can lay on chosen nights."""
+
+    label: str
+    kind: Literal["multiply", "move_level", "blank", "new_level", "worsen_outcomes"]
+    column: str | None = None
+    factor: Positive | None = None
+    share: Share | None = None
+    level: str | None = None
+    from_level: str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        needs = {
+            "multiply": ("column", "factor"),
+            "move_level": ("column", "level", "from_level", "share"),
+            "blank": ("column", "share"),
+            "new_level": ("column", "level", "share"),
+            "worsen_outcomes": ("share",),
+        }[self.kind]
+        for field in needs:
+            if getattr(self, field) is None:
+                raise ValueError(f"kind {self.kind} needs {field}")
+        return self
+
+
+class ReplayPolicy(Model):
+    """How a labelled file is cut into history, nights and outcomes."""
+
+    start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    outcome_lag_nights: Annotated[int, Field(ge=1)] = 3
+    generated_rows: Annotated[int, Field(ge=1000)] = 60_000
+    generated_default_rate: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    scenarios: dict[str, Scenario] = Field(default_factory=dict)
+
+
+class Contract(Model):
+    """Everything that loan-scoring knows of a portfolio."""
+
+    portfolio: str
+    title: str
+    owner: str
+    source: Source = Source()
+    columns: list[Column] = Field(min_length=2)
+    target: Target
+    protected: list[str] = Field(default_factory=list)
+    exclusions: list[Exclusion] = Field(default_factory=list)
+    ratios: list[Ratio] = Field(default_factory=list)
+    decision: DecisionPolicy
+    training: TrainingPolicy = TrainingPolicy()
+    monitoring: MonitoringPolicy = MonitoringPolicy()
+    schedules: Schedules = Schedules()
+    replay: ReplayPolicy = ReplayPolicy()
+
+    @field_validator("portfolio")
+    @classmethod
+    def _is_identifier(cls, portfolio: str) -> str:
+        if not NAME.fullmatch(portfolio):
+            raise ValueError(
+                f"'{portfolio}' is not a portfolio name: lower-case letters, digits and _"
+            )
+        return portfolio
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for field in ("name", "source"):
+            repeated = _first_repeated([getattr(c, field) for c in self.columns])
+            if repeated is not None:
+                raise ValueError(f"columns: {field} '{repeated}' is declared twice")
+        names = {c.name: c for c in self.columns}
+        if KEY not in names:
+            raise ValueError(f"columns: no column is named {KEY}, the key of every table")
+        if names[KEY].type not in ("integer", "text"):
+            raise ValueError(f"columns.{KEY}.type: the key is integer or text")
+        for column in self.columns:
+            if column.type == "text" and column.name != KEY:
+                raise ValueError(
+                    f"columns.{column.name}.type: text is for the key; "
+                    "use category with open_levels: true"
+                )
+            if column.source == self.target.source:
+                raise ValueError(f"columns.{column.name}: the target is declared under target")
+        for name in self.protected:
+            _need(names, name, "protected")
+        for place, exclusion in enumerate(self.exclusions):
+            column = _need(names, exclusion.column, f"exclusions.{place}.column")
+            if not column.is_known_at_application:
+                raise ValueError(
+                    f"exclusions.{place}.column: {column.name} is not known at application"
+                )
+            if exclusion.equals is not None and exclusion.equals not in (column.levels or []):
+                raise ValueError(
+                    f"exclusions.{place}.equals: '{exclusion.equals}' is no level of {column.name}"
+                )
+        for place, ratio in enumerate(self.ratios):
+            for field in ("column", "numerator", "denominator"):
+                _need(names, getattr(ratio, field), f"ratios.{place}.{field}")
+        for name, scenario in self.replay.scenarios.items():
+            if scenario.column is not None:
+                _need(names, scenario.column, f"replay.scenarios.{name}.column")
+        return self
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by our name, in the contract's order."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def key(self) -> Column:
+        """The key's column."""
+        return self.by_name[KEY]
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The columns of an application without the key."""
+        return [column for column in self.columns if column.name != KEY]
+
+    @property
+    def monitored(self) -> list[Column]:
+        """The columns whose drift is watched: inputs that are known at application."""
+        return [column for column in self.inputs if column.is_known_at_application]
+
+    @property
+    def features(self) -> list[Column]:
+        """The columns that a model may see: known at application, not protected."""
+        return [column for column in self.monitored if column.name not in self.protected]
+
+
+def load(portfolio: str) -> Contract:
+    """Read the contract of a portfolio by its name.
+
+    Raises:
+        ContractError: no such file, or a mistake in it; the text names file, field and reason.
+    """
+    path = settings.portfolios_dir() / f"{portfolio}.yaml"
+    if not path.is_file():
+        known = ", ".join(names()) or "none"
+        raise ContractError(f"no contract {path}; portfolios there: {known}")
+    return read(path)
+
+
+def names() -> list[str]:
+    """Return the names of all portfolios that have a contract, sorted."""
+    return sorted(path.stem for path in settings.portfolios_dir().glob("*.yaml"))
+
+
+def read(path: Path) -> Contract:
+    """Read one contract file.
+
+    Raises:
+        ContractError: unreadable YAML or a mistake; the text names file, field and reason.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ContractError(f"{path}: a contract is a mapping of fields, found {type(raw).__name__}")
+    try:
+        contract = Contract.model_validate(raw)
+    except ValidationError as error:
+        raise ContractError(f"{path}: {_one_line(error, raw)}") from error
+    if contract.portfolio != path.stem:
+        raise ContractError(
+            f"{path}: portfolio: '{contract.portfolio}' must be the file's name, '{path.stem}'"
+        )
+    return contract
+
+
+def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
+    """Say the first mistake as `field: reason`, with list places told by the column's name."""
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    place: list[str] = []
+    inside: Any = raw
+    for step in first["loc"]:
+        inside = inside[step] if _has(inside, step) else None
+        named = inside.get("name") or inside.get("source") if isinstance(inside, dict) else None
+        place.append(str(named) if isinstance(step, int) and named else str(step))
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] not in ("value_error", "missing"):
+        reason += f", found {first['input']!r}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
+
+
+def _has(inside: Any, step: int | str) -> bool:
+    if isinstance(inside, dict):
+        return step in inside
+    return isinstance(inside, list) and isinstance(step, int) and step < len(inside)
+
+
+def _need(names: dict[str, Column], name: str, place: str) -> Column:
+    if name not in names:
+        raise ValueError(f"{place}: no column is named '{name}'")
+    return names[name]
+
+
+def _first_repeated(values: list[str]) -> str | None:
+    return next((value for value, count in Counter(values).items() if count > 1), None)
