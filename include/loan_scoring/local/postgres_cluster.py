@@ -1,0 +1,48 @@
+"""Make an empty Postgres cluster: beside its place and then moved there, so never half of one."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from loan_scoring.errors import DatabaseError
+from loan_scoring.local.postgres_account import Account, binary, claim
+
+
+def create_cluster(data: Path, password: str, account: Account) -> None:
+    """Make a cluster in the folder data, whose superuser postgres has a password."""
+    for abandoned in data.parent.glob("initdb-*"):
+        # An initdb whose starter was killed may still write there: it fails for it, and what it
+        # leaves is removed here the next time.
+        shutil.rmtree(abandoned, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
+    password_file = draft / "password"
+    password_file.touch(0o600)
+    password_file.write_text(password + "\n")
+    claim(draft, account)
+    done = account.run(
+        binary("initdb"),
+        f"--pgdata={draft / 'data'}",
+        "--username=postgres",
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        # Postgres's own, so that the order of text does not change with the system's libraries.
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--no-instructions",
+        stdout=subprocess.PIPE,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise DatabaseError(f"initdb failed in {data.parent}: {cause_of_failure(done.stdout)}")
+    (draft / "data").replace(data)
+    shutil.rmtree(draft)
+
+
+def cause_of_failure(output: bytes) -> str:
+    """Return the line of a Postgres program's output that says what went wrong."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
+    return (fatal or lines or ["no output"])[-1]

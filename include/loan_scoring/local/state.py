@@ -1,0 +1,77 @@
+"""Small files that outlive a process: private JSON, locks between processes, a kept port."""
+
+import fcntl
+import json
+import os
+import random
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Below the range from which Linux takes the ports of outgoing connections (32768 up), so that none
+# of them sits on a kept port when its server comes back.
+_PORTS = range(15432, 32768)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a file's JSON object, empty where the file does not exist."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def kept_secrets(path: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Return a secret for each name, made once and kept in a private file."""
+    kept = read_json(path)
+    missing = [name for name in names if name not in kept]
+    if missing:
+        kept |= {name: secrets.token_urlsafe(24) for name in missing}
+        write_private(path, json.dumps(kept, indent=2) + "\n")
+    return kept
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock between processes; with wait=False raise BlockingIOError where it is taken."""
+    # flock goes with the open file: it is free as soon as its holder is dead, however it died.
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+def kept_port(path: Path) -> int:
+    """Return the port kept in a file while it can be bound on 127.0.0.1, else keep another one."""
+    try:
+        port = int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        port = 0
+    while not (port and _is_free(port)):
+        port = random.choice(_PORTS)  # noqa: S311 - a port is no secret
+    write_private(path, f"{port}\n")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a connection that lingers from before a restart does not occupy the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
