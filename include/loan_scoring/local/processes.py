@@ -54,7 +54,7 @@ def working_in(folder: Path) -> list[int]:
 
 
 def carrying(variable: str, prefix: str) -> list[int]:
-    """Return the living processes started with an environment variable of that prefix."""
+    """Return the living processes that were started with a variable of that prefix."""
     needle = f"{variable}={prefix}".encode()
     found = []
     for pid in all_pids():
