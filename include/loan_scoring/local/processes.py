@@ -3,8 +3,10 @@
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 _PROC = Path("/proc")
 
@@ -84,3 +86,27 @@ def wait_gone(pid: int, seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the block by SystemExit, so that its clean-up is done."""
+    # What is ignored already stays so: nohup and background jobs want it.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        # Once: a second signal, such as that of an impatient terminal, must not cut the clean-up.
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -35,12 +35,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def kept_secrets(path: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Return a secret for each name, made once and kept in a private file."""
+def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) -> dict[str, str]:
+    """Return a random secret for each name, made once and kept in a private file."""
     kept = read_json(path)
     missing = [name for name in names if name not in kept]
     if missing:
-        kept |= {name: secrets.token_urlsafe(24) for name in missing}
+        kept |= {name: secrets.token_urlsafe(size_bytes) for name in missing}
         write_private(path, json.dumps(kept, indent=2) + "\n")
     return kept
 

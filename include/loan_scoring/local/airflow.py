@@ -1,0 +1,168 @@
+"""A real Airflow as a set of our own processes, which end when their supervisor does."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from loan_scoring.errors import LoanScoringError, StateError
+from loan_scoring.local import airflow_status, guard, processes
+from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate
+from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
+from loan_scoring.local.state import kept_port, locked
+
+_START_SECONDS = 180.0
+_STOP_SECONDS = 4.0  # for an orderly end; what is left then is swept
+
+
+@dataclass
+class AirflowStack:
+    """Scheduler, DAG processor, triggerer and API server on 127.0.0.1, one set a state folder.
+
+    As a context manager it also ends in order when a signal ends the process. `environment` goes
+    to all its processes; `port` is chosen and kept where it is None; start() waits until all of
+    `expected_dags` are there.
+    """
+
+    state_dir: Path
+    dags_folder: Path
+    plugins_folder: Path
+    metadata_url: str
+    _: KW_ONLY
+    port: int | None = None
+    parallelism: int = 8
+    expected_dags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_detached: bool = False
+
+    def __post_init__(self) -> None:
+        self.folder = airflow_status.folder_of(self.state_dir)
+        self.logs = self.folder / "logs"
+        self._components: list[Component] = []
+        self._undo = ExitStack()
+
+    def start(self) -> AirflowClient:
+        """Start everything, wait until it works, and return the admin's client."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with ExitStack() as undo:
+            try:
+                undo.enter_context(locked(self.folder / "lock", wait=False))
+            except BlockingIOError:
+                raise StateError(
+                    f"an Airflow already runs or starts on {self.folder}; wait, or `make down`"
+                ) from None
+            # Whoever held the lock before is dead, so what still carries its mark has no owner.
+            guard.sweep(guard.mark(self.folder), patience_seconds=2)
+            self._start_components(undo)
+            client = self._wait_until_ready()
+            self._publish(is_ready=True)
+            self._undo = undo.pop_all()
+        return client
+
+    def stop(self) -> None:
+        """End every process of the stack, in order where they obey."""
+        self._undo.close()
+
+    def __enter__(self) -> AirflowClient:
+        with ExitStack() as undo:
+            undo.enter_context(processes.exit_on_signals())
+            client = self.start()
+            undo.push(self._undo.pop_all())
+            self._undo = undo.pop_all()
+        return client
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def restart_dead(self) -> list[str]:
+        """Start components anew that have died, and say how each died."""
+        return [death for component in self._components if (death := component.restart_if_dead())]
+
+    def _start_components(self, undo: ExitStack) -> None:
+        self._started = datetime.now(UTC)
+        port = self.port or kept_port(self.folder / "port")
+        self._url = f"http://127.0.0.1:{port}"
+        self._publish(is_ready=False)
+        undo.callback(airflow_status.withdraw, self.state_dir)
+        airflow_passwords(self.folder)
+        mark = guard.mark(self.folder, secrets.token_hex(4))
+        undo.callback(guard.Guard(mark, self.logs / "guard.log").release)
+        undo.callback(self._end, mark)
+        environment = airflow_environment(
+            self.folder,
+            self.dags_folder,
+            self.plugins_folder,
+            self.metadata_url,
+            port=port,
+            parallelism=self.parallelism,
+            extra={**self.environment, guard.MARK: mark},
+        )
+        migrate(self.folder, environment, self.metadata_url, self.logs / "migration.log")
+        self._components = []
+        for name, arguments in COMPONENTS.items():
+            log = self.logs / f"{name}.log"
+            self._components.append(Component(name, arguments, environment, log))
+
+    def _end(self, mark: str) -> None:
+        for component in self._components:
+            component.ask_to_end()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while not all(component.is_dead() for component in self._components):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        survivors = guard.sweep(mark, patience_seconds=1)
+        for component in self._components:
+            component.is_dead()  # reaps it
+        if survivors:
+            raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
+
+    def _publish(self, *, is_ready: bool) -> None:
+        airflow_status.publish(
+            self.state_dir, url=self._url, is_ready=is_ready, is_detached=self.is_detached
+        )
+
+    def _wait_until_ready(self) -> AirflowClient:
+        client = airflow_status.client(self.state_dir, self._url)
+        deadline = time.monotonic() + _START_SECONDS
+        while lack := self._lack(client):
+            for component in self._components:
+                if component.is_dead():
+                    raise component.death()
+            if time.monotonic() > deadline:
+                raise LoanScoringError(
+                    f"Airflow does not get ready in {_START_SECONDS:.0f} s: {lack}; see {self.logs}"
+                )
+            time.sleep(0.2)
+        return client
+
+    def _lack(self, client: AirflowClient) -> str | None:
+        """Return what is not there yet of a working Airflow."""
+        try:
+            health = client.health()
+        except LoanScoringError as error:
+            return str(error)
+        for name in ("scheduler", "triggerer", "dag_processor"):
+            # A heartbeat of before says nothing: a killed process leaves a fresh one.
+            heartbeat = health[name].get(f"latest_{name}_heartbeat")
+            if not heartbeat or datetime.fromisoformat(heartbeat) < self._started:
+                return f"the {name} has not reported"
+            if health[name]["status"] != "healthy":
+                return f"the {name} is {health[name]['status']}"
+        absent = set(self.expected_dags) - client.dags_parsed_since(self._started)
+        if absent:
+            for file, cause in client.import_errors_since(self._started).items():
+                raise LoanScoringError(f"Airflow cannot import {file}: {cause}")
+            return f"the DAG {min(absent)} is not there; {self.dags_folder} may lack it"
+        return None

@@ -1,0 +1,124 @@
+"""Airflow's single processes: start one, say why it died, bring their database up to date."""
+
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+
+from loan_scoring.errors import DatabaseError, LoanScoringError
+from loan_scoring.local import guard
+from loan_scoring.local.airflow_logs import last_words
+from loan_scoring.local.state import read_json, write_private
+
+# Logs of tasks are read where they are written: servers for them, on fixed ports, are not needed.
+COMPONENTS = {
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "api-server": ("api-server",),
+}
+_STABLE_SECONDS = 60.0
+
+
+class Component:
+    """One of Airflow's processes, in a session and with a log file of its own."""
+
+    def __init__(
+        self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
+    ) -> None:
+        """Start `airflow ARGUMENTS`; the environment carries the mark of its stack."""
+        self.name = name
+        self.log = log
+        self.mark = environment[guard.MARK] + name + "//"
+        self._command = [sys.executable, "-m", "airflow", *arguments]
+        self._environment = {**environment, guard.MARK: self.mark}
+        self._deaths = 0
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, anew where it has died."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self._environment["AIRFLOW_HOME"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started = time.monotonic()
+        self._restart_at: float | None = None
+
+    def is_dead(self) -> bool:
+        """Tell whether the process has ended."""
+        return self.process.poll() is not None
+
+    def death(self) -> LoanScoringError:
+        """Return an error that says how the process ended."""
+        code = self.process.returncode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        return LoanScoringError(
+            f"airflow {self.name} {how}: {last_words(self.log)}; see {self.log}"
+        )
+
+    def restart_if_dead(self) -> str | None:
+        """Start a dead process anew, ever later where it dies often; return how it died."""
+        if not self.is_dead():
+            return None
+        if self._restart_at is None:
+            now = time.monotonic()
+            self._deaths = 0 if now - self._started > _STABLE_SECONDS else self._deaths + 1
+            self._restart_at = now + min(2.0**self._deaths - 1, _STABLE_SECONDS)
+            return str(self.death())
+        if time.monotonic() >= self._restart_at:
+            # A dead scheduler leaves workers, which would wait for ever and hold on to their tasks.
+            guard.sweep(self.mark, patience_seconds=0)
+            self.start()
+        return None
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the process unless it has ended."""
+        if not self.is_dead():
+            os.kill(self.process.pid, signal.SIGTERM)
+
+
+def migrate(folder: Path, environment: Mapping[str, str], metadata_url: str, log: Path) -> None:
+    """Bring Airflow's metadata database to the installed version's tables, where it is not."""
+    # Asking Airflow costs seconds at every start, so the outcome of the last time is kept.
+    note = folder / "migrated.json"
+    version = importlib.metadata.version("apache-airflow")
+    revision = _revision(metadata_url)
+    if revision is not None and read_json(note) == {"airflow": version, "revision": revision}:
+        return
+    migration = Component("migration", ("db", "migrate"), environment, log)
+    if migration.process.wait() != 0:
+        raise migration.death()
+    write_private(note, json.dumps({"airflow": version, "revision": _revision(metadata_url)}))
+
+
+def _revision(metadata_url: str) -> str | None:
+    try:
+        with (
+            closing(psycopg2.connect(metadata_url, connect_timeout=10)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("select to_regclass('alembic_version') is not null")
+            if cursor.fetchone() == (False,):
+                return None
+            cursor.execute("select version_num from alembic_version")
+            row = cursor.fetchone()
+    except psycopg2.Error as error:
+        first = str(error).strip().splitlines()[0]
+        raise DatabaseError(f"Airflow's metadata database cannot be used: {first}") from error
+    return None if row is None else str(row[0])

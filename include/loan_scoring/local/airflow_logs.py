@@ -1,0 +1,41 @@
+"""Find in Airflow's logs the line that a person wants to see."""
+
+import json
+from pathlib import Path
+
+
+def task_log(
+    log_folder: Path, dag_id: str, task_id: str, run_id: str, map_index: int, attempt: int
+) -> Path:
+    """Return where Airflow writes the log of a task's attempt; map_index is -1 if not mapped."""
+    folder = log_folder / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+    if map_index >= 0:
+        folder /= f"map_index={map_index}"
+    return folder / f"attempt={attempt}.log"
+
+
+def cause_in_task_log(log: Path) -> str:
+    """Return the last exception or error in a task's log, which holds one JSON object a line."""
+    cause = "it wrote no error to its log; its process was killed, or never started"
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "it left no log; its process was killed, or never started"
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # what a program in the task printed by itself
+        if details := entry.get("error_detail"):
+            cause = f"{details[0]['exc_type']}: {details[0]['exc_value']}"
+        elif entry.get("level") in ("error", "critical"):
+            cause = str(entry.get("event"))
+    return " ".join(cause.split())
+
+
+def last_words(log: Path) -> str:
+    """Return the line of a log that most likely names the cause of a process's death."""
+    lines = log.read_text(errors="replace").splitlines()
+    # The last line of a traceback stands at the margin, as do errors of the command line.
+    telling = [line for line in lines if line.strip() and not line.startswith((" ", "\t"))]
+    return telling[-1].strip() if telling else "it wrote nothing"
