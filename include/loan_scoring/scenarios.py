@@ -1,0 +1,172 @@
+"""Drift to order: lay a contract's scenarios on the rows of a night, as text columns."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring.contract import Column, Contract, Scenario
+from loan_scoring.errors import LoanScoringError
+
+SIGNIFICANT_DIGITS = 10
+
+
+def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
+    """Read texts like `income_shock@4` into the scenarios of each night, counted from 1."""
+    nights: dict[int, list[str]] = {}
+    for text in texts:
+        match = re.fullmatch(r"(\w+)@([1-9]\d{0,5})", text)
+        if match is None:
+            raise LoanScoringError(
+                f"scenario '{text}': write NAME@NIGHT, nights counted from 1, as in income_shock@4"
+            )
+        names = nights.setdefault(int(match[2]), [])
+        if match[1] not in names:
+            names.append(match[1])
+    return nights
+
+
+def check(contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]) -> None:
+    """Refuse scenarios that the contract does not know, and nights that are not replayed.
+
+    Raises:
+        LoanScoringError: says which, and what is known.
+    """
+    known = contract.replay.scenarios
+    for night, names in scenarios.items():
+        for name in names:
+            if name not in known:
+                raise LoanScoringError(
+                    f"scenario '{name}' is not in the contract of {contract.portfolio}; "
+                    f"known are {', '.join(known) or 'none'}"
+                )
+            if not 1 <= night <= nights:
+                raise LoanScoringError(
+                    f"scenario {name}@{night}: no such night; "
+                    + (f"nights are 1 to {nights}" if nights else "no night is replayed")
+                )
+            column = known[name].column
+            if column and not contract.by_name[column].is_known_at_application:
+                raise LoanScoringError(
+                    f"scenario '{name}': {column} is not known at application and stays blank; "
+                    "choose another column in the contract"
+                )
+
+
+def drift(
+    table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
+) -> pa.Table:
+    """Return a night's applications with a scenario laid on; outcomes are left as they are."""
+    if scenario.column is None:
+        return table
+    column = contract.by_name[scenario.column]
+    texts = table.column(column.source).to_pylist()
+    is_null = [is_null_text(column, text) for text in texts]
+    drifted = list(texts)
+    if scenario.kind == "multiply":
+        factor = scenario.factor or 1.0
+        for row, text in enumerate(texts):
+            drifted[row] = text if is_null[row] else _multiplied(text, factor, column)
+    else:
+        eligible = {
+            "move_level": [row for row, text in enumerate(texts) if text == scenario.from_level],
+            "blank": [row for row in range(len(texts)) if not is_null[row]],
+            "new_level": list(range(len(texts))),
+        }[scenario.kind]
+        for row in chosen(eligible, scenario.share, rng):
+            drifted[row] = scenario.level or ""
+    table = _with_column(table, column.source, drifted)
+    changed = [row for row, text in enumerate(texts) if drifted[row] != text]
+    return _with_ratios(table, column, changed, contract)
+
+
+def worsen(
+    targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
+) -> None:
+    """Turn a share of the negative outcomes of a night into positive ones, in place."""
+    negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
+    for row in chosen(negative, scenario.share, rng):
+        targets[row] = contract.target.positive[0]
+
+
+def chosen(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
+    """Draw a share of the rows: its exact number, so that a small night drifts as said."""
+    count = round(len(rows) * (share or 0.0))
+    picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()
+    return picked
+
+
+def is_null_text(column: Column, text: str) -> bool:
+    """Say whether a text stands for no value in this column."""
+    return text == "" or text in column.null_tokens
+
+
+def _multiplied(text: str, factor: float, column: Column) -> str:
+    value = _number(text)
+    if value is None:
+        return text
+    value *= Decimal(str(factor))
+    margin = column.margin
+    if margin and margin.step:
+        step = Decimal(str(margin.step))
+        # Values may stand at an offset from the step's multiples: amounts that end in 6500.
+        origin = Decimal(str(margin.quantiles[0] if margin.quantiles else 0))
+        value = origin + round((value - origin) / step) * step
+    elif column.type == "integer":
+        value = Decimal(round(value))
+    return _like(value, text)
+
+
+def _with_ratios(
+    table: pa.Table, column: Column, changed: list[int], contract: Contract
+) -> pa.Table:
+    """Compute anew, in changed rows, the ratios that the column is an operand of."""
+    for ratio in contract.ratios:
+        if column.name not in (ratio.numerator, ratio.denominator):
+            continue
+        own, numerator, denominator = (
+            contract.by_name[name] for name in (ratio.column, ratio.numerator, ratio.denominator)
+        )
+        texts = table.column(own.source).to_pylist()
+        numerators = table.column(numerator.source).to_pylist()
+        denominators = table.column(denominator.source).to_pylist()
+        for row in changed:
+            if is_null_text(own, texts[row]):
+                continue
+            top, bottom = _number(numerators[row]), _number(denominators[row])
+            if top is None or not bottom:
+                texts[row] = ""
+            else:
+                texts[row] = _like(Decimal(str(ratio.scale)) * top / bottom, texts[row])
+        table = _with_column(table, own.source, texts)
+    return table
+
+
+def _with_column(table: pa.Table, name: str, texts: list[str]) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(place, name, pa.array(texts, pa.string()))
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
+
+
+def _like(value: Decimal, text: str) -> str:
+    """Write a number with at least the decimals that the text before it had."""
+    digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
+    written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
+    whole, _, decimals = written.partition(".")
+    before = text.partition(".")[2] if "." in text and "e" not in text.lower() else ""
+    decimals = decimals.rstrip("0").ljust(len(before), "0")
+    return f"{whole}.{decimals}" if decimals else whole
+
+
+def round_to(value: Decimal, digits: int) -> Decimal:
+    """Round to so many significant digits."""
+    return round(value, digits - 1 - value.adjusted())
