@@ -1,4 +1,4 @@
-"""A portfolio's contract: the YAML file that declares columns, roles, rules and policies, as typed objects.
+"""A portfolio's contract: the YAML file of its columns, roles, rules and policies, as objects.
 
 Tables, parsing, checks, features, replay and drift tests all derive from these objects;
 no other module names a column of a portfolio.
@@ -155,6 +155,19 @@ class Ratio(Model):
     tolerance: Positive
 
 
+class IngestPolicy(Model):
+    """When a landed batch is refused as a whole."""
+
+    max_quarantined_share: Share = 0.1
+
+
+class ScoringPolicy(Model):
+    """How a batch is cut into mini-batches, each scored by one task."""
+
+    mini_batch_rows: Annotated[int, Field(ge=1)] = 2_500
+    max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
+
+
 class DecisionPolicy(Model):
     """Where approve ends and decline begins, as default probabilities."""
 
@@ -187,7 +200,9 @@ class MonitoringPolicy(Model):
     psi_attention: Positive = 0.1
     psi_drifted: Positive = 0.25
     ks_floor: Share = 0.03
+    wasserstein_floor: Positive = 0.1
     share_floor: Share = 0.02
+    unseen_floor: Share = 0.005
     psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.999
     bins: Annotated[int, Field(ge=2, le=100)] = 10
     sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000
@@ -260,6 +275,8 @@ class Contract(Model):
     protected: list[str] = Field(default_factory=list)
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
+    ingest: IngestPolicy = IngestPolicy()
+    scoring: ScoringPolicy = ScoringPolicy()
     decision: DecisionPolicy
     training: TrainingPolicy = TrainingPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
@@ -369,7 +386,9 @@ def read(path: Path) -> Contract:
     except yaml.YAMLError as error:
         raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ContractError(f"{path}: a contract is a mapping of fields, found {type(raw).__name__}")
+        raise ContractError(
+            f"{path}: a contract is a mapping of fields, found {type(raw).__name__}"
+        )
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
@@ -384,7 +403,8 @@ def read(path: Path) -> Contract:
 def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     """Say the first mistake as `field: reason`, with list places told by the column's name."""
     errors = error.errors(include_url=False)
-    first = errors[0]
+    # A misspelt field is also a missing one: the misspelling is what the writer must see.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     place: list[str] = []
     inside: Any = raw
     for step in first["loc"]:
@@ -392,7 +412,9 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
         named = inside.get("name") or inside.get("source") if isinstance(inside, dict) else None
         place.append(str(named) if isinstance(step, int) and named else str(step))
     reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] not in ("value_error", "missing"):
+    if first["type"] == "extra_forbidden":
+        reason = "no such field"
+    elif first["type"] not in ("value_error", "missing"):
         reason += f", found {first['input']!r}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"

@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of the code: one line each, saying what, where and what to do."""
+"""What can go wrong through no fault of the code, each in one line: what, where, what to do."""
 
 
 class LoanScoringError(Exception):

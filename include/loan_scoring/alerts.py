@@ -1,0 +1,76 @@
+"""Say in plain words what drifted, for a person who was woken up by it."""
+
+from typing import Any
+
+from loan_scoring.contract import Contract
+from loan_scoring.drift.decide import Finding
+
+LABELS = {
+    "default_probability": "The default probability",
+    "decision": "The decision",
+    "persona": "The persona",
+}
+
+
+def message(contract: Contract, finding: Finding) -> str:
+    """Return one sentence: what is different, by how much, against what."""
+    feature, facts = finding.comparison.feature, finding.comparison.facts
+    column = contract.by_name.get(feature)
+    label = column.label if column else LABELS[feature]
+    unit = f" {column.unit}" if column and column.unit else ""
+    parts = []
+    if "null_share" in finding.causes:
+        parts.append(
+            f"is missing in {facts['nulls']:.1%} of the batch against "
+            f"{facts['baseline_nulls']:.1%} at training"
+        )
+    if "unseen_levels" in finding.causes:
+        share = sum(facts["shares"][level] for level in facts["unseen"])
+        parts.append(
+            f"has levels never seen at training: {', '.join(facts['unseen'])} ({share:.1%})"
+        )
+    if "ks" in finding.causes:
+        parts.append(_shift(facts, unit))
+    if "chi_square" in finding.causes:
+        parts.append(_mix(facts))
+    return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
+
+
+def evidence(finding: Finding) -> dict[str, Any]:
+    """Return the figures behind a finding, fit for JSON."""
+    return {
+        "psi": finding.comparison.psi,
+        "psi_noise": finding.comparison.psi_noise,
+        "causes": finding.causes,
+        "tests": {
+            test.name: {
+                "statistic": test.statistic,
+                "effect": test.effect,
+                "threshold": test.threshold,
+                "p_value": test.p_value,
+            }
+            for test in finding.comparison.tests
+        },
+        **finding.comparison.facts,
+    }
+
+
+def _shift(facts: dict[str, Any], unit: str) -> str:
+    now, before = facts["median"], facts["baseline_median"]
+    medians = f"median {_figure(now)} against {_figure(before)}{unit} at training"
+    change = now / before - 1 if before else 0.0
+    if abs(change) < 0.005:
+        return f"is spread otherwise than at training ({medians})"
+    return (
+        f"is {abs(change):.0%} {'higher' if change > 0 else 'lower'} than at training ({medians})"
+    )
+
+
+def _mix(facts: dict[str, Any]) -> str:
+    now, before = facts["shares"], facts["baseline_shares"]
+    level = max(before, key=lambda each: abs(now.get(each, 0.0) - before[each]))
+    return f"is {level} in {now.get(level, 0.0):.1%} of the batch against {before[level]:.1%}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,76 @@
+"""Files of fitted models: named by their fingerprint, loaded only where unchanged."""
+
+import hashlib
+import os
+from functools import lru_cache
+from typing import Any
+
+from loan_scoring import settings
+from loan_scoring.errors import StateError
+
+TRUSTED = (
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
+)
+"""What our estimators hold beyond skops' own list; a file with any other type is refused.
+
+A tampered tree could read out of bounds, a tampered partial call check_array: neither file gets
+that far, as its sha256 is compared first.
+"""
+
+
+def write(portfolio: str, name: str, content: bytes) -> str:
+    """Write an artifact and return its sha256; a kill leaves the whole file or none."""
+    path = settings.artifacts_dir(portfolio) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(content)
+    partial.replace(path)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read(portfolio: str, name: str, sha256: str) -> bytes:
+    """Return an artifact's bytes.
+
+    Raises:
+        StateError: the file is missing, or is not the one that was registered.
+    """
+    path = settings.artifacts_dir(portfolio) / name
+    if not path.is_file():
+        raise StateError(f"artifact {path} is missing; restore it from a backup, or train anew")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise StateError(
+            f"artifact {path} was changed: its sha256 is {found[:12]}..., registered is "
+            f"{sha256[:12]}...; restore it from a backup, or train anew"
+        )
+    return content
+
+
+def dump(estimator: Any) -> bytes:
+    """Return an estimator as the bytes of a skops file."""
+    import skops.io
+
+    return bytes(skops.io.dumps(estimator))
+
+
+@lru_cache(maxsize=8)
+def estimator(portfolio: str, name: str, sha256: str) -> Any:
+    """Load an estimator, once a process.
+
+    Raises:
+        StateError: the file is missing or changed, or holds a type that is not trusted.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    content = read(portfolio, name, sha256)
+    try:
+        return skops.io.loads(content, trusted=list(TRUSTED))
+    except UntrustedTypesFoundException as error:
+        raise StateError(
+            f"artifact {name} of {portfolio} is refused: {str(error).splitlines()[0]}"
+        ) from error

@@ -1,0 +1,76 @@
+"""What a model saw when it was fitted: the frozen bins, levels and sample that drift is told by."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loan_scoring.contract import Contract
+
+PREDICTIONS = ("default_probability", "decision", "persona")
+"""What scoring writes and drift of kind `prediction` watches."""
+
+
+def fit(contract: Contract, table: pa.Table) -> dict[str, Any]:
+    """Freeze bins, counts and moments of every column of `table`, fit for JSON.
+
+    A number has `edges` (inner bin edges, ascending), `counts` (bins), `mean`, `median`,
+    `standard_deviation`; a category `levels` and `counts`; both `rows` and `nulls`.
+    """
+    return {
+        name: fit_column(table.column(name), contract.monitoring.bins)
+        for name in table.column_names
+    }
+
+
+def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
+    """Freeze one column."""
+    nulls = values.null_count
+    common = {"rows": len(values), "nulls": nulls}
+    if pa.types.is_string(values.type):
+        counted = values.drop_null().value_counts().to_pylist()
+        levels = sorted(counted, key=lambda each: (-each["counts"], each["values"]))
+        return {
+            **common,
+            "levels": [each["values"] for each in levels],
+            "counts": [each["counts"] for each in levels],
+        }
+    numbers = numeric(values)
+    inner = np.quantile(numbers, np.arange(1, bins) / bins) if len(numbers) else numbers
+    edges = np.unique(inner)
+    return {
+        **common,
+        "edges": [float(edge) for edge in edges],
+        "counts": binned(numbers, edges).tolist(),
+        "mean": float(np.mean(numbers)) if len(numbers) else None,
+        "median": float(np.median(numbers)) if len(numbers) else None,
+        "standard_deviation": float(np.std(numbers)) if len(numbers) else None,
+    }
+
+
+def numeric(values: pa.ChunkedArray) -> np.ndarray:
+    """Return the values that are there as float64."""
+    return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
+
+
+def binned(numbers: np.ndarray, edges: Any) -> np.ndarray:
+    """Count numbers by bin; a value on an edge belongs to the bin above it, shape (edges + 1,)."""
+    places = np.searchsorted(np.asarray(edges, dtype=float), numbers, side="right")
+    return np.bincount(places, minlength=len(edges) + 1)
+
+
+def sample(table: pa.Table, rows: int, seed: int) -> bytes:
+    """Return at most `rows` rows of the table as a Parquet file, chosen by the seed."""
+    if table.num_rows > rows:
+        chosen = np.random.default_rng(seed).choice(table.num_rows, rows, replace=False)
+        table = table.take(pa.array(np.sort(chosen)))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_sample(content: bytes) -> pa.Table:
+    """Return the sample of a baseline."""
+    return pq.read_table(io.BytesIO(content))

@@ -1,0 +1,181 @@
+"""Talk to Postgres in a portfolio's schema: transactions, named queries, locks, COPY."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from loan_scoring import settings
+from loan_scoring.errors import DatabaseError
+
+READER = "loan_scoring_reader"
+"""The role of analysts: it may select from views and tables and nothing else."""
+
+Row = dict[str, Any]
+
+
+def connect(portfolio: str, url: str | None = None) -> Connection:
+    """Open a connection whose search_path is the portfolio's schema.
+
+    `url` defaults to LOAN_SCORING_DATABASE_URL, else to the embedded Postgres, which is started.
+
+    Raises:
+        DatabaseError: the URL is not one, or no server answers there.
+    """
+    dsn = libpq_url(url or settings.database_url() or _embedded_url())
+    try:
+        connection = psycopg2.connect(
+            dsn,
+            application_name="loan-scoring",
+            options=f"-c search_path={portfolio} -c timezone=UTC",
+        )
+    except psycopg2.OperationalError as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseError(f"no database at {without_password(dsn)}: {reason}") from error
+    return connection
+
+
+def _embedded_url() -> str:
+    from loan_scoring.local.postgres import embedded
+
+    server = embedded()
+    server.start()
+    return server.url("loan_scoring")
+
+
+def libpq_url(url: str) -> str:
+    """Return a URL that libpq understands from any that SQLAlchemy or Airflow does.
+
+    Raises:
+        DatabaseError: not the URL of a Postgres database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseError(
+            "the database URL is none: write postgresql://user:password@host:port/name"
+        ) from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseError(
+            f"the database is {parsed.get_backend_name()}; loan-scoring needs postgresql://..."
+        )
+    return parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def without_password(url: str) -> str:
+    """Return the URL fit for a log or a screen."""
+    return make_url(url).set(password=None).render_as_string()
+
+
+@cache
+def statement(name: str) -> str:
+    """Return the text of sql/queries/NAME.sql."""
+    return (settings.home() / "sql" / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def rows(connection: Connection, name: str, **values: Any) -> list[Row]:
+    """Run a named query and return its rows as dictionaries."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement(name), values)
+        if cursor.description is None:
+            return []
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def row(connection: Connection, name: str, **values: Any) -> Row | None:
+    """Run a named query that gives one row or none."""
+    found = rows(connection, name, **values)
+    return found[0] if found else None
+
+
+def execute(connection: Connection, name: str, **values: Any) -> int:
+    """Run a named statement and return how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement(name), values)
+        return int(cursor.rowcount)
+
+
+def select(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
+    """Run a person's query in a read-only transaction; return its header and rows.
+
+    Raises:
+        DatabaseError: Postgres refuses the query; the text is its first line.
+    """
+    try:
+        with transaction(connection), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.execute(query)
+            if cursor.description is None:
+                return [], []
+            return [column.name for column in cursor.description], [*map(list, cursor.fetchall())]
+    except psycopg2.Error as error:
+        raise DatabaseError(f"Postgres: {str(error).strip().splitlines()[0]}") from error
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Commit what stands inside as one, or nothing of it."""
+    try:
+        yield
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    connection.commit()
+
+
+def lock(connection: Connection, subject: str) -> None:
+    """Hold the advisory lock of a subject in this schema until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || %s, 0))",
+            (subject,),
+        )
+
+
+def copy_in(connection: Connection, table: str, columns: Sequence[str], data: pa.Table) -> None:
+    """COPY an Arrow table into columns of a table; nulls stay nulls, '' stays ''."""
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(data, buffer, pyarrow.csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor:
+        cursor.copy_expert(command, buffer)
+
+
+def copy_out(
+    connection: Connection, query: sql.Composable, types: Mapping[str, pa.DataType]
+) -> pa.Table:
+    """COPY a query's rows out as an Arrow table whose columns have the given names and types."""
+    buffer = io.BytesIO()
+    command = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
+    with connection.cursor() as cursor:
+        cursor.copy_expert(command, buffer)
+    if not buffer.tell():
+        return pa.schema(list(types.items())).empty_table()
+    buffer.seek(0)
+    return pyarrow.csv.read_csv(
+        buffer,
+        read_options=pyarrow.csv.ReadOptions(column_names=list(types), block_size=16 << 20),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict(types),
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Drift statistics as pure functions: fit on the baseline, calculate on the batch, then decide."""

@@ -1,0 +1,78 @@
+"""Decide over all tests of a batch at once: adjusted p, effect floor, PSI above noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loan_scoring.contract import MonitoringPolicy
+from loan_scoring.drift.adjust import benjamini_hochberg
+from loan_scoring.drift.compare import Comparison, Test
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One test of one column, judged."""
+
+    feature: str
+    test: Test
+    p_adjusted: float | None
+    level: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A column that passed every limit that an alert must pass."""
+
+    comparison: Comparison
+    severity: str
+    causes: list[str]
+
+
+def decide(
+    policy: MonitoringPolicy, comparisons: list[Comparison]
+) -> tuple[list[Verdict], list[Finding]]:
+    """Judge every test of a batch; return the verdicts, and the columns that deserve an alert.
+
+    A column is a finding where some test has an adjusted p below q and an effect at or above its
+    floor, and its PSI is above what its sample size explains.
+    """
+    places = [
+        (comparison.feature, test)
+        for comparison in comparisons
+        for test in comparison.tests
+        if test.p_value is not None
+    ]
+    adjusted = benjamini_hochberg(np.array([test.p_value for _, test in places]))
+    p_adjusted = {
+        (feature, test.name): float(p) for (feature, test), p in zip(places, adjusted, strict=True)
+    }
+    verdicts: list[Verdict] = []
+    findings: list[Finding] = []
+    for comparison in comparisons:
+        feature = comparison.feature
+        causes = [
+            test.name
+            for test in comparison.tests
+            if p_adjusted.get((feature, test.name), 1.0) < policy.q
+            and test.effect >= test.threshold
+        ]
+        is_real = comparison.psi > comparison.psi_noise
+        for test in comparison.tests:
+            p = p_adjusted.get((feature, test.name))
+            if test.name == "psi":
+                level = _band(policy, comparison.psi) if is_real else "stable"
+            elif test.name in causes or (p is None and causes and test.effect >= test.threshold):
+                level = "attention" if comparison.psi < policy.psi_drifted else "drifted"
+            else:
+                level = "stable"
+            verdicts.append(Verdict(feature, test, p, level))
+        if causes and is_real:
+            severity = "critical" if comparison.psi >= policy.psi_drifted else "warning"
+            findings.append(Finding(comparison, severity, causes))
+    return verdicts, findings
+
+
+def _band(policy: MonitoringPolicy, index: float) -> str:
+    if index < policy.psi_attention:
+        return "stable"
+    return "attention" if index < policy.psi_drifted else "drifted"

@@ -1,0 +1,206 @@
+"""Take in a batch of applications: land its rows, check the batch, publish it at once."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from loan_scoring import database, outcomes, partitions, quarantine, settings, sources
+from loan_scoring.errors import SourceError, StateError
+from loan_scoring.parsing import RowRules
+from loan_scoring.partitions import HISTORY
+from loan_scoring.session import Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What landing a file came to; `is_unchanged` where the same bytes are current already."""
+
+    batch_id: str
+    revision: int
+    received: int
+    accepted: int
+    quarantined: int
+    is_unchanged: bool = False
+
+
+def land(session: Session, batch_id: str, location: str | Path) -> Landed:
+    """Copy a file's rows into applications and quarantine as an unpublished revision.
+
+    All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
+    current revision's change nothing; the rows of an earlier try that was not published are
+    replaced.
+
+    Raises:
+        SourceError: the file cannot be read or lacks a column of the contract.
+    """
+    contract, connection = session.contract, session.connection
+    wanted = [column.source for column in contract.columns]
+    if batch_id == HISTORY:
+        wanted.append(contract.target.source)
+    with sources.open_table(location, wanted, encoding=contract.source.encoding) as table:
+        partitions.ensure(connection, "applications", batch_id)
+        with database.transaction(connection):
+            database.lock(connection, f"batch:{batch_id}")
+            known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+            current = next((row for row in known if row["is_current"]), None)
+            if current is not None and current["sha256"] == table.sha256:
+                log.info(
+                    "batch %s: the same bytes are revision %s already",
+                    batch_id,
+                    current["revision"],
+                )
+                counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
+                return Landed(batch_id, current["revision"], **counts, is_unchanged=True)
+            revision = _open_revision(known, table.sha256)
+            ours = {"batch_id": batch_id, "revision": revision}
+            database.execute(connection, "delete_batch_rows", **ours)
+            accepted, quarantined = _copy(session, table, batch_id, revision)
+            if accepted + quarantined == 0:
+                raise SourceError(f"{sources.label(location)}: no row below the header")
+            database.execute(
+                connection,
+                "upsert_landed_batch",
+                **ours,
+                source=said(location),
+                sha256=table.sha256,
+                received=accepted + quarantined,
+                accepted=accepted,
+                quarantined=quarantined,
+                ignored_columns=table.header.extra,
+            )
+    if table.header.extra:
+        log.warning(
+            "batch %s: columns that the contract does not know were kept out: %s",
+            batch_id,
+            ", ".join(table.header.extra),
+        )
+    return Landed(batch_id, revision, accepted + quarantined, accepted, quarantined)
+
+
+def said(location: str | Path) -> str:
+    """Return a location as the ledger shows it; generated rows are called synthetic first."""
+    label = sources.label(location)
+    return f"synthetic: {label}" if sources.is_synthetic(location) else label
+
+
+def _open_revision(known: list[database.Row], sha256: str) -> int:
+    """Return the revision to land in: an unpublished one is taken up, else a new one begins."""
+    if not known:
+        return 1
+    last = known[0]
+    if last["state"] == "landed" or (last["state"] == "refused" and last["sha256"] == sha256):
+        return int(last["revision"])
+    return int(last["revision"]) + 1
+
+
+def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) -> tuple[int, int]:
+    rules = RowRules(session.contract)
+    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    accepted = quarantined = 0
+    for block in table:
+        rows, rejected = rules.apply(block)
+        if rows.num_rows:
+            placed = pa.table(
+                [
+                    pa.repeat(batch_id, rows.num_rows),
+                    pa.repeat(revision, rows.num_rows),
+                    *rows.columns,
+                ],
+                names=columns,
+            )
+            database.copy_in(session.connection, "applications", columns, placed)
+        quarantine.add(session, batch_id, revision, rejected)
+        accepted += rows.num_rows
+        quarantined += len(rejected)
+    return accepted, quarantined
+
+
+def check(session: Session, batch_id: str, revision: int) -> None:
+    """Judge the landed batch as a whole; a refused one leaves its ledger row and no other.
+
+    Raises:
+        SourceError: too many rows are in quarantine for the contract.
+    """
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{batch_id}")
+        batch = _revision(session, batch_id, revision)
+        share = batch["quarantined"] / batch["received"]
+        limit = session.contract.ingest.max_quarantined_share
+        if batch["state"] == "published" or share <= limit:
+            return
+        ours = {"batch_id": batch_id, "revision": revision}
+        broken = database.rows(session.connection, "select_broken_rules", **ours)
+        database.execute(session.connection, "delete_batch_rows", **ours)
+        database.execute(session.connection, "update_batch_refused", **ours)
+    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    raise SourceError(
+        f"batch {batch_id} refused: {batch['quarantined']} of {batch['received']} rows of "
+        f"{batch['source']} broke a rule ({most}); the contract allows {limit:.0%}; "
+        "have the file mended and ingest it again"
+    )
+
+
+def publish(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
+    """Make a checked revision the current one, in one transaction; the old ones are kept.
+
+    The history's labels come from the same file and become outcomes in the same transaction.
+
+    Raises:
+        StateError: the revision was refused, or is not there.
+        SourceError: the history's file changed since it landed.
+    """
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{batch_id}")
+        batch = _revision(session, batch_id, revision)
+        if batch["state"] == "published":
+            return
+        if batch["state"] == "refused":
+            raise StateError(
+                f"batch {batch_id} revision {revision} was refused; ingest a mended file"
+            )
+        if batch_id == HISTORY:
+            outcomes.take_within(session, location, sha256=batch["sha256"])
+        ours = {"batch_id": batch_id, "revision": revision}
+        database.execute(session.connection, "update_batch_superseded", **ours)
+        database.execute(session.connection, "update_batch_published", **ours)
+    log.info("batch %s: revision %s is current", batch_id, revision)
+
+
+def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
+    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
+    for row in known:
+        if row["revision"] == revision:
+            return row
+    raise StateError(f"batch {batch_id} has no revision {revision}; run ingest for it first")
+
+
+def ingest(session: Session, batch_id: str, location: str | Path) -> Landed:
+    """Land, check and publish one file as a batch."""
+    landed = land(session, batch_id, location)
+    if not landed.is_unchanged:
+        check(session, batch_id, landed.revision)
+        publish(session, batch_id, landed.revision, location)
+    return landed
+
+
+def landing_file(portfolio: str, kind: str, name: str) -> Path:
+    """Return the one file that landed as `name` in applications/ or outcomes/.
+
+    Raises:
+        SourceError: none is there, or more than one.
+    """
+    folder = settings.landing_dir(portfolio) / kind
+    found = sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
+    if not found:
+        raise SourceError(
+            f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
+            f"into {folder}, then clear the task"
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise SourceError(f"{folder} holds {len(found)} files for {name}: {names}; leave one")
+    return found[0]

@@ -1,0 +1,118 @@
+"""Compare a scored batch with the baseline of the model that scored it, and raise alerts."""
+
+import json
+import logging
+from typing import Any
+
+import pyarrow as pa
+from psycopg2 import sql
+
+from loan_scoring import alerts, artifacts, baseline, database, reading, registry
+from loan_scoring.drift.compare import Comparison, compare
+from loan_scoring.drift.decide import Finding, Verdict, decide
+from loan_scoring.errors import StateError
+from loan_scoring.session import Session
+
+log = logging.getLogger(__name__)
+
+
+def measure(session: Session, batch_id: str) -> dict[str, int]:
+    """Write drift and alerts of a batch's current scoring run; return how many of each.
+
+    Everything is one transaction and derives from the batch and the baseline alone: measuring
+    again writes the same rows.
+
+    Raises:
+        StateError: the batch has no published scores.
+    """
+    run = database.row(session.connection, "select_current_run", batch_id=batch_id)
+    if run is None:
+        raise StateError(f"batch {batch_id} has no published scores; run score for it first")
+    comparisons = _compare(session, run)
+    verdicts, findings = decide(session.contract.monitoring, comparisons)
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{batch_id}")
+        _write_drift(session, run["scoring_run_id"], verdicts)
+        _write_alerts(session, run, findings)
+    log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(findings))
+    return {"tests": len(verdicts), "alerts": len(findings)}
+
+
+def _compare(session: Session, run: database.Row) -> list[Comparison]:
+    contract = session.contract
+    propensity = registry.model(session, run["propensity_version"])
+    personas = registry.model(session, run["personas_version"])
+    frozen: dict[str, Any] = propensity["baseline"]
+    sample = baseline.read_sample(
+        artifacts.read(
+            contract.portfolio, propensity["baseline_artifact"], propensity["baseline_sha256"]
+        )
+    )
+    with database.transaction(session.connection):
+        inputs = [column.name for column in contract.monitored if column.name in frozen]
+        batch = reading.slice_of_batch(session, run["batch_id"], run["revision"], inputs)
+        predicted = _predictions(session, run)
+    # Personas of another training have other names: there is nothing to compare them with.
+    is_pair = personas["fingerprint"] == propensity["fingerprint"]
+    outputs = [name for name in baseline.PREDICTIONS if is_pair or name != "persona"]
+    return [
+        compare(name, contract.monitoring, frozen[name], sample.column(name), values.column(name))
+        for values, names in ((batch, inputs), (predicted, outputs))
+        for name in names
+    ]
+
+
+def _predictions(session: Session, run: database.Row) -> pa.Table:
+    query = sql.SQL(
+        "SELECT default_probability, decision, persona FROM scores"
+        " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id} ORDER BY loan_id"
+    ).format(batch_id=sql.Literal(run["batch_id"]), run_id=sql.Literal(run["scoring_run_id"]))
+    types = {
+        "default_probability": pa.float64(),
+        "decision": pa.string(),
+        "persona": pa.string(),
+    }
+    return database.copy_out(session.connection, query, types)
+
+
+def kind_of(feature: str) -> str:
+    """Return the drift kind of a column: prediction for what scoring writes, data for inputs."""
+    return "prediction" if feature in baseline.PREDICTIONS else "data"
+
+
+def _write_drift(session: Session, run_id: str, verdicts: list[Verdict]) -> None:
+    database.execute(session.connection, "delete_drift", scoring_run_id=run_id)
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run_id, len(verdicts)),
+            "kind": [kind_of(each.feature) for each in verdicts],
+            "feature": [each.feature for each in verdicts],
+            "test": [each.test.name for each in verdicts],
+            "statistic": [each.test.statistic for each in verdicts],
+            "p_value": pa.array([each.test.p_value for each in verdicts], pa.float64()),
+            "p_adjusted": pa.array([each.p_adjusted for each in verdicts], pa.float64()),
+            "effect": [each.test.effect for each in verdicts],
+            "threshold": [each.test.threshold for each in verdicts],
+            "level": [each.level for each in verdicts],
+        }
+    )
+    database.copy_in(session.connection, "drift", rows.column_names, rows)
+
+
+def _write_alerts(session: Session, run: database.Row, findings: list[Finding]) -> None:
+    ours = {"scoring_run_id": run["scoring_run_id"], "batch_id": run["batch_id"]}
+    database.execute(session.connection, "resolve_superseded_alerts", **ours)
+    for finding in findings:
+        feature = finding.comparison.feature
+        text = alerts.message(session.contract, finding)
+        database.execute(
+            session.connection,
+            "upsert_alert",
+            **ours,
+            severity=finding.severity,
+            kind=kind_of(feature),
+            subject=feature,
+            message=text,
+            evidence=json.dumps(alerts.evidence(finding)),
+        )
+        log.warning("batch %s: %s", run["batch_id"], text)

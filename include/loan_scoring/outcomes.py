@@ -1,0 +1,140 @@
+"""Take in a file of outcomes: what became of loans, judged against what is known already."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring import database, quarantine, sources
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.errors import SourceError
+from loan_scoring.parsing import Keys, Rejected, split
+from loan_scoring.session import Session
+
+log = logging.getLogger(__name__)
+
+OBSERVED_ON = "observed_on"
+"""The column of a file of outcomes that says when each was known; a history has none."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What taking in a file of outcomes came to."""
+
+    drop_id: str
+    revision: int
+    received: int
+    accepted: int
+    quarantined: int
+    is_unchanged: bool = False
+
+
+def take(session: Session, location: str | Path) -> Taken:
+    """Take in a file of outcomes in one transaction; the same bytes again change nothing.
+
+    Rows of unknown loans, rows that contradict a known outcome and outcomes from before their
+    application go to quarantine.
+
+    Raises:
+        SourceError: the file cannot be read or lacks a column.
+    """
+    with database.transaction(session.connection):
+        return take_within(session, location)
+
+
+def take_within(session: Session, location: str | Path, sha256: str | None = None) -> Taken:
+    """Take in a file within the caller's transaction; `sha256` is what its hash must be."""
+    contract, connection = session.contract, session.connection
+    drop_id = f"outcomes-{Path(sources.label(location)).name.split('.')[0]}"
+    wanted = [contract.key.source, contract.target.source]
+    with sources.open_table(
+        location, wanted, encoding=contract.source.encoding, optional=[OBSERVED_ON]
+    ) as table:
+        if sha256 is not None and sha256 != table.sha256:
+            raise SourceError(f"{sources.label(location)} changed since it landed; ingest it again")
+        database.lock(connection, drop_id)
+        known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
+        if known is not None and known.pop("sha256") == table.sha256:
+            log.info("%s: the same bytes are revision %s already", drop_id, known["revision"])
+            known["is_unchanged"] = True
+            return Taken(**known)
+        revision = known["revision"] + 1 if known is not None else 1
+        ours = {"drop_id": drop_id, "revision": revision}
+        database.execute(
+            connection,
+            "insert_outcome_drop",
+            **ours,
+            source=sources.label(location),
+            sha256=table.sha256,
+        )
+        received = quarantined = 0
+        database.execute(connection, "create_landed_outcomes")
+        for rows, rejected in _parsed(contract, table):
+            database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
+            quarantine.add(session, drop_id, revision, rejected)
+            received += rows.num_rows + len(rejected)
+            quarantined += len(rejected)
+    quarantined += database.execute(connection, "quarantine_landed_outcomes", **ours)
+    database.execute(connection, "insert_landed_outcomes", **ours)
+    taken = Taken(drop_id, revision, received, received - quarantined, quarantined)
+    database.execute(
+        connection,
+        "update_outcome_drop",
+        **ours,
+        received=received,
+        accepted=taken.accepted,
+        quarantined=quarantined,
+    )
+    return taken
+
+
+def _parsed(contract: Contract, table: sources.Table) -> Iterator[tuple[pa.Table, list[Rejected]]]:
+    """Yield the well-formed rows of each block, typed, and the rejected ones."""
+    keys = Keys(contract.key)
+    for block in table:
+        loan_id, broken = keys.apply(block)
+        labels = pc.utf8_trim_whitespace(
+            block.table.column(contract.target.source).combine_chunks()
+        )
+        positive = pc.is_in(labels, value_set=pa.array(contract.target.positive))
+        negative = pc.is_in(labels, value_set=pa.array(contract.target.negative))
+        known = pc.or_(positive, negative).to_numpy(zero_copy_only=False)
+        broken.append((f"unknown_level:{contract.target.source}", ~known))
+        observed_on, wrong = _dates(block.table)
+        broken.append((f"not_a_date:{OBSERVED_ON}", wrong))
+        yield split(
+            block,
+            {
+                "line_number": pa.array(block.line_numbers),
+                "raw_text": pa.array(
+                    [
+                        quarantine.storable(block.raw_text(row))
+                        for row in range(block.table.num_rows)
+                    ]
+                ),
+                KEY: loan_id,
+                "is_default": positive,
+                OBSERVED_ON: observed_on,
+            },
+            broken,
+        )
+
+
+def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
+    """Read ISO dates; an absent column is all null, other text is marked."""
+    if OBSERVED_ON not in table.column_names:
+        return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
+    values: list[date | None] = []
+    wrong = np.zeros(table.num_rows, dtype=bool)
+    for row, text in enumerate(table.column(OBSERVED_ON).to_pylist()):
+        try:
+            values.append(date.fromisoformat(text.strip()))
+        except ValueError:
+            values.append(None)
+            wrong[row] = True
+    return pa.array(values, pa.date32()), wrong

@@ -1,0 +1,192 @@
+"""Turn rows of text into typed columns by the contract, and name every rule that a row breaks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.sources import Block
+
+ARROW_TYPES = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "category": pa.string(),
+    "text": pa.string(),
+}
+"""Arrow type of each type of the contract."""
+
+Broken = list[tuple[str, np.ndarray]]
+"""Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""
+
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that broke rules: where it stands, what it says, which rules as `rule:column`."""
+
+    line_number: int
+    raw_text: str
+    rules: list[str]
+
+
+class RowRules:
+    """The contract's row rules over the blocks of one file; it remembers the keys it has seen."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._keys = Keys(contract.key)
+
+    def apply(self, block: Block) -> tuple[pa.Table, list[Rejected]]:
+        """Return the accepted rows, typed, with line_number first; and the rejected ones.
+
+        Every row of the block, malformed records included, is in exactly one of the two.
+        """
+        typed: dict[str, pa.Array] = {}
+        broken: Broken = []
+        for column in self._contract.columns:
+            read = self._keys.apply(block) if column.name == KEY else parse_column(column, block)
+            typed[column.name] = read[0]
+            broken += read[1]
+        for ratio in self._contract.ratios:
+            expected = ratio.scale * _floats(typed[ratio.numerator])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                expected = expected / _floats(typed[ratio.denominator])
+                off = np.abs(_floats(typed[ratio.column]) - expected) > ratio.tolerance * np.abs(
+                    expected
+                )
+            broken.append((f"{ratio.name}:{ratio.column}", off))
+        return split(block, {"line_number": pa.array(block.line_numbers), **typed}, broken)
+
+
+class Keys:
+    """The rules of a file's key: readable, present, once in the file. It remembers what it saw."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._seen_integers = np.empty(0, dtype=np.int64)
+        self._seen_texts: set[str] = set()
+
+    def apply(self, block: Block) -> tuple[pa.Array, Broken]:
+        """Return the block's keys, null where unreadable, and the rules that they break."""
+        keys, faults = parse_column(self._column, block)
+        unreadable = any_of([mask for _, mask in faults], len(keys))
+        faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
+        faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
+        return keys, faults
+
+    def _repeated(self, keys: pa.Array) -> np.ndarray:
+        present = _mask(keys.is_valid())
+        repeated = np.zeros(len(keys), dtype=bool)
+        if pa.types.is_integer(keys.type):
+            values = keys.drop_null().to_numpy()
+            first = np.zeros(len(values), dtype=bool)
+            first[np.unique(values, return_index=True)[1]] = True
+            repeated[present] = ~first | np.isin(values, self._seen_integers)
+            self._seen_integers = np.union1d(self._seen_integers, values)
+            return repeated
+        for row in np.flatnonzero(present).tolist():
+            value = keys[row].as_py()
+            repeated[row] = value in self._seen_texts
+            self._seen_texts.add(value)
+        return repeated
+
+
+def split(
+    block: Block, columns: dict[str, pa.Array], broken: Broken
+) -> tuple[pa.Table, list[Rejected]]:
+    """Part a block's rows into the accepted ones, typed, and the rejected, malformed included."""
+    bad = any_of([mask for _, mask in broken], block.table.num_rows)
+    rejected = [
+        Rejected(
+            int(block.line_numbers[row]),
+            block.raw_text(row),
+            [rule for rule, mask in broken if mask[row]],
+        )
+        for row in np.flatnonzero(bad).tolist()
+    ]
+    rejected += [Rejected(m.line_number, m.raw_text, [m.reason]) for m in block.malformed]
+    accepted = pa.table(columns)
+    return accepted.filter(pa.array(~bad)) if bad.any() else accepted, rejected
+
+
+def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
+    """Parse one column of a block into the contract's type.
+
+    Returns the typed values, null where they could not be read, and the rules that rows break.
+    """
+    text = _without_nulls(block.table.column(column.source), column)
+    if not column.is_numeric:
+        if column.levels is None or column.open_levels:
+            return text, []
+        known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
+        unknown = ~_mask(known) & _mask(text.is_valid())
+        return text, [(f"unknown_level:{column.name}", unknown)] if unknown.any() else []
+    values, unreadable = _numbers(column, text)
+    faults = [(f"not_a_number:{column.name}", unreadable)] if unreadable.any() else []
+    if column.range is not None:
+        low, high = column.range
+        numbers = _floats(values)
+        outside = np.zeros(len(numbers), dtype=bool)
+        if low is not None:
+            outside |= numbers < low
+        if high is not None:
+            outside |= numbers > high
+        if outside.any():
+            faults.append((f"out_of_range:{column.name}", outside))
+    return values, faults
+
+
+def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Cast text to numbers; what is none becomes null and is marked."""
+    kind = ARROW_TYPES[column.type]
+    nothing = np.zeros(len(text), dtype=bool)
+    try:
+        values = text.cast(kind)
+    except pa.ArrowInvalid:
+        is_number = _mask(pc.match_substring_regex(text, NUMBER).fill_null(True))
+        text = pc.if_else(pa.array(is_number), text, pa.scalar(None, pa.string()))
+        floats = text.cast(pa.float64())
+        unreadable = ~is_number
+        if column.type == "integer":
+            numbers = _floats(floats)
+            with np.errstate(invalid="ignore"):
+                fraction = (np.abs(numbers) >= 2**53) | (np.floor(numbers) != numbers)
+            fraction &= ~np.isnan(numbers)
+            unreadable = unreadable | fraction
+            floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
+        return floats.cast(kind), unreadable
+    if column.type == "number":  # the cast reads 'nan' and 'inf', which are no quantities
+        endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
+        if endless.any():
+            return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
+    return values, nothing
+
+
+def _without_nulls(text: pa.ChunkedArray, column: Column) -> pa.Array:
+    """Trim the text and make it null where it is empty or one of the contract's null tokens."""
+    array = pc.utf8_trim_whitespace(text.combine_chunks())
+    tokens = pa.array(["", *column.null_tokens], pa.string())
+    is_null = pc.is_in(array, value_set=tokens)
+    return (
+        pc.if_else(is_null, pa.scalar(None, pa.string()), array)
+        if pc.any(is_null).as_py()
+        else array
+    )
+
+
+def _floats(values: pa.Array) -> np.ndarray:
+    """Return numbers as float64 with nan for null."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Return which rows any of the masks marks."""
+    return np.logical_or.reduce(masks) if masks else np.zeros(rows, dtype=bool)

@@ -1,0 +1,64 @@
+"""Monthly partitions of applications and scores, made when a batch of a new month arrives."""
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from loan_scoring import database
+
+HISTORY = "history"
+"""The batch_id of the labelled past."""
+
+
+def ensure(connection: Connection, table: str, batch_id: str) -> None:
+    """Create the partition of `table` that holds `batch_id`, in a transaction of its own.
+
+    The new table is filled by nobody yet and attached, which blocks neither readers nor writers;
+    CREATE TABLE ... PARTITION OF would wait for them all.
+    """
+    name, low, high = bounds(table, batch_id)
+    with database.transaction(connection), connection.cursor() as cursor:
+        if _exists(connection, name):
+            return
+        database.lock(connection, f"partitions:{table}")
+        if _exists(connection, name):
+            return
+        names = {"name": sql.Identifier(name), "table": sql.Identifier(table)}
+        cursor.execute(
+            sql.SQL(
+                "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
+                " INCLUDING COMMENTS)"
+            ).format(**names)
+        )
+        cursor.execute(
+            sql.SQL("COMMENT ON TABLE {name} IS {comment}").format(
+                **names, comment=sql.Literal(f"Partition of {table}: {low} up to below {high}")
+            )
+        )
+        cursor.execute(
+            sql.SQL(
+                "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)"
+            ).format(**names),
+            (low, high),
+        )
+
+
+def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
+    """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
+
+    >>> bounds("scores", "2026-12-05")
+    ('scores_2026_12', '2026-12-01', '2027-01-01')
+    >>> bounds("scores", "history")
+    ('scores_history', 'history', 'history~')
+    """
+    if batch_id == HISTORY:
+        return f"{table}_{HISTORY}", HISTORY, f"{HISTORY}~"
+    year, month = int(batch_id[:4]), int(batch_id[5:7])
+    after = f"{year + month // 12:04d}-{month % 12 + 1:02d}-01"
+    return f"{table}_{year:04d}_{month:02d}", f"{year:04d}-{month:02d}-01", after
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+        found = cursor.fetchone()
+        return bool(found and found[0])

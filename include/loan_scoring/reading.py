@@ -1,0 +1,78 @@
+"""Read applications out of Postgres as typed columns: COPY, never row by row."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+from psycopg2 import sql
+
+from loan_scoring import database
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.parsing import ARROW_TYPES
+from loan_scoring.session import Session
+
+
+def labelled_applications(session: Session, columns: Sequence[str]) -> pa.Table:
+    """Return loan_id, the columns and is_default of each current application with an outcome.
+
+    Rows are in the order of loan_id, so that the same data is the same table.
+    """
+    query = sql.SQL(
+        "SELECT {columns}, o.is_default FROM current_applications AS a"
+        " JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
+    ).format(columns=_identifiers([KEY, *columns]))
+    types = {**arrow_types(session.contract, [KEY, *columns]), "is_default": pa.bool_()}
+    return database.copy_out(session.connection, query, types)
+
+
+def slice_of_batch(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    bounds: tuple[object, object] | None = None,
+) -> pa.Table:
+    """Return loan_id and the given columns of a batch revision, or of its loans within `bounds`.
+
+    `bounds` are the first and the last loan_id, both inclusive.
+    """
+    query = sql.SQL(
+        "SELECT {columns} FROM applications WHERE batch_id = {batch_id} AND revision = {revision}"
+    ).format(
+        columns=_identifiers([KEY, *columns]),
+        batch_id=sql.Literal(batch_id),
+        revision=sql.Literal(revision),
+    )
+    if bounds is not None:
+        query += sql.SQL(" AND loan_id BETWEEN {} AND {}").format(*map(sql.Literal, bounds))
+    query += sql.SQL(" ORDER BY loan_id")
+    types = arrow_types(session.contract, [KEY, *columns])
+    return database.copy_out(session.connection, query, types)
+
+
+def arrow_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the Arrow type of each of the contract's columns named."""
+    return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
+
+
+def frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns as scikit-learn takes them: numbers as float64, categories as object.
+
+    Null is nan in both.
+    """
+    data = {}
+    for name in columns:
+        values = table.column(name)
+        if contract.by_name[name].is_numeric:
+            data[name] = values.cast(pa.float64()).to_numpy()
+        else:
+            data[name] = (
+                values.to_pandas(types_mapper=None)
+                .astype(object)
+                .where(values.is_valid().to_pandas(), float("nan"))
+            )
+    return pd.DataFrame(data)
+
+
+def _identifiers(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

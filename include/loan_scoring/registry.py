@@ -1,0 +1,153 @@
+"""The models on record: register fitted ones, tell the champions, promote, load for scoring."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from loan_scoring import __version__, artifacts, database
+from loan_scoring.errors import StateError
+from loan_scoring.predict import Scorer
+from loan_scoring.session import Session
+
+PROPENSITY, PERSONAS = "propensity", "personas"
+KINDS = (PROPENSITY, PERSONAS)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model on its way into the registry."""
+
+    kind: str
+    estimator: Any
+    parameters: dict[str, Any]
+    features: list[str]
+    metrics: dict[str, Any]
+    baseline: dict[str, Any] | None = None
+    baseline_sample: bytes | None = None
+
+
+def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
+    """Return the model versions by kind that were fitted on the same rows by the same code."""
+    found = database.rows(
+        session.connection, "select_models_by_fingerprint", fingerprint=fingerprint
+    )
+    return {row["kind"]: row["model_version"] for row in found}
+
+
+def register(
+    session: Session, models: list[Fitted], fingerprint: str, training_data: dict[str, Any]
+) -> dict[str, str]:
+    """Write the models' artifacts, then their rows in one transaction; return versions by kind.
+
+    Two trainings of the same data at once end in one pair: the second finds the first's.
+    """
+    portfolio = session.contract.portfolio
+    written = []
+    for model in models:
+        name = f"{model.kind}-{fingerprint[:16]}"
+        values: dict[str, str | None] = {
+            "artifact": f"{name}.skops",
+            "artifact_sha256": artifacts.write(
+                portfolio, f"{name}.skops", artifacts.dump(model.estimator)
+            ),
+            "baseline_artifact": None,
+            "baseline_sha256": None,
+        }
+        if model.baseline_sample is not None:
+            sample = f"baseline-{fingerprint[:16]}.parquet"
+            values["baseline_artifact"] = sample
+            values["baseline_sha256"] = artifacts.write(portfolio, sample, model.baseline_sample)
+        written.append((model, values))
+    with database.transaction(session.connection):
+        database.lock(session.connection, "models")
+        known = versions_of(session, fingerprint)
+        if known:
+            return known
+        for model, values in written:
+            row = database.row(
+                session.connection,
+                "insert_model",
+                kind=model.kind,
+                algorithm=type(model.estimator[-1]).__name__,
+                parameters=json.dumps(model.parameters),
+                features=model.features,
+                metrics=json.dumps(model.metrics),
+                training_data=json.dumps(training_data, default=str),
+                fingerprint=fingerprint,
+                code_version=__version__,
+                baseline=json.dumps(model.baseline) if model.baseline else None,
+                **values,
+            )
+            assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+            known[model.kind] = row["model_version"]
+    return known
+
+
+def model(session: Session, model_version: str) -> database.Row:
+    """Return a model's row.
+
+    Raises:
+        StateError: there is no such version.
+    """
+    row = database.row(session.connection, "select_model", model_version=model_version)
+    if row is None:
+        raise StateError(f"no model {model_version} in {session.contract.portfolio}")
+    return row
+
+
+def champion(session: Session, kind: str) -> str | None:
+    """Return the version in use of a kind, None before the first promotion."""
+    row = database.row(session.connection, "select_champion", kind=kind)
+    return None if row is None else str(row["model_version"])
+
+
+def champions(session: Session) -> tuple[str, str]:
+    """Return the champion propensity and personas versions.
+
+    Raises:
+        StateError: no model was promoted yet.
+    """
+    pair = [champion(session, kind) for kind in KINDS]
+    if None in pair:
+        raise StateError(
+            f"{session.contract.portfolio} has no champion: ingest the history and run "
+            f"`loan-scoring train --portfolio {session.contract.portfolio}` first"
+        )
+    return str(pair[0]), str(pair[1])
+
+
+def record_verdict(
+    session: Session, model_version: str, verdict: str, evidence: dict[str, Any], decided_by: str
+) -> None:
+    """Append a verdict on a version to promotions; `promoted` makes it the champion."""
+    kind = model(session, model_version)["kind"]
+    database.execute(
+        session.connection,
+        "insert_promotion",
+        kind=kind,
+        model_version=model_version,
+        verdict=verdict,
+        replaces=champion(session, kind),
+        evidence=json.dumps(evidence),
+        decided_by=decided_by,
+    )
+
+
+def estimator(session: Session, row: database.Row) -> Any:
+    """Load the estimator of a model's row, once a process."""
+    return artifacts.estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
+
+
+def scorer(session: Session, propensity_version: str, personas_version: str) -> Scorer:
+    """Return the scorer of a pair of model versions."""
+    propensity = model(session, propensity_version)
+    personas = model(session, personas_version)
+    return Scorer(
+        session.contract,
+        estimator(session, propensity),
+        propensity["features"],
+        estimator(session, personas),
+        personas["features"],
+        [persona["name"] for persona in personas["metrics"]["personas"]],
+        [persona["default_rate"] for persona in personas["metrics"]["personas"]],
+    )

@@ -1,0 +1,177 @@
+"""Score a batch exactly once: plan slices, score each in one transaction, publish all at once."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from loan_scoring import database, partitions, reading, registry
+from loan_scoring.contract import KEY
+from loan_scoring.errors import StateError
+from loan_scoring.partitions import HISTORY
+from loan_scoring.session import Session
+
+log = logging.getLogger(__name__)
+
+
+def plan(session: Session, batch_id: str) -> str:
+    """Plan the scoring run of a batch's current revision with the champions; return its id.
+
+    The id derives from batch, revision and model pair, so that planning again finds the same run.
+
+    Raises:
+        StateError: the batch is not published, is the history, or no model is in use.
+    """
+    if batch_id == HISTORY:
+        raise StateError("the history trains models and is not scored; name a business date")
+    batch = database.row(session.connection, "select_current_batch", batch_id=batch_id)
+    if batch is None:
+        raise StateError(f"batch {batch_id} is not published; run ingest for it first")
+    propensity, personas = registry.champions(session)
+    run_id = f"{batch_id}-r{batch['revision']}-{propensity}-{personas}"
+    partitions.ensure(session.connection, "scores", batch_id)
+    policy = session.contract.scoring
+    slices = min(-(-batch["accepted"] // policy.mini_batch_rows), policy.max_mini_batches)
+    with database.transaction(session.connection):
+        planned = database.execute(
+            session.connection,
+            "insert_scoring_run",
+            scoring_run_id=run_id,
+            batch_id=batch_id,
+            revision=batch["revision"],
+            propensity_version=propensity,
+            personas_version=personas,
+            applications=batch["accepted"],
+        )
+        if planned:
+            database.execute(
+                session.connection,
+                "insert_mini_batches",
+                scoring_run_id=run_id,
+                batch_id=batch_id,
+                revision=batch["revision"],
+                slices=max(slices, 1),
+            )
+    log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], slices)
+    return run_id
+
+
+def unscored(session: Session, run_id: str) -> list[int]:
+    """Return the mini-batches of a run that are still to be scored."""
+    found = database.rows(session.connection, "select_planned_mini_batches", scoring_run_id=run_id)
+    return [row["mini_batch"] for row in found]
+
+
+def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
+    """Score one slice and write its rows in one transaction; return how many it has.
+
+    A slice that is scored already is left as it is; another try of it that runs at the same time
+    waits, and then finds it scored.
+    """
+    started = time.monotonic()
+    of = run(session, run_id)
+    scorer = registry.scorer(session, of["propensity_version"], of["personas_version"])
+    with database.transaction(session.connection):
+        found = database.row(
+            session.connection, "lock_mini_batch", scoring_run_id=run_id, mini_batch=mini_batch
+        )
+        if found is None:
+            raise StateError(f"scoring run {run_id} has no mini-batch {mini_batch}")
+        if found["state"] == "scored":
+            return int(found["applications"])
+        bounds = (found["first_loan_id"], found["last_loan_id"])
+        table = reading.slice_of_batch(
+            session, of["batch_id"], of["revision"], scorer.columns, bounds
+        )
+        scores = scorer.score(table)
+        rows = table.num_rows
+        written = pa.table(
+            {
+                "scoring_run_id": pa.repeat(run_id, rows),
+                "batch_id": pa.repeat(of["batch_id"], rows),
+                "mini_batch": pa.repeat(mini_batch, rows),
+                KEY: table.column(KEY),
+                **{name: scores.column(name) for name in scores.column_names},
+                "propensity_version": pa.repeat(of["propensity_version"], rows),
+                "personas_version": pa.repeat(of["personas_version"], rows),
+                "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
+            }
+        )
+        database.copy_in(session.connection, "scores", written.column_names, written)
+        referred = rows - scores.column("exclusion_reason").null_count
+        database.execute(
+            session.connection,
+            "update_mini_batch_scored",
+            scoring_run_id=run_id,
+            mini_batch=mini_batch,
+            scored=rows - referred,
+            referred=referred,
+            seconds=time.monotonic() - started,
+        )
+    return int(rows)
+
+
+def publish(session: Session, run_id: str) -> None:
+    """Make a run the current one of its batch, all its scores at once, after counts reconcile.
+
+    Raises:
+        StateError: a mini-batch is not scored, or rows are missing or too many.
+    """
+    of = run(session, run_id)
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{of['batch_id']}")
+        batch = database.row(session.connection, "select_current_batch", batch_id=of["batch_id"])
+        if batch is None or batch["revision"] != of["revision"]:
+            raise StateError(
+                f"{run_id} scores revision {of['revision']} of batch {of['batch_id']}, which a "
+                "newer one has replaced; run score for the batch again"
+            )
+        counts = database.row(
+            session.connection,
+            "select_run_counts",
+            scoring_run_id=run_id,
+            batch_id=of["batch_id"],
+        )
+        assert counts is not None  # noqa: S101 - an aggregate gives one row
+        if counts["unscored_mini_batches"] or counts["rows"] != of["applications"]:
+            raise StateError(
+                f"{run_id} is not complete: {counts['rows']} score rows for "
+                f"{of['applications']} applications, {counts['unscored_mini_batches']} "
+                "mini-batches unscored; clear the scoring tasks and run them again"
+            )
+        database.execute(
+            session.connection,
+            "update_run_superseded",
+            scoring_run_id=run_id,
+            batch_id=of["batch_id"],
+        )
+        database.execute(
+            session.connection,
+            "update_run_published",
+            scoring_run_id=run_id,
+            scored=counts["scored"],
+            referred=counts["referred"],
+        )
+    log.info("%s: %s scored, %s referred", run_id, counts["scored"], counts["referred"])
+
+
+def score(session: Session, batch_id: str) -> str:
+    """Plan, score and publish a batch in this process; return the run's id."""
+    run_id = plan(session, batch_id)
+    for mini_batch in unscored(session, run_id):
+        score_mini_batch(session, run_id, mini_batch)
+    publish(session, run_id)
+    return run_id
+
+
+def run(session: Session, run_id: str) -> database.Row:
+    """Return the row of a scoring run.
+
+    Raises:
+        StateError: there is none.
+    """
+    found = database.row(session.connection, "select_scoring_run", scoring_run_id=run_id)
+    if found is None:
+        raise StateError(f"no scoring run {run_id}; run score for its batch")
+    return found

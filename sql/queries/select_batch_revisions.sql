@@ -1,0 +1,5 @@
+-- The revisions of a batch, newest first.
+SELECT revision, state, is_current, sha256, source, received, accepted, quarantined
+FROM batches
+WHERE batch_id = %(batch_id)s
+ORDER BY revision DESC

@@ -1,0 +1,2 @@
+-- One model version, whole.
+SELECT * FROM models WHERE model_version = %(model_version)s

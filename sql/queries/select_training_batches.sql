@@ -1,0 +1,8 @@
+-- What the labelled applications came with, for a model's record.
+SELECT a.batch_id, a.revision, b.sha256, b.source, count(*) AS applications,
+       count(*) FILTER (WHERE o.is_default) AS defaults
+FROM current_applications AS a
+JOIN outcomes AS o USING (loan_id)
+JOIN batches AS b ON b.batch_id = a.batch_id AND b.revision = a.revision
+GROUP BY a.batch_id, a.revision, b.sha256, b.source
+ORDER BY a.batch_id

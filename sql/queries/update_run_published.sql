@@ -1,0 +1,5 @@
+-- Make a complete run the current one of its batch.
+UPDATE scoring_runs
+SET state = 'published', is_current = true, scored = %(scored)s, referred = %(referred)s,
+    published_at = coalesce(published_at, now())
+WHERE scoring_run_id = %(scoring_run_id)s
