@@ -337,26 +337,29 @@ def _get(url: str, timeout: float) -> HTTPResponse:
 def _download(url: str) -> BinaryIO:
     """Copy a URL into an unnamed temporary file, again where the connection was at fault."""
     for wait in (*RETRY_SECONDS, None):
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-        try:
-            with _get(url, TIMEOUT_SECONDS) as response:
-                shutil.copyfileobj(response, copy, COPY_BYTES)
-                expected = response.headers.get("Content-Length")
-            if expected is None or copy.tell() == int(expected):
-                return cast(BinaryIO, copy)
-            error: Exception = SourceError(
-                f"{label(url)}: ended after {copy.tell()} of {expected} bytes; try again"
-            )
-        except (OSError, HTTPException) as failure:
-            error = _unreachable(url, failure)
-            code = getattr(failure, "code", None)
-            if code in range(400, 500) and code not in (408, 429):
-                wait = None
-        copy.close()
-        if wait is None:
-            break
-        time.sleep(wait)
+        with ExitStack() as stack:
+            copy = stack.enter_context(tempfile.TemporaryFile())
+            try:
+                with _get(url, TIMEOUT_SECONDS) as response:
+                    shutil.copyfileobj(response, copy, COPY_BYTES)
+                    expected = response.headers.get("Content-Length")
+                copy.flush()
+                if expected is None or copy.tell() == int(expected):
+                    stack.pop_all()
+                    return cast(BinaryIO, copy)
+                error = _cut_short(label(url), copy.tell(), expected)
+            except (OSError, HTTPException) as failure:
+                error = _unreachable(url, failure)
+                code = getattr(failure, "code", None)
+                if code in range(400, 500) and code not in (408, 429):
+                    break
+        if wait is not None:
+            time.sleep(wait)
     raise error
+
+
+def _cut_short(where: str, size: int, expected: object) -> SourceError:
+    return SourceError(f"{where}: ended after {size} of {expected} bytes; try again")
 
 
 def _unreachable(url: str, error: Exception) -> SourceError:
@@ -395,18 +398,19 @@ def _objects(location: str, scheme: str) -> tuple[Any, list[str]]:
 
 
 def _copy_object(system: Any, path: str, where: str) -> BinaryIO:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    try:
-        with system.open(path, "rb") as remote:
-            shutil.copyfileobj(remote, copy, COPY_BYTES)
-        expected = system.info(path)["size"]
-    except Exception as error:
-        copy.close()
-        raise _refused(where, error) from error
-    if copy.tell() != expected:
-        copy.close()
-        raise SourceError(f"{where}: ended after {copy.tell()} of {expected} bytes; try again")
-    return cast(BinaryIO, copy)
+    with ExitStack() as stack:
+        copy = stack.enter_context(tempfile.TemporaryFile())
+        try:
+            with system.open(path, "rb") as remote:
+                shutil.copyfileobj(remote, copy, COPY_BYTES)
+            expected = system.info(path)["size"]
+        except Exception as error:
+            raise _refused(where, error) from error
+        copy.flush()
+        if copy.tell() != expected:
+            raise _cut_short(where, copy.tell(), expected)
+        stack.pop_all()
+        return cast(BinaryIO, copy)
 
 
 def _refused(where: str, error: Exception) -> SourceError:
