@@ -159,12 +159,12 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        versions = training.fit(session)
+        versions, rows = training.fit(session)
         result.update(versions)
         result["verdict"] = "held"
         if options.promote == "auto":
             result["verdict"] = training.promote(session, versions)
-        return 0
+        return rows
 
     _measured(options, "train.pair", work)
     result["text"] = f"{result['propensity']}, {result['personas']}: {result['verdict']}"
@@ -196,7 +196,7 @@ def _metrics(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         result.update(metrics.measure(session, options.batch))
-        return int(result["tests"])
+        return int(result["applications"])
 
     _measured(options, "metrics.batch", work)
     result["text"] = f"batch {options.batch}: {result['tests']} tests, {result['alerts']} alerts"

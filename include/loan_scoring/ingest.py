@@ -187,6 +187,12 @@ def ingest(session: Session, batch_id: str, location: str | Path) -> Landed:
     return landed
 
 
+def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
+    """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
+    folder = settings.landing_dir(portfolio) / kind
+    return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
+
+
 def landing_file(portfolio: str, kind: str, name: str) -> Path:
     """Return the one file that landed as `name` in applications/ or outcomes/.
 
@@ -194,7 +200,7 @@ def landing_file(portfolio: str, kind: str, name: str) -> Path:
         SourceError: none is there, or more than one.
     """
     folder = settings.landing_dir(portfolio) / kind
-    found = sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
+    found = landing_files(portfolio, kind, name)
     if not found:
         raise SourceError(
             f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "

@@ -35,7 +35,11 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
         _write_drift(session, run["scoring_run_id"], verdicts)
         _write_alerts(session, run, findings)
     log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(findings))
-    return {"tests": len(verdicts), "alerts": len(findings)}
+    return {
+        "applications": run["applications"],
+        "tests": len(verdicts),
+        "alerts": len(findings),
+    }
 
 
 def _compare(session: Session, run: database.Row) -> list[Comparison]:

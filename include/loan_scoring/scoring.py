@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -15,10 +16,19 @@ from loan_scoring.session import Session
 log = logging.getLogger(__name__)
 
 
-def plan(session: Session, batch_id: str) -> str:
-    """Plan the scoring run of a batch's current revision with the champions; return its id.
+@dataclass(frozen=True)
+class Plan:
+    """A scoring run and the mini-batches that it is cut into, scored ones included."""
 
-    The id derives from batch, revision and model pair, so that planning again finds the same run.
+    scoring_run_id: str
+    applications: int
+    mini_batches: list[int]
+
+
+def plan(session: Session, batch_id: str) -> Plan:
+    """Plan the scoring run of a batch's current revision with the champions.
+
+    The run's id derives from batch, revision and model pair, so that planning again finds the same run.
 
     Raises:
         StateError: the batch is not published, is the history, or no model is in use.
@@ -53,14 +63,9 @@ def plan(session: Session, batch_id: str) -> str:
                 revision=batch["revision"],
                 slices=max(slices, 1),
             )
-    log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], slices)
-    return run_id
-
-
-def unscored(session: Session, run_id: str) -> list[int]:
-    """Return the mini-batches of a run that are still to be scored."""
-    found = database.rows(session.connection, "select_planned_mini_batches", scoring_run_id=run_id)
-    return [row["mini_batch"] for row in found]
+        found = database.rows(session.connection, "select_mini_batches", scoring_run_id=run_id)
+    log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], len(found))
+    return Plan(run_id, batch["accepted"], [row["mini_batch"] for row in found])
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
@@ -112,8 +117,10 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     return int(rows)
 
 
-def publish(session: Session, run_id: str) -> None:
+def publish(session: Session, run_id: str) -> int:
     """Make a run the current one of its batch, all its scores at once, after counts reconcile.
+
+    Returns the rows that became visible.
 
     Raises:
         StateError: a mini-batch is not scored, or rows are missing or too many.
@@ -154,15 +161,16 @@ def publish(session: Session, run_id: str) -> None:
             referred=counts["referred"],
         )
     log.info("%s: %s scored, %s referred", run_id, counts["scored"], counts["referred"])
+    return int(counts["rows"])
 
 
 def score(session: Session, batch_id: str) -> str:
     """Plan, score and publish a batch in this process; return the run's id."""
-    run_id = plan(session, batch_id)
-    for mini_batch in unscored(session, run_id):
-        score_mini_batch(session, run_id, mini_batch)
-    publish(session, run_id)
-    return run_id
+    planned = plan(session, batch_id)
+    for mini_batch in planned.mini_batches:
+        score_mini_batch(session, planned.scoring_run_id, mini_batch)
+    publish(session, planned.scoring_run_id)
+    return planned.scoring_run_id
 
 
 def run(session: Session, run_id: str) -> database.Row:

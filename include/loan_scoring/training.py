@@ -21,8 +21,10 @@ from loan_scoring.session import Session
 log = logging.getLogger(__name__)
 
 
-def fit(session: Session) -> dict[str, str]:
-    """Fit propensity and personas models, register them, and return their versions by kind.
+def fit(session: Session) -> tuple[dict[str, str], int]:
+    """Fit propensity and personas models and register them.
+
+    Returns their versions by kind, and how many labelled applications they were fitted on.
 
     The same rows, contract and code are the same models: they are found, not fitted again.
 
@@ -39,13 +41,14 @@ def fit(session: Session) -> dict[str, str]:
     known = registry.versions_of(session, fingerprint)
     if known:
         log.info("nothing new to learn: %s were fitted on these rows", ", ".join(known.values()))
-        return known
-    return registry.register(
+        return known, table.num_rows
+    made = registry.register(
         session,
         _fit(contract, table),
         fingerprint,
         {"batches": batches, "applications": table.num_rows},
     )
+    return made, table.num_rows
 
 
 def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
@@ -191,19 +194,23 @@ def _compare(session: Session, challenger: str, champion: str | None) -> dict[st
     }
 
 
-def ask_for_first_model(session: Session) -> bool:
-    """Record a retrain request where the history is in and no model is in use; say whether."""
-    if registry.champion(session, PROPENSITY) is not None:
+def ask_for_model(session: Session, batch_id: str) -> bool:
+    """Record a retrain request where a history is in that the champion was not fitted on.
+
+    Returns whether training is asked for; for other batches than the history it never is.
+    """
+    if batch_id != HISTORY:
         return False
     with database.transaction(session.connection):
+        lag = database.row(session.connection, "select_champion_lag")
+        if lag is None or lag["is_fitted_on_it"]:
+            return False
         database.execute(
             session.connection,
             "insert_retrain_request",
             batch_id=HISTORY,
             verdict="asked",
-            reason="the history is in and no model is in use",
+            reason=f"revision {lag['revision']} of the history is in, "
+            f"{lag['model_version'] or 'no model'} is in use",
         )
     return True
-
-
-__all__ = ["PERSONAS", "PROPENSITY", "ask_for_first_model", "fit", "promote"]

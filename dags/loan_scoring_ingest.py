@@ -1,0 +1,81 @@
+"""Ingest: take in the night's applications, judge them, publish them all at once."""
+
+from airflow.exceptions import AirflowSkipException
+from airflow.sdk import DAG, CronPartitionTimetable, task
+from loan_scoring_assets import applications, retrain_request
+from loan_scoring_wiring import DEFAULT_ARGS, task_session
+
+from loan_scoring import contract
+from loan_scoring.contract import Contract
+
+
+def build(of: Contract) -> DAG:
+    """Return the ingest DAG of a portfolio; its partition key is the batch_id."""
+    portfolio = of.portfolio
+    with DAG(
+        dag_id=f"{portfolio}_ingest",
+        schedule=CronPartitionTimetable(
+            of.schedules.ingest,
+            timezone=of.schedules.timezone,
+            run_offset=-1,
+            key_format="%Y-%m-%d",
+        ),
+        catchup=False,
+        default_args={**DEFAULT_ARGS, "owner": of.owner},
+        tags=["loan-scoring", portfolio, "ingest"],
+        doc_md=f"Takes in a batch of **{of.title}** from the landing folder. The partition key "
+        "is the batch_id: a business date, or `history`. The same file again changes nothing.",
+    ) as dag:
+
+        @task
+        def land(dag_run=None) -> int:
+            """Copy the landed file's rows into an unpublished revision."""
+            from loan_scoring import ingest
+
+            batch_id = dag_run.partition_key
+            source = ingest.landing_file(portfolio, "applications", batch_id)
+            with task_session(portfolio, batch_id) as (session, work):
+                landed = ingest.land(session, batch_id, source)
+                work.rows = landed.received
+            return landed.revision
+
+        @task
+        def check(revision: int, dag_run=None) -> int:
+            """Judge the batch as a whole; a refused one leaves no row."""
+            from loan_scoring import ingest
+
+            with task_session(portfolio, dag_run.partition_key) as (session, _):
+                ingest.check(session, dag_run.partition_key, revision)
+            return revision
+
+        @task
+        def publish(revision: int, dag_run=None) -> None:
+            """Make the revision the current one."""
+            from loan_scoring import ingest
+
+            batch_id = dag_run.partition_key
+            source = ingest.landing_file(portfolio, "applications", batch_id)
+            with task_session(portfolio, batch_id) as (session, _):
+                ingest.publish(session, batch_id, revision, source)
+
+        @task(outlets=[applications(portfolio)])
+        def announce(dag_run=None) -> None:
+            """Tell scoring that a night's batch is there; the event carries the partition key."""
+            if dag_run.partition_key == "history":
+                raise AirflowSkipException("the history trains models and is not scored")
+
+        @task(outlets=[retrain_request(portfolio)])
+        def ask_for_model(dag_run=None) -> None:
+            """Ask for training when a history is in that the champion was not fitted on."""
+            from loan_scoring import training
+
+            with task_session(portfolio, dag_run.partition_key) as (session, _):
+                if not training.ask_for_model(session, dag_run.partition_key):
+                    raise AirflowSkipException("the champion knows the history")
+
+        publish(check(land())) >> [announce(), ask_for_model()]
+    return dag
+
+
+for name in contract.names():
+    globals()[f"{name}_ingest"] = build(contract.load(name))

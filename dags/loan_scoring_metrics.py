@@ -1,0 +1,39 @@
+"""Metrics: compare a scored batch with the baseline of its model, and raise alerts."""
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from loan_scoring_assets import scores
+from loan_scoring_wiring import DEFAULT_ARGS, task_session
+
+from loan_scoring import contract
+from loan_scoring.contract import Contract
+
+
+def build(of: Contract) -> DAG:
+    """Return the metrics DAG of a portfolio: one run for each batch whose scores are published."""
+    portfolio = of.portfolio
+    with DAG(
+        dag_id=f"{portfolio}_metrics",
+        schedule=PartitionedAssetTimetable(assets=scores(portfolio)),
+        catchup=False,
+        default_args={**DEFAULT_ARGS, "owner": of.owner},
+        tags=["loan-scoring", portfolio, "metrics"],
+        doc_md=f"Holds a scored batch of **{of.title}** against what its model saw at training. "
+        "Alerts stand in `open_alerts`, every test in `drift`.",
+    ) as dag:
+
+        @task
+        def measure(dag_run=None) -> dict[str, int]:
+            """Write drift tests and alerts of the batch; return how many of each."""
+            from loan_scoring import metrics
+
+            with task_session(portfolio, dag_run.partition_key) as (session, work):
+                counts = metrics.measure(session, dag_run.partition_key)
+                work.rows = counts["applications"]
+            return counts
+
+        measure()
+    return dag
+
+
+for name in contract.names():
+    globals()[f"{name}_metrics"] = build(contract.load(name))

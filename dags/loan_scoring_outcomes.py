@@ -1,0 +1,47 @@
+"""Outcomes: take in what became of loans, which follows their applications by nights."""
+
+from airflow.exceptions import AirflowSkipException
+from airflow.sdk import DAG, CronPartitionTimetable, task
+from loan_scoring_wiring import DEFAULT_ARGS, task_session
+
+from loan_scoring import contract
+from loan_scoring.contract import Contract
+
+
+def build(of: Contract) -> DAG:
+    """Return the outcomes DAG of a portfolio; its partition key is the date of the file."""
+    portfolio = of.portfolio
+    with DAG(
+        dag_id=f"{portfolio}_outcomes",
+        schedule=CronPartitionTimetable(
+            of.schedules.outcomes,
+            timezone=of.schedules.timezone,
+            run_offset=-1,
+            key_format="%Y-%m-%d",
+        ),
+        catchup=False,
+        default_args={**DEFAULT_ARGS, "owner": of.owner},
+        tags=["loan-scoring", portfolio, "outcomes"],
+        doc_md=f"Takes in the outcomes of **{of.title}** that landed for a date. A day without "
+        "a file is skipped: outcomes come when they come.",
+    ) as dag:
+
+        @task
+        def take(dag_run=None) -> int:
+            """Take in the date's file, or skip where none landed; return its accepted rows."""
+            from loan_scoring import ingest, outcomes
+
+            if not ingest.landing_files(portfolio, "outcomes", dag_run.partition_key):
+                raise AirflowSkipException(f"no outcomes landed for {dag_run.partition_key}")
+            source = ingest.landing_file(portfolio, "outcomes", dag_run.partition_key)
+            with task_session(portfolio) as (session, work):
+                taken = outcomes.take(session, source)
+                work.rows = taken.received
+            return taken.accepted
+
+        take()
+    return dag
+
+
+for name in contract.names():
+    globals()[f"{name}_outcomes"] = build(contract.load(name))

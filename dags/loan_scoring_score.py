@@ -1,0 +1,61 @@
+"""Score: cut a published batch into mini-batches, score them in parallel, publish all at once."""
+
+from collections.abc import Iterable
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from loan_scoring_assets import applications, scores
+from loan_scoring_wiring import DEFAULT_ARGS, task_session
+
+from loan_scoring import contract
+from loan_scoring.contract import Contract
+
+
+def build(of: Contract) -> DAG:
+    """Return the score DAG of a portfolio: one run for each batch that ingest publishes."""
+    portfolio = of.portfolio
+    with DAG(
+        dag_id=f"{portfolio}_score",
+        schedule=PartitionedAssetTimetable(assets=applications(portfolio)),
+        catchup=False,
+        default_args={**DEFAULT_ARGS, "owner": of.owner},
+        tags=["loan-scoring", portfolio, "score"],
+        doc_md=f"Scores a batch of **{of.title}** with the champions. Clear or rerun any task: "
+        "rows are neither lost nor doubled, and readers see all of a batch or nothing.",
+    ) as dag:
+
+        @task
+        def plan(dag_run=None) -> list[dict[str, str | int]]:
+            """Plan the batch's scoring run; return its mini-batches, each for one task."""
+            from loan_scoring import scoring
+
+            with task_session(portfolio, dag_run.partition_key) as (session, work):
+                planned = scoring.plan(session, dag_run.partition_key)
+                work.rows = planned.applications
+            return [
+                {"run_id": planned.scoring_run_id, "mini_batch": mini_batch}
+                for mini_batch in planned.mini_batches
+            ]
+
+        @task
+        def score(run_id: str, mini_batch: int, dag_run=None) -> str:
+            """Score one mini-batch in one transaction; return the run's id."""
+            from loan_scoring import scoring
+
+            with task_session(portfolio, dag_run.partition_key) as (session, work):
+                work.rows = scoring.score_mini_batch(session, run_id, mini_batch)
+            return run_id
+
+        @task(outlets=[scores(portfolio)])
+        def publish(run_ids: Iterable[str], dag_run=None) -> None:
+            """Make the run, the one that every mini-batch names, current once counts reconcile."""
+            from loan_scoring import scoring
+
+            with task_session(portfolio, dag_run.partition_key) as (session, work):
+                work.rows = scoring.publish(session, next(iter(run_ids)))
+
+        publish(score.expand_kwargs(plan()))
+    return dag
+
+
+for name in contract.names():
+    globals()[f"{name}_score"] = build(contract.load(name))

@@ -1,0 +1,58 @@
+"""What all five DAGs share: default arguments, the session of a task, errors that no retry mends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.exceptions import AirflowFailException
+from airflow.sdk import Connection, get_current_context
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from loan_scoring.errors import ContractError, SourceError
+
+if TYPE_CHECKING:
+    from loan_scoring.session import Session
+    from loan_scoring.telemetry import Work
+
+DEFAULT_ARGS = {
+    "retries": 3,
+    "retry_delay": timedelta(seconds=15),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+}
+
+
+def database_url() -> str | None:
+    """Return the URL of the Airflow connection `loan_scoring`, None where there is none."""
+    try:
+        return Connection.get("loan_scoring").get_uri()
+    except AirflowNotFoundException:
+        return None
+
+
+@contextmanager
+def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple["Session", "Work"]]:
+    """Open a session for the running task, and note what the task did and cost.
+
+    What another try cannot mend (a broken file, a mistake in the contract) fails at once.
+    """
+    from loan_scoring.session import open_session
+    from loan_scoring.telemetry import measured
+
+    instance: Any = get_current_context()["ti"]
+    stage = instance.dag_id.removeprefix(f"{portfolio}_")
+    try:
+        with (
+            open_session(portfolio, database_url()) as session,
+            measured(
+                session,
+                instance.run_id,
+                f"{stage}.{instance.task_id}",
+                batch_id,
+                instance.map_index,
+            ) as work,
+        ):
+            yield session, work
+    except (ContractError, SourceError) as error:
+        raise AirflowFailException(str(error)) from error
