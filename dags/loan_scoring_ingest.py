@@ -1,12 +1,12 @@
 """Ingest: take in the night's applications, judge them, publish them all at once."""
 
 from airflow.exceptions import AirflowSkipException
-from airflow.sdk import DAG, CronPartitionTimetable, task
-from loan_scoring_assets import applications, retrain_request
-from loan_scoring_wiring import DEFAULT_ARGS, task_session
+from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_assets import applications, retrain_request
+from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -19,59 +19,66 @@ def build(of: Contract) -> DAG:
             timezone=of.schedules.timezone,
             run_offset=-1,
             key_format="%Y-%m-%d",
+            run_immediately=NOT_IN_ARREARS,
         ),
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
         tags=["loan-scoring", portfolio, "ingest"],
-        doc_md=f"Takes in a batch of **{of.title}** from the landing folder. The partition key "
-        "is the batch_id: a business date, or `history`. The same file again changes nothing.",
+        params={
+            "batch_id": Param(
+                None, type=["null", "string"], description="history; a night goes by partition key"
+            )
+        },
+        doc_md=f"Takes in a batch of **{of.title}** from the landing folder: a night by partition "
+        "key, the labelled past by the param `batch_id: history`. The same file again changes "
+        "nothing.",
     ) as dag:
 
         @task
-        def land(dag_run=None) -> int:
+        def land() -> int:
             """Copy the landed file's rows into an unpublished revision."""
             from loan_scoring import ingest
 
-            batch_id = dag_run.partition_key
-            source = ingest.landing_file(portfolio, "applications", batch_id)
-            with task_session(portfolio, batch_id) as (session, work):
-                landed = ingest.land(session, batch_id, source)
+            source = ingest.landing_file(portfolio, "applications", batch_id())
+            with task_session(portfolio, batch_id()) as (session, work):
+                landed = ingest.land(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
 
         @task
-        def check(revision: int, dag_run=None) -> int:
+        def check(revision: int) -> int:
             """Judge the batch as a whole; a refused one leaves no row."""
             from loan_scoring import ingest
 
-            with task_session(portfolio, dag_run.partition_key) as (session, _):
-                ingest.check(session, dag_run.partition_key, revision)
+            with task_session(portfolio, batch_id()) as (session, _):
+                ingest.check(session, batch_id(), revision)
             return revision
 
         @task
-        def publish(revision: int, dag_run=None) -> None:
+        def publish(revision: int) -> None:
             """Make the revision the current one."""
             from loan_scoring import ingest
 
-            batch_id = dag_run.partition_key
-            source = ingest.landing_file(portfolio, "applications", batch_id)
-            with task_session(portfolio, batch_id) as (session, _):
-                ingest.publish(session, batch_id, revision, source)
+            source = ingest.landing_file(portfolio, "applications", batch_id())
+            with task_session(portfolio, batch_id()) as (session, _):
+                ingest.publish(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])
-        def announce(dag_run=None) -> None:
-            """Tell scoring that a night's batch is there; the event carries the partition key."""
-            if dag_run.partition_key == "history":
+        def announce(outlet_events=None) -> None:
+            """Tell scoring that a night's batch is there; its key is the batch_id."""
+            if batch_id() == "history":
                 raise AirflowSkipException("the history trains models and is not scored")
+            outlet_events[applications(portfolio)].add_partitions(batch_id())
 
         @task(outlets=[retrain_request(portfolio)])
-        def ask_for_model(dag_run=None) -> None:
+        def ask_for_model() -> None:
             """Ask for training when a history is in that the champion was not fitted on."""
             from loan_scoring import training
 
-            with task_session(portfolio, dag_run.partition_key) as (session, _):
-                if not training.ask_for_model(session, dag_run.partition_key):
-                    raise AirflowSkipException("the champion knows the history")
+            with task_session(portfolio, batch_id()) as (session, _):
+                is_asked = training.ask_for_model(session, batch_id())
+            if not is_asked:
+                raise AirflowSkipException("the champion knows the history")
 
         publish(check(land())) >> [announce(), ask_for_model()]
     return dag

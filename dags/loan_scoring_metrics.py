@@ -1,11 +1,11 @@
 """Metrics: compare a scored batch with the baseline of its model, and raise alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from loan_scoring_assets import scores
-from loan_scoring_wiring import DEFAULT_ARGS, task_session
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_assets import scores
+from loan_scoring_wiring import DEFAULT_ARGS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -22,12 +22,12 @@ def build(of: Contract) -> DAG:
     ) as dag:
 
         @task
-        def measure(dag_run=None) -> dict[str, int]:
+        def measure() -> dict[str, int]:
             """Write drift tests and alerts of the batch; return how many of each."""
             from loan_scoring import metrics
 
-            with task_session(portfolio, dag_run.partition_key) as (session, work):
-                counts = metrics.measure(session, dag_run.partition_key)
+            with task_session(portfolio, batch_id()) as (session, work):
+                counts = metrics.measure(session, batch_id())
                 work.rows = counts["applications"]
             return counts
 

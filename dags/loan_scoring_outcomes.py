@@ -2,10 +2,10 @@
 
 from airflow.exceptions import AirflowSkipException
 from airflow.sdk import DAG, CronPartitionTimetable, task
-from loan_scoring_wiring import DEFAULT_ARGS, task_session
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -18,6 +18,7 @@ def build(of: Contract) -> DAG:
             timezone=of.schedules.timezone,
             run_offset=-1,
             key_format="%Y-%m-%d",
+            run_immediately=NOT_IN_ARREARS,
         ),
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
@@ -27,13 +28,13 @@ def build(of: Contract) -> DAG:
     ) as dag:
 
         @task
-        def take(dag_run=None) -> int:
+        def take() -> int:
             """Take in the date's file, or skip where none landed; return its accepted rows."""
             from loan_scoring import ingest, outcomes
 
-            if not ingest.landing_files(portfolio, "outcomes", dag_run.partition_key):
-                raise AirflowSkipException(f"no outcomes landed for {dag_run.partition_key}")
-            source = ingest.landing_file(portfolio, "outcomes", dag_run.partition_key)
+            if not ingest.landing_files(portfolio, "outcomes", batch_id()):
+                raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
+            source = ingest.landing_file(portfolio, "outcomes", batch_id())
             with task_session(portfolio) as (session, work):
                 taken = outcomes.take(session, source)
                 work.rows = taken.received

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from loan_scoring_assets import applications, scores
-from loan_scoring_wiring import DEFAULT_ARGS, task_session
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_assets import applications, scores
+from loan_scoring_wiring import DEFAULT_ARGS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -24,12 +24,12 @@ def build(of: Contract) -> DAG:
     ) as dag:
 
         @task
-        def plan(dag_run=None) -> list[dict[str, str | int]]:
+        def plan() -> list[dict[str, str | int]]:
             """Plan the batch's scoring run; return its mini-batches, each for one task."""
             from loan_scoring import scoring
 
-            with task_session(portfolio, dag_run.partition_key) as (session, work):
-                planned = scoring.plan(session, dag_run.partition_key)
+            with task_session(portfolio, batch_id()) as (session, work):
+                planned = scoring.plan(session, batch_id())
                 work.rows = planned.applications
             return [
                 {"run_id": planned.scoring_run_id, "mini_batch": mini_batch}
@@ -37,20 +37,20 @@ def build(of: Contract) -> DAG:
             ]
 
         @task
-        def score(run_id: str, mini_batch: int, dag_run=None) -> str:
+        def score(run_id: str, mini_batch: int) -> str:
             """Score one mini-batch in one transaction; return the run's id."""
             from loan_scoring import scoring
 
-            with task_session(portfolio, dag_run.partition_key) as (session, work):
+            with task_session(portfolio, batch_id()) as (session, work):
                 work.rows = scoring.score_mini_batch(session, run_id, mini_batch)
             return run_id
 
         @task(outlets=[scores(portfolio)])
-        def publish(run_ids: Iterable[str], dag_run=None) -> None:
+        def publish(run_ids: Iterable[str]) -> None:
             """Make the run, the one that every mini-batch names, current once counts reconcile."""
             from loan_scoring import scoring
 
-            with task_session(portfolio, dag_run.partition_key) as (session, work):
+            with task_session(portfolio, batch_id()) as (session, work):
                 work.rows = scoring.publish(session, next(iter(run_ids)))
 
         publish(score.expand_kwargs(plan()))

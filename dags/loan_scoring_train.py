@@ -1,11 +1,11 @@
 """Train: fit models on every labelled application, and promote them where they are better."""
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
-from loan_scoring_assets import retrain_request
-from loan_scoring_wiring import DEFAULT_ARGS, task_session
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_assets import retrain_request
+from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -14,7 +14,11 @@ def build(of: Contract) -> DAG:
     with DAG(
         dag_id=f"{portfolio}_train",
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable(of.schedules.train, timezone=of.schedules.timezone),
+            timetable=CronTriggerTimetable(
+                of.schedules.train,
+                timezone=of.schedules.timezone,
+                run_immediately=NOT_IN_ARREARS,
+            ),
             assets=[retrain_request(portfolio)],
         ),
         catchup=False,

@@ -1,4 +1,4 @@
-"""What all five DAGs share: default arguments, the session of a task, errors that no retry mends."""
+"""What all five DAGs share: default arguments, a task's batch and session, failing for good."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +21,23 @@ DEFAULT_ARGS = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
+
+
+# A new DAG waits for its next time. Airflow's own default runs the last one too when it is not
+# long past: a night for which no file can be there.
+NOT_IN_ARREARS = timedelta(0)
+
+
+def batch_id() -> str:
+    """Return the batch of the running task: the run's partition key, else its param batch_id.
+
+    Airflow takes dates alone for the key of a nightly run, so that the history goes by the param.
+    """
+    context: Any = get_current_context()
+    found = context["dag_run"].partition_key or context["params"].get("batch_id")
+    if not found:
+        raise AirflowFailException("which batch? trigger with a partition key or with batch_id")
+    return str(found)
 
 
 def database_url() -> str | None:

@@ -282,7 +282,8 @@ def _sql(options: argparse.Namespace) -> dict[str, Any]:
 
 def _psql(options: argparse.Namespace) -> int:
     from loan_scoring import database
-    from loan_scoring.local.postgres import embedded, psql
+    from loan_scoring.local.postgres import embedded
+    from loan_scoring.local.postgres_account import binary
 
     given = options.database or settings.database_url()
     if given is None:
@@ -300,7 +301,7 @@ def _psql(options: argparse.Namespace) -> int:
         "PGPASSWORD": parts.password or "",
         "PGDATABASE": parts.path.lstrip("/"),
     }
-    return subprocess.call([str(psql())], env=environment)
+    return subprocess.call([str(binary("psql"))], env=environment)
 
 
 if __name__ == "__main__":

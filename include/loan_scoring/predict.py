@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.features import frame
 from loan_scoring.propensity import probabilities
-from loan_scoring.reading import frame
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import pyarrow as pa
 from psycopg2 import sql
 
@@ -53,25 +52,6 @@ def slice_of_batch(
 def arrow_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
     """Return the Arrow type of each of the contract's columns named."""
     return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
-
-
-def frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns as scikit-learn takes them: numbers as float64, categories as object.
-
-    Null is nan in both.
-    """
-    data = {}
-    for name in columns:
-        values = table.column(name)
-        if contract.by_name[name].is_numeric:
-            data[name] = values.cast(pa.float64()).to_numpy()
-        else:
-            data[name] = (
-                values.to_pandas(types_mapper=None)
-                .astype(object)
-                .where(values.is_valid().to_pandas(), float("nan"))
-            )
-    return pd.DataFrame(data)
 
 
 def _identifiers(names: Sequence[str]) -> sql.Composed:

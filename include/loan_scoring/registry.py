@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, artifacts, database
 from loan_scoring.errors import StateError
-from loan_scoring.predict import Scorer
 from loan_scoring.session import Session
+
+if TYPE_CHECKING:
+    from loan_scoring.predict import Scorer
 
 PROPENSITY, PERSONAS = "propensity", "personas"
 KINDS = (PROPENSITY, PERSONAS)
@@ -138,8 +140,10 @@ def estimator(session: Session, row: database.Row) -> Any:
     return artifacts.estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
 
 
-def scorer(session: Session, propensity_version: str, personas_version: str) -> Scorer:
+def scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
     """Return the scorer of a pair of model versions."""
+    from loan_scoring.predict import Scorer  # scikit-learn is for those who score, not for all
+
     propensity = model(session, propensity_version)
     personas = model(session, personas_version)
     return Scorer(

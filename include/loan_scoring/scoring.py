@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from loan_scoring import database, partitions, reading, registry
 from loan_scoring.contract import KEY
@@ -28,7 +29,7 @@ class Plan:
 def plan(session: Session, batch_id: str) -> Plan:
     """Plan the scoring run of a batch's current revision with the champions.
 
-    The run's id derives from batch, revision and model pair, so that planning again finds the same run.
+    The run's id derives from batch, revision and model pair: planning again finds the same run.
 
     Raises:
         StateError: the batch is not published, is the history, or no model is in use.
@@ -71,6 +72,9 @@ def plan(session: Session, batch_id: str) -> Plan:
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """Score one slice and write its rows in one transaction; return how many it has.
 
+    One thread does it: mini-batches run beside each other, and threads of many processes on the
+    same cores wait for each other far longer than they work.
+
     A slice that is scored already is left as it is; another try of it that runs at the same time
     waits, and then finds it scored.
     """
@@ -89,7 +93,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
         table = reading.slice_of_batch(
             session, of["batch_id"], of["revision"], scorer.columns, bounds
         )
-        scores = scorer.score(table)
+        with threadpool_limits(limits=1):
+            scores = scorer.score(table)
         rows = table.num_rows
         written = pa.table(
             {

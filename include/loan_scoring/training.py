@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from loan_scoring import __version__, baseline, database, personas, propensity, reading, registry
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
+from loan_scoring.features import frame
 from loan_scoring.partitions import HISTORY
 from loan_scoring.predict import Scorer, exclusion_reasons
 from loan_scoring.registry import KINDS, PERSONAS, PROPENSITY, Fitted
@@ -91,7 +92,7 @@ def _fit(contract: Contract, table: pa.Table) -> list[Fitted]:
         for column in contract.features
         if len(table.column(column.name).take(pa.array(learn)).unique()) > 1
     ]
-    X = reading.frame(table, contract, features)
+    X = frame(table, contract, features)
 
     model = propensity.build(contract, features).fit(X.iloc[learn], y[learn])
     metrics = propensity.measure(
@@ -184,7 +185,7 @@ def _compare(session: Session, challenger: str, champion: str | None) -> dict[st
     _, holdout = split(contract, y)
     test = holdout[judged[holdout]]
     known = registry.model(session, champion)
-    X = reading.frame(table.take(pa.array(test)), contract, known["features"])
+    X = frame(table.take(pa.array(test)), contract, known["features"])
     probability = propensity.probabilities(registry.estimator(session, known), X)
     metrics = propensity.measure(y[test], probability, contract.decision.decline_from)
     return evidence | {
