@@ -32,6 +32,11 @@ _FIXED_SETTINGS = {
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     # ... and well before the missing heartbeat of a task itself fails the task.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    # A task waits about a minute for an API server that starts: the scheduler, quicker to start,
+    # takes up interrupted tasks before it answers, and by default they fail after 10 to 30 s.
+    "WORKERS__EXECUTION_API_RETRIES": "20",
+    "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
+    "WORKERS__EXECUTION_API_TIMEOUT": "20",
 }
 _TELEMETRY_OFF = {"SCARF_ANALYTICS": "false", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 
@@ -52,7 +57,9 @@ def airflow_environment(
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and name not in _UNWANTED
     }
-    secrets = kept_secrets(folder / "secrets.json", ("fernet", "api", "jwt"), size_bytes=32)
+    # The sizes that Fernet wants and that Airflow's HMAC does not warn of.
+    secrets = kept_secrets(folder / "secrets.json", ("fernet",), size_bytes=32)
+    secrets |= kept_secrets(folder / "secrets.json", ("api", "jwt"), size_bytes=64)
     settings = _FIXED_SETTINGS | {
         "CORE__PARALLELISM": str(parallelism),
         "CORE__DAGS_FOLDER": str(dags_folder.resolve()),
