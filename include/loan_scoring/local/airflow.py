@@ -14,6 +14,7 @@ from loan_scoring.local import airflow_status, guard, processes
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
+from loan_scoring.local.airflow_keeper import Keeper
 from loan_scoring.local.state import kept_port, locked
 
 _START_SECONDS = 180.0
@@ -24,9 +25,9 @@ _STOP_SECONDS = 4.0  # for an orderly end; what is left then is swept
 class AirflowStack:
     """Scheduler, DAG processor, triggerer and API server on 127.0.0.1, one set a state folder.
 
-    As a context manager it also ends in order when a signal ends the process. `environment` goes
-    to all its processes; `port` is chosen and kept where it is None; start() waits until all of
-    `expected_dags` are there.
+    What of it dies is started again. As a context manager it also ends in order when a signal ends
+    this process. `environment` goes to all its processes; `port` is chosen and kept where it is
+    None; start() waits until all of `expected_dags` are there.
     """
 
     state_dir: Path
@@ -61,6 +62,7 @@ class AirflowStack:
             guard.sweep(guard.mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
+            undo.callback(Keeper(self._components, self.state_dir, self.metadata_url).stop)
             self._publish(is_ready=True)
             self._undo = undo.pop_all()
         return client
@@ -84,10 +86,6 @@ class AirflowStack:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def restart_dead(self) -> list[str]:
-        """Start components anew that have died, and say how each died."""
-        return [death for component in self._components if (death := component.restart_if_dead())]
 
     def _start_components(self, undo: ExitStack) -> None:
         self._started = datetime.now(UTC)

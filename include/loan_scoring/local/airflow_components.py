@@ -48,6 +48,7 @@ class Component:
     def start(self) -> None:
         """Start the process, anew where it has died."""
         with self.log.open("ab") as output:
+            self._log_begin = output.tell()
             self.process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -67,10 +68,11 @@ class Component:
     def death(self) -> LoanScoringError:
         """Return an error that says how the process ended."""
         code = self.process.returncode
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return LoanScoringError(
-            f"airflow {self.name} {how}: {last_words(self.log)}; see {self.log}"
-        )
+        if code < 0:
+            killer = signal.Signals(-code).name
+            return LoanScoringError(f"airflow {self.name} was killed by {killer}; see {self.log}")
+        cause = last_words(self.log, self._log_begin)
+        return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:
         """Start a dead process anew, ever later where it dies often; return how it died."""

@@ -1,7 +1,11 @@
 """Find in Airflow's logs the line that a person wants to see."""
 
 import json
+import re
 from pathlib import Path
+
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit)\b.*:")
+_ERROR = re.compile(r"\[(error|critical) *\]|\berror:", re.IGNORECASE)
 
 
 def task_log(
@@ -33,9 +37,11 @@ def cause_in_task_log(log: Path) -> str:
     return " ".join(cause.split())
 
 
-def last_words(log: Path) -> str:
-    """Return the line of a log that most likely names the cause of a process's death."""
-    lines = log.read_text(errors="replace").splitlines()
-    # The last line of a traceback stands at the margin, as do errors of the command line.
-    telling = [line for line in lines if line.strip() and not line.startswith((" ", "\t"))]
-    return telling[-1].strip() if telling else "it wrote nothing"
+def last_words(log: Path, begin: int = 0) -> str:
+    """Return the line of a log, from a byte on, that most likely says why its process ended."""
+    text = log.read_bytes()[begin:].decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for telling in (_EXCEPTION, _ERROR):
+        if found := [line for line in lines if telling.search(line)]:
+            return found[-1]
+    return lines[-1] if lines else "it wrote nothing"

@@ -44,7 +44,11 @@ def status(state_dir: Path) -> StackStatus | None:
     folder = folder_of(state_dir)
     content = read_json(folder / "stack.json")
     # A killed supervisor leaves its file, and another program may get its pid.
-    if not content or processes.started_at(content["pid"]) != content["started"]:
+    if (
+        not content
+        or not processes.is_alive(content["pid"])
+        or processes.started_at(content["pid"]) != content["started"]
+    ):
         return None
     return StackStatus(
         content["pid"],

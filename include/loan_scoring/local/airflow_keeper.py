@@ -1,0 +1,51 @@
+"""Start again what dies of a stack while it is meant to be on, its embedded Postgres included."""
+
+import logging
+import threading
+from pathlib import Path
+
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.local.airflow_components import Component
+from loan_scoring.local.postgres import EmbeddedPostgres
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
+_PAUSE_SECONDS = 10.0
+_JOIN_SECONDS = 15.0
+
+
+class Keeper:
+    """A thread that looks after the components of a stack until it is stopped."""
+
+    def __init__(self, components: list[Component], state_dir: Path, metadata_url: str) -> None:
+        self._components = components
+        self._postgres = EmbeddedPostgres(state_dir)
+        self._metadata_url = metadata_url
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="airflow-keeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let things die from now on."""
+        self._is_over.set()
+        self._thread.join(_JOIN_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(_LOOK_SECONDS):
+            try:
+                if self._owns_postgres() and not self._postgres.is_running():
+                    _log.warning("Postgres is down; it is started again")
+                    self._postgres.start()
+                for component in self._components:
+                    if death := component.restart_if_dead():
+                        _log.warning("%s; it is started again", death)
+            except (LoanScoringError, OSError) as error:
+                # A full disk, say: it may pass, and what works is to stay up.
+                _log.warning("%s", error)
+                self._is_over.wait(_PAUSE_SECONDS)
+
+    def _owns_postgres(self) -> bool:
+        """Tell whether the stack's metadata lie in the embedded server of its state folder."""
+        return (
+            self._postgres.folder.is_dir() and self._postgres.url("airflow") == self._metadata_url
+        )

@@ -1,0 +1,126 @@
+"""Keep an Airflow on in the background, under a supervisor that starts again what dies."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.local import airflow_status, guard, processes
+from loan_scoring.local.airflow import AirflowStack
+from loan_scoring.local.airflow_status import StackStatus
+from loan_scoring.local.state import locked
+
+_READY = "ready"
+_STOP_SECONDS = 20.0
+
+
+def start_detached(stack: AirflowStack) -> StackStatus:
+    """Start a stack under a supervisor of its own, and return once it is ready where it runs.
+
+    A stack that runs detached already is left as it is.
+
+    Raises:
+        LoanScoringError: it does not start; nothing of it runs on then.
+    """
+    running = detached_status(stack.state_dir)
+    if running is not None and running.is_ready:
+        return running
+    stack.logs.mkdir(parents=True, exist_ok=True)
+    log = stack.logs / "supervisor.log"
+    with log.open("ab") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "loan_scoring.local.detached"],
+            env={name: value for name, value in os.environ.items() if name != guard.MARK},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+            text=True,
+        )
+    try:
+        # Not as arguments, which any user of the machine can read: there are passwords in it.
+        with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
+            to_it.write(json.dumps(_description(stack)))
+        with cast(IO[str], supervisor.stdout) as from_it:
+            answer = from_it.read()
+    except BaseException:  # a Ctrl-C above all: nothing half started stays
+        supervisor.terminate()
+        supervisor.wait()
+        raise
+    if answer != _READY:
+        supervisor.wait()
+        raise LoanScoringError(answer or f"the supervisor of Airflow died; see {log}")
+    supervisor.returncode = 0  # it lives on without us: no warning of a child left behind
+    started = detached_status(stack.state_dir)
+    if started is None:
+        raise LoanScoringError(f"the supervisor of Airflow died once it was ready; see {log}")
+    return started
+
+
+def stop_detached(state_dir: Path) -> bool:
+    """End a detached stack, or what a killed one left; return whether there was one."""
+    running = detached_status(state_dir)
+    if running is not None:
+        processes.send([running.pid], signal.SIGTERM)
+        if not processes.wait_gone(running.pid, _STOP_SECONDS):
+            processes.send([running.pid], signal.SIGKILL)
+    folder = airflow_status.folder_of(state_dir)
+    # The lock of a living stack is held: one in the foreground is not ours to end.
+    with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
+        guard.sweep(guard.mark(folder))
+        airflow_status.withdraw(state_dir)
+    return running is not None
+
+
+def detached_status(state_dir: Path) -> StackStatus | None:
+    """Return where a detached stack runs or starts; None where none does."""
+    running = airflow_status.status(state_dir)
+    return running if running is not None and running.is_detached else None
+
+
+def _description(stack: AirflowStack) -> dict[str, object]:
+    return {
+        "state_dir": str(stack.state_dir),
+        "dags_folder": str(stack.dags_folder),
+        "plugins_folder": str(stack.plugins_folder),
+        "metadata_url": stack.metadata_url,
+        "port": stack.port,
+        "parallelism": stack.parallelism,
+        "expected_dags": list(stack.expected_dags),
+        "environment": dict(stack.environment),
+    }
+
+
+def main() -> int:
+    """Supervise the stack described on standard input until a signal comes."""
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    description = json.load(sys.stdin)
+    for name in ("state_dir", "dags_folder", "plugins_folder"):
+        description[name] = Path(description[name])
+    stack = AirflowStack(**description, is_detached=True)
+    try:
+        with stack:
+            _answer(_READY)
+            while True:
+                signal.pause()
+    except LoanScoringError as error:
+        logging.error("%s", error)
+        _answer(str(error))
+        return 1
+
+
+def _answer(text: str) -> None:
+    """Tell whoever started us, who reads to the end; standard output goes to the log then."""
+    with suppress(BrokenPipeError):  # who started us may be gone
+        os.write(1, text.encode())
+    os.dup2(2, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
