@@ -15,7 +15,7 @@ from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
-from loan_scoring.local.state import kept_port, locked
+from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 4.0  # for an orderly end; what is left then is swept
@@ -90,6 +90,8 @@ class AirflowStack:
     def _start_components(self, undo: ExitStack) -> None:
         self._started = datetime.now(UTC)
         port = self.port or kept_port(self.folder / "port")
+        if not is_free(port):
+            raise StateError(f"port {port}, asked for Airflow, is taken by another program")
         self._url = f"http://127.0.0.1:{port}"
         self._publish(is_ready=False)
         undo.callback(airflow_status.withdraw, self.state_dir)

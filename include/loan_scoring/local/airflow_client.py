@@ -1,5 +1,6 @@
 """Airflow's REST API, as much of it as this project uses."""
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -136,11 +137,14 @@ class AirflowClient:
         except urllib.error.HTTPError as error:
             with error:
                 detail = error.read().decode(errors="replace")[:300]
-            kind = _UnauthorizedError if error.code == 401 else LoanScoringError
+            # Airflow says 401 of a token that has expired, 403 of one signed with another secret.
+            is_stale = error.code == 401 or "Invalid JWT token" in detail
+            kind = _UnauthorizedError if is_stale else LoanScoringError
             raise kind(f"Airflow refuses {method} {path}: {error.code} {detail}") from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
+            cause = getattr(error, "reason", error)
             raise LoanScoringError(
-                f"Airflow does not answer at {self.url}: {error}; see {self.log_folder}"
+                f"Airflow does not answer at {self.url}: {cause}; see {self.log_folder}"
             ) from error
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
@@ -108,7 +109,7 @@ def main() -> int:
         with stack:
             _answer(_READY)
             while True:
-                signal.pause()
+                time.sleep(1)
     except LoanScoringError as error:
         logging.error("%s", error)
         _answer(str(error))

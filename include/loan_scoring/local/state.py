@@ -60,13 +60,14 @@ def kept_port(path: Path) -> int:
         port = int(path.read_text())
     except (FileNotFoundError, ValueError):
         port = 0
-    while not (port and _is_free(port)):
+    while not (port and is_free(port)):
         port = random.choice(_PORTS)  # noqa: S311 - a port is no secret
     write_private(path, f"{port}\n")
     return port
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Tell whether a server may listen at a port of 127.0.0.1."""
     with socket.socket() as probe:
         # As servers do: a connection that lingers from before a restart does not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
