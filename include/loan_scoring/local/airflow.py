@@ -33,12 +33,12 @@ class AirflowStack:
     state_dir: Path
     dags_folder: Path
     plugins_folder: Path
-    metadata_url: str
+    metadata_url: str = field(repr=False)  # holds a password, as may the environment
     _: KW_ONLY
     port: int | None = None
     parallelism: int = 8
     expected_dags: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_detached: bool = False
 
     def __post_init__(self) -> None:
