@@ -164,7 +164,7 @@ class IngestPolicy(Model):
 class ScoringPolicy(Model):
     """How a batch is cut into mini-batches, each scored by one task."""
 
-    mini_batch_rows: Annotated[int, Field(ge=1)] = 2_500
+    mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
 
 

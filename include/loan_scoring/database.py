@@ -73,7 +73,8 @@ def libpq_url(url: str) -> str:
 
 def without_password(url: str) -> str:
     """Return the URL fit for a log or a screen."""
-    return make_url(url).set(password=None).render_as_string()
+    # set(password=None) would mean: leave it as it is.
+    return make_url(url)._replace(password=None).render_as_string()
 
 
 @cache

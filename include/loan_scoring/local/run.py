@@ -67,7 +67,7 @@ def run(job: Job) -> str:
         progress.close()
         state = status.read(session)
     seconds = time.monotonic() - started
-    return f"\n{status.render(state)}\n\n{_next(of, cut, seconds)}"
+    return f"\n{status.render(state)}\n\n{_next(cut, seconds)}"
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def _drive(session: Session, client: AirflowClient, cut: Replay, progress: Progr
     for stage in STAGES:
         client.unpause(f"{portfolio}_{stage}")
     if not _is_learned(session):
-        client.trigger(f"{portfolio}_ingest", partition_key=HISTORY)
+        client.trigger(f"{portfolio}_ingest", conf={"batch_id": HISTORY})
     _wait(session, client, cut, progress, since, until=_is_learned)
     for drop_id, date in _due_drops(cut).items():
         if drop_id not in _taken(session, cut):
@@ -151,7 +151,8 @@ def _wait(
         if until(session):
             return
         for failed in client.dag_runs(states=["failed"]):
-            if failed.ended_at is not None and failed.ended_at > since:
+            is_ours = not failed.run_id.startswith("scheduled__")
+            if is_ours and failed.ended_at is not None and failed.ended_at > since:
                 raise LoanScoringError(_cause(client, failed.dag_id, failed.run_id))
         if time.monotonic() - moved > STALLED_SECONDS:
             raise LoanScoringError(
@@ -242,7 +243,7 @@ def _refuse_a_mixture(session: Session) -> None:
         )
 
 
-def _next(of: Contract, cut: Replay, seconds: float) -> str:
+def _next(cut: Replay, seconds: float) -> str:
     return "\n".join(
         [
             f"data: {cut.source}",
@@ -251,7 +252,7 @@ def _next(of: Contract, cut: Replay, seconds: float) -> str:
             "where to look next",
             "  make up                                      the Airflow UI on this state",
             "  .venv/bin/loan-scoring status                the database's URL for psql",
-            f"  .venv/bin/loan-scoring sql -c 'select * from batch_health'   ({of.portfolio})",
+            "  .venv/bin/loan-scoring sql -c 'select * from batch_health'",
             "  README.md                                    five queries to start with",
         ]
     )

@@ -1,0 +1,38 @@
+"""Leave Postgres and Airflow on with the UI, and end them again."""
+
+from loan_scoring import contract, settings
+from loan_scoring.local.airflow_environment import airflow_passwords
+from loan_scoring.local.airflow_status import folder_of
+from loan_scoring.local.detached import start_detached, stop_detached
+from loan_scoring.local.postgres import embedded
+from loan_scoring.local.run import stack
+from loan_scoring.session import open_session
+
+
+def up() -> str:
+    """Start everything in the background, and return where it is and how to log in."""
+    portfolios = [contract.load(name) for name in contract.names()]
+    url = settings.database_url() or embedded().start().url("loan_scoring")
+    for each in portfolios:
+        with open_session(each.portfolio, url):
+            pass  # migrated, so that analysts find the tables before the first night
+    running = start_detached(stack(portfolios, url))
+    password = airflow_passwords(folder_of(settings.state_dir()))["admin"]
+    return "\n".join(
+        [
+            f"Airflow   {running.url}",
+            f"user      admin, password {password}   (a viewer's is in {running.password_file})",
+            "database  .venv/bin/loan-scoring status prints its URL for psql",
+            "stop      make down",
+        ]
+    )
+
+
+def down() -> str:
+    """End Airflow and the embedded Postgres, and return what was ended."""
+    server = embedded()
+    ended = ["Airflow"] if stop_detached(settings.state_dir()) else []
+    if server.is_running():
+        server.stop()
+        ended.append("Postgres")
+    return f"stopped: {', '.join(ended)}" if ended else "nothing was running"

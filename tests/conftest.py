@@ -1,0 +1,148 @@
+"""Fixtures of all tests: a Postgres of our own, a database for each test, real loans."""
+
+import csv
+import gzip
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from loan_scoring import contract as contracts
+from loan_scoring import ingest, training
+from loan_scoring.contract import Contract
+from loan_scoring.local.postgres import EmbeddedPostgres, embedded
+from loan_scoring.replay import Replay, replay
+from loan_scoring.session import Session, open_session
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLE_ROWS = 16_000
+"""Loans of the real file that tests work on: enough for an honest model, few enough to be quick."""
+
+
+@pytest.fixture(scope="session")
+def loan_default() -> Contract:
+    return contracts.load("loan_default")
+
+
+@pytest.fixture(scope="session")
+def real_loans() -> Path:
+    """The real file of 148,670 loans."""
+    source = os.environ.get("LOAN_SCORING_SOURCE")
+    if not source:
+        pytest.skip("LOAN_SCORING_SOURCE does not name the real loan file")
+    return Path(source)
+
+
+@pytest.fixture(scope="session")
+def labelled_loans(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A part of the real file, or None, for a generated one, where the real one is not here."""
+    source = os.environ.get("LOAN_SCORING_SOURCE")
+    if not source:
+        return None
+    part = tmp_path_factory.mktemp("source") / "loans.csv"
+    with gzip.open(source, "rt", newline="") as whole, part.open("w", newline="") as out:
+        csv.writer(out).writerows(itertools.islice(csv.reader(whole), SAMPLE_ROWS + 1))
+    return part
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep all state of the tests away from the checkout's own."""
+    root = tmp_path_factory.mktemp("loan-scoring")
+    names = {"LOAN_SCORING_STATE": "state", "LOAN_SCORING_DATA": "data"}
+    before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}
+    for name, folder in names.items():
+        os.environ[name] = str(root / folder)
+    os.environ.pop("LOAN_SCORING_DATABASE_URL", None)
+    yield root
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def postgres(folders: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(folders / "state")
+    server.start()
+    yield server
+    server.stop()
+
+
+NewDatabase = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
+    """Make a database, empty or a copy of another, and return the application's URL of it."""
+    numbers = itertools.count(1)
+
+    def make(template: str | None = None) -> str:
+        name = f"test_{next(numbers)}"
+        connection = psycopg2.connect(postgres.url("postgres"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            copy = f"TEMPLATE {template.rpartition('/')[2]}" if template else ""
+            cursor.execute(f"CREATE DATABASE {name} OWNER loan_scoring {copy}")
+            cursor.execute(f"GRANT CONNECT ON DATABASE {name} TO loan_scoring_reader")
+        connection.close()
+        return postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
+
+    return make
+
+
+@pytest.fixture
+def empty(new_database: NewDatabase) -> Iterator[Session]:
+    """A session on a migrated schema without rows."""
+    with open_session("loan_default", new_database()) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def drops(loan_default: Contract, labelled_loans: Path | None, folders: Path) -> Replay:
+    """History and four nights of 1,000 loans, the last one with an income shock."""
+    return replay(
+        loan_default,
+        source=str(labelled_loans) if labelled_loans else None,
+        nights=4,
+        per_night=1000,
+        scenarios={4: ["income_shock"]},
+        landing=folders / "data" / "landing" / "loan_default",
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A database with history and champions, to be copied."""
+
+    url: str
+    versions: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def trained(new_database: NewDatabase, drops: Replay) -> Trained:
+    url = new_database()
+    with open_session("loan_default", url) as session:
+        ingest.ingest(session, "history", drops.application_files["history"])
+        versions, _ = training.fit(session)
+        training.promote(session, versions)
+    return Trained(url, versions)
+
+
+@pytest.fixture
+def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
+    """A session on a copy of the trained database: history is in, champions are in use."""
+    with open_session("loan_default", new_database(template=trained.url)) as session:
+        yield session
+
+
+@pytest.fixture
+def ready_url(ready: Session) -> str:
+    """The URL of the `ready` session's database, for processes of their own."""
+    name = ready.connection.get_dsn_parameters()["dbname"]
+    return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"

@@ -1,0 +1,74 @@
+"""Undrifted nights raise nothing, a drifted one names what drifted, and twice is once."""
+
+import pytest
+
+from loan_scoring import database, ingest, metrics, scoring
+from loan_scoring.errors import StateError
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+
+def run(session: Session, drops: Replay, batch_id: str) -> dict[str, int]:
+    ingest.ingest(session, batch_id, drops.application_files[batch_id])
+    scoring.score(session, batch_id)
+    return metrics.measure(session, batch_id)
+
+
+def test_undrifted_nights_raise_no_alert(ready: Session, drops: Replay) -> None:
+    for batch_id in drops.batch_ids[:3]:
+        assert run(ready, drops, batch_id)["alerts"] == 0
+
+
+def test_income_shock_is_named_in_plain_words(ready: Session, drops: Replay) -> None:
+    assert run(ready, drops, drops.batch_ids[3])["alerts"] >= 1
+    _, rows = database.select(
+        ready.connection,
+        "select message, (evidence ->> 'psi')::float > (evidence ->> 'psi_noise')::float"
+        " from open_alerts join alerts using (alert_id, message) where alerts.kind = 'data'",
+    )
+    ((message, is_above_noise),) = rows
+    assert message.startswith("Monthly income (income_usd_per_month) is ")
+    assert "higher than at training (median" in message
+    assert is_above_noise
+
+
+def test_measuring_again_writes_the_same_rows(ready: Session, drops: Replay) -> None:
+    batch_id = drops.batch_ids[3]
+    run(ready, drops, batch_id)
+    queries = [
+        "select d::text from drift d order by 1",
+        "select a::text from alerts a order by 1",
+    ]
+    before = [database.select(ready.connection, query) for query in queries]
+    metrics.measure(ready, batch_id)
+    assert [database.select(ready.connection, query) for query in queries] == before
+
+
+def test_every_monitored_column_and_prediction_is_tested(ready: Session, drops: Replay) -> None:
+    run(ready, drops, drops.batch_ids[0])
+    _, rows = database.select(
+        ready.connection,
+        "select kind, count(distinct feature) from drift group by kind order by kind",
+    )
+    assert rows == [["data", len(ready.contract.monitored)], ["prediction", 3]]
+
+
+def test_alert_of_a_replaced_run_is_resolved(ready: Session, drops: Replay, tmp_path) -> None:
+    batch_id = drops.batch_ids[3]
+    run(ready, drops, batch_id)
+    lines = drops.application_files[batch_id].read_text().splitlines()
+    (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
+    ingest.ingest(ready, batch_id, tmp_path / "x.csv")
+    scoring.score(ready, batch_id)
+    metrics.measure(ready, batch_id)
+    _, rows = database.select(
+        ready.connection, "select distinct scoring_run_id, state from alerts order by 1"
+    )
+    assert [row[1] for row in rows] == ["resolved", "open"]
+
+
+def test_unscored_batch_is_said(ready: Session) -> None:
+    with pytest.raises(StateError, match="has no published scores; run score for it first"):
+        metrics.measure(ready, "2026-01-05")

@@ -1,0 +1,171 @@
+"""A portfolio's schema is brought up to date once, whoever comes first, and loses nothing."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from loan_scoring import contract as contracts
+from loan_scoring import database, migrations, settings
+from loan_scoring.contract import Contract
+from loan_scoring.errors import DatabaseError
+from loan_scoring.local.postgres import EmbeddedPostgres
+from loan_scoring.session import Session, open_session
+
+pytestmark = pytest.mark.integration
+
+MIGRATE = "import sys; from loan_scoring.session import open_session\n"
+MIGRATE += "with open_session('loan_default', sys.argv[1]): pass"
+
+
+def changed(contract: Contract, **columns: dict | None) -> Contract:
+    """Return the contract with columns changed, taken away (None) or added."""
+    raw = contract.model_dump()
+    kept = [c | (columns.get(c["name"]) or {}) for c in raw["columns"]]
+    raw["columns"] = [c for c in kept if columns.get(c["name"], {}) is not None]
+    known = {c["name"] for c in raw["columns"]}
+    raw["columns"] += [c for name, c in columns.items() if c and name not in known and "name" in c]
+    return Contract.model_validate(raw)
+
+
+def test_second_run_applies_nothing(empty: Session) -> None:
+    assert migrations.migrate(empty.connection, empty.contract) == []
+
+
+def test_many_processes_at_once_end_in_one_schema(new_database: Callable[..., str]) -> None:
+    url = new_database()
+    started = [subprocess.Popen([sys.executable, "-c", MIGRATE, url]) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0] * 4
+    with open_session("loan_default", url) as session:
+        _, rows = database.select(
+            session.connection, "select name, count(*) from schema_migrations group by name"
+        )
+    files = {path.name for path in (settings.home() / "sql/migrations").glob("*.sql")}
+    assert {row[0] for row in rows} > files
+    assert {row[1] for row in rows} == {1}
+
+
+def test_every_table_and_column_has_a_comment(empty: Session) -> None:
+    _, bare = database.select(
+        empty.connection,
+        """
+        select c.relname, a.attname
+        from pg_class c
+        left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and c.relkind in ('r', 'p') and col_description(c.oid, a.attnum) is null
+        where c.relnamespace = 'loan_default'::regnamespace and c.relkind in ('r', 'p', 'v')
+          and (a.attname is not null or obj_description(c.oid) is null)
+        """,
+    )
+    assert bare == []
+
+
+def test_new_column_of_the_contract_is_added(empty: Session) -> None:
+    new = {
+        "source": "rooms", "name": "room_count", "label": "Rooms", "type": "integer",
+        "known": "application",
+    }  # fmt: skip
+    applied = migrations.migrate(empty.connection, changed(empty.contract, room_count=new))
+    assert [name.split("-")[0] for name in applied] == ["contract"]
+    header, _ = database.select(empty.connection, "select room_count from current_applications")
+    assert header == ["room_count"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"income_usd_per_month": None}, "has column income_usd_per_month, the contract has not"),
+        (
+            {"income_usd_per_month": {"type": "category", "open_levels": True, "range": None}},
+            "income_usd_per_month is double precision, the contract says text",
+        ),
+        ({"loan_id": {"type": "text", "range": None}}, "the key is bigint in the database"),
+    ],
+)
+def test_lost_or_retyped_column_is_refused(empty: Session, change: dict, message: str) -> None:
+    raw = empty.contract.model_dump() | {"replay": {}}
+    contract = changed(Contract.model_validate(raw), **change)
+    with pytest.raises(DatabaseError, match=message) as caught:
+        migrations.migrate(empty.connection, contract)
+    assert "write a migration" in str(caught.value)
+
+
+def test_applied_file_that_was_changed_is_refused(empty: Session) -> None:
+    with database.transaction(empty.connection), empty.connection.cursor() as cursor:
+        cursor.execute("update schema_migrations set sha256 = 'other' where name like '0001%'")
+        cursor.execute("delete from schema_migrations where name like 'contract-%'")
+    with pytest.raises(DatabaseError, match=r"0001_\w+\.sql was changed after it was applied"):
+        migrations.migrate(empty.connection, empty.contract)
+
+
+def test_reader_reads_and_cannot_write(empty: Session, postgres: EmbeddedPostgres) -> None:
+    name = empty.connection.get_dsn_parameters()["dbname"]
+    url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
+    reader = database.connect("loan_default", url)
+    try:
+        assert database.select(reader, "select * from current_scores")[1] == []
+        for statement in (
+            "insert into outcomes values (1, true, null, 'outcomes-x', 1)",
+            "delete from scores",
+            "create table loan_default.mine (x int)",
+            "create table public.mine (x int)",
+        ):
+            with (
+                pytest.raises(psycopg2.errors.InsufficientPrivilege),
+                database.transaction(reader),
+                reader.cursor() as cursor,
+            ):
+                cursor.execute(statement)
+    finally:
+        reader.close()
+
+
+def test_application_role_is_no_superuser(empty: Session) -> None:
+    _, rows = database.select(
+        empty.connection,
+        "select rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = current_user",
+    )
+    assert rows == [[False, False, False]]
+
+
+def test_promotions_are_append_only(ready: Session) -> None:
+    with (
+        pytest.raises(psycopg2.errors.RaiseException, match="promotions is append-only"),
+        database.transaction(ready.connection),
+        ready.connection.cursor() as cursor,
+    ):
+        cursor.execute("update promotions set decided_by = 'nobody'")
+
+
+def test_unreachable_database_is_said_in_one_line_without_password() -> None:
+    with pytest.raises(
+        DatabaseError, match=r"no database at postgresql://me@127\.0\.0\.1:1/x"
+    ) as caught:
+        database.connect("loan_default", "postgresql://me:secret@127.0.0.1:1/x")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_database_than_postgres_is_refused() -> None:
+    with pytest.raises(DatabaseError, match="the database is mysql"):
+        database.connect("loan_default", "mysql://me@127.0.0.1/x")
+
+
+def test_no_code_names_a_column_of_a_portfolio() -> None:
+    names = {
+        name
+        for portfolio in contracts.names()
+        for column in contracts.load(portfolio).inputs
+        for name in (column.name, column.source)
+        if "_" in name
+    }
+    root = settings.home()
+    files = [*(root / "include/loan_scoring").rglob("*.py"), *(root / "dags").glob("*.py")]
+    files += (root / "sql").rglob("*.sql")
+    found = [
+        (path.name, name) for path in files for name in names if name in Path(path).read_text()
+    ]
+    assert found == []

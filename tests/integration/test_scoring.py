@@ -1,0 +1,186 @@
+"""A batch is scored exactly once, whatever is killed, doubled or run twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loan_scoring import database, ingest, reading, registry, scoring
+from loan_scoring.errors import StateError
+from loan_scoring.features import frame
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session, open_session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+FINGERPRINT = """
+    select count(*), md5(string_agg(concat_ws('|', loan_id, default_probability, exclusion_reason,
+        decision, persona, persona_default_rate, propensity_version, personas_version), ','
+        order by loan_id))
+    from current_scores
+"""
+
+
+def fingerprint(session: Session) -> list:
+    return database.select(session.connection, FINGERPRINT)[1][0]
+
+
+@pytest.fixture
+def night(ready: Session, drops: Replay) -> Session:
+    """A session with one night ingested, to be scored in four mini-batches."""
+    policy = ready.contract.scoring.model_copy(update={"mini_batch_rows": 250})
+    contract = ready.contract.model_copy(update={"scoring": policy})
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    return Session(contract, ready.connection)
+
+
+def test_every_application_is_scored_or_referred(night: Session) -> None:
+    scoring.score(night, NIGHT)
+    _, rows = database.select(
+        night.connection,
+        "select count(*), count(distinct loan_id), count(default_probability),"
+        " count(exclusion_reason), count(*) filter (where decision = 'refer'), count(persona)"
+        " from current_scores",
+    )
+    total, distinct, scored, referred, refer, personas = rows[0]
+    assert (total, distinct) == (1000, 1000)
+    assert scored + referred == 1000
+    assert referred == refer > 0
+    assert personas == scored
+    _, rows = database.select(
+        night.connection, "select mini_batch, applications, scored + referred from mini_batches"
+    )
+    assert sorted(rows) == [[n, 250, 250] for n in range(4)]
+
+
+def test_scores_are_those_of_the_plain_pipeline(night: Session) -> None:
+    scoring.score(night, NIGHT)
+    model = registry.model(night, "propensity-1")
+    table = reading.slice_of_batch(night, NIGHT, 1, model["features"])
+    plain = registry.estimator(night, model).predict_proba(
+        frame(table, night.contract, model["features"])
+    )[:, 1]
+    _, rows = database.select(
+        night.connection,
+        "select default_probability, decision from current_scores order by loan_id",
+    )
+    policy = night.contract.decision
+    for (probability, decision), expected in zip(rows, plain, strict=True):
+        if probability is None:
+            assert decision == "refer"
+            continue
+        assert probability == pytest.approx(expected, abs=1e-12)
+        word = "approve" if expected < policy.approve_below else "review"
+        assert decision == ("decline" if expected >= policy.decline_from else word)
+
+
+def test_scoring_again_changes_nothing(night: Session) -> None:
+    scoring.score(night, NIGHT)
+    before = database.select(night.connection, "select s::text from scores s order by loan_id")
+    scoring.score(night, NIGHT)
+    assert (
+        database.select(night.connection, "select s::text from scores s order by loan_id") == before
+    )
+
+
+def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready_url: str) -> None:
+    planned = scoring.plan(night, NIGHT)
+    failures = []
+
+    def work() -> None:
+        try:
+            with open_session("loan_default", ready_url) as session:
+                for number in planned.mini_batches:
+                    scoring.score_mini_batch(session, planned.scoring_run_id, number)
+        except Exception as error:  # noqa: BLE001 - told to the test below
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert scoring.publish(night, planned.scoring_run_id) == 1000
+
+
+def test_nothing_is_visible_before_everything_is(night: Session) -> None:
+    planned = scoring.plan(night, NIGHT)
+    for number in planned.mini_batches[:-1]:
+        scoring.score_mini_batch(night, planned.scoring_run_id, number)
+    assert fingerprint(night)[0] == 0
+    with pytest.raises(StateError, match="750 score rows for 1000 applications, 1 mini-batches"):
+        scoring.publish(night, planned.scoring_run_id)
+    assert fingerprint(night)[0] == 0
+    scoring.score_mini_batch(night, planned.scoring_run_id, planned.mini_batches[-1])
+    scoring.publish(night, planned.scoring_run_id)
+    assert fingerprint(night)[0] == 1000
+
+
+def test_killed_at_any_instant_the_rerun_ends_in_the_same_rows(
+    night: Session, ready_url: str
+) -> None:
+    command = [sys.executable, "-m", "loan_scoring.cli", "score", "--batch", NIGHT]
+    command += ["--database", ready_url]
+    random = np.random.default_rng(int.from_bytes(b"kill"))
+    began = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ})
+    seconds = time.monotonic() - began
+    expected = fingerprint(night)
+    for _ in range(3):
+        with database.transaction(night.connection), night.connection.cursor() as cursor:
+            for table in ("scores", "mini_batches", "scoring_runs"):
+                cursor.execute(f"delete from {table}")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds * random.uniform(0.3, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert fingerprint(night)[0] in (0, 1000)
+        subprocess.run(command, check=True, capture_output=True)
+        assert fingerprint(night) == expected
+
+
+def test_corrected_revision_adds_a_run_and_keeps_the_old(
+    night: Session, drops: Replay, tmp_path: Path
+) -> None:
+    scoring.score(night, NIGHT)
+    lines = drops.application_files[NIGHT].read_text().splitlines()
+    (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
+    ingest.ingest(night, NIGHT, tmp_path / "x.csv")
+    assert fingerprint(night)[0] == 1000  # until the new revision is scored, the old one stands
+    scoring.score(night, NIGHT)
+    assert fingerprint(night)[0] == 999
+    _, rows = database.select(
+        night.connection, "select revision, is_current from scoring_runs order by revision"
+    )
+    assert rows == [[1, False], [2, True]]
+
+
+def test_run_of_a_replaced_revision_is_not_published(
+    night: Session, drops: Replay, tmp_path: Path
+) -> None:
+    planned = scoring.plan(night, NIGHT)
+    for number in planned.mini_batches:
+        scoring.score_mini_batch(night, planned.scoring_run_id, number)
+    lines = drops.application_files[NIGHT].read_text().splitlines()
+    (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
+    ingest.ingest(night, NIGHT, tmp_path / "x.csv")
+    with pytest.raises(StateError, match="which a newer one has replaced"):
+        scoring.publish(night, planned.scoring_run_id)
+
+
+def test_unknown_batch_history_and_missing_champion_are_said(empty: Session, drops: Replay) -> None:
+    with pytest.raises(StateError, match="batch 2030-01-01 is not published; run ingest"):
+        scoring.plan(empty, "2030-01-01")
+    with pytest.raises(StateError, match="the history trains models and is not scored"):
+        scoring.plan(empty, "history")
+    ingest.ingest(empty, NIGHT, drops.application_files[NIGHT])
+    with pytest.raises(StateError, match="has no champion: ingest the history and run"):
+        scoring.plan(empty, NIGHT)

@@ -1,0 +1,67 @@
+"""A contract with a mistake is refused in one line that names file, field and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from loan_scoring import contract as contracts
+from loan_scoring.contract import Contract
+from loan_scoring.errors import ContractError
+
+TEXT = (Path(__file__).parents[2] / "include/portfolios/loan_default.yaml").read_text()
+
+MISTAKES = [
+    ("type: number", "type: float", "columns.interest_rate_percent.type", "'float'"),
+    ("name: gender", "name: region", "columns", "'region' is declared twice"),
+    ("source: Gender", "source: Region", "columns", "'Region' is declared twice"),
+    ("approve_below: 0.15", "approve_below: 0.95", "decision", "above decline_from"),
+    ("approve_below: 0.15", "approve_below: 15", "decision.approve_below", "less than 1"),
+    ("psi_attention: 0.1", "psi_attention: 0.3", "monitoring", "not below psi_drifted"),
+    ("label: Region", "labl: Region", "columns.region.labl", "no such field"),
+    ("range: [300, 900]", "range: [900, 300]", "columns.credit_score", "out of order"),
+    ("levels: [cf, ncf]", "levels: [cf, cf]", "columns.loan_limit", "'cf' is declared twice"),
+    ("name: loan_id", "name: id", "columns", "no column is named loan_id"),
+    ("protected: [gender", "protected: [sex", "protected", "no column is named 'sex'"),
+    ("equals: EQUI", "equals: EQUIFAX", "exclusions.1.equals", "no level of credit_bureau"),
+    ("is_null: true}", "is_null: false}", "exclusions.0", "either is_null"),
+    ("numerator: loan_amount_usd", "numerator: amount", "ratios.0.numerator", "'amount'"),
+    ("portfolio: loan_default", "portfolio: other", "portfolio", "must be the file's name"),
+    ("known: pricing", "known: later", "columns.interest_rate_percent.known", "'later'"),
+    ("kind: multiply", "kind: double", "replay.scenarios.income_shock.kind", "'double'"),
+    ("holdout_share: 0.25", "holdout_share: 1", "training.holdout_share", "less than 1"),
+    ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "field", "reason"), MISTAKES)
+def test_mistake_is_named_in_one_line(
+    tmp_path: Path, right: str, wrong: str, field: str, reason: str
+) -> None:
+    assert right in TEXT
+    path = tmp_path / "loan_default.yaml"
+    path.write_text(TEXT.replace(right, wrong, 1))
+    with pytest.raises(ContractError) as caught:
+        contracts.read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {field}")
+    assert reason in message
+    assert "\n" not in message
+
+
+def test_missing_contract_names_the_ones_that_are_there() -> None:
+    with pytest.raises(ContractError, match=r"no contract .*mortgages\.yaml; .*loan_default"):
+        contracts.load("mortgages")
+
+
+def test_a_list_is_no_contract(tmp_path: Path) -> None:
+    path = tmp_path / "loan_default.yaml"
+    path.write_text("- a\n- b\n")
+    with pytest.raises(ContractError, match="mapping of fields, found list"):
+        contracts.read(path)
+
+
+def test_features_are_known_at_application_and_not_protected(loan_default: Contract) -> None:
+    features = {column.name for column in loan_default.features}
+    assert not features & set(loan_default.protected)
+    assert not features & {"interest_rate_spread_points", "debt_to_income_percent", "loan_id"}
+    assert {"income_usd_per_month", "ltv_percent"} <= features

@@ -1,0 +1,163 @@
+"""Every statistic against an independent implementation, every decision against its limits."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from loan_scoring import baseline
+from loan_scoring.contract import MonitoringPolicy
+from loan_scoring.drift.adjust import benjamini_hochberg
+from loan_scoring.drift.compare import compare
+from loan_scoring.drift.decide import decide
+from loan_scoring.drift.ks import ks
+from loan_scoring.drift.psi import psi, psi_noise
+from loan_scoring.drift.shares import chi_square, null_share, unseen_levels
+from loan_scoring.drift.wasserstein import wasserstein
+
+POLICY = MonitoringPolicy()
+numbers = st.lists(st.integers(-20, 20).map(float), min_size=5, max_size=60)
+
+
+@given(numbers, numbers)
+def test_ks_is_that_of_scipy(left: list[float], right: list[float]) -> None:
+    ours = ks(np.sort(left), np.array(right))
+    theirs = stats.ks_2samp(left, right, method="asymp")
+    assert ours == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-12)
+
+
+@given(numbers, numbers)
+def test_wasserstein_is_the_area_between_the_distributions(
+    left: list[float], right: list[float]
+) -> None:
+    grid = np.unique(left + right)
+    below = [
+        np.searchsorted(np.sort(side), grid[:-1], side="right") / len(side)
+        for side in (left, right)
+    ]
+    area = float(np.sum(np.abs(below[0] - below[1]) * np.diff(grid)))
+    assert wasserstein(np.array(left), np.array(right), 2.0) == pytest.approx(area / 2, abs=1e-9)
+
+
+def test_wasserstein_of_a_constant_baseline_is_zero() -> None:
+    assert wasserstein(np.ones(5), np.ones(5), 0.0) == 0.0
+
+
+counts = st.lists(st.integers(50, 500), min_size=2, max_size=6)
+
+
+@given(counts, st.randoms(use_true_random=False))
+def test_chi_square_is_that_of_scipy(expected: list[int], random: object) -> None:
+    actual = [random.randint(50, 500) for _ in expected]  # type: ignore[attr-defined]
+    statistic, p_value, _ = chi_square(np.array(expected), np.array(actual))
+    theirs = stats.chi2_contingency([expected, actual], correction=False)
+    assert (statistic, p_value) == pytest.approx((theirs.statistic, theirs.pvalue), rel=1e-9)
+
+
+def test_chi_square_pools_rare_levels() -> None:
+    statistic, p_value, distance = chi_square(np.array([99_000, 10, 10]), np.array([999, 1, 0]))
+    assert (statistic, p_value) == (0.0, 1.0)
+    assert distance == pytest.approx(0.0009, abs=2e-4)
+
+
+def test_null_share_is_the_square_root_of_chi_square() -> None:
+    difference, p_value = null_share(600, 10_000, 90, 1000)
+    theirs = stats.chi2_contingency([[600, 9400], [90, 910]], correction=False)
+    assert difference == pytest.approx(0.03)
+    assert p_value == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert null_share(0, 10, 0, 10) == (0.0, 1.0)
+
+
+def test_unseen_levels_is_fishers_exact_test() -> None:
+    share, p_value = unseen_levels(4, 2000, 500)
+    theirs = stats.fisher_exact([[4, 496], [0, 2000]], alternative="greater")
+    assert share == 0.008
+    assert p_value == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert unseen_levels(0, 2000, 500) == (0.0, 1.0)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_benjamini_hochberg_is_that_of_scipy(p_values: list[float]) -> None:
+    theirs = stats.false_discovery_control(p_values)
+    assert benjamini_hochberg(np.array(p_values)) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_psi_is_the_sum_of_its_formula() -> None:
+    expected, actual = np.array([100_000, 200_000, 700_000]), np.array([150_000, 150_000, 700_000])
+    shares = expected / 1e6, actual / 1e6
+    by_hand = sum((a - e) * np.log(a / e) for e, a in zip(*shares, strict=True))
+    assert psi(expected, actual) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_psi_noise_holds_at_its_stated_rate() -> None:
+    random = np.random.default_rng(1)
+    shares = np.full(10, 0.1)
+    limit = psi_noise(10, 20_000, 2_000, quantile=0.95)
+    above = [
+        psi(random.multinomial(20_000, shares), random.multinomial(2_000, shares)) > limit
+        for _ in range(4000)
+    ]
+    # The 99.9 % interval of a share of 5 % in 4,000 draws.
+    assert 0.038 < np.mean(above) < 0.062
+
+
+def _verdict(values: pa.Array, batch: pa.Array):
+    column = pa.chunked_array([values])
+    frozen = baseline.fit_column(column, POLICY.bins)
+    comparison = compare("x", POLICY, frozen, column, pa.chunked_array([batch]))
+    return decide(POLICY, [comparison])
+
+
+def test_the_same_distribution_is_stable() -> None:
+    random = np.random.default_rng(2)
+    verdicts, findings = _verdict(
+        pa.array(random.normal(size=20_000)), pa.array(random.normal(size=5000))
+    )
+    assert findings == []
+    assert {each.level for each in verdicts} == {"stable"}
+
+
+@pytest.mark.parametrize(
+    ("batch", "cause"),
+    [
+        (lambda r: r.normal(0.2, 1, 5000), "ks"),
+        (lambda r: r.normal(0, 1.25, 5000), "ks"),
+        (lambda r: np.where(r.random(5000) < 0.04, np.nan, r.normal(size=5000)), "null_share"),
+    ],
+)
+def test_a_shift_of_numbers_is_found(batch, cause: str) -> None:
+    random = np.random.default_rng(3)
+    values = pa.array(random.normal(size=50_000))
+    _, findings = _verdict(values, pa.array(batch(random), from_pandas=True))
+    assert [finding.causes for finding in findings] == [[cause]]
+
+
+def test_a_new_level_and_a_shift_of_shares_are_found() -> None:
+    random = np.random.default_rng(4)
+    values = pa.array(random.choice(["a", "b"], 50_000).tolist())
+    _, new = _verdict(
+        values, pa.array(random.choice(["a", "b", "c"], 5000, p=[0.495, 0.495, 0.01]).tolist())
+    )
+    _, moved = _verdict(values, pa.array(random.choice(["a", "b"], 5000, p=[0.56, 0.44]).tolist()))
+    assert [finding.causes for finding in new] == [["unseen_levels"]]
+    assert [finding.causes for finding in moved] == [["chi_square"]]
+
+
+def test_a_significant_but_tiny_shift_is_no_finding() -> None:
+    random = np.random.default_rng(5)
+    verdicts, findings = _verdict(
+        pa.array(random.normal(size=90_000)), pa.array(random.normal(0.03, 1, size=90_000))
+    )
+    significant = [
+        each for each in verdicts if each.p_adjusted is not None and each.p_adjusted < POLICY.q
+    ]
+    assert significant
+    assert findings == []
+
+
+def test_an_empty_column_of_numbers_is_compared_by_its_nulls() -> None:
+    values = pa.array([1.0, 2.0, 3.0] * 3000)
+    _, findings = _verdict(values, pa.nulls(2000, pa.float64()))
+    assert [finding.severity for finding in findings] == ["critical"]
