@@ -1,12 +1,12 @@
 """Ingest: take in the night's applications, judge them, publish them all at once."""
 
-from airflow.exceptions import AirflowSkipException
-from airflow.sdk import DAG, CronPartitionTimetable, Param, task
+from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, retrain_request
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -24,11 +24,7 @@ def build(of: Contract) -> DAG:
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
         tags=["loan-scoring", portfolio, "ingest"],
-        params={
-            "batch_id": Param(
-                None, type=["null", "string"], description="history; a night goes by partition key"
-            )
-        },
+        params=BATCH_PARAMS,
         doc_md=f"Takes in a batch of **{of.title}** from the landing folder: a night by partition "
         "key, the labelled past by the param `batch_id: history`. The same file again changes "
         "nothing.",
@@ -73,10 +69,10 @@ def build(of: Contract) -> DAG:
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
             """Ask for training when a history is in that the champion was not fitted on."""
-            from loan_scoring import training
+            from loan_scoring import retraining
 
             with task_session(portfolio, batch_id()) as (session, _):
-                is_asked = training.ask_for_model(session, batch_id())
+                is_asked = retraining.ask_for_model(session, batch_id())
             if not is_asked:
                 raise AirflowSkipException("the champion knows the history")
 

@@ -5,7 +5,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import scores
-from loan_scoring_wiring import DEFAULT_ARGS, batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -16,6 +16,7 @@ def build(of: Contract) -> DAG:
         schedule=PartitionedAssetTimetable(assets=scores(portfolio)),
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "metrics"],
         doc_md=f"Holds a scored batch of **{of.title}** against what its model saw at training. "
         "Alerts stand in `open_alerts`, every test in `drift`.",

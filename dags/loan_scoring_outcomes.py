@@ -1,11 +1,11 @@
 """Outcomes: take in what became of loans, which follows their applications by nights."""
 
-from airflow.exceptions import AirflowSkipException
 from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -22,6 +22,7 @@ def build(of: Contract) -> DAG:
         ),
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "outcomes"],
         doc_md=f"Takes in the outcomes of **{of.title}** that landed for a date. A day without "
         "a file is skipped: outcomes come when they come.",

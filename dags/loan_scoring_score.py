@@ -7,7 +7,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, scores
-from loan_scoring_wiring import DEFAULT_ARGS, batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
 def build(of: Contract) -> DAG:
@@ -18,6 +18,7 @@ def build(of: Contract) -> DAG:
         schedule=PartitionedAssetTimetable(assets=applications(portfolio)),
         catchup=False,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "score"],
         doc_md=f"Scores a batch of **{of.title}** with the champions. Clear or rerun any task: "
         "rows are neither lost nor doubled, and readers see all of a batch or nothing.",
@@ -46,12 +47,13 @@ def build(of: Contract) -> DAG:
             return run_id
 
         @task(outlets=[scores(portfolio)])
-        def publish(run_ids: Iterable[str]) -> None:
+        def publish(run_ids: Iterable[str], outlet_events=None) -> None:
             """Make the run, the one that every mini-batch names, current once counts reconcile."""
             from loan_scoring import scoring
 
             with task_session(portfolio, batch_id()) as (session, work):
                 work.rows = scoring.publish(session, next(iter(run_ids)))
+            outlet_events[scores(portfolio)].add_partitions(batch_id())
 
         publish(score.expand_kwargs(plan()))
     return dag

@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.exceptions import AirflowFailException
-from airflow.sdk import Connection, get_current_context
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import Connection, Param, get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from loan_scoring.errors import ContractError, SourceError
 
@@ -28,11 +27,18 @@ DEFAULT_ARGS = {
 NOT_IN_ARREARS = timedelta(0)
 
 
-def batch_id() -> str:
-    """Return the batch of the running task: the run's partition key, else its param batch_id.
+# Airflow takes dates alone for the key of a nightly run, and dag.test() takes no key at all.
+BATCH_PARAMS = {
+    "batch_id": Param(
+        None,
+        type=["null", "string"],
+        description="The batch of a run without partition key: a business date, or history",
+    )
+}
 
-    Airflow takes dates alone for the key of a nightly run, so that the history goes by the param.
-    """
+
+def batch_id() -> str:
+    """Return the batch of the running task: the run's partition key, else its param batch_id."""
     context: Any = get_current_context()
     found = context["dag_run"].partition_key or context["params"].get("batch_id")
     if not found:

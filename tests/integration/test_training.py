@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loan_scoring import artifacts, database, ingest, reading, registry, settings, training
+from loan_scoring import (
+    artifacts,
+    database,
+    ingest,
+    reading,
+    registry,
+    retraining,
+    settings,
+    training,
+)
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
 from loan_scoring.predict import exclusion_reasons
@@ -99,11 +108,11 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
     new_database, drops
 ) -> None:
     with open_session("loan_default", new_database()) as session:
-        assert not training.ask_for_model(session, "history")  # there is none yet
+        assert not retraining.ask_for_model(session, "history")  # there is none yet
         ingest.ingest(session, "history", drops.application_files["history"])
-        assert not training.ask_for_model(session, "2026-01-05")
-        assert training.ask_for_model(session, "history")
-        assert training.ask_for_model(session, "history")  # asked again, recorded once
+        assert not retraining.ask_for_model(session, "2026-01-05")
+        assert retraining.ask_for_model(session, "history")
+        assert retraining.ask_for_model(session, "history")  # asked again, recorded once
         _, rows = database.select(
             session.connection, "select verdict, reason from retrain_requests"
         )
@@ -111,4 +120,4 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
 
 
 def test_champion_that_knows_the_history_is_not_asked_to_learn_it(ready: Session) -> None:
-    assert not training.ask_for_model(ready, "history")
+    assert not retraining.ask_for_model(ready, "history")

@@ -1,0 +1,67 @@
+"""What every DAG must be: documented, owned, tagged, retried, thin, and cheap to read."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loan_scoring import contract
+
+pytestmark = [
+    pytest.mark.dags,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+STAGES = ("ingest", "outcomes", "train", "score", "metrics")
+FILES = sorted(DAGS.glob("*.py"))
+HEAVY = ("pandas", "numpy", "sklearn", "scipy", "pyarrow", "psycopg2", "great_expectations")
+
+
+def test_every_file_is_read_without_error(bag: Any) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {f"{name}_{stage}" for name in contract.names() for stage in STAGES}
+
+
+def test_every_dag_says_what_it_is_and_whose(bag: Any) -> None:
+    for dag in bag.dags.values():
+        portfolio, _, stage = dag.dag_id.rpartition("_")
+        assert dag.doc_md
+        assert dag.tags == {"loan-scoring", portfolio, stage}
+        assert not dag.catchup
+        for task in dag.tasks:
+            assert task.owner == contract.load(portfolio).owner
+            assert task.retries >= 2
+            assert task.retry_exponential_backoff
+
+
+def test_reading_a_dag_imports_nothing_heavy() -> None:
+    code = f"import sys; sys.path.insert(0, {str(DAGS)!r})\nimport airflow.sdk\n"
+    code += "before = set(sys.modules)\n"
+    code += "".join(f"import {path.stem}\n" for path in FILES)
+    code += f"print([name for name in {HEAVY} if name in set(sys.modules) - before])"
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_file_is_wiring_only(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 110
+    tree = ast.parse(text)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert all(ast.get_docstring(node) for node in [tree, *functions])
+    imported = {
+        name.name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
+    }
+    assert not imported & set(HEAVY)
+    assert "SELECT" not in text

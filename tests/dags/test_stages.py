@@ -1,0 +1,140 @@
+"""Each DAG by dag.test(), on real Postgres: run twice, it leaves the rows of once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from loan_scoring import database, ingest
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session, open_session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+NIGHT = "2026-01-05"
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a stage's DAG to its end on the database of `ready`; return the DAG run."""
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
+
+    def go(stage: str, batch: str | None = None, *, state: str = "success"):
+        if state == "failed":  # what is tested is the failure, not the patience
+            for task in bag.dags[f"loan_default_{stage}"].tasks:
+                monkeypatch.setattr(task, "retries", 0)
+        done = bag.dags[f"loan_default_{stage}"].test(run_conf={"batch_id": batch} if batch else {})
+        assert done.state == state
+        return done
+
+    return go
+
+
+def rows(session: Session, *queries: str) -> list:
+    return [database.select(session.connection, query)[1] for query in queries]
+
+
+def twice(run: Run, session: Session, stage: str, key: str | None, *queries: str) -> list:
+    """Run a stage two times and return the rows, which must be the same after both."""
+    run(stage, key)
+    first = rows(session, *queries)
+    run(stage, key)
+    assert rows(session, *queries) == first
+    return first
+
+
+def test_ingest(run: Run, ready: Session, drops: Replay) -> None:
+    batches, applications = twice(
+        run, ready, "ingest", NIGHT,
+        "select b::text from batches b order by 1",
+        "select count(*), count(distinct loan_id) from current_applications"
+        " where batch_id = '2026-01-05'",
+    )  # fmt: skip
+    assert len(batches) == 2
+    assert applications == [[1000, 1000]]
+
+
+def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Replay) -> None:
+    before = rows(ready, "select b::text from batches b")
+    run("ingest", "history")
+    assert rows(ready, "select b::text from batches b") == before
+
+
+def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:
+    run("ingest", "2031-01-01", state="failed")
+    assert rows(ready, "select count(*) from batches where batch_id = '2031-01-01'") == [[[0]]]
+
+
+def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    taken, known = twice(
+        run, ready, "outcomes", "2026-01-08",
+        "select received, accepted, quarantined from outcome_drops where drop_id like '%01-08'",
+        "select count(*) from outcomes where observed_on = '2026-01-08'",
+    )  # fmt: skip
+    assert taken == [[1000, 1000, 0]]
+    assert known == [[1000]]
+
+
+def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:
+    run("outcomes", "2030-01-01")
+
+
+def test_train(run: Run, ready: Session) -> None:
+    models, promotions = twice(
+        run, ready, "train", None,
+        "select model_version from models order by 1",
+        "select count(*) from promotions",
+    )  # fmt: skip
+    assert models == [["personas-1"], ["propensity-1"]]
+    assert promotions == [[2]]
+
+
+def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
+    shocked = drops.batch_ids[3]
+    ingest.ingest(ready, shocked, drops.application_files[shocked])
+    scores, runs = twice(
+        run, ready, "score", shocked,
+        "select s::text from current_scores s order by loan_id",
+        "select is_current, applications, scored + referred from scoring_runs",
+    )  # fmt: skip
+    assert len(scores) == 1000
+    assert runs == [[True, 1000, 1000]]
+    drift, alerts = twice(
+        run, ready, "metrics", shocked,
+        "select d::text from drift d order by 1",
+        "select a::text from alerts a order by 1",
+    )  # fmt: skip
+    assert len(drift) > 100
+    assert any("income" in alert[0] for alert in alerts)
+    (metrics,) = rows(
+        ready, "select distinct task, errors from task_metrics where run not like 'cli%' order by 1"
+    )
+    assert [row[0] for row in metrics] == [
+        "metrics.measure",
+        "score.plan",
+        "score.publish",
+        "score.score",
+    ]
+
+
+def test_scoring_of_an_unpublished_batch_fails(run: Run, ready: Session) -> None:
+    run("score", "2031-01-01", state="failed")
+    assert rows(ready, "select count(*) from scoring_runs") == [[[0]]]
+
+
+def test_database_comes_from_the_airflow_connection(run: Run, ready_url: str) -> None:
+    import sys
+
+    from airflow.sdk import Connection
+
+    with open_session("loan_default", Connection.get("loan_scoring").get_uri()) as session:
+        name = session.connection.get_dsn_parameters()["dbname"]
+    assert ready_url.endswith(f"/{name}")
+    assert "loan_scoring_wiring" in sys.modules

@@ -1,0 +1,131 @@
+"""The main job on a real scheduler: once, again, and after the supervisor was killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from loan_scoring.local import guard, processes
+from loan_scoring.local.postgres import EmbeddedPostgres
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
+
+JOB = """
+import sys
+from loan_scoring.local.run import Job, run
+print(run(Job(nights=2, per_night=1000, drifted_nights=(2,))))
+"""
+ROWS = """
+    select (select count(*) from loan_default.applications),
+           (select count(*) from loan_default.outcomes),
+           (select count(*) from loan_default.drift),
+           (select count(*) from loan_default.promotions),
+           (select md5(string_agg(s::text, ',' order by loan_id))
+              from loan_default.current_scores s)
+"""
+
+
+class Machine:
+    """A fresh folder of state and data for the main job, as on a machine of its own."""
+
+    def __init__(self, folder: Path, source: Path | None) -> None:
+        self.state = folder / "state"
+        self.log = folder / "job.log"
+        self.environment = os.environ | {
+            "LOAN_SCORING_STATE": str(self.state),
+            "LOAN_SCORING_DATA": str(folder / "data"),
+        }
+        self.environment.pop("LOAN_SCORING_SOURCE", None)
+        if source:
+            self.environment["LOAN_SCORING_SOURCE"] = str(source)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-c", JOB], env=self.environment, stdout=out, stderr=out
+            )
+
+    def run(self) -> str:
+        before = self.log.stat().st_size if self.log.exists() else 0
+        assert self.start().wait(400) == 0, self.log.read_text()
+        return self.log.read_text()[before:]
+
+    def rows(self) -> tuple:
+        server = EmbeddedPostgres(self.state)
+        server.start()
+        connection = psycopg2.connect(server.url("loan_scoring"))
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(ROWS)
+                found = cursor.fetchone()
+                assert found is not None
+                return found
+        finally:
+            connection.close()
+            server.stop()
+
+    def processes(self) -> list[int]:
+        return processes.carrying(guard.MARK, str(self.state.resolve()))
+
+    def close(self) -> None:
+        EmbeddedPostgres(self.state).stop()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, labelled_loans: Path | None):
+    made = Machine(tmp_path, labelled_loans)
+    yield made
+    made.close()
+
+
+def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
+    job = machine.start()
+    deadline = time.monotonic() + 200
+    while "models fitted" not in machine.log.read_text():
+        assert job.poll() is None, machine.log.read_text()
+        assert time.monotonic() < deadline, machine.log.read_text()
+        time.sleep(0.2)
+    time.sleep(4)  # nights are being ingested
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    killed = time.monotonic()
+    while machine.processes():
+        assert time.monotonic() - killed < 10, machine.processes()
+        time.sleep(0.1)
+
+    summary = machine.run()
+    assert re.search(r"2026-01-05 +1 +1,000 +1,000 +0 +\d+ +\d+\n", summary)
+    assert "2026-01-05  none\n" in summary
+    assert "2026-01-06  warning: Monthly income" in summary
+    assert re.search(r"champion propensity: propensity-1 .* hold-out AUC 0\.\d{4}", summary)
+    assert machine.processes() == []
+
+    rows = machine.rows()
+    assert "nothing to do" in machine.run()
+    assert machine.rows() == rows
+
+
+def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, None)
+    try:
+        summary = machine.run()
+        assert "synthetic" in summary.splitlines()[0]
+        assert "DATA: synthetic" in summary
+        status = subprocess.run(
+            [sys.executable, "-m", "loan_scoring.cli", "status", "--json"],
+            env=machine.environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        batches = json.loads(status.stdout)["batches"]
+        assert len(batches) == 3
+        assert all(batch["source"].startswith("synthetic: ") for batch in batches)
+    finally:
+        machine.close()
