@@ -27,6 +27,9 @@ def main() -> int:
     except LoanScoringError as error:
         print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    except KeyboardInterrupt:
+        print("loan-scoring: interrupted; the same again goes on where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
     return 0
 
 

@@ -72,16 +72,15 @@ def run(job: Job) -> str:
 
 @contextmanager
 def _database() -> Iterator[str]:
-    """Give the portfolio's database; an embedded one that was off is off again afterwards."""
-    given = settings.database_url()
-    if given:
-        yield given
-        return
+    """Give the portfolio's database; the embedded server, if it was off, is off again afterwards.
+
+    Airflow's metadata stand in the embedded server, wherever the portfolio's database is.
+    """
     server = embedded()
     was_running = server.is_running()
     server.start()
     try:
-        yield server.url("loan_scoring")
+        yield settings.database_url() or server.url("loan_scoring")
     finally:
         if not was_running:
             server.stop()
