@@ -19,6 +19,14 @@ Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after one line on stderr that says what is wrong."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.WARNING if options.json else logging.INFO,
@@ -33,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("loan-scoring: interrupted; nothing is half done", file=sys.stderr)  # noqa: T201
         return 130
+    text = result.pop("text", None)
     if options.json:
-        result.pop("text", None)
-        print(json.dumps(result, default=str, indent=2))  # noqa: T201
-    elif result.get("text"):
-        print(result["text"])  # noqa: T201
+        text = json.dumps(result, default=str, indent=2)
+    if text:
+        print(text, flush=True)  # noqa: T201
     return int(result.get("exit", 0))
 
 

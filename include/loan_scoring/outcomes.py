@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from loan_scoring import database, quarantine, sources
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import SourceError, StateError
 from loan_scoring.parsing import Keys, Rejected, split
 from loan_scoring.session import Session
 
@@ -42,6 +42,7 @@ def take(session: Session, location: str | Path) -> Taken:
 
     Raises:
         SourceError: the file cannot be read or lacks a column.
+        StateError: more rows than the contract allows broke a rule; nothing is taken in.
     """
     with database.transaction(session.connection):
         return take_within(session, location)
@@ -81,6 +82,13 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
             quarantined += len(rejected)
     quarantined += database.execute(connection, "quarantine_landed_outcomes", **ours)
     database.execute(connection, "insert_landed_outcomes", **ours)
+    limit = contract.ingest.max_quarantined_share
+    if quarantined > limit * received:
+        raise StateError(
+            f"{sources.label(location)}: {quarantined} of {received} outcomes broke a rule "
+            f"({_most_broken(session, drop_id, revision)}); the contract allows {limit:.0%} and "
+            "nothing was taken in: ingest the batches of these loans first, or mend the file"
+        )
     taken = Taken(drop_id, revision, received, received - quarantined, quarantined)
     database.execute(
         connection,
@@ -91,6 +99,13 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
         quarantined=quarantined,
     )
     return taken
+
+
+def _most_broken(session: Session, drop_id: str, revision: int) -> str:
+    broken = database.rows(
+        session.connection, "select_broken_rules", batch_id=drop_id, revision=revision
+    )
+    return ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
 
 
 def _parsed(contract: Contract, table: sources.Table) -> Iterator[tuple[pa.Table, list[Rejected]]]:

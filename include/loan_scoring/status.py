@@ -24,6 +24,7 @@ def read(session: Session) -> dict[str, Any]:
             }
             for row in champions
         },
+        "outcomes": database.rows(connection, "select_outcome_drops"),
         "open_alerts": database.rows(connection, "select_open_alerts"),
         "stages": database.rows(connection, "select_stage_seconds"),
     }
@@ -36,6 +37,7 @@ def render(state: dict[str, Any]) -> str:
         "",
         *_batches(state["batches"]),
         "",
+        *_outcomes(state["outcomes"]),
         *_champions(state["champions"]),
         "",
         *_alerts(state),
@@ -67,6 +69,14 @@ def _batches(batches: list[dict[str, Any]]) -> list[str]:
     if sources == ["real"]:
         return lines
     return [*lines, f"DATA: {' and '.join(sources)}: synthetic rows are generated, not real loans"]
+
+
+def _outcomes(drops: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"{row['drop_id']:<23}{row['received']:>12,}{row['accepted']:>12,}{row['quarantined']:>12,}"
+        for row in drops
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _count(value: Any) -> str:

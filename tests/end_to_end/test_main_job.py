@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 JOB = """
 import sys
 from loan_scoring.local.run import Job, run
-print(run(Job(nights=2, per_night=1000, drifted_nights=(2,))))
+print(run(Job(nights=4, per_night=1000, drifted_nights=(4,))))
 """
 ROWS = """
     select (select count(*) from loan_default.applications),
@@ -103,9 +103,11 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
     summary = machine.run()
     assert re.search(r"2026-01-05 +1 +1,000 +1,000 +0 +\d+ +\d+\n", summary)
     assert "2026-01-05  none\n" in summary
-    assert "2026-01-06  warning: Monthly income" in summary
+    assert re.search(r"outcomes-2026-01-08 +1,000 +1,000 +0\n", summary)
+    assert "2026-01-08  warning: Monthly income" in summary
     assert re.search(r"champion propensity: propensity-1 .* hold-out AUC 0\.\d{4}", summary)
     assert machine.processes() == []
+    assert "outcomes-history" in summary
 
     rows = machine.rows()
     assert "nothing to do" in machine.run()
@@ -125,7 +127,7 @@ def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
             env=machine.environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
         batches = json.loads(status.stdout)["batches"]
-        assert len(batches) == 3
+        assert len(batches) == 5
         assert all(batch["source"].startswith("synthetic: ") for batch in batches)
     finally:
         machine.close()

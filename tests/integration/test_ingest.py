@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import database, ingest, outcomes
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import SourceError, StateError
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
 
@@ -166,8 +166,10 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
     header, first, second, third, *_ = drops.outcome_files[0].read_text().splitlines()
     key, label, date = first.split(",")
     other = tmp_path / "late.csv"
+    known = drops.outcome_files[0].read_text().splitlines()[4:200]
     lines = [
         header,
+        *known,
         f"{key},{1 - int(label)},{date}",  # contradicts what is known
         "999999999,1,2026-01-08",  # of nobody
         second.replace("2026-01-08", "2026-01-01"),  # before its application
@@ -177,7 +179,7 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
     ]
     other.write_text("\n".join(lines) + "\n")
     taken = outcomes.take(ready, other)
-    assert (taken.received, taken.accepted, taken.quarantined) == (6, 0, 6)
+    assert (taken.received, taken.accepted, taken.quarantined) == (202, 196, 6)
     rules = select(
         ready, "select rules from quarantine where batch_id = 'outcomes-late' order by line_number"
     )
@@ -189,6 +191,17 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
         ["not_a_number:loan_id"],
         ["unknown_level:Status"],
     ]
+
+
+def test_outcomes_that_come_before_their_applications_are_refused_as_a_whole(
+    ready: Session, drops: Replay
+) -> None:
+    with pytest.raises(StateError, match=r"1000 of 1000 outcomes .*unknown_loan:loan_id 1000"):
+        outcomes.take(ready, drops.outcome_files[0])
+    assert select(ready, "select count(*) from quarantine") == [[0]]
+    assert select(ready, "select count(*) from outcome_drops") == [[1]]  # the history's
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    assert outcomes.take(ready, drops.outcome_files[0]).accepted == 1000
 
 
 def test_missing_landing_file_says_where_to_put_it() -> None:

@@ -124,12 +124,13 @@ def _drive(session: Session, client: AirflowClient, cut: Replay, progress: Progr
     if not _is_learned(session):
         client.trigger(f"{portfolio}_ingest", conf={"batch_id": HISTORY})
     _wait(session, client, cut, progress, since, until=_is_learned)
-    for drop_id, date in _due_drops(cut).items():
-        if drop_id not in _taken(session, cut):
-            client.trigger(f"{portfolio}_outcomes", partition_key=date)
     for row in _progress(session, cut):
         if not row["is_compared"]:
             client.trigger(f"{portfolio}_ingest", partition_key=row["batch_id"])
+    _wait(session, client, cut, progress, since, until=lambda s: _is_published(s, cut))
+    for drop_id, date in _due_drops(cut).items():  # outcomes follow their applications
+        if drop_id not in _taken(session, cut):
+            client.trigger(f"{portfolio}_outcomes", partition_key=date)
     _wait(session, client, cut, progress, since, until=lambda s: _is_complete(s, cut))
 
 
@@ -201,6 +202,10 @@ def _lag(session: Session) -> database.Row | None:
 def _is_learned(session: Session) -> bool:
     lag = _lag(session)
     return lag is not None and bool(lag["is_fitted_on_it"])
+
+
+def _is_published(session: Session, cut: Replay) -> bool:
+    return all(row["is_published"] for row in _progress(session, cut))
 
 
 def _is_complete(session: Session, cut: Replay) -> bool:
