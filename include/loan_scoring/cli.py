@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    # Read when the first library with threads is loaded; see the environment of Airflow's tasks.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.WARNING if options.json else logging.INFO,
