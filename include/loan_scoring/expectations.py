@@ -1,7 +1,7 @@
 """What the contract lets a batch expect: each expectation's limits, and what its failure means."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
@@ -59,7 +59,9 @@ def derive(contract: Contract, rows: int, last_volumes: Sequence[int]) -> list[E
         *_volume(contract, last_volumes),
     ]
     for column in contract.monitored:
-        expected += _null_shares(column, rows)
+        if column.max_null_share < 1:
+            usual = _usual_null_share(column, rows)
+            expected.append(_null_share("null_share", "warning", column, usual))
     for column in contract.columns:
         expected += _values(column)
     return expected
@@ -91,30 +93,34 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
     ]
 
 
-def _null_shares(column: Column, rows: int) -> list[Expectation]:
-    """Expect the usual share of nulls (warning), and never so many that the column is lost."""
+def grave(contract: Contract, rows: int, columns: Collection[str]) -> list[Expectation]:
+    """Return what refuses a batch where columns have more nulls than usual.
+
+    It is asked only then: a column within its usual share is within the grave one too.
+    """
+    return [
+        _null_share("null_share_critical", "critical", column, max(usual, column.null_share_limit))
+        for column in contract.monitored
+        if column.name in columns
+        for usual in [_usual_null_share(column, rows)]
+    ]
+
+
+def _usual_null_share(column: Column, rows: int) -> float:
+    """Return the contract's share, or what chance makes of it in so many rows."""
     from scipy import stats
 
-    if column.max_null_share == 1:
-        return []
-    usual = column.max_null_share
-    if rows:
-        usual = max(usual, float(stats.binom.ppf(CHANCE, rows, usual)) / rows)
-    limits: tuple[tuple[str, Severity, float], ...] = (
-        ("null_share_critical", "critical", max(usual, column.null_share_limit)),
-        ("null_share", "warning", usual),
-    )
-    return [
-        Expectation(
-            rule,
-            severity,
-            "expect_column_values_to_not_be_null",
-            # Rounded down by less than a row: a batch at its limit is within it.
-            {"mostly": math.floor((1 - share) * 1e9) / 1e9},
-            column.name,
-        )
-        for rule, severity, share in limits
-    ]
+    if not rows:
+        return column.max_null_share
+    by_chance = float(stats.binom.ppf(CHANCE, rows, column.max_null_share)) / rows
+    return max(column.max_null_share, by_chance)
+
+
+def _null_share(rule: str, severity: Severity, column: Column, share: float) -> Expectation:
+    # Rounded down by less than a row: a batch at its limit is within it.
+    mostly = math.floor((1 - share) * 1e9) / 1e9
+    kind = "expect_column_values_to_not_be_null"
+    return Expectation(rule, severity, kind, {"mostly": mostly}, column.name)
 
 
 def _values(column: Column) -> list[Expectation]:

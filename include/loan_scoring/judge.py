@@ -38,6 +38,14 @@ def judge(session: Session, batch: database.Row, batch_id: str) -> list[str]:
         volumes = [row["accepted"] for row in found]
     expected = expectations.derive(session.contract, rows, volumes)
     verdicts, page = validation.validate(session, batch_id, revision, expected)
+    empty = [
+        each.expectation.column or ""
+        for each in verdicts
+        if each.expectation.rule == "null_share" and not each.is_success
+    ]
+    if empty:
+        expected += expectations.grave(session.contract, rows, empty)
+        verdicts, page = validation.validate(session, batch_id, revision, expected)
     _write_quality(session, batch_id, revision, verdicts)
     failed = [each for each in verdicts if not each.is_success]
     _write_alerts(session, batch_id, revision, rows, failed)

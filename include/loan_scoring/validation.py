@@ -5,6 +5,7 @@ so that memory does not grow with the batch (docs/adr/0007).
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,10 +49,13 @@ def validate(
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaPageView
+    with warnings.catch_warnings():
+        # It imports what the standard library and its own parts deprecate.
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+        from great_expectations.render.view.view import DefaultJinjaPageView
     from sqlalchemy.pool import StaticPool
 
     suite = gx.ExpectationSuite(
