@@ -5,6 +5,7 @@ so that memory does not grow with the batch (docs/adr/0007).
 """
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ def validate(
         from great_expectations.render.view.view import DefaultJinjaPageView
     from sqlalchemy.pool import StaticPool
 
+    logging.getLogger(gx.__name__).setLevel(logging.WARNING)
     suite = gx.ExpectationSuite(
         session.contract.portfolio, expectations=[_configuration(each) for each in expectations]
     )
