@@ -45,4 +45,4 @@ lock: setup ## pin requirements.txt anew from pyproject.toml
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down
-	rm -rf $(VENV) .local data/landing data/artifacts
+	rm -rf $(VENV) .local data/landing data/artifacts data/quality

@@ -61,6 +61,7 @@ class Column(Model):
     range: tuple[float | None, float | None] | None = None
     null_tokens: list[str] = Field(default_factory=list)
     max_null_share: Share = 0.0
+    critical_null_share: Share | None = None
     margin: Margin | None = None
 
     @field_validator("name")
@@ -85,12 +86,24 @@ class Column(Model):
             raise ValueError(f"level '{_first_repeated(self.levels)}' is declared twice")
         if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
             raise ValueError(f"range is out of order: {self.range[0]:g} is above {self.range[1]:g}")
+        if self.critical_null_share is not None and self.critical_null_share < self.max_null_share:
+            raise ValueError(
+                f"critical_null_share {self.critical_null_share:g} is below "
+                f"max_null_share {self.max_null_share:g}"
+            )
         return self
 
     @property
     def is_numeric(self) -> bool:
         """Whether the column holds numbers."""
         return self.type in ("integer", "number")
+
+    @property
+    def null_share_limit(self) -> float:
+        """The share of nulls that refuses a batch; unset, halfway from the usual one to all."""
+        if self.critical_null_share is not None:
+            return self.critical_null_share
+        return (1 + self.max_null_share) / 2
 
     @property
     def is_known_at_application(self) -> bool:
@@ -155,10 +168,28 @@ class Ratio(Model):
     tolerance: Positive
 
 
+class VolumePolicy(Model):
+    """How many rows a night may bring, as multiples of the median of the last nights."""
+
+    nights: Annotated[int, Field(ge=1, le=366)] = 14
+    min_nights: Annotated[int, Field(ge=1)] = 3
+    warning: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.5, 2.0)
+    critical: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.2, 5.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_nights > self.nights:
+            raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
+        if self.critical[0] > self.warning[0] or self.critical[1] < self.warning[1]:
+            raise ValueError("the band of critical lies outside that of warning, or on it")
+        return self
+
+
 class IngestPolicy(Model):
-    """When a landed batch is refused as a whole."""
+    """When a landed batch is refused as a whole, and when it alerts."""
 
     max_quarantined_share: Share = 0.1
+    volume: VolumePolicy = VolumePolicy()
 
 
 class ScoringPolicy(Model):

@@ -44,6 +44,14 @@ def connect(portfolio: str, url: str | None = None) -> Connection:
     return connection
 
 
+def beside(connection: Connection) -> Connection:
+    """Open another connection to the same database and schema as the same role."""
+    known = connection.info
+    parameters: dict[str, Any] = {**known.dsn_parameters, "password": known.password}
+    other: Connection = psycopg2.connect(**parameters)
+    return other
+
+
 def _embedded_url() -> str:
     from loan_scoring.local.postgres import embedded
 

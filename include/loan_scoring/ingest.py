@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loan_scoring import database, outcomes, partitions, quarantine, settings, sources
+from loan_scoring import database, judge, outcomes, partitions, quarantine, settings, sources
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.parsing import RowRules
 from loan_scoring.partitions import HISTORY
@@ -120,27 +120,42 @@ def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) 
 
 
 def check(session: Session, batch_id: str, revision: int) -> None:
-    """Judge the landed batch as a whole; a refused one leaves its ledger row and no other.
+    """Judge the landed batch as a whole; a refused one leaves its ledger row and its verdicts.
 
     Raises:
-        SourceError: too many rows are in quarantine for the contract.
+        SourceError: too many rows are in quarantine for the contract, or the batch fails a
+            critical expectation.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         batch = _revision(session, batch_id, revision)
-        share = batch["quarantined"] / batch["received"]
-        limit = session.contract.ingest.max_quarantined_share
-        if batch["state"] == "published" or share <= limit:
+        if batch["state"] == "published":
             return
+        why = _quarantined_too_many(session, batch, batch_id)
+        if why is None:
+            failed = judge.judge(session, batch, batch_id)
+            if not failed:
+                return
+            more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
+            why = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
         ours = {"batch_id": batch_id, "revision": revision}
-        broken = database.rows(session.connection, "select_broken_rules", **ours)
         database.execute(session.connection, "delete_batch_rows", **ours)
         database.execute(session.connection, "update_batch_refused", **ours)
+    raise SourceError(f"batch {batch_id} refused: {why}; have the file mended and ingest it again")
+
+
+def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) -> str | None:
+    share = batch["quarantined"] / batch["received"]
+    limit = session.contract.ingest.max_quarantined_share
+    if share <= limit:
+        return None
+    broken = database.rows(
+        session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
+    )
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
-    raise SourceError(
-        f"batch {batch_id} refused: {batch['quarantined']} of {batch['received']} rows of "
-        f"{batch['source']} broke a rule ({most}); the contract allows {limit:.0%}; "
-        "have the file mended and ingest it again"
+    return (
+        f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
+        f"({most}); the contract allows {limit:.0%}"
     )
 
 

@@ -29,6 +29,11 @@ def artifacts_dir(portfolio: str) -> Path:
     return data_dir() / "artifacts" / portfolio
 
 
+def quality_dir(portfolio: str) -> Path:
+    """Return the folder of the pages that show how each batch of a portfolio was judged."""
+    return data_dir() / "quality" / portfolio
+
+
 def portfolios_dir() -> Path:
     """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
     return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")

@@ -29,6 +29,14 @@ MISTAKES = [
     ("known: pricing", "known: later", "columns.interest_rate_percent.known", "'later'"),
     ("kind: multiply", "kind: double", "replay.scenarios.income_shock.kind", "'double'"),
     ("holdout_share: 0.25", "holdout_share: 1", "training.holdout_share", "less than 1"),
+    ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "outside that of warning"),
+    ("min_nights: 3", "min_nights: 30", "ingest.volume", "above nights"),
+    (
+        "max_null_share: 0.15",
+        "max_null_share: 0.15\n    critical_null_share: 0.1",
+        "columns.income_usd_per_month",
+        "below max_null_share",
+    ),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
 ]
 
