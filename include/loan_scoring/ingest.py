@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from loan_scoring import database, outcomes, partitions, quarantine, settings, sources
 from loan_scoring.errors import SourceError, StateError
+from loan_scoring.overlap import ahead
 from loan_scoring.parsing import RowRules
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
@@ -101,8 +102,7 @@ def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) 
     rules = RowRules(session.contract)
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
     accepted = quarantined = 0
-    for block in table:
-        rows, rejected = rules.apply(block)
+    for rows, rejected in ahead(rules.apply(block) for block in table):
         if rows.num_rows:
             placed = pa.table(
                 [
