@@ -253,40 +253,52 @@ class CsvRows:
         A line that neither is a record nor begins one is a malformed record of its own, so that a
         stray quote costs its line and not what follows.
         """
-        good: list[bytes] = []
-        lines: list[int] = []
+        is_plain = _plain_lines(data, line_ends, self._delimiter, len(self.header.names))
+        other = np.append(np.flatnonzero(~is_plain), len(line_ends))
+        line_starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
+        good: list[tuple[int, int]] = []
+        firsts: list[np.ndarray] = []
+        lasts: list[np.ndarray] = []
         malformed: list[Malformed] = []
         start = at = 0
         while at < len(line_ends):
+            if is_plain[at]:
+                upto = int(other[np.searchsorted(other, at)])
+                firsts.append(np.arange(at, upto))
+                lasts.append(firsts[-1])
+                good.append((start, int(line_ends[upto - 1]) + 1))
+                start, at = good[-1][1], upto
+                continue
             ahead = min(at + MAX_QUOTED_LINES, len(line_ends)) - 1
             limit = min(int(line_ends[ahead]) + 1, start + MAX_LINE_BYTES)
             match = self._record.match(data, start, limit)
             end = match.end() if match else int(line_ends[at]) + 1
-            record = data[start:end]
             if (
                 match is None
                 and not self._is_at_end
                 and self._may_go_on(data, start, at, line_ends)
             ):
                 break
-            text = record.rstrip(b"\r\n")
+            after = int(np.searchsorted(line_ends, end - 1)) + 1 if match else at + 1
+            text = data[start:end].rstrip(b"\r\n")
             if text:
                 if not _is_text(text, len(text)):
                     malformed.append(Malformed(self.next_line + at, _shown(text), "encoding"))
                 elif match is None:
                     malformed.append(Malformed(self.next_line + at, text.decode(), "field_count"))
                 else:
-                    good.append(record)
-                    lines.append(self.next_line + at)
-            at = int(np.searchsorted(line_ends, end - 1)) + 1 if match else at + 1
-            start = end
+                    firsts.append(np.array([at]))
+                    lasts.append(np.array([after - 1]))
+                    good.append((start, end))
+            start, at = end, after
+        first = np.concatenate(firsts) if firsts else np.empty(0, np.int64)
+        last = np.concatenate(lasts) if lasts else first
+        lines = self.next_line + first
         self.next_line += at
-        records = b"".join(good)
-        ends = np.cumsum([len(record) for record in good], dtype=np.int64) - 1
-        starts = np.concatenate(([0], ends[:-1] + 1)) if good else ends
+        records = b"".join(data[begin:end] for begin, end in good)
         table = self._to_table(pa.py_buffer(records), with_quotes=True)
-        bounds = _without_line_ends(records, starts, ends)
-        return Block(table, np.array(lines, np.int64), malformed, records, bounds), start
+        bounds = _without_line_ends(data, line_starts[first], line_ends[last])
+        return Block(table, lines, malformed, data, bounds), start
 
     def _may_go_on(self, data: bytes, start: int, at: int, line_ends: np.ndarray) -> bool:
         """Say whether a record that is not whole yet may be once more bytes are read."""
@@ -401,7 +413,8 @@ def _record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
 
 def _is_clean(data: bytes, size: int) -> bool:
     """Say whether the first bytes are text without NUL, and every CR belongs to a line end."""
-    if data.count(b"\r", 0, size) != data.count(b"\r\n", 0, size):
+    returns = data.count(b"\r", 0, size)
+    if returns and returns != data.count(b"\r\n", 0, size):
         return False
     return _is_text(data, size)
 
@@ -449,6 +462,40 @@ def _record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarr
     if tail_lines and tail_bytes > MAX_QUOTED_BYTES:
         return None
     return None if max(spans.max(initial=0), tail_lines) > MAX_QUOTED_LINES else last
+
+
+def _plain_lines(
+    data: bytes, line_ends: np.ndarray, delimiter: str, fields: int
+) -> np.ndarray:
+    """Return which lines are a record in themselves beyond doubt, as `_record_pattern` has it.
+
+    These are text without CR inside, of so many fields, whose quotes open and close as they should
+    within the line.
+    """
+    text = np.frombuffer(data, np.uint8)[: int(line_ends[-1]) + 1 if len(line_ends) else 0]
+    starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
+    delimiters = np.flatnonzero(text == ord(delimiter))
+    quotes = np.flatnonzero(text == ord('"'))
+    is_plain = np.ones(len(line_ends), dtype=bool)
+    if len(quotes):
+        first_quotes = np.searchsorted(quotes, starts)
+        line = np.searchsorted(line_ends, quotes)
+        is_closing = (np.arange(len(quotes)) - first_quotes[line]) % 2 == 1
+        beside = text[np.where(is_closing, quotes + 1, np.maximum(quotes - 1, 0))]
+        stands_well = np.isin(beside, [ord(delimiter), *b'\n"']) | (quotes == 0)
+        stands_well |= is_closing & (beside == ord("\r"))
+        is_plain[line[~stands_well]] = False
+        is_plain &= np.diff(first_quotes, append=len(quotes)) % 2 == 0
+        line = np.searchsorted(line_ends, delimiters)
+        delimiters = delimiters[(np.searchsorted(quotes, delimiters) - first_quotes[line]) % 2 == 0]
+    is_plain &= np.diff(np.searchsorted(delimiters, line_ends), prepend=0) == fields - 1
+    returns = np.flatnonzero(text == ord("\r"))
+    is_plain[np.searchsorted(line_ends, returns[text[returns + 1] != ord("\n")])] = False
+    is_plain[np.searchsorted(line_ends, np.flatnonzero(text == 0))] = False
+    if not _is_text(data, len(text)):
+        is_plain[np.searchsorted(line_ends, np.flatnonzero(text >= 0x80))] = False
+    begins = text[starts] if len(starts) else text
+    return is_plain & (begins != ord("\n")) & (begins != ord("\r"))
 
 
 def _without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
