@@ -101,7 +101,7 @@ def open_table(
     *,
     encoding: str = "utf-8",
     optional: Sequence[str] = (),
-    block_bytes: int = 8 << 20,
+    block_bytes: int = 4 << 20,
 ) -> "Table":
     """Open a file, a glob of files or a URL as one table; use it as a context manager.
 

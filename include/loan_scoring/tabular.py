@@ -464,9 +464,7 @@ def _record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarr
     return None if max(spans.max(initial=0), tail_lines) > MAX_QUOTED_LINES else last
 
 
-def _plain_lines(
-    data: bytes, line_ends: np.ndarray, delimiter: str, fields: int
-) -> np.ndarray:
+def _plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
     """Return which lines are a record in themselves beyond doubt, as `_record_pattern` has it.
 
     These are text without CR inside, of so many fields, whose quotes open and close as they should
@@ -495,7 +493,8 @@ def _plain_lines(
     if not _is_text(data, len(text)):
         is_plain[np.searchsorted(line_ends, np.flatnonzero(text >= 0x80))] = False
     begins = text[starts] if len(starts) else text
-    return is_plain & (begins != ord("\n")) & (begins != ord("\r"))
+    is_plain &= (begins != ord("\n")) & (begins != ord("\r"))
+    return is_plain
 
 
 def _without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

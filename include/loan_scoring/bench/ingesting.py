@@ -112,6 +112,8 @@ def _ingest(loans: Loans, file: Path, url: str) -> dict[str, float]:
         check=True,
     )
     measured: dict[str, float] = json.loads(done.stdout)
+    if "error" in measured:
+        raise SourceError(f"{loans.source}: {measured['error']}")
     return measured
 
 

@@ -9,6 +9,7 @@ import pyarrow.csv
 
 from loan_scoring import sources, synthetic
 from loan_scoring.contract import Contract
+from loan_scoring.errors import SourceError
 
 TIMES = 10
 
@@ -43,8 +44,14 @@ def loans_of(contract: Contract, folder: Path, source: str | None = None) -> Loa
         with sources.open_table(location, wanted, encoding=contract.source.encoding) as found:
             table = pa.concat_tables([block.table for block in found])
     file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
-    _write(table, contract, file, 1)
-    _write(table, contract, tenfold, TIMES)
+    try:
+        _write(table, contract, file, 1)
+        _write(table, contract, tenfold, TIMES)
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{said}: column {contract.key.source} holds what is no {contract.key.type}; "
+            "bench a file without faults"
+        ) from error
     return Loans(contract, said, table.num_rows, file, tenfold)
 
 

@@ -7,16 +7,17 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from loan_scoring import contract, database, ingest
+from loan_scoring.errors import LoanScoringError
 from loan_scoring.session import Session, open_session
 
 WARM_UP_ROWS = 1000
 
 
-def main(portfolio: str, file: str) -> None:
-    """Ingest a few rows to be warm, then the file; both rows and tables are gone before."""
-    logging.disable()
+def main(portfolio: str, file: str) -> dict[str, float]:
+    """Ingest a few rows to be warm, then the file into empty tables; return what that took."""
     night = contract.load(portfolio).replay.start
     with open_session(portfolio) as session:
         few = Path(file).with_suffix(".few.csv")
@@ -27,8 +28,7 @@ def main(portfolio: str, file: str) -> None:
             started = time.perf_counter()
             ingest.ingest(session, night, each)
             seconds = time.perf_counter() - started
-    measured = {"seconds": seconds, "peak_memory_bytes": _peak_memory_bytes()}
-    sys.stdout.write(json.dumps(measured))
+    return {"seconds": seconds, "peak_memory_bytes": _peak_memory_bytes()}
 
 
 def _empty(session: Session) -> None:
@@ -48,4 +48,9 @@ def _peak_memory_bytes() -> int:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    logging.disable()
+    try:
+        result: dict[str, Any] = main(*sys.argv[1:])
+    except LoanScoringError as error:
+        result = {"error": str(error)}
+    sys.stdout.write(json.dumps(result))

@@ -30,14 +30,16 @@ def throwaway_database() -> Iterator[str]:
                 # A killed bench leaves its database; one that runs holds a connection to it.
                 cursor.execute(f"DROP DATABASE IF EXISTS {NAME}")
                 cursor.execute(f"CREATE DATABASE {NAME} OWNER loan_scoring")
-            yield urlsplit(server.url("loan_scoring"))._replace(path=f"/{NAME}").geturl()
-            with connection.cursor() as cursor:
-                cursor.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
         except psycopg2.errors.ObjectInUse as error:
+            connection.close()
             raise DatabaseError(
                 f"the database {NAME} is in use; wait for the other bench to end"
             ) from error
+        try:
+            yield urlsplit(server.url("loan_scoring"))._replace(path=f"/{NAME}").geturl()
         finally:
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
             connection.close()
     finally:
         if not was_running:
