@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up down test lint format lock clean
+.PHONY: help setup run up down test bench lint format lock clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -30,6 +30,9 @@ down: setup ## stop what `make up` or the command line started
 
 test: setup lint ## lint, types, tests
 	$(BIN)/python -m pytest
+
+bench: setup ## measure stages against their floors and the naive way
+	@$(BIN)/loan-scoring bench
 
 lint: setup
 	$(BIN)/ruff check .

@@ -97,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "show database, batches, champion and open alerts")
     sql = command("sql", _sql, "run a query, or open psql, in the portfolio's schema")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
+    bench = command("bench", _bench, "measure stages against their floors and the naive way")
+    bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     return parser
 
 
@@ -288,6 +290,20 @@ def _sql(options: argparse.Namespace) -> dict[str, Any]:
 
     csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return {}
+
+
+def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    import tempfile
+    from pathlib import Path
+
+    from loan_scoring import bench
+
+    with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as folder:
+        results = bench.run(options.portfolio, Path(folder), options.source)
+    return {
+        "benches": [result.as_json() for result in results],
+        "text": "\n\n".join(result.as_text() for result in results),
+    }
 
 
 def _psql(options: argparse.Namespace) -> int:

@@ -154,14 +154,24 @@ def lock(connection: Connection, subject: str) -> None:
 
 def copy_in(connection: Connection, table: str, columns: Sequence[str], data: pa.Table) -> None:
     """COPY an Arrow table into columns of a table; nulls stay nulls, '' stays ''."""
+    copy_csv(connection, table, columns, as_csv(data))
+
+
+def as_csv(data: pa.Table) -> io.BytesIO:
+    """Write an Arrow table as the text that `copy_csv` takes; it needs no connection."""
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(data, buffer, pyarrow.csv.WriteOptions(include_header=False))
     buffer.seek(0)
+    return buffer
+
+
+def copy_csv(connection: Connection, table: str, columns: Sequence[str], text: io.BytesIO) -> None:
+    """COPY text of `as_csv` into columns of a table."""
     command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.cursor() as cursor:
-        cursor.copy_expert(command, buffer)
+        cursor.copy_expert(command, text)
 
 
 def copy_out(

@@ -1,14 +1,18 @@
 """Take in a batch of applications: land its rows, check the batch, publish it at once."""
 
+import io
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from loan_scoring import database, judge, outcomes, partitions, quarantine, settings, sources
+from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.parsing import RowRules
+from loan_scoring.overlap import ahead
+from loan_scoring.parsing import Rejected, RowRules
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
 
@@ -98,25 +102,28 @@ def _open_revision(known: list[database.Row], sha256: str) -> int:
 
 
 def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) -> tuple[int, int]:
-    rules = RowRules(session.contract)
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    parsed = _parsed(session.contract, table, {"batch_id": batch_id, "revision": revision})
     accepted = quarantined = 0
-    for block in table:
-        rows, rejected = rules.apply(block)
-        if rows.num_rows:
-            placed = pa.table(
-                [
-                    pa.repeat(batch_id, rows.num_rows),
-                    pa.repeat(revision, rows.num_rows),
-                    *rows.columns,
-                ],
-                names=columns,
-            )
-            database.copy_in(session.connection, "applications", columns, placed)
+    for rows, text, rejected in ahead(parsed):
+        if rows:
+            database.copy_csv(session.connection, "applications", columns, text)
         quarantine.add(session, batch_id, revision, rejected)
-        accepted += rows.num_rows
+        accepted += rows
         quarantined += len(rejected)
     return accepted, quarantined
+
+
+def _parsed(
+    contract: Contract, table: sources.Table, ours: dict[str, str | int]
+) -> Iterator[tuple[int, io.BytesIO, list[Rejected]]]:
+    """Yield of each block how many rows are accepted, these as text for COPY, and the rejected."""
+    rules = RowRules(contract)
+    for block in table:
+        rows, rejected = rules.apply(block)
+        placed = [pa.repeat(value, rows.num_rows) for value in ours.values()]
+        placed_rows = pa.table([*placed, *rows.columns], names=[*ours, *rows.column_names])
+        yield rows.num_rows, database.as_csv(placed_rows), rejected
 
 
 def check(session: Session, batch_id: str, revision: int) -> None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from loan_scoring import database, quarantine, sources
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import SourceError, StateError
+from loan_scoring.overlap import ahead
 from loan_scoring.parsing import Keys, Rejected, split
 from loan_scoring.session import Session
 
@@ -75,7 +76,7 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
         )
         received = quarantined = 0
         database.execute(connection, "create_landed_outcomes")
-        for rows, rejected in _parsed(contract, table):
+        for rows, rejected in ahead(_parsed(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             quarantine.add(session, drop_id, revision, rejected)
             received += rows.num_rows + len(rejected)

@@ -67,7 +67,7 @@ class Keys:
 
     def __init__(self, column: Column) -> None:
         self._column = column
-        self._seen_integers = np.empty(0, dtype=np.int64)
+        self._seen_integers = SeenIntegers()
         self._seen_texts: set[str] = set()
 
     def apply(self, block: Block) -> tuple[pa.Array, Broken]:
@@ -82,17 +82,45 @@ class Keys:
         present = _mask(keys.is_valid())
         repeated = np.zeros(len(keys), dtype=bool)
         if pa.types.is_integer(keys.type):
-            values = keys.drop_null().to_numpy()
-            first = np.zeros(len(values), dtype=bool)
-            first[np.unique(values, return_index=True)[1]] = True
-            repeated[present] = ~first | np.isin(values, self._seen_integers)
-            self._seen_integers = np.union1d(self._seen_integers, values)
+            repeated[present] = self._seen_integers.add(keys.drop_null().to_numpy())
             return repeated
-        for row in np.flatnonzero(present).tolist():
-            value = keys[row].as_py()
+        for row, value in zip(np.flatnonzero(present), keys.drop_null().to_pylist(), strict=True):
             repeated[row] = value in self._seen_texts
             self._seen_texts.add(value)
         return repeated
+
+
+class SeenIntegers:
+    """A growing set of integers, 8 bytes each.
+
+    It is kept as sorted runs, each more than twice as long as the next: n integers that come in
+    blocks are found in O(log n) and merged O(log n) times, however many blocks there are.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> np.ndarray:
+        """Add values and return which of them were in the set, or stand twice among them.
+
+        >>> seen = SeenIntegers()
+        >>> seen.add(np.array([3, 1, 3])).tolist(), seen.add(np.array([2, 1])).tolist()
+        ([False, False, True], [False, True])
+        """
+        order = np.argsort(values, kind="stable")
+        run = values[order]
+        is_seen = np.zeros(len(values), dtype=bool)
+        is_seen[order[1:]] = run[1:] == run[:-1]
+        for earlier in self._runs:
+            places = np.minimum(np.searchsorted(earlier, values), len(earlier) - 1)
+            is_seen |= earlier[places] == values
+        run = values[order][~is_seen[order]]
+        while self._runs and len(self._runs[-1]) <= 2 * len(run):
+            # The stable sort takes what is sorted already as it stands.
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+        if len(run):
+            self._runs.append(run)
+        return is_seen
 
 
 def split(
@@ -118,8 +146,9 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
 
     Returns the typed values, null where they could not be read, and the rules that rows break.
     """
-    text = _without_nulls(block.table.column(column.source), column)
+    text = block.table.column(column.source).combine_chunks()
     if not column.is_numeric:
+        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
         if column.levels is None or column.open_levels:
             return text, []
         known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
@@ -145,8 +174,9 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)
     try:
-        values = text.cast(kind)
+        values = _without_nulls(text, column).cast(kind)
     except pa.ArrowInvalid:
+        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
         is_number = _mask(pc.match_substring_regex(text, NUMBER).fill_null(True))
         text = pc.if_else(pa.array(is_number), text, pa.scalar(None, pa.string()))
         floats = text.cast(pa.float64())
@@ -166,16 +196,12 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return values, nothing
 
 
-def _without_nulls(text: pa.ChunkedArray, column: Column) -> pa.Array:
-    """Trim the text and make it null where it is empty or one of the contract's null tokens."""
-    array = pc.utf8_trim_whitespace(text.combine_chunks())
-    tokens = pa.array(["", *column.null_tokens], pa.string())
-    is_null = pc.is_in(array, value_set=tokens)
-    return (
-        pc.if_else(is_null, pa.scalar(None, pa.string()), array)
-        if pc.any(is_null).as_py()
-        else array
-    )
+def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
+    """Make text null where it is empty or one of the contract's null tokens."""
+    is_null = pc.equal(text, "")
+    for token in column.null_tokens:
+        is_null = pc.or_(is_null, pc.equal(text, token))
+    return pc.if_else(is_null, pa.scalar(None, pa.string()), text)
 
 
 def _floats(values: pa.Array) -> np.ndarray:

@@ -22,9 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loan_scoring import contract, sources, tabular
+from loan_scoring import contract
 from loan_scoring.errors import SourceError
-from loan_scoring.sources import Block, is_synthetic, label, open_table, resolve
+from loan_scoring.sources import Block, csv_rows, is_synthetic, label, open_table, resolve, web
 
 COLUMNS = ("a", "b", "c")
 SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"
@@ -194,7 +194,7 @@ def test_every_record_is_given_back_once_with_its_line_whatever_the_blocks(
     path = write(tmp_path_factory.getbasetemp() / "property.csv", content)
     with pytest.MonkeyPatch.context() as patch:
         # Ten faults that outnumber the rows are else taken for a fault of the whole file.
-        patch.setattr(tabular, "FEW_ROWS", 1000)
+        patch.setattr(csv_rows, "FEW_ROWS", 1000)
         read = Read(path, block_bytes=block_bytes)
     assert read.rows == rows
     assert read.lines == lines
@@ -385,7 +385,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(sources, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(web, "RETRY_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(Handler, "requests", [])
     monkeypatch.setattr(Handler, "failures", 99)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -433,7 +433,7 @@ def test_no_secret_of_a_url_is_shown(server: str) -> None:
 
 
 def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "RETRY_SECONDS", ())
+    monkeypatch.setattr(web, "RETRY_SECONDS", ())
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
         url = f"http://127.0.0.1:{closed.server_address[1]}/f.csv"
     with pytest.raises(SourceError, match="connection refused; check the URL and the network"):
@@ -524,15 +524,17 @@ def test_a_name_tells_generated_rows() -> None:
 
 # Cost
 
+# VmHWM, not ru_maxrss, which a process takes over from the one that started it.
 PEAK = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from loan_scoring.sources import open_table
 rows = 0
 with open_table(sys.argv[1], ["a", "b", "c"]) as table:
     table.sha256
     for block in table:
         rows += block.table.num_rows
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(rows, *re.findall(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()))
 """
 
 

@@ -1,0 +1,69 @@
+"""What a bench found: figures, and ratios with the limits that they are held against."""
+
+import statistics
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured quantity; several measurements of one quantity are told by their median."""
+
+    name: str
+    value: float
+    unit: Literal["s", "MiB"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A quotient of two figures and its limit of DESIGN section 8."""
+
+    name: str
+    value: float
+    limit: float
+    is_at_most: bool = True
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the value keeps to the limit."""
+        return self.value <= self.limit if self.is_at_most else self.value >= self.limit
+
+
+@dataclass(frozen=True)
+class Result:
+    """One bench: the stage, what it was measured on, its figures and ratios."""
+
+    stage: str
+    source: str
+    rows: int
+    figures: list[Figure]
+    ratios: list[Ratio]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain objects, the verdicts included."""
+        return {
+            "stage": self.stage,
+            "source": self.source,
+            "rows": self.rows,
+            "figures": [vars(figure) for figure in self.figures],
+            "ratios": [{**vars(ratio), "is_met": ratio.is_met} for ratio in self.ratios],
+        }
+
+    def as_text(self) -> str:
+        """Return the result as a table for people."""
+        lines = [f"{self.stage}: {self.rows:,} loans of {self.source}", ""]
+        for figure in self.figures:
+            note = f"  {figure.note}" if figure.note else ""
+            lines.append(f"  {figure.name:<36}{figure.value:>9.2f} {figure.unit:<3}{note}")
+        lines.append("")
+        for ratio in self.ratios:
+            bound = f"{'at most' if ratio.is_at_most else 'at least'} {ratio.limit:g}"
+            verdict = "met" if ratio.is_met else "missed"
+            lines.append(f"  {ratio.name:<36}{ratio.value:>9.2f} x    {bound:<13} {verdict}")
+        return "\n".join(lines)
+
+
+def seconds(name: str, measured: list[float], note: str = "") -> Figure:
+    """Return the median of repeated measurements as a figure."""
+    return Figure(name, statistics.median(measured), "s", note)

@@ -1,0 +1,112 @@
+"""Which bytes are a CSV record and which are text, for a whole block at once and for one record."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+
+MAX_QUOTED_LINES = 100
+"""A quoted value that spans more lines, or MAX_QUOTED_BYTES, is taken for a stray quote."""
+MAX_QUOTED_BYTES = 1 << 20
+
+
+def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
+    """Compile what a whole record of so many fields looks like, its line end included."""
+    d = re.escape(delimiter).encode()
+    field = rb'(?:"(?:[^"]++|"")*+"|(?:[^"%s\r\n][^%s\r\n]*+)?+)' % (d, d)
+    return re.compile(rb"(?:%s%s){%d}%s\r?\n" % (field, d, fields - 1, field))
+
+
+def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarray | None:
+    """Return the indices of those line ends that end a record: the ones outside quotes.
+
+    None where quotes do not stand as they should: an opening one at the start of a field, a
+    closing one at its end, or a quoted value that never seems to end.
+    """
+    quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == ord('"'))
+    if not len(quotes):
+        return np.arange(len(line_ends))
+    text = np.frombuffer(data, np.uint8)
+    before = np.where(quotes[::2] > 0, text[quotes[::2] - 1], ord("\n"))
+    closing = quotes[1::2]
+    after = np.where(closing + 1 < len(text), text[np.minimum(closing + 1, len(text) - 1)], 10)
+    d = ord(delimiter)
+    if not (np.isin(before, [d, 10, 34]).all() and np.isin(after, [d, 10, 13, 34]).all()):
+        return None
+    last = np.flatnonzero(np.searchsorted(quotes, line_ends) % 2 == 0)
+    spans = np.diff(last, prepend=-1)
+    tail_lines = len(line_ends) - 1 - (last[-1] if len(last) else -1)
+    tail_bytes = len(data) - (line_ends[last[-1]] + 1 if len(last) else 0)
+    if tail_lines and tail_bytes > MAX_QUOTED_BYTES:
+        return None
+    return None if max(spans.max(initial=0), tail_lines) > MAX_QUOTED_LINES else last
+
+
+def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
+    """Return which lines are a record in themselves beyond doubt, as `record_pattern` has it.
+
+    These are text without CR inside, of so many fields, whose quotes open and close as they should
+    within the line.
+    """
+    text = np.frombuffer(data, np.uint8)[: int(line_ends[-1]) + 1 if len(line_ends) else 0]
+    starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
+    delimiters = np.flatnonzero(text == ord(delimiter))
+    quotes = np.flatnonzero(text == ord('"'))
+    is_plain = np.ones(len(line_ends), dtype=bool)
+    if len(quotes):
+        first_quotes = np.searchsorted(quotes, starts)
+        line = np.searchsorted(line_ends, quotes)
+        is_closing = (np.arange(len(quotes)) - first_quotes[line]) % 2 == 1
+        beside = text[np.where(is_closing, quotes + 1, np.maximum(quotes - 1, 0))]
+        stands_well = np.isin(beside, [ord(delimiter), *b'\n"']) | (quotes == 0)
+        stands_well |= is_closing & (beside == ord("\r"))
+        is_plain[line[~stands_well]] = False
+        is_plain &= np.diff(first_quotes, append=len(quotes)) % 2 == 0
+        line = np.searchsorted(line_ends, delimiters)
+        delimiters = delimiters[(np.searchsorted(quotes, delimiters) - first_quotes[line]) % 2 == 0]
+    is_plain &= np.diff(np.searchsorted(delimiters, line_ends), prepend=0) == fields - 1
+    returns = np.flatnonzero(text == ord("\r"))
+    is_plain[np.searchsorted(line_ends, returns[text[returns + 1] != ord("\n")])] = False
+    is_plain[np.searchsorted(line_ends, np.flatnonzero(text == 0))] = False
+    if not is_text(data, len(text)):
+        is_plain[np.searchsorted(line_ends, np.flatnonzero(text >= 0x80))] = False
+    begins = text[starts] if len(starts) else text
+    is_plain &= (begins != ord("\n")) & (begins != ord("\r"))
+    return is_plain
+
+
+def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return starts and ends of records as two rows, a CR before the line end left out."""
+    if not len(ends):
+        return np.empty((2, 0), np.int64)
+    text = np.frombuffer(data, np.uint8)
+    has_cr = (text[np.maximum(ends - 1, 0)] == ord("\r")) & (ends > starts)
+    return np.stack([starts, ends - has_cr])
+
+
+def is_clean(data: bytes, size: int) -> bool:
+    """Say whether the first bytes are text without NUL, and every CR belongs to a line end."""
+    returns = data.count(b"\r", 0, size)
+    if returns and returns != data.count(b"\r\n", 0, size):
+        return False
+    return is_text(data, size)
+
+
+def is_text(data: bytes, size: int) -> bool:
+    """Say whether Postgres would take the first bytes as UTF-8 text."""
+    if data.find(b"\0", 0, size) >= 0:
+        return False
+    if data.isascii():
+        return True
+    # Validated in place: decoding would take up to four times the bytes.
+    offsets = pa.py_buffer(np.array([0, size], np.int32))
+    try:
+        pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def shown(data: bytes) -> str:
+    r"""Return bytes that are no text as text: what is not UTF-8, and NUL, as \x and two digits."""
+    return data.decode(errors="backslashreplace").replace("\0", r"\x00")

@@ -1,0 +1,148 @@
+"""The bench: figures and ratios have their shape, and its database is gone after it."""
+
+import csv
+import json
+from pathlib import Path
+
+import psycopg2
+import pyarrow.csv
+import pytest
+
+from loan_scoring import bench, cli, synthetic
+from loan_scoring.bench import ingesting
+from loan_scoring.bench.loans import Loans, loans_of
+from loan_scoring.bench.result import Figure, Ratio, Result, seconds
+from loan_scoring.bench.throwaway import NAME, throwaway_database
+from loan_scoring.contract import Contract
+from loan_scoring.errors import DatabaseError, SourceError
+from loan_scoring.local.postgres import EmbeddedPostgres
+
+ROWS = 2000
+
+
+def databases(postgres: EmbeddedPostgres) -> list[str]:
+    connection = psycopg2.connect(postgres.url("postgres"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database")
+        names = [name for (name,) in cursor.fetchall()]
+    connection.close()
+    return names
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "loans.synthetic.csv"
+    pyarrow.csv.write_csv(synthetic.generate(loan_default, ROWS, seed=1), path)
+    return path
+
+
+def test_a_ratio_is_met_on_its_side_of_the_limit() -> None:
+    assert Ratio("cost", 3.0, 3).is_met
+    assert not Ratio("cost", 3.1, 3).is_met
+    assert Ratio("gain", 15.0, 15, is_at_most=False).is_met
+    assert not Ratio("gain", 14.9, 15, is_at_most=False).is_met
+
+
+def test_a_figure_is_the_median_of_its_measurements() -> None:
+    assert seconds("copy", [1.0, 9.0, 2.0]) == Figure("copy", 2.0, "s")
+
+
+def test_the_text_says_met_or_missed() -> None:
+    ratios = [Ratio("a", 1.0, 2), Ratio("b", 3.0, 2)]
+    text = Result("ingest", "here", 1000, [Figure("copy", 0.5, "s", "floor")], ratios).as_text()
+    assert text.startswith("ingest: 1,000 loans of here\n")
+    assert [line.split()[-1] for line in text.splitlines()[-2:]] == ["met", "missed"]
+
+
+def test_ten_times_the_loans_have_ten_times_the_keys(
+    loan_default: Contract, tmp_path: Path, source: Path
+) -> None:
+    loans = loans_of(loan_default, tmp_path, str(source))
+    rows = read(loans.tenfold)
+    assert len({row[loan_default.key.source] for row in rows}) == len(rows) == 10 * ROWS
+    assert read(loans.file) == rows[:ROWS]
+    assert loans.source.startswith("synthetic: ")
+
+
+@pytest.mark.integration
+def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
+    postgres: EmbeddedPostgres,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ingesting, "REPETITIONS", 1)
+    assert cli.main(["bench", "--json", "--source", str(source)]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["benches"]
+    assert (found["stage"], found["rows"]) == ("ingest", ROWS)
+    figures = {figure["name"]: figure["value"] for figure in found["figures"]}
+    ratios = {ratio["name"]: ratio["value"] for ratio in found["ratios"]}
+    assert all(value > 0 for value in figures.values())
+    assert ratios == {
+        "ingest / raw COPY": figures["ingest"] / figures["raw COPY"],
+        "to_sql / ingest": figures["read_csv + to_sql"] / figures["ingest"],
+        "time at 10 times the rows": figures["ingest, 10 times the rows"] / figures["ingest"],
+        "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
+        / figures["peak memory"],
+    }
+    assert NAME not in databases(postgres)
+    assert postgres.is_running()
+
+
+@pytest.mark.integration
+def test_a_bench_that_fails_leaves_no_database(
+    postgres: EmbeddedPostgres, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(loans: Loans, url: str) -> Result:
+        raise SourceError("no")
+
+    monkeypatch.setattr(bench, "BENCHES", {"ingest": fail})
+    with pytest.raises(SourceError):
+        bench.run("loan_default", tmp_path, str(source))
+    assert NAME not in databases(postgres)
+
+
+@pytest.mark.integration
+def test_a_second_bench_at_once_is_refused(postgres: EmbeddedPostgres) -> None:
+    with throwaway_database() as url:
+        other = psycopg2.connect(url)
+        with pytest.raises(DatabaseError, match="wait for the other bench"), throwaway_database():
+            pass
+        other.close()
+    assert NAME not in databases(postgres)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("column", "value", "faulty", "message"),
+    [
+        ("ID", "x", 1, "column ID holds what is no integer"),
+        ("income", "x", 1, "raw COPY refuses it"),
+        ("income", "-1", ROWS, "batch .* refused"),
+    ],
+)
+def test_a_file_that_cannot_be_benched_is_one_line(
+    postgres: EmbeddedPostgres,
+    source: Path,
+    tmp_path: Path,
+    column: str,
+    value: str,
+    faulty: int,
+    message: str,
+) -> None:
+    rows = read(source)
+    for row in rows[:faulty]:
+        row[column] = value
+    bad = tmp_path / "bad.csv"
+    with bad.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(SourceError, match=message) as caught:
+        bench.run("loan_default", tmp_path, str(bad))
+    assert "\n" not in str(caught.value)
