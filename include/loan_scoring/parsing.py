@@ -174,6 +174,8 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)
     try:
+        if column.type == "integer" and _has_hexadecimal(text):
+            raise pa.ArrowInvalid("the cast reads 0x10 as 16")
         values = _without_nulls(text, column).cast(kind)
     except pa.ArrowInvalid:
         text = _without_nulls(pc.utf8_trim_whitespace(text), column)
@@ -194,6 +196,12 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
     return values, nothing
+
+
+def _has_hexadecimal(text: pa.Array) -> bool:
+    """Say whether some text may be hexadecimal; a slice may see the x of its neighbours."""
+    data = text.buffers()[2]
+    return data is not None and b"x" in data.to_pybytes().lower()
 
 
 def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
