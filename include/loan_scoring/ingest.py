@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loan_scoring import database, outcomes, partitions, quarantine, settings, sources
+from loan_scoring import (
+    database,
+    known_keys,
+    outcomes,
+    partitions,
+    quarantine,
+    settings,
+    sources,
+)
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.parsing import RowRules
 from loan_scoring.partitions import HISTORY
@@ -31,8 +39,8 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
     """Copy a file's rows into applications and quarantine as an unpublished revision.
 
     All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
-    current revision's change nothing; the rows of an earlier try that was not published are
-    replaced.
+    current revision's, or as those of the file that it corrects, change nothing; the rows of an
+    earlier try of the same bytes that was not published are replaced.
 
     Raises:
         SourceError: the file cannot be read or lacks a column of the contract.
@@ -47,7 +55,10 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
             current = next((row for row in known if row["is_current"]), None)
-            if current is not None and current["sha256"] == table.sha256:
+            if current is not None and table.sha256 in (
+                current["sha256"],
+                current["origin_sha256"],
+            ):
                 log.info(
                     "batch %s: the same bytes are revision %s already",
                     batch_id,
@@ -55,7 +66,14 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                 )
                 counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
                 return Landed(batch_id, current["revision"], **counts, is_unchanged=True)
-            revision = _open_revision(known, table.sha256)
+            if current is not None and current["corrects_revision"] is not None:
+                log.warning(
+                    "batch %s: %s replaces revision %s, whose rows were corrected by hand",
+                    batch_id,
+                    sources.label(location),
+                    current["revision"],
+                )
+            revision = open_revision(known, table.sha256)
             ours = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **ours)
             accepted, quarantined = _copy(session, table, batch_id, revision)
@@ -71,6 +89,10 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                 accepted=accepted,
                 quarantined=quarantined,
                 ignored_columns=table.header.extra,
+                header=table.raw_columns,
+                delimiter=table.delimiter,
+                corrects_revision=None,
+                origin_sha256=None,
             )
     if table.header.extra:
         log.warning(
@@ -87,36 +109,41 @@ def said(location: str | Path) -> str:
     return f"synthetic: {label}" if sources.is_synthetic(location) else label
 
 
-def _open_revision(known: list[database.Row], sha256: str) -> int:
-    """Return the revision to land in: an unpublished one is taken up, else a new one begins."""
-    if not known:
-        return 1
-    last = known[0]
-    if last["state"] == "landed" or (last["state"] == "refused" and last["sha256"] == sha256):
-        return int(last["revision"])
-    return int(last["revision"]) + 1
+def open_revision(known: list[database.Row], sha256: str) -> int:
+    """Return the revision to land in: an unpublished one of the same bytes, else a new one.
+
+    One of other bytes is left alone: it may be another process's, about to be published.
+    """
+    for row in known:
+        if row["is_current"]:
+            break
+        if row["state"] != "published" and row["sha256"] == sha256:
+            return int(row["revision"])
+    return int(known[0]["revision"]) + 1 if known else 1
 
 
 def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) -> tuple[int, int]:
-    rules = RowRules(session.contract)
-    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    rules = RowRules(session.contract, known_keys.lookup(session, batch_id))
     accepted = quarantined = 0
     for block in table:
         rows, rejected = rules.apply(block)
-        if rows.num_rows:
-            placed = pa.table(
-                [
-                    pa.repeat(batch_id, rows.num_rows),
-                    pa.repeat(revision, rows.num_rows),
-                    *rows.columns,
-                ],
-                names=columns,
-            )
-            database.copy_in(session.connection, "applications", columns, placed)
+        add(session, batch_id, revision, rows)
         quarantine.add(session, batch_id, revision, rejected)
         accepted += rows.num_rows
         quarantined += len(rejected)
     return accepted, quarantined
+
+
+def add(session: Session, batch_id: str, revision: int, rows: pa.Table) -> None:
+    """COPY accepted rows, as RowRules gives them, into applications."""
+    if not rows.num_rows:
+        return
+    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    placed = pa.table(
+        [pa.repeat(batch_id, rows.num_rows), pa.repeat(revision, rows.num_rows), *rows.columns],
+        names=columns,
+    )
+    database.copy_in(session.connection, "applications", columns, placed)
 
 
 def check(session: Session, batch_id: str, revision: int) -> None:
@@ -147,14 +174,19 @@ def check(session: Session, batch_id: str, revision: int) -> None:
 def publish(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
     """Make a checked revision the current one, in one transaction; the old ones are kept.
 
-    The history's labels come from the same file and become outcomes in the same transaction.
+    One that a newer revision overtook is published, but does not take its place. The history's
+    labels come from the same file and become outcomes in the same transaction.
 
     Raises:
-        StateError: the revision was refused, or is not there.
+        StateError: the revision was refused, is not there, or lost loans to another batch.
         SourceError: the history's file changed since it landed.
     """
-    with database.transaction(session.connection):
-        database.lock(session.connection, f"batch:{batch_id}")
+    connection = session.connection
+    ours = {"batch_id": batch_id, "revision": revision}
+    with database.transaction(connection):
+        database.lock(connection, f"batch:{batch_id}")
+        # One batch at a time: else two that landed together could both take a loan.
+        database.lock(connection, "publish")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
@@ -162,12 +194,18 @@ def publish(session: Session, batch_id: str, revision: int, location: str | Path
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a mended file"
             )
-        if batch_id == HISTORY:
+        known_keys.refuse_known(session, batch_id, revision)
+        current = database.row(connection, "select_current_batch", batch_id=batch_id)
+        is_current = current is None or current["revision"] < revision
+        if is_current:
+            database.execute(connection, "update_batch_superseded", **ours)
+        database.execute(connection, "update_batch_published", **ours, is_current=is_current)
+        if is_current and batch_id == HISTORY:
             outcomes.take_within(session, location, sha256=batch["sha256"])
-        ours = {"batch_id": batch_id, "revision": revision}
-        database.execute(session.connection, "update_batch_superseded", **ours)
-        database.execute(session.connection, "update_batch_published", **ours)
-    log.info("batch %s: revision %s is current", batch_id, revision)
+    if is_current:
+        log.info("batch %s: revision %s is current", batch_id, revision)
+    else:
+        log.warning("batch %s: revision %s was overtaken by a newer one", batch_id, revision)
 
 
 def _revision(session: Session, batch_id: str, revision: int) -> database.Row:

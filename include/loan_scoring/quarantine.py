@@ -17,12 +17,15 @@ def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]
             "revision": pa.repeat(revision, len(rejected)),
             "line_number": [each.line_number for each in rejected],
             "raw_text": [storable(each.raw_text) for each in rejected],
-            "rules": [
-                "{" + ",".join(f'"{rule}"' for rule in each.rules) + "}" for each in rejected
-            ],
+            "rules": [array(each.rules) for each in rejected],
         }
     )
     database.copy_in(session.connection, "quarantine", data.column_names, data)
+
+
+def array(rules: list[str]) -> str:
+    """Return rules as Postgres reads an array of text."""
+    return "{" + ",".join(f'"{rule}"' for rule in rules) + "}"
 
 
 def storable(text: str) -> str:

@@ -134,9 +134,11 @@ class Table:
                 (where, stack.enter_context(file)) for where, file in _deliver(str(location))
             ]
             self._stats = [_stat(file) for _, file in self._files]
-            headers = [self._rows(where, file).header for where, file in self._files]
+            rows = [self._rows(where, file) for where, file in self._files]
+            headers = [each.header for each in rows]
             self._stack = stack.pop_all()
         self.header = headers[0]
+        self.raw_columns, self.delimiter = rows[0].raw_columns, rows[0].delimiter
         for (where, _), header in zip(self._files, headers, strict=True):
             if header.names != self.header.names:
                 self._stack.close()

@@ -109,7 +109,7 @@ class CsvRows:
     """Iterate over the blocks of one CSV stream whose header is its first line.
 
     `first_line` is the number of the header's line; `next_line`, once all is read, of the line
-    that would follow the last.
+    that would follow the last. A row's raw text holds `raw_columns`, parted by `delimiter`.
     """
 
     def __init__(
@@ -127,15 +127,16 @@ class CsvRows:
         self._encoding, self._first_line = encoding, first_line
         self.next_line = first_line + 1
         line, self._carry, self._is_at_end = self._read_header()
-        self._delimiter, names = self._split_header(line, {*wanted, *optional})
+        self.delimiter, names = self._split_header(line, {*wanted, *optional})
         self.header = choose_columns(where, names, wanted, optional)
+        self.raw_columns = names
         asked = [*wanted, *(name for name in optional if name in names)]
         self._to_text = pa.csv.ConvertOptions(
             column_types=dict.fromkeys(asked, pa.string()),
             include_columns=asked,
             strings_can_be_null=False,
         )
-        self._record = _record_pattern(self._delimiter, len(names))
+        self._record = _record_pattern(self.delimiter, len(names))
 
     def __iter__(self) -> Iterator[Block]:
         rows = malformed = 0
@@ -220,7 +221,7 @@ class CsvRows:
             lengths = np.diff(line_ends, prepend=-1)
             if lengths.max() > MAX_LINE_BYTES:
                 raise self._too_long(self.next_line + int(lengths.argmax()))
-        last = _record_ends(data, line_ends, self._delimiter)
+        last = _record_ends(data, line_ends, self.delimiter)
         is_open = self._is_at_end and last is not None and len(line_ends) - 1 not in last[-1:]
         if last is not None and not is_open:
             try:
@@ -299,7 +300,7 @@ class CsvRows:
         return pa.csv.read_csv(
             pa.BufferReader(records),
             pa.csv.ReadOptions(column_names=self.header.names, block_size=records.size + 1),
-            pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=with_quotes),
+            pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=with_quotes),
             self._to_text,
         )
 
@@ -326,7 +327,12 @@ class CsvRows:
 
 
 class ParquetRows:
-    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`."""
+    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`.
+
+    A row's raw text holds `raw_columns`, parted by `delimiter`.
+    """
+
+    delimiter = ","
 
     def __init__(
         self,
@@ -348,6 +354,7 @@ class ParquetRows:
         schema = self._file.schema_arrow
         self.header = choose_columns(where, schema.names, wanted, optional)
         self._asked = [*wanted, *(name for name in optional if name in schema.names)]
+        self.raw_columns = self._asked
         for name in self._asked:
             if pa.types.is_nested(schema.field(name).type):
                 raise SourceError(
