@@ -15,6 +15,7 @@ from loan_scoring.contract import KEY
 from loan_scoring.errors import SourceError
 from loan_scoring.parsing import Rejected, RowRules
 from loan_scoring.session import Session
+from loan_scoring.tabular import joined
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ def _raw_text(table: pa.Table, row: int, refused: database.Row, current: databas
     ]
     if before == after:
         return str(refused["raw_text"])
-    return quarantine.joined(after, current["delimiter"])
+    return joined(after, current["delimiter"])
 
 
 def _refuse_without_gain(location: str | Path, mended: int, broken: list[Rejected]) -> None:

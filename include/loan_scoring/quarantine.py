@@ -1,9 +1,7 @@
 """Where refused records go, kept with text, line and broken rules, and how a person sees them."""
 
 import csv
-import io
-from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 import pyarrow as pa
 
@@ -127,13 +125,6 @@ def parted(row: database.Row, revision: database.Row) -> list[str] | None:
         if len(fields) == len(revision["header"]):
             return fields
     return None
-
-
-def joined(fields: Sequence[Any], delimiter: str) -> str:
-    """Return fields as a record's raw text."""
-    line = io.StringIO()
-    csv.writer(line, delimiter=delimiter, lineterminator="").writerow(fields)
-    return line.getvalue()
 
 
 def _fields(text: str, delimiter: str) -> list[str]:

@@ -71,13 +71,21 @@ class Block:
         Of Parquet: its columns that were read, in the table's order, as CSV.
         """
         if self._bounds is None:
-            line = io.StringIO()
-            csv.writer(line, lineterminator="").writerow(
-                column[row].as_py() for column in self.table.columns
-            )
-            return line.getvalue()
+            return joined([column[row].as_py() for column in self.table.columns])
         start, end = self._bounds[:, row]
         return self._records[start:end].decode()
+
+
+def joined(fields: Sequence[str], delimiter: str = ",") -> str:
+    """Return fields as a record of CSV without its line end.
+
+    >>> joined(["two\\nlines", "a,b", "c"])
+    '"two\\nlines","a,b",c'
+    """
+    line = io.StringIO()
+    # Only what the line terminator holds is quoted: with an empty one a line end would not be.
+    csv.writer(line, delimiter=delimiter).writerow(fields)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def choose_columns(
