@@ -161,6 +161,8 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)
     try:
+        if column.type == "integer" and _has_hexadecimal(text):
+            raise pa.ArrowInvalid("the cast reads 0x10 as 16")
         values = text.cast(kind)
     except pa.ArrowInvalid:
         is_number = _mask(pc.match_substring_regex(text, NUMBER).fill_null(True))
@@ -180,6 +182,11 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
     return values, nothing
+
+
+def _has_hexadecimal(text: pa.Array) -> bool:
+    data = text.buffers()[2]
+    return data is not None and b"x" in data.to_pybytes().lower()
 
 
 def _without_nulls(text: pa.ChunkedArray, column: Column) -> pa.Array:

@@ -52,6 +52,7 @@ def test_clean_row_is_typed(loan_default: Contract, tmp_path: Path) -> None:
         ({"income": "nan"}, ["not_a_number:income_usd_per_month"]),
         ({"income": "inf"}, ["not_a_number:income_usd_per_month"]),
         ({"income": "1_000"}, ["not_a_number:income_usd_per_month"]),
+        ({"Credit_Score": "0x2BC"}, ["not_a_number:credit_score"]),
         ({"income": "-60"}, ["out_of_range:income_usd_per_month"]),
         ({"Credit_Score": "758.5"}, ["not_a_number:credit_score"]),
         ({"Credit_Score": "901"}, ["out_of_range:credit_score"]),
