@@ -11,7 +11,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.parsing import Rejected
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
-from loan_scoring.tabular import DELIMITERS
+from loan_scoring.tabular import DELIMITERS, fields
 
 MALFORMED = {"field_count", "encoding"}
 """The rules of records that are no rows: their text cannot be parted into columns."""
@@ -77,9 +77,9 @@ def export(session: Session, batch_id: str, out: TextIO) -> int:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([line_number, rules, *(header[place] for place in shown), *later, raw_text])
     for row in refused:
-        fields = parted(row, current)
-        values = [fields[place] if fields else "" for place in shown]
-        text = "" if fields else row["raw_text"]
+        parts = parted(row, current)
+        values = [parts[place] if parts else "" for place in shown]
+        text = "" if parts else row["raw_text"]
         writer.writerow(
             [row["line_number"], " ".join(row["rules"]), *values, *("" for _ in later), text]
         )
@@ -121,15 +121,7 @@ def parted(row: database.Row, revision: database.Row) -> list[str] | None:
         return None
     # The files of a glob may differ in their delimiter: then another one fits.
     for delimiter in [revision["delimiter"], *DELIMITERS]:
-        fields = _fields(row["raw_text"], delimiter)
-        if len(fields) == len(revision["header"]):
-            return fields
+        values = fields(row["raw_text"], delimiter)
+        if len(values) == len(revision["header"]):
+            return values
     return None
-
-
-def _fields(text: str, delimiter: str) -> list[str]:
-    try:
-        # As a list of one string the record keeps the line ends inside its quotes.
-        return next(csv.reader([text], delimiter=delimiter), [])
-    except csv.Error:  # a field beyond what the reader takes
-        return []

@@ -76,7 +76,16 @@ class Block:
         return self._records[start:end].decode()
 
 
-def joined(fields: Sequence[str], delimiter: str = ",") -> str:
+def fields(record: str, delimiter: str) -> list[str]:
+    """Return the fields of a record of CSV; none where one is longer than any may be."""
+    try:
+        # As a list of one string the record keeps the line ends inside its quotes.
+        return next(csv.reader([record], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def joined(values: Sequence[str], delimiter: str = ",") -> str:
     """Return fields as a record of CSV without its line end.
 
     >>> joined(["two\\nlines", "a,b", "c"])
@@ -84,7 +93,7 @@ def joined(fields: Sequence[str], delimiter: str = ",") -> str:
     """
     line = io.StringIO()
     # Only what the line terminator holds is quoted: with an empty one a line end would not be.
-    csv.writer(line, delimiter=delimiter).writerow(fields)
+    csv.writer(line, delimiter=delimiter).writerow(values)
     return line.getvalue().removesuffix("\r\n")
 
 
@@ -212,7 +221,7 @@ class CsvRows:
                 f"{self._where}: the header is not {self._encoding}; declare source.encoding in "
                 "the contract or convert the file"
             ) from error
-        splits = {d: next(csv.reader([text], delimiter=d), []) for d in DELIMITERS}
+        splits = {d: fields(text, d) for d in DELIMITERS}
         best = max(DELIMITERS, key=lambda d: len(asked.intersection(splits[d])))
         if not asked.intersection(splits[best]):
             start = text if len(text) <= 60 else text[:60] + "..."
