@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.tabular import (
     PARQUET_MAGIC,
     Block,
@@ -170,7 +170,7 @@ class Table:
             yield from rows
             first_line = rows.next_line
             if _stat(file) != stat:
-                raise SourceError(f"{where}: the file changed while it was read; run again")
+                raise PassingSourceError(f"{where}: the file changed while it was read; run again")
 
     def _rows(self, where: str, file: BinaryIO, first_line: int = 1) -> CsvRows | ParquetRows:
         file.seek(0)
@@ -361,7 +361,7 @@ def _download(url: str) -> BinaryIO:
 
 
 def _cut_short(where: str, size: int, expected: object) -> SourceError:
-    return SourceError(f"{where}: ended after {size} of {expected} bytes; try again")
+    return PassingSourceError(f"{where}: ended after {size} of {expected} bytes; try again")
 
 
 def _unreachable(url: str, error: Exception) -> SourceError:
