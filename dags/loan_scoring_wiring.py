@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from loan_scoring.errors import ContractError, SourceError
+from loan_scoring.errors import ContractError, PassingSourceError, SourceError
 
 if TYPE_CHECKING:
     from loan_scoring.session import Session
@@ -58,7 +58,8 @@ def database_url() -> str | None:
 def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple["Session", "Work"]]:
     """Open a session for the running task, and note what the task did and cost.
 
-    What another try cannot mend (a broken file, a mistake in the contract) fails at once.
+    What another try cannot mend (a broken file, a mistake in the contract) fails at once; a file
+    that is still being written is tried again.
     """
     from loan_scoring.session import open_session
     from loan_scoring.telemetry import measured
@@ -77,5 +78,7 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
             ) as work,
         ):
             yield session, work
+    except PassingSourceError:
+        raise
     except (ContractError, SourceError) as error:
         raise AirflowFailException(str(error)) from error

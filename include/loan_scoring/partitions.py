@@ -59,6 +59,11 @@ def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
 
 def _exists(connection: Connection, name: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+        # Not to_regclass: it may still answer from its cache what was true before the lock.
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_class"
+            " WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",
+            (name,),
+        )
         found = cursor.fetchone()
         return bool(found and found[0])

@@ -1,6 +1,7 @@
 """Each DAG by dag.test(), on real Postgres: run twice, it leaves the rows of once."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -69,6 +70,43 @@ def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Re
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:
     run("ingest", "2031-01-01", state="failed")
     assert rows(ready, "select count(*) from batches where batch_id = '2031-01-01'") == [[[0]]]
+
+
+@pytest.fixture
+def land(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Run ingest's DAG with one quick retry; return how its task `land` went."""
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
+    dag = bag.dags["loan_default_ingest"]
+    for task in dag.tasks:
+        monkeypatch.setattr(task, "retries", 1)
+        monkeypatch.setattr(task, "retry_delay", timedelta(seconds=0))
+
+    def go(batch: str) -> Any:
+        done = dag.test(run_conf={"batch_id": batch})
+        return next(each for each in done.get_task_instances() if each.task_id == "land")
+
+    return go
+
+
+def test_broken_file_fails_with_its_line_and_is_not_tried_again(
+    land: Callable[[str], Any], drops: Replay, ready: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = drops.application_files[NIGHT].with_name("2026-03-01.csv")
+    path.write_text(drops.application_files[NIGHT].read_text().replace("income", "salary", 1))
+    task = land("2026-03-01")
+    assert (task.state, task.try_number) == ("failed", 1)
+    printed = "".join(capfd.readouterr())
+    assert f"{path}: column income missing from the header; add what is missing" in printed
+    assert "AirflowFailException" in printed
+    assert rows(ready, "select count(*) from batches where batch_id = '2026-03-01'") == [[[0]]]
+
+
+def test_missing_file_is_waited_for(
+    land: Callable[[str], Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = land("2026-03-02")
+    assert (task.state, task.try_number) == ("failed", 2)
+    assert "no file of applications for 2026-03-02" in "".join(capfd.readouterr())
 
 
 def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
