@@ -1,5 +1,7 @@
 """A contract with a mistake is refused in one line that names file, field and reason."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,13 @@ def test_features_are_known_at_application_and_not_protected(loan_default: Contr
     assert not features & set(loan_default.protected)
     assert not features & {"interest_rate_spread_points", "debt_to_income_percent", "loan_id"}
     assert {"income_usd_per_month", "ltv_percent"} <= features
+
+
+def test_the_contract_that_the_docs_show_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data-contract.md").read_text()
+    shown = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    path = tmp_path / "car_loans.yaml"
+    path.write_text(textwrap.dedent(shown[1]))
+    features = [column.name for column in contracts.read(path).features]
+    assert features == ["price_eur", "income_eur_per_month", "job"]
