@@ -140,10 +140,11 @@ def add(
 ) -> tuple[int, int]:
     """COPY what RowRules gives of each block into applications and quarantine; count both."""
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    partition = partitions.name_of("applications", batch_id)
     accepted = quarantined = 0
     for rows, text, rejected in ahead(_as_text(blocks, batch_id, revision)):
         if rows:
-            database.copy_csv(session.connection, "applications", columns, text)
+            database.copy_csv(session.connection, partition, columns, text)
         quarantine.add(session, batch_id, revision, rejected)
         accepted += rows
         quarantined += len(rejected)

@@ -42,6 +42,15 @@ def ensure(connection: Connection, table: str, batch_id: str) -> None:
         )
 
 
+def name_of(table: str, batch_id: str) -> str:
+    """Return the partition of `table` that holds `batch_id`.
+
+    COPY straight into it is a quarter to a half quicker than COPY into the table, which finds the
+    partition of each row anew. Postgres refuses rows that do not belong there.
+    """
+    return bounds(table, batch_id)[0]
+
+
 def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
     """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
 

@@ -11,6 +11,7 @@ import pytest
 # All imports come before the start, so that what is timed, raced or killed is the ingest.
 CHILD = """
 import sys
+import great_expectations
 from loan_scoring import cli, ingest, telemetry
 print("ready", flush=True)
 sys.stdin.readline()
