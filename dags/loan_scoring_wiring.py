@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Connection, Param, get_current_context
+from airflow.configuration import conf
+from airflow.sdk import BaseOperatorLink, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from loan_scoring.errors import ContractError, PassingSourceError, SourceError
@@ -82,3 +83,17 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
         raise
     except (ContractError, SourceError) as error:
         raise AirflowFailException(str(error)) from error
+
+
+class QualityPage(BaseOperatorLink):
+    """The button on ingest's check that opens the page of the batch's verdicts."""
+
+    name = "Quality of the batch"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's form)
+        """Return the page's address; Airflow asks after the task's end, failed or not."""
+        context = ti_key.get_template_context()
+        batch = context["dag_run"].partition_key or context["params"].get("batch_id")
+        revision = ti_key.xcom_pull(task_ids="land")
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        return f"{base}/loan-scoring/quality/{ti_key.dag_id}/{batch}/{revision}"

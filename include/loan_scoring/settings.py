@@ -34,6 +34,11 @@ def quality_dir(portfolio: str) -> Path:
     return data_dir() / "quality" / portfolio
 
 
+def quality_page(portfolio: str, batch_id: str, revision: int) -> Path:
+    """Return where the page of a revision's verdicts lies."""
+    return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
+
+
 def portfolios_dir() -> Path:
     """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
     return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")

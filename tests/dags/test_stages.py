@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, ingest
+from loan_scoring import database, ingest, settings
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -59,6 +59,13 @@ def test_ingest(run: Run, ready: Session, drops: Replay) -> None:
     )  # fmt: skip
     assert len(batches) == 2
     assert applications == [[1000, 1000]]
+
+
+def test_check_links_to_the_page_of_the_verdicts(run: Run, ready: Session, drops: Replay) -> None:
+    check = run("ingest", NIGHT).get_task_instance("check")
+    link = check.xcom_pull(task_ids="check", key="_link_QualityPage")
+    assert link == f"/loan-scoring/quality/loan_default_ingest/{NIGHT}/1"
+    assert settings.quality_page("loan_default", NIGHT, 1).is_file()
 
 
 def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Replay) -> None:
