@@ -4,8 +4,10 @@ Tables, parsing, checks, features, replay and drift tests all derive from these 
 no other module names a column of a portfolio.
 """
 
+import hashlib
 import re
 from collections import Counter
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -45,6 +47,13 @@ class Margin(Model):
     step: Positive | None = None
     shares: dict[str, Annotated[float, Field(ge=0)]] | None = None
     effect: float | dict[str, float] = 0.0
+
+    @field_validator("quantiles")
+    @classmethod
+    def _in_order(cls, quantiles: list[float] | None) -> list[float] | None:
+        if quantiles and sorted(quantiles) != quantiles:
+            raise ValueError("quantiles are out of order; they go from the least to the greatest")
+        return quantiles
 
 
 class Column(Model):
@@ -91,7 +100,23 @@ class Column(Model):
                 f"critical_null_share {self.critical_null_share:g} is below "
                 f"max_null_share {self.max_null_share:g}"
             )
+        if self.margin is not None:
+            self._margin_fits(self.margin)
         return self
+
+    def _margin_fits(self, margin: Margin) -> None:
+        if self.is_numeric:
+            if margin.shares is not None or isinstance(margin.effect, dict):
+                raise ValueError(
+                    "margin: shares and an effect by level are for a category, not a number"
+                )
+            return
+        if margin.quantiles is not None or (not isinstance(margin.effect, dict) and margin.effect):
+            raise ValueError("margin: quantiles and one effect are for a number, not a category")
+        told = [*(margin.shares or {}), *(margin.effect if isinstance(margin.effect, dict) else {})]
+        strange = sorted(set(told) - set(margin.shares or self.levels or told))
+        if strange:
+            raise ValueError(f"margin: '{strange[0]}' has an effect and no share")
 
     @property
     def is_numeric(self) -> bool:
@@ -388,6 +413,17 @@ class Contract(Model):
         return [column for column in self.monitored if column.name not in self.protected]
 
 
+def row_rules_sha256(contract: Contract) -> str:
+    """Return the hash of all that decides what a file's rows become: two alike read them alike."""
+    read_by = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    fields: dict[str, Any] = {
+        "source": {"encoding"},
+        "columns": {"__all__": read_by},
+        "ratios": True,
+    }
+    return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
+
+
 def load(portfolio: str) -> Contract:
     """Read the contract of a portfolio by its name.
 
@@ -447,6 +483,8 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
         reason = "no such field"
     elif first["type"] not in ("value_error", "missing"):
         reason += f", found {first['input']!r}"
+        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
+            reason += "; YAML reads it so: put it in quotes"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from psycopg2 import sql
 
 from loan_scoring import database, ingest, known_keys, quarantine, reading, sources
-from loan_scoring.contract import KEY
+from loan_scoring.contract import KEY, row_rules_sha256
 from loan_scoring.errors import SourceError
 from loan_scoring.parsing import Rejected, RowRules
 from loan_scoring.session import Session
@@ -123,6 +123,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
             delimiter=current["delimiter"],
             corrects_revision=current["revision"],
             origin_sha256=current["origin_sha256"] or current["sha256"],
+            rules_sha256=row_rules_sha256(contract),
         )
     return landed
 

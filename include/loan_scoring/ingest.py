@@ -18,6 +18,7 @@ from loan_scoring import (
     settings,
     sources,
 )
+from loan_scoring.contract import row_rules_sha256
 from loan_scoring.errors import PassingSourceError, SourceError, StateError
 from loan_scoring.overlap import ahead
 from loan_scoring.parsing import Rejected, RowRules
@@ -43,8 +44,8 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
     """Copy a file's rows into applications and quarantine as an unpublished revision.
 
     All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
-    current revision's, or as those of the file that it corrects, change nothing; the rows of an
-    earlier try of the same bytes that was not published are replaced.
+    current revision's under the same row rules, or the bytes of the file that it corrects, change
+    nothing; the rows of an earlier try of the same bytes that was not published are replaced.
 
     Raises:
         SourceError: the file cannot be read or lacks a column of the contract.
@@ -59,9 +60,10 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
             current = next((row for row in known if row["is_current"]), None)
-            if current is not None and table.sha256 in (
-                current["sha256"],
-                current["origin_sha256"],
+            rules = row_rules_sha256(contract)
+            if current is not None and (
+                table.sha256 == current["origin_sha256"]
+                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
             ):
                 log.info(
                     "batch %s: the same bytes are revision %s already",
@@ -97,6 +99,7 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                 delimiter=table.delimiter,
                 corrects_revision=None,
                 origin_sha256=None,
+                rules_sha256=rules,
             )
     if table.header.extra:
         log.warning(
@@ -184,7 +187,10 @@ def check(session: Session, batch_id: str, revision: int) -> None:
         ours = {"batch_id": batch_id, "revision": revision}
         database.execute(session.connection, "delete_batch_rows", **ours)
         database.execute(session.connection, "update_batch_refused", **ours)
-    raise SourceError(f"batch {batch_id} refused: {why}; have the file mended and ingest it again")
+    raise SourceError(
+        f"batch {batch_id} refused: {why}; have the file (or the contract) mended "
+        "and ingest it again"
+    )
 
 
 def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) -> str | None:

@@ -54,7 +54,11 @@ def take(session: Session, location: str | Path) -> Taken:
 
 
 def take_within(session: Session, location: str | Path, sha256: str | None = None) -> Taken:
-    """Take in a file within the caller's transaction; `sha256` is what its hash must be."""
+    """Take in a file within the caller's transaction.
+
+    `sha256` is what its hash must be: that of a history, whose same bytes are taken in again, as
+    loans that were refused may be known now.
+    """
     contract, connection = session.contract, session.connection
     drop_id = f"outcomes-{Path(sources.label(location)).name.split('.')[0]}"
     wanted = [contract.key.source, contract.target.source]
@@ -66,7 +70,7 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
         # One file at a time: else two could bring contradicting outcomes of a loan.
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
-        if known is not None and known.pop("sha256") == table.sha256:
+        if known is not None and known.pop("sha256") == table.sha256 and sha256 is None:
             log.info("%s: the same bytes are revision %s already", drop_id, known["revision"])
             known["is_unchanged"] = True
             return Taken(**known)
@@ -90,8 +94,7 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     if quarantined >= FEW_ROWS and quarantined > limit * received:
         raise StateError(
             f"{sources.label(location)}: {quarantined} of {received} outcomes broke a rule "
-            f"({_most_broken(session, drop_id, revision)}); the contract allows {limit:.0%} and "
-            "nothing was taken in: ingest the batches of these loans first, or mend the file"
+            f"{_refusal(session, drop_id, revision)}"
         )
     taken = Taken(drop_id, revision, received, received - quarantined, quarantined)
     database.execute(
@@ -105,11 +108,22 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     return taken
 
 
-def _most_broken(session: Session, drop_id: str, revision: int) -> str:
-    broken = database.rows(
-        session.connection, "select_broken_rules", batch_id=drop_id, revision=revision
+def _refusal(session: Session, drop_id: str, revision: int) -> str:
+    """Say which rules the rows of a refused file broke, and what to do about the first."""
+    connection, target = session.connection, session.contract.target
+    ours = {"batch_id": drop_id, "revision": revision}
+    broken = database.rows(connection, "select_broken_rules", **ours)
+    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    remedies = {
+        "unknown_loan": "ingest the batches of these loans first",
+        "unknown_level": f"target.positive is {target.positive}, target.negative "
+        f"{target.negative}: mend the contract or the file",
+    }
+    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "mend the file")
+    return (
+        f"({most}); the contract allows "
+        f"{session.contract.ingest.max_quarantined_share:.0%} and nothing was taken in; {remedy}"
     )
-    return ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
 
 
 def _parsed(contract: Contract, table: sources.Table) -> Iterator[pa.Table]:
