@@ -202,9 +202,11 @@ def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) 
         session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
     )
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    is_known = broken[0]["rule"].startswith("known_key")
+    hint = "; these loans are applications of other batches already" if is_known else ""
     return (
         f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
-        f"({most}); the contract allows {limit:.0%}"
+        f"({most}); the contract allows {limit:.0%}{hint}"
     )
 
 
