@@ -11,7 +11,11 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
+    "loan_scoring.estimators.Calibrated",
+    "loan_scoring.estimators.XGBoost",
     "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.utils.validation.check_array",
 )

@@ -5,6 +5,8 @@ from scipy.special import expit, logit
 
 SMALLEST = 1e-12
 """Probabilities are kept this far from 0 and 1, so that their log-odds are finite."""
+TOLERANCE = 1e-6
+"""Newton's method has settled when a step is below: the next one would be its square."""
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -60,6 +62,43 @@ def slope_and_intercept(
             slope = float(found[0] / spread)
             return slope, float(found[1] - slope * centre)
     return nothing
+
+
+def slopes_and_intercepts(
+    y: np.ndarray, probability: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `slope_and_intercept` for each row of weights, shapes (resamples,).
+
+    Newton's method from the solution for equal weights, which is near, all rows at once; a row
+    that does not settle is solved on its own.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted, shape (rows,).
+        weights: how often each loan counts, shape (resamples, rows).
+    """
+    start = slope_and_intercept(y, probability)
+    slopes = np.full(len(weights), start[0])
+    intercepts = np.full(len(weights), start[1])
+    if not np.isfinite(start[0]):
+        return slopes, intercepts
+    x = log_odds(probability)
+    step = np.inf
+    for _ in range(4):
+        p = expit(intercepts[:, None] + slopes[:, None] * x)
+        residual, curve = weights * (y - p), weights * p * (1 - p)
+        first, second = residual.sum(axis=1), residual @ x
+        a, b, c = curve.sum(axis=1), curve @ x, curve @ (x * x)
+        determinant = a * c - b * b
+        with np.errstate(divide="ignore", invalid="ignore"):
+            move = np.stack([(c * first - b * second), (a * second - b * first)]) / determinant
+        intercepts, slopes = intercepts + move[0], slopes + move[1]
+        step = np.abs(move).max(axis=0)
+        if (step < TOLERANCE).all():
+            break
+    for row in np.flatnonzero(~(step < TOLERANCE)):
+        slopes[row], intercepts[row] = slope_and_intercept(y, probability, weights[row])
+    return slopes, intercepts
 
 
 def _log_likelihood(

@@ -1,4 +1,4 @@
-"""The candidates for the default-propensity model: declared, cross-validated, chosen by one rule."""
+"""The candidates for the propensity model: declared, cross-validated, chosen by one rule."""
 
 import time
 from collections.abc import Sequence
@@ -63,11 +63,14 @@ class Result:
 def trials(contract: Contract) -> list[Trial]:
     """Return the declared trials, in the contract's order: from the simplest on."""
     declared = [
-        (f"{algorithm}-{number}", algorithm, parameters)
+        (algorithm, number, parameters)
         for algorithm, several in contract.training.candidates.items()
         for number, parameters in enumerate(several, 1)
     ]
-    return [Trial(name, place, *rest) for place, (name, *rest) in enumerate(declared)]
+    return [
+        Trial(f"{algorithm}-{number}", place, algorithm, parameters)
+        for place, (algorithm, number, parameters) in enumerate(declared)
+    ]
 
 
 def build(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:

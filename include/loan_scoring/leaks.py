@@ -7,11 +7,11 @@ do, and which of its levels hold hardly anything but one outcome.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.special import ndtri
 
 from loan_scoring.contract import KEY, Column, Contract, LeakPolicy
@@ -218,7 +218,10 @@ def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
     edges = np.unique([*edges, *np.nextafter(spikes, np.inf)])
     codes = np.searchsorted(edges, numbers, side="right")
     bounds = [there.min(), *edges, there.max()]
-    names = [f"{low:g} to {high:g}" for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    names = [
+        f"{low:g}" if high <= np.nextafter(low, np.inf) else f"{low:g} to {high:g}"
+        for low, high in pairwise(bounds)
+    ]
     codes[null] = len(names)
     return codes, [*names, NULL]
 
@@ -234,7 +237,7 @@ def _near_pure(
     """
     loans = np.bincount(codes, minlength=len(names))
     defaults = np.bincount(codes, y, minlength=len(names)).astype(int)
-    counted = dict(zip(names, zip(loans, defaults, strict=True), strict=True))
+    counted = {names[i]: (loans[i], defaults[i]) for i in map(int, np.flatnonzero(loans))}
     if not pa.types.is_string(values.type):
         numbers = values.cast(pa.float64()).drop_null().to_numpy()
         single, place = np.unique(numbers, return_inverse=True)

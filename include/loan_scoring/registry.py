@@ -24,8 +24,10 @@ class Fitted:
     parameters: dict[str, Any]
     features: list[str]
     metrics: dict[str, Any]
+    algorithm: str
     baseline: dict[str, Any] | None = None
     baseline_sample: bytes | None = None
+    leaks: dict[str, Any] | None = None
 
 
 def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
@@ -70,7 +72,7 @@ def register(
                 session.connection,
                 "insert_model",
                 kind=model.kind,
-                algorithm=type(model.estimator[-1]).__name__,
+                algorithm=model.algorithm,
                 parameters=json.dumps(model.parameters),
                 features=model.features,
                 metrics=json.dumps(model.metrics),
@@ -78,6 +80,7 @@ def register(
                 fingerprint=fingerprint,
                 code_version=__version__,
                 baseline=json.dumps(model.baseline) if model.baseline else None,
+                leaks=json.dumps(model.leaks) if model.leaks else None,
                 **values,
             )
             assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
