@@ -265,7 +265,7 @@ class TrainingPolicy(Model):
     candidates: dict[str, Annotated[list[dict[str, int | float]], Field(min_length=1)]] = Field(
         default=CANDIDATES, min_length=1, validate_default=True
     )
-    calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
+    calibration_slope: tuple[Positive, Positive] = (0.95, 1.05)
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 300
     leaks: LeakPolicy = LeakPolicy()
     personas: (

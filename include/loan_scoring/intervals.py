@@ -5,6 +5,11 @@ import numpy as np
 from loan_scoring.calibration import slopes_and_intercepts
 
 CONFIDENCE = 0.95
+METRICS = (
+    "auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss", "calibration_slope",
+    "calibration_intercept",
+)  # fmt: skip
+"""What intervals are given for, in the order of a report."""
 BLOCK = 32
 """Resamples that are held at once: 32 x 40,000 weights are 10 MB."""
 

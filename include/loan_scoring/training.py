@@ -156,7 +156,8 @@ def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any],
         f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
         f"{metrics['default_rate']:.1%} defaulted; [] hold {metrics['confidence']:.0%} intervals",
     ]
-    for name, (low, high) in metrics["intervals"].items():
+    for name in (name for name in intervals.METRICS if name in metrics["intervals"]):
+        low, high = metrics["intervals"][name]
         lines.append(f"  {name:<22}{metrics[name]:8.4f}  [{low:.4f}, {high:.4f}]")
     lines += ["", f"  {'persona':<66}{'loans':>8}{'share':>8}  default rate"]
     for person in people["personas"]:
