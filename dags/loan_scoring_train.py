@@ -70,7 +70,16 @@ def build(of: Contract) -> DAG:
             with task_session(portfolio) as (session, _):
                 return training.promote(session, versions)
 
-        promote(fit(cross_validate.expand_kwargs(plan())))
+        @task(trigger_rule="none_failed")
+        def mirror() -> None:
+            """Show trials, models and champions in MLflow; nothing waits for it."""
+            from loan_scoring import mirror
+
+            with task_session(portfolio) as (session, work):
+                mirrored = mirror.mirror(session)
+                work.rows = mirrored.trials + mirrored.models
+
+        promote(fit(cross_validate.expand_kwargs(plan()))) >> mirror()
     return dag
 
 

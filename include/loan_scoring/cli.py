@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loan_scoring import settings
-from loan_scoring.errors import LoanScoringError
+from loan_scoring.errors import LoanScoringError, TrackingError
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
@@ -182,8 +182,25 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
         return rows
 
     _measured(options, "train.pair", work)
+    result["is_mirrored"] = _mirror(options)
     result["text"] += f"\n\n{result['propensity']}, {result['personas']}: {result['verdict']}"
     return result
+
+
+def _mirror(options: argparse.Namespace) -> bool:
+    """Show in MLflow what was trained; that it cannot be written is no fault of the training."""
+    from loan_scoring import mirror
+
+    def work(session: Any) -> int:
+        mirrored = mirror.mirror(session)
+        return mirrored.trials + mirrored.models
+
+    try:
+        _measured(options, "train.mirror", work)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("%s", error)
+        return False
+    return True
 
 
 def _leaks(options: argparse.Namespace) -> dict[str, Any]:
