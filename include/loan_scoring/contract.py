@@ -401,6 +401,8 @@ class Contract(Model):
             raise ValueError(
                 f"'{portfolio}' is not a portfolio name: lower-case letters, digits and _"
             )
+        if portfolio == "mlflow":
+            raise ValueError("'mlflow' is MLflow's own schema")
         return portfolio
 
     @model_validator(mode="after")
