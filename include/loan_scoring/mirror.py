@@ -45,9 +45,12 @@ def mirror(session: Session) -> Mirrored:
         TrackingError: MLflow, its tables or its artifacts cannot be written; what is missing is
             written the next time.
     """
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+    }
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, of SQLAlchemy's next version: not ours to heed
         from mlflow.exceptions import MlflowException
