@@ -9,6 +9,9 @@ from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
 from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
 
+# Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
+TRIALS_AT_ONCE = 4
+
 
 def build(of: Contract) -> DAG:
     """Return the train DAG of a portfolio: weekly, and whenever retraining is asked for."""
@@ -44,7 +47,10 @@ def build(of: Contract) -> DAG:
                 {"fingerprint": planned.fingerprint, "trial": trial} for trial in planned.trials
             ]
 
-        @task(map_index_template="{{ task.op_kwargs['trial'] }}")
+        @task(
+            max_active_tis_per_dagrun=TRIALS_AT_ONCE,
+            map_index_template="{{ task.op_kwargs['trial'] }}",
+        )
         def cross_validate(fingerprint: str, trial: str) -> str:
             """Cross-validate one trial and record it; return the training's fingerprint."""
             from loan_scoring import training
