@@ -37,6 +37,17 @@ def write(portfolio: str, name: str, content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def keep(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, str]:
+    """Write an artifact under a name that its content alone has; return name and sha256.
+
+    A skops file holds the time and the addresses of its objects, so that the same model fitted
+    twice is two files: under one name, the second would be a changed first one.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = f"{stem}-{sha256[:16]}.{ending}"
+    return name, write(portfolio, name, content)
+
+
 def read(portfolio: str, name: str, sha256: str) -> bytes:
     """Return an artifact's bytes.
 

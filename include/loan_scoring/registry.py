@@ -48,19 +48,19 @@ def register(
     portfolio = session.contract.portfolio
     written = []
     for model in models:
-        name = f"{model.kind}-{fingerprint[:16]}"
+        name, sha256 = artifacts.keep(
+            portfolio, f"{model.kind}-{fingerprint[:16]}", "skops", artifacts.dump(model.estimator)
+        )
         values: dict[str, str | None] = {
-            "artifact": f"{name}.skops",
-            "artifact_sha256": artifacts.write(
-                portfolio, f"{name}.skops", artifacts.dump(model.estimator)
-            ),
+            "artifact": name,
+            "artifact_sha256": sha256,
             "baseline_artifact": None,
             "baseline_sha256": None,
         }
         if model.baseline_sample is not None:
-            sample = f"baseline-{fingerprint[:16]}.parquet"
-            values["baseline_artifact"] = sample
-            values["baseline_sha256"] = artifacts.write(portfolio, sample, model.baseline_sample)
+            values["baseline_artifact"], values["baseline_sha256"] = artifacts.keep(
+                portfolio, f"baseline-{fingerprint[:16]}", "parquet", model.baseline_sample
+            )
         written.append((model, values))
     with database.transaction(session.connection):
         database.lock(session.connection, "models")

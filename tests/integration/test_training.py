@@ -222,6 +222,21 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
             assert new[each["name"]]["share"] == pytest.approx(each["share"], abs=0.05)
 
 
+def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session) -> None:
+    """The one that comes second writes its files before it finds the first's rows."""
+    rows = [registry.model(ready, f"{kind}-1") for kind in registry.KINDS]
+    models = [
+        registry.Fitted(
+            row["kind"], registry.estimator(ready, row), {}, row["features"], {}, row["algorithm"]
+        )
+        for row in rows
+    ]
+    known = registry.register(ready, models, rows[0]["fingerprint"], {})
+    assert known == {"propensity": "propensity-1", "personas": "personas-1"}
+    for row in rows:
+        artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+
+
 def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp_path) -> None:
     assert training._old_personas(ready) is not None
     row = registry.model(ready, "personas-1")
