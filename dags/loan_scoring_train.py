@@ -1,4 +1,6 @@
-"""Train: fit models on every labelled application, and promote them where they are better."""
+"""Train: try candidates on the labelled applications, fit the chosen one, promote the better."""
+
+from collections.abc import Iterable
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 
@@ -6,6 +8,9 @@ from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
 from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
+
+# Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
+TRIALS_AT_ONCE = 4
 
 
 def build(of: Contract) -> DAG:
@@ -25,17 +30,42 @@ def build(of: Contract) -> DAG:
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
         tags=["loan-scoring", portfolio, "train"],
-        doc_md=f"Fits the propensity and persona models of **{of.title}**, measures them on an "
-        "untouched hold-out, and promotes them where they beat the champions.",
+        doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
+        "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "
+        "promotes them where they beat the champions.",
     ) as dag:
 
         @task
-        def fit() -> dict[str, str]:
-            """Fit and register a pair of models; return their versions by kind."""
+        def plan() -> list[dict[str, str]]:
+            """Freeze the rows, pass the leak gate; return the trials, each for one task."""
             from loan_scoring import training
 
             with task_session(portfolio) as (session, work):
-                versions, work.rows = training.fit(session)
+                planned = training.plan(session)
+                work.rows = planned.applications
+            return [
+                {"fingerprint": planned.fingerprint, "trial": trial} for trial in planned.trials
+            ]
+
+        @task(
+            max_active_tis_per_dagrun=TRIALS_AT_ONCE,
+            map_index_template="{{ task.op_kwargs['trial'] }}",
+        )
+        def cross_validate(fingerprint: str, trial: str) -> str:
+            """Cross-validate one trial and record it; return the training's fingerprint."""
+            from loan_scoring import training
+
+            with task_session(portfolio) as (session, work):
+                work.rows = training.try_trial(session, fingerprint, trial)
+            return fingerprint
+
+        @task
+        def fit(fingerprints: Iterable[str]) -> dict[str, str]:
+            """Fit what the trials decide and register the pair; return versions by kind."""
+            from loan_scoring import training
+
+            with task_session(portfolio) as (session, work):
+                versions, work.rows = training.finish(session, next(iter(fingerprints)))
             return versions
 
         @task
@@ -46,7 +76,16 @@ def build(of: Contract) -> DAG:
             with task_session(portfolio) as (session, _):
                 return training.promote(session, versions)
 
-        promote(fit())
+        @task(trigger_rule="none_failed")
+        def mirror() -> None:
+            """Show trials, models and champions in MLflow; nothing waits for it."""
+            from loan_scoring import mirror
+
+            with task_session(portfolio) as (session, work):
+                mirrored = mirror.mirror(session)
+                work.rows = mirrored.trials + mirrored.models
+
+        promote(fit(cross_validate.expand_kwargs(plan()))) >> mirror()
     return dag
 
 

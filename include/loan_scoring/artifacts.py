@@ -11,8 +11,13 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
+    "loan_scoring.estimators.Calibrated",
+    "loan_scoring.estimators.XGBoost",
     "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
 )
 """What our estimators hold beyond skops' own list; a file with any other type is refused.
@@ -30,6 +35,17 @@ def write(portfolio: str, name: str, content: bytes) -> str:
     partial.write_bytes(content)
     partial.replace(path)
     return hashlib.sha256(content).hexdigest()
+
+
+def keep(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, str]:
+    """Write an artifact under a name that its content alone has; return name and sha256.
+
+    A skops file holds the time and the addresses of its objects, so that the same model fitted
+    twice is two files: under one name, the second would be a changed first one.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = f"{stem}-{sha256[:16]}.{ending}"
+    return name, write(portfolio, name, content)
 
 
 def read(portfolio: str, name: str, sha256: str) -> bytes:

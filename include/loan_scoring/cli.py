@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loan_scoring import settings
-from loan_scoring.errors import LoanScoringError
+from loan_scoring.errors import LoanScoringError, TrackingError
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: the better model becomes champion; hold: register it and change nothing",
     )
+    command("leaks", _leaks, "show what each column alone gives away of the outcome")
     command("score", _score, "score a batch with the champions", batch)
     command("metrics", _metrics, "compare a scored batch with its baseline", batch)
     replay = command("replay", _replay, "cut a labelled file into history, nights and outcomes")
@@ -190,14 +191,42 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     def work(session: Any) -> int:
         versions, rows = training.fit(session)
         result.update(versions)
+        found, result["text"] = training.summary(session, versions)
+        result.update(found)
         result["verdict"] = "held"
         if options.promote == "auto":
             result["verdict"] = training.promote(session, versions)
         return rows
 
     _measured(options, "train.pair", work)
-    result["text"] = f"{result['propensity']}, {result['personas']}: {result['verdict']}"
+    result["is_mirrored"] = _mirror(options)
+    result["text"] += f"\n\n{result['propensity']}, {result['personas']}: {result['verdict']}"
     return result
+
+
+def _mirror(options: argparse.Namespace) -> bool:
+    """Show in MLflow what was trained; that it cannot be written is no fault of the training."""
+    from loan_scoring import mirror
+
+    def work(session: Any) -> int:
+        mirrored = mirror.mirror(session)
+        return mirrored.trials + mirrored.models
+
+    try:
+        _measured(options, "train.mirror", work)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("%s", error)
+        return False
+    return True
+
+
+def _leaks(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import leaks, training
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        report = training.leak_report(session)
+    return {**report.as_json(), "text": leaks.render(report)}
 
 
 def _score(options: argparse.Namespace) -> dict[str, Any]:

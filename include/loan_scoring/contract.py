@@ -240,13 +240,93 @@ class DecisionPolicy(Model):
         return self
 
 
+class LeakPolicy(Model):
+    """What a column alone may give away of the outcome; why these limits: docs/adr/0009."""
+
+    auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
+    null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
+    pure_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.85
+    min_level_loans: Annotated[int, Field(ge=5)] = 30
+    coverage_limit: Annotated[float, Field(gt=0, le=1)] = 0.05
+    action: Literal["refuse", "drop"] = "refuse"
+    acknowledged: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+
+
+PARAMETERS = {
+    "logistic_regression": {"C", "n_knots"},
+    "random_forest": {"n_estimators", "min_samples_leaf", "max_features", "max_samples"},
+    "hist_gradient_boosting": {
+        "max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization",
+    },
+    "xgboost": {
+        "n_estimators", "learning_rate", "max_depth", "min_child_weight", "subsample",
+        "colsample_bytree", "reg_lambda",
+    },
+}  # fmt: skip
+"""The algorithms that training may try, and what of each a contract may set."""
+
+CANDIDATES: dict[str, list[dict[str, float]]] = {
+    "logistic_regression": [{"C": 0.1}, {"C": 1}],
+    "random_forest": [{"min_samples_leaf": 20}, {"min_samples_leaf": 5}],
+    "hist_gradient_boosting": [
+        {"max_iter": 100, "learning_rate": 0.1},
+        {"max_iter": 200, "learning_rate": 0.06},
+    ],
+    "xgboost": [
+        {"n_estimators": 200, "max_depth": 4, "learning_rate": 0.1},
+        {"n_estimators": 300, "max_depth": 6, "learning_rate": 0.05},
+    ],
+}
+"""What is tried where the contract says nothing, the simplest first."""
+
+
 class TrainingPolicy(Model):
-    """How models are fitted: the untouched hold-out, the seed, the number of personas."""
+    """How models are fitted, chosen and measured: hold-out, folds, candidates, leaks, personas."""
 
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     seed: int = 20260105
-    personas: Annotated[int, Field(ge=3, le=8)] = 5
     min_loans: Annotated[int, Field(ge=100)] = 1000
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    candidates: dict[str, Annotated[list[dict[str, int | float]], Field(min_length=1)]] = Field(
+        default=CANDIDATES, min_length=1, validate_default=True
+    )
+    calibration_slope: tuple[Positive, Positive] = (0.95, 1.05)
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 300
+    leaks: LeakPolicy = LeakPolicy()
+    personas: (
+        Annotated[int, Field(ge=3, le=8)]
+        | tuple[Annotated[int, Field(ge=3, le=8)], Annotated[int, Field(ge=3, le=8)]]
+    ) = (3, 8)
+
+    @field_validator("candidates")
+    @classmethod
+    def _are_known(cls, candidates: dict[str, list[dict[str, int | float]]]) -> Any:
+        for algorithm, trials in candidates.items():
+            if algorithm not in PARAMETERS:
+                raise ValueError(f"'{algorithm}' is none of {', '.join(PARAMETERS)}")
+            for name in (name for trial in trials for name in trial):
+                if name not in PARAMETERS[algorithm]:
+                    raise ValueError(
+                        f"{algorithm} has no parameter '{name}'; "
+                        f"there are {', '.join(sorted(PARAMETERS[algorithm]))}"
+                    )
+        return candidates
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.calibration_slope[0] > 1 or self.calibration_slope[1] < 1:
+            raise ValueError("calibration_slope is a band around 1")
+        if self.persona_counts[0] > self.persona_counts[-1]:
+            raise ValueError(f"personas {self.personas} is out of order")
+        return self
+
+    @property
+    def persona_counts(self) -> tuple[int, ...]:
+        """The numbers of personas to choose from, ascending."""
+        if isinstance(self.personas, int):
+            return (self.personas,)
+        low, high = self.personas
+        return tuple(range(low, high + 1)) or (low, high)
 
 
 class MonitoringPolicy(Model):
@@ -346,6 +426,8 @@ class Contract(Model):
             raise ValueError(
                 f"'{portfolio}' is not a portfolio name: lower-case letters, digits and _"
             )
+        if portfolio == "mlflow":
+            raise ValueError("'mlflow' is MLflow's own schema")
         return portfolio
 
     @model_validator(mode="after")
@@ -379,6 +461,8 @@ class Contract(Model):
                 raise ValueError(
                     f"exclusions.{place}.equals: '{exclusion.equals}' is no level of {column.name}"
                 )
+        for name in self.training.leaks.acknowledged:
+            _need(names, name, "training.leaks.acknowledged")
         for place, ratio in enumerate(self.ratios):
             for field in ("column", "numerator", "denominator"):
                 _need(names, getattr(ratio, field), f"ratios.{place}.{field}")

@@ -21,5 +21,9 @@ class DatabaseError(LoanScoringError):
     """Postgres cannot be reached, started or migrated."""
 
 
+class TrackingError(LoanScoringError):
+    """MLflow, which mirrors the models on record, cannot be written."""
+
+
 class StateError(LoanScoringError):
     """A stage was asked for before what it needs exists (no batch, no champion)."""

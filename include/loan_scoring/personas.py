@@ -1,21 +1,68 @@
 """The persona model: clusters of applicants by their inputs, without the target, with names."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.metrics import silhouette_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
+from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
+from loan_scoring.leaks import wilson
 
 HIGH = 0.35
 """Standard deviations from the mean from which a name says high or low."""
+SAMPLE_ROWS = 5000
+"""Loans on which the number of personas is chosen: a silhouette compares each with each."""
+SAME = 0.5
+"""Jaccard index from which two clusters are one: above it, a cluster has one partner at most
+(Hennig 2007 calls clusters dissolved that stay below)."""
 
 
-def build(contract: Contract, features: list[str]) -> Pipeline:
-    """Return the unfitted pipeline: scaled inputs, then k-means.
+def fit(
+    contract: Contract, features: list[str], X: pd.DataFrame
+) -> tuple[Pipeline, dict[int, float]]:
+    """Return the fitted pipeline, and the silhouette of each number of personas in question.
+
+    The number with the largest mean silhouette (Rousseeuw 1987) on a sample is taken, the smaller
+    of two alike. On one thread, as `candidates.fit` does and why.
+
+    Args:
+        contract: the numbers to choose from, and the seed.
+        features: the columns of X to use.
+        X: the training part, as `features.frame` gives it.
+    """
+    counts = contract.training.persona_counts
+    with threadpool_limits(limits=1):
+        scale = build(contract, features, counts[0])[0].fit(X)
+        scaled = np.asarray(scale.transform(X))
+        silhouettes = _silhouettes(contract, scaled) if len(counts) > 1 else {}
+        count = max(silhouettes, key=lambda k: (silhouettes[k], -k)) if silhouettes else counts[0]
+        clusters = build(contract, features, count)[-1].fit(scaled)
+    return Pipeline([("scale", scale), ("clusters", clusters)]), silhouettes
+
+
+def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
+    seed = contract.training.seed
+    dice = np.random.default_rng(seed)
+    sample = scaled[dice.permutation(len(scaled))[:SAMPLE_ROWS]]
+    return {
+        k: float(
+            silhouette_score(sample, KMeans(k, n_init=4, random_state=seed).fit_predict(sample))
+        )
+        for k in contract.training.persona_counts
+    }
+
+
+def build(contract: Contract, features: list[str], count: int) -> Pipeline:
+    """Return the unfitted pipeline: scaled inputs, then k-means into `count` clusters.
 
     Numbers go through their quantiles to a normal shape: a few incomes and values are a hundred
     times the median, and k-means on plain scaling would give each its own cluster.
@@ -43,33 +90,85 @@ def build(contract: Contract, features: list[str]) -> Pipeline:
             ),
             (
                 "clusters",
-                KMeans(n_clusters=contract.training.personas, n_init=4, random_state=seed),
+                KMeans(n_clusters=count, n_init=4, random_state=seed),
             ),
         ]
     )
 
 
-def name_clusters(pipeline: Pipeline, contract: Contract, X: pd.DataFrame) -> list[str]:
+def name_clusters(
+    pipeline: Pipeline, contract: Contract, X: pd.DataFrame, kept: Mapping[int, str] | None = None
+) -> list[str]:
     """Return a name for each cluster, from the two columns that set its centroid apart most.
 
-    Names differ: where two clusters would share one, more columns are told.
+    Names differ: where two clusters would share one, more columns are told. `kept` are the names
+    that clusters have already, from the champion's personas.
     """
+    kept = kept or {}
     scaled = np.asarray(pipeline[0].transform(X))
     centroids = pipeline[-1].cluster_centers_
     spread = scaled.std(axis=0)
     away = (centroids - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1)
     columns = [name.split("__", 1)[1] for name in pipeline[0].get_feature_names_out()]
-    names = []
+    words: list[list[str]] = []
     for cluster in range(len(centroids)):
-        words: dict[str, str] = {}
+        told: dict[str, str] = {}
         for place in np.argsort(-np.abs(away[cluster]), kind="stable"):
             source, text = _say(contract, columns[place], float(away[cluster][place]))
-            words.setdefault(source, text)
-        names.append(list(words.values()))
-    told = 2
-    while len({tuple(each[:told]) for each in names}) < len(names) and told < len(columns):
-        told += 1
-    return [", ".join(each[:told]) for each in names]
+            told.setdefault(source, text)
+        words.append(list(told.values()))
+    for count in range(2, max(3, len(words[0]) + 1)):
+        names = [kept.get(i, ", ".join(each[:count])) for i, each in enumerate(words)]
+        if len(set(names)) == len(names):
+            return names
+    return [name if i in kept else f"{name} ({i})" for i, name in enumerate(names)]
+
+
+def matched(
+    old: np.ndarray, new: np.ndarray, old_names: Sequence[str], count: int
+) -> dict[int, str]:
+    """Return the names that new clusters take over from old ones, by new cluster.
+
+    Old and new clusters are paired so that their Jaccard indices (loans in both by loans in
+    either) sum up to the most (Kuhn 1955); a pair below one half is none.
+
+    Args:
+        old: cluster of each loan by the old model, shape (rows,).
+        new: by the new model, shape (rows,).
+        old_names: of the old clusters.
+        count: how many new clusters there are.
+    """
+    both = np.zeros((len(old_names), count))
+    np.add.at(both, (old, new), 1)
+    either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
+    overlap = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    pairs = zip(*linear_sum_assignment(-overlap), strict=True)
+    return {int(j): old_names[i] for i, j in pairs if overlap[i, j] > SAME}
+
+
+def describe(clusters: np.ndarray, y: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return name, size and default rate with its Wilson interval of each cluster.
+
+    An empty cluster has the overall rate, and knows nothing: its interval is (0, 1).
+
+    Args:
+        clusters: cluster of each row, shape (rows,).
+        y: outcomes, 1 for default, shape (rows,).
+        names: of the clusters.
+    """
+    sizes = np.bincount(clusters, minlength=len(names))
+    defaults = np.bincount(clusters, weights=y, minlength=len(names)).astype(int)
+    overall = float(np.mean(y))
+    return [
+        {
+            "name": name,
+            "loans": int(n),
+            "share": float(n / len(clusters)),
+            "default_rate": float(bad / n) if n else overall,
+            "default_rate_interval": list(wilson(int(bad), int(n))),
+        }
+        for name, n, bad in zip(names, sizes, defaults, strict=True)
+    ]
 
 
 def _say(contract: Contract, column: str, away: float) -> tuple[str, str]:
@@ -85,16 +184,3 @@ def _say(contract: Contract, column: str, away: float) -> tuple[str, str]:
 
 def _lower(label: str) -> str:
     return label[:1].lower() + label[1:]
-
-
-def default_rates(clusters: np.ndarray, y: np.ndarray, count: int) -> list[float]:
-    """Return the mean default rate of each cluster; the overall one where a cluster is empty.
-
-    Args:
-        clusters: cluster of each row, shape (rows,).
-        y: outcomes, 1 for default, shape (rows,).
-    """
-    sizes = np.bincount(clusters, minlength=count)
-    defaults = np.bincount(clusters, weights=y, minlength=count)
-    overall = float(np.mean(y))
-    return [float(d / n) if n else overall for d, n in zip(defaults, sizes, strict=True)]

@@ -1,11 +1,9 @@
-"""The default-propensity model: how it is built, fitted and measured."""
+"""The default-propensity model: its parameters, its probabilities, and what it is measured by."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import (
     brier_score_loss,
     f1_score,
@@ -16,45 +14,15 @@ from sklearn.metrics import (
     roc_curve,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
-from loan_scoring.contract import Contract
-
-
-def build(contract: Contract, features: list[str]) -> Pipeline:
-    """Return the unfitted pipeline: levels to codes, then histogram gradient boosting.
-
-    A level that training never saw is treated as missing.
-    """
-    numbers = [name for name in features if contract.by_name[name].is_numeric]
-    categories = [name for name in features if name not in numbers]
-    encode = ColumnTransformer(
-        [
-            ("numbers", "passthrough", numbers),
-            (
-                "categories",
-                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
-                categories,
-            ),
-        ]
-    )
-    # Of (100, 0.1), (200, 0.1), (200, 0.06) and (300, 0.05) trees and rate, 200 x 0.06 had the
-    # best hold-out AUC and Brier score on the public loan file.
-    boost = HistGradientBoostingClassifier(
-        max_iter=200,
-        learning_rate=0.06,
-        early_stopping=False,
-        categorical_features=list(range(len(numbers), len(features))),
-        random_state=contract.training.seed,
-    )
-    return Pipeline([("encode", encode), ("boost", boost)])
+from loan_scoring.calibration import slope_and_intercept
 
 
 def parameters(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the estimator's own parameters, fit for JSON."""
+    """Return the estimator's parameters, fit for JSON, those of its calibration included."""
     return {
         name: value
-        for name, value in pipeline[-1].get_params(deep=False).items()
+        for name, value in pipeline[-1].get_params(deep=True).items()
         if isinstance(value, bool | int | float | str | list | None)
     }
 
@@ -75,6 +43,7 @@ def measure(y: np.ndarray, probability: np.ndarray, decline_from: float) -> dict
     auc = float(roc_auc_score(y, probability))
     false_positive, true_positive, _ = roc_curve(y, probability)
     declined = probability >= decline_from
+    slope, intercept = slope_and_intercept(y, probability)
     return {
         "rows": len(y),
         "default_rate": float(np.mean(y)),
@@ -86,4 +55,6 @@ def measure(y: np.ndarray, probability: np.ndarray, decline_from: float) -> dict
         "f1": float(f1_score(y, declined)),
         "precision": float(precision_score(y, declined, zero_division=0.0)),
         "recall": float(recall_score(y, declined)),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
     }

@@ -8,19 +8,22 @@ from psycopg2 import sql
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.parsing import ARROW_TYPES
+from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
 
 
 def labelled_applications(session: Session, columns: Sequence[str]) -> pa.Table:
-    """Return loan_id, the columns and is_default of each current application with an outcome.
+    """Return loan_id, the columns, is_default and is_history of each application with an outcome.
 
-    Rows are in the order of loan_id, so that the same data is the same table.
+    Current applications only. Rows are in the order of loan_id, so that the same data is the same
+    table; `is_history` says whether the application came with the history.
     """
     query = sql.SQL(
-        "SELECT {columns}, o.is_default FROM current_applications AS a"
-        " JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
-    ).format(columns=_identifiers([KEY, *columns]))
-    types = {**arrow_types(session.contract, [KEY, *columns]), "is_default": pa.bool_()}
+        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history"
+        " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
+    ).format(columns=_identifiers([KEY, *columns]), history=sql.Literal(HISTORY))
+    types = arrow_types(session.contract, [KEY, *columns])
+    types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
     return database.copy_out(session.connection, query, types)
 
 

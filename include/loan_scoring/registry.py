@@ -24,8 +24,10 @@ class Fitted:
     parameters: dict[str, Any]
     features: list[str]
     metrics: dict[str, Any]
+    algorithm: str
     baseline: dict[str, Any] | None = None
     baseline_sample: bytes | None = None
+    leaks: dict[str, Any] | None = None
 
 
 def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
@@ -46,19 +48,19 @@ def register(
     portfolio = session.contract.portfolio
     written = []
     for model in models:
-        name = f"{model.kind}-{fingerprint[:16]}"
+        name, sha256 = artifacts.keep(
+            portfolio, f"{model.kind}-{fingerprint[:16]}", "skops", artifacts.dump(model.estimator)
+        )
         values: dict[str, str | None] = {
-            "artifact": f"{name}.skops",
-            "artifact_sha256": artifacts.write(
-                portfolio, f"{name}.skops", artifacts.dump(model.estimator)
-            ),
+            "artifact": name,
+            "artifact_sha256": sha256,
             "baseline_artifact": None,
             "baseline_sha256": None,
         }
         if model.baseline_sample is not None:
-            sample = f"baseline-{fingerprint[:16]}.parquet"
-            values["baseline_artifact"] = sample
-            values["baseline_sha256"] = artifacts.write(portfolio, sample, model.baseline_sample)
+            values["baseline_artifact"], values["baseline_sha256"] = artifacts.keep(
+                portfolio, f"baseline-{fingerprint[:16]}", "parquet", model.baseline_sample
+            )
         written.append((model, values))
     with database.transaction(session.connection):
         database.lock(session.connection, "models")
@@ -70,7 +72,7 @@ def register(
                 session.connection,
                 "insert_model",
                 kind=model.kind,
-                algorithm=type(model.estimator[-1]).__name__,
+                algorithm=model.algorithm,
                 parameters=json.dumps(model.parameters),
                 features=model.features,
                 metrics=json.dumps(model.metrics),
@@ -78,6 +80,7 @@ def register(
                 fingerprint=fingerprint,
                 code_version=__version__,
                 baseline=json.dumps(model.baseline) if model.baseline else None,
+                leaks=json.dumps(model.leaks) if model.leaks else None,
                 **values,
             )
             assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row

@@ -29,6 +29,18 @@ def artifacts_dir(portfolio: str) -> Path:
     return data_dir() / "artifacts" / portfolio
 
 
+def mlflow_artifacts(portfolio: str) -> str:
+    """Return the folder or bucket, as a URI, of the artifacts that MLflow shows of a portfolio.
+
+    LOAN_SCORING_MLFLOW_ARTIFACTS, or a folder beside the fitted models.
+    """
+    given = os.environ.get("LOAN_SCORING_MLFLOW_ARTIFACTS")
+    root = given or (data_dir() / "artifacts" / "mlflow").as_uri()
+    if "://" not in root:
+        root = Path(root).resolve().as_uri()
+    return f"{root.rstrip('/')}/{portfolio}"
+
+
 def quality_dir(portfolio: str) -> Path:
     """Return the folder of the pages that show how each batch of a portfolio was judged."""
     return data_dir() / "quality" / portfolio

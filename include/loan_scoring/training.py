@@ -1,18 +1,37 @@
 """Train a pair of models on every labelled application, measure them once, promote the better."""
 
 import hashlib
+import io
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.model_selection import train_test_split
 
-from loan_scoring import __version__, baseline, database, personas, propensity, reading, registry
+from loan_scoring import (
+    __version__,
+    artifacts,
+    baseline,
+    candidates,
+    database,
+    intervals,
+    leaks,
+    personas,
+    propensity,
+    reading,
+    registry,
+    settings,
+    trials,
+)
+from loan_scoring.candidates import Result, Trial
 from loan_scoring.contract import Contract
-from loan_scoring.errors import StateError
+from loan_scoring.errors import ContractError, StateError
 from loan_scoring.features import frame
 from loan_scoring.predict import Scorer, exclusion_reasons
 from loan_scoring.registry import KINDS, PERSONAS, PROPENSITY, Fitted
@@ -21,34 +40,265 @@ from loan_scoring.session import Session
 log = logging.getLogger(__name__)
 
 
-def fit(session: Session) -> tuple[dict[str, str], int]:
-    """Fit propensity and personas models and register them.
+@dataclass(frozen=True)
+class Plan:
+    """A training that is to be done: its fingerprint, its trials' names, and how many rows."""
 
-    Returns their versions by kind, and how many labelled applications they were fitted on.
+    fingerprint: str
+    trials: list[str]
+    applications: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows of one training, frozen: labelled applications, and what is known of them.
+
+    `table` holds loan_id, the columns known at application and is_default; `batches` what the
+    rows came with; `leaks` the leak report, fit for JSON; `features` what a model may see.
+    """
+
+    fingerprint: str
+    table: pa.Table
+    batches: list[dict[str, Any]]
+    leaks: dict[str, Any]
+    features: list[str]
+
+
+def fit(session: Session) -> tuple[dict[str, str], int]:
+    """Try the candidates, fit the chosen propensity model and the personas, and register both.
+
+    Returns their versions by kind, and how many labelled applications there were.
 
     The same rows, contract and code are the same models: they are found, not fitted again.
 
     Raises:
+        ContractError: a column that would be a feature gives the outcome away.
         StateError: fewer labelled applications than the contract asks for, or one class only.
     """
-    contract = session.contract
-    columns = [column.name for column in contract.monitored]
+    training = _freeze(session)
+    if not _known(session, training.fingerprint):
+        for trial in candidates.trials(session.contract):
+            _try(session, training, trial)
+    return _finish(session, training), training.table.num_rows
+
+
+def plan(session: Session) -> Plan:
+    """Freeze the rows of a training in a file, judge them by the leak gate, and name its trials.
+
+    What comes in later, while trials run, is the next training's.
+
+    Raises:
+        ContractError: a column that would be a feature gives the outcome away.
+        StateError: fewer labelled applications than the contract asks for, or one class only.
+    """
+    training = _freeze(session)
+    if not _known(session, training.fingerprint):
+        _write(session, training)
+    trials = [trial.name for trial in candidates.trials(session.contract)]
+    return Plan(training.fingerprint, trials, training.table.num_rows)
+
+
+def try_trial(session: Session, fingerprint: str, name: str) -> int:
+    """Cross-validate one trial of a planned training and record it; return how many rows.
+
+    A trial that is on record is not tried again.
+
+    Raises:
+        StateError: the rows of the plan are gone, or there is no such trial.
+    """
+    trial = next((t for t in candidates.trials(session.contract) if t.name == name), None)
+    if trial is None:
+        raise StateError(
+            f"{session.contract.portfolio} declares no trial {name}; run the training again"
+        )
+    if any(result.trial.name == name for result in trials.of(session, fingerprint)):
+        return 0
+    training = _load(session, fingerprint)
+    _try(session, training, trial)
+    return int(training.table.num_rows)
+
+
+def finish(session: Session, fingerprint: str) -> tuple[dict[str, str], int]:
+    """Choose among the trials of a planned training, fit and register; as `fit` returns.
+
+    Raises:
+        StateError: the rows of the plan are gone, or a trial is not on record.
+    """
+    known = _known(session, fingerprint)
+    if known:
+        return known, 0
+    training = _load(session, fingerprint)
+    return _finish(session, training), training.table.num_rows
+
+
+def leak_report(session: Session) -> leaks.Report:
+    """Return what each column gives away of the outcome, over every labelled application.
+
+    Raises:
+        StateError: fewer labelled applications than training asks for, or one class only.
+    """
+    return _leak_report(session.contract, _read(session))
+
+
+def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
+    """Return what a person wants to see of a training, fit for JSON and as text.
+
+    The candidates' table, the hold-out's metrics with their intervals, and the personas.
+    """
     with database.transaction(session.connection):
-        table = reading.labelled_applications(session, columns)
-        batches = database.rows(session.connection, "select_training_batches")
-    _refuse_too_little(contract, table)
-    fingerprint = fingerprint_of(contract, table)
-    known = registry.versions_of(session, fingerprint)
+        model = registry.model(session, versions[PROPENSITY])
+        people = registry.model(session, versions[PERSONAS])["metrics"]
+    metrics = model["metrics"]
+    results = trials.of(session, model["fingerprint"])
+    lines = [
+        candidates.render(results, metrics["trial"]),
+        "",
+        f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
+        f"{metrics['default_rate']:.1%} defaulted; [] hold {metrics['confidence']:.0%} intervals",
+    ]
+    for name in (name for name in intervals.METRICS if name in metrics["intervals"]):
+        low, high = metrics["intervals"][name]
+        lines.append(f"  {name:<22}{metrics[name]:8.4f}  [{low:.4f}, {high:.4f}]")
+    lines += ["", f"  {'persona':<66}{'loans':>8}{'share':>8}  default rate"]
+    for person in people["personas"]:
+        low, high = person["default_rate_interval"]
+        lines.append(
+            f"  {person['name'][:65]:<66}{person['loans']:>8,}{person['share']:>8.1%}"
+            f"  {person['default_rate']:.1%} [{low:.1%}, {high:.1%}]"
+        )
+    found = {
+        "trials": [asdict(result) | {"auc": result.mean("auc")} for result in results],
+        "metrics": metrics,
+        "personas_metrics": people,
+    }
+    return found, "\n".join(lines)
+
+
+def _known(session: Session, fingerprint: str) -> dict[str, str]:
+    """Return the versions by kind that were fitted on the same rows; none is the usual case."""
+    with database.transaction(session.connection):
+        known = registry.versions_of(session, fingerprint)
     if known:
         log.info("nothing new to learn: %s were fitted on these rows", ", ".join(known.values()))
-        return known, table.num_rows
+    return known
+
+
+def _read(session: Session) -> pa.Table:
+    with database.transaction(session.connection):
+        table = reading.labelled_applications(
+            session, [column.name for column in session.contract.inputs]
+        )
+    _refuse_too_little(session.contract, table)
+    return table
+
+
+def _leak_report(contract: Contract, table: pa.Table) -> leaks.Report:
+    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    history = table.column("is_history").to_numpy()
+    return leaks.report(contract, table, judged, history)
+
+
+def _freeze(session: Session) -> Training:
+    contract = session.contract
+    table = _read(session)
+    report = _leak_report(contract, table)
+    features = _past_the_gate(contract, report)
+    with database.transaction(session.connection):
+        batches = database.rows(session.connection, "select_training_batches")
+    table = table.select(["loan_id", *(c.name for c in contract.monitored), "is_default"])
+    return Training(
+        fingerprint_of(contract, table), table, batches, report.as_json(), features
+    )  # fmt: skip
+
+
+def _past_the_gate(contract: Contract, report: leaks.Report) -> list[str]:
+    """Return the features that the leak gate lets through.
+
+    Raises:
+        ContractError: one gives the outcome away, and the contract's policy is to refuse.
+    """
+    leaking = {finding.column: "; ".join(finding.reasons) for finding in report.decisive}
+    if leaking and contract.training.leaks.action == "refuse":
+        told = ", and ".join(f"{name} ({why})" for name, why in leaking.items())
+        raise ContractError(
+            f"{contract.portfolio}: the leak gate refuses training: {told}; tag the column known: "
+            "pricing or outcome, exclude the loans, or acknowledge it under training.leaks"
+        )
+    for name, why in leaking.items():
+        log.warning("the leak gate drops %s: %s", name, why)
+    return [column.name for column in contract.features if column.name not in leaking]
+
+
+def _file(fingerprint: str) -> str:
+    return f"training-{fingerprint[:16]}.parquet"
+
+
+def _write(session: Session, training: Training) -> None:
+    known = {"batches": training.batches, "leaks": training.leaks, "features": training.features}
+    buffer = io.BytesIO()
+    table = training.table.replace_schema_metadata({"training": json.dumps(known, default=str)})
+    pq.write_table(table, buffer, compression="zstd")
+    artifacts.write(session.contract.portfolio, _file(training.fingerprint), buffer.getvalue())
+
+
+def _load(session: Session, fingerprint: str) -> Training:
+    """Return a planned training: its file's, or the database's where that still has the rows.
+
+    Raises:
+        StateError: neither is what was planned.
+    """
+    contract = session.contract
+    path = settings.artifacts_dir(contract.portfolio) / _file(fingerprint)
+    if path.is_file():
+        table = pq.read_table(path)
+        if fingerprint_of(contract, table) == fingerprint:
+            known = json.loads(table.schema.metadata[b"training"])
+            return Training(
+                fingerprint, table, known["batches"], known["leaks"], known["features"]
+            )  # fmt: skip
+    training = _freeze(session)
+    if training.fingerprint != fingerprint:
+        raise StateError(
+            f"the rows of training {fingerprint[:16]} are gone: {path} is not what was planned, "
+            "and the labelled loans or the contract have changed since; run the training again"
+        )
+    return training
+
+
+def _try(session: Session, training: Training, trial: Trial) -> None:
+    if any(each.trial.name == trial.name for each in trials.of(session, training.fingerprint)):
+        return
+    part = _part(session.contract, training)
+    result = candidates.cross_validate(
+        session.contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn]
+    )
+    trials.record(session, training.fingerprint, result, len(part.learn))
+    log.info("%s: AUC %.4f, %.1f s", trial.name, result.mean("auc"), result.seconds)
+
+
+def _finish(session: Session, training: Training) -> dict[str, str]:
+    contract = session.contract
+    known = _known(session, training.fingerprint)
+    if known:
+        return known
+    results = trials.of(session, training.fingerprint)
+    wanted = {trial.name for trial in candidates.trials(contract)}
+    missing = wanted - {result.trial.name for result in results}
+    if missing:
+        raise StateError(
+            f"training {training.fingerprint[:16]} lacks its trials {', '.join(sorted(missing))}; "
+            "run the training again"
+        )
     made = registry.register(
         session,
-        _fit(contract, table),
-        fingerprint,
-        {"batches": batches, "applications": table.num_rows},
+        _fit(contract, training, candidates.choose(results), _old_personas(session)),
+        training.fingerprint,
+        {"batches": training.batches, "applications": training.table.num_rows},
     )
-    return made, table.num_rows
+    (settings.artifacts_dir(contract.portfolio) / _file(training.fingerprint)).unlink(
+        missing_ok=True
+    )
+    return made
 
 
 def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
@@ -81,38 +331,61 @@ def split(contract: Contract, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(training), np.sort(holdout)
 
 
-def _fit(contract: Contract, table: pa.Table) -> list[Fitted]:
+@dataclass(frozen=True)
+class _Part:
+    """All rows as a matrix, and which of the judged ones are training part and hold-out."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+    learn: np.ndarray
+    test: np.ndarray
+    holdout: np.ndarray
+    features: list[str]
+
+
+def _part(contract: Contract, training: Training) -> _Part:
+    table = training.table
     y = table.column("is_default").to_numpy().astype(int)
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
-    training, holdout = split(contract, y)
-    learn, test = training[judged[training]], holdout[judged[holdout]]
+    learn, holdout = split(contract, y)
+    learn, test = learn[judged[learn]], holdout[judged[holdout]]
     features = [
-        column.name
-        for column in contract.features
-        if len(table.column(column.name).take(pa.array(learn)).unique()) > 1
+        name
+        for name in training.features
+        if len(table.column(name).take(pa.array(learn)).unique()) > 1
     ]
-    X = frame(table, contract, features)
+    return _Part(frame(table, contract, features), y, learn, test, holdout, features)
 
-    model = propensity.build(contract, features).fit(X.iloc[learn], y[learn])
-    metrics = propensity.measure(
-        y[test],
-        propensity.probabilities(model, X.iloc[test]),
-        contract.decision.decline_from,
-    )
-    log.info("propensity: hold-out AUC %.4f on %d loans", metrics["auc"], metrics["rows"])
 
-    clusters = personas.build(contract, features).fit(X.iloc[learn])
-    names = personas.name_clusters(clusters, contract, X.iloc[learn])
+OldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
+"""Takes applications; returns each one's cluster by the champion personas, and their names."""
+
+
+def _fit(
+    contract: Contract, training: Training, chosen: Result, old_personas: OldPersonas | None = None
+) -> list[Fitted]:
+    part = _part(contract, training)
+    X, y, learn, test, features = part.X, part.y, part.learn, part.test, part.features
+    model = candidates.fit_chosen(contract, features, chosen, X.iloc[learn], y[learn])
+    metrics = measure(contract, y[test], propensity.probabilities(model, X.iloc[test]))
+    metrics |= {"trial": chosen.trial.name}
+    log.info(
+        "%s is chosen: hold-out AUC %.4f on %d loans",
+        chosen.trial.name, metrics["auc"], metrics["rows"],
+    )  # fmt: skip
+
+    clusters, silhouettes = personas.fit(contract, features, X.iloc[learn])
     labels = clusters[-1].labels_
-    rates = personas.default_rates(labels, y[learn], len(names))
-    sizes = np.bincount(labels, minlength=len(names)) / len(labels)
-    people = [
-        {"name": name, "share": float(share), "default_rate": rate}
-        for name, share, rate in zip(names, sizes, rates, strict=True)
-    ]
+    kept = {}
+    if old_personas is not None:
+        old, old_names = old_personas(training.table.take(pa.array(learn)))
+        kept = personas.matched(old, labels, old_names, clusters[-1].n_clusters)
+    names = personas.name_clusters(clusters, contract, X.iloc[learn], kept)
+    people = personas.describe(labels, y[learn], names)
 
+    rates = [person["default_rate"] for person in people]
     scorer = Scorer(contract, model, features, clusters, features, names, rates)
-    seen, frozen = _baseline(contract, table, holdout, scorer)
+    seen, frozen = _baseline(contract, training.table, part.holdout, scorer)
     return [
         Fitted(
             PROPENSITY,
@@ -120,13 +393,59 @@ def _fit(contract: Contract, table: pa.Table) -> list[Fitted]:
             propensity.parameters(model),
             features,
             metrics,
+            algorithm=type(candidates.classifier(model)).__name__,
             baseline=frozen,
             baseline_sample=baseline.sample(
                 seen, contract.monitoring.sample_rows, contract.training.seed
             ),
+            leaks=training.leaks,
         ),
-        Fitted(PERSONAS, clusters, propensity.parameters(clusters), features, {"personas": people}),
+        Fitted(
+            PERSONAS,
+            clusters,
+            propensity.parameters(clusters),
+            features,
+            {"personas": people, "silhouettes": silhouettes},
+            algorithm=type(clusters[-1]).__name__,
+        ),
     ]
+
+
+def measure(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
+    """Return the metrics of a hold-out, and under `intervals` [lowest, highest] of each.
+
+    A metric that has no value there, such as the slope of equal probabilities, is None.
+    """
+    threshold = contract.decision.decline_from
+    metrics = propensity.measure(y, probability, threshold)
+    policy = contract.training
+    found = intervals.bootstrap(y, probability, threshold, policy.resamples, policy.seed)
+    known = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
+    return known | {"intervals": found, "confidence": intervals.CONFIDENCE}
+
+
+def _old_personas(session: Session) -> OldPersonas | None:
+    """Return the champion's clustering, None where there is none that can be asked."""
+    contract = session.contract
+    with database.transaction(session.connection):
+        version = registry.champion(session, PERSONAS)
+        if version is None:
+            return None
+        row = registry.model(session, version)
+    if not set(row["features"]) <= {column.name for column in contract.monitored}:
+        log.warning("%s reads columns that are gone: personas get new names", version)
+        return None
+    try:
+        old = registry.estimator(session, row)
+    except StateError as error:
+        log.warning("personas get new names: %s", error)
+        return None
+    names = [person["name"] for person in row["metrics"]["personas"]]
+
+    def ask(table: pa.Table) -> tuple[np.ndarray, list[str]]:
+        return old.predict(frame(table, contract, row["features"])), names
+
+    return ask
 
 
 def _baseline(

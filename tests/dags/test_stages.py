@@ -132,13 +132,45 @@ def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:
 
 
 def test_train(run: Run, ready: Session) -> None:
-    models, promotions = twice(
+    models, promotions, trials, mirrored = twice(
         run, ready, "train", None,
         "select model_version from models order by 1",
         "select count(*) from promotions",
+        "select count(*), max(tried_at) from trials",
+        "select name, alias, version from mlflow.registered_model_aliases order by 1",
     )  # fmt: skip
     assert models == [["personas-1"], ["propensity-1"]]
     assert promotions == [[2]]
+    assert trials[0][0] == 8
+    assert mirrored == [
+        [f"loan_default.{kind}", "champion", 1] for kind in ("personas", "propensity")
+    ]
+
+
+def test_train_from_nothing_on_mapped_tasks(
+    bag: Any, new_database: Callable[..., str], drops: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trials of the tasks are those of one process, and so is what they lead to."""
+    url = new_database()
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
+    with open_session("loan_default", url) as session:
+        ingest.ingest(session, "history", drops.application_files["history"])
+        assert bag.dags["loan_default_train"].test().state == "success"
+        tasks, models, verdicts = rows(
+            session,
+            "select task, count(*) from task_metrics where errors = 0 group by 1 order by 1",
+            "select model_version, artifact_sha256 from models order by 1",
+            "select verdict, count(*) from promotions group by 1",
+        )
+    assert tasks == [
+        ["train.cross_validate", 8],
+        ["train.fit", 1],
+        ["train.mirror", 1],
+        ["train.plan", 1],
+        ["train.promote", 1],
+    ]
+    assert [row[0] for row in models] == ["personas-1", "propensity-1"]
+    assert verdicts == [["promoted", 2]]
 
 
 def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:

@@ -87,7 +87,7 @@ def machine(tmp_path: Path, labelled_loans: Path | None):
 
 def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
     job = machine.start()
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while "models fitted" not in machine.log.read_text():
         assert job.poll() is None, machine.log.read_text()
         assert time.monotonic() < deadline, machine.log.read_text()

@@ -1,5 +1,6 @@
 """Models are honest, the same for the same data, and loaded only unchanged."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +8,20 @@ import pytest
 
 from loan_scoring import (
     artifacts,
+    calibration,
+    candidates,
     database,
     ingest,
-    reading,
+    propensity,
     registry,
     retraining,
     settings,
     training,
+    trials,
 )
-from loan_scoring.errors import StateError
-from loan_scoring.features import frame
-from loan_scoring.predict import exclusion_reasons
+from loan_scoring import contract as contracts
+from loan_scoring.contract import Contract
+from loan_scoring.errors import ContractError, StateError
 from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.integration
@@ -46,23 +50,203 @@ def test_same_data_is_the_same_models(ready: Session) -> None:
 
 
 def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> None:
+    """Anew from the rows: trials of each algorithm, calibration, fit."""
     contract = ready.contract
-    table = reading.labelled_applications(ready, [c.name for c in contract.monitored])
-    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
-    again = training._fit(contract, table)
+    frozen = training._freeze(ready)
+    part = training._part(contract, frozen)
+    results = [
+        candidates.cross_validate(
+            contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn]
+        )
+        for trial in candidates.trials(contract)
+        if trial.name.endswith("-1")
+    ]
+    tried = {result.trial.name: result for result in trials.of(ready, frozen.fingerprint)}
+    for new in results:
+        assert new.folds == tried[new.trial.name].folds
+        assert new.calibration_slope == tried[new.trial.name].calibration_slope
+    again = training._fit(contract, frozen, candidates.choose([*tried.values()]))
+    X = part.X.iloc[np.sort([*part.learn, *part.test])]
     for model in again:
         known = registry.model(ready, f"{model.kind}-1")
-        X = frame(table, contract, known["features"]).iloc[np.flatnonzero(judged)]
         old = registry.estimator(ready, known)
         ask = "predict_proba" if model.kind == "propensity" else "transform"
         assert getattr(old, ask)(X).tobytes() == getattr(model.estimator, ask)(X).tobytes()
+        assert model.metrics == known["metrics"] | {
+            name: {int(k): v for k, v in value.items()}
+            for name, value in known["metrics"].items()
+            if name == "silhouettes"
+        }
+
+
+@pytest.mark.parametrize("algorithm", contracts.PARAMETERS)
+def test_every_algorithm_is_the_same_after_its_artifact(ready: Session, algorithm: str) -> None:
+    contract = ready.contract
+    part = training._part(contract, training._freeze(ready))
+    trial = next(t for t in candidates.trials(contract) if t.algorithm == algorithm)
+    off = candidates.Result(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
+    model = candidates.fit_chosen(
+        contract, part.features, off, part.X.iloc[part.learn], part.y[part.learn]
+    )
+    sha256 = artifacts.write("loan_default", f"{algorithm}.skops", artifacts.dump(model))
+    loaded = artifacts.estimator("loan_default", f"{algorithm}.skops", sha256)
+    X = part.X.iloc[part.test]
+    assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+    plain = candidates.classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
+    assert propensity.probabilities(loaded, X) == pytest.approx(
+        calibration.recalibrated(plain, 1.5, 0.1), abs=1e-15
+    )
+
+
+def test_chosen_is_the_simplest_within_one_standard_error_of_the_best(ready: Session) -> None:
+    model = registry.model(ready, "propensity-1")
+    _, rows = database.select(
+        ready.connection,
+        "select trial from trials where auc >= (select auc - auc_standard_error from trials"
+        " order by auc desc, place limit 1) order by place limit 1",
+    )
+    assert [[model["metrics"]["trial"]]] == rows
+
+
+def test_leak_report_of_the_model_finds_what_is_wrong_with_the_file(
+    ready: Session, labelled_loans: Path | None
+) -> None:
+    if labelled_loans is None:
+        pytest.skip("generated loans have no leaks: LOAN_SCORING_SOURCE names no real ones")
+    report = registry.model(ready, "propensity-1")["leaks"]
+    assert report == json.loads(json.dumps(training.leak_report(ready).as_json()))
+    verdicts = {each["column"]: each["verdict"] for each in report["findings"]}
+    for column in ready.contract.inputs:
+        if column.known == "pricing":
+            assert verdicts[column.name] == "leak"
+    assert verdicts["debt_to_income_percent"] == "leak"
+    assert {verdicts[e.column] for e in ready.contract.exclusions} == {"excluded", "clean"}
+    assert verdicts["ltv_percent"] == "excluded"
+    assert not any(each["is_decisive"] for each in report["findings"])
+
+
+def test_pricing_tagged_as_application_is_refused_in_one_line(
+    new_database, drops, labelled_loans: Path | None, loan_default: Contract
+) -> None:
+    if labelled_loans is None:
+        pytest.skip("generated loans have no leaks: LOAN_SCORING_SOURCE names no real ones")
+    raw = loan_default.model_dump()
+    column = next(c for c in raw["columns"] if c["source"] == "Interest_rate_spread")
+    column["known"] = "application"
+    wrong = Contract.model_validate(raw)
+    with open_session("loan_default", new_database()) as session:
+        ingest.ingest(session, "history", drops.application_files["history"])
+        with pytest.raises(ContractError) as caught:
+            training.fit(Session(wrong, session.connection))
+        with pytest.raises(ContractError):
+            training.plan(Session(wrong, session.connection))
+        assert "\n" not in str(caught.value)
+        assert "interest_rate_spread_points (AUC of the column alone 1.000" in str(caught.value)
+        assert "; and" not in str(caught.value)  # no other column is blamed
+        assert database.select(session.connection, "select count(*) from models")[1] == [[0]]
+        leaks = {"action": "drop"}
+        raw["training"]["leaks"] |= leaks
+        dropping = training._freeze(Session(Contract.model_validate(raw), session.connection))
+        assert column["name"] not in dropping.features
+        assert len(dropping.features) == len(loan_default.features)
+        raw["training"]["leaks"] |= {"acknowledged": {column["name"]: "a test of the test"}}
+        frozen = training._freeze(Session(Contract.model_validate(raw), session.connection))
+        assert column["name"] in frozen.features
+
+
+def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
+    with open_session("loan_default", new_database()) as session:
+        ingest.ingest(session, "history", drops.application_files["history"])
+        few = {"logistic_regression": [{"C": 0.1}, {"C": 1}]}
+        policy = session.contract.training.model_copy(update={"candidates": few, "resamples": 100})
+        session = Session(
+            session.contract.model_copy(update={"training": policy}), session.connection
+        )
+        plan = training.plan(session)
+        assert plan.trials == ["logistic_regression-1", "logistic_regression-2"]
+        with pytest.raises(StateError, match="lacks its trials logistic_regression-1, "):
+            training.finish(session, plan.fingerprint)
+        rows = "select t::text from trials t order by 1"
+        assert training.try_trial(session, plan.fingerprint, plan.trials[0]) > 0
+        first = database.select(session.connection, rows)
+        assert training.try_trial(session, plan.fingerprint, plan.trials[0]) == 0
+        assert database.select(session.connection, rows) == first
+        # What comes in meanwhile is the next training's.
+        with database.transaction(session.connection), session.connection.cursor() as cursor:
+            cursor.execute(
+                "delete from outcomes where loan_id = (select max(loan_id) from outcomes)"
+            )
+        assert training.try_trial(session, plan.fingerprint, plan.trials[1]) > 0
+        made, rows = training.finish(session, plan.fingerprint)
+        assert rows == plan.applications
+        assert training.finish(session, plan.fingerprint)[0] == made
+        with pytest.raises(StateError, match=r"rows of training \w+ are gone: .*run the training"):
+            training._load(session, plan.fingerprint)
+        with pytest.raises(StateError, match="declares no trial xgboost-1"):
+            training.try_trial(session, plan.fingerprint, "xgboost-1")
 
 
 def test_personas_have_names_of_their_own_and_shares_that_sum_up(ready: Session) -> None:
-    people = registry.model(ready, "personas-1")["metrics"]["personas"]
-    assert len({each["name"] for each in people}) == ready.contract.training.personas
+    metrics = registry.model(ready, "personas-1")["metrics"]
+    people, silhouettes = metrics["personas"], metrics["silhouettes"]
+    assert len({each["name"] for each in people}) == len(people)
+    assert str(len(people)) == max(silhouettes, key=silhouettes.__getitem__)
+    assert set(map(int, silhouettes)) == set(ready.contract.training.persona_counts)
     assert sum(each["share"] for each in people) == pytest.approx(1)
-    assert all(0 < each["default_rate"] < 1 for each in people)
+    for each in people:
+        low, high = each["default_rate_interval"]
+        assert 0 < low < each["default_rate"] < high < 1
+
+
+def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
+    """On other rows and with another seed, whose clusters come in another order."""
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        # Names that no centroid would give: only matching can carry them over.
+        cursor.execute(
+            "update models set metrics = jsonb_set(metrics, '{personas}', (select"
+            " jsonb_agg(p || jsonb_build_object('name', 'persona ' || n) order by n) from"
+            " jsonb_array_elements(metrics -> 'personas') with ordinality as t(p, n)))"
+            " where kind = 'personas'"
+        )
+        cursor.execute("delete from outcomes where loan_id::bigint % 5 = 0")
+    old = registry.model(ready, "personas-1")["metrics"]["personas"]
+    for seed in (1, 2):
+        policy = ready.contract.training.model_copy(update={"seed": seed})
+        contract = ready.contract.model_copy(update={"training": policy})
+        frozen = training._freeze(ready)
+        chosen = trials.of(ready, registry.model(ready, "propensity-1")["fingerprint"])[0]
+        _, people = training._fit(contract, frozen, chosen, training._old_personas(ready))
+        new = {each["name"]: each for each in people.metrics["personas"]}
+        assert new.keys() == {each["name"] for each in old}
+        for each in old:
+            assert new[each["name"]]["share"] == pytest.approx(each["share"], abs=0.05)
+
+
+def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session) -> None:
+    """The one that comes second writes its files before it finds the first's rows."""
+    rows = [registry.model(ready, f"{kind}-1") for kind in registry.KINDS]
+    models = [
+        registry.Fitted(
+            row["kind"], registry.estimator(ready, row), {}, row["features"], {}, row["algorithm"]
+        )
+        for row in rows
+    ]
+    known = registry.register(ready, models, rows[0]["fingerprint"], {})
+    assert known == {"propensity": "propensity-1", "personas": "personas-1"}
+    for row in rows:
+        artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+
+
+def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp_path) -> None:
+    assert training._old_personas(ready) is not None
+    row = registry.model(ready, "personas-1")
+    artifacts.estimator.cache_clear()
+    path = settings.artifacts_dir("loan_default") / row["artifact"]
+    path.rename(tmp_path / "aside")
+    try:
+        assert training._old_personas(ready) is None
+    finally:
+        (tmp_path / "aside").rename(path)
 
 
 def test_challenger_that_is_not_better_is_refused_with_its_evidence(ready: Session) -> None:
@@ -71,8 +255,8 @@ def test_challenger_that_is_not_better_is_refused_with_its_evidence(ready: Sessi
         cursor.execute(
             "insert into models select 'propensity-2', kind, 2, algorithm, parameters, features,"
             " metrics || '{\"auc\": 0.5}', training_data, 'other', code_version, artifact,"
-            " artifact_sha256, baseline, baseline_artifact, baseline_sha256, now() from models"
-            " where model_version = 'propensity-1'"
+            " artifact_sha256, baseline, baseline_artifact, baseline_sha256, now(), leaks"
+            " from models where model_version = 'propensity-1'"
         )
     assert training.promote(ready, versions | {"propensity": "propensity-2"}) == "refused"
     assert registry.champion(ready, "propensity") == "propensity-1"

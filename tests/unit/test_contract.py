@@ -44,6 +44,23 @@ MISTAKES = [
         "columns.income_usd_per_month",
         "below max_null_share",
     ),
+    ("personas: [3, 8]", "personas: [8, 3]", "training", "(8, 3) is out of order"),
+    ("folds: 3", "folds: 1", "training.folds", "greater than or equal to 2"),
+    ("folds: 3", "candidates: {svm: [{}]}", "training.candidates", "'svm' is none of logistic"),
+    (
+        "folds: 3",
+        "candidates: {xgboost: [{depth: 3}]}",
+        "training.candidates",
+        "xgboost has no parameter 'depth'; there are colsample",
+    ),
+    (
+        "folds: 3",
+        "leaks: {acknowledged: {incom: because}}",
+        "training.leaks.acknowledged",
+        "no column is named 'incom'",
+    ),
+    ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "a band around 1"),
+    ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "MLflow's own schema"),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
 ]
 

@@ -1,0 +1,113 @@
+"""Whether probabilities mean what they say: calibration slope and intercept, and mending them."""
+
+import numpy as np
+from scipy.special import expit, logit
+
+SMALLEST = 1e-12
+"""Probabilities are kept this far from 0 and 1, so that their log-odds are finite."""
+TOLERANCE = 1e-6
+"""Newton's method has settled when a step is below: the next one would be its square."""
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of probabilities, finite for 0 and 1 too."""
+    return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))
+
+
+def slope_and_intercept(
+    y: np.ndarray, probability: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Return slope and intercept of the logistic regression of outcomes on log-odds (Cox 1958).
+
+    1 and 0 where the probabilities are calibrated; a slope below 1 says that they are too far
+    apart. Platt's calibration (1999) is `recalibrated` with these two. Fitted by Newton's method
+    to the maximum of the likelihood.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted, shape (rows,).
+        weights: how often each row counts, shape (rows,); once where None.
+
+    Returns:
+        nan and nan where there is no maximum: one outcome only, equal probabilities, or
+        probabilities that part the outcomes without fault.
+    """
+    weights = np.ones(len(y)) if weights is None else weights
+    there = weights > 0
+    x, y, weights = log_odds(probability)[there], y[there].astype(float), weights[there]
+    nothing = (float("nan"), float("nan"))
+    bad, good = x[y == 1], x[y == 0]
+    if not len(bad) or not len(good) or bad.min() > good.max() or bad.max() < good.min():
+        return nothing
+    centre, spread = x.mean(), x.std()
+    if spread < 1e-9:
+        return nothing
+    design = np.column_stack([(x - centre) / spread, np.ones(len(x))])
+    found = np.array([spread, centre])  # slope 1, intercept 0
+    before = _log_likelihood(design, y, weights, found)
+    for _ in range(100):
+        p = expit(design @ found)
+        gradient = design.T @ (weights * (y - p))
+        hessian = (design * (weights * p * (1 - p))[:, None]).T @ design
+        try:
+            step = np.linalg.solve(hessian, gradient)
+        except np.linalg.LinAlgError:
+            return nothing
+        after = _log_likelihood(design, y, weights, found + step)
+        while after < before and np.abs(step).max() > 1e-10:
+            step = step / 2
+            after = _log_likelihood(design, y, weights, found + step)
+        found, before = found + step, after
+        if np.abs(step).max() < 1e-9:
+            slope = float(found[0] / spread)
+            return slope, float(found[1] - slope * centre)
+    return nothing
+
+
+def slopes_and_intercepts(
+    y: np.ndarray, probability: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `slope_and_intercept` for each row of weights, shapes (resamples,).
+
+    Newton's method from the solution for equal weights, which is near, all rows at once; a row
+    that does not settle is solved on its own.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted, shape (rows,).
+        weights: how often each loan counts, shape (resamples, rows).
+    """
+    start = slope_and_intercept(y, probability)
+    slopes = np.full(len(weights), start[0])
+    intercepts = np.full(len(weights), start[1])
+    if not np.isfinite(start[0]):
+        return slopes, intercepts
+    x = log_odds(probability)
+    step = np.inf
+    for _ in range(4):
+        p = expit(intercepts[:, None] + slopes[:, None] * x)
+        residual, curve = weights * (y - p), weights * p * (1 - p)
+        first, second = residual.sum(axis=1), residual @ x
+        a, b, c = curve.sum(axis=1), curve @ x, curve @ (x * x)
+        determinant = a * c - b * b
+        with np.errstate(divide="ignore", invalid="ignore"):
+            move = np.stack([(c * first - b * second), (a * second - b * first)]) / determinant
+        intercepts, slopes = intercepts + move[0], slopes + move[1]
+        step = np.abs(move).max(axis=0)
+        if (step < TOLERANCE).all():
+            break
+    for row in np.flatnonzero(~(step < TOLERANCE)):
+        slopes[row], intercepts[row] = slope_and_intercept(y, probability, weights[row])
+    return slopes, intercepts
+
+
+def _log_likelihood(
+    design: np.ndarray, y: np.ndarray, weights: np.ndarray, of: np.ndarray
+) -> float:
+    z = design @ of
+    return float(weights @ (y * z - np.logaddexp(0, z)))
+
+
+def recalibrated(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Return expit(intercept + slope * log-odds) of each probability, shape (rows,)."""
+    return np.asarray(expit(intercept + slope * log_odds(probability)))

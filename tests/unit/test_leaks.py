@@ -1,0 +1,208 @@
+"""The leak gate's figures against independent ones, and its verdicts on leaks of every kind."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+
+from loan_scoring import leaks
+from loan_scoring.contract import Contract, LeakPolicy
+
+POLICY = LeakPolicy()
+DICE = np.random.default_rng(7)
+N = 8000
+Y = DICE.random(N) < 0.2
+
+
+def contract(**training: object) -> Contract:
+    """A portfolio with a number, a category, a later column and a protected one."""
+    of = {"type": "number", "known": "application"}
+    return Contract.model_validate(
+        {
+            "portfolio": "tiny",
+            "title": "Tiny",
+            "owner": "nobody",
+            "target": {"source": "bad", "positive": ["1"], "negative": ["0"]},
+            "decision": {"approve_below": 0.1, "decline_from": 0.4},
+            "protected": ["sex"],
+            "training": {"leaks": training},
+            "columns": [
+                {**of, "source": "id", "name": "loan_id", "label": "Id", "type": "integer"},
+                {**of, "source": "a", "name": "amount", "label": "Amount"},
+                {**of, "source": "r", "name": "rate", "label": "Rate", "known": "pricing"},
+                {
+                    **of, "source": "k", "name": "kind", "label": "Kind", "type": "category",
+                    "open_levels": True,
+                },
+                {
+                    **of, "source": "s", "name": "sex", "label": "Sex", "type": "category",
+                    "open_levels": True,
+                },
+            ],
+        }
+    )  # fmt: skip
+
+
+def table(**columns: object) -> pa.Table:
+    base = {
+        "loan_id": pa.array(np.arange(N)),
+        "amount": pa.array(DICE.normal(size=N)),
+        "rate": pa.array(DICE.normal(size=N)),
+        "kind": pa.array(DICE.choice(["a", "b", "c"], N)),
+        "sex": pa.array(DICE.choice(["f", "m"], N)),
+    }
+    return pa.table({**base, **columns, "is_default": pa.array(Y)})
+
+
+def findings(of: pa.Table, judged: np.ndarray | None = None, **policy: object) -> dict:
+    everyone = np.ones(N, dtype=bool)
+    made = leaks.report(contract(**policy), of, everyone if judged is None else judged, everyone)
+    return {finding.column: finding for finding in made.findings}
+
+
+def test_auc_is_that_of_rates_learnt_in_the_other_folds() -> None:
+    """Of a category, against pandas and scikit-learn on folds of their own."""
+    codes = np.where(Y, DICE.choice(4, N, p=[0.1, 0.2, 0.3, 0.4]), DICE.choice(4, N))
+    plain = []
+    for learn, test in StratifiedKFold(5, shuffle=True, random_state=1).split(codes, Y):
+        rates = pd.Series(Y[learn]).groupby(codes[learn]).mean()
+        plain.append(roc_auc_score(Y[test], rates.reindex(codes[test])))
+    assert leaks.auc(codes, Y, seed=1) == pytest.approx(np.mean(plain), abs=0.002)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=9))
+def test_auc_of_counts_is_scikit_learns(counts: list[tuple[int, int]]) -> None:
+    bad, good = np.array(counts).T
+    if not bad.sum() or not good.sum():
+        return
+    levels = np.arange(len(bad))
+    places = np.concatenate([np.repeat(levels, bad), np.repeat(levels, good)])
+    y = np.repeat([1, 0], [bad.sum(), good.sum()])
+    assert leaks._auc_of_counts(bad, good) == pytest.approx(roc_auc_score(y, places))
+
+
+@given(st.integers(0, 500), st.integers(1, 500), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_is_scipys(successes: int, n: int, confidence: float) -> None:
+    successes = min(successes, n)
+    theirs = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    ours = leaks.wilson(successes, n, confidence)
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_noise_is_worth_a_half_and_clean() -> None:
+    for finding in findings(table()).values():
+        assert finding.verdict == "clean"
+        assert finding.everyone.auc == pytest.approx(0.5, abs=0.03)
+        assert finding.everyone.null_auc is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_number_that_parts_the_outcomes_leaks_whichever_way(sign: int) -> None:
+    known = findings(table(amount=pa.array(sign * (Y * 2.0 + DICE.normal(size=N)))))["amount"]
+    assert known.everyone.auc == pytest.approx(0.92, abs=0.02)
+    assert (known.verdict, known.is_decisive) == ("leak", True)
+    assert known.reasons[0].startswith("AUC of the column alone 0.9")
+
+
+def test_number_that_parts_them_in_its_middle_leaks() -> None:
+    """No ranking by the number itself sees it: 0.5 by roc_auc_score."""
+    middle = np.where(Y, DICE.normal(0, 0.1, N), DICE.normal(0, 3, N))
+    assert roc_auc_score(Y, middle) == pytest.approx(0.5, abs=0.03)
+    assert findings(table(amount=pa.array(middle)))["amount"].verdict == "leak"
+
+
+@pytest.mark.parametrize("of_defaults", [True, False])
+def test_nulls_that_tell_the_outcome_leak(of_defaults: bool) -> None:
+    null = (of_defaults == Y) & (DICE.random(N) < 0.5)
+    known = findings(table(kind=pa.array(["a"] * N, mask=null)))["kind"]
+    assert known.everyone.nulls == null.sum()
+    assert known.everyone.null_auc == pytest.approx(0.75, abs=0.02)
+    assert known.verdict == "leak"
+    assert any("AUC of its nulls alone 0.7" in reason for reason in known.reasons)
+
+
+def test_level_full_of_defaults_is_named_and_leaks_by_how_many_of_them_it_holds() -> None:
+    defaults = np.flatnonzero(Y)
+    kind = DICE.choice(["a", "b"], N).astype(object)
+    kind[defaults[:33]] = "flag"
+    known = findings(table(kind=pa.array(kind)))["kind"]
+    (level,) = known.everyone.near_pure
+    assert (level.level, level.loans, level.default_rate) == ("flag", 33, 1.0)
+    assert level.coverage == pytest.approx(33 / Y.sum())
+    assert (known.verdict, known.reasons) == ("suspect", [])
+    kind[defaults[:160]] = "flag"  # one in ten of all that defaulted
+    known = findings(table(kind=pa.array(kind)))["kind"]
+    assert known.verdict == "leak"
+    assert "100.0% of 160 loans with flag defaulted" in known.reasons[0]
+    kind[defaults[:160]] = "a"
+    kind[defaults[:20]] = "flag"  # too few to say: the lower Wilson bound is below the limit
+    assert findings(table(kind=pa.array(kind)))["kind"].verdict == "clean"
+
+
+def test_level_full_of_what_is_usual_says_nothing() -> None:
+    kind = np.where(Y, "a", DICE.choice(["a", "safe"], N, p=[0.9, 0.1]))
+    assert findings(table(kind=pa.array(kind)))["kind"].everyone.near_pure == []
+
+
+def test_single_number_full_of_defaults_is_found_among_many() -> None:
+    amount = DICE.normal(1000, 50, N)
+    amount[np.flatnonzero(Y)[:100]] = 0.0
+    known = findings(table(amount=pa.array(amount)))["amount"]
+    assert ("0", 100) in [(level.level, level.loans) for level in known.everyone.near_pure]
+    assert known.verdict == "leak"
+
+
+def test_what_exclusions_took_away_is_told_and_stops_nothing() -> None:
+    null = Y & (DICE.random(N) < 0.5)
+    known = findings(table(amount=pa.array(np.ones(N), mask=null)), judged=~null)["amount"]
+    assert (known.verdict, known.is_decisive) == ("excluded", False)
+    assert known.judged.null_auc is None
+
+
+def test_column_that_is_no_feature_leaks_and_stops_nothing() -> None:
+    found = findings(table(rate=pa.array(np.ones(N), mask=Y), sex=pa.array(np.where(Y, "f", "m"))))
+    for name, role in (("rate", "pricing"), ("sex", "protected")):
+        assert (found[name].role, found[name].verdict) == (role, "leak")
+        assert not found[name].is_decisive
+
+
+def test_later_column_is_looked_at_in_the_history_alone() -> None:
+    """Nights have it blank whatever becomes of their loans, which would hide what it says."""
+    history = np.arange(N) < 2000
+    rates = table(rate=pa.array(np.ones(N), mask=Y | ~history))
+    made = leaks.report(contract(), rates, np.ones(N, dtype=bool), history)
+    known = next(finding for finding in made.findings if finding.column == "rate")
+    assert (known.everyone.loans, known.everyone.null_auc) == (2000, 1.0)
+
+
+def test_acknowledged_leak_is_told_and_stops_nothing() -> None:
+    leaking = table(kind=pa.array(np.where(Y, "x", "y")))
+    assert findings(leaking)["kind"].is_decisive
+    known = findings(leaking, acknowledged={"kind": "set by the applicant"})["kind"]
+    assert (known.verdict, known.is_decisive) == ("acknowledged", False)
+    assert known.reasons
+
+
+def test_report_is_a_table_with_the_worst_first() -> None:
+    made = leaks.report(
+        contract(),
+        table(kind=pa.array(np.where(Y, "x", "y"))),
+        np.ones(N, dtype=bool),
+        np.zeros(N, dtype=bool),
+    )
+    lines = leaks.render(made).splitlines()
+    assert lines[3].split()[:2] == ["kind", "feature"]
+    assert "1.000 -> 1.000" in lines[3]
+    assert lines[3].endswith(f"x ({Y.sum()}, 100.0%) -> x ({Y.sum()}, 100.0%)")
+    assert len(lines) == 3 + 5
+
+
+@pytest.mark.parametrize("values", [pa.nulls(N, pa.float64()), pa.array(np.ones(N))])
+def test_column_that_is_the_same_everywhere_has_no_auc(values: pa.Array) -> None:
+    known = findings(table(amount=values))["amount"]
+    assert (known.everyone.auc, known.verdict) == (None, "clean")
