@@ -41,10 +41,10 @@ def build(of: Contract) -> DAG:
         @task
         def promote(versions: dict[str, str]) -> str:
             """Judge the pair against the champions; return the recorded verdict."""
-            from loan_scoring import training
+            from loan_scoring import promotion
 
             with task_session(portfolio) as (session, _):
-                return training.promote(session, versions)
+                return promotion.promote(session, versions)
 
         promote(fit())
     return dag

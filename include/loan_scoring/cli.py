@@ -74,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--promote",
         choices=("auto", "hold"),
-        default="auto",
-        help="auto: the better model becomes champion; hold: register it and change nothing",
+        help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
+        " default: the contract's",
     )
     command("score", _score, "score a batch with the champions", batch)
     command("metrics", _metrics, "compare a scored batch with its baseline", batch)
@@ -166,20 +166,20 @@ def _outcomes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import training
+    from loan_scoring import promotion, training
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         versions, rows = training.fit(session)
-        result.update(versions)
-        result["verdict"] = "held"
-        if options.promote == "auto":
-            result["verdict"] = training.promote(session, versions)
+        verdict, evidence = promotion.consider(session, versions, options.promote)
+        result.update(versions, verdict=verdict, gates=evidence.get("gates", []))
         return rows
 
     _measured(options, "train.pair", work)
     result["text"] = f"{result['propensity']}, {result['personas']}: {result['verdict']}"
+    if result["verdict"] in ("held", "withheld"):
+        result["text"] += f"; `loan-scoring models promote {result['propensity']}` puts it into use"
     return result
 
 

@@ -90,7 +90,7 @@ def test_train(run: Run, ready: Session) -> None:
     models, promotions = twice(
         run, ready, "train", None,
         "select model_version from models order by 1",
-        "select count(*) from promotions",
+        "select count(*) from promotions where verdict = 'promoted'",
     )  # fmt: skip
     assert models == [["personas-1"], ["propensity-1"]]
     assert promotions == [[2]]
