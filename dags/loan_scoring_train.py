@@ -1,11 +1,16 @@
 """Train: fit models on every labelled application, and promote them where they are better."""
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
+from datetime import timedelta
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
 from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
+
+VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
 
 
 def build(of: Contract) -> DAG:
@@ -24,9 +29,20 @@ def build(of: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params={
+            "promote": Param(
+                None,
+                type=["null", "string"],
+                enum=[None, "auto", "hold"],
+                description="auto: gates decide alone; hold: a person has the last word; "
+                f"empty: the contract's, {of.promotion.mode}",
+            )
+        },
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Fits the propensity and persona models of **{of.title}**, measures them on an "
-        "untouched hold-out, and promotes them where they beat the champions.",
+        "untouched hold-out, and promotes them where they pass every gate. With `promote: hold` a "
+        "person is asked first, under *Required actions*; no answer in "
+        f"{of.promotion.answer_within_hours:g} hours leaves the champions in use.",
     ) as dag:
 
         @task
@@ -38,15 +54,46 @@ def build(of: Contract) -> DAG:
                 versions, work.rows = training.fit(session)
             return versions
 
-        @task
-        def promote(versions: dict[str, str]) -> str:
-            """Judge the pair against the champions; return the recorded verdict."""
+        @task.short_circuit
+        def judge(versions: dict[str, str], params=None) -> dict:
+            """Judge the pair and record the verdict; where a person decides, return the case."""
             from loan_scoring import promotion
 
             with task_session(portfolio) as (session, _):
-                return promotion.promote(session, versions)
+                verdict, evidence = promotion.consider(session, versions, params["promote"])
+                if verdict != "held":
+                    return {}
+                shown = promotion.comparison(session, evidence)
+            return {"versions": versions, "evidence": evidence, "comparison": shown}
 
-        promote(fit())
+        # Whom nobody answered is told from a Reject by having no user; see record.
+        ask = HITLOperator(
+            task_id="ask",
+            subject=of.title + ": promote {{ ti.xcom_pull('judge')['versions']['propensity'] }}?",
+            body="{{ ti.xcom_pull('judge')['comparison'] }}",
+            options=list(VERDICTS),
+            defaults="Reject",
+            params={"comment": Param("", type="string", description="Why; stands in promotions")},
+            response_timeout=timedelta(hours=of.promotion.answer_within_hours),
+        )
+
+        @task
+        def record(case: dict, answer: dict) -> str:
+            """Record what the person decided, or that nobody did; return the verdict."""
+            from loan_scoring import promotion
+
+            user = answer["responded_by_user"]
+            verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
+            by = "nobody" if user is None else f"airflow:{user['name']}"
+            comment = answer["params_input"].get("comment") or None
+            with task_session(portfolio) as (session, _):
+                return promotion.decide(
+                    session, case["versions"], verdict, by, case["evidence"], comment=comment
+                )
+
+        case = judge(fit())
+        case >> ask
+        record(case, ask.output)
     return dag
 
 
