@@ -85,7 +85,7 @@ def build(of: Contract) -> DAG:
             user = answer["responded_by_user"]
             verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
             by = "nobody" if user is None else f"airflow:{user['name']}"
-            comment = answer["params_input"].get("comment") or None
+            comment = (answer["params_input"].get("comment") or None) if user else None
             with task_session(portfolio) as (session, _):
                 return promotion.decide(
                     session, case["versions"], verdict, by, case["evidence"], comment=comment

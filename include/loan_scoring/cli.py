@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from loan_scoring import settings
+from loan_scoring import cli_models, settings
 from loan_scoring.errors import LoanScoringError
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
         " default: the contract's",
     )
+    cli_models.add(commands, common)
     command("score", _score, "score a batch with the champions", batch)
     command("metrics", _metrics, "compare a scored batch with its baseline", batch)
     replay = command("replay", _replay, "cut a labelled file into history, nights and outcomes")

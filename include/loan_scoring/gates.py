@@ -96,7 +96,7 @@ def calibrated(
         passed,
         f"Calibration slope {found.slope:.3f} is {word} [{low:g}, {high:g}]; predicted "
         f"{np.mean(challenger):.1%}, observed {np.mean(y):.1%} defaults.",
-        {name: _finite(value) for name, value in figures.items()},
+        {name: finite(value) for name, value in figures.items()},
     )
 
 
@@ -233,8 +233,8 @@ def calibration(y: np.ndarray, probability: np.ndarray) -> Calibration:
     return Calibration(np.nan, np.nan, np.nan)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the value fit for JSON, which knows no nan."""
     if isinstance(value, list):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return None if value != value else value

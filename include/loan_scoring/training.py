@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from loan_scoring import __version__, baseline, database, personas, propensity, reading, registry
+from loan_scoring import (
+    __version__,
+    baseline,
+    database,
+    evaluation,
+    personas,
+    propensity,
+    reading,
+    registry,
+)
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
@@ -112,6 +121,7 @@ def _fit(contract: Contract, table: pa.Table) -> list[Fitted]:
             propensity.parameters(model),
             features,
             metrics,
+            evaluation=evaluation.evaluate(contract, model, features, table.take(pa.array(test))),
             baseline=frozen,
             baseline_sample=baseline.sample(
                 seen, contract.monitoring.sample_rows, contract.training.seed
