@@ -73,16 +73,13 @@ def read(
 
 def _purpose(contract: Contract, row: database.Row) -> Section:
     labels = ", ".join(contract.by_name[name].label for name in row["features"])
-    parameters = [[name, str(value)] for name, value in sorted(row["parameters"].items())]
     return Section(
         "What it is",
         [
             Text(
-                f"{row['algorithm']} that gives the probability that a loan defaults "
-                f"({contract.target.label}), from {len(row['features'])} columns that are known "
-                f"at application: {labels}."
-            ),
-            Table(["parameter", "value"], parameters),
+                f"{row['algorithm']} that gives the probability that a loan defaults, from "
+                f"{len(row['features'])} columns that are known at application: {labels}."
+            )
         ],
     )
 
@@ -116,7 +113,7 @@ def _drawings(contract: Contract, row: database.Row) -> list[Section]:
     auc, shuffled = row["metrics"]["auc"], found["importance"]
     labels = {name: contract.by_name[name].label for name in row["features"]}
     top = [
-        [labels[e["feature"]], f"{e['mean']:.4f}", f"{e['deviation']:.4f}"]
+        [labels[e["feature"]], f"{round(e['mean'], 4) + 0.0:.4f}", f"{e['deviation']:.4f}"]
         for e in shuffled["features"]
     ]
     return [
@@ -124,6 +121,16 @@ def _drawings(contract: Contract, row: database.Row) -> list[Section]:
             "Ranking, calibration and scores",
             [
                 Text(_slope(found["calibration"])),
+                Plot(plots.roc(found, auc), "ROC curve on the hold-out."),
+                Plot(
+                    plots.calibration(found),
+                    "Predicted and observed default rates, by tenths of the score.",
+                ),
+                Plot(
+                    plots.histogram(found, contract),
+                    "Scores of loans that were paid and of loans that defaulted, with the "
+                    "thresholds of the decision.",
+                ),
                 Table(
                     ["tenth", "loans", "predicted", "observed", "95 % interval"],
                     [
@@ -134,16 +141,6 @@ def _drawings(contract: Contract, row: database.Row) -> list[Section]:
                         for place, part in enumerate(found["deciles"], 1)
                     ],
                     frozenset(range(5)),
-                ),
-                Plot(plots.roc(found, auc), "ROC curve on the hold-out."),
-                Plot(
-                    plots.calibration(found),
-                    "Predicted and observed default rates, by tenths of the score.",
-                ),
-                Plot(
-                    plots.histogram(found, contract),
-                    "Scores of loans that were paid and of loans that defaulted, with the "
-                    "thresholds of the decision.",
                 ),
             ],
         ),
@@ -251,15 +248,18 @@ def _fairness(contract: Contract, row: database.Row) -> Section:
         label = _label(contract, name)
         ratio = "cannot be told" if parity["ratio"] is None else f"is {parity['ratio']:.3f}"
         is_held = name in contract.fairness_attributes
+        told = f"{label}: the ratio {ratio}{'' if is_held else ' (shown, not judged)'}."
+        left_out = [f"{e['group']} ({e['left_out']})" for e in parity["groups"] if e["left_out"]]
+        if left_out:
+            told += f" Left out of it: {'; '.join(left_out)}."
         blocks += [
-            Text(f"{label}: the ratio {ratio}{'' if is_held else ' (shown, not judged)'}."),
+            Text(told),
             Table(
-                [label, "loans", "approved", "95 % interval", "defaulted", "left out"],
+                [label, "loans", "approved", "95 % interval", "defaulted"],
                 [
                     [
                         each["group"], f"{each['rows']:,}", f"{each['approval_rate']:.1%}",
                         f"{each['low']:.1%} to {each['high']:.1%}", f"{each['default_rate']:.1%}",
-                        each["left_out"] or "",
                     ]
                     for each in parity["groups"]
                 ],
@@ -346,7 +346,19 @@ def _limits(contract: Contract) -> Section:
 
 def _files(*rows: database.Row) -> Section:
     told = [[row["model_version"], row["artifact"], row["artifact_sha256"]] for row in rows]
-    return Section("Artifacts", [Table(["version", "file", "sha256"], told)])
+    parameters = [
+        [row["model_version"], name, "none" if value is None else str(value)]
+        for row in rows
+        for name, value in sorted(row["parameters"].items())
+    ]
+    return Section(
+        "Artifacts and parameters",
+        [
+            Table(["version", "file", "sha256"], told),
+            Text("Parameters, those that stand at their default included:"),
+            Table(["version", "parameter", "value"], parameters),
+        ],
+    )
 
 
 def _records(records: list[dict[str, Any]]) -> Table:

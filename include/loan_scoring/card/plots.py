@@ -1,6 +1,7 @@
 """The card's plots, as SVG: drawn from a model's stored evaluation, the same bytes each time."""
 
 import io
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -37,6 +38,7 @@ def drawn(draw: Draw) -> Callable[..., bytes]:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
         with mpl.rc_context(STYLE):
             figure = Figure()
             draw(figure, *values)
@@ -113,7 +115,7 @@ def histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> No
             va="top", fontsize=9, color="#333",
         )  # fmt: skip
     axes.set(xlabel="predicted default probability", ylabel="share of its loans", xlim=(0, 1))
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.legend(loc="center right")
 
 
@@ -129,6 +131,7 @@ def importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> N
         xerr=[each["deviation"] for each in features], error_kw={"lw": 1, "ecolor": "#333"},
     )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="y")
     axes.set(xlabel="AUC lost when the values are shuffled")
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import re
+from itertools import groupby
 
 from loan_scoring.card.blocks import Block, Card, Plot, Table, Text
 
@@ -20,9 +21,11 @@ table { border-collapse: collapse; font-size: .92rem }
 th, td { text-align: left; vertical-align: top; padding: .34rem .9rem .34rem 0;
   border-bottom: 1px solid #e1e4e8 }
 th { color: #57606a; font-weight: 600; white-space: nowrap }
+td { min-width: 4.2rem }
+td.number { min-width: 0 }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.plots { display: grid; gap: 1.2rem 2rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)) }
+.beside { display: grid; gap: 1rem 2rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)) }
 figure { margin: 0 }
 figure img { width: 100%; max-width: 35rem; height: auto; display: block }
 figcaption { color: #57606a; font-size: .88rem; max-width: 33rem }
@@ -33,7 +36,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def markdown(card: Card) -> str:
-    """Return the card as Markdown; where a plot is drawn on the page, its caption stands."""
+    """Return the card as Markdown; a plot is told by its caption, its numbers are in tables."""
     lines = [f"# {_plain(card.title)}", "", _plain(card.lead)]
     for section in card.sections:
         lines += ["", f"## {_plain(section.title)}"]
@@ -46,7 +49,7 @@ def _markdown(block: Block) -> list[str]:
     if isinstance(block, Text):
         return [_plain(block.text)]
     if isinstance(block, Plot):
-        return [f"*{_plain(block.caption)}*"]
+        return [f"*Drawn on the HTML page: {_plain(block.caption)}*"]
     rules = ["---:" if place in block.numbers else "---" for place in range(len(block.head))]
     return ["| " + " | ".join(map(_plain, row)) + " |" for row in (block.head,)] + [
         "| " + " | ".join(rules) + " |",
@@ -69,11 +72,9 @@ def page(card: Card) -> str:
     body = [f"<h1>{title}</h1>", f'<p class="lead">{lead}</p>']
     for section in card.sections:
         body.append(f"<section><h2>{html.escape(section.title)}</h2>")
-        plots = [block for block in section.blocks if isinstance(block, Plot)]
-        others = [block for block in section.blocks if not isinstance(block, Plot)]
-        body += [_html(block) for block in others]
-        if plots:
-            body.append(f'<div class="plots">{"".join(map(_html, plots))}</div>')
+        for is_drawn, run in groupby(section.blocks, lambda block: not isinstance(block, Text)):
+            made = "".join(map(_html, run))
+            body.append(f'<div class="beside">{made}</div>' if is_drawn else made)
         body.append("</section>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
