@@ -19,13 +19,15 @@ class Parity:
     """How approval differs between the groups of one attribute.
 
     `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
-    compared groups; None where fewer than two are compared. `groups` has for each group its
+    compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
+    levels that the contract names as no group. `groups` has for each group its
     `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`) and `default_rate`, and
     `left_out`: why it is not compared, or None.
     """
 
     attribute: str
     ratio: float | None
+    ratio_of_all: float | None
     lowest: str | None
     highest: str | None
     groups: list[dict[str, Any]]
@@ -80,20 +82,33 @@ def parity(
                 "left_out": not_groups.get(str(name), small),
             }
         )
+
+    def ratio_among(names: list[str]) -> float | None:
+        if len(names) < 2:
+            return None
+        kept = np.isin(of, names)
+        if not approved[kept].any():
+            return 1.0  # where nobody is approved, nobody is approved less
+        among = MetricFrame(
+            metrics=selection_rate,
+            y_true=y[kept],
+            y_pred=approved[kept].astype(int),
+            sensitive_features=of[kept],
+        )
+        return float(among.ratio(method="between_groups"))
+
     compared = [each for each in groups if each["left_out"] is None]
-    if len(compared) < 2:
-        return Parity(attribute, None, None, None, groups)
-    kept = np.isin(of, [each["group"] for each in compared])
-    ratio = MetricFrame(
-        metrics=selection_rate,
-        y_true=y[kept],
-        y_pred=approved[kept].astype(int),
-        sensitive_features=of[kept],
-    ).ratio(method="between_groups")
+    large = [each["group"] for each in groups if each["rows"] >= rule.min_group]
+    ratio = ratio_among([each["group"] for each in compared])
     ranked = sorted(compared, key=lambda each: each["approval_rate"])
-    # Where nobody is approved, nobody is approved less.
-    found = float(ratio) if ranked[-1]["approval_rate"] else 1.0
-    return Parity(attribute, found, ranked[0]["group"], ranked[-1]["group"], groups)
+    return Parity(
+        attribute,
+        ratio,
+        ratio_among(large),
+        None if ratio is None else ranked[0]["group"],
+        None if ratio is None else ranked[-1]["group"],
+        groups,
+    )
 
 
 def wilson(share: float, rows: int, z: float = Z95) -> tuple[float, float]:

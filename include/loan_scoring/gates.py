@@ -128,6 +128,7 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
             "attributes": {
                 each.attribute: {
                     "ratio": each.ratio,
+                    "ratio_of_all": each.ratio_of_all,
                     "lowest": each.lowest,
                     "highest": each.highest,
                     "groups": each.groups,

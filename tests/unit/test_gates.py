@@ -190,6 +190,7 @@ def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
     )
     parity = fairness.parity(loan_default, "gender", values, np.zeros(len(values), int), approved)
     assert parity.ratio == pytest.approx(0.9)
+    assert parity.ratio_of_all == pytest.approx(0.63 / 0.95)
     left_out = {each["group"]: each["left_out"] for each in parity.groups}
     assert left_out["Male"] is left_out["Female"] is None
     assert left_out["not stated"] == "fewer than 200 loans"

@@ -252,6 +252,8 @@ def _fairness(contract: Contract, row: database.Row) -> Section:
         left_out = [f"{e['group']} ({e['left_out']})" for e in parity["groups"] if e["left_out"]]
         if left_out:
             told += f" Left out of it: {'; '.join(left_out)}."
+        if parity["ratio"] is not None and parity["ratio_of_all"] != parity["ratio"]:
+            told += f" With the levels that are no group it is {parity['ratio_of_all']:.3f}."
         blocks += [
             Text(told),
             Table(

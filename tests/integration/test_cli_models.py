@@ -1,0 +1,94 @@
+"""`loan-scoring models`: what stands, who is in use, and the way there and back."""
+
+import getpass
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loan_scoring import cli, registry
+from loan_scoring.registry import Fitted
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+Ok = Callable[..., str]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], ready_url: str) -> Callable[..., tuple[int, str, str]]:
+    def go(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["models", *arguments, "--database", ready_url])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return go
+
+
+@pytest.fixture
+def ok(run: Callable[..., tuple[int, str, str]]) -> Ok:
+    def go(*arguments: str) -> str:
+        code, out, err = run(*arguments)
+        assert code == 0, err
+        return out
+
+    return go
+
+
+@pytest.fixture
+def second(ready: Session) -> Session:
+    """A session with a second pair, the same models under other versions."""
+    pair = []
+    for kind in registry.KINDS:
+        row = registry.model(ready, f"{kind}-1")
+        estimator = registry.estimator(ready, row)
+        pair.append(Fitted(kind, estimator, {}, row["features"], row["metrics"]))
+    registry.register(ready, pair, "twin" * 8, {"batches": []})
+    return ready
+
+
+def test_promote_and_roll_back(second: Session, run: Callable, ok: Ok) -> None:
+    code, out, err = run("promote", "propensity-2")
+    assert (code, out) == (1, "")
+    assert err.startswith("loan-scoring: propensity-2 fails better")
+    assert err.count("\n") == 1
+    said = ok("promote", "propensity-2", "--comment", "a drill")
+    assert "propensity-2 and the model fitted with it: promoted, better" in said
+    me = f"cli:{getpass.getuser()}"
+    rows = {row["model_version"]: row for row in json.loads(ok("list", "--json"))["models"]}
+    assert [v for v, row in rows.items() if row["is_champion"]] == ["propensity-2", "personas-2"]
+    assert (rows["personas-2"]["decided_by"], rows["personas-2"]["comment"]) == (me, "a drill")
+    shown = ok("show", "propensity-2")
+    assert f"promoted by {me} (command), instead of propensity-1: a drill" in shown
+    assert "  better         FAILED  AUC 0." in shown
+    assert "in use again: propensity-1, personas-1" in ok("rollback", "--comment", "enough")
+    assert registry.champions(second) == ("propensity-1", "personas-1")
+    assert f"promoted by {me} (rollback)" in ok("list")
+    last = json.loads(ok("show", "propensity-1", "--json"))["verdicts"][-1]
+    assert (last["occasion"], last["replaces"], last["comment"]) == (
+        "rollback", "propensity-2", "enough",
+    )  # fmt: skip
+
+
+def test_list_before_the_first_model(
+    capsys: pytest.CaptureFixture[str], new_database: Callable[..., str]
+) -> None:
+    assert cli.main(["models", "list", "--database", new_database()]) == 0
+    assert "no model yet: ingest the history" in capsys.readouterr().out
+
+
+def test_card_is_printed_or_written(run: Callable, ok: Ok, tmp_path: Path) -> None:
+    assert ok("card", "propensity-1").startswith("# Model card: propensity-1\n")
+    page = tmp_path / "card.html"
+    assert str(page) in ok("card", "propensity-1", "--html", str(page))
+    assert page.read_text().startswith("<!doctype html>")
+    code, _, err = run("card", "propensity-1", "--html", str(tmp_path / "none" / "card.html"))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "cannot write" in err
+
+
+@pytest.mark.parametrize("command", ["show", "promote", "card"])
+def test_unknown_version_is_one_line(run: Callable, command: str) -> None:
+    code, out, err = run(command, "propensity-9")
+    assert (code, out, err) == (1, "", "loan-scoring: no model propensity-9 in loan_default\n")
