@@ -179,6 +179,9 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
     _measured(options, "train.pair", work)
     result["text"] = f"{result['propensity']}, {result['personas']}: {result['verdict']}"
+    failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
+    if failed:
+        result["text"] += f": {' '.join(failed)}"
     if result["verdict"] in ("held", "withheld"):
         result["text"] += f"; `loan-scoring models promote {result['propensity']}` puts it into use"
     return result

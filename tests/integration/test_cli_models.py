@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from loan_scoring import cli, registry
+from loan_scoring import cli, database, registry, settings
 from loan_scoring.registry import Fitted
 from loan_scoring.session import Session
 
@@ -69,6 +70,27 @@ def test_promote_and_roll_back(second: Session, run: Callable, ok: Ok) -> None:
     assert (last["occasion"], last["replaces"], last["comment"]) == (
         "rollback", "propensity-2", "enough",
     )  # fmt: skip
+
+
+def test_train_with_hold_leaves_the_word_to_the_command(
+    ready: Session, ready_url: str, capsys: pytest.CaptureFixture[str], monkeypatch, tmp_path: Path
+) -> None:
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    raw["promotion"] |= {"calibration_slope": [0.1, 10], "fairness": {"attributes": []}}
+    (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute("alter table promotions disable trigger all")
+        cursor.execute("delete from promotions")
+    assert cli.main(["train", "--promote", "hold", "--database", ready_url]) == 0
+    out = capsys.readouterr().out
+    assert out == (
+        "propensity-1, personas-1: held; "
+        "`loan-scoring models promote propensity-1` puts it into use\n"
+    )
+    assert database.select(ready.connection, "select * from promotions")[1] == []
+    assert cli.main(["models", "promote", "propensity-1", "--database", ready_url]) == 0
+    assert registry.champions(ready) == ("propensity-1", "personas-1")
 
 
 def test_list_before_the_first_model(
