@@ -139,23 +139,29 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
     )
 
 
-def free_of_leaks(report: dict[str, Any] | None) -> Gate:
-    """Ask that the leak report that stands with the model was passed.
+def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
+    """Ask that none of the model's features gives the outcome away, by the report on record.
 
-    A model without a report does not pass: nobody looked.
+    A model without a report does not pass: nobody looked. A decisive leak in a column that was
+    dropped before training is no leak of this model.
 
     Args:
-        report: `passed` and `findings`, as the leak gate wrote them.
+        report: the leak report that stands with the model; `findings` with `column`, `is_decisive`.
+        features: the columns that the model reads.
     """
     if report is None:
         return Gate("free_of_leaks", False, "No leak report stands with the model.", {})
-    passed = bool(report["passed"])
-    count = len(report["findings"])
+    decisive = [each["column"] for each in report["findings"] if each["is_decisive"]]
+    leaking = sorted(set(decisive) & set(features))
+    looked_at = len(report["findings"])
+    sentence = f"None of {looked_at} columns looked at leaks the outcome into the model."
+    if leaking:
+        sentence = f"The model reads what gives the outcome away: {', '.join(leaking)}."
     return Gate(
         "free_of_leaks",
-        passed,
-        f"The leak gate was {'passed' if passed else 'not passed'}, with {count} findings.",
-        {"findings": report["findings"]},
+        not leaking,
+        sentence,
+        {"columns": looked_at, "decisive": decisive, "leaking": leaking},
     )
 
 

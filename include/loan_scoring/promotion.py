@@ -237,7 +237,7 @@ def judge(session: Session, versions: dict[str, str]) -> Judgement:
         gates.fair(contract, parities),
     ]
     if "leaks" in challenger:
-        found.append(gates.free_of_leaks(challenger["leaks"]))
+        found.append(gates.free_of_leaks(challenger["leaks"], challenger["features"]))
     return Judgement(challenger["model_version"], version, found, kept | {"rows": len(y)})
 
 

@@ -76,12 +76,18 @@ def test_candidates_and_leaks_are_shown_where_they_are_recorded(
     ready: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = registry.model
-    leaks = {"passed": True, "findings": [{"column": "x", "auc": 0.99, "acknowledged": True}]}
+    figures = {"auc": 0.99, "null_auc": None, "near_pure": [{"level": "null"}]}
+    finding = {
+        "column": "income_usd_per_month", "role": "feature", "verdict": "acknowledged",
+        "everyone": figures, "judged": figures, "reasons": ["by name"], "is_decisive": False,
+    }  # fmt: skip
+    leaks = {"findings": [finding, finding | {"verdict": "clean"}]}
     monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "leaks": leaks})
     candidates = [{"candidate": "forest", "mean_auc": 0.79, "is_chosen": False}]
     text = render.markdown(content.read(ready, "propensity-1", candidates))
     assert "| forest | 0.7900 | no |" in text
-    assert "| x | 0.9900 | yes |" in text
+    assert "| Monthly income | feature | acknowledged | 0.9900 |  | null | by name |" in text
+    assert "1 of 2 columns are clean." in text
 
 
 def test_same_card_is_the_same_bytes(ready: Session) -> None:

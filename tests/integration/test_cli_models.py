@@ -80,7 +80,7 @@ def test_train_with_hold_leaves_the_word_to_the_command(
     (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
-        cursor.execute("alter table promotions disable trigger all")
+        cursor.execute("alter table promotions disable trigger user")
         cursor.execute("delete from promotions")
     assert cli.main(["train", "--promote", "hold", "--database", ready_url]) == 0
     out = capsys.readouterr().out

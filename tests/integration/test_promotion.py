@@ -186,8 +186,8 @@ def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
 def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None:
     real = registry.model
     for report, failed in (
-        ({"passed": True, "findings": []}, False),
-        ({"passed": False, "findings": ["x"]}, True),
+        ({"findings": [{"column": "loan_type", "is_decisive": False}]}, False),
+        ({"findings": [{"column": "loan_type", "is_decisive": True}]}, True),
         (None, True),
     ):
         monkeypatch.setattr(registry, "model", lambda s, v, r=report: {**real(s, v), "leaks": r})

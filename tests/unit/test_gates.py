@@ -219,7 +219,14 @@ def test_interval_of_a_share_is_that_of_scipy(share: float, rows: int) -> None:
     assert fairness.wilson(hits / rows, rows) == pytest.approx((expected.low, expected.high))
 
 
-def test_leak_gate_asks_for_a_report_that_was_passed() -> None:
-    assert gates.free_of_leaks({"passed": True, "findings": []}).passed
-    assert not gates.free_of_leaks({"passed": False, "findings": [{"column": "x"}]}).passed
-    assert not gates.free_of_leaks(None).passed
+def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
+    findings = [
+        {"column": "spread", "is_decisive": True},
+        {"column": "income", "is_decisive": False},
+    ]
+    report = {"findings": findings}
+    assert gates.free_of_leaks(report, ["income"]).passed
+    leaking = gates.free_of_leaks(report, ["income", "spread"])
+    assert not leaking.passed
+    assert leaking.sentence == "The model reads what gives the outcome away: spread."
+    assert not gates.free_of_leaks(None, ["income"]).passed

@@ -63,7 +63,7 @@ def read(
             _candidates(candidates),
             _personas(personas),
             _fairness(contract, propensity),
-            _leaks(propensity),
+            _leaks(contract, propensity),
             _data(propensity),
             _limits(contract),
             _files(propensity, personas),
@@ -89,7 +89,7 @@ def _metrics(contract: Contract, row: database.Row) -> Section:
     intervals = metrics.get("intervals") or {}
     rows = []
     for name, label in METRICS.items():
-        if name in metrics:
+        if metrics.get(name) is not None:
             told = intervals.get(name)
             interval = f"{told[0]:.4f} to {told[1]:.4f}" if told else "not recorded"
             rows.append([label, f"{metrics[name]:.4f}", interval])
@@ -212,7 +212,7 @@ def _personas(row: database.Row) -> Section:
     people = row["metrics"]["personas"]
     rows = []
     for each in people:
-        told = each.get("interval")
+        told = each.get("default_rate_interval")
         rows.append(
             [
                 each["name"],
@@ -275,15 +275,32 @@ def _fairness(contract: Contract, row: database.Row) -> Section:
     return Section("Fairness by group", blocks)
 
 
-def _leaks(row: database.Row) -> Section:
+def _leaks(contract: Contract, row: database.Row) -> Section:
     report = row.get("leaks")
     title = "Leaks"
     if report is None:
         return Section(title, [Text("No leak report was recorded.")])
-    said = Text(f"The leak gate was {'passed' if report['passed'] else 'not passed'}.")
-    if not report["findings"]:
-        return Section(title, [said, Text("It found nothing.")])
-    return Section(title, [said, _records(report["findings"])])
+    findings = [each for each in report["findings"] if each["verdict"] != "clean"]
+    clean = len(report["findings"]) - len(findings)
+    blocks: list[Block] = [
+        Text(
+            "What each column alone gives away of the outcome, among the loans that a model "
+            f"judges. {clean} of {len(report['findings'])} columns are clean."
+        )
+    ]
+    if findings:
+        rows = [
+            [
+                _label(contract, each["column"]), each["role"], each["verdict"],
+                _cell(each["judged"]["auc"]), _cell(each["judged"]["null_auc"]),
+                ", ".join(str(level["level"]) for level in each["judged"]["near_pure"]),
+                "; ".join(each["reasons"]),
+            ]
+            for each in findings
+        ]  # fmt: skip
+        head = ["column", "role", "verdict", "AUC", "AUC of nulls", "near-pure levels", "why"]
+        blocks.append(Table(head, rows, frozenset({3, 4})))
+    return Section(title, blocks)
 
 
 def _data(row: database.Row) -> Section:
