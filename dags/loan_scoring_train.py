@@ -54,7 +54,7 @@ def build(of: Contract) -> DAG:
                 versions, work.rows = training.fit(session)
             return versions
 
-        @task.short_circuit
+        @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
             """Judge the pair and record the verdict; where a person decides, return the case."""
             from loan_scoring import promotion

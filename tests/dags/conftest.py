@@ -23,9 +23,8 @@ os.environ |= {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:admin,guest:viewer",
     "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, and of 64 bytes or more: " + "0" * 64,
 }
-PASSWORDS = {"ann": "ann's", "guest": "guest's"}
 passwords = Path(_home.name) / "simple_auth_manager_passwords.json.generated"
-passwords.write_text(json.dumps(PASSWORDS))
+passwords.write_text(json.dumps({"ann": "ann's", "guest": "guest's"}))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from loan_scoring import database, promotion, registry, settings
-from loan_scoring.registry import Fitted
 from loan_scoring.session import Session
 
 pytestmark = [
@@ -32,6 +31,7 @@ VERDICTS = """
 def train(
     airflow_home: Path,
     ready: Session,
+    challenge: Callable[..., dict[str, str]],
     ready_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -47,32 +47,12 @@ def train(
     (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
-    replace_by_a_weak_champion(ready)
+    challenge("weak", max_iter=2)
+    promotion.promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(settings.home() / "dags" / "loan_scoring_train.py")
     return bag.dags["loan_default_train"]
-
-
-def replace_by_a_weak_champion(session: Session) -> None:
-    """Put a model into use that ranks loans at random."""
-    strong, people = (registry.model(session, f"{kind}-1") for kind in registry.KINDS)
-    model = registry.estimator(session, strong)
-    boost = model[-1]
-    kept = boost._predictors
-    boost._predictors = kept[-1:]  # the last tree of 200 knows next to nothing
-    try:
-        pair = [
-            Fitted("propensity", model, {}, strong["features"], {"auc": 0.5, "rows": 1}),
-            Fitted(
-                "personas", registry.estimator(session, people), {}, people["features"],
-                people["metrics"],
-            ),
-        ]  # fmt: skip
-        registry.register(session, pair, "weak" * 8, {"batches": []})
-    finally:
-        boost._predictors = kept
-    promotion.promote_by_hand(session, "propensity-2", "cli:tests", "a weak one to beat")
 
 
 @pytest.fixture(scope="session")
@@ -86,9 +66,10 @@ def api(airflow_home: Path) -> Iterator[Any]:
 
 
 def token(api: Any, user: str) -> dict[str, str]:
-    from conftest import PASSWORDS
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-    found = api.post("/auth/token", json={"username": user, "password": PASSWORDS[user]})
+    password = SimpleAuthManager.get_passwords()[user]
+    found = api.post("/auth/token", json={"username": user, "password": password})
     return {"Authorization": f"Bearer {found.json()['access_token']}"}
 
 

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from loan_scoring import cli, database, registry, settings
-from loan_scoring.registry import Fitted
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -37,19 +36,8 @@ def ok(run: Callable[..., tuple[int, str, str]]) -> Ok:
     return go
 
 
-@pytest.fixture
-def second(ready: Session) -> Session:
-    """A session with a second pair, the same models under other versions."""
-    pair = []
-    for kind in registry.KINDS:
-        row = registry.model(ready, f"{kind}-1")
-        estimator = registry.estimator(ready, row)
-        pair.append(Fitted(kind, estimator, {}, row["features"], row["metrics"]))
-    registry.register(ready, pair, "twin" * 8, {"batches": []})
-    return ready
-
-
-def test_promote_and_roll_back(second: Session, run: Callable, ok: Ok) -> None:
+def test_promote_and_roll_back(ready: Session, challenge: Callable, run: Callable, ok: Ok) -> None:
+    challenge("weak", max_iter=5)
     code, out, err = run("promote", "propensity-2")
     assert (code, out) == (1, "")
     assert err.startswith("loan-scoring: propensity-2 fails better")
@@ -64,7 +52,7 @@ def test_promote_and_roll_back(second: Session, run: Callable, ok: Ok) -> None:
     assert f"promoted by {me} (command), instead of propensity-1: a drill" in shown
     assert "  better         FAILED  AUC 0." in shown
     assert "in use again: propensity-1, personas-1" in ok("rollback", "--comment", "enough")
-    assert registry.champions(second) == ("propensity-1", "personas-1")
+    assert registry.champions(ready) == ("propensity-1", "personas-1")
     assert f"promoted by {me} (rollback)" in ok("list")
     last = json.loads(ok("show", "propensity-1", "--json"))["verdicts"][-1]
     assert (last["occasion"], last["replaces"], last["comment"]) == (

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.pipeline import Pipeline
 
 from loan_scoring import (
     artifacts,
@@ -13,7 +12,6 @@ from loan_scoring import (
     holdout,
     ingest,
     promotion,
-    propensity,
     reading,
     registry,
     scoring,
@@ -21,9 +19,6 @@ from loan_scoring import (
 )
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import StateError
-from loan_scoring.features import frame
-from loan_scoring.predict import exclusion_reasons
-from loan_scoring.registry import Fitted
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
 
@@ -51,33 +46,6 @@ def lenient(ready: Session) -> Session:
     return with_promotion(
         ready, calibration_slope=[0.1, 10], fairness={"attributes": [], "min_ratio": 0.01}
     )
-
-
-@pytest.fixture
-def challenge(ready: Session) -> Callable[..., dict[str, str]]:
-    """Fit and register one more pair, its boosting of other parameters; return its versions."""
-    contract = ready.contract
-    table = reading.labelled_applications(ready, [c.name for c in contract.monitored])
-    y = table.column("is_default").to_numpy().astype(int)
-    training, _ = holdout.split(contract, table.column(KEY))
-    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
-    learn = training[judged[training]]
-    personas = registry.model(ready, "personas-1")
-    clusters = registry.estimator(ready, personas)
-    features = registry.model(ready, "propensity-1")["features"]
-
-    def go(name: str, chosen: list[str] | None = None, **parameters: Any) -> dict[str, str]:
-        used = chosen or features
-        model: Pipeline = propensity.build(contract, used)
-        model.set_params(**{f"boost__{key}": value for key, value in parameters.items()})
-        model.fit(frame(table, contract, used).iloc[learn], y[learn])
-        pair = [
-            Fitted("propensity", model, {}, used, {"auc": 0.5, "rows": 1}),
-            Fitted("personas", clusters, {}, personas["features"], personas["metrics"]),
-        ]
-        return registry.register(ready, pair, f"{name:-<32}", {"batches": []})
-
-    return go
 
 
 @pytest.fixture
