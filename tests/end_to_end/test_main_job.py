@@ -34,7 +34,7 @@ ROWS = """
 
 
 def lenient(folder: Path) -> Path:
-    """Return a folder of the contract with gates that a tenth of the loans does not fail by noise."""
+    """Return a folder of contracts whose gates a tenth of the loans does not fail by noise."""
     text = (settings.portfolios_dir() / "loan_default.yaml").read_text()
     for strict, wide in (("slope: [0.9, 1.1]", "slope: [0.5, 2]"), ("ratio: 0.8", "ratio: 0.5")):
         assert strict in text
