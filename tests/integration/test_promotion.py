@@ -162,6 +162,22 @@ def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None
         assert ("free_of_leaks" in promotion.judge(ready, FIRST).failed) == failed
 
 
+def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
+    ready: Session, challenge: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = challenge("other-seed", max_iter=20)
+    ours = holdout.policy(ready.contract)
+    theirs = ours | {"seed": 1, "share": 0.5}
+    real = registry.model
+    kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
+    before = promotion.judge(ready, versions).holdout
+    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "evaluation": kept[v]})
+    after = promotion.judge(ready, versions).holdout
+    assert before["policies"] == [ours]
+    assert after["policies"] == [theirs, ours]
+    assert after["rows"] / before["rows"] == pytest.approx(0.5, abs=0.05)
+
+
 def test_a_persons_promotion_is_on_record_and_overruling_needs_a_reason(
     ready: Session, challenge: Callable, verdicts: Callable
 ) -> None:
