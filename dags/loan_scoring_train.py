@@ -1,8 +1,10 @@
 """Train: try candidates on the labelled applications, fit the chosen one, promote the better."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
@@ -11,6 +13,8 @@ from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
 TRIALS_AT_ONCE = 4
+
+VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
 
 
 def build(of: Contract) -> DAG:
@@ -29,10 +33,21 @@ def build(of: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params={
+            "promote": Param(
+                None,
+                type=["null", "string"],
+                enum=[None, "auto", "hold"],
+                description="auto: gates decide alone; hold: a person has the last word; "
+                f"empty: the contract's, {of.promotion.mode}",
+            )
+        },
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
         "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "
-        "promotes them where they beat the champions.",
+        "promotes them where they pass every gate. With `promote: hold` a person is asked first, "
+        "under *Required actions*; no answer in "
+        f"{of.promotion.answer_within_hours:g} hours leaves the champions in use.",
     ) as dag:
 
         @task
@@ -68,13 +83,42 @@ def build(of: Contract) -> DAG:
                 versions, work.rows = training.finish(session, next(iter(fingerprints)))
             return versions
 
-        @task
-        def promote(versions: dict[str, str]) -> str:
-            """Judge the pair against the champions; return the recorded verdict."""
-            from loan_scoring import training
+        @task.short_circuit(ignore_downstream_trigger_rules=False)
+        def judge(versions: dict[str, str], params=None) -> dict:
+            """Judge the pair and record the verdict; where a person decides, return the case."""
+            from loan_scoring import promotion
 
             with task_session(portfolio) as (session, _):
-                return training.promote(session, versions)
+                verdict, evidence = promotion.consider(session, versions, params["promote"])
+                if verdict != "held":
+                    return {}
+                shown = promotion.comparison(session, evidence)
+            return {"versions": versions, "evidence": evidence, "comparison": shown}
+
+        # Whom nobody answered is told from a Reject by having no user; see record.
+        ask = HITLOperator(
+            task_id="ask",
+            subject=of.title + ": promote {{ ti.xcom_pull('judge')['versions']['propensity'] }}?",
+            body="{{ ti.xcom_pull('judge')['comparison'] }}",
+            options=list(VERDICTS),
+            defaults="Reject",
+            params={"comment": Param("", type="string", description="Why; stands in promotions")},
+            response_timeout=timedelta(hours=of.promotion.answer_within_hours),
+        )
+
+        @task
+        def record(case: dict, answer: dict) -> str:
+            """Record what the person decided, or that nobody did; return the verdict."""
+            from loan_scoring import promotion
+
+            user = answer["responded_by_user"]
+            verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
+            by = "nobody" if user is None else f"airflow:{user['name']}"
+            comment = (answer["params_input"].get("comment") or None) if user else None
+            with task_session(portfolio) as (session, _):
+                return promotion.decide(
+                    session, case["versions"], verdict, by, case["evidence"], comment=comment
+                )
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
@@ -85,7 +129,9 @@ def build(of: Contract) -> DAG:
                 mirrored = mirror.mirror(session)
                 work.rows = mirrored.trials + mirrored.models
 
-        promote(fit(cross_validate.expand_kwargs(plan()))) >> mirror()
+        case = judge(fit(cross_validate.expand_kwargs(plan())))
+        case >> ask
+        record(case, ask.output) >> mirror()
     return dag
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from loan_scoring import settings
+from loan_scoring import cli_models, settings
 from loan_scoring.errors import LoanScoringError, TrackingError
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
@@ -74,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--promote",
         choices=("auto", "hold"),
-        default="auto",
-        help="auto: the better model becomes champion; hold: register it and change nothing",
+        help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
+        " default: the contract's",
     )
     command("leaks", _leaks, "show what each column alone gives away of the outcome")
+    cli_models.add(commands, common)
     command("score", _score, "score a batch with the champions", batch)
     command("metrics", _metrics, "compare a scored batch with its baseline", batch)
     replay = command("replay", _replay, "cut a labelled file into history, nights and outcomes")
@@ -184,23 +185,25 @@ def _outcomes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import training
+    from loan_scoring import promotion, training
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         versions, rows = training.fit(session)
-        result.update(versions)
         found, result["text"] = training.summary(session, versions)
-        result.update(found)
-        result["verdict"] = "held"
-        if options.promote == "auto":
-            result["verdict"] = training.promote(session, versions)
+        verdict, evidence = promotion.consider(session, versions, options.promote)
+        result.update(versions, **found, verdict=verdict, gates=evidence.get("gates", []))
         return rows
 
     _measured(options, "train.pair", work)
     result["is_mirrored"] = _mirror(options)
     result["text"] += f"\n\n{result['propensity']}, {result['personas']}: {result['verdict']}"
+    failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
+    if failed:
+        result["text"] += f": {' '.join(failed)}"
+    if result["verdict"] in ("held", "withheld"):
+        result["text"] += f"; `loan-scoring models promote {result['propensity']}` puts it into use"
     return result
 
 

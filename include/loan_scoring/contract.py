@@ -329,6 +329,42 @@ class TrainingPolicy(Model):
         return tuple(range(low, high + 1)) or (low, high)
 
 
+class NotAGroup(Model):
+    """A level of a protected attribute that names no group of people to be compared."""
+
+    attribute: str
+    level: str
+    reason: str = Field(min_length=1)
+
+
+class FairnessPolicy(Model):
+    """The floor under the approval rates of groups, and which groups are compared."""
+
+    attributes: list[str] | None = None
+    min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_group: Annotated[int, Field(ge=30)] = 200
+    not_a_group: list[NotAGroup] = Field(default_factory=list)
+
+
+class PromotionPolicy(Model):
+    """What a challenger must show to become champion, and who has the last word."""
+
+    mode: Literal["auto", "hold"] = "auto"
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
+    fairness: FairnessPolicy = FairnessPolicy()
+    answer_within_hours: Annotated[float, Field(gt=0, le=720)] = 72
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        low, high = self.calibration_slope
+        if not low < 1 < high:
+            raise ValueError(
+                f"calibration_slope [{low:g}, {high:g}] has no room for 1, which is perfect"
+            )
+        return self
+
+
 class MonitoringPolicy(Model):
     """When a batch has drifted: every limit that an alert must pass."""
 
@@ -415,6 +451,7 @@ class Contract(Model):
     scoring: ScoringPolicy = ScoringPolicy()
     decision: DecisionPolicy
     training: TrainingPolicy = TrainingPolicy()
+    promotion: PromotionPolicy = PromotionPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
@@ -451,6 +488,7 @@ class Contract(Model):
                 raise ValueError(f"columns.{column.name}: the target is declared under target")
         for name in self.protected:
             _need(names, name, "protected")
+        self._fairness_hangs_together(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
             if not column.is_known_at_application:
@@ -471,6 +509,20 @@ class Contract(Model):
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
+    def _fairness_hangs_together(self, names: dict[str, Column]) -> None:
+        fairness, place = self.promotion.fairness, "promotion.fairness"
+        for name in fairness.attributes or []:
+            if _need(names, name, f"{place}.attributes").type != "category":
+                raise ValueError(f"{place}.attributes: {name} is no category: it has no groups")
+            if name not in self.protected:
+                raise ValueError(f"{place}.attributes: {name} is not under protected")
+        for each in fairness.not_a_group:
+            column = _need(names, each.attribute, f"{place}.not_a_group")
+            if each.level not in (column.levels or []):
+                raise ValueError(
+                    f"{place}.not_a_group: '{each.level}' is no level of {each.attribute}"
+                )
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """The columns by our name, in the contract's order."""
@@ -490,6 +542,14 @@ class Contract(Model):
     def monitored(self) -> list[Column]:
         """The columns whose drift is watched: inputs that are known at application."""
         return [column for column in self.inputs if column.is_known_at_application]
+
+    @property
+    def fairness_attributes(self) -> list[str]:
+        """The columns by whose groups approval is compared; unset, all protected categories."""
+        chosen = self.promotion.fairness.attributes
+        if chosen is not None:
+            return chosen
+        return [name for name in self.protected if self.by_name[name].type == "category"]
 
     @property
     def features(self) -> list[Column]:

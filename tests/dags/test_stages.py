@@ -135,7 +135,7 @@ def test_train(run: Run, ready: Session) -> None:
     models, promotions, trials, mirrored = twice(
         run, ready, "train", None,
         "select model_version from models order by 1",
-        "select count(*) from promotions",
+        "select count(*) from promotions where verdict = 'promoted'",
         "select count(*), max(tried_at) from trials",
         "select name, alias, version from mlflow.registered_model_aliases order by 1",
     )  # fmt: skip

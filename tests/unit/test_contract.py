@@ -61,6 +61,11 @@ MISTAKES = [
     ),
     ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "a band around 1"),
     ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "MLflow's own schema"),
+    ("mode: auto", "mode: never", "promotion.mode", "'never'"),
+    ("slope: [0.9, 1.1]", "slope: [0.5, 0.9]", "promotion", "no room for 1"),
+    ("attributes: [gender", "attributes: [sex", "promotion.fairness.attributes", "'sex'"),
+    ("attributes: [gender", "attributes: [loan_type", "promotion.fairness.attributes", "protected"),
+    ("level: Joint", "level: Both", "promotion.fairness.not_a_group", "no level of gender"),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
 ]
 
