@@ -47,7 +47,7 @@ def train(
     (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
-    challenge("weak", max_iter=2)
+    challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
     promotion.promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
     from airflow.dag_processing.dagbag import DagBag
 
