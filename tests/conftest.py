@@ -198,8 +198,16 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
             ]
         ).fit(X, y[learn])
         pair = [
-            Fitted("propensity", model, {}, used, {"auc": 0.5, "rows": 1}),
-            Fitted("personas", clusters, {}, people["features"], people["metrics"]),
+            Fitted(
+                "propensity",
+                model,
+                {},
+                used,
+                {"auc": 0.5, "rows": 1},
+                "HistGradientBoostingClassifier",
+                leaks=registry.model(ready, "propensity-1")["leaks"],
+            ),
+            Fitted("personas", clusters, {}, people["features"], people["metrics"], "KMeans"),
         ]
         return registry.register(ready, pair, f"{name:-<32}", {"batches": []})
 

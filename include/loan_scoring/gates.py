@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
+from loan_scoring.calibration import log_odds, slope_and_intercept
 from loan_scoring.contract import Contract
 from loan_scoring.fairness import Z95, Parity
 
@@ -222,22 +224,16 @@ def calibration(y: np.ndarray, probability: np.ndarray) -> Calibration:
 
     Cox (1958), Biometrika 45, 562-565, as the calibration slope of Steyerberg (2019), Clinical
     Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 too timid.
-    Newton's method; nan where the fit does not exist, as for constant predictions.
+    The error is that of the likelihood's information; nan where the fit does not exist, as for
+    constant predictions.
     """
-    clipped = np.clip(probability, 1e-9, 1 - 1e-9)
-    design = np.column_stack([np.ones(len(clipped)), np.log(clipped / (1 - clipped))])
-    found = np.array([0.0, 1.0])
-    for _ in range(100):
-        predicted = 1 / (1 + np.exp(-(design @ found)))
-        information = design.T @ (design * (predicted * (1 - predicted))[:, None])
-        if not np.isfinite(information).all() or np.linalg.cond(information) > 1e12:
-            return Calibration(np.nan, np.nan, np.nan)
-        step = np.linalg.solve(information, design.T @ (y - predicted))
-        found = found + step
-        if np.max(np.abs(step)) < 1e-10:
-            error = float(np.sqrt(np.linalg.inv(information)[1, 1]))
-            return Calibration(float(found[1]), float(found[0]), error)
-    return Calibration(np.nan, np.nan, np.nan)
+    slope, intercept = slope_and_intercept(y, probability)
+    if not np.isfinite(slope):
+        return Calibration(np.nan, np.nan, np.nan)
+    design = np.column_stack([np.ones(len(y)), log_odds(probability)])
+    predicted = expit(design @ np.array([intercept, slope]))
+    information = design.T @ (design * (predicted * (1 - predicted))[:, None])
+    return Calibration(slope, intercept, float(np.sqrt(np.linalg.inv(information)[1, 1])))
 
 
 def finite(value: Any) -> Any:

@@ -69,10 +69,10 @@ def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> Non
         assert f"{ready.contract.by_name[column].label}: the ratio" in text
     for person in registry.model(ready, "personas-1")["metrics"]["personas"]:
         assert f"| {render._plain(person['name'])} |" in text
-    assert "No comparison of candidates was recorded." in text
+    assert f"| {render._plain(row['metrics']['trial'])} (chosen) |" in text
 
 
-def test_candidates_and_leaks_are_shown_where_they_are_recorded(
+def test_leaks_are_shown_where_they_are_recorded(
     ready: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = registry.model
@@ -83,9 +83,7 @@ def test_candidates_and_leaks_are_shown_where_they_are_recorded(
     }  # fmt: skip
     leaks = {"findings": [finding, finding | {"verdict": "clean"}]}
     monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "leaks": leaks})
-    candidates = [{"candidate": "forest", "mean_auc": 0.79, "is_chosen": False}]
-    text = render.markdown(content.read(ready, "propensity-1", candidates))
-    assert "| forest | 0.7900 | no |" in text
+    text = render.markdown(content.read(ready, "propensity-1"))
     assert "| Monthly income | feature | acknowledged | 0.9900 |  | null | by name |" in text
     assert "1 of 2 columns are clean." in text
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from loan_scoring import database, registry
+from loan_scoring import database, registry, trials
+from loan_scoring.candidates import Result
 from loan_scoring.card import plots
 from loan_scoring.card.blocks import Block, Card, Plot, Section, Table, Text
 from loan_scoring.contract import Contract
@@ -29,13 +30,8 @@ VERDICTS = {
 OCCASIONS = {"training": "after training", "command": "by command", "rollback": "by rollback"}
 
 
-def read(
-    session: Session, model_version: str, candidates: list[dict[str, Any]] | None = None
-) -> Card:
+def read(session: Session, model_version: str) -> Card:
     """Return the card of the pair that a version was fitted in.
-
-    Args:
-        candidates: one row for each candidate that training compared, as its columns by name.
 
     Raises:
         StateError: there is no such version.
@@ -48,6 +44,7 @@ def read(
             session.connection, "select_verdicts", model_version=versions[PROPENSITY]
         )
         champion = registry.champion(session, PROPENSITY)
+    results = trials.of(session, propensity["fingerprint"])
     is_champion = champion == versions[PROPENSITY]
     contract = session.contract
     return Card(
@@ -60,7 +57,7 @@ def read(
             _metrics(contract, propensity),
             *_drawings(contract, propensity),
             _verdicts(verdicts),
-            _candidates(candidates),
+            _candidates(propensity, results),
             _personas(personas),
             _fairness(contract, propensity),
             _leaks(contract, propensity),
@@ -201,11 +198,27 @@ def _verdicts(verdicts: list[database.Row]) -> Section:
     return Section("Who let it into use", blocks)
 
 
-def _candidates(candidates: list[dict[str, Any]] | None) -> Section:
+def _candidates(row: database.Row, results: list[Result]) -> Section:
     title = "Candidates"
-    if not candidates:
+    if not results:
         return Section(title, [Text("No comparison of candidates was recorded.")])
-    return Section(title, [_records(candidates)])
+    rows = [
+        [
+            f"{each.trial.name}{' (chosen)' if each.trial.name == row['metrics']['trial'] else ''}",
+            f"{each.mean('auc'):.4f} ± {each.auc_standard_error:.4f}",
+            f"{each.mean('f1_paid'):.4f}",
+            f"{each.mean('brier'):.4f}",
+            f"{each.calibration_slope:.3f}",
+            f"{each.seconds:.1f}",
+        ]
+        for each in results
+    ]
+    told = (
+        f"Cross-validated in {len(results[0].folds)} folds of the training part. Chosen is the first "
+        "of those whose AUC is within one standard error of the best."
+    )
+    names = ["trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "seconds"]
+    return Section(title, [Text(told), Table(names, rows, frozenset({1, 2, 3, 4, 5}))])
 
 
 def _personas(row: database.Row) -> Section:
