@@ -1,20 +1,17 @@
 """Train: try candidates on the labelled applications, fit the chosen one, promote the better."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
+from loan_scoring_hold import PROMOTE, ask_a_person
+from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task_session
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
 TRIALS_AT_ONCE = 4
-
-VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
 
 
 def build(of: Contract) -> DAG:
@@ -33,15 +30,7 @@ def build(of: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
-        params={
-            "promote": Param(
-                None,
-                type=["null", "string"],
-                enum=[None, "auto", "hold"],
-                description="auto: gates decide alone; hold: a person has the last word; "
-                f"empty: the contract's, {of.promotion.mode}",
-            )
-        },
+        params={"promote": PROMOTE},
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
         "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "
@@ -77,10 +66,11 @@ def build(of: Contract) -> DAG:
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
             """Fit what the trials decide and register the pair; return versions by kind."""
-            from loan_scoring import training
+            from loan_scoring import card, training
 
             with task_session(portfolio) as (session, work):
                 versions, work.rows = training.finish(session, next(iter(fingerprints)))
+                card.write(session, versions["propensity"])
             return versions
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
@@ -93,32 +83,10 @@ def build(of: Contract) -> DAG:
                 if verdict != "held":
                     return {}
                 shown = promotion.comparison(session, evidence)
+            version = versions["propensity"]
+            card = page_address(f"models/{portfolio}_train/{version}")
+            shown += f"\n\n[The model card of {version}]({card})"
             return {"versions": versions, "evidence": evidence, "comparison": shown}
-
-        # Whom nobody answered is told from a Reject by having no user; see record.
-        ask = HITLOperator(
-            task_id="ask",
-            subject=of.title + ": promote {{ ti.xcom_pull('judge')['versions']['propensity'] }}?",
-            body="{{ ti.xcom_pull('judge')['comparison'] }}",
-            options=list(VERDICTS),
-            defaults="Reject",
-            params={"comment": Param("", type="string", description="Why; stands in promotions")},
-            response_timeout=timedelta(hours=of.promotion.answer_within_hours),
-        )
-
-        @task
-        def record(case: dict, answer: dict) -> str:
-            """Record what the person decided, or that nobody did; return the verdict."""
-            from loan_scoring import promotion
-
-            user = answer["responded_by_user"]
-            verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
-            by = "nobody" if user is None else f"airflow:{user['name']}"
-            comment = (answer["params_input"].get("comment") or None) if user else None
-            with task_session(portfolio) as (session, _):
-                return promotion.decide(
-                    session, case["versions"], verdict, by, case["evidence"], comment=comment
-                )
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
@@ -130,8 +98,7 @@ def build(of: Contract) -> DAG:
                 work.rows = mirrored.trials + mirrored.models
 
         case = judge(fit(cross_validate.expand_kwargs(plan())))
-        case >> ask
-        record(case, ask.output) >> mirror()
+        ask_a_person(of, case) >> mirror()
     return dag
 
 

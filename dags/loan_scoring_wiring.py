@@ -85,6 +85,11 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
         raise AirflowFailException(str(error)) from error
 
 
+def page_address(page: str) -> str:
+    """Return the address of a page of plugins/loan_scoring_plugin.py, in the UI that it is in."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/loan-scoring/{page}"
+
+
 class QualityPage(BaseOperatorLink):
     """The button on ingest's check that opens the page of the batch's verdicts."""
 
@@ -95,5 +100,4 @@ class QualityPage(BaseOperatorLink):
         context = ti_key.get_template_context()
         batch = context["dag_run"].partition_key or context["params"].get("batch_id")
         revision = ti_key.xcom_pull(task_ids="land")
-        base = conf.get("api", "base_url", fallback="").rstrip("/")
-        return f"{base}/loan-scoring/quality/{ti_key.dag_id}/{batch}/{revision}"
+        return page_address(f"quality/{ti_key.dag_id}/{batch}/{revision}")

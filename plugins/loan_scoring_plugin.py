@@ -27,6 +27,17 @@ def quality(dag_id: str, batch_id: str, revision: int) -> FileResponse:
     raise HTTPException(404, f"no page of batch {batch_id} revision {revision}: not judged yet")
 
 
+@app.get("/models/{dag_id}/{model_version}", dependencies=[Depends(requires_access_dag("GET"))])
+def card(dag_id: str, model_version: str) -> FileResponse:
+    """Show a model card as it was when the model was fitted; for who may see its train DAG."""
+    portfolio = dag_id.removesuffix("_train")
+    if portfolio in contract.names() and re.fullmatch(r"[a-z]+-\d+", model_version):
+        page = settings.card_page(portfolio, model_version)
+        if page.is_file():
+            return FileResponse(page, media_type="text/html")
+    raise HTTPException(404, f"no card of {model_version}; `loan-scoring models card` writes it")
+
+
 class LoanScoringPlugin(AirflowPlugin):
     """Mounts the pages under /loan-scoring."""
 

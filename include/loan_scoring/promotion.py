@@ -288,7 +288,6 @@ def comparison(session: Session, evidence: dict[str, Any]) -> str:
         f"- {gate['gate']}: {'passed' if gate['passed'] else 'FAILED'}. {gate['sentence']}"
         for gate in evidence["gates"]
     ]
-    lines += ["", f"Its model card: `loan-scoring models card {evidence['challenger']}`."]
     return "\n".join(lines)
 
 

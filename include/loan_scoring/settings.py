@@ -51,6 +51,11 @@ def quality_page(portfolio: str, batch_id: str, revision: int) -> Path:
     return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
 
 
+def card_page(portfolio: str, model_version: str) -> Path:
+    """Return where the model card of a version lies, as it was when it was fitted."""
+    return artifacts_dir(portfolio) / f"{model_version}.html"
+
+
 def portfolios_dir() -> Path:
     """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
     return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")

@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 PAGE = "/loan-scoring/quality/loan_default_ingest/2026-01-05/1"
+CARD = "/loan-scoring/models/loan_default_train/propensity-1"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,15 @@ def test_quality_page_is_for_those_who_may_see_the_dag(client: Any, page: Path) 
     shown = client.get(PAGE, headers=token("viewer"))
     assert (shown.status_code, shown.text) == (200, "<html>judged</html>")
     assert shown.headers["content-type"].startswith("text/html")
+
+
+def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path) -> None:
+    card = settings.card_page("loan_default", "propensity-1")
+    card.parent.mkdir(parents=True)
+    card.write_text("<html>card</html>")
+    assert client.get(CARD).status_code == 401
+    assert client.get(CARD, headers=token("viewer")).text == "<html>card</html>"
+    assert client.get(CARD.replace("-1", "-2"), headers=token("viewer")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -165,10 +165,11 @@ def test_train_from_nothing_on_mapped_tasks(
     assert tasks == [
         ["train.cross_validate", 8],
         ["train.fit", 1],
+        ["train.judge", 1],
         ["train.mirror", 1],
         ["train.plan", 1],
-        ["train.promote", 1],
     ]
+    assert settings.card_page("loan_default", "propensity-1").is_file()
     assert [row[0] for row in models] == ["personas-1", "propensity-1"]
     assert verdicts == [["promoted", 2]]
 

@@ -214,8 +214,8 @@ def _candidates(row: database.Row, results: list[Result]) -> Section:
         for each in results
     ]
     told = (
-        f"Cross-validated in {len(results[0].folds)} folds of the training part. Chosen is the first "
-        "of those whose AUC is within one standard error of the best."
+        f"Cross-validated in {len(results[0].folds)} folds of the training part. Chosen is the "
+        "first of those whose AUC is within one standard error of the best."
     )
     names = ["trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "seconds"]
     return Section(title, [Text(told), Table(names, rows, frozenset({1, 2, 3, 4, 5}))])
