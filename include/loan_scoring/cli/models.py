@@ -1,15 +1,15 @@
-"""The commands `loan-scoring models`: list, show, promote, rollback, card."""
+"""The commands `loan-scoring models`: list, show, promote, rollback, card, mlflow."""
 
 import argparse
 import getpass
 import os
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from loan_scoring.cli.common import Handler, mirrored
 from loan_scoring.errors import StateError
-
-Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -34,6 +34,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     rollback.add_argument(
         "--kind", choices=("propensity", "personas"), help="that one alone; default: both"
     )
+    ui = command("mlflow", _mlflow, "show trials and models in MLflow's own UI until Ctrl-C")
+    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1; default: %(default)s")
     for made in (promote, rollback):
         made.add_argument(
             "--comment", help="why; stands in promotions, and is needed to overrule a gate"
@@ -107,6 +109,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "overruled": overruled,
+        "is_mirrored": mirrored(options),
         "gates": evidence["gates"],
         "text": "\n".join([*_gates(evidence), said, _NEXT]),
     }
@@ -118,7 +121,11 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
 
     with open_session(options.portfolio, options.database) as session:
         in_use = promotion.rollback(session, _account(), options.kind, options.comment)
-    return {**in_use, "text": f"in use again: {', '.join(in_use.values())}\n{_NEXT}"}
+    return {
+        **in_use,
+        "is_mirrored": mirrored(options),
+        "text": f"in use again: {', '.join(in_use.values())}\n{_NEXT}",
+    }
 
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:
@@ -135,6 +142,16 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
     except OSError as error:
         raise StateError(f"cannot write {options.html}: {error.strerror}") from error
     return {"html": str(options.html), "text": f"written to {options.html}"}
+
+
+def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import mirror
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        environment = mirror.ui_environment(session)
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", "127.0.0.1"]
+    return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
 
 
 _NEXT = "scores change with the next scoring: run `loan-scoring score --batch DATE` to redo a night"
