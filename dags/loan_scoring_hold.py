@@ -10,12 +10,17 @@ from loan_scoring.contract import Contract
 from loan_scoring_wiring import task_session
 
 VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
-PROMOTE = Param(
-    None,
-    type=["null", "string"],
-    enum=[None, "auto", "hold"],
-    description="auto: gates decide alone; hold: a person has the last word; empty: the contract's",
-)
+
+
+def promote_param(of: Contract) -> Param:
+    """Return the param by which one run overrides the contract; a run's value stays in it."""
+    return Param(
+        None,
+        type=["null", "string"],
+        enum=[None, "auto", "hold"],
+        description="auto: gates decide alone; hold: a person has the last word; "
+        f"empty: the contract's, {of.promotion.mode}",
+    )
 
 
 def ask_a_person(of: Contract, case: Any) -> Any:

@@ -7,7 +7,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
-from loan_scoring_hold import PROMOTE, ask_a_person
+from loan_scoring_hold import ask_a_person, promote_param
 from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task_session
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
@@ -30,7 +30,7 @@ def build(of: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
-        params={"promote": PROMOTE},
+        params={"promote": promote_param(of)},
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
         "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "

@@ -24,7 +24,11 @@ MIGRATE += "with open_session('loan_default', sys.argv[1]): pass"
 def changed(contract: Contract, **columns: dict | None) -> Contract:
     """Return the contract with columns changed, taken away (None) or added."""
     raw = contract.model_dump()
-    kept = [c | (columns.get(c["name"]) or {}) for c in raw["columns"]]
+    # What it is distributed like goes with what it was.
+    kept = [
+        c | {"margin": None} | changes if (changes := columns.get(c["name"])) else c
+        for c in raw["columns"]
+    ]
     raw["columns"] = [c for c in kept if columns.get(c["name"], {}) is not None]
     known = {c["name"] for c in raw["columns"]}
     raw["columns"] += [c for name, c in columns.items() if c and name not in known and "name" in c]
