@@ -6,7 +6,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, retrain_request
-from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
+from loan_scoring_wiring import (
+    BATCH_PARAMS,
+    DEFAULT_ARGS,
+    NOT_IN_ARREARS,
+    QualityPage,
+    batch_id,
+    task_session,
+)
 
 
 def build(of: Contract) -> DAG:
@@ -35,8 +42,8 @@ def build(of: Contract) -> DAG:
             """Copy the landed file's rows into an unpublished revision."""
             from loan_scoring import ingest
 
-            source = ingest.landing_file(portfolio, "applications", batch_id())
             with task_session(portfolio, batch_id()) as (session, work):
+                source = ingest.landing_file(portfolio, "applications", batch_id())
                 landed = ingest.land(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
@@ -55,8 +62,8 @@ def build(of: Contract) -> DAG:
             """Make the revision the current one."""
             from loan_scoring import ingest
 
-            source = ingest.landing_file(portfolio, "applications", batch_id())
             with task_session(portfolio, batch_id()) as (session, _):
+                source = ingest.landing_file(portfolio, "applications", batch_id())
                 ingest.publish(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])
@@ -76,7 +83,9 @@ def build(of: Contract) -> DAG:
             if not is_asked:
                 raise AirflowSkipException("the champion knows the history")
 
-        publish(check(land())) >> [announce(), ask_for_model()]
+        checked = check(land())
+        checked.operator.operator_extra_links = (QualityPage(),)
+        publish(checked) >> [announce(), ask_for_model()]
     return dag
 
 

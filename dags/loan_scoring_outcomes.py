@@ -35,8 +35,8 @@ def build(of: Contract) -> DAG:
 
             if not ingest.landing_files(portfolio, "outcomes", batch_id()):
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
-            source = ingest.landing_file(portfolio, "outcomes", batch_id())
             with task_session(portfolio) as (session, work):
+                source = ingest.landing_file(portfolio, "outcomes", batch_id())
                 taken = outcomes.take(session, source)
                 work.rows = taken.received
             return taken.accepted

@@ -7,7 +7,8 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
+from loan_scoring_hold import PROMOTE, ask_a_person
+from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task_session
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
 TRIALS_AT_ONCE = 4
@@ -29,10 +30,13 @@ def build(of: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "owner": of.owner},
+        params={"promote": PROMOTE},
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
         "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "
-        "promotes them where they beat the champions.",
+        "promotes them where they pass every gate. With `promote: hold` a person is asked first, "
+        "under *Required actions*; no answer in "
+        f"{of.promotion.answer_within_hours:g} hours leaves the champions in use.",
     ) as dag:
 
         @task
@@ -62,19 +66,27 @@ def build(of: Contract) -> DAG:
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
             """Fit what the trials decide and register the pair; return versions by kind."""
-            from loan_scoring import training
+            from loan_scoring import card, training
 
             with task_session(portfolio) as (session, work):
                 versions, work.rows = training.finish(session, next(iter(fingerprints)))
+                card.write(session, versions["propensity"])
             return versions
 
-        @task
-        def promote(versions: dict[str, str]) -> str:
-            """Judge the pair against the champions; return the recorded verdict."""
-            from loan_scoring import training
+        @task.short_circuit(ignore_downstream_trigger_rules=False)
+        def judge(versions: dict[str, str], params=None) -> dict:
+            """Judge the pair and record the verdict; where a person decides, return the case."""
+            from loan_scoring import promotion
 
             with task_session(portfolio) as (session, _):
-                return training.promote(session, versions)
+                verdict, evidence = promotion.consider(session, versions, params["promote"])
+                if verdict != "held":
+                    return {}
+                shown = promotion.comparison(session, evidence)
+            version = versions["propensity"]
+            card = page_address(f"models/{portfolio}_train/{version}")
+            shown += f"\n\n[The model card of {version}]({card})"
+            return {"versions": versions, "evidence": evidence, "comparison": shown}
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
@@ -85,7 +97,8 @@ def build(of: Contract) -> DAG:
                 mirrored = mirror.mirror(session)
                 work.rows = mirrored.trials + mirrored.models
 
-        promote(fit(cross_validate.expand_kwargs(plan()))) >> mirror()
+        case = judge(fit(cross_validate.expand_kwargs(plan())))
+        ask_a_person(of, case) >> mirror()
     return dag
 
 

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Connection, Param, get_current_context
+from airflow.configuration import conf
+from airflow.sdk import BaseOperatorLink, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from loan_scoring.errors import ContractError, SourceError
+from loan_scoring.errors import ContractError, PassingSourceError, SourceError
 
 if TYPE_CHECKING:
     from loan_scoring.session import Session
@@ -58,7 +59,8 @@ def database_url() -> str | None:
 def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple["Session", "Work"]]:
     """Open a session for the running task, and note what the task did and cost.
 
-    What another try cannot mend (a broken file, a mistake in the contract) fails at once.
+    What another try cannot mend (a broken file, a mistake in the contract) fails at once; a file
+    that is still being written is tried again.
     """
     from loan_scoring.session import open_session
     from loan_scoring.telemetry import measured
@@ -77,5 +79,25 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
             ) as work,
         ):
             yield session, work
+    except PassingSourceError:
+        raise
     except (ContractError, SourceError) as error:
         raise AirflowFailException(str(error)) from error
+
+
+def page_address(page: str) -> str:
+    """Return the address of a page of plugins/loan_scoring_plugin.py, in the UI that it is in."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/loan-scoring/{page}"
+
+
+class QualityPage(BaseOperatorLink):
+    """The button on ingest's check that opens the page of the batch's verdicts."""
+
+    name = "Quality of the batch"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's form)
+        """Return the page's address; Airflow asks after the task's end, failed or not."""
+        context = ti_key.get_template_context()
+        batch = context["dag_run"].partition_key or context["params"].get("batch_id")
+        revision = ti_key.xcom_pull(task_ids="land")
+        return page_address(f"quality/{ti_key.dag_id}/{batch}/{revision}")

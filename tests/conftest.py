@@ -7,14 +7,23 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psycopg2
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from loan_scoring import contract as contracts
-from loan_scoring import ingest, training
-from loan_scoring.contract import Contract
+from loan_scoring import holdout, ingest, promotion, reading, registry, training
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.features import frame
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
+from loan_scoring.predict import exclusion_reasons
+from loan_scoring.registry import Fitted
 from loan_scoring.replay import Replay, replay
 from loan_scoring.session import Session, open_session
 
@@ -130,7 +139,12 @@ def trained(new_database: NewDatabase, drops: Replay) -> Trained:
     with open_session("loan_default", url) as session:
         ingest.ingest(session, "history", drops.application_files["history"])
         versions, _ = training.fit(session)
-        training.promote(session, versions)
+        if (
+            promotion.promote(session, versions) == "refused"
+        ):  # a tenth of the loans, ten times the noise
+            promotion.promote_by_hand(
+                session, versions["propensity"], "cli:tests", "a small sample"
+            )
     return Trained(url, versions)
 
 
@@ -146,3 +160,55 @@ def ready_url(ready: Session) -> str:
     """The URL of the `ready` session's database, for processes of their own."""
     name = ready.connection.get_dsn_parameters()["dbname"]
     return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture
+def challenge(ready: Session) -> Callable[..., dict[str, str]]:
+    """Register one more pair, which a test makes as good or bad as it wants; return its versions.
+
+    The propensity model is plain gradient boosting on the columns `chosen`, all features unless
+    given, with other parameters; the personas are those of the first pair.
+    """
+    contract = ready.contract
+    table = reading.labelled_applications(ready, [c.name for c in contract.monitored])
+    y = table.column("is_default").to_numpy().astype(int)
+    training, _ = holdout.split(contract, table.column(KEY))
+    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    learn = training[judged[training]]
+    people = registry.model(ready, "personas-1")
+    clusters = registry.estimator(ready, people)
+
+    def go(name: str, chosen: list[str] | None = None, **parameters: Any) -> dict[str, str]:
+        used = chosen or registry.model(ready, "propensity-1")["features"]
+        X = frame(table, contract, used).iloc[learn]
+        categories = [column for column in used if not contract.by_name[column].is_numeric]
+        encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+        model = Pipeline(
+            [
+                (
+                    "encode",
+                    ColumnTransformer([("levels", encode, categories)], remainder="passthrough"),
+                ),
+                (
+                    "boost",
+                    HistGradientBoostingClassifier(
+                        **{"max_iter": 200, "learning_rate": 0.06, "random_state": 1, **parameters}
+                    ),
+                ),
+            ]
+        ).fit(X, y[learn])
+        pair = [
+            Fitted(
+                "propensity",
+                model,
+                {},
+                used,
+                {"auc": 0.5, "rows": 1},
+                "HistGradientBoostingClassifier",
+                leaks=registry.model(ready, "propensity-1")["leaks"],
+            ),
+            Fitted("personas", clusters, {}, people["features"], people["metrics"], "KMeans"),
+        ]
+        return registry.register(ready, pair, f"{name:-<32}", {"batches": []})
+
+    return go

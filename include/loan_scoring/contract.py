@@ -4,8 +4,10 @@ Tables, parsing, checks, features, replay and drift tests all derive from these 
 no other module names a column of a portfolio.
 """
 
+import hashlib
 import re
 from collections import Counter
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -45,6 +47,13 @@ class Margin(Model):
     step: Positive | None = None
     shares: dict[str, Annotated[float, Field(ge=0)]] | None = None
     effect: float | dict[str, float] = 0.0
+
+    @field_validator("quantiles")
+    @classmethod
+    def _in_order(cls, quantiles: list[float] | None) -> list[float] | None:
+        if quantiles and sorted(quantiles) != quantiles:
+            raise ValueError("quantiles are out of order; they go from the least to the greatest")
+        return quantiles
 
 
 class Column(Model):
@@ -91,7 +100,23 @@ class Column(Model):
                 f"critical_null_share {self.critical_null_share:g} is below "
                 f"max_null_share {self.max_null_share:g}"
             )
+        if self.margin is not None:
+            self._margin_fits(self.margin)
         return self
+
+    def _margin_fits(self, margin: Margin) -> None:
+        if self.is_numeric:
+            if margin.shares is not None or isinstance(margin.effect, dict):
+                raise ValueError(
+                    "margin: shares and an effect by level are for a category, not a number"
+                )
+            return
+        if margin.quantiles is not None or (not isinstance(margin.effect, dict) and margin.effect):
+            raise ValueError("margin: quantiles and one effect are for a number, not a category")
+        told = [*(margin.shares or {}), *(margin.effect if isinstance(margin.effect, dict) else {})]
+        strange = sorted(set(told) - set(margin.shares or self.levels or told))
+        if strange:
+            raise ValueError(f"margin: '{strange[0]}' has an effect and no share")
 
     @property
     def is_numeric(self) -> bool:
@@ -304,6 +329,42 @@ class TrainingPolicy(Model):
         return tuple(range(low, high + 1)) or (low, high)
 
 
+class NotAGroup(Model):
+    """A level of a protected attribute that names no group of people to be compared."""
+
+    attribute: str
+    level: str
+    reason: str = Field(min_length=1)
+
+
+class FairnessPolicy(Model):
+    """The floor under the approval rates of groups, and which groups are compared."""
+
+    attributes: list[str] | None = None
+    min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_group: Annotated[int, Field(ge=30)] = 200
+    not_a_group: list[NotAGroup] = Field(default_factory=list)
+
+
+class PromotionPolicy(Model):
+    """What a challenger must show to become champion, and who has the last word."""
+
+    mode: Literal["auto", "hold"] = "auto"
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
+    fairness: FairnessPolicy = FairnessPolicy()
+    answer_within_hours: Annotated[float, Field(gt=0, le=720)] = 72
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        low, high = self.calibration_slope
+        if not low < 1 < high:
+            raise ValueError(
+                f"calibration_slope [{low:g}, {high:g}] has no room for 1, which is perfect"
+            )
+        return self
+
+
 class MonitoringPolicy(Model):
     """When a batch has drifted: every limit that an alert must pass."""
 
@@ -390,6 +451,7 @@ class Contract(Model):
     scoring: ScoringPolicy = ScoringPolicy()
     decision: DecisionPolicy
     training: TrainingPolicy = TrainingPolicy()
+    promotion: PromotionPolicy = PromotionPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
@@ -426,6 +488,7 @@ class Contract(Model):
                 raise ValueError(f"columns.{column.name}: the target is declared under target")
         for name in self.protected:
             _need(names, name, "protected")
+        self._fairness_hangs_together(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
             if not column.is_known_at_application:
@@ -445,6 +508,20 @@ class Contract(Model):
             if scenario.column is not None:
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
+
+    def _fairness_hangs_together(self, names: dict[str, Column]) -> None:
+        fairness, place = self.promotion.fairness, "promotion.fairness"
+        for name in fairness.attributes or []:
+            if _need(names, name, f"{place}.attributes").type != "category":
+                raise ValueError(f"{place}.attributes: {name} is no category: it has no groups")
+            if name not in self.protected:
+                raise ValueError(f"{place}.attributes: {name} is not under protected")
+        for each in fairness.not_a_group:
+            column = _need(names, each.attribute, f"{place}.not_a_group")
+            if each.level not in (column.levels or []):
+                raise ValueError(
+                    f"{place}.not_a_group: '{each.level}' is no level of {each.attribute}"
+                )
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -467,9 +544,28 @@ class Contract(Model):
         return [column for column in self.inputs if column.is_known_at_application]
 
     @property
+    def fairness_attributes(self) -> list[str]:
+        """The columns by whose groups approval is compared; unset, all protected categories."""
+        chosen = self.promotion.fairness.attributes
+        if chosen is not None:
+            return chosen
+        return [name for name in self.protected if self.by_name[name].type == "category"]
+
+    @property
     def features(self) -> list[Column]:
         """The columns that a model may see: known at application, not protected."""
         return [column for column in self.monitored if column.name not in self.protected]
+
+
+def row_rules_sha256(contract: Contract) -> str:
+    """Return the hash of all that decides what a file's rows become: two alike read them alike."""
+    read_by = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    fields: dict[str, Any] = {
+        "source": {"encoding"},
+        "columns": {"__all__": read_by},
+        "ratios": True,
+    }
+    return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
 
 
 def load(portfolio: str) -> Contract:
@@ -531,6 +627,8 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
         reason = "no such field"
     elif first["type"] not in ("value_error", "missing"):
         reason += f", found {first['input']!r}"
+        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
+            reason += "; YAML reads it so: put it in quotes"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
 

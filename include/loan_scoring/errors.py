@@ -13,6 +13,10 @@ class SourceError(LoanScoringError):
     """A source file or URL cannot be read, or is not what the contract says."""
 
 
+class PassingSourceError(SourceError):
+    """A source that may be whole at another try: still being written, or cut off on the way."""
+
+
 class DatabaseError(LoanScoringError):
     """Postgres cannot be reached, started or migrated."""
 

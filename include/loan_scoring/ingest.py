@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loan_scoring import database, judge, outcomes, partitions, quarantine, settings, sources
-from loan_scoring.contract import Contract
-from loan_scoring.errors import SourceError, StateError
+from loan_scoring import (
+    database,
+    judge,
+    known_keys,
+    outcomes,
+    partitions,
+    quarantine,
+    settings,
+    sources,
+)
+from loan_scoring.contract import row_rules_sha256
+from loan_scoring.errors import PassingSourceError, SourceError, StateError
 from loan_scoring.overlap import ahead
 from loan_scoring.parsing import Rejected, RowRules
 from loan_scoring.partitions import HISTORY
@@ -35,8 +44,8 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
     """Copy a file's rows into applications and quarantine as an unpublished revision.
 
     All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
-    current revision's change nothing; the rows of an earlier try that was not published are
-    replaced.
+    current revision's under the same row rules, or the bytes of the file that it corrects, change
+    nothing; the rows of an earlier try of the same bytes that was not published are replaced.
 
     Raises:
         SourceError: the file cannot be read or lacks a column of the contract.
@@ -51,7 +60,11 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
             current = next((row for row in known if row["is_current"]), None)
-            if current is not None and current["sha256"] == table.sha256:
+            rules = row_rules_sha256(contract)
+            if current is not None and (
+                table.sha256 == current["origin_sha256"]
+                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
+            ):
                 log.info(
                     "batch %s: the same bytes are revision %s already",
                     batch_id,
@@ -59,7 +72,14 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                 )
                 counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
                 return Landed(batch_id, current["revision"], **counts, is_unchanged=True)
-            revision = _open_revision(known, table.sha256)
+            if current is not None and current["corrects_revision"] is not None:
+                log.warning(
+                    "batch %s: %s replaces revision %s, whose rows were corrected by hand",
+                    batch_id,
+                    sources.label(location),
+                    current["revision"],
+                )
+            revision = open_revision(known, table.sha256)
             ours = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **ours)
             accepted, quarantined = _copy(session, table, batch_id, revision)
@@ -75,6 +95,11 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                 accepted=accepted,
                 quarantined=quarantined,
                 ignored_columns=table.header.extra,
+                header=table.raw_columns,
+                delimiter=table.delimiter,
+                corrects_revision=None,
+                origin_sha256=None,
+                rules_sha256=rules,
             )
     if table.header.extra:
         log.warning(
@@ -91,36 +116,50 @@ def said(location: str | Path) -> str:
     return f"synthetic: {label}" if sources.is_synthetic(location) else label
 
 
-def _open_revision(known: list[database.Row], sha256: str) -> int:
-    """Return the revision to land in: an unpublished one is taken up, else a new one begins."""
-    if not known:
-        return 1
-    last = known[0]
-    if last["state"] == "landed" or (last["state"] == "refused" and last["sha256"] == sha256):
-        return int(last["revision"])
-    return int(last["revision"]) + 1
+def open_revision(known: list[database.Row], sha256: str) -> int:
+    """Return the revision to land in: an unpublished one of the same bytes, else a new one.
+
+    One of other bytes is left alone: it may be another process's, about to be published.
+    """
+    for row in known:
+        if row["is_current"]:
+            break
+        if row["state"] != "published" and row["sha256"] == sha256:
+            return int(row["revision"])
+    return int(known[0]["revision"]) + 1 if known else 1
 
 
 def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) -> tuple[int, int]:
+    with known_keys.lookup(session, batch_id) as is_known:
+        rules = RowRules(session.contract, is_known)
+        return add(session, batch_id, revision, (rules.apply(block) for block in table))
+
+
+def add(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    blocks: Iterator[tuple[pa.Table, list[Rejected]]],
+) -> tuple[int, int]:
+    """COPY what RowRules gives of each block into applications and quarantine; count both."""
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
-    parsed = _parsed(session.contract, table, {"batch_id": batch_id, "revision": revision})
+    partition = partitions.name_of("applications", batch_id)
     accepted = quarantined = 0
-    for rows, text, rejected in ahead(parsed):
+    for rows, text, rejected in ahead(_as_text(blocks, batch_id, revision)):
         if rows:
-            database.copy_csv(session.connection, "applications", columns, text)
+            database.copy_csv(session.connection, partition, columns, text)
         quarantine.add(session, batch_id, revision, rejected)
         accepted += rows
         quarantined += len(rejected)
     return accepted, quarantined
 
 
-def _parsed(
-    contract: Contract, table: sources.Table, ours: dict[str, str | int]
+def _as_text(
+    blocks: Iterator[tuple[pa.Table, list[Rejected]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[Rejected]]]:
     """Yield of each block how many rows are accepted, these as text for COPY, and the rejected."""
-    rules = RowRules(contract)
-    for block in table:
-        rows, rejected = rules.apply(block)
+    for rows, rejected in blocks:
+        ours = {"batch_id": batch_id, "revision": revision}
         placed = [pa.repeat(value, rows.num_rows) for value in ours.values()]
         placed_rows = pa.table([*placed, *rows.columns], names=[*ours, *rows.column_names])
         yield rows.num_rows, database.as_csv(placed_rows), rejected
@@ -148,7 +187,10 @@ def check(session: Session, batch_id: str, revision: int) -> None:
         ours = {"batch_id": batch_id, "revision": revision}
         database.execute(session.connection, "delete_batch_rows", **ours)
         database.execute(session.connection, "update_batch_refused", **ours)
-    raise SourceError(f"batch {batch_id} refused: {why}; have the file mended and ingest it again")
+    raise SourceError(
+        f"batch {batch_id} refused: {why}; have the file (or the contract) mended "
+        "and ingest it again"
+    )
 
 
 def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) -> str | None:
@@ -160,23 +202,30 @@ def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) 
         session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
     )
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    is_known = broken[0]["rule"].startswith("known_key")
+    hint = "; these loans are applications of other batches already" if is_known else ""
     return (
         f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
-        f"({most}); the contract allows {limit:.0%}"
+        f"({most}); the contract allows {limit:.0%}{hint}"
     )
 
 
 def publish(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
     """Make a checked revision the current one, in one transaction; the old ones are kept.
 
-    The history's labels come from the same file and become outcomes in the same transaction.
+    One that a newer revision overtook is published, but does not take its place. The history's
+    labels come from the same file and become outcomes in the same transaction.
 
     Raises:
-        StateError: the revision was refused, or is not there.
+        StateError: the revision was refused, is not there, or lost loans to another batch.
         SourceError: the history's file changed since it landed.
     """
-    with database.transaction(session.connection):
-        database.lock(session.connection, f"batch:{batch_id}")
+    connection = session.connection
+    ours = {"batch_id": batch_id, "revision": revision}
+    with database.transaction(connection):
+        database.lock(connection, f"batch:{batch_id}")
+        # One batch at a time: else two that landed together could both take a loan.
+        database.lock(connection, "publish")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
@@ -184,12 +233,18 @@ def publish(session: Session, batch_id: str, revision: int, location: str | Path
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a mended file"
             )
-        if batch_id == HISTORY:
+        known_keys.refuse_known(session, batch_id, revision)
+        current = database.row(connection, "select_current_batch", batch_id=batch_id)
+        is_current = current is None or current["revision"] < revision
+        if is_current:
+            database.execute(connection, "update_batch_superseded", **ours)
+        database.execute(connection, "update_batch_published", **ours, is_current=is_current)
+        if is_current and batch_id == HISTORY:
             outcomes.take_within(session, location, sha256=batch["sha256"])
-        ours = {"batch_id": batch_id, "revision": revision}
-        database.execute(session.connection, "update_batch_superseded", **ours)
-        database.execute(session.connection, "update_batch_published", **ours)
-    log.info("batch %s: revision %s is current", batch_id, revision)
+    if is_current:
+        log.info("batch %s: revision %s is current", batch_id, revision)
+    else:
+        log.warning("batch %s: revision %s was overtaken by a newer one", batch_id, revision)
 
 
 def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
@@ -219,12 +274,13 @@ def landing_file(portfolio: str, kind: str, name: str) -> Path:
     """Return the one file that landed as `name` in applications/ or outcomes/.
 
     Raises:
-        SourceError: none is there, or more than one.
+        PassingSourceError: none is there yet.
+        SourceError: more than one is.
     """
     folder = settings.landing_dir(portfolio) / kind
     found = landing_files(portfolio, kind, name)
     if not found:
-        raise SourceError(
+        raise PassingSourceError(
             f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
             f"into {folder}, then clear the task"
         )

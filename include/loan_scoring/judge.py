@@ -62,11 +62,6 @@ def judge(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     return [message(session.contract, each, rows) for each in critical]
 
 
-def page_path(portfolio: str, batch_id: str, revision: int) -> Path:
-    """Return where the page of a revision's verdicts lies."""
-    return settings.quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
-
-
 def message(contract: Contract, verdict: Verdict, rows: int) -> str:
     """Return one sentence: what was observed, against which limit."""
     expectation, limits = verdict.expectation, verdict.expectation.limits
@@ -151,7 +146,7 @@ def _write_alerts(
 
 
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
-    path = page_path(portfolio, batch_id, revision)
+    path = settings.quality_page(portfolio, batch_id, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     partial.write_text(page.replace("<head>", f"<head>{POLICY}", 1), encoding="utf-8")

@@ -27,6 +27,11 @@ from loan_scoring.session import Session
 SCHEMA = "mlflow"
 ID = "loan_scoring.id"
 CHAMPION = "champion"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,7 @@ def mirror(session: Session) -> Mirrored:
         TrackingError: MLflow, its tables or its artifacts cannot be written; what is missing is
             written the next time.
     """
-    os.environ |= {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
-    }
+    os.environ |= QUIET
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's, of SQLAlchemy's next version: not ours to heed
@@ -70,6 +71,11 @@ def mirror(session: Session) -> Mirrored:
                 f"MLflow lacks what was trained last ({type(error).__name__}: {reason}); models "
                 "and promotions in Postgres are complete, the next training writes the rest"
             ) from error
+
+
+def ui_environment(session: Session) -> dict[str, str]:
+    """Return the environment in which `mlflow ui` shows the mirror; it holds the password."""
+    return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
 
 
 @contextmanager

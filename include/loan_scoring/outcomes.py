@@ -14,13 +14,16 @@ from loan_scoring import database, quarantine, sources
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.overlap import ahead
-from loan_scoring.parsing import Keys, Rejected, split
+from loan_scoring.parsing import any_of, parse_column
 from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
 
 OBSERVED_ON = "observed_on"
 """The column of a file of outcomes that says when each was known; a history has none."""
+FEW_ROWS = 10
+"""Below so many broken rows a file is taken in however few the others are: a late outcome or two
+may be all that a file holds."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,24 @@ class Taken:
 def take(session: Session, location: str | Path) -> Taken:
     """Take in a file of outcomes in one transaction; the same bytes again change nothing.
 
-    Rows of unknown loans, rows that contradict a known outcome and outcomes from before their
-    application go to quarantine.
+    Rows of unknown loans, rows that contradict a known outcome or each other, repeated ones and
+    outcomes from before their application go to quarantine.
 
     Raises:
         SourceError: the file cannot be read or lacks a column.
-        StateError: more rows than the contract allows broke a rule; nothing is taken in.
+        StateError: more rows than the contract allows, and FEW_ROWS, broke a rule; nothing is taken
+            in.
     """
     with database.transaction(session.connection):
         return take_within(session, location)
 
 
 def take_within(session: Session, location: str | Path, sha256: str | None = None) -> Taken:
-    """Take in a file within the caller's transaction; `sha256` is what its hash must be."""
+    """Take in a file within the caller's transaction.
+
+    `sha256` is what its hash must be: that of a history, whose same bytes are taken in again, as
+    loans that were refused may be known now.
+    """
     contract, connection = session.contract, session.connection
     drop_id = f"outcomes-{Path(sources.label(location)).name.split('.')[0]}"
     wanted = [contract.key.source, contract.target.source]
@@ -59,9 +67,10 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     ) as table:
         if sha256 is not None and sha256 != table.sha256:
             raise SourceError(f"{sources.label(location)} changed since it landed; ingest it again")
-        database.lock(connection, drop_id)
+        # One file at a time: else two could bring contradicting outcomes of a loan.
+        database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
-        if known is not None and known.pop("sha256") == table.sha256:
+        if known is not None and known.pop("sha256") == table.sha256 and sha256 is None:
             log.info("%s: the same bytes are revision %s already", drop_id, known["revision"])
             known["is_unchanged"] = True
             return Taken(**known)
@@ -74,21 +83,18 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
             source=sources.label(location),
             sha256=table.sha256,
         )
-        received = quarantined = 0
+        received = 0
         database.execute(connection, "create_landed_outcomes")
-        for rows, rejected in ahead(_parsed(contract, table)):
+        for rows in ahead(_parsed(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
-            quarantine.add(session, drop_id, revision, rejected)
-            received += rows.num_rows + len(rejected)
-            quarantined += len(rejected)
-    quarantined += database.execute(connection, "quarantine_landed_outcomes", **ours)
+            received += rows.num_rows
+    quarantined = database.execute(connection, "quarantine_landed_outcomes", **ours)
     database.execute(connection, "insert_landed_outcomes", **ours)
     limit = contract.ingest.max_quarantined_share
-    if quarantined > limit * received:
+    if quarantined >= FEW_ROWS and quarantined > limit * received:
         raise StateError(
             f"{sources.label(location)}: {quarantined} of {received} outcomes broke a rule "
-            f"({_most_broken(session, drop_id, revision)}); the contract allows {limit:.0%} and "
-            "nothing was taken in: ingest the batches of these loans first, or mend the file"
+            f"{_refusal(session, drop_id, revision)}"
         )
     taken = Taken(drop_id, revision, received, received - quarantined, quarantined)
     database.execute(
@@ -102,43 +108,67 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     return taken
 
 
-def _most_broken(session: Session, drop_id: str, revision: int) -> str:
-    broken = database.rows(
-        session.connection, "select_broken_rules", batch_id=drop_id, revision=revision
+def _refusal(session: Session, drop_id: str, revision: int) -> str:
+    """Say which rules the rows of a refused file broke, and what to do about the first."""
+    connection, target = session.connection, session.contract.target
+    ours = {"batch_id": drop_id, "revision": revision}
+    broken = database.rows(connection, "select_broken_rules", **ours)
+    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    remedies = {
+        "unknown_loan": "ingest the batches of these loans first",
+        "unknown_level": f"target.positive is {target.positive}, target.negative "
+        f"{target.negative}: mend the contract or the file",
+    }
+    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "mend the file")
+    return (
+        f"({most}); the contract allows "
+        f"{session.contract.ingest.max_quarantined_share:.0%} and nothing was taken in; {remedy}"
     )
-    return ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
 
 
-def _parsed(contract: Contract, table: sources.Table) -> Iterator[tuple[pa.Table, list[Rejected]]]:
-    """Yield the well-formed rows of each block, typed, and the rejected ones."""
-    keys = Keys(contract.key)
+def _parsed(contract: Contract, table: sources.Table) -> Iterator[pa.Table]:
+    """Yield the records of each block, typed, with the rules that they break on their own."""
     for block in table:
-        loan_id, broken = keys.apply(block)
+        loan_id, broken = parse_column(contract.key, block)
+        unreadable = any_of([mask for _, mask in broken], len(loan_id))
+        is_null = loan_id.is_null().to_numpy(zero_copy_only=False)
+        broken.append((f"null_key:{KEY}", is_null & ~unreadable))
         labels = pc.utf8_trim_whitespace(
             block.table.column(contract.target.source).combine_chunks()
         )
         positive = pc.is_in(labels, value_set=pa.array(contract.target.positive))
         negative = pc.is_in(labels, value_set=pa.array(contract.target.negative))
-        known = pc.or_(positive, negative).to_numpy(zero_copy_only=False)
-        broken.append((f"unknown_level:{contract.target.source}", ~known))
+        known = pc.or_(positive, negative)
+        unknown = ~known.to_numpy(zero_copy_only=False)
+        broken.append((f"unknown_level:{contract.target.source}", unknown))
         observed_on, wrong = _dates(block.table)
         broken.append((f"not_a_date:{OBSERVED_ON}", wrong))
-        yield split(
-            block,
+        rows, malformed = range(block.table.num_rows), block.malformed
+        yield pa.table(
             {
-                "line_number": pa.array(block.line_numbers),
-                "raw_text": pa.array(
-                    [
-                        quarantine.storable(block.raw_text(row))
-                        for row in range(block.table.num_rows)
-                    ]
+                "line_number": [*block.line_numbers.tolist(), *(m.line_number for m in malformed)],
+                "raw_text": [
+                    *(quarantine.storable(block.raw_text(row)) for row in rows),
+                    *(quarantine.storable(m.raw_text) for m in malformed),
+                ],
+                "rules": [
+                    *(
+                        quarantine.array([rule for rule, mask in broken if mask[row]])
+                        for row in rows
+                    ),
+                    *(quarantine.array([m.reason]) for m in malformed),
+                ],
+                KEY: _padded(loan_id, len(malformed)),
+                "is_default": _padded(
+                    pc.if_else(known, positive, pa.scalar(None, pa.bool_())), len(malformed)
                 ),
-                KEY: loan_id,
-                "is_default": positive,
-                OBSERVED_ON: observed_on,
-            },
-            broken,
+                OBSERVED_ON: _padded(observed_on, len(malformed)),
+            }
         )
+
+
+def _padded(values: pa.Array, nulls: int) -> pa.Array:
+    return pa.concat_arrays([values, pa.nulls(nulls, values.type)])
 
 
 def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:

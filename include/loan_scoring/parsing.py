@@ -1,6 +1,6 @@
 """Turn rows of text into typed columns by the contract, and name every rule that a row breaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ ARROW_TYPES = {
 Broken = list[tuple[str, np.ndarray]]
 """Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""
 
+Lookup = Callable[[pa.Array], np.ndarray]
+"""Says of an array of keys, nulls among them, which ones it knows."""
+
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
@@ -34,11 +37,18 @@ class Rejected:
 
 
 class RowRules:
-    """The contract's row rules over the blocks of one file; it remembers the keys it has seen."""
+    """The contract's row rules over the blocks of one file; it remembers the keys it has seen.
 
-    def __init__(self, contract: Contract) -> None:
+    `is_known` says which keys are applications of another batch.
+    """
+
+    def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
         self._contract = contract
-        self._keys = Keys(contract.key)
+        self._keys = Keys(contract.key, is_known)
+
+    def remember(self, keys: pa.Array) -> None:
+        """Take keys for seen: those of rows that the batch has already."""
+        self._keys.remember(keys)
 
     def apply(self, block: Block) -> tuple[pa.Table, list[Rejected]]:
         """Return the accepted rows, typed, with line_number first; and the rejected ones.
@@ -63,10 +73,10 @@ class RowRules:
 
 
 class Keys:
-    """The rules of a file's key: readable, present, once in the file. It remembers what it saw."""
+    """The rules of a key: readable, present, once in the batch, in no other batch."""
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
+    def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
+        self._column, self._is_known = column, is_known
         self._seen_integers = SeenIntegers()
         self._seen_texts: set[str] = set()
 
@@ -76,7 +86,13 @@ class Keys:
         unreadable = any_of([mask for _, mask in faults], len(keys))
         faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
         faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
+        if self._is_known is not None:
+            faults.append((f"known_key:{KEY}", self._is_known(keys)))
         return keys, faults
+
+    def remember(self, keys: pa.Array) -> None:
+        """Take keys for seen without a word on them."""
+        self._repeated(keys)
 
     def _repeated(self, keys: pa.Array) -> np.ndarray:
         present = _mask(keys.is_valid())

@@ -42,6 +42,15 @@ def ensure(connection: Connection, table: str, batch_id: str) -> None:
         )
 
 
+def name_of(table: str, batch_id: str) -> str:
+    """Return the partition of `table` that holds `batch_id`.
+
+    COPY straight into it is a quarter to a half quicker than COPY into the table, which finds the
+    partition of each row anew. Postgres refuses rows that do not belong there.
+    """
+    return bounds(table, batch_id)[0]
+
+
 def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
     """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
 
@@ -59,6 +68,11 @@ def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
 
 def _exists(connection: Connection, name: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+        # Not to_regclass: it may still answer from its cache what was true before the lock.
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_class"
+            " WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",
+            (name,),
+        )
         found = cursor.fetchone()
         return bool(found and found[0])

@@ -1,14 +1,25 @@
-"""Where refused records go: kept with their text, their line and every rule that they broke."""
+"""Where refused records go, kept with text, line and broken rules, and how a person sees them."""
+
+import csv
+from typing import TextIO
 
 import pyarrow as pa
 
 from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.errors import StateError
 from loan_scoring.parsing import Rejected
+from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
+from loan_scoring.sources import fields
+from loan_scoring.sources.csv_header import DELIMITERS
+
+MALFORMED = {"field_count", "encoding"}
+"""The rules of records that are no rows: their text cannot be parted into columns."""
 
 
 def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]) -> None:
-    """COPY rejected records of a batch, or of a file of outcomes, into quarantine."""
+    """COPY rejected records of a batch into quarantine."""
     if not rejected:
         return
     data = pa.table(
@@ -17,14 +28,101 @@ def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]
             "revision": pa.repeat(revision, len(rejected)),
             "line_number": [each.line_number for each in rejected],
             "raw_text": [storable(each.raw_text) for each in rejected],
-            "rules": [
-                "{" + ",".join(f'"{rule}"' for rule in each.rules) + "}" for each in rejected
-            ],
+            "rules": [array(each.rules) for each in rejected],
         }
     )
     database.copy_in(session.connection, "quarantine", data.column_names, data)
 
 
+def array(rules: list[str]) -> str:
+    """Return rules as Postgres reads an array of text."""
+    return "{" + ",".join(f'"{rule}"' for rule in rules) + "}"
+
+
 def storable(text: str) -> str:
     """Return text that Postgres can hold: a NUL, which it cannot, is written as \\x00."""
     return text.replace("\x00", "\\x00")
+
+
+def counts(session: Session, batch_id: str | None = None) -> list[database.Row]:
+    """Return how many rows broke each rule, by revision of a batch or file of outcomes."""
+    with database.transaction(session.connection):
+        return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)
+
+
+def export(session: Session, batch_id: str, out: TextIO) -> int:
+    """Write the refused rows of a batch's current revision as CSV for a person to correct.
+
+    Before the source's columns stand line_number and rules; after them raw_text, which holds a
+    record that is no row and whose columns a person has to fill in. Returns the number of rows.
+
+    Raises:
+        StateError: the batch is not there, or none of its rows is in quarantine.
+    """
+    with database.transaction(session.connection):
+        current = current_revision(session, batch_id)
+        ours = {"batch_id": batch_id, "revision": current["revision"]}
+        refused = database.rows(session.connection, "select_quarantined", **ours)
+    if not refused:
+        raise StateError(
+            f"batch {batch_id} revision {current['revision']}: no row is in quarantine; "
+            "there is nothing to correct"
+        )
+    header = current["header"]
+    later = [name for name in wanted(session.contract, batch_id) if name not in header]
+    line_number, rules, raw_text = own_columns(session.contract)
+    own = {line_number, rules, raw_text}  # a column that nobody reads could be called so, too
+    shown = [place for place, name in enumerate(header) if name not in own]
+    # A byte order mark tells spreadsheets, and the way back, that the text is UTF-8.
+    out.write("\ufeff")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([line_number, rules, *(header[place] for place in shown), *later, raw_text])
+    for row in refused:
+        parts = parted(row, current)
+        values = [parts[place] if parts else "" for place in shown]
+        text = "" if parts else row["raw_text"]
+        writer.writerow(
+            [row["line_number"], " ".join(row["rules"]), *values, *("" for _ in later), text]
+        )
+    return len(refused)
+
+
+def current_revision(session: Session, batch_id: str) -> database.Row:
+    """Return the ledger's row of a batch's current revision.
+
+    Raises:
+        StateError: none is published.
+    """
+    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
+    for row in known:
+        if row["is_current"]:
+            return row
+    raise StateError(f"batch {batch_id} has no published revision; ingest it first")
+
+
+def own_columns(contract: Contract) -> tuple[str, str, str]:
+    """Return how an export calls line_number, rules and raw_text; the contract's names go first."""
+    sources = {*(column.source for column in contract.columns), contract.target.source}
+    line_number, rules, raw_text = (
+        f"quarantine_{name}" if name in sources else name
+        for name in ("line_number", "rules", "raw_text")
+    )
+    return line_number, rules, raw_text
+
+
+def wanted(contract: Contract, batch_id: str) -> list[str]:
+    """Return the source's columns that a file of the batch must have; a history has labels."""
+    labels = [contract.target.source] if batch_id == HISTORY else []
+    return [*(column.source for column in contract.columns), *labels]
+
+
+def parted(row: database.Row, revision: database.Row) -> list[str] | None:
+    """Return a refused record's fields in the order of its revision's header, None of no row."""
+    if MALFORMED.intersection(row["rules"]):
+        return None
+    # The files of a glob may differ in their delimiter: then another one fits.
+    for delimiter in [revision["delimiter"], *DELIMITERS]:
+        values = fields(row["raw_text"], delimiter)
+        if len(values) == len(revision["header"]):
+            return values
+    return None

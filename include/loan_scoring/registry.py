@@ -28,6 +28,7 @@ class Fitted:
     baseline: dict[str, Any] | None = None
     baseline_sample: bytes | None = None
     leaks: dict[str, Any] | None = None
+    evaluation: dict[str, Any] | None = None
 
 
 def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
@@ -81,6 +82,7 @@ def register(
                 code_version=__version__,
                 baseline=json.dumps(model.baseline) if model.baseline else None,
                 leaks=json.dumps(model.leaks) if model.leaks else None,
+                evaluation=json.dumps(model.evaluation) if model.evaluation else None,
                 **values,
             )
             assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
@@ -121,20 +123,47 @@ def champions(session: Session) -> tuple[str, str]:
     return str(pair[0]), str(pair[1])
 
 
+def pair_of(session: Session, model_version: str) -> dict[str, str]:
+    """Return the versions by kind of the pair that a version was fitted in.
+
+    Raises:
+        StateError: there is no such version.
+    """
+    return versions_of(session, model(session, model_version)["fingerprint"])
+
+
 def record_verdict(
-    session: Session, model_version: str, verdict: str, evidence: dict[str, Any], decided_by: str
+    session: Session,
+    model_version: str,
+    verdict: str,
+    evidence: dict[str, Any],
+    decided_by: str,
+    occasion: str = "training",
+    comment: str | None = None,
 ) -> None:
-    """Append a verdict on a version to promotions; `promoted` makes it the champion."""
+    """Append a verdict on a version to promotions; `promoted` makes it the champion.
+
+    What the last row of the version says already is not said again.
+    """
     kind = model(session, model_version)["kind"]
+    row = {
+        "verdict": verdict,
+        "replaces": champion(session, kind),
+        "decided_by": decided_by,
+        "occasion": occasion,
+        "comment": comment,
+    }
+    text = json.dumps(evidence)
+    last = database.row(session.connection, "select_last_verdict", model_version=model_version)
+    if last == row | {"evidence": json.loads(text)}:
+        return
     database.execute(
         session.connection,
         "insert_promotion",
         kind=kind,
         model_version=model_version,
-        verdict=verdict,
-        replaces=champion(session, kind),
-        evidence=json.dumps(evidence),
-        decided_by=decided_by,
+        evidence=text,
+        **row,
     )
 
 

@@ -108,7 +108,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
                 "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
             }
         )
-        database.copy_in(session.connection, "scores", written.column_names, written)
+        partition = partitions.name_of("scores", of["batch_id"])
+        database.copy_in(session.connection, partition, written.column_names, written)
         referred = rows - scores.column("exclusion_reason").null_count
         database.execute(
             session.connection,

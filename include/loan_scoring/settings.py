@@ -46,6 +46,16 @@ def quality_dir(portfolio: str) -> Path:
     return data_dir() / "quality" / portfolio
 
 
+def quality_page(portfolio: str, batch_id: str, revision: int) -> Path:
+    """Return where the page of a revision's verdicts lies."""
+    return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
+
+
+def card_page(portfolio: str, model_version: str) -> Path:
+    """Return where the model card of a version lies, as it was when it was fitted."""
+    return artifacts_dir(portfolio) / f"{model_version}.html"
+
+
 def portfolios_dir() -> Path:
     """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
     return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")

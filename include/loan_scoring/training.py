@@ -1,4 +1,4 @@
-"""Train a pair of models on every labelled application, measure them once, promote the better."""
+"""Train a pair of models on every labelled application and measure them once on a hold-out."""
 
 import hashlib
 import io
@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.model_selection import train_test_split
 
 from loan_scoring import (
     __version__,
@@ -20,6 +19,7 @@ from loan_scoring import (
     baseline,
     candidates,
     database,
+    evaluation,
     intervals,
     leaks,
     personas,
@@ -30,11 +30,12 @@ from loan_scoring import (
     trials,
 )
 from loan_scoring.candidates import Result, Trial
-from loan_scoring.contract import Contract
+from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.features import frame
+from loan_scoring.holdout import split
 from loan_scoring.predict import Scorer, exclusion_reasons
-from loan_scoring.registry import KINDS, PERSONAS, PROPENSITY, Fitted
+from loan_scoring.registry import PERSONAS, PROPENSITY, Fitted
 from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
@@ -312,23 +313,16 @@ def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
 
 
 def fingerprint_of(contract: Contract, table: pa.Table) -> str:
-    """Return the hash over training rows, contract and code version that tells models apart."""
-    digest = hashlib.sha256(f"{__version__}\n{contract.model_dump_json()}\n".encode())
+    """Return the hash over training rows, contract and code version that tells models apart.
+
+    What the contract says of promotion is left out: a model does not change with its judges.
+    """
+    told = contract.model_dump_json(exclude={"promotion"})
+    digest = hashlib.sha256(f"{__version__}\n{told}\n".encode())
     for name in table.column_names:
         values = table.column(name).to_pandas()
         digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def split(contract: Contract, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of training and hold-out rows: stratified, by the contract's seed."""
-    training, holdout = train_test_split(
-        np.arange(len(y)),
-        test_size=contract.training.holdout_share,
-        stratify=y,
-        random_state=contract.training.seed,
-    )
-    return np.sort(training), np.sort(holdout)
 
 
 @dataclass(frozen=True)
@@ -347,7 +341,7 @@ def _part(contract: Contract, training: Training) -> _Part:
     table = training.table
     y = table.column("is_default").to_numpy().astype(int)
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
-    learn, holdout = split(contract, y)
+    learn, holdout = split(contract, table.column(KEY))
     learn, test = learn[judged[learn]], holdout[judged[holdout]]
     features = [
         name
@@ -394,6 +388,9 @@ def _fit(
             features,
             metrics,
             algorithm=type(candidates.classifier(model)).__name__,
+            evaluation=evaluation.evaluate(
+                contract, model, features, training.table.take(pa.array(test))
+            ),
             baseline=frozen,
             baseline_sample=baseline.sample(
                 seen, contract.monitoring.sample_rows, contract.training.seed
@@ -466,48 +463,3 @@ def _baseline(
     for name in scored.column_names:
         seen = seen.append_column(name, scored.column(name).take(rows))
     return seen.append_column("is_holdout", pa.array(place >= 0)), frozen
-
-
-def promote(session: Session, versions: dict[str, str], decided_by: str = "policy:auto") -> str:
-    """Judge a fitted pair against the champions and record the verdict; return it.
-
-    The propensity model decides for the pair: it is promoted where there is no champion, or where
-    its hold-out AUC is above the champion's on the same hold-out. A pair that is in use already
-    is left as it is.
-    """
-    with database.transaction(session.connection):
-        database.lock(session.connection, "promotions")
-        champion = registry.champion(session, PROPENSITY)
-        challenger = versions[PROPENSITY]
-        if champion == challenger:
-            return "unchanged"
-        evidence = _compare(session, challenger, champion)
-        verdict = "promoted" if evidence["is_better"] else "refused"
-        for kind in KINDS:
-            registry.record_verdict(session, versions[kind], verdict, evidence, decided_by)
-    log.info("%s: %s %s", challenger, verdict, json.dumps(evidence))
-    return verdict
-
-
-def _compare(session: Session, challenger: str, champion: str | None) -> dict[str, Any]:
-    """Return the AUC of both on the challenger's hold-out, which it never saw."""
-    row = registry.model(session, challenger)
-    evidence: dict[str, Any] = {"challenger": challenger, "auc": row["metrics"]["auc"]}
-    if champion is None:
-        return evidence | {"champion": None, "is_better": True}
-    contract = session.contract
-    columns = [column.name for column in contract.monitored]
-    table = reading.labelled_applications(session, columns)
-    y = table.column("is_default").to_numpy().astype(int)
-    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
-    _, holdout = split(contract, y)
-    test = holdout[judged[holdout]]
-    known = registry.model(session, champion)
-    X = frame(table.take(pa.array(test)), contract, known["features"])
-    probability = propensity.probabilities(registry.estimator(session, known), X)
-    metrics = propensity.measure(y[test], probability, contract.decision.decline_from)
-    return evidence | {
-        "champion": champion,
-        "champion_auc": metrics["auc"],
-        "is_better": evidence["auc"] > metrics["auc"],
-    }

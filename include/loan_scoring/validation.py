@@ -50,6 +50,8 @@ def validate(
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
+    # Before it is imported, as it tells of each of its functions; one module sets its own level.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # It imports what the standard library and its own parts deprecate.
         warnings.simplefilter("ignore")
@@ -59,7 +61,7 @@ def validate(
         from great_expectations.render.view.view import DefaultJinjaPageView
     from sqlalchemy.pool import StaticPool
 
-    logging.getLogger(gx.__name__).setLevel(logging.WARNING)
+    logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.WARNING)
     suite = gx.ExpectationSuite(
         session.contract.portfolio, expectations=[_configuration(each) for each in expectations]
     )

@@ -1,23 +1,42 @@
--- Move outcomes that contradict what is known from the landed rows to quarantine.
-WITH judged AS (
+-- Move outcomes that cannot be true from the landed rows to quarantine, with every rule they broke.
+-- Of equal outcomes of a loan in one file the first stays; of contradicting ones none does.
+-- The array keeps the lookup in the index: of rows that just landed the planner knows nothing.
+WITH applied AS MATERIALIZED (
+    SELECT a.loan_id, min(a.batch_id) AS batch_id
+    FROM current_applications AS a
+    WHERE a.loan_id = ANY(ARRAY(SELECT loan_id FROM landed_outcomes WHERE loan_id IS NOT NULL))
+    GROUP BY a.loan_id
+), told AS (
     SELECT
-        l.line_number, l.raw_text,
-        array_remove(ARRAY[
+        line_number, loan_id, is_default, observed_on, rules,
+        line_number > min(line_number) OVER loan AS is_repeated,
+        bool_or(is_default) OVER loan <> bool_and(is_default) OVER loan AS is_contradicted
+    FROM landed_outcomes
+    WHERE loan_id IS NOT NULL
+    WINDOW loan AS (PARTITION BY loan_id)
+), judged AS (
+    SELECT
+        t.line_number,
+        t.rules || array_remove(ARRAY[
+            CASE WHEN t.is_repeated THEN 'duplicate_key:loan_id' END,
             CASE WHEN a.batch_id IS NULL THEN 'unknown_loan:loan_id' END,
-            CASE WHEN o.is_default <> l.is_default THEN 'contradicting_outcome:is_default' END,
-            CASE WHEN a.batch_id <> 'history' AND l.observed_on::text COLLATE "C" < a.batch_id
+            CASE WHEN t.is_default IS NOT NULL AND t.is_contradicted
+                   OR t.is_default <> o.is_default
+                 THEN 'contradicting_outcome:is_default' END,
+            CASE WHEN a.batch_id <> 'history' AND t.observed_on::text COLLATE "C" < a.batch_id
                  THEN 'outcome_before_application:observed_on' END
         ], NULL) AS rules
-    FROM landed_outcomes AS l
+    FROM told AS t
     LEFT JOIN outcomes AS o USING (loan_id)
-    LEFT JOIN LATERAL (
-        SELECT min(batch_id) AS batch_id FROM applications WHERE loan_id = l.loan_id
-    ) AS a ON true
+    LEFT JOIN applied AS a USING (loan_id)
+    UNION ALL
+    SELECT line_number, rules FROM landed_outcomes WHERE loan_id IS NULL
 ), moved AS (
     INSERT INTO quarantine (batch_id, revision, line_number, raw_text, rules)
-    SELECT %(drop_id)s, %(revision)s, line_number, raw_text, rules
-    FROM judged
-    WHERE cardinality(rules) > 0
+    SELECT %(drop_id)s, %(revision)s, line_number, l.raw_text, j.rules
+    FROM judged AS j
+    JOIN landed_outcomes AS l USING (line_number)
+    WHERE cardinality(j.rules) > 0
     RETURNING line_number
 )
 DELETE FROM landed_outcomes USING moved WHERE landed_outcomes.line_number = moved.line_number

@@ -1,5 +1,7 @@
 -- The revisions of a batch, newest first.
-SELECT revision, state, is_current, sha256, source, received, accepted, quarantined
+SELECT revision, state, is_current, sha256, source, received, accepted, quarantined,
+       ignored_columns, header, delimiter, corrects_revision, origin_sha256,
+       rules_sha256
 FROM batches
 WHERE batch_id = %(batch_id)s
 ORDER BY revision DESC

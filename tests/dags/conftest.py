@@ -1,5 +1,6 @@
 """An Airflow of the tests' own: set before its first import, its metadata in SQLite."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,11 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/airflow.db",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:admin,guest:viewer",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, and of 64 bytes or more: " + "0" * 64,
 }
+passwords = Path(_home.name) / "simple_auth_manager_passwords.json.generated"
+passwords.write_text(json.dumps({"ann": "ann's", "guest": "guest's"}))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
 """Each DAG by dag.test(), on real Postgres: run twice, it leaves the rows of once."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from loan_scoring import database, ingest
+from loan_scoring import database, ingest, settings
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -60,6 +61,13 @@ def test_ingest(run: Run, ready: Session, drops: Replay) -> None:
     assert applications == [[1000, 1000]]
 
 
+def test_check_links_to_the_page_of_the_verdicts(run: Run, ready: Session, drops: Replay) -> None:
+    check = run("ingest", NIGHT).get_task_instance("check")
+    link = check.xcom_pull(task_ids="check", key="_link_QualityPage")
+    assert link == f"/loan-scoring/quality/loan_default_ingest/{NIGHT}/1"
+    assert settings.quality_page("loan_default", NIGHT, 1).is_file()
+
+
 def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Replay) -> None:
     before = rows(ready, "select b::text from batches b")
     run("ingest", "history")
@@ -69,6 +77,43 @@ def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Re
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:
     run("ingest", "2031-01-01", state="failed")
     assert rows(ready, "select count(*) from batches where batch_id = '2031-01-01'") == [[[0]]]
+
+
+@pytest.fixture
+def land(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Run ingest's DAG with one quick retry; return how its task `land` went."""
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
+    dag = bag.dags["loan_default_ingest"]
+    for task in dag.tasks:
+        monkeypatch.setattr(task, "retries", 1)
+        monkeypatch.setattr(task, "retry_delay", timedelta(seconds=0))
+
+    def go(batch: str) -> Any:
+        done = dag.test(run_conf={"batch_id": batch})
+        return next(each for each in done.get_task_instances() if each.task_id == "land")
+
+    return go
+
+
+def test_broken_file_fails_with_its_line_and_is_not_tried_again(
+    land: Callable[[str], Any], drops: Replay, ready: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = drops.application_files[NIGHT].with_name("2026-03-01.csv")
+    path.write_text(drops.application_files[NIGHT].read_text().replace("income", "salary", 1))
+    task = land("2026-03-01")
+    assert (task.state, task.try_number) == ("failed", 1)
+    printed = "".join(capfd.readouterr())
+    assert f"{path}: column income missing from the header; add what is missing" in printed
+    assert "AirflowFailException" in printed
+    assert rows(ready, "select count(*) from batches where batch_id = '2026-03-01'") == [[[0]]]
+
+
+def test_missing_file_is_waited_for(
+    land: Callable[[str], Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = land("2026-03-02")
+    assert (task.state, task.try_number) == ("failed", 2)
+    assert "no file of applications for 2026-03-02" in "".join(capfd.readouterr())
 
 
 def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
@@ -90,7 +135,7 @@ def test_train(run: Run, ready: Session) -> None:
     models, promotions, trials, mirrored = twice(
         run, ready, "train", None,
         "select model_version from models order by 1",
-        "select count(*) from promotions",
+        "select count(*) from promotions where verdict = 'promoted'",
         "select count(*), max(tried_at) from trials",
         "select name, alias, version from mlflow.registered_model_aliases order by 1",
     )  # fmt: skip
@@ -120,10 +165,11 @@ def test_train_from_nothing_on_mapped_tasks(
     assert tasks == [
         ["train.cross_validate", 8],
         ["train.fit", 1],
+        ["train.judge", 1],
         ["train.mirror", 1],
         ["train.plan", 1],
-        ["train.promote", 1],
     ]
+    assert settings.card_page("loan_default", "propensity-1").is_file()
     assert [row[0] for row in models] == ["personas-1", "propensity-1"]
     assert verdicts == [["promoted", 2]]
 

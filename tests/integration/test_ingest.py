@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import database, ingest, outcomes
+from loan_scoring.contract import IngestPolicy
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
@@ -207,3 +208,23 @@ def test_outcomes_that_come_before_their_applications_are_refused_as_a_whole(
 def test_missing_landing_file_says_where_to_put_it() -> None:
     with pytest.raises(SourceError, match=r"put 2031-01-01\.csv .* into .*applications"):
         ingest.landing_file("loan_default", "applications", "2031-01-01")
+
+
+def test_the_same_history_under_a_looser_rule_brings_the_loans_that_were_refused(
+    empty: Session, drops: Replay
+) -> None:
+    path = drops.application_files["history"]
+    strict = [
+        column.model_copy(update={"range": (560, 900)}) if column.name == "credit_score" else column
+        for column in empty.contract.columns
+    ]
+    update = {"columns": strict, "ingest": IngestPolicy(max_quarantined_share=0.5)}
+    before = ingest.ingest(
+        Session(empty.contract.model_copy(update=update), empty.connection), "history", path
+    )
+    assert before.quarantined > 100
+    known = select(empty, "select count(*) from outcomes")[0][0]
+    after = ingest.ingest(empty, "history", path)
+    assert (after.revision, after.quarantined, after.is_unchanged) == (2, 0, False)
+    assert select(empty, "select count(*) from outcomes")[0][0] == known + before.quarantined
+    assert ingest.ingest(empty, "history", path).is_unchanged

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from loan_scoring import database, expectations, ingest, judge
+from loan_scoring import database, expectations, ingest, settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
 from loan_scoring.replay import Replay
@@ -205,7 +205,10 @@ def test_burst_of_nulls_is_let_in_and_raises_one_alert(
         empty, "select severity, kind, subject, message from open_alerts"
     )
     assert (severity, kind, subject) == ("warning", "quality", "income_usd_per_month")
-    assert message.startswith("Monthly income (income_usd_per_month) is missing in 2")
+    missing = pd.read_csv(path)["income"].isna().mean()
+    assert message.startswith(
+        f"Monthly income (income_usd_per_month) is missing in {missing:.1%} of 1,000 rows"
+    )
     assert select(empty, "select open_alerts from batch_health") == [[1]]
 
 
@@ -265,7 +268,7 @@ def test_page_holds_no_applicant_s_value_and_calls_nobody(
 
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", change)
     ingest.ingest(empty, NIGHT, path)
-    page = judge.page_path("loan_default", NIGHT, 1)
+    page = settings.quality_page("loan_default", NIGHT, 1)
     text = page.read_text()
     assert "alert(1)" not in text
     assert "default-src 'none'" in text

@@ -12,6 +12,7 @@ from loan_scoring import (
     candidates,
     database,
     ingest,
+    promotion,
     propensity,
     registry,
     retraining,
@@ -44,9 +45,11 @@ def test_no_feature_is_protected_or_known_later(ready: Session) -> None:
 
 
 def test_same_data_is_the_same_models(ready: Session) -> None:
+    count = "select count(*) from promotions"
+    before = database.select(ready.connection, count)
     assert training.fit(ready)[0] == {"propensity": "propensity-1", "personas": "personas-1"}
-    assert training.promote(ready, training.fit(ready)[0]) == "unchanged"
-    assert database.select(ready.connection, "select count(*) from promotions")[1] == [[2]]
+    assert promotion.promote(ready, training.fit(ready)[0]) == "unchanged"
+    assert database.select(ready.connection, count) == before
 
 
 def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> None:
@@ -247,25 +250,6 @@ def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp
         assert training._old_personas(ready) is None
     finally:
         (tmp_path / "aside").rename(path)
-
-
-def test_challenger_that_is_not_better_is_refused_with_its_evidence(ready: Session) -> None:
-    versions = {"propensity": "propensity-1", "personas": "personas-1"}
-    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
-        cursor.execute(
-            "insert into models select 'propensity-2', kind, 2, algorithm, parameters, features,"
-            " metrics || '{\"auc\": 0.5}', training_data, 'other', code_version, artifact,"
-            " artifact_sha256, baseline, baseline_artifact, baseline_sha256, now(), leaks"
-            " from models where model_version = 'propensity-1'"
-        )
-    assert training.promote(ready, versions | {"propensity": "propensity-2"}) == "refused"
-    assert registry.champion(ready, "propensity") == "propensity-1"
-    _, rows = database.select(
-        ready.connection,
-        "select verdict, evidence ->> 'champion', (evidence ->> 'auc')::float from promotions"
-        " where model_version = 'propensity-2'",
-    )
-    assert rows == [["refused", "propensity-1", 0.5]]
 
 
 def test_tampered_artifact_is_refused(ready: Session, tmp_path: Path, monkeypatch) -> None:

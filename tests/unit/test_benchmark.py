@@ -85,6 +85,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
     assert all(value > 0 for value in figures.values())
     assert ratios == {
         "ingest / raw COPY": figures["ingest"] / figures["raw COPY"],
+        "Great Expectations": figures["Great Expectations"],
         "to_sql / ingest": figures["read_csv + to_sql"] / figures["ingest"],
         "time at 10 times the rows": figures["ingest, 10 times the rows"] / figures["ingest"],
         "memory at 10 times the rows": figures["peak memory, 10 times the rows"]

@@ -1,5 +1,7 @@
 """A contract with a mistake is refused in one line that names file, field and reason."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,11 @@ MISTAKES = [
     ("numerator: loan_amount_usd", "numerator: amount", "ratios.0.numerator", "'amount'"),
     ("portfolio: loan_default", "portfolio: other", "portfolio", "must be the file's name"),
     ("known: pricing", "known: later", "columns.interest_rate_percent.known", "'later'"),
+    ("quantiles: [0, 1920,", "quantiles: [0, 9920,", "columns.income", "out of order"),
+    ("effect: {pre: -0.3}", "effect: {pri: -0.3}", "columns.preapproval", "'pri'"),
+    ("effect: -0.35}", "effect: {a: 1}}", "columns.income_usd_per_month", "not a number"),
+    ("levels: [cf, ncf]", "levels: [yes, no]", "columns.loan_limit.levels.0", "put it in quotes"),
+    ('start: "2026-01-05"', "start: 2026-01-05", "replay.start", "put it in quotes"),
     ("kind: multiply", "kind: double", "replay.scenarios.income_shock.kind", "'double'"),
     ("holdout_share: 0.25", "holdout_share: 1", "training.holdout_share", "less than 1"),
     ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "outside that of warning"),
@@ -54,6 +61,11 @@ MISTAKES = [
     ),
     ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "a band around 1"),
     ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "MLflow's own schema"),
+    ("mode: auto", "mode: never", "promotion.mode", "'never'"),
+    ("slope: [0.9, 1.1]", "slope: [0.5, 0.9]", "promotion", "no room for 1"),
+    ("attributes: [gender", "attributes: [sex", "promotion.fairness.attributes", "'sex'"),
+    ("attributes: [gender", "attributes: [loan_type", "promotion.fairness.attributes", "protected"),
+    ("level: Joint", "level: Both", "promotion.fairness.not_a_group", "no level of gender"),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
 ]
 
@@ -90,3 +102,13 @@ def test_features_are_known_at_application_and_not_protected(loan_default: Contr
     assert not features & set(loan_default.protected)
     assert not features & {"interest_rate_spread_points", "debt_to_income_percent", "loan_id"}
     assert {"income_usd_per_month", "ltv_percent"} <= features
+
+
+def test_the_contract_that_the_docs_show_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data-contract.md").read_text()
+    shown = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    path = tmp_path / "car_loans.yaml"
+    path.write_text(textwrap.dedent(shown[1]))
+    features = [column.name for column in contracts.read(path).features]
+    assert features == ["price_eur", "income_eur_per_month", "job"]

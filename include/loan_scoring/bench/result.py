@@ -17,12 +17,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A quotient of two figures and its limit of DESIGN section 8."""
+    """A quotient of two figures, or one figure, and its limit of DESIGN section 8."""
 
     name: str
     value: float
     limit: float
     is_at_most: bool = True
+    unit: Literal["x", "s"] = "x"
 
     @property
     def is_met(self) -> bool:
@@ -60,7 +61,8 @@ class Result:
         for ratio in self.ratios:
             bound = f"{'at most' if ratio.is_at_most else 'at least'} {ratio.limit:g}"
             verdict = "met" if ratio.is_met else "missed"
-            lines.append(f"  {ratio.name:<36}{ratio.value:>9.2f} x    {bound:<13} {verdict}")
+            value = f"{ratio.value:>9.2f} {ratio.unit}"
+            lines.append(f"  {ratio.name:<36}{value}    {bound:<13} {verdict}")
         return "\n".join(lines)
 
 

@@ -175,7 +175,7 @@ def _done(session: Session, cut: Replay) -> list[str]:
     if _lag(session) is not None:
         lines.append("history ingested")
     if _is_learned(session):
-        lines.append("models fitted and promoted")
+        lines.append("models fitted and judged")
     for row in _progress(session, cut):
         lines += [
             f"{row['batch_id']} {word}"
@@ -200,8 +200,21 @@ def _lag(session: Session) -> database.Row | None:
 
 
 def _is_learned(session: Session) -> bool:
+    """Return whether models of the history were judged, so that a champion is there to go on with.
+
+    Raises:
+        LoanScoringError: the first models were refused, so that there is none.
+    """
     lag = _lag(session)
-    return lag is not None and bool(lag["is_fitted_on_it"])
+    if lag is None or not lag["is_judged_on_it"]:
+        return False
+    if lag["model_version"] is None:
+        raise LoanScoringError(
+            "the models fitted on the history were refused by a gate; `loan-scoring models list` "
+            "and `models show VERSION` say why, `models promote VERSION --comment WHY` overrules "
+            "it: then `make run` again"
+        )
+    return True
 
 
 def _is_published(session: Session, cut: Replay) -> bool:

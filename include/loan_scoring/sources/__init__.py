@@ -10,8 +10,8 @@ from typing import BinaryIO, Self
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
-from loan_scoring.errors import SourceError
-from loan_scoring.sources.blocks import Block, Header, Malformed
+from loan_scoring.errors import PassingSourceError, SourceError
+from loan_scoring.sources.blocks import Block, Header, Malformed, fields, joined
 from loan_scoring.sources.csv_rows import CsvRows
 from loan_scoring.sources.fetching import check, deliver
 from loan_scoring.sources.locations import label
@@ -23,7 +23,9 @@ __all__ = [
     "Header",
     "Malformed",
     "Table",
+    "fields",
     "is_synthetic",
+    "joined",
     "label",
     "open_table",
     "resolve",
@@ -102,9 +104,11 @@ class Table:
                 (where, stack.enter_context(file)) for where, file in deliver(str(location))
             ]
             self._stats = [_stat(file) for _, file in self._files]
-            headers = [self._rows(where, file).header for where, file in self._files]
+            rows = [self._rows(where, file) for where, file in self._files]
+            headers = [each.header for each in rows]
             self._stack = stack.pop_all()
         self.header = headers[0]
+        self.raw_columns, self.delimiter = rows[0].raw_columns, rows[0].delimiter
         for (where, _), header in zip(self._files, headers, strict=True):
             if header.names != self.header.names:
                 self._stack.close()
@@ -136,7 +140,7 @@ class Table:
             yield from rows
             first_line = rows.next_line
             if _stat(file) != stat:
-                raise SourceError(f"{where}: the file changed while it was read; run again")
+                raise PassingSourceError(f"{where}: the file changed while it was read; run again")
 
     def _rows(self, where: str, file: BinaryIO, first_line: int = 1) -> CsvRows | ParquetRows:
         file.seek(0)

@@ -57,13 +57,30 @@ class Block:
         Of Parquet: its columns that were read, in the table's order, as CSV.
         """
         if self._bounds is None:
-            line = io.StringIO()
-            csv.writer(line, lineterminator="").writerow(
-                column[row].as_py() for column in self.table.columns
-            )
-            return line.getvalue()
+            return joined([column[row].as_py() for column in self.table.columns])
         start, end = self._bounds[:, row]
         return self._records[start:end].decode()
+
+
+def fields(record: str, delimiter: str) -> list[str]:
+    """Return the fields of a record of CSV; none where one is longer than any may be."""
+    try:
+        # As a list of one string the record keeps the line ends inside its quotes.
+        return next(csv.reader([record], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def joined(values: Sequence[str], delimiter: str = ",") -> str:
+    """Return fields as a record of CSV without its line end.
+
+    >>> joined(["two\\nlines", "a,b", "c"])
+    '"two\\nlines","a,b",c'
+    """
+    line = io.StringIO()
+    # Only what the line terminator holds is quoted: with an empty one a line end would not be.
+    csv.writer(line, delimiter=delimiter).writerow(values)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def choose_columns(

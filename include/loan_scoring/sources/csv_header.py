@@ -1,11 +1,10 @@
 """Read the start of a CSV file: its encoding, its delimiter, its names."""
 
-import csv
 import re
 from dataclasses import dataclass
 
 from loan_scoring.errors import SourceError
-from loan_scoring.sources.blocks import Readable
+from loan_scoring.sources.blocks import Readable, fields
 
 HEADER_BYTES = 64 << 10
 MAX_LINE_BYTES = 16 << 20
@@ -30,7 +29,7 @@ class Start:
                 f"{where}: the header is not {self.encoding}; declare source.encoding in "
                 "the contract or convert the file"
             ) from error
-        splits = {d: next(csv.reader([text], delimiter=d), []) for d in DELIMITERS}
+        splits = {d: fields(text, d) for d in DELIMITERS}
         best = max(DELIMITERS, key=lambda d: len(asked.intersection(splits[d])))
         if not asked.intersection(splits[best]):
             start = text if len(text) <= 60 else text[:60] + "..."

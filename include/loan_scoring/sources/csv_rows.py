@@ -48,15 +48,16 @@ class CsvRows:
         start = read_start(stream, where, encoding, first_line, block_bytes)
         self._encoding, self._is_at_end = start.encoding, start.is_at_end
         self._carry = self._in_utf8(b"", start.rest)
-        self._delimiter, names = start.split(where, {*wanted, *optional})
+        self.delimiter, names = start.split(where, {*wanted, *optional})
         self.header = choose_columns(where, names, wanted, optional)
+        self.raw_columns = names
         asked = [*wanted, *(name for name in optional if name in names)]
         self._to_text = pa.csv.ConvertOptions(
             column_types=dict.fromkeys(asked, pa.string()),
             include_columns=asked,
             strings_can_be_null=False,
         )
-        self._record = record_pattern(self._delimiter, len(names))
+        self._record = record_pattern(self.delimiter, len(names))
 
     def __iter__(self) -> Iterator[Block]:
         rows = malformed = 0
@@ -98,7 +99,7 @@ class CsvRows:
             lengths = np.diff(line_ends, prepend=-1)
             if lengths.max() > MAX_LINE_BYTES:
                 raise too_long(self._where, self.next_line + int(lengths.argmax()))
-        last = record_ends(data, line_ends, self._delimiter)
+        last = record_ends(data, line_ends, self.delimiter)
         is_open = self._is_at_end and last is not None and len(line_ends) - 1 not in last[-1:]
         if last is not None and not is_open:
             try:
@@ -131,7 +132,7 @@ class CsvRows:
         A line that neither is a record nor begins one is a malformed record of its own, so that a
         stray quote costs its line and not what follows.
         """
-        is_plain = plain_lines(data, line_ends, self._delimiter, len(self.header.names))
+        is_plain = plain_lines(data, line_ends, self.delimiter, len(self.header.names))
         other = np.append(np.flatnonzero(~is_plain), len(line_ends))
         line_starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
         good: list[tuple[int, int]] = []
@@ -189,7 +190,7 @@ class CsvRows:
         return pa.csv.read_csv(
             pa.BufferReader(records),
             pa.csv.ReadOptions(column_names=self.header.names, block_size=records.size + 1),
-            pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=with_quotes),
+            pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=with_quotes),
             self._to_text,
         )
 

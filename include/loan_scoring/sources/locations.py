@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import PassingSourceError, SourceError
 
 OBJECT_STORES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs"}
 """The schemes of object storage, and the optional package that reads each."""
@@ -32,4 +32,4 @@ def scheme_of(location: str | Path) -> str | None:
 
 def cut_short(where: str, size: int, expected: object) -> SourceError:
     """Say that a copy has fewer bytes than there are."""
-    return SourceError(f"{where}: ended after {size} of {expected} bytes; try again")
+    return PassingSourceError(f"{where}: ended after {size} of {expected} bytes; try again")

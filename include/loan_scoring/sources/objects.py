@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from typing import Any, BinaryIO, cast
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.sources.locations import COPY_BYTES, OBJECT_STORES, cut_short
 
 
@@ -47,6 +47,9 @@ def copy(system: Any, path: str, where: str) -> BinaryIO:
 
 
 def _refused(where: str, error: Exception) -> SourceError:
-    return SourceError(
+    is_final = isinstance(error, (PermissionError, FileNotFoundError, ValueError))
+    is_final |= "Credentials" in type(error).__name__
+    kind = SourceError if is_final else PassingSourceError
+    return kind(
         f"{where}: the store gave {type(error).__name__}; check the address and the credentials"
     )

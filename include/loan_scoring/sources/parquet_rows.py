@@ -14,7 +14,12 @@ from loan_scoring.sources.csv_grammar import shown
 
 
 class ParquetRows:
-    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`."""
+    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`.
+
+    A row's raw text holds `raw_columns`, parted by `delimiter`.
+    """
+
+    delimiter = ","
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class ParquetRows:
         schema = self._file.schema_arrow
         self.header = choose_columns(where, schema.names, wanted, optional)
         self._asked = [*wanted, *(name for name in optional if name in schema.names)]
+        self.raw_columns = self._asked
         for name in self._asked:
             if pa.types.is_nested(schema.field(name).type):
                 raise SourceError(

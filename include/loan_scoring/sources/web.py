@@ -11,7 +11,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.sources.locations import COPY_BYTES, cut_short, label
 
 TIMEOUT_SECONDS = 30.0
@@ -51,8 +51,7 @@ def download(url: str) -> BinaryIO:
                 error = cut_short(label(url), copy.tell(), expected)
             except (OSError, HTTPException) as failure:
                 error = _unreachable(url, failure)
-                code = getattr(failure, "code", None)
-                if code in range(400, 500) and code not in (408, 429):
+                if not isinstance(error, PassingSourceError):
                     break
         if wait is not None:
             time.sleep(wait)
@@ -73,4 +72,7 @@ def _unreachable(url: str, error: Exception) -> SourceError:
         why = cause.strerror.lower()
     else:
         why = f"the connection failed ({type(cause).__name__})"
-    return SourceError(f"{label(url)}: {why}; check the URL and the network")
+    code = getattr(error, "code", None)
+    is_final = code in range(400, 500) and code not in (408, 429)
+    kind = SourceError if is_final else PassingSourceError
+    return kind(f"{label(url)}: {why}; check the URL and the network")

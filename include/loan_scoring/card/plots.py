@@ -1,0 +1,156 @@
+"""The card's plots, as SVG: drawn from a model's stored evaluation, the same bytes each time."""
+
+import io
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from loan_scoring.contract import Contract
+
+PAID, DEFAULTED, QUIET = "#2b6ca3", "#c8551b", "#8a8f98"
+
+STYLE: Any = {
+    "figure.figsize": (5.6, 3.9),
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": QUIET,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e7e9ec",
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a level's name may hold a dollar
+    "svg.hashsalt": "loan-scoring",
+}
+
+Draw = Callable[..., None]
+
+
+def drawn(draw: Draw) -> Callable[..., bytes]:
+    """Give a function that draws on a figure its figure, and return what it drew as SVG."""
+
+    @wraps(draw)
+    def make(*values: Any) -> bytes:
+        import matplotlib as mpl
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+        with mpl.rc_context(STYLE):
+            figure = Figure()
+            draw(figure, *values)
+            content = io.BytesIO()
+            FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None, "Creator": None})
+        return content.getvalue()
+
+    return make
+
+
+@drawn
+def roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
+    """Draw the ROC curve against chance."""
+    axes = figure.subplots()
+    false_positive, true_positive = zip(*evaluation["roc"], strict=True)
+    axes.fill_between(false_positive, true_positive, color=PAID, alpha=0.08, lw=0)
+    axes.plot(false_positive, true_positive, color=PAID, lw=2, label=f"model, AUC {auc:.3f}")
+    axes.plot([0, 1], [0, 1], color=QUIET, ls="--", lw=1, label="chance")
+    axes.set(
+        xlabel="paid loans scored above the threshold",
+        ylabel="defaults scored above it",
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+    )
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right")
+
+
+@drawn
+def calibration(figure: Any, evaluation: dict[str, Any]) -> None:
+    """Draw observed against predicted default rates of deciles."""
+    axes = figure.subplots()
+    parts = evaluation["deciles"]
+    predicted = [part["predicted"] for part in parts]
+    observed = [part["observed"] for part in parts]
+    reach = [
+        [max(part["observed"] - part["low"], 0) for part in parts],
+        [max(part["high"] - part["observed"], 0) for part in parts],
+    ]
+    top = 1.06 * max(*predicted, *(part["high"] for part in parts))
+    axes.plot([0, top], [0, top], color=QUIET, ls="--", lw=1, label="perfect")
+    axes.errorbar(
+        predicted, observed, yerr=reach, fmt="o", ms=5, color=PAID, capsize=3, lw=1.2,
+        label="tenth of the loans, 95 % interval",
+    )  # fmt: skip
+    axes.set(
+        xlabel="predicted default rate",
+        ylabel="observed default rate",
+        xlim=(0, top),
+        ylim=(0, top),
+    )
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left")
+
+
+@drawn
+def histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
+    """Draw the scores of paid loans and of defaults, each as shares of its own, with thresholds."""
+    axes = figure.subplots()
+    edges = evaluation["histogram"]["edges"]
+    for name, color in (("paid", PAID), ("defaulted", DEFAULTED)):
+        counts = evaluation["histogram"][name]
+        total = max(sum(counts), 1)
+        axes.stairs([count / total for count in counts], edges, fill=True, color=color, alpha=0.28)
+        axes.stairs(
+            [count / total for count in counts], edges, color=color, lw=1.5,
+            label=f"{name}, {total:,} loans",
+        )  # fmt: skip
+    policy = contract.decision
+    for threshold, word in ((policy.approve_below, "review"), (policy.decline_from, "decline")):
+        axes.axvline(threshold, color="#333", lw=1, ls=":")
+        axes.annotate(
+            f" {word} from {threshold:g}", (threshold, 1), xycoords=("data", "axes fraction"),
+            va="top", fontsize=9, color="#333",
+        )  # fmt: skip
+    axes.set(xlabel="predicted default probability", ylabel="share of its loans", xlim=(0, 1))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    axes.legend(loc="center right")
+
+
+@drawn
+def importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
+    """Draw what each feature is worth in AUC, the most important on top."""
+    features = evaluation["importance"]["features"][:20][::-1]
+    figure.set_size_inches(5.6, 1.2 + 0.24 * len(features))
+    axes = figure.subplots()
+    names = [contract.by_name[each["feature"]].label for each in features]
+    axes.barh(
+        range(len(names)), [each["mean"] for each in features], color=PAID, height=0.66,
+        xerr=[each["deviation"] for each in features], error_kw={"lw": 1, "ecolor": "#333"},
+    )  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="AUC lost when the values are shuffled")
+
+
+@drawn
+def approval(figure: Any, parity: dict[str, Any], title: str) -> None:
+    """Draw the approval rate of each group of one attribute; those not compared are hollow."""
+    groups = parity["groups"][::-1]
+    figure.set_size_inches(5.6, 1.1 + 0.3 * len(groups))
+    axes = figure.subplots()
+    for place, group in enumerate(groups):
+        is_compared = group["left_out"] is None
+        axes.errorbar(
+            group["approval_rate"], place, fmt="o", ms=6, color=PAID if is_compared else QUIET,
+            mfc=None if is_compared else "white", capsize=3, lw=1.2,
+            xerr=[[max(group["approval_rate"] - group["low"], 0)],
+                  [max(group["high"] - group["approval_rate"], 0)]],
+        )  # fmt: skip
+    axes.set_yticks(range(len(groups)), [f"{each['group']} ({each['rows']:,})" for each in groups])
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    axes.set(xlabel="approved, 95 % interval", title=title, xlim=(0, 1))
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

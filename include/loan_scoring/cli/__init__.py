@@ -1,0 +1,117 @@
+"""The command line: every stage without Airflow, on the functions that the DAGs call."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from loan_scoring.cli import models, quarantine, stages, views
+from loan_scoring.cli.common import Handler
+from loan_scoring.errors import LoanScoringError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 1 after one line on stderr that says what is wrong."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    # Read when the first library with threads is loaded; see the environment of Airflow's tasks.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.WARNING if options.json else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        result = options.handler(options)
+    except LoanScoringError as error:
+        print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201 - this is the interface
+        return 1
+    except KeyboardInterrupt:
+        print("loan-scoring: interrupted; nothing is half done", file=sys.stderr)  # noqa: T201
+        return 130
+    text = result.pop("text", None)
+    if options.json:
+        text = json.dumps(result, default=str, indent=2)
+    if text:
+        print(text, flush=True)  # noqa: T201
+    return int(result.get("exit", 0))
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--portfolio", default="loan_default", help="default: %(default)s")
+    common.add_argument("--database", metavar="URL", help="default: LOAN_SCORING_DATABASE_URL")
+    common.add_argument("--json", action="store_true", help="print a machine-readable result")
+    batch = argparse.ArgumentParser(add_help=False)
+    batch.add_argument("--batch", required=True, metavar="YYYY-MM-DD", type=_batch_id)
+    parser = argparse.ArgumentParser(prog="loan-scoring", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, handler: Handler, help_: str, *parents: argparse.ArgumentParser) -> Any:
+        made = commands.add_parser(name, help=help_, description=help_, parents=[common, *parents])
+        made.set_defaults(handler=handler)
+        return made
+
+    ingest = command("ingest", stages.ingest, "take in a batch of applications", batch)
+    ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
+    outcomes = command("outcomes", stages.outcomes, "take in a file of outcomes")
+    outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
+    train = command(
+        "train", stages.train, "fit a pair of models and judge it against the champions"
+    )
+    train.add_argument(
+        "--promote",
+        choices=("auto", "hold"),
+        help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
+        " default: the contract's",
+    )
+    command("leaks", stages.leaks, "show what each column alone gives away of the outcome")
+    models.add(commands, common)
+    command("score", stages.score, "score a batch with the champions", batch)
+    command("metrics", stages.metrics, "compare a scored batch with its baseline", batch)
+    replay = command(
+        "replay", stages.replay, "cut a labelled file into history, nights and outcomes"
+    )
+    replay.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    replay.add_argument("--nights", type=int, default=5, help="default: %(default)s")
+    replay.add_argument("--per-night", type=int, default=5000, help="default: %(default)s")
+    replay.add_argument(
+        "--start", metavar="YYYY-MM-DD", help="first night; default: the contract's"
+    )
+    replay.add_argument("--seed", type=int, help="default: the contract's")
+    replay.add_argument(
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="NAME@NIGHT",
+        help="drift a night (counted from 1); may be repeated",
+    )
+    quarantine.add(commands, common, batch)
+    command("status", views.status, "show database, batches, champion and open alerts")
+    sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
+    sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
+    bench = command("bench", views.bench, "measure stages against their floors and the naive way")
+    bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    return parser
+
+
+def _batch_id(text: str) -> str:
+    if text != "history":
+        try:
+            datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is neither YYYY-MM-DD nor history"
+            ) from None
+    return text

@@ -1,0 +1,41 @@
+"""What the commands share: their shape, and a stage in a session of its own, measured."""
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from loan_scoring.errors import TrackingError
+
+Handler = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def measured(options: argparse.Namespace, task: str, work: Callable[..., int]) -> None:
+    """Run a stage in a session and note what it cost; `work` returns the rows that it handled."""
+    from loan_scoring import telemetry
+    from loan_scoring.session import open_session
+
+    run = f"cli-{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
+    with (
+        open_session(options.portfolio, options.database) as session,
+        telemetry.measured(session, run, task, getattr(options, "batch", None)) as done,
+    ):
+        done.rows = work(session)
+
+
+def mirrored(options: argparse.Namespace) -> bool:
+    """Show in MLflow what was trained; that it cannot be written is no fault of the training."""
+    from loan_scoring import mirror
+
+    def work(session: Any) -> int:
+        written = mirror.mirror(session)
+        return written.trials + written.models
+
+    try:
+        measured(options, "train.mirror", work)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("%s", error)
+        return False
+    return True

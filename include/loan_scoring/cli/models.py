@@ -1,0 +1,175 @@
+"""The commands `loan-scoring models`: list, show, promote, rollback, card, mlflow."""
+
+import argparse
+import getpass
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from loan_scoring.cli.common import Handler, mirrored
+from loan_scoring.errors import StateError
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add `models` and its commands to the parser's commands."""
+    help_ = "list, show, promote and roll back models, and print their cards"
+    models = commands.add_parser("models", help=help_, description=help_)
+    inner = models.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, handler: Handler, help_: str) -> Any:
+        made = inner.add_parser(name, help=help_, description=help_, parents=[common])
+        made.set_defaults(handler=handler)
+        return made
+
+    command("list", _list, "every version with its last verdict")
+    show = command("show", _show, "a version, and every verdict on it with its gates")
+    promote = command("promote", _promote, "put a version and the one fitted with it into use")
+    card = command("card", _card, "print a version's model card as Markdown")
+    for made in (show, promote, card):
+        made.add_argument("version", metavar="VERSION", help="such as propensity-2")
+    card.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page instead")
+    rollback = command("rollback", _rollback, "put back what the champions had replaced")
+    rollback.add_argument(
+        "--kind", choices=("propensity", "personas"), help="that one alone; default: both"
+    )
+    ui = command("mlflow", _mlflow, "show trials and models in MLflow's own UI until Ctrl-C")
+    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1; default: %(default)s")
+    for made in (promote, rollback):
+        made.add_argument(
+            "--comment", help="why; stands in promotions, and is needed to overrule a gate"
+        )
+
+
+def _list(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import database
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        rows = database.rows(session.connection, "select_models")
+    lines = [f"{'version':<15} {'':<6} {'AUC':>6}  {'fitted (UTC)':<17} last verdict"]
+    for row in rows:
+        auc = row["metrics"].get("auc")
+        said = f"{row['verdict']} by {row['decided_by']}" if row["verdict"] else "not judged"
+        if row["occasion"] == "rollback":
+            said += " (rollback)"
+        lines.append(
+            f"{row['model_version']:<15} {'in use' if row['is_champion'] else '':<6} "
+            f"{'' if auc is None else f'{auc:.4f}':>6}  {row['created_at']:%Y-%m-%d %H:%M}  {said}"
+        )
+    empty = "no model yet: ingest the history and run `loan-scoring train`"
+    return {"models": rows, "text": "\n".join(lines) if rows else empty}
+
+
+def _show(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import database, registry
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        row = registry.model(session, options.version)
+        pair = registry.pair_of(session, options.version)
+        verdicts = database.rows(
+            session.connection, "select_verdicts", model_version=options.version
+        )
+    lines = [
+        f"{options.version} ({row['algorithm']}), fitted with "
+        f"{', '.join(v for v in pair.values() if v != options.version)}",
+        f"fitted     {row['created_at']:%Y-%m-%d %H:%M} UTC by loan-scoring {row['code_version']}",
+        f"on         {row['training_data'].get('applications', 0):,} loans with an outcome",
+        f"artifact   {row['artifact']} sha256 {row['artifact_sha256']}",
+    ]
+    for name, value in row["metrics"].items():
+        if isinstance(value, int | float):
+            told = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+            lines.append(f"{name:<18} {told:>10}")
+    for each in verdicts:
+        comment = f": {each['comment']}" if each["comment"] else ""
+        lines += [
+            "",
+            f"{each['decided_at']:%Y-%m-%d %H:%M} {each['verdict']} by {each['decided_by']} "
+            f"({each['occasion']}), instead of {each['replaces'] or 'none'}{comment}",
+            *_gates(each["evidence"]),
+        ]
+    return {"model": row, "verdicts": verdicts, "text": "\n".join(lines)}
+
+
+def _promote(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import promotion
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        verdict, evidence = promotion.promote_by_hand(
+            session, options.version, _account(), options.comment
+        )
+    overruled = evidence.get("overruled", [])
+    said = f"{options.version} and the model fitted with it: {verdict}"
+    if overruled:
+        said += f", {', '.join(overruled)} overruled"
+    return {
+        "verdict": verdict,
+        "overruled": overruled,
+        "is_mirrored": mirrored(options),
+        "gates": evidence["gates"],
+        "text": "\n".join([*_gates(evidence), said, _NEXT]),
+    }
+
+
+def _rollback(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import promotion
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        in_use = promotion.rollback(session, _account(), options.kind, options.comment)
+    return {
+        **in_use,
+        "is_mirrored": mirrored(options),
+        "text": f"in use again: {', '.join(in_use.values())}\n{_NEXT}",
+    }
+
+
+def _card(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.card import content, render
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        card = content.read(session, options.version)
+    if options.html is None:
+        text = render.markdown(card)
+        return {"markdown": text, "text": text.rstrip()}
+    try:
+        options.html.write_text(render.page(card), encoding="utf-8")
+    except OSError as error:
+        raise StateError(f"cannot write {options.html}: {error.strerror}") from error
+    return {"html": str(options.html), "text": f"written to {options.html}"}
+
+
+def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import mirror
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        environment = mirror.ui_environment(session)
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", "127.0.0.1"]
+    return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
+
+
+_NEXT = "scores change with the next scoring: run `loan-scoring score --batch DATE` to redo a night"
+
+
+def _gates(evidence: dict[str, Any]) -> list[str]:
+    return [
+        f"  {gate['gate']:<14} {'passed' if gate['passed'] else 'FAILED'}  {gate['sentence']}"
+        for gate in evidence.get("gates", [])
+    ]
+
+
+def _account() -> str:
+    """Return who runs the command, as promotions name it: the operating system's account.
+
+    The database role is the application's, the same for everybody.
+    """
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        return f"cli:uid-{os.getuid()}"

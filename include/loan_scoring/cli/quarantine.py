@@ -1,0 +1,83 @@
+"""The commands `loan-scoring quarantine`: list, export, replay."""
+
+import argparse
+import io
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from loan_scoring.cli.common import Handler, measured
+from loan_scoring.errors import LoanScoringError
+
+
+def add(commands: Any, common: argparse.ArgumentParser, batch: argparse.ArgumentParser) -> None:
+    """Add `quarantine` and its commands to the parser's commands."""
+    help_ = "list refused rows, export them, take them in corrected"
+    inner = commands.add_parser("quarantine", help=help_, description=help_).add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+
+    def command(name: str, handler: Handler, help_: str, *parents: argparse.ArgumentParser) -> Any:
+        made = inner.add_parser(name, help=help_, description=help_, parents=[common, *parents])
+        made.set_defaults(handler=handler)
+        return made
+
+    listed = command("list", _list, "count the refused rows by revision and rule")
+    listed.add_argument("--batch", metavar="BATCH", help="a batch, or outcomes-NAME; default: all")
+    export = command("export", _export, "write a batch's refused rows as CSV", batch)
+    export.add_argument("--out", metavar="FILE", help="default: standard output")
+    mended = command("replay", _replay, "take corrected rows in as a new revision", batch)
+    mended.add_argument("--source", required=True, metavar="FILE-OR-URL")
+
+
+def _list(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import quarantine
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        rows = quarantine.counts(session, options.batch)
+    lines = [f"{'batch':<24}{'revision':>8}  {'':<7}  {'rows':>7}  rule"]
+    lines += [
+        f"{row['batch_id']:<24}{row['revision']:>8}  {'current' if row['is_current'] else 'old':<7}"
+        f"  {row['rows']:>7,}  {row['rule']}"
+        for row in rows
+    ]
+    return {"quarantine": rows, "text": "\n".join(lines) if rows else "no row is in quarantine"}
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import quarantine
+    from loan_scoring.session import open_session
+
+    text = io.StringIO()
+    with open_session(options.portfolio, options.database) as session:
+        rows = quarantine.export(session, options.batch, text)
+    if options.out is None:
+        if not options.json:
+            sys.stdout.write(text.getvalue())
+        return {"rows": rows, "csv": text.getvalue()}
+    try:
+        Path(options.out).write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise LoanScoringError(f"{options.out}: cannot be written: {error.strerror}") from error
+    return {"rows": rows, "out": options.out, "text": f"{options.out}: {rows} rows to correct"}
+
+
+def _replay(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import corrections
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        replayed = corrections.replay(session, options.batch, options.source)
+        result.update(asdict(replayed))
+        return replayed.mended
+
+    measured(options, "quarantine.replay", work)
+    already = " (the same corrections: nothing changed)" if result["is_unchanged"] else ""
+    result["text"] = (
+        f"batch {result['batch_id']} revision {result['revision']}: {result['mended']} rows mended,"
+        f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
+    )
+    return result

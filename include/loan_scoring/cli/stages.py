@@ -1,0 +1,133 @@
+"""The commands that do a stage: ingest, outcomes, train, score, metrics; and what feeds them."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from loan_scoring import settings
+from loan_scoring.cli.common import measured, mirrored
+
+
+def ingest(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import ingest
+
+    source = options.source or ingest.landing_file(options.portfolio, "applications", options.batch)
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        landed = ingest.ingest(session, options.batch, source)
+        result.update(asdict(landed))
+        return landed.received
+
+    measured(options, "ingest.batch", work)
+    already = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
+    result["text"] = (
+        f"batch {result['batch_id']} revision {result['revision']}: {result['received']} received,"
+        f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
+    )
+    return result
+
+
+def outcomes(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import outcomes
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        taken = outcomes.take(session, options.source)
+        result.update(asdict(taken))
+        return taken.received
+
+    measured(options, "outcomes.take", work)
+    already = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
+    result["text"] = (
+        f"{result['drop_id']} revision {result['revision']}: {result['received']} received,"
+        f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
+    )
+    return result
+
+
+def train(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import promotion, training
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        versions, rows = training.fit(session)
+        found, result["text"] = training.summary(session, versions)
+        verdict, evidence = promotion.consider(session, versions, options.promote)
+        result.update(versions, **found, verdict=verdict, gates=evidence.get("gates", []))
+        return rows
+
+    measured(options, "train.pair", work)
+    result["is_mirrored"] = mirrored(options)
+    result["text"] += f"\n\n{result['propensity']}, {result['personas']}: {result['verdict']}"
+    failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
+    if failed:
+        result["text"] += f": {' '.join(failed)}"
+    if result["verdict"] in ("held", "withheld"):
+        result["text"] += f"; `loan-scoring models promote {result['propensity']}` puts it into use"
+    return result
+
+
+def leaks(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import leaks, training
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        report = training.leak_report(session)
+    return {**report.as_json(), "text": leaks.render(report)}
+
+
+def score(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import scoring
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        result["scoring_run_id"] = scoring.score(session, options.batch)
+        run = scoring.run(session, result["scoring_run_id"])
+        result.update({name: run[name] for name in ("applications", "scored", "referred")})
+        return int(run["applications"])
+
+    measured(options, "score.batch", work)
+    result["text"] = (
+        f"{result['scoring_run_id']}: {result['scored']} scored, {result['referred']} referred"
+    )
+    return result
+
+
+def metrics(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import metrics
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        result.update(metrics.measure(session, options.batch))
+        return int(result["applications"])
+
+    measured(options, "metrics.batch", work)
+    result["text"] = f"batch {options.batch}: {result['tests']} tests, {result['alerts']} alerts"
+    return result
+
+
+def replay(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import contract
+    from loan_scoring.replay import parse_scenarios, replay
+
+    cut = replay(
+        contract.load(options.portfolio),
+        source=options.source,
+        nights=options.nights,
+        per_night=options.per_night,
+        start=options.start,
+        seed=options.seed,
+        scenarios=parse_scenarios(options.scenario),
+        landing=settings.landing_dir(options.portfolio),
+    )
+    return {
+        **asdict(cut),
+        "text": f"{cut.source}: {cut.history_rows} rows of history, nights "
+        f"{', '.join(cut.batch_ids)}; {len(cut.written)} files written, "
+        f"{len(cut.unchanged)} unchanged in {settings.landing_dir(options.portfolio)}",
+    }

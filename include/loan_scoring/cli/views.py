@@ -1,0 +1,99 @@
+"""The commands that show: status, sql, bench."""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from loan_scoring import settings
+
+
+def status(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import status
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        state = status.read(session)
+    state["database_url"] = _analyst_url(options)
+    state["airflow"] = _airflow()
+    where = f"database  {state['database_url']}"
+    airflow = state["airflow"]
+    ui = f"Airflow   {airflow['url']}" if airflow else "Airflow   not running; `make up` starts it"
+    return {**state, "text": f"{where}\n{ui}\n\n{status.render(state)}"}
+
+
+def _airflow() -> dict[str, Any] | None:
+    from loan_scoring.local import airflow_status
+
+    found = airflow_status.status(settings.state_dir())
+    return None if found is None else {"url": found.url, "passwords": found.password_file}
+
+
+def _analyst_url(options: argparse.Namespace) -> str:
+    """Return the URL for psql: the reader's of the embedded server, else the given one.
+
+    The password of a database that is not ours to make stays out of the output: psql takes it
+    from PGPASSWORD or ~/.pgpass.
+    """
+    from loan_scoring import database
+
+    given = options.database or settings.database_url()
+    if given:
+        url = database.without_password(database.libpq_url(given))
+    else:
+        from loan_scoring.local.postgres import embedded
+
+        url = embedded().url(database.READER)
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{options.portfolio}"
+
+
+def sql(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import database
+    from loan_scoring.session import open_session
+
+    if options.query is None:
+        return {"exit": _psql(options)}
+    with open_session(options.portfolio, options.database) as session:
+        header, rows = database.select(session.connection, options.query)
+    if options.json:
+        return {"columns": header, "rows": rows}
+    csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+    return {}
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import bench
+
+    with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as folder:
+        results = bench.run(options.portfolio, Path(folder), options.source)
+    return {
+        "benches": [result.as_json() for result in results],
+        "text": "\n\n".join(result.as_text() for result in results),
+    }
+
+
+def _psql(options: argparse.Namespace) -> int:
+    from loan_scoring import database
+    from loan_scoring.local.postgres import embedded
+    from loan_scoring.local.postgres_account import binary
+
+    given = options.database or settings.database_url()
+    if given is None:
+        embedded().start()
+    url = database.libpq_url(given) if given else embedded().url("loan_scoring")
+    environment = {**os.environ, "PGOPTIONS": f"-c search_path={options.portfolio}"}
+    # The URL goes through the environment, so that the password is not in the process list.
+    parts = urlsplit(url)
+    environment |= {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": parts.username or "",
+        "PGPASSWORD": parts.password or "",
+        "PGDATABASE": parts.path.lstrip("/"),
+    }
+    return subprocess.call([str(binary("psql"))], env=environment)

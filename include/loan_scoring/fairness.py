@@ -1,0 +1,128 @@
+"""Approval by group: rates, their intervals, and how far the least approved group is behind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loan_scoring.contract import Contract
+
+NOT_STATED = "not stated"
+"""The group of those whose attribute is empty."""
+
+Z95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution: half the width of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How approval differs between the groups of one attribute.
+
+    `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
+    compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
+    levels that the contract names as no group. `groups` has for each group its
+    `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`) and `default_rate`, and
+    `left_out`: why it is not compared, or None.
+    """
+
+    attribute: str
+    ratio: float | None
+    ratio_of_all: float | None
+    lowest: str | None
+    highest: str | None
+    groups: list[dict[str, Any]]
+
+
+def parity(
+    contract: Contract,
+    attribute: str,
+    values: list[str | None],
+    y: np.ndarray,
+    approved: np.ndarray,
+) -> Parity:
+    """Compare approval between the groups of one attribute.
+
+    Groups below the contract's `min_group`, and levels that it names as no group, are reported
+    and left out of the ratio.
+
+    Args:
+        values: the group of each row, None where it is not known.
+        y: outcomes, 1 for default, shape (rows,).
+        approved: whether each row would be approved, shape (rows,), bool.
+    """
+    from fairlearn.metrics import MetricFrame, count, mean_prediction, selection_rate
+
+    rule = contract.promotion.fairness
+    not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
+    of = np.array([NOT_STATED if value is None else value for value in values], dtype=object)
+    frame = MetricFrame(
+        metrics={"rows": count, "approval_rate": selection_rate},
+        y_true=y,
+        y_pred=approved.astype(int),
+        sensitive_features=of,
+    )
+    defaults = MetricFrame(
+        metrics=mean_prediction, y_true=y, y_pred=y, sensitive_features=of
+    ).by_group
+    order = contract.by_name[attribute].levels or []
+    groups: list[dict[str, Any]] = []
+    for name in sorted(frame.by_group.index, key=lambda each: _place(order, each)):
+        rows = int(frame.by_group.loc[name, "rows"])
+        rate = float(frame.by_group.loc[name, "approval_rate"])
+        low, high = wilson(rate, rows)
+        small = f"fewer than {rule.min_group} loans" if rows < rule.min_group else None
+        groups.append(
+            {
+                "group": str(name),
+                "rows": rows,
+                "approval_rate": rate,
+                "low": low,
+                "high": high,
+                "default_rate": float(defaults.loc[name]),
+                "left_out": not_groups.get(str(name), small),
+            }
+        )
+
+    def ratio_among(names: list[str]) -> float | None:
+        if len(names) < 2:
+            return None
+        kept = np.isin(of, names)
+        if not approved[kept].any():
+            return 1.0  # where nobody is approved, nobody is approved less
+        among = MetricFrame(
+            metrics=selection_rate,
+            y_true=y[kept],
+            y_pred=approved[kept].astype(int),
+            sensitive_features=of[kept],
+        )
+        return float(among.ratio(method="between_groups"))
+
+    compared = [each for each in groups if each["left_out"] is None]
+    large = [each["group"] for each in groups if each["rows"] >= rule.min_group]
+    ratio = ratio_among([each["group"] for each in compared])
+    ranked = sorted(compared, key=lambda each: each["approval_rate"])
+    return Parity(
+        attribute,
+        ratio,
+        ratio_among(large),
+        None if ratio is None else ranked[0]["group"],
+        None if ratio is None else ranked[-1]["group"],
+        groups,
+    )
+
+
+def wilson(share: float, rows: int, z: float = Z95) -> tuple[float, float]:
+    """Return the Wilson score interval of a share of `rows`.
+
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    >>> [round(limit, 4) for limit in wilson(0.5, 100)]
+    [0.4038, 0.5962]
+    """
+    middle = share + z * z / (2 * rows)
+    half = z * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
+    return (middle - half) / (1 + z * z / rows), (middle + half) / (1 + z * z / rows)
+
+
+def _place(order: list[str], name: str) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)

@@ -1,0 +1,10 @@
+-- How many loans of a revision became applications of other batches since it landed.
+-- As an array: of a revision that just landed the planner knows nothing, and a join goes wrong.
+SELECT count(*) AS loans, min(b.batch_id) AS first_batch_id
+FROM applications AS a
+JOIN batches AS b USING (batch_id, revision)
+WHERE b.is_current AND b.batch_id <> %(batch_id)s
+  AND a.loan_id = ANY(ARRAY(
+      SELECT loan_id FROM applications
+      WHERE batch_id = %(batch_id)s AND revision = %(revision)s
+  ))

@@ -1,0 +1,6 @@
+-- The last verdict on a version.
+SELECT verdict, replaces, evidence, decided_by, occasion, comment
+FROM promotions
+WHERE model_version = %(model_version)s
+ORDER BY promotion_id DESC
+LIMIT 1

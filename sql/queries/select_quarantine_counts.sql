@@ -1,0 +1,8 @@
+-- How many refused rows broke each rule, by revision of a batch or of a file of outcomes.
+SELECT q.batch_id, q.revision, coalesce(b.is_current, true) AS is_current, rule, count(*) AS rows
+FROM quarantine AS q
+CROSS JOIN unnest(q.rules) AS rule
+LEFT JOIN batches AS b USING (batch_id, revision)
+WHERE %(batch_id)s::text IS NULL OR q.batch_id = %(batch_id)s
+GROUP BY q.batch_id, q.revision, b.is_current, rule
+ORDER BY q.batch_id, q.revision, count(*) DESC, rule

@@ -1,0 +1,5 @@
+-- The refused rows of a revision, as they came.
+SELECT line_number, raw_text, rules
+FROM quarantine
+WHERE batch_id = %(batch_id)s AND revision = %(revision)s
+ORDER BY line_number

@@ -1,0 +1,170 @@
+"""A person has the last word: asked in Airflow, answered over its REST API, as its UI does."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loan_scoring import database, promotion, registry, settings
+from loan_scoring.session import Session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+DETAILS = "/api/v2/dags/loan_default_train/dagRuns/~/hitlDetails"
+VERDICTS = """
+    select model_version, verdict, replaces, decided_by, comment
+    from promotions where decided_by not like 'cli:%' order by promotion_id
+"""
+
+
+@pytest.fixture
+def train(
+    airflow_home: Path,
+    ready: Session,
+    challenge: Callable[..., dict[str, str]],
+    ready_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """The train DAG on a database whose champion is weak, so that training gives a better one.
+
+    Read anew for each test: within one process a run's params stay with the DAG's objects.
+    The contract's other gates let all through: it is a tenth of the loans that they see.
+    """
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    raw["promotion"] |= {"calibration_slope": [0.1, 10]}
+    raw["promotion"]["fairness"] |= {"min_ratio": 0.01}
+    (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
+    challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(settings.home() / "dags" / "loan_scoring_train.py")
+    return bag.dags["loan_default_train"]
+
+
+@pytest.fixture(scope="session")
+def api(airflow_home: Path) -> Iterator[Any]:
+    """A client of Airflow's own API."""
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    with TestClient(create_app(apps="core")) as client:
+        yield client
+
+
+def token(api: Any, user: str) -> dict[str, str]:
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    password = SimpleAuthManager.get_passwords()[user]
+    found = api.post("/auth/token", json={"username": user, "password": password})
+    return {"Authorization": f"Bearer {found.json()['access_token']}"}
+
+
+def waiting(api: Any) -> dict[str, Any]:
+    """Return the question that stands, once the task has come to wait for its answer."""
+    for _ in range(240):
+        found = api.get(
+            DETAILS, params={"response_received": False}, headers=token(api, "ann")
+        ).json()["hitl_details"]
+        if found and found[0]["task_instance"]["state"] == "awaiting_input":
+            return found[0]
+        time.sleep(0.25)
+    raise AssertionError("nothing was asked")
+
+
+def beside(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def verdicts(session: Session) -> list:
+    return database.select(session.connection, VERDICTS)[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "verdict", "champion"),
+    [("Promote", "promoted", "propensity-1"), ("Reject", "rejected", "propensity-2")],
+)
+def test_answer_is_on_record_with_the_airflow_user(
+    train: Any, ready: Session, api: Any, option: str, verdict: str, champion: str
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def answer() -> None:
+        seen.update(question := waiting(api))
+        ti = question["task_instance"]
+        place = f"/api/v2/dags/{ti['dag_id']}/dagRuns/{ti['dag_run_id']}/taskInstances"
+        place += f"/{ti['task_id']}/-1/hitlDetails"
+        said = {"chosen_options": [option], "params_input": {"comment": "seen by two"}}
+        seen["guest"] = api.patch(place, json=said, headers=token(api, "guest")).status_code
+        time.sleep(1)
+        seen["ann"] = api.patch(place, json=said, headers=token(api, "ann")).status_code
+
+    thread = beside(answer)
+    done = train.test(run_conf={"promote": "hold"})
+    thread.join()
+    assert (done.state, seen["guest"], seen["ann"]) == ("success", 403, 200)
+    assert seen["subject"] == "Residential loans: promote propensity-1?"
+    assert "| | propensity-2 | propensity-1 |" in seen["body"]
+    assert verdicts(ready)[-2:] == [
+        [f"{kind}-1", verdict, f"{kind}-2", "airflow:ann", "seen by two"] for kind in registry.KINDS
+    ]
+    assert registry.champion(ready, "propensity") == champion
+
+
+def test_no_answer_in_time_is_on_record_and_changes_nothing(
+    train: Any, ready: Session, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    monkeypatch.setattr(train.task_dict["ask"], "response_timeout", timedelta(seconds=1))
+
+    def let_pass() -> None:
+        waiting(api)
+        time.sleep(2)
+        SchedulerJobRunner(Job()).check_awaiting_input_timeouts()
+
+    thread = beside(let_pass)
+    done = train.test(run_conf={"promote": "hold"})
+    thread.join()
+    assert done.state == "success"
+    assert verdicts(ready)[-2:] == [
+        [f"{kind}-1", "timed_out", f"{kind}-2", "nobody", None] for kind in registry.KINDS
+    ]
+    assert registry.champion(ready, "propensity") == "propensity-2"
+
+
+def test_pair_that_fails_a_gate_is_refused_and_nobody_asked(
+    train: Any, ready: Session, tmp_path: Path
+) -> None:
+    path = tmp_path / "loan_default.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["promotion"]["calibration_slope"] = [0.999999, 1.000001]
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    done = train.test(run_conf={"promote": "hold"})
+    assert done.state == "success"
+    states = {ti.task_id: ti.state for ti in done.get_task_instances()}
+    assert (states["ask"], states["record"]) == ("skipped", "skipped")
+    assert [row[1] for row in verdicts(ready)[-2:]] == ["refused", "refused"]
+
+
+def test_contract_decides_where_the_run_does_not_say(train: Any, ready: Session) -> None:
+    assert train.test().state == "success"  # the contract's mode is auto: nobody is asked
+    assert verdicts(ready)[-2:] == [
+        [f"{kind}-1", "promoted", f"{kind}-2", "policy:auto", None] for kind in registry.KINDS
+    ]

@@ -1,0 +1,133 @@
+"""A model's card is complete, needs nothing but the registry's rows, and runs nothing it holds."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from loan_scoring import database, registry
+from loan_scoring.card import content, render
+from loan_scoring.errors import StateError
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+SECTIONS = [
+    "What it is", "How good it is", "Ranking, calibration and scores", "What it goes by",
+    "Who let it into use", "Candidates", "Personas", "Fairness by group", "Leaks", "Data",
+    "Limits of use", "Artifacts and parameters",
+]  # fmt: skip
+EVIL = "<script>alert(1)</script> | $x$ & \"'"
+
+
+class Page(HTMLParser):
+    """Collects what a page holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attributes if name in ("src", "href")]
+
+
+def parsed(page: str) -> Page:
+    found = Page()
+    found.feed(page)
+    return found
+
+
+def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
+    card = content.read(ready, "propensity-1")
+    assert [section.title for section in card.sections] == SECTIONS
+    page = render.page(card)
+    found = parsed(page)
+    assert found.tags.count("img") == 4 + len(ready.contract.protected)
+    for link in found.links:
+        kind, _, drawing = link.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        tree = ElementTree.fromstring(base64.b64decode(drawing))  # noqa: S314 - it is our own
+        assert tree.tag.endswith("svg")
+        assert len(list(tree.iter())) > 30
+    assert "script" not in found.tags
+    assert "http" not in re.sub(r"http-equiv", "", page.partition("<body>")[0])
+
+
+def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> None:
+    row = registry.model(ready, "propensity-1")
+    text = render.markdown(content.read(ready, "personas-1"))  # the pair has one card
+    assert text.startswith("# Model card: propensity-1\n")
+    assert f"| AUC | {row['metrics']['auc']:.4f} |" in text
+    assert row["fingerprint"] in text
+    assert row["artifact_sha256"] in text
+    for column in ready.contract.protected:
+        assert f"{ready.contract.by_name[column].label}: the ratio" in text
+    for person in registry.model(ready, "personas-1")["metrics"]["personas"]:
+        assert f"| {render._plain(person['name'])} |" in text
+    assert f"| {render._plain(row['metrics']['trial'])} (chosen) |" in text
+
+
+def test_leaks_are_shown_where_they_are_recorded(
+    ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registry.model
+    figures = {"auc": 0.99, "null_auc": None, "near_pure": [{"level": "null"}]}
+    finding = {
+        "column": "income_usd_per_month", "role": "feature", "verdict": "acknowledged",
+        "everyone": figures, "judged": figures, "reasons": ["by name"], "is_decisive": False,
+    }  # fmt: skip
+    leaks = {"findings": [finding, finding | {"verdict": "clean"}]}
+    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "leaks": leaks})
+    text = render.markdown(content.read(ready, "propensity-1"))
+    assert "| Monthly income | feature | acknowledged | 0.9900 |  | null | by name |" in text
+    assert "1 of 2 columns are clean." in text
+
+
+def test_same_card_is_the_same_bytes(ready: Session) -> None:
+    first, again = (render.page(content.read(ready, "propensity-1")) for _ in range(2))
+    assert first == again
+
+
+def test_what_data_says_is_shown_and_not_run(
+    ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registry.model
+
+    def evil(session: Session, version: str) -> database.Row:
+        row = json.loads(json.dumps(real(session, version), default=str))
+        row["created_at"] = real(session, version)["created_at"]
+        if row["kind"] == "personas":
+            row["metrics"]["personas"][0]["name"] = EVIL
+        else:
+            row["training_data"]["batches"][0]["source"] = EVIL
+            row["evaluation"]["fairness"][0]["groups"][0]["group"] = EVIL
+        return row
+
+    monkeypatch.setattr(registry, "model", evil)
+    card = content.read(ready, "propensity-1")
+    page = render.page(card)
+    assert "script" not in parsed(page).tags
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; | $x$ &amp; &quot;&#x27;") == 3
+    for line in render.markdown(card).splitlines():
+        assert "<" not in re.sub(r"\\.", "", line)
+        cells = len(re.findall(r"(?<!\\)\|", line))
+        assert cells in (0, 2, 3, 4, 5, 6, 7)
+
+
+def test_model_without_evaluation_has_a_card_that_says_so(
+    ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registry.model
+    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "evaluation": None})
+    text = render.markdown(content.read(ready, "propensity-1"))
+    assert "registered without an evaluation" in text
+
+
+def test_unknown_version_is_said(ready: Session) -> None:
+    with pytest.raises(StateError, match="no model propensity-7 in loan_default"):
+        content.read(ready, "propensity-7")

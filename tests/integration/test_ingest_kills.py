@@ -1,0 +1,105 @@
+"""Kill -9 at any moment of an ingest, and run it again: the rows are those of an undisturbed run.
+
+LOAN_SCORING_KILLS sets how many times; the suite's few are the short form.
+"""
+
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from loan_scoring import database, ingest
+from loan_scoring.contract import Contract
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session, open_session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+KILLS = int(os.environ.get("LOAN_SCORING_KILLS", "4"))
+TABLES = {
+    "batches": "to_jsonb(t) - 'landed_at' - 'published_at'",
+    "applications": "t",
+    "quarantine": "t",
+    "outcomes": "t",
+    "outcome_drops": "to_jsonb(t) - 'landed_at'",
+}
+
+
+@pytest.fixture(scope="module")
+def files(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The history with its labels, and a night; some rows of both are broken."""
+    folder = tmp_path_factory.mktemp("broken")
+    made = {}
+    for batch_id in ("history", NIGHT):
+        lines = drops.application_files[batch_id].read_text().splitlines()
+        lines[3] = "a,b"
+        lines[9] = lines[8]
+        lines[20] = lines[20].replace(",2019,", ",1066,")
+        made[batch_id] = folder / f"{batch_id}.csv"
+        made[batch_id].write_text("\n".join(lines) + "\n")
+    return made
+
+
+def state(session: Session) -> dict[str, str]:
+    """Return a digest of each table, times left out."""
+    return {
+        name: database.select(
+            session.connection,
+            f"select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
+            f" from (select ({row})::text as r from {name} as t) as rows",
+        )[1][0][0]
+        for name, row in TABLES.items()
+    }
+
+
+def reached(session: Session, batch_id: str) -> str:
+    """Say how far a killed ingest came; rows that are visible are so all at once."""
+    _, found = database.select(
+        session.connection,
+        "select state, accepted = (select count(*) from current_applications a"
+        " where a.batch_id = b.batch_id), (select count(*) from current_applications a"
+        f" where a.batch_id = b.batch_id) from batches b where batch_id = '{batch_id}'",
+    )
+    if not found:
+        return "nothing"
+    (name, is_whole, visible), *more = found
+    assert not more
+    assert is_whole if name == "published" else visible == 0
+    return str(name)
+
+
+def test_killed_ingest_ends_in_the_same_rows(
+    files: dict[str, Path], new_database, spawn, loan_default: Contract, capsys
+) -> None:
+    template = new_database()
+    with open_session("loan_default", template):
+        pass
+    undisturbed, seconds = new_database(template=template), {}
+    for batch_id, path in files.items():
+        child = spawn(undisturbed, batch_id, path)
+        started = time.monotonic()
+        child.go()
+        assert child.process.wait() == 0, child.errors()
+        seconds[batch_id] = time.monotonic() - started
+    with open_session("loan_default", undisturbed) as session:
+        expected = state(session)
+    chance, found = random.Random(3), Counter()  # noqa: S311 - when to kill is no secret
+    for kill in range(0, KILLS, len(files)):
+        url = new_database(template=template)
+        for batch_id, path in files.items():
+            child = spawn(url, batch_id, path)
+            child.go()
+            time.sleep(seconds[batch_id] * (kill + chance.uniform(0, len(files))) / KILLS)
+            child.close()
+            with open_session("loan_default", url) as session:
+                found[reached(session, batch_id)] += 1
+                ingest.ingest(session, batch_id, path)
+        with open_session("loan_default", url) as session:
+            assert state(session) == expected
+    with capsys.disabled():
+        if KILLS > 4:
+            print(f"\n{KILLS} kills found {dict(found)}; undisturbed {seconds}")  # noqa: T201

@@ -1,0 +1,120 @@
+"""Outcomes: what cannot be true is quarantined with every rule, whatever the order in the file."""
+
+from pathlib import Path
+
+import pytest
+
+from loan_scoring import database, ingest, outcomes
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+
+
+@pytest.fixture
+def loans(empty: Session, drops: Replay) -> list[str]:
+    """Keys of a published night, in the order of the file."""
+    ingest.ingest(empty, NIGHT, drops.application_files[NIGHT])
+    return [line.split(",")[0] for line in drops.application_files[NIGHT].read_text().splitlines()][
+        1:
+    ]
+
+
+def write(folder: Path, *lines: str, name: str = "late.csv") -> Path:
+    path = folder / name
+    path.write_text("\n".join(["ID,Status,observed_on", *lines]) + "\n")
+    return path
+
+
+def refused(session: Session) -> dict[int, list[str]]:
+    return dict(database.select(session.connection, "select line_number, rules from quarantine")[1])
+
+
+def known(session: Session) -> dict[int, bool]:
+    return dict(database.select(session.connection, "select loan_id, is_default from outcomes")[1])
+
+
+def test_outcomes_that_contradict_each_other_are_all_refused(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    a, b = loans[:2]
+    taken = outcomes.take(
+        empty, write(tmp_path, f"{a},0,2026-01-08", f"{b},1,2026-01-08", f"{a},1,2026-01-08")
+    )
+    assert (taken.received, taken.accepted, taken.quarantined) == (3, 1, 2)
+    assert refused(empty) == {
+        2: ["contradicting_outcome:is_default"],
+        4: ["duplicate_key:loan_id", "contradicting_outcome:is_default"],
+    }
+    assert known(empty) == {int(b): True}
+
+
+def test_the_first_of_equal_outcomes_is_taken(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    a = loans[0]
+    taken = outcomes.take(empty, write(tmp_path, *[f"{a},1,2026-01-08"] * 3))
+    assert (taken.received, taken.accepted, taken.quarantined) == (3, 1, 2)
+    assert refused(empty) == {3: ["duplicate_key:loan_id"], 4: ["duplicate_key:loan_id"]}
+    assert known(empty) == {int(a): True}
+
+
+def test_every_rule_of_an_outcome_is_named(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    a, b, c = loans[:3]
+    outcomes.take(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
+    taken = outcomes.take(
+        empty,
+        write(
+            tmp_path,
+            f"{a},0,2025-12-31",  # contradicts what is known, from before the application
+            "999999999,maybe,soon",
+            f"{b},1",
+            ",1,2026-01-08",
+            f"{c},,2025-01-01",
+        ),
+    )
+    assert (taken.received, taken.accepted, taken.quarantined) == (5, 0, 5)
+    assert refused(empty) == {
+        2: ["contradicting_outcome:is_default", "outcome_before_application:observed_on"],
+        3: ["unknown_level:Status", "not_a_date:observed_on", "unknown_loan:loan_id"],
+        4: ["field_count"],
+        5: ["null_key:loan_id"],
+        6: ["unknown_level:Status", "outcome_before_application:observed_on"],
+    }
+    assert known(empty) == {int(a): True}
+
+
+def test_known_outcome_again_is_accepted_and_changes_nothing(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    a = loans[0]
+    outcomes.take(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
+    taken = outcomes.take(empty, write(tmp_path, f"{a},1,2026-01-09", name="second.csv"))
+    assert (taken.accepted, taken.quarantined) == (1, 0)
+    assert database.select(
+        empty.connection, "select observed_on::text, drop_id from outcomes"
+    )[1] == [["2026-01-08", "outcomes-first"]]  # fmt: skip
+
+
+def test_loan_that_was_only_in_an_unpublished_revision_is_unknown(
+    empty: Session, drops: Replay, tmp_path: Path
+) -> None:
+    ingest.land(empty, NIGHT, drops.application_files[NIGHT])
+    key = drops.application_files[NIGHT].read_text().splitlines()[1].split(",")[0]
+    taken = outcomes.take(empty, write(tmp_path, f"{key},1,2026-01-08"))
+    assert taken.quarantined == 1
+    assert refused(empty) == {2: ["unknown_loan:loan_id"]}
+
+
+def test_corrected_outcomes_come_as_a_file_of_their_own(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    a = loans[0]
+    outcomes.take(empty, write(tmp_path, f"{a},maybe,2026-01-08"))
+    taken = outcomes.take(empty, write(tmp_path, f"{a},0,2026-01-08"))
+    assert (taken.revision, taken.accepted) == (2, 1)
+    assert known(empty) == {int(a): False}

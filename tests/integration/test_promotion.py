@@ -1,0 +1,318 @@
+"""Who becomes champion, who is refused, who decided, and the way back: exact, and on record."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loan_scoring import (
+    artifacts,
+    database,
+    holdout,
+    ingest,
+    promotion,
+    reading,
+    registry,
+    scoring,
+    settings,
+)
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.errors import StateError
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+FIRST = {"propensity": "propensity-1", "personas": "personas-1"}
+SECOND = {"propensity": "propensity-2", "personas": "personas-2"}
+VERDICTS = """
+    select model_version, verdict, occasion, replaces, decided_by, comment
+    from promotions where promotion_id > %s order by promotion_id
+"""
+
+
+def with_promotion(session: Session, **changes: Any) -> Session:
+    """Return the session under a contract whose gates are others."""
+    raw = session.contract.model_dump()
+    raw["promotion"] |= changes
+    return Session(Contract.model_validate(raw), session.connection)
+
+
+@pytest.fixture
+def lenient(ready: Session) -> Session:
+    """A session whose calibration and fairness gates let all through, to see the other one."""
+    return with_promotion(
+        ready, calibration_slope=[0.1, 10], fairness={"attributes": [], "min_ratio": 0.01}
+    )
+
+
+@pytest.fixture
+def verdicts(ready: Session) -> Callable[[], list]:
+    """Return the rows of promotions that the test itself has made."""
+    _, [[last]] = database.select(ready.connection, "select max(promotion_id) from promotions")
+
+    def go() -> list:
+        return database.select(ready.connection, VERDICTS.replace("%s", str(last)))[1]
+
+    return go
+
+
+def test_champion_stays_when_the_challenger_is_noise(
+    lenient: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    # Other random bins, the same algorithm and data: as good, and better or worse by chance alone.
+    versions = challenge("noise", max_bins=200)
+    assert versions == SECOND
+    assert promotion.promote(lenient, versions) == "refused"
+    assert registry.champions(lenient) == ("propensity-1", "personas-1")
+    assert verdicts() == [
+        [SECOND[kind], "refused", "training", FIRST[kind], "policy:auto", None]
+        for kind in registry.KINDS
+    ]
+    _, [[evidence]] = database.select(
+        lenient.connection,
+        "select evidence from promotions where model_version = 'propensity-2'",
+    )
+    better = evidence["gates"][0]
+    assert (better["gate"], better["passed"]) == ("better", False)
+    assert better["figures"]["interval"][0] < better["figures"]["difference"]
+    assert better["figures"]["interval"][0] <= 0
+    assert evidence["champion"] == "propensity-1"
+    assert evidence["holdout"]["rows"] > 1000
+
+
+def test_same_verdict_again_is_recorded_once(
+    lenient: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    versions = challenge("again", max_bins=200)
+    promotion.promote(lenient, versions)
+    before = verdicts()
+    promotion.promote(lenient, versions)
+    assert verdicts() == before
+
+
+def test_better_challenger_is_promoted(
+    lenient: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["personas"], "cli:ann", "a drill")
+    assert registry.champions(lenient) == ("propensity-2", "personas-2")
+    strong = challenge("strong", max_bins=200)
+    assert promotion.promote(lenient, strong) == "promoted"
+    assert verdicts()[-2:] == [
+        [strong[kind], "promoted", "training", weak[kind], "policy:auto", None]
+        for kind in registry.KINDS
+    ]
+
+
+def test_worse_calibration_is_refused_whatever_the_auc(
+    lenient: Session, challenge: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    timid = challenge("timid", max_iter=30, learning_rate=0.02)
+    strict = with_promotion(lenient, calibration_slope=[0.9, 1.1])
+    judgement = promotion.judge(strict, timid)
+    assert judgement.failed == ["calibrated"]
+    assert judgement.gates[1].figures["slope"] > 1.5
+    assert promotion.promote(strict, timid) == "refused"
+
+
+def test_fairness_floor_is_enforced_on_the_models_own_approvals(
+    lenient: Session, challenge: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    fairness = {"attributes": ["gender"], "min_group": 30}
+    for floor, failed in ((0.05, []), (1.0, ["fair"])):
+        judged = promotion.judge(
+            with_promotion(lenient, fairness=fairness | {"min_ratio": floor}), FIRST
+        )
+        assert judged.failed == failed
+        told = judged.gates[2].figures["attributes"]["gender"]
+        assert 0.05 < told["ratio"] < 1
+        rows = sum(each["rows"] for each in told["groups"])
+        assert rows == judged.holdout["rows"]
+
+
+def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
+    told = promotion.judge(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    table = reading.labelled_applications(ready, [c.name for c in ready.contract.monitored])
+    _, kept = holdout.split(ready.contract, table.column(KEY))
+    held = table.take(kept)
+    decisions = registry.scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
+    gender = held.column("gender").to_pylist()
+    for group in told:
+        own = [d for d, g in zip(decisions, gender, strict=True) if g == group["group"]]
+        judged = [d for d in own if d != "refer"]
+        assert group["rows"] == len(judged)
+        assert group["approval_rate"] == pytest.approx(np.mean([d == "approve" for d in judged]))
+
+
+def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None:
+    real = registry.model
+    for report, failed in (
+        ({"findings": [{"column": "loan_type", "is_decisive": False}]}, False),
+        ({"findings": [{"column": "loan_type", "is_decisive": True}]}, True),
+        (None, True),
+    ):
+        monkeypatch.setattr(registry, "model", lambda s, v, r=report: {**real(s, v), "leaks": r})
+        assert ("free_of_leaks" in promotion.judge(ready, FIRST).failed) == failed
+
+
+def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
+    ready: Session, challenge: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = challenge("other-seed", max_iter=20)
+    ours = holdout.policy(ready.contract)
+    theirs = ours | {"seed": 1, "share": 0.5}
+    real = registry.model
+    kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
+    before = promotion.judge(ready, versions).holdout
+    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "evaluation": kept[v]})
+    after = promotion.judge(ready, versions).holdout
+    assert before["policies"] == [ours]
+    assert after["policies"] == [theirs, ours]
+    assert after["rows"] / before["rows"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_persons_promotion_is_on_record_and_overruling_needs_a_reason(
+    ready: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    challenge("by-hand", max_iter=20)
+    with pytest.raises(StateError, match=r"propensity-2 fails better.*--comment") as caught:
+        promotion.promote_by_hand(ready, "propensity-2", "cli:ann")
+    assert "\n" not in str(caught.value)
+    assert verdicts() == []
+    verdict, evidence = promotion.promote_by_hand(ready, "personas-2", "cli:ann", "a drill")
+    assert verdict == "promoted"
+    assert "better" in evidence["overruled"]
+    assert verdicts() == [
+        [SECOND[kind], "promoted", "command", FIRST[kind], "cli:ann", "a drill"]
+        for kind in registry.KINDS
+    ]
+    with pytest.raises(StateError, match="propensity-2 and personas-2 are in use already"):
+        promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "again")
+    with pytest.raises(StateError, match="no model propensity-9"):
+        promotion.promote_by_hand(ready, "propensity-9", "cli:ann")
+
+
+def test_rollback_restores_the_older_versions_scores_exactly(
+    ready: Session, challenge: Callable, verdicts: Callable, drops: Replay
+) -> None:
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+
+    def scored() -> list:
+        scoring.score(ready, NIGHT)
+        query = "select s::text from current_scores s order by loan_id"
+        return database.select(ready.connection, query)[1]
+
+    first = scored()
+    challenge("another", max_iter=20)
+    promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+    assert scored() != first
+    assert promotion.rollback(ready, "cli:bob", comment="approves too few") == FIRST
+    assert scored() == first
+    assert verdicts()[2:] == [
+        [FIRST[kind], "promoted", "rollback", SECOND[kind], "cli:bob", "approves too few"]
+        for kind in registry.KINDS
+    ]
+    _, runs = database.select(
+        ready.connection, "select propensity_version, is_current from scoring_runs order by 1"
+    )
+    assert runs == [["propensity-1", True], ["propensity-2", False]]
+    with pytest.raises(StateError, match="replaced no other model"):
+        promotion.rollback(ready, "cli:bob")
+
+
+def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: Callable) -> None:
+    for name in ("second", "third"):
+        versions = challenge(name, max_iter=20 + len(name))
+        promotion.promote_by_hand(ready, versions["propensity"], "cli:ann", "a drill")
+    assert registry.champions(ready) == ("propensity-3", "personas-3")
+    promotion.rollback(ready, "cli:bob", kind="personas")
+    assert registry.champions(ready) == ("propensity-3", "personas-2")
+    promotion.rollback(ready, "cli:bob")
+    assert registry.champions(ready) == ("propensity-2", "personas-1")
+    promotion.rollback(ready, "cli:bob", kind="propensity")
+    assert registry.champions(ready) == ("propensity-1", "personas-1")
+
+
+def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
+    lenient: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    strong = challenge("strong", max_bins=200)
+    assert promotion.promote(lenient, strong) == "promoted"
+    promotion.rollback(lenient, "cli:ann")
+    before = verdicts()
+    assert promotion.promote(lenient, strong) == "withheld"
+    assert verdicts() == before
+    promotion.promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not to blame")
+    assert registry.champion(lenient, "propensity") == strong["propensity"]
+
+
+def test_hold_asks_and_records_nothing_until_a_person_decides(
+    lenient: Session, challenge: Callable, verdicts: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    before = verdicts()
+    strong = challenge("strong", max_bins=200)
+    verdict, evidence = promotion.consider(lenient, strong, "hold")
+    assert verdict == "held"
+    assert verdicts() == before
+    shown = promotion.comparison(lenient, evidence)
+    assert f"| | {weak['propensity']} | {strong['propensity']} |" in shown
+    assert "- better: passed. AUC 0." in shown
+    promotion.decide(
+        lenient, strong, "rejected", "airflow:ann", evidence, comment="not before the audit"
+    )
+    assert registry.champion(lenient, "propensity") == weak["propensity"]
+    assert verdicts()[-2:] == [
+        [strong[kind], "rejected", "training", weak[kind], "airflow:ann", "not before the audit"]
+        for kind in registry.KINDS
+    ]
+    assert promotion.promote(lenient, strong) == "withheld"  # a person's no stands
+
+
+def test_approval_of_an_outdated_comparison_is_recorded_as_refused(
+    lenient: Session, challenge: Callable
+) -> None:
+    weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
+    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    strong = challenge("strong", max_bins=200)
+    _, evidence = promotion.consider(lenient, strong, "hold")
+    promotion.promote_by_hand(lenient, "propensity-1", "cli:ann", "meanwhile")
+    assert promotion.decide(lenient, strong, "promoted", "airflow:bob", evidence) == "refused"
+    _, [[outdated]] = database.select(
+        lenient.connection,
+        "select evidence ->> 'outdated' from promotions order by promotion_id desc limit 1",
+    )
+    assert outdated == "propensity-1 was promoted meanwhile"
+    assert registry.champion(lenient, "propensity") == "propensity-1"
+
+
+def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
+    ready: Session, challenge: Callable, verdicts: Callable, drops: Replay
+) -> None:
+    challenge("tampered", max_iter=20)
+    row = registry.model(ready, "propensity-2")
+    path = settings.artifacts_dir("loan_default") / row["artifact"]
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + b"x")
+    with pytest.raises(StateError, match="was changed: its sha256 is") as caught:
+        promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+    assert "\n" not in str(caught.value)
+    assert verdicts() == []
+    path.write_bytes(good)
+    promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+    artifacts.estimator.cache_clear()  # what is loaded already cannot be tampered with
+    path.write_bytes(good[:-1] + b"x")
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    with pytest.raises(StateError, match="was changed: its sha256 is"):
+        scoring.score(ready, NIGHT)
+    assert database.select(ready.connection, "select count(*) from current_scores")[1] == [[0]]

@@ -1,0 +1,232 @@
+"""Each gate's statistic against an independent implementation, and each verdict at its limits."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+from sklearn.metrics import roc_auc_score
+
+from loan_scoring import fairness, gates
+from loan_scoring.contract import Contract
+from loan_scoring.gates import auc, auc_differences, calibration
+
+
+def outcomes(rows: int, seed: int, lift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return outcomes and the probabilities that they were drawn by, shape (rows,) each."""
+    random = np.random.default_rng(seed)
+    probability = 1 / (1 + np.exp(1.7 - lift * random.normal(size=rows)))
+    return (random.random(rows) < probability).astype(int), probability
+
+
+def blurred(probability: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """Return probabilities whose log-odds have noise added: a worse model of the same loans."""
+    odds = np.log(probability / (1 - probability))
+    odds += np.random.default_rng(seed).normal(0, noise, len(odds))
+    return 1 / (1 + np.exp(-odds))
+
+
+def delong(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the difference of two AUC of the same loans and its standard error.
+
+    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44, 837-845, by its definition: the mean
+    over all pairs of a default and a paid loan, and the covariances of the structural components.
+    """
+    components = []
+    for scores in (first, second):
+        above = scores[y == 1][:, None] - scores[y == 0][None, :]
+        wins = (above > 0) + 0.5 * (above == 0)
+        components.append((wins.mean(axis=1), wins.mean(axis=0)))
+    of_defaults = np.cov(components[0][0], components[1][0])
+    of_paid = np.cov(components[0][1], components[1][1])
+    covariance = of_defaults / (y == 1).sum() + of_paid / (y == 0).sum()
+    contrast = np.array([1, -1])
+    difference = components[0][0].mean() - components[1][0].mean()
+    return float(difference), float(np.sqrt(contrast @ covariance @ contrast))
+
+
+def with_promotion(contract: Contract, **changes: Any) -> Contract:
+    raw = contract.model_dump()
+    raw["promotion"] |= changes
+    return Contract.model_validate(raw)
+
+
+def test_auc_is_that_of_scikit_learn_ties_included() -> None:
+    y, probability = outcomes(2000, 1)
+    for scores in (probability, probability.round(1), np.full(2000, 0.3)):
+        assert auc(y, scores) == pytest.approx(roc_auc_score(y, scores), abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_paired_bootstrap_agrees_with_delong(noise: float) -> None:
+    y, probability = outcomes(3000, 2)
+    other = blurred(probability, noise, 3)
+    difference, error = delong(y, probability, other)
+    found = auc_differences(y, probability, other, seed=5)
+    assert np.mean(found) == pytest.approx(difference, abs=error / 5)
+    assert np.std(found) == pytest.approx(error, rel=0.08)
+    low, high = np.quantile(found, [0.025, 0.975])
+    assert (low, high) == pytest.approx(
+        (difference - 1.96 * error, difference + 1.96 * error), abs=error / 4
+    )
+
+
+def test_paired_bootstrap_agrees_with_that_of_scipy() -> None:
+    y, probability = outcomes(600, 4)
+    other = blurred(probability, 0.5, 5)
+    found = np.quantile(auc_differences(y, probability, other, seed=6), [0.025, 0.975])
+    whole = stats.bootstrap(
+        (y, probability, other),
+        lambda y, a, b: roc_auc_score(y, a) - roc_auc_score(y, b),
+        paired=True,
+        vectorized=False,
+        n_resamples=800,
+        method="percentile",
+        rng=np.random.default_rng(7),
+    ).confidence_interval
+    width = whole.high - whole.low
+    assert found == pytest.approx([whole.low, whole.high], abs=width / 8)
+
+
+def test_bootstrap_is_the_same_for_the_same_seed() -> None:
+    y, probability = outcomes(500, 8)
+    other = blurred(probability, 0.3, 9)
+    first, again, another = (auc_differences(y, probability, other, seed) for seed in (1, 1, 2))
+    assert first.tobytes() == again.tobytes() != another.tobytes()
+
+
+def test_better_needs_more_than_noise(loan_default: Contract) -> None:
+    y, probability = outcomes(8000, 10)
+    worse = blurred(probability, 0.8, 11)
+    assert gates.better(loan_default, y, probability, None).passed
+    assert gates.better(loan_default, y, probability, worse).passed
+    assert not gates.better(loan_default, y, worse, probability).passed
+    assert not gates.better(loan_default, y, probability, probability).passed
+    # A hair better in figures, and by no more than chance gives.
+    noise = blurred(probability, 0.05, 12)
+    challenger, champion = sorted((probability, noise), key=lambda p: -auc(y, p))
+    gate = gates.better(loan_default, y, challenger, champion)
+    assert gate.figures["difference"] > 0
+    assert not gate.passed
+    assert "is not above noise" in gate.sentence
+
+
+def test_noise_passes_no_more_often_than_the_confidence_says() -> None:
+    passed = 0
+    for seed in range(60):
+        y, probability = outcomes(1000, 100 + seed)
+        first, second = (blurred(probability, 0.3, 1000 + 2 * seed + each) for each in (0, 1))
+        passed += np.quantile(auc_differences(y, first, second, seed, 300), 0.025) > 0
+    # 2.5 % are expected to: more than 5 of 60 would come 1 time in 600.
+    assert passed <= 5
+
+
+def test_calibration_is_the_maximum_likelihood_found_by_scipy() -> None:
+    y, probability = outcomes(4000, 13)
+    for told in (probability, 1 / (1 + (1 / probability - 1) ** 1.6), probability**1.3):
+        odds = np.log(told / (1 - told))
+
+        def loss(line: np.ndarray, odds: np.ndarray = odds) -> float:
+            z = line[0] + line[1] * odds
+            return float(np.sum(np.logaddexp(0, z) - y * z))
+
+        best = optimize.minimize(loss, [0.0, 1.0], method="BFGS", options={"gtol": 1e-6})
+        found = calibration(y, told)
+        assert (found.intercept, found.slope) == pytest.approx(best.x, abs=1e-4)
+        curvature = optimize.approx_fprime(
+            best.x, lambda line: optimize.approx_fprime(line, loss, 1e-4), 1e-4
+        )
+        error = np.sqrt(np.linalg.inv(curvature)[1, 1])
+        assert found.standard_error == pytest.approx(error, rel=0.01)
+
+
+def test_calibration_of_a_constant_or_of_perfect_foresight_does_not_exist(
+    loan_default: Contract,
+) -> None:
+    y, _ = outcomes(500, 14)
+    for told in (np.full(500, 0.2), np.where(y == 1, 0.9, 0.1)):
+        gate = gates.calibrated(loan_default, y, told, None)
+        assert not gate.passed
+        assert gate.figures["slope"] is None
+
+
+def test_worse_calibration_is_refused(loan_default: Contract) -> None:
+    y, probability = outcomes(20_000, 15)
+    odds = np.log(probability / (1 - probability))
+    told = {scale: 1 / (1 + np.exp(-scale * odds)) for scale in (0.7, 1.0, 1.4)}
+    verdicts = {
+        scale: gates.calibrated(loan_default, y, each, probability) for scale, each in told.items()
+    }
+    assert {scale: gate.passed for scale, gate in verdicts.items()} == {
+        0.7: False, 1.0: True, 1.4: False,
+    }  # fmt: skip
+    assert verdicts[1.4].figures["slope"] == pytest.approx(1 / 1.4, abs=0.05)
+    assert verdicts[1.4].figures["champion_slope"] == pytest.approx(1, abs=0.05)
+
+
+def groups(*told: tuple[str | None, int, float]) -> tuple[list[str | None], np.ndarray]:
+    """Return group and approval of each row from (group, rows, approval rate)."""
+    values = [name for name, rows, _ in told for _ in range(rows)]
+    approved = np.concatenate([np.arange(rows) < round(rows * rate) for _, rows, rate in told])
+    return values, approved
+
+
+def test_fairness_floor_is_enforced(loan_default: Contract) -> None:
+    for rate, passed in ((0.65, True), (0.63, False)):
+        values, approved = groups(("Male", 1000, 0.8), ("Female", 1000, rate))
+        parity = fairness.parity(loan_default, "gender", values, approved.astype(int), approved)
+        assert parity.ratio == pytest.approx(rate / 0.8)
+        assert (parity.lowest, parity.highest) == ("Female", "Male")
+        gate = gates.fair(loan_default, [parity])
+        assert gate.passed == passed
+        assert "Female is approved" in gate.sentence
+
+
+def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
+    loan_default: Contract,
+) -> None:
+    values, approved = groups(
+        ("Male", 400, 0.7), ("Female", 300, 0.63), ("Joint", 500, 0.95), (None, 199, 0.1)
+    )
+    parity = fairness.parity(loan_default, "gender", values, np.zeros(len(values), int), approved)
+    assert parity.ratio == pytest.approx(0.9)
+    assert parity.ratio_of_all == pytest.approx(0.63 / 0.95)
+    left_out = {each["group"]: each["left_out"] for each in parity.groups}
+    assert left_out["Male"] is left_out["Female"] is None
+    assert left_out["not stated"] == "fewer than 200 loans"
+    assert "two people" in left_out["Joint"]
+    (joint,) = (each for each in parity.groups if each["group"] == "Joint")
+    assert (joint["rows"], joint["approval_rate"]) == (500, 0.95)
+
+
+def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
+    loan_default: Contract,
+) -> None:
+    values, approved = groups(("Male", 400, 0.7), ("Female", 100, 0.1))
+    alone = fairness.parity(loan_default, "gender", values, np.zeros(500, int), approved)
+    assert alone.ratio is None
+    gate = gates.fair(loan_default, [alone])
+    assert gate.passed
+    assert "fewer than two groups" in gate.sentence
+    values, nobody = groups(("Male", 400, 0), ("Female", 400, 0))
+    assert fairness.parity(loan_default, "gender", values, nobody.astype(int), nobody).ratio == 1
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.0, 30), (0.13, 177), (0.8, 5000), (1.0, 50)])
+def test_interval_of_a_share_is_that_of_scipy(share: float, rows: int) -> None:
+    hits = round(share * rows)
+    expected = stats.binomtest(hits, rows).proportion_ci(method="wilson")
+    assert fairness.wilson(hits / rows, rows) == pytest.approx((expected.low, expected.high))
+
+
+def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
+    findings = [
+        {"column": "spread", "is_decisive": True},
+        {"column": "income", "is_decisive": False},
+    ]
+    report = {"findings": findings}
+    assert gates.free_of_leaks(report, ["income"]).passed
+    leaking = gates.free_of_leaks(report, ["income", "spread"])
+    assert not leaking.passed
+    assert leaking.sentence == "The model reads what gives the outcome away: spread."
+    assert not gates.free_of_leaks(None, ["income"]).passed
