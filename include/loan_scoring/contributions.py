@@ -148,8 +148,10 @@ class Contributions:
                 )
                 for each in model.estimators_
             ]
-        # It puts the categories before the numbers for itself.
-        is_category = model.is_categorical_
+        # It puts what it was told to be categories before the numbers, for itself.
+        is_category = np.zeros(model.n_features_in_, dtype=bool)
+        if model.is_categorical_ is not None:
+            is_category = model.is_categorical_
         order = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
         made = []
         for (predictor,) in model._predictors:

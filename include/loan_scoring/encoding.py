@@ -23,6 +23,21 @@ class Columns:
     codes: dict[str, np.ndarray]
     """By name, the place of each row's level in `levels`, shape (rows,)."""
 
+    def is_null(self, name: str) -> np.ndarray:
+        """Return in which rows a column has no value, shape (rows,)."""
+        if name in self.numbers:
+            return np.asarray(np.isnan(self.numbers[name]))
+        return np.asarray(self.codes[name] == len(self.levels[name]) - 1)
+
+    def take(self, rows: np.ndarray) -> "Columns":
+        """Return some rows, by a mask or by place."""
+        return Columns(
+            int(rows.sum()) if rows.dtype == bool else len(rows),
+            {name: values[rows] for name, values in self.numbers.items()},
+            self.levels,
+            {name: codes[rows] for name, codes in self.codes.items()},
+        )
+
 
 def take_apart(table: pa.Table, contract: Contract, names: Sequence[str]) -> Columns:
     """Return the named columns of a table as numbers, and as levels and codes."""
