@@ -181,20 +181,15 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
     def go(name: str, chosen: list[str] | None = None, **parameters: Any) -> dict[str, str]:
         used = chosen or registry.model(ready, "propensity-1")["features"]
         X = frame(table, contract, used).iloc[learn]
-        categories = [column for column in used if not contract.by_name[column].is_numeric]
+        numbers = [column for column in used if contract.by_name[column].is_numeric]
+        categories = [column for column in used if column not in numbers]
         encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+        steps = [("numbers", "passthrough", numbers), ("categories", encode, categories)]
+        boost = {"max_iter": 200, "learning_rate": 0.06, "random_state": 1, **parameters}
         model = Pipeline(
             [
-                (
-                    "encode",
-                    ColumnTransformer([("levels", encode, categories)], remainder="passthrough"),
-                ),
-                (
-                    "boost",
-                    HistGradientBoostingClassifier(
-                        **{"max_iter": 200, "learning_rate": 0.06, "random_state": 1, **parameters}
-                    ),
-                ),
+                ("encode", ColumnTransformer(steps)),
+                ("classify", HistGradientBoostingClassifier(**boost)),
             ]
         ).fit(X, y[learn])
         pair = [

@@ -125,7 +125,11 @@ def fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
     On one thread: threads would add numbers up in the order in which they happen to end.
     """
     with threadpool_limits(limits=1):
-        return pipeline.fit(X, y)
+        pipeline.fit(X, y)
+    if isinstance(pipeline[-1], LogisticRegression):
+        # What its contributions are measured from.
+        pipeline[-1].means_ = np.asarray(pipeline[0].transform(X)).mean(axis=0)
+    return pipeline
 
 
 def cross_validate(
