@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loan_scoring import database, ingest, reading, registry, scoring
+from loan_scoring import cli, database, ingest, reading, registry, scoring
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
 from loan_scoring.replay import Replay
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.integration
 NIGHT = "2026-01-05"
 FINGERPRINT = """
     select count(*), md5(string_agg(concat_ws('|', loan_id, default_probability, exclusion_reason,
-        decision, persona, persona_default_rate, propensity_version, personas_version), ','
+        decision, persona, persona_default_rate, propensity_version, personas_version,
+        reason_1, reason_2, reason_3, reason_4), ','
         order by loan_id))
     from current_scores
 """
@@ -39,6 +40,32 @@ def night(ready: Session, drops: Replay) -> Session:
     contract = ready.contract.model_copy(update={"scoring": policy})
     ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
     return Session(contract, ready.connection)
+
+
+def test_all_that_is_on_record_of_a_loan_is_one_statement(
+    night: Session, ready_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scoring.score(night, NIGHT)
+    (picked,) = database.select(
+        night.connection,
+        "select loan_id, default_probability, reason_1 from current_scores"
+        " where decision = 'decline' order by default_probability desc limit 1",
+    )[1]
+    (row,) = database.rows(night.connection, "select_loan_record", loan_id=picked[0])
+    assert (row["default_probability"], row["reasons"][0]) == (picked[1], picked[2])
+    assert row["application"].keys() == {column.name for column in night.contract.inputs}
+    assert row["training_data"]["batches"][0]["batch_id"] == "history"
+    assert [gate["gate"] for gate in row["evidence"]["gates"]][:2] == ["better", "calibrated"]
+    assert row["artifact_sha256"]
+    assert row["promoted_by"]
+    night.connection.rollback()
+    assert cli.main(["loan", str(picked[0]), "--database", ready_url]) == 0
+    told = capsys.readouterr().out
+    assert f"decision     decline, default probability {picked[1]:.4f}" in told
+    assert f"reasons      {picked[2]}" in told
+    assert cli.main(["loan", "7", "--database", ready_url]) == 1
+    assert "no published score of loan 7" in capsys.readouterr().err
+    assert cli.main(["loan", "x", "--database", ready_url]) == 1
 
 
 def test_every_application_is_scored_or_referred(night: Session) -> None:

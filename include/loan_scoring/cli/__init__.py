@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     quarantine.add(commands, common, batch)
     command("status", views.status, "show database, batches, champion and open alerts")
+    loan = command("loan", views.loan, "show all that is on record of one loan")
+    loan.add_argument("loan_id", metavar="LOAN")
     sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
     bench = command("bench", views.bench, "measure stages against their floors and the naive way")

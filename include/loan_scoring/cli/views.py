@@ -1,4 +1,4 @@
-"""The commands that show: status, sql, bench."""
+"""The commands that show: status, loan, sql, bench."""
 
 import argparse
 import csv
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loan_scoring import settings
+from loan_scoring.errors import StateError
 
 
 def status(options: argparse.Namespace) -> dict[str, Any]:
@@ -97,3 +98,54 @@ def _psql(options: argparse.Namespace) -> int:
         "PGDATABASE": parts.path.lstrip("/"),
     }
     return subprocess.call([str(binary("psql"))], env=environment)
+
+
+def loan(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import database
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        if session.contract.key.is_numeric and not options.loan_id.isdecimal():
+            raise StateError(f"'{options.loan_id}' is no loan number of {options.portfolio}")
+        label = {column.name: column.label for column in session.contract.columns}
+        found = database.rows(session.connection, "select_loan_record", loan_id=options.loan_id)
+    if not found:
+        raise StateError(
+            f"no published score of loan {options.loan_id} in {options.portfolio}; "
+            "see table applications, or quarantine"
+        )
+    return {"loan": found, "text": "\n\n".join(_told(row, label) for row in found)}
+
+
+def _told(row: dict[str, Any], label: dict[str, str]) -> str:
+    chance = row["default_probability"]
+    score = row["exclusion_reason"] if chance is None else f"default probability {chance:.4f}"
+    outcome = {None: "not known", True: "defaulted", False: "paid"}[row["is_default"]]
+    since = f", observed {row['observed_on']}" if row["observed_on"] else ""
+    fitted = ", ".join(
+        f"{each['batch_id']} revision {each['revision']}"
+        for each in row["training_data"]["batches"]
+    )
+    batch = f"batch {row['batch_id']} revision {row['revision']}"
+    model = f"{row['propensity_version']}, {row['algorithm']} by loan-scoring {row['code_version']}"
+    lines = [
+        f"loan {row['loan_id']}, {'the score that counts' if row['is_current'] else 'replaced'}",
+        f"decision     {row['decision']}, {score}",
+        f"reasons      {'; '.join(row['reasons']) or 'none: only review and decline have them'}",
+        f"persona      {row['persona'] or 'none'}",
+        f"scored       {row['scored_at']:%Y-%m-%d %H:%M:%S} UTC in run {row['scoring_run_id']}",
+        f"application  {batch}, line {row['line_number']} of {row['source']}, "
+        f"sha256 {row['source_sha256']}",
+        f"model        {model}, "
+        f"fitted on {row['training_data']['applications']:,} loans of {fitted}",
+        f"promoted     {row['promoted_at']:%Y-%m-%d %H:%M} UTC by {row['promoted_by']} "
+        f"(promotion {row['promotion_id']})",
+    ]
+    gates = row["evidence"].get("gates", [])
+    lines += [f"  {gate['gate']:<14}{gate['sentence']}" for gate in gates]
+    lines.append(f"outcome      {outcome}{since}")
+    lines += [
+        f"  {label[name]:<34}{'missing' if value is None else value}"
+        for name, value in row["application"].items()
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+-- All that is on record of one loan, a row for each scoring of it, the one that counts first: the
+-- application as received, decision and reasons, the model with its training data, the promotion
+-- that was in force when the loan was scored, and the outcome.
+SELECT
+    s.loan_id, s.batch_id, b.revision, r.is_current, s.scoring_run_id, s.scored_at,
+    s.decision, s.default_probability, s.exclusion_reason,
+    array_remove(ARRAY[s.reason_1, s.reason_2, s.reason_3, s.reason_4], NULL) AS reasons,
+    s.persona, s.persona_default_rate,
+    to_jsonb(a) - ARRAY['batch_id', 'revision', 'loan_id', 'line_number'] AS application,
+    b.source, b.sha256 AS source_sha256, a.line_number,
+    s.propensity_version, s.personas_version, m.algorithm, m.code_version, m.artifact_sha256,
+    m.training_data, m.metrics,
+    p.promotion_id, p.decided_by AS promoted_by, p.decided_at AS promoted_at, p.evidence,
+    o.is_default, o.observed_on
+FROM scores AS s
+JOIN scoring_runs AS r ON r.scoring_run_id = s.scoring_run_id
+JOIN batches AS b ON b.batch_id = r.batch_id AND b.revision = r.revision
+JOIN applications AS a
+    ON a.batch_id = r.batch_id AND a.revision = r.revision AND a.loan_id = s.loan_id
+JOIN models AS m ON m.model_version = s.propensity_version
+JOIN LATERAL (
+    SELECT promotion_id, decided_by, decided_at, evidence
+    FROM promotions
+    WHERE model_version = s.propensity_version AND verdict = 'promoted'
+      AND decided_at <= s.scored_at
+    ORDER BY promotion_id DESC
+    LIMIT 1
+) AS p ON true
+LEFT JOIN outcomes AS o ON o.loan_id = s.loan_id
+WHERE s.loan_id = %(loan_id)s::loan_key AND r.state = 'published'
+ORDER BY r.is_current DESC, s.scored_at DESC
