@@ -4,6 +4,7 @@ import csv
 import gzip
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import psycopg2
 import pytest
+import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
@@ -30,6 +32,14 @@ from loan_scoring.session import Session, open_session
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE_ROWS = 16_000
 """Loans of the real file that tests work on: enough for an honest model, few enough to be quick."""
+
+LIGHT = {
+    "logistic_regression": [{"C": 1.0}],
+    "random_forest": [{"n_estimators": 20, "min_samples_leaf": 10}],
+    "hist_gradient_boosting": [{"max_iter": 60, "learning_rate": 0.1}],
+    "xgboost": [{"n_estimators": 60, "max_depth": 4, "learning_rate": 0.1}],
+}
+"""Every algorithm once and small: dozens of tests train."""
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +70,18 @@ def labelled_loans(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep all state of the tests away from the checkout's own."""
+    """Keep all state of the tests away from the checkout's own, and train on a light grid."""
     root = tmp_path_factory.mktemp("loan-scoring")
-    names = {"LOAN_SCORING_STATE": "state", "LOAN_SCORING_DATA": "data"}
+    names = {
+        "LOAN_SCORING_STATE": "state",
+        "LOAN_SCORING_DATA": "data",
+        "LOAN_SCORING_PORTFOLIOS": "portfolios",
+    }
+    shutil.copytree(REPOSITORY / "include" / "portfolios", root / "portfolios")
+    path = root / "portfolios" / "loan_default.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["training"]["candidates"] = LIGHT
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
     before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}
     for name, folder in names.items():
         os.environ[name] = str(root / folder)

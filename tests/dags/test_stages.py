@@ -141,7 +141,7 @@ def test_train(run: Run, ready: Session) -> None:
     )  # fmt: skip
     assert models == [["personas-1"], ["propensity-1"]]
     assert promotions == [[2]]
-    assert trials[0][0] == 8
+    assert trials[0][0] == 4
     assert mirrored == [
         [f"loan_default.{kind}", "champion", 1] for kind in ("personas", "propensity")
     ]
@@ -163,7 +163,7 @@ def test_train_from_nothing_on_mapped_tasks(
             "select verdict, count(*) from promotions group by 1",
         )
     assert tasks == [
-        ["train.cross_validate", 8],
+        ["train.cross_validate", 4],
         ["train.fit", 1],
         ["train.judge", 1],
         ["train.mirror", 1],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import yaml
 
 from loan_scoring import settings
 from loan_scoring.local import guard, processes
@@ -35,12 +36,11 @@ ROWS = """
 
 def lenient(folder: Path) -> Path:
     """Return a folder of contracts whose gates a tenth of the loans does not fail by noise."""
-    text = (settings.portfolios_dir() / "loan_default.yaml").read_text()
-    for strict, wide in (("slope: [0.9, 1.1]", "slope: [0.5, 2]"), ("ratio: 0.8", "ratio: 0.5")):
-        assert strict in text
-        text = text.replace(strict, wide)
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    raw["promotion"]["calibration_slope"] = [0.5, 2]
+    raw["promotion"]["fairness"]["min_ratio"] = 0.5
     (folder / "portfolios").mkdir()
-    (folder / "portfolios" / "loan_default.yaml").write_text(text)
+    (folder / "portfolios" / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return folder / "portfolios"
 
 

@@ -64,7 +64,7 @@ def test_mirror_is_whole_and_the_same_the_second_time(
     ready: Session, artifacts_folder: Path
 ) -> None:
     first = mirror.mirror(ready)
-    assert (first.trials, first.models) == (8, 2)
+    assert (first.trials, first.models) == (4, 2)
     assert first.champions == {"propensity": "propensity-1", "personas": "personas-1"}
     whole(ready)
     again = mirror.mirror(ready)
