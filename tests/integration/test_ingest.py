@@ -167,7 +167,7 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
     header, first, second, third, *_ = drops.outcome_files[0].read_text().splitlines()
     key, label, date = first.split(",")
     other = tmp_path / "late.csv"
-    known = drops.outcome_files[0].read_text().splitlines()[4:200]
+    *known, unsure = drops.outcome_files[0].read_text().splitlines()[4:201]
     lines = [
         header,
         *known,
@@ -176,7 +176,7 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
         second.replace("2026-01-08", "2026-01-01"),  # before its application
         third.replace("2026-01-08", "soon"),
         "x,1,2026-01-08",
-        "7,maybe,2026-01-08",
+        f"{unsure.split(',')[0]},maybe,2026-01-08",
     ]
     other.write_text("\n".join(lines) + "\n")
     taken = outcomes.take(ready, other)
