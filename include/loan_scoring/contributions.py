@@ -100,7 +100,7 @@ class Contributions:
     def _by_column(self, encoded: np.ndarray) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, XGBoost):
-            return _of_xgboost(model, encoded)
+            return self._of_trees(model.base, encoded)
         if isinstance(model, LogisticRegression):
             # The encoded mean of the training rows is where every input adds nothing.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
@@ -148,6 +148,8 @@ class Contributions:
                 )
                 for each in model.estimators_
             ]
+        if isinstance(model, XGBoost):
+            return [_tree_of_xgboost(told) for told in model.trees()]
         # It puts what it was told to be categories before the numbers, for itself.
         is_category = np.zeros(model.n_features_in_, dtype=bool)
         if model.is_categorical_ is not None:
@@ -171,7 +173,7 @@ class Contributions:
     def _leaves(self, encoded: np.ndarray) -> np.ndarray:
         """Return which leaf of each tree, in their order, a row ends in, shape (rows, trees)."""
         model = self._classifier
-        if isinstance(model, RandomForestClassifier):
+        if not isinstance(model, HistGradientBoostingClassifier):
             ends = model.apply(encoded)
             return np.column_stack(
                 [
@@ -202,18 +204,20 @@ class Contributions:
         return made
 
 
+def _tree_of_xgboost(told: dict[str, Any]) -> Tree:
+    """Return a tree as XGBoost writes it; a loan weighs what its gradient's slope was there."""
+    left = np.array(told["left_children"])
+    return Tree(
+        left,
+        np.array(told["right_children"]),
+        np.array(told["split_indices"]),
+        np.where(left < 0, np.array(told["split_conditions"]), 0.0),
+        np.array(told["sum_hessian"]),
+    )
+
+
 def _is_of(column: str, feature: str) -> bool:
     return column == feature or column.startswith(f"{feature}_")
-
-
-def _of_xgboost(model: XGBoost, encoded: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return XGBoost's own decomposition along the paths; the last of its columns is the base."""
-    import xgboost
-
-    matrix = xgboost.DMatrix(np.asarray(encoded, dtype=np.float32), nthread=1)
-    found = model.booster.predict(matrix, pred_contribs=True, approx_contribs=True)
-    found = np.asarray(found, dtype=float)
-    return float(found[0, -1]) if len(found) else 0.0, found[:, :-1]
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:

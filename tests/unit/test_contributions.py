@@ -17,7 +17,7 @@ TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),
     Trial("random_forest-1", 1, "random_forest", {"n_estimators": 20, "min_samples_leaf": 20}),
     Trial("hist_gradient_boosting-1", 2, "hist_gradient_boosting", {"max_iter": 30}),
-    Trial("xgboost-1", 3, "xgboost", {"n_estimators": 30}),
+    Trial("xgboost-1", 3, "xgboost", {"n_estimators": 300}),
 ]
 
 
@@ -53,7 +53,7 @@ def test_base_and_contributions_are_the_log_odds(
     base, added = Contributions(pipeline, names).of(np.asarray(pipeline[0].transform(new)))
     assert added.shape == (500, len(names))
     expected = logit(pipeline.predict_proba(new)[:, 1])
-    tolerance = 1e-4 if trial.algorithm == "xgboost" else 1e-9  # it counts in 32 bits
+    tolerance = 1e-6 if trial.algorithm == "xgboost" else 1e-9  # its leaves are of 32 bits
     assert base + added.sum(axis=1) == pytest.approx(expected, abs=tolerance)
     assert (np.abs(added).max(axis=0) > 0).sum() > 5
 
