@@ -1,6 +1,6 @@
 """Read applications out of Postgres as typed columns: COPY, never row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 from psycopg2 import sql
@@ -38,18 +38,61 @@ def slice_of_batch(
 
     `bounds` are the first and the last loan_id, both inclusive.
     """
+    within = [_between(*bounds)] if bounds else []
+    return _applications(session, batch_id, revision, columns, within)
+
+
+def blocks_of_slice(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    bounds: tuple[object, object],
+    rows: int,
+) -> Iterator[pa.Table]:
+    """Yield what `slice_of_batch` returns in blocks of `rows` rows, the last one of fewer."""
+    first, last = bounds
+    within = _between(first, last)
+    while True:
+        block = _applications(session, batch_id, revision, columns, [within], rows)
+        if block.num_rows:
+            yield block
+        if block.num_rows < rows:
+            return
+        reached = block.column(KEY)[-1].as_py()
+        within = sql.SQL("loan_id > {} AND loan_id <= {}").format(
+            sql.Literal(reached), sql.Literal(last)
+        )
+
+
+def _applications(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    within: list[sql.Composed],
+    most: int | None = None,
+) -> pa.Table:
+    """Return columns of a batch revision's first `most` rows that meet the conditions."""
     query = sql.SQL(
-        "SELECT {columns} FROM applications WHERE batch_id = {batch_id} AND revision = {revision}"
+        "SELECT {columns} FROM applications WHERE {conditions} ORDER BY loan_id LIMIT {most}"
     ).format(
         columns=_identifiers([KEY, *columns]),
-        batch_id=sql.Literal(batch_id),
-        revision=sql.Literal(revision),
+        conditions=sql.SQL(" AND ").join(
+            [
+                sql.SQL("batch_id = {}").format(sql.Literal(batch_id)),
+                sql.SQL("revision = {}").format(sql.Literal(revision)),
+                *within,
+            ]
+        ),
+        most=sql.Literal(most),
     )
-    if bounds is not None:
-        query += sql.SQL(" AND loan_id BETWEEN {} AND {}").format(*map(sql.Literal, bounds))
-    query += sql.SQL(" ORDER BY loan_id")
     types = arrow_types(session.contract, [KEY, *columns])
     return database.copy_out(session.connection, query, types)
+
+
+def _between(first: object, last: object) -> sql.Composed:
+    return sql.SQL("loan_id BETWEEN {} AND {}").format(sql.Literal(first), sql.Literal(last))
 
 
 def arrow_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:

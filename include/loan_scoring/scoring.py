@@ -1,9 +1,12 @@
 """Score a batch exactly once: plan slices, score each in one transaction, publish all at once."""
 
+import io
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
@@ -11,10 +14,17 @@ from threadpoolctl import threadpool_limits
 from loan_scoring import database, partitions, reading, registry
 from loan_scoring.contract import KEY
 from loan_scoring.errors import StateError
+from loan_scoring.overlap import ahead
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
 
+if TYPE_CHECKING:
+    from loan_scoring.predict import Scorer
+
 log = logging.getLogger(__name__)
+
+BLOCK_ROWS = 10_000
+"""Rows that are in memory at once, in each of the three states: read, scored, written."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,8 @@ def plan(session: Session, batch_id: str) -> Plan:
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """Score one slice and write its rows in one transaction; return how many it has.
 
-    One thread does it: mini-batches run beside each other, and threads of many processes on the
-    same cores wait for each other far longer than they work.
+    Block by block, so that memory does not grow with the slice; while one block is scored the
+    next is read and the last one written.
 
     A slice that is scored already is left as it is; another try of it that runs at the same time
     waits, and then finds it scored.
@@ -81,6 +91,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     started = time.monotonic()
     of = run(session, run_id)
     scorer = registry.scorer(session, of["propensity_version"], of["personas_version"])
+    partition = partitions.name_of("scores", of["batch_id"])
+    rows = referred = 0
     with database.transaction(session.connection):
         found = database.row(
             session.connection, "lock_mini_batch", scoring_run_id=run_id, mini_batch=mini_batch
@@ -89,28 +101,20 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             raise StateError(f"scoring run {run_id} has no mini-batch {mini_batch}")
         if found["state"] == "scored":
             return int(found["applications"])
-        bounds = (found["first_loan_id"], found["last_loan_id"])
-        table = reading.slice_of_batch(
-            session, of["batch_id"], of["revision"], scorer.columns, bounds
-        )
-        with threadpool_limits(limits=1):
-            scores = scorer.score(table)
-        rows = table.num_rows
-        written = pa.table(
-            {
-                "scoring_run_id": pa.repeat(run_id, rows),
-                "batch_id": pa.repeat(of["batch_id"], rows),
-                "mini_batch": pa.repeat(mini_batch, rows),
-                KEY: table.column(KEY),
-                **{name: scores.column(name) for name in scores.column_names},
-                "propensity_version": pa.repeat(of["propensity_version"], rows),
-                "personas_version": pa.repeat(of["personas_version"], rows),
-                "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
-            }
-        )
-        partition = partitions.name_of("scores", of["batch_id"])
-        database.copy_in(session.connection, partition, written.column_names, written)
-        referred = rows - scores.column("exclusion_reason").null_count
+        with closing(database.beside(session.connection)) as reader:
+            applications = reading.blocks_of_slice(
+                Session(session.contract, reader),
+                of["batch_id"],
+                of["revision"],
+                scorer.columns,
+                (found["first_loan_id"], found["last_loan_id"]),
+                BLOCK_ROWS,
+            )
+            blocks = (_scored(scorer, of, mini_batch, block) for block in ahead(applications))
+            for scores, text in ahead(blocks):
+                database.copy_csv(session.connection, partition, scores.column_names, text)
+                rows += scores.num_rows
+                referred += scores.num_rows - scores.column("exclusion_reason").null_count
         database.execute(
             session.connection,
             "update_mini_batch_scored",
@@ -120,7 +124,33 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             referred=referred,
             seconds=time.monotonic() - started,
         )
-    return int(rows)
+    return rows
+
+
+def _scored(
+    scorer: "Scorer", of: database.Row, mini_batch: int, applications: pa.Table
+) -> tuple[pa.Table, io.BytesIO]:
+    """Return the score rows of a block of applications, and their text for COPY.
+
+    The models run on one thread: mini-batches run beside each other, and threads of many processes
+    on the same cores wait for each other far longer than they work.
+    """
+    with threadpool_limits(limits=1):  # it holds for the thread that asks
+        scores = scorer.score(applications)
+    rows = applications.num_rows
+    written = pa.table(
+        {
+            "scoring_run_id": pa.repeat(of["scoring_run_id"], rows),
+            "batch_id": pa.repeat(of["batch_id"], rows),
+            "mini_batch": pa.repeat(mini_batch, rows),
+            KEY: applications.column(KEY),
+            **{name: scores.column(name) for name in scores.column_names},
+            "propensity_version": pa.repeat(of["propensity_version"], rows),
+            "personas_version": pa.repeat(of["personas_version"], rows),
+            "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
+        }
+    )
+    return written, database.as_csv(written)
 
 
 def publish(session: Session, run_id: str) -> int:
