@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from sqlalchemy import create_engine
 
-from loan_scoring import cli, database, ingest, reading, registry, scoring
+from loan_scoring import cli, database, ingest, registry, scoring
 from loan_scoring.errors import StateError
-from loan_scoring.features import frame
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -87,25 +88,59 @@ def test_every_application_is_scored_or_referred(night: Session) -> None:
     assert sorted(rows) == [[n, 250, 250] for n in range(4)]
 
 
-def test_scores_are_those_of_the_plain_pipeline(night: Session) -> None:
-    scoring.score(night, NIGHT)
-    model = registry.model(night, "propensity-1")
-    table = reading.slice_of_batch(night, NIGHT, 1, model["features"])
-    plain = registry.estimator(night, model).predict_proba(
-        frame(table, night.contract, model["features"])
-    )[:, 1]
-    _, rows = database.select(
-        night.connection,
-        "select default_probability, decision from current_scores order by loan_id",
+@pytest.fixture
+def odd_night(ready: Session, drops: Replay, tmp_path: Path) -> Session:
+    """A session with a night of 1,000 loans: in every column some nulls or levels never seen."""
+    dice = np.random.default_rng(7)
+    loans = pd.read_csv(drops.application_files[NIGHT], dtype=str, keep_default_na=False)
+    for column in ready.contract.features:
+        chosen = dice.permutation(len(loans))[:12]
+        if column.open_levels:
+            loans.loc[chosen, column.source] = "never seen"
+        elif column.max_null_share:
+            loans.loc[chosen, column.source] = ""
+    loans.to_csv(tmp_path / "odd.csv", index=False)
+    ingest.ingest(ready, NIGHT, tmp_path / "odd.csv")
+    return ready
+
+
+def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
+    """What a person would do with pandas: no code of ours between the tables and scikit-learn."""
+    scoring.score(odd_night, NIGHT)
+    engine = create_engine("postgresql+psycopg2://", creator=lambda: odd_night.connection)
+    loans = pd.read_sql(f"select * from applications where batch_id = '{NIGHT}'", engine)
+    scores = pd.read_sql("select * from current_scores", engine).set_index("loan_id")
+    loans = loans.set_index("loan_id").loc[scores.index].fillna(np.nan)
+    models = {kind: registry.model(odd_night, f"{kind}-1") for kind in registry.KINDS}
+    propensity, personas = (
+        registry.estimator(odd_night, models[kind]) for kind in ("propensity", "personas")
     )
-    policy = night.contract.decision
-    for (probability, decision), expected in zip(rows, plain, strict=True):
-        if probability is None:
-            assert decision == "refer"
-            continue
-        assert probability == pytest.approx(expected, abs=1e-12)
-        word = "approve" if expected < policy.approve_below else "review"
-        assert decision == ("decline" if expected >= policy.decline_from else word)
+    probability = propensity.predict_proba(loans[models["propensity"]["features"]])[:, 1]
+    clusters = personas.predict(loans[models["personas"]["features"]])
+    people = [models["personas"]["metrics"]["personas"][cluster] for cluster in clusters]
+    policy = odd_night.contract.decision
+    is_judged = scores["exclusion_reason"].isna().to_numpy()
+    assert len(loans) == 1000
+    assert 100 < is_judged.sum() < 1000
+    assert (loans == "never seen").any(axis=1)[is_judged].sum() > 10
+    assert loans[models["propensity"]["features"]].isna().any(axis=1)[is_judged].sum() > 50
+
+    def equal(name: str, expected: np.ndarray) -> None:
+        assert scores[name].to_numpy(float)[is_judged] == pytest.approx(
+            expected.astype(float)[is_judged], abs=1e-9
+        )
+
+    equal("default_probability", probability)
+    equal("persona_default_rate", np.array([person["default_rate"] for person in people]))
+    names = np.array([person["name"] for person in people])
+    assert (scores["persona"].to_numpy()[is_judged] == names[is_judged]).all()
+    words = np.where(probability < policy.approve_below, "approve", "review")
+    words = np.where(probability >= policy.decline_from, "decline", words)
+    assert (scores["decision"] == np.where(is_judged, words, "refer")).all()
+    is_excluded = loans["property_value_usd"].isna() | loans["age_band"].isna()
+    is_excluded |= loans["credit_bureau"] == "EQUI"
+    assert (is_excluded == ~is_judged).all()
+    assert scores["default_probability"][~is_judged].isna().all()
 
 
 def test_scoring_again_changes_nothing(night: Session) -> None:

@@ -1,12 +1,13 @@
 """Measure stages against their floor and against the naive way, and say which limits are met."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loan_scoring import contract as contracts
 from loan_scoring.bench.ingesting import bench_ingest
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Result
+from loan_scoring.bench.scoring_batch import bench_score
 from loan_scoring.bench.throwaway import throwaway_database
 
 __all__ = ["BENCHES", "run"]
@@ -14,11 +15,15 @@ __all__ = ["BENCHES", "run"]
 Bench = Callable[[Loans, str], Result]
 """Measures one stage on loans, in the empty database of a URL."""
 
-BENCHES: dict[str, Bench] = {"ingest": bench_ingest}
+BENCHES: dict[str, Bench] = {"ingest": bench_ingest, "score": bench_score}
 
 
-def run(portfolio: str, folder: Path, source: str | None = None) -> list[Result]:
-    """Run every bench on the labelled loans of a portfolio; files are made in `folder`.
+def run(
+    portfolio: str, folder: Path, source: str | None = None, stages: Sequence[str] = ()
+) -> list[Result]:
+    """Run benches on the labelled loans of a portfolio, all unless `stages` names some.
+
+    Files are made in `folder`.
 
     Raises:
         SourceError: the source cannot be read.
@@ -26,7 +31,7 @@ def run(portfolio: str, folder: Path, source: str | None = None) -> list[Result]
     """
     loans = loans_of(contracts.load(portfolio), folder, source)
     results = []
-    for bench in BENCHES.values():
+    for bench in (BENCHES[stage] for stage in stages or BENCHES):
         with throwaway_database() as url:
             results.append(bench(loans, url))
     return results

@@ -1,9 +1,5 @@
 """How fast a file becomes a published batch, against the raw COPY of its bytes and to_sql."""
 
-import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,13 +9,12 @@ from psycopg2 import sql
 from sqlalchemy import create_engine
 
 from loan_scoring.bench.loans import TIMES, Loans
-from loan_scoring.bench.result import Figure, Ratio, Result, seconds
+from loan_scoring.bench.measuring import NAIVE_ROWS, in_process, peak
+from loan_scoring.bench.result import Ratio, Result, seconds
 from loan_scoring.errors import SourceError
 from loan_scoring.migrations import TYPES
 
 REPETITIONS = 5
-SLICE_ROWS = 20_000
-"""Rows that the naive way is measured on; it is linear in the rows."""
 
 
 def bench_ingest(loans: Loans, url: str) -> Result:
@@ -46,19 +41,19 @@ def bench_ingest(loans: Loans, url: str) -> Result:
         seconds(
             "read_csv + to_sql",
             naive,
-            "" if loans.rows <= SLICE_ROWS else f"scaled from {SLICE_ROWS:,} rows",
+            "" if loans.rows <= NAIVE_ROWS else f"scaled from {NAIVE_ROWS:,} rows",
         ),
         seconds(f"ingest, {TIMES} times the rows", [run["seconds"] for run in tenfold]),
-        _peak("peak memory", ours),
-        _peak(f"peak memory, {TIMES} times the rows", tenfold),
+        peak("peak memory", ours),
+        peak(f"peak memory, {TIMES} times the rows", tenfold),
     ]
-    copy, _, ingest, judge, to_sql, longer, peak, higher = (figure.value for figure in figures)
+    copy, _, ingest, judge, to_sql, longer, low, high = (figure.value for figure in figures)
     ratios = [
         Ratio("ingest / raw COPY", ingest / copy, 3),
         Ratio("Great Expectations", judge, 2, unit="s"),
         Ratio("to_sql / ingest", to_sql / ingest, 15, is_at_most=False),
         Ratio(f"time at {TIMES} times the rows", longer / ingest, 11),
-        Ratio(f"memory at {TIMES} times the rows", higher / peak, 1.2),
+        Ratio(f"memory at {TIMES} times the rows", high / low, 1.2),
     ]
     return Result("ingest", loans.source, loans.rows, figures, ratios)
 
@@ -98,7 +93,7 @@ def _to_sql(loans: Loans, url: str) -> float:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1))
     try:
         started = time.perf_counter()
-        frame = pd.read_csv(loans.file, nrows=SLICE_ROWS)
+        frame = pd.read_csv(loans.file, nrows=NAIVE_ROWS)
         frame.to_sql("naive", engine, if_exists="replace", index=False)
         return (time.perf_counter() - started) * loans.rows / len(frame)
     finally:
@@ -107,17 +102,4 @@ def _to_sql(loans: Loans, url: str) -> float:
 
 def _ingest(loans: Loans, file: Path, url: str) -> dict[str, float]:
     """Ingest in a fresh process and return its `seconds` and `peak_memory_bytes`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "loan_scoring.bench.one_ingest", loans.contract.portfolio, file],
-        env={**os.environ, "LOAN_SCORING_DATABASE_URL": url},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    if "error" in measured:
-        raise SourceError(f"{loans.source}: {measured['error']}")
-    return measured
-
-
-def _peak(name: str, runs: list[dict[str, float]]) -> Figure:
-    return Figure(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
+    return in_process("one_ingest", [loans.contract.portfolio, str(file)], url, loans.source)

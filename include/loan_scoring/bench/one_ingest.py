@@ -3,15 +3,15 @@
 import itertools
 import json
 import logging
-import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from loan_scoring import contract, database, ingest
+from loan_scoring import contract, ingest
+from loan_scoring.bench.measuring import empty, peak_memory_bytes
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.session import Session, open_session
+from loan_scoring.session import open_session
 
 WARM_UP_ROWS = 1000
 
@@ -27,7 +27,7 @@ def main(portfolio: str, file: str) -> dict[str, float]:
         with Path(file).open("rb") as rows:
             few.write_bytes(b"".join(itertools.islice(rows, WARM_UP_ROWS + 1)))
         for each in (few, Path(file)):
-            _empty(session)
+            empty(session)
             started = time.perf_counter()
             landed = ingest.land(session, night, each)
             is_landed = time.perf_counter()
@@ -38,24 +38,8 @@ def main(portfolio: str, file: str) -> dict[str, float]:
     return {
         "seconds": seconds,
         "judge_seconds": is_judged - is_landed,
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
-
-
-def _empty(session: Session) -> None:
-    with database.transaction(session.connection), session.connection.cursor() as cursor:
-        cursor.execute("TRUNCATE batches, applications, quarantine CASCADE")
-
-
-def _peak_memory_bytes() -> int:
-    """Return the peak of this process; ru_maxrss would be that of its parent, where it is higher.
-
-    >>> _peak_memory_bytes() > 1 << 20
-    True
-    """
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    return int(found[1]) << 10 if found else 0
 
 
 if __name__ == "__main__":

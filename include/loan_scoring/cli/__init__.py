@@ -104,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
     bench = command("bench", views.bench, "measure stages against their floors and the naive way")
+    bench.add_argument(
+        "--stage",
+        action="append",
+        choices=("ingest", "score"),
+        help="may be repeated; default: all",
+    )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     return parser
 

@@ -71,7 +71,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import bench
 
     with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as folder:
-        results = bench.run(options.portfolio, Path(folder), options.source)
+        results = bench.run(options.portfolio, Path(folder), options.source, options.stage)
     return {
         "benches": [result.as_json() for result in results],
         "text": "\n\n".join(result.as_text() for result in results),

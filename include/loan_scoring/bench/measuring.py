@@ -1,0 +1,57 @@
+"""What benches share: run a module in a process, read its peak of memory, begin from nothing."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.bench.result import Figure
+from loan_scoring.errors import SourceError
+from loan_scoring.session import Session
+
+NAIVE_ROWS = 20_000
+"""Rows that the naive ways are measured on; they are linear in the rows."""
+
+
+def in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
+    """Run a module of loan_scoring.bench on a database and return the object that it prints.
+
+    Raises:
+        SourceError: it prints an `error`, which `source` has caused.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", f"loan_scoring.bench.{module}", *arguments],
+        env={**os.environ, "LOAN_SCORING_DATABASE_URL": url},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    measured: dict[str, Any] = json.loads(done.stdout)
+    if "error" in measured:
+        raise SourceError(f"{source}: {measured['error']}")
+    return measured
+
+
+def peak_memory_bytes() -> int:
+    """Return the peak of this process; ru_maxrss would be that of its parent, where it is higher.
+
+    >>> peak_memory_bytes() > 1 << 20
+    True
+    """
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(found[1]) << 10 if found else 0
+
+
+def peak(name: str, runs: list[dict[str, Any]]) -> Figure:
+    """Return the highest peak of memory of some runs as a figure."""
+    return Figure(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
+
+
+def empty(session: Session) -> None:
+    """Take every batch out of the database, and what hangs on batches."""
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        cursor.execute("TRUNCATE batches, applications, quarantine CASCADE")

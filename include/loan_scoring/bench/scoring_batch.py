@@ -1,0 +1,86 @@
+"""How fast a batch is scored, Postgres to Postgres, against the least that must be done."""
+
+from pathlib import Path
+
+from loan_scoring import ingest, registry, training
+from loan_scoring.bench.loans import TIMES, Loans
+from loan_scoring.bench.measuring import NAIVE_ROWS, empty, in_process, peak
+from loan_scoring.bench.result import Ratio, Result, seconds
+from loan_scoring.partitions import HISTORY
+from loan_scoring.session import Session, open_session
+
+REPETITIONS = 5
+ALGORITHM = "hist_gradient_boosting"
+"""The contract's first candidate of this kind is what scores; without one, its first of all."""
+
+
+def bench_score(loans: Loans, url: str) -> Result:
+    """Measure planning, scoring and publishing a batch in one process, its reasons apart.
+
+    The floor does the least, step after step on one core: COPY out of the used columns, encode,
+    predict by both models, COPY of the score rows into a table without key, index or rules. Every
+    way is a process of its own, its models loaded. What is left of the naive way is that it takes
+    pandas and both pipelines as they are.
+    """
+    ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
+    portfolio = loans.contract.portfolio
+
+    def run(way: str) -> dict[str, float]:
+        return in_process("one_score", [portfolio, way], url, loans.source)
+
+    with open_session(portfolio, url) as session:
+        _train(session, loans)
+        _take_in(session, loans.file)
+        for repetition in range(REPETITIONS):
+            for way in ("floor", "silent", "ours"):
+                ways[way].append(run(way))
+            if repetition % 2 == 0:
+                ways["naive"].append(run("naive"))
+        _take_in(session, loans.tenfold)
+    tenfold = [run("ours")]
+    steps = {
+        name: [each[name] for each in ways["floor"]]
+        for name in ways["floor"][0]
+        if name != "seconds"
+    }
+    figures = [
+        *(seconds(f"  {name}", measured) for name, measured in steps.items()),
+        seconds("floor", [each["seconds"] for each in ways["floor"]], "all four: no key, no rules"),
+        seconds("score, without reasons", [each["seconds"] for each in ways["silent"]]),
+        seconds("score", [each["seconds"] for each in ways["ours"]], "plan, score, publish"),
+        seconds(
+            "read_sql + predict_proba + to_sql",
+            [each["seconds"] * loans.rows / each["rows"] for each in ways["naive"]],
+            "" if loans.rows <= NAIVE_ROWS else f"scaled from {NAIVE_ROWS:,} rows",
+        ),
+        seconds(f"score, {TIMES} times the rows", [each["seconds"] for each in tenfold]),
+        peak("peak memory", ways["ours"]),
+        peak(f"peak memory, {TIMES} times the rows", tenfold),
+    ]
+    floor, silent, ours, naive, longer, low, high = (figure.value for figure in figures[-7:])
+    ratios = [
+        Ratio("score without reasons / floor", silent / floor, 1.3),
+        Ratio("naive / score", naive / ours, 8, is_at_most=False),
+        Ratio(f"time at {TIMES} times the rows", longer / ours, 11),
+        Ratio(f"memory at {TIMES} times the rows", high / low, 1.2),
+    ]
+    return Result("score", loans.source, loans.rows, figures, ratios)
+
+
+def _train(session: Session, loans: Loans) -> None:
+    """Fit one candidate and the personas on the loans, and put them into use."""
+    policy = loans.contract.training
+    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
+    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
+    contract = loans.contract.model_copy(update={"training": one})
+    ingest.ingest(session, HISTORY, loans.file)
+    versions, _ = training.fit(Session(contract, session.connection))
+    for version in versions.values():
+        registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
+    session.connection.commit()
+
+
+def _take_in(session: Session, file: Path) -> None:
+    """Make the loans of a file the one batch that there is."""
+    empty(session)
+    ingest.ingest(session, session.contract.replay.start, file)
