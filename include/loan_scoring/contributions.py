@@ -1,61 +1,19 @@
 """What each input adds to a score: base + contributions = log-odds, for every kind of candidate."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from loan_scoring.boosting import Boosting
+from loan_scoring.calibration import recalibrated
 from loan_scoring.estimators import Calibrated, XGBoost
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A decision tree: what it says at each node, how many loans it was learned on there.
-
-    All shapes (nodes,). `left` and `right` are -1 at a leaf. The root is node 0, and a child
-    comes after its parent.
-    """
-
-    left: np.ndarray
-    right: np.ndarray
-    feature: np.ndarray
-    value: np.ndarray
-    count: np.ndarray
-
-    @cached_property
-    def leaves(self) -> np.ndarray:
-        """The leaves' nodes, in their order."""
-        return np.flatnonzero(self.left < 0)
-
-    def paths(self, features: int) -> tuple[float, np.ndarray]:
-        """Return what the root says, and what each feature's splits add on the way to each leaf.
-
-        An inner node says the mean of its leaves, weighted by their loans; a split on a feature
-        adds the child's word less the parent's (Saabas 2014). Root and path sum to the leaf.
-
-        Returns:
-            the root's mean, and an array of shape (leaves, features).
-        """
-        mean, weight = self.value.astype(float).copy(), self.count.astype(float)
-        for node in range(len(mean) - 1, -1, -1):
-            left, right = self.left[node], self.right[node]
-            if left >= 0:
-                total = weight[left] + weight[right]
-                mean[node] = (mean[left] * weight[left] + mean[right] * weight[right]) / total
-        added = np.zeros((len(mean), features))
-        for node in range(len(mean)):
-            for child in (self.left[node], self.right[node]):
-                if child >= 0:
-                    added[child] = added[node]
-                    added[child, self.feature[node]] += mean[child] - mean[node]
-        return float(mean[0]), added[self.leaves]
+from loan_scoring.trees import Tree
 
 
 class Contributions:
@@ -63,7 +21,7 @@ class Contributions:
 
     def __init__(self, pipeline: Pipeline, features: list[str]) -> None:
         """Take a pipeline of `candidates.build`, fitted, and its features."""
-        last = pipeline[-1]
+        self._whole = last = pipeline[-1]
         self._slope, self._intercept = 1.0, 0.0
         if isinstance(last, Calibrated):
             self._slope, self._intercept = last.slope, last.intercept
@@ -82,42 +40,68 @@ class Contributions:
             order.append(self._features.index(max(told, key=len)))
         return np.array(order)
 
-    def of(self, encoded: np.ndarray) -> tuple[float, np.ndarray]:
+    def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return each row's probability of default, that of predict_proba, and its leaves.
+
+        Leaves, for `of`, are those of boosted trees, shape (trees, rows): they give the score.
+
+        Args:
+            encoded: rows as the pipeline's first step gives them, shape (rows, columns).
+        """
+        if self._boosting is None:
+            return np.asarray(self._whole.predict_proba(encoded)[:, 1]), None
+        leaves = self._boosting.leaves(encoded)
+        found = expit(self._boosting.log_odds(leaves))
+        if self._whole is not self._classifier:
+            found = recalibrated(found, self._slope, self._intercept)
+        return np.asarray(found), leaves
+
+    def of(self, encoded: np.ndarray, leaves: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         """Return the base, and what each feature adds to each row's log-odds.
 
         Args:
             encoded: rows as the pipeline's first step gives them, shape (rows, columns).
+            leaves: of these rows, where `probabilities` has found them.
 
         Returns:
             base, and an array of shape (rows, features): base plus a row's sum is its log-odds.
         """
-        base, columns = self._by_column(encoded)
+        base, columns = self._by_column(encoded, leaves)
         by_feature = np.zeros((len(encoded), len(self._features)))
         for column, place in enumerate(self.place):
             by_feature[:, place] += columns[:, column]
         return base * self._slope + self._intercept, by_feature * self._slope
 
-    def _by_column(self, encoded: np.ndarray) -> tuple[float, np.ndarray]:
+    def _by_column(
+        self, encoded: np.ndarray, leaves: np.ndarray | None
+    ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
-        if isinstance(model, XGBoost):
-            return self._of_trees(model.base, encoded)
         if isinstance(model, LogisticRegression):
             # The encoded mean of the training rows is where every input adds nothing.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
-        if isinstance(model, HistGradientBoostingClassifier):
-            return self._of_trees(float(np.ravel(model._baseline_prediction)[0]), encoded)
-        if isinstance(model, RandomForestClassifier):
-            base, added = self._of_trees(0.0, encoded)
-            return _in_log_odds(base, added)
-        raise TypeError(f"no contributions of {type(model).__name__}")
+        if self._boosting is not None:
+            found = self._boosting.leaves(encoded) if leaves is None else leaves
+            return self._of_trees(self._boosting.base, found)
+        ends = model.apply(encoded).T
+        found = np.stack(
+            [np.searchsorted(tree.leaves, end) for tree, end in zip(self._trees, ends, strict=True)]
+        )
+        if isinstance(model, XGBoost):
+            return self._of_trees(model.base, found)
+        base, added = self._of_trees(0.0, found)
+        return _in_log_odds(base, added)
 
-    def _of_trees(self, base: float, encoded: np.ndarray) -> tuple[float, np.ndarray]:
+    def _of_trees(self, base: float, leaves: np.ndarray) -> tuple[float, np.ndarray]:
+        """Look the paths to leaves up and add them, base plus roots, shape (rows, columns)."""
         roots, table, offsets = self._table
-        leaves = self._leaves(encoded) + offsets
-        rows, trees = leaves.shape
+        trees, rows = leaves.shape
         hits = sparse.csr_matrix(
-            (np.ones(leaves.size), leaves.ravel(), np.arange(0, leaves.size + 1, trees)),
+            (
+                np.ones(leaves.size),
+                (leaves + offsets[:, None]).T.ravel(),
+                np.arange(0, leaves.size + 1, trees),
+            ),
             shape=(rows, len(table)),
         )
         return base + roots, hits @ table
@@ -130,78 +114,34 @@ class Contributions:
         return (
             sum(root for root, _ in paths),
             np.concatenate([path for _, path in paths]),
-            np.concatenate([[0], np.cumsum(sizes)[:-1]]),
+            np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32),
         )
+
+    @cached_property
+    def _boosting(self) -> Boosting | None:
+        model = self._classifier
+        return Boosting(model) if isinstance(model, HistGradientBoostingClassifier) else None
 
     @cached_property
     def _trees(self) -> list[Tree]:
         model = self._classifier
-        if isinstance(model, RandomForestClassifier):
-            count = len(model.estimators_)
-            return [
-                Tree(
-                    each.tree_.children_left,
-                    each.tree_.children_right,
-                    each.tree_.feature,
-                    each.tree_.value[:, 0, 1] / each.tree_.value[:, 0].sum(axis=1) / count,
-                    each.tree_.weighted_n_node_samples,
-                )
-                for each in model.estimators_
-            ]
+        if self._boosting is not None:
+            return self._boosting.trees
         if isinstance(model, XGBoost):
             return [_tree_of_xgboost(told) for told in model.trees()]
-        # It puts what it was told to be categories before the numbers, for itself.
-        is_category = np.zeros(model.n_features_in_, dtype=bool)
-        if model.is_categorical_ is not None:
-            is_category = model.is_categorical_
-        order = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
-        made = []
-        for (predictor,) in model._predictors:
-            nodes = predictor.nodes
-            is_leaf = nodes["is_leaf"].astype(bool)
-            made.append(
-                Tree(
-                    np.where(is_leaf, -1, nodes["left"].astype(int)),
-                    np.where(is_leaf, -1, nodes["right"].astype(int)),
-                    order[nodes["feature_idx"].astype(int)],
-                    nodes["value"],
-                    nodes["count"],
-                )
+        if not isinstance(model, RandomForestClassifier):
+            raise TypeError(f"no contributions of {type(model).__name__}")
+        count = len(model.estimators_)
+        return [
+            Tree(
+                each.tree_.children_left,
+                each.tree_.children_right,
+                each.tree_.feature,
+                each.tree_.value[:, 0, 1] / each.tree_.value[:, 0].sum(axis=1) / count,
+                each.tree_.weighted_n_node_samples,
             )
-        return made
-
-    def _leaves(self, encoded: np.ndarray) -> np.ndarray:
-        """Return which leaf of each tree, in their order, a row ends in, shape (rows, trees)."""
-        model = self._classifier
-        if not isinstance(model, HistGradientBoostingClassifier):
-            ends = model.apply(encoded)
-            return np.column_stack(
-                [
-                    np.searchsorted(tree.leaves, ends[:, place])
-                    for place, tree in enumerate(self._trees)
-                ]
-            )
-        X = model._preprocess_X(encoded, reset=False)
-        bitsets, places = model._bin_mapper.make_known_categories_bitsets()
-        leaves = np.empty((len(X), len(self._markers)), np.int64)
-        for place, marker in enumerate(self._markers):
-            leaves[:, place] = marker.predict(X, bitsets, places, 1)
-        return leaves
-
-    @cached_property
-    def _markers(self) -> list[TreePredictor]:
-        """The boosted trees, each leaf saying its own number: they are walked in C so."""
-        made = []
-        for (predictor,) in self._classifier._predictors:
-            nodes = predictor.nodes.copy()
-            is_leaf = nodes["is_leaf"].astype(bool)
-            nodes["value"][is_leaf] = np.arange(is_leaf.sum())
-            made.append(
-                TreePredictor(
-                    nodes, predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets
-                )
-            )
-        return made
+            for each in model.estimators_
+        ]
 
 
 def _tree_of_xgboost(told: dict[str, Any]) -> Tree:

@@ -1,12 +1,14 @@
-"""Encode applications as a fitted ColumnTransformer does, level by level instead of row by row."""
+"""Encode applications as a fitted ColumnTransformer does, value by value instead of row by row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import FunctionTransformer
 
 from loan_scoring.contract import Contract
 
@@ -56,10 +58,11 @@ def take_apart(table: pa.Table, contract: Contract, names: Sequence[str]) -> Col
 
 
 class Encoder:
-    """A fitted ColumnTransformer of `numbers` and `categories`, asked once for each level.
+    """A fitted ColumnTransformer of `numbers` and `categories`, asked once for each value.
 
-    What it gives for a category depends on the level alone, so that it is asked for the levels
-    that occur, and its answers are laid out by row: the same values bit for bit.
+    What it gives for a column depends on the column's value alone: it is asked for the values that
+    occur, and its answers are laid out by row, the same values bit for bit. What it said of a
+    level is remembered.
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
@@ -67,43 +70,73 @@ class Encoder:
         (_, self._numbers, self._number_names), (_, self._categories, self._category_names) = [
             each for each in transformer.transformers_ if each[0] != "remainder"
         ]
+        self._known: dict[str, dict[object, np.ndarray]] = {
+            name: {} for name in self._category_names
+        }
 
     def encode(self, columns: Columns) -> np.ndarray:
         """Return what the transformer makes of the rows, shape (rows, encoded columns)."""
         parts = []
-        if len(self._number_names):
-            matrix = np.column_stack([columns.numbers[name] for name in self._number_names])
-            frame = pd.DataFrame(matrix, columns=list(self._number_names), copy=False)
-            parts.append(np.asarray(self._numbers.transform(frame), dtype=float))
-        for table, codes in self._by_level(columns):
-            parts.append(table[codes])
+        if _is_identity(self._numbers):
+            parts = [columns.numbers[name][:, None] for name in self._number_names]
+        elif len(self._number_names):
+            parts = self._encoded_numbers(columns)
+        self._learn(columns)
+        for name in self._category_names:
+            known = self._known[name]
+            table = np.stack([known[_key(level)] for level in columns.levels[name]])
+            parts.append(table[columns.codes[name]])
         return np.concatenate(parts, axis=1) if parts else np.empty((columns.rows, 0))
 
-    def _by_level(self, columns: Columns) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return of each category what its levels become, shape (levels, width), and its codes."""
-        names = list(self._category_names)
-        if not names:
-            return []
-        most = max(len(columns.levels[name]) for name in names)
-        # Shorter columns repeat their first level: those rows are not looked at.
-        asked = pd.DataFrame({name: _padded(columns.levels[name], most) for name in names})
-        told = np.asarray(self._categories.transform(asked), dtype=float)
-        tables, start = [], 0
-        for name, width in zip(names, self._widths(), strict=True):
-            levels = len(columns.levels[name])
-            tables.append((told[:levels, start : start + width], columns.codes[name]))
-            start += width
-        return tables
+    def _encoded_numbers(self, columns: Columns) -> list[np.ndarray]:
+        values, codes = {}, {}
+        for name in self._number_names:
+            codes[name], values[name] = pd.factorize(columns.numbers[name])
+            values[name] = np.append(values[name], np.nan)  # the code of nan is -1, the last
+        tables = _asked(self._numbers, values)
+        return [tables[name][codes[name]] for name in self._number_names]
 
-    def _widths(self) -> list[int]:
-        """Return how many encoded columns each category becomes."""
-        names = list(self._category_names)
-        widths = dict.fromkeys(names, 0)
-        for output in self._categories.get_feature_names_out(names):
-            told = [name for name in names if output == name or output.startswith(f"{name}_")]
-            widths[max(told, key=len)] += 1
-        return list(widths.values())
+    def _learn(self, columns: Columns) -> None:
+        """Ask for the levels that are new."""
+        new = {
+            name: [level for level in columns.levels[name] if _key(level) not in known]
+            for name, known in self._known.items()
+        }
+        if not any(new.values()):
+            return
+        # Columns without a new level are asked for anything: for nan.
+        new = {name: levels or [float("nan")] for name, levels in new.items()}
+        values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
+        for name, table in _asked(self._categories, values).items():
+            self._known[name].update(zip(map(_key, new[name]), table, strict=True))
 
 
-def _padded(levels: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([levels, np.full(length - len(levels), levels[0], object)])
+def _asked(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return of each column what a transformer makes of its values, shape (values, width)."""
+    names = list(values)
+    most = max(map(len, values.values()))
+    # Shorter columns repeat their first value: those rows are not looked at.
+    asked = pd.DataFrame({name: _padded(values[name], most) for name in names})
+    told = np.asarray(transformer.transform(asked), dtype=float)
+    widths = dict.fromkeys(names, 0)
+    for output in transformer.get_feature_names_out(names):
+        of = [name for name in names if output == name or output.startswith(f"{name}_")]
+        widths[max(of, key=len)] += 1
+    ends = np.cumsum(list(widths.values()))
+    return {
+        name: told[: len(values[name]), end - widths[name] : end]
+        for name, end in zip(names, ends, strict=True)
+    }
+
+
+def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
+
+
+def _key(level: object) -> object:
+    """Return the level, None for nan, which no dictionary finds."""
+    return level if isinstance(level, str) else None
+
+
+def _is_identity(transformer: Any) -> bool:
+    return isinstance(transformer, FunctionTransformer) and transformer.func is None

@@ -13,6 +13,8 @@ from loan_scoring.contributions import Contributions
 from loan_scoring.encoding import Columns, Encoder, take_apart
 from loan_scoring.reasons import REASONS, in_words
 
+DECISIONS = ("approve", "review", "decline", "refer")
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -46,14 +48,19 @@ class Scorer:
         cluster = np.full(table.num_rows, -1)
         told = {name: pa.nulls(table.num_rows, pa.string()) for name in REASONS}
         if len(judged):
-            rows = table if len(judged) == table.num_rows else table.take(pa.array(judged))
             names = sorted({*self.propensity_features, *self.personas_features})
-            columns = take_apart(rows, self.contract, names)
+            columns = take_apart(table, self.contract, names)
+            if len(judged) < table.num_rows:
+                columns = columns.take(judged)
             encoded = self._propensity_encoder.encode(columns)
-            probability[judged] = self.propensity[-1].predict_proba(encoded)[:, 1]
+            found, leaves = self._contributions.probabilities(encoded)
+            probability[judged] = found
             cluster[judged] = self.personas[-1].predict(self._personas_encoder.encode(columns))
-            doubtful = probability[judged] >= self.contract.decision.approve_below
-            told = self._reasons(encoded[doubtful], columns.take(doubtful), judged[doubtful], told)
+            doubtful = np.flatnonzero(found >= self.contract.decision.approve_below)
+            if len(doubtful):
+                ends = None if leaves is None else leaves[:, doubtful]
+                of_those = self._reasons(encoded[doubtful], ends, columns.take(doubtful))
+                told |= _laid_out(of_those, judged[doubtful], table.num_rows)
         place = pa.array(cluster, mask=cluster < 0)
         return pa.table(
             {
@@ -67,21 +74,10 @@ class Scorer:
         )
 
     def _reasons(
-        self,
-        encoded: np.ndarray,
-        columns: Columns,
-        places: np.ndarray,
-        nothing: dict[str, pa.Array],
+        self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
     ) -> dict[str, pa.Array]:
-        """Return the reasons of all rows: those at `places` are explained, the others have none."""
-        if not len(places):
-            return nothing
-        _, contributions = self._contributions.of(encoded)
-        told = in_words(self.contract, self.propensity_features, contributions, columns)
-        row = np.full(len(nothing[REASONS[0]]), -1)
-        row[places] = np.arange(len(places))
-        at = pa.array(row, mask=row < 0)
-        return {name: values.take(at) for name, values in told.items()}
+        _, added = self._contributions.of(encoded, leaves)
+        return in_words(self.contract, self.propensity_features, added, columns)
 
     @cached_property
     def _propensity_encoder(self) -> Encoder:
@@ -94,6 +90,14 @@ class Scorer:
     @cached_property
     def _contributions(self) -> Contributions:
         return Contributions(self.propensity, self.propensity_features)
+
+
+def _laid_out(told: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
+    """Return columns of so many rows that hold values at `places` and are null elsewhere."""
+    row = np.full(rows, -1)
+    row[places] = np.arange(len(places))
+    at = pa.array(row, mask=row < 0)
+    return {name: values.take(at) for name, values in told.items()}
 
 
 def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
@@ -109,13 +113,13 @@ def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
 def decisions(contract: Contract, probability: np.ndarray) -> pa.Array:
     """Return the decision for each probability, refer where it is nan."""
     policy = contract.decision
-    names = np.select(
+    place = np.select(
         [
             np.isnan(probability),
             probability < policy.approve_below,
             probability >= policy.decline_from,
         ],
-        ["refer", "approve", "decline"],
-        "review",
+        [DECISIONS.index(word) for word in ("refer", "approve", "decline")],
+        DECISIONS.index("review"),
     )
-    return pa.array(names.tolist(), pa.string())
+    return pa.array(DECISIONS).take(pa.array(place))

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BLOCK_ROWS = 10_000
+BLOCK_ROWS = 20_000
 """Rows that are in memory at once, in each of the three states: read, scored, written."""
 
 
@@ -201,10 +203,20 @@ def publish(session: Session, run_id: str) -> int:
 
 
 def score(session: Session, batch_id: str) -> str:
-    """Plan, score and publish a batch in this process; return the run's id."""
+    """Plan, score and publish a batch in this process; return the run's id.
+
+    Mini-batches are scored beside each other, as tasks do: one on each core, on its own connection.
+    """
     planned = plan(session, batch_id)
-    for mini_batch in planned.mini_batches:
-        score_mini_batch(session, planned.scoring_run_id, mini_batch)
+
+    def work(mini_batch: int) -> None:
+        with closing(database.beside(session.connection)) as connection:
+            own = Session(session.contract, connection)
+            score_mini_batch(own, planned.scoring_run_id, mini_batch)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="score") as pool:
+        for _ in pool.map(work, planned.mini_batches):
+            pass  # an error of a mini-batch is raised here
     publish(session, planned.scoring_run_id)
     return planned.scoring_run_id
 

@@ -34,9 +34,8 @@ WARM_UP_ROWS = 1000
 class SilentScorer(Scorer):
     """A scorer that gives no reasons."""
 
-    def _reasons(self, encoded: Any, columns: Any, places: Any, nothing: Any) -> Any:
-        del encoded, columns, places
-        return nothing
+    def _reasons(self, *_: Any) -> dict[str, pa.Array]:
+        return {}
 
 
 def main(portfolio: str, way: str) -> dict[str, float]:
@@ -148,9 +147,12 @@ def _scored_by_pandas(engine: Engine, portfolio: str, scorer: Scorer, batch_id: 
     policy = scorer.contract.decision
     scores = pd.DataFrame(
         {
-            "loan_id": frame[KEY],
+            "scoring_run_id": f"{batch_id}-naive",
             "batch_id": batch_id,
+            "mini_batch": 0,
+            "loan_id": frame[KEY],
             "default_probability": probability,
+            "exclusion_reason": None,
             "decision": np.select(
                 [probability < policy.approve_below, probability >= policy.decline_from],
                 ["approve", "decline"],
@@ -158,6 +160,8 @@ def _scored_by_pandas(engine: Engine, portfolio: str, scorer: Scorer, batch_id: 
             ),
             "persona": np.array(scorer.persona_names)[persona],
             "persona_default_rate": np.array(scorer.persona_default_rates)[persona],
+            "propensity_version": "naive",
+            "personas_version": "naive",
             "scored_at": datetime.now(UTC),
         }
     )
