@@ -389,6 +389,20 @@ class MonitoringPolicy(Model):
         return self
 
 
+class RetrainingPolicy(Model):
+    """When drift asks for new models: so many of the last batches, and not again for so long."""
+
+    drifted: Annotated[int, Field(ge=1)] = 2
+    of_last: Annotated[int, Field(ge=1, le=100)] = 5
+    cooldown_nights: Annotated[int, Field(ge=0)] = 7
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.drifted > self.of_last:
+            raise ValueError(f"drifted {self.drifted} of_last {self.of_last} can never be")
+        return self
+
+
 class Schedules(Model):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
@@ -453,6 +467,7 @@ class Contract(Model):
     training: TrainingPolicy = TrainingPolicy()
     promotion: PromotionPolicy = PromotionPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
 

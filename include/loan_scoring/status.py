@@ -105,7 +105,16 @@ def _alerts(state: dict[str, Any]) -> list[str]:
         told = [each for each in state["open_alerts"] if each["batch_id"] == night["batch_id"]]
         if night["scored"] is None:
             lines.append(f"  {night['batch_id']}  not scored")
-        elif not told:
+        elif not night["open_alerts"]:
             lines.append(f"  {night['batch_id']}  none")
-        lines += [f"  {each['batch_id']}  {each['severity']}: {each['message']}" for each in told]
+        lines += [
+            f"  {each['batch_id']}  {each['severity']}{_lasting(each)}: {each['message']}"
+            for each in told
+        ]
     return lines if nights else ["open alerts: none"]
+
+
+def _lasting(alert: dict[str, Any]) -> str:
+    if alert["batches"] == 1:
+        return ""
+    return f", {alert['batches']} batches to {alert['last_batch_id']}"

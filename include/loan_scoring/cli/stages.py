@@ -98,16 +98,22 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import metrics
+    from loan_scoring import metrics, retraining
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         result.update(metrics.measure(session, options.batch))
+        result["asks_for_model"] = retraining.ask_where_drift_lasts(
+            session, "population", options.batch
+        )
         return int(result["applications"])
 
     measured(options, "metrics.batch", work)
-    result["text"] = f"batch {options.batch}: {result['tests']} tests, {result['alerts']} alerts"
+    asks = "; new models are asked for: run `loan-scoring train`" * result["asks_for_model"]
+    result["text"] = (
+        f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert{asks}"
+    )
     return result
 
 
