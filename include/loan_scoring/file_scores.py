@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,13 +54,14 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         SourceError: the file cannot be read or lacks a column of the contract.
         LoanScoringError: `out` cannot be written, or is the very file that is scored.
     """
-    contract = session.contract
+    contract, out = session.contract, Path(out)
     with database.transaction(session.connection):
         propensity, personas = registry.champions(session)
         scorer = registry.scorer(session, propensity, personas)
     wanted = [column.source for column in contract.columns]
     with sources.open_table(location, wanted, encoding=contract.source.encoding) as table:
-        _refuse_to_replace(table, location, Path(out))
+        _refuse_to_replace(table, location, out)
+        _refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
             log.warning(
                 "%s: columns that the contract does not know were kept out: %s",
@@ -69,14 +70,14 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
             )
         rules = RowRules(contract)
         # One thread, as a mini-batch has it: the same arithmetic gives the same scores.
-        with Results(Path(out), contract, table) as results, threadpool_limits(limits=1):
+        with Results(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(
         source=ingest.said(location),
         out=str(out),
-        refused_out=str(refused_path(Path(out))) if results.refused else None,
+        refused_out=str(refused_path(out)) if results.refused else None,
         propensity_version=propensity,
         personas_version=personas,
         received=results.scored + results.referred + results.refused,
@@ -112,7 +113,7 @@ class Results:
         self._writer: pa.csv.CSVWriter | None = None
         self._sheet: quarantine.Sheet | None = None
 
-    def __enter__(self) -> "Results":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -177,8 +178,8 @@ class Results:
             path.unlink(missing_ok=True)
 
 
-def _refuse_to_replace(table: sources.Table, location: str | Path, out: Path) -> None:
-    for path in (out, refused_path(out)):
+def _refuse_to_replace(table: sources.Table, location: str | Path, path: Path) -> None:
+    with _writing(path):
         if path.exists() and not path.is_file():
             raise LoanScoringError(f"{path}: is no regular file; name another --out")
         if table.reads(path):

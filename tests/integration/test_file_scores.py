@@ -262,10 +262,11 @@ def test_place_that_cannot_be_written_is_one_line(
 ) -> None:
     with pytest.raises(LoanScoringError, match=r"scores\.csv: cannot be written: No such file"):
         file_scores.score_file(ready, file, tmp_path / "nowhere" / "scores.csv")
-    with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
-        file_scores.score_file(ready, file, tmp_path)
-    with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
-        file_scores.score_file(ready, file, "/dev/null")
+    for place in (tmp_path, "", "/", "/dev/null"):
+        with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
+            file_scores.score_file(ready, file, place)
+    with pytest.raises(LoanScoringError, match="cannot be written: File name too long"):
+        file_scores.score_file(ready, file, tmp_path / ("x" * 300))
 
 
 def test_file_that_is_scored_is_not_replaced(ready: Session, broken: Path, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from loan_scoring.training import fingerprint_of
 
 pytestmark = pytest.mark.integration
 
-NOW = datetime.now(UTC)
-
 
 def select(session: Session, query: str) -> list[dict[str, Any]]:
     header, rows = database.select(session.connection, query)
@@ -44,7 +42,7 @@ class Nights:
     """Writes nights by hand: when each landed and when its scores were visible."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._now = session, datetime.now(UTC)
         self._number = 0
         for kind in ("propensity", "personas"):
             execute(
@@ -71,7 +69,7 @@ class Nights:
             batch_id,
             revision,
             state,
-            NOW - ago,
+            self._now - ago,
         )
 
     def score(self, batch_id: str, ago: timedelta, revision: int = 1) -> None:
@@ -85,7 +83,7 @@ class Nights:
             f"run-{self._number}",
             batch_id,
             revision,
-            NOW - ago,
+            self._now - ago,
         )
 
 
@@ -214,7 +212,7 @@ TASKS = [
 def worked(empty: Session) -> Session:
     """A session with tasks by hand, and one of a time long past."""
     for number, row in enumerate([*TASKS, ("score.score", 9, 9999, 999.0, 999.0, 9, 999)]):
-        at = NOW - timedelta(days=31 if row[1] == 9 else 1)
+        at = datetime.now(UTC) - timedelta(days=31 if row[1] == 9 else 1)
         execute(
             empty,
             "insert into task_metrics (run, task, map_index, rows, seconds, queue_seconds, errors,"
