@@ -403,6 +403,13 @@ class RetrainingPolicy(Model):
         return self
 
 
+class ServiceLevel(Model):
+    """What a night promises: scores within so many minutes of landing, on that share of nights."""
+
+    scored_within_minutes: Positive = 60
+    nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
+
+
 class Schedules(Model):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
@@ -468,6 +475,7 @@ class Contract(Model):
     promotion: PromotionPolicy = PromotionPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    service_level: ServiceLevel = ServiceLevel()
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
 

@@ -78,7 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("leaks", stages.leaks, "show what each column alone gives away of the outcome")
     models.add(commands, common)
-    command("score", stages.score, "score a batch with the champions", batch)
+    score = command("score", stages.score, "score a batch, or a file, with the champions")
+    score.set_defaults(refuse=score.error)
+    what = score.add_mutually_exclusive_group(required=True)
+    what.add_argument("--batch", metavar="YYYY-MM-DD", type=_batch_id)
+    what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
+    score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     command("metrics", stages.metrics, "compare a scored batch with its baseline", batch)
     replay = command(
         "replay", stages.replay, "cut a labelled file into history, nights and outcomes"
