@@ -4,6 +4,7 @@ LOAN_SCORING_KILLS sets how many processes are killed; Postgres crashes, runs ar
 reader watches a tenth as often. The suite's few are the short form.
 """
 
+import io
 import itertools
 import os
 import random
@@ -24,7 +25,6 @@ import yaml
 from children import Child, command, plan, publish, score, spawning
 
 from loan_scoring import database, ingest, scoring, settings
-from loan_scoring.errors import DatabaseError
 from loan_scoring.local import processes
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.postgres_account import binary
@@ -367,12 +367,25 @@ def reading(server: EmbeddedPostgres, url: str) -> Iterator[Reader]:
             looking.result()
 
 
-def test_session_that_postgres_ends_says_so_in_one_line(night: str) -> None:
-    with (
-        pytest.raises(
-            DatabaseError, match=r"^lost the database at postgresql://.*run the same again$"
-        ),
-        open_session("loan_default", night) as session,
-        session.connection.cursor() as cursor,
-    ):
-        cursor.execute("select pg_terminate_backend(pg_backend_pid())")
+def test_copy_that_postgres_ends_is_one_line(
+    night: str,
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'COPY%'"
+
+    class Rows(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            ask_server(postgres, end)
+            return super().read(size)
+
+    with copy_of(postgres, night) as url:
+        monkeypatch.setattr(database, "as_csv", lambda _: Rows(b"a,b"))
+        assert command(url, *SCORE) == 1
+        printed = capsys.readouterr().err
+        assert printed.startswith(
+            "loan-scoring: lost the database at postgresql://loan_scoring@127"
+        )
+        assert printed.endswith("then run the same again\n")
+        assert printed.count("\n") == 1
