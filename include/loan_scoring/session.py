@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import contract, database, migrations
 from loan_scoring.contract import Contract
+from loan_scoring.errors import DatabaseError
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,22 @@ def open_session(portfolio: str, url: str | None = None) -> Iterator[Session]:
 
     Raises:
         ContractError: no such portfolio, or a mistake in its contract.
-        DatabaseError: no database, or it cannot be migrated.
+        DatabaseError: no database, or it cannot be migrated, or it went away under the work.
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url)
+    place = database.place(connection)
     try:
         migrations.migrate(connection, loaded)
         yield Session(loaded, connection)
+    except psycopg2.Error as error:
+        if not connection.closed and not isinstance(error, psycopg2.OperationalError):
+            raise  # a statement that Postgres refuses is a mistake of ours: its traceback tells
+        what = "lost the database at" if connection.closed else "gave up work in the database at"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DatabaseError(
+            f"{what} {place}: {reason}; what was not committed is undone: see that Postgres is"
+            " well, then run the same again"
+        ) from error
     finally:
         connection.close()
