@@ -11,6 +11,9 @@ from loan_scoring import contract, database, migrations
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError
 
+ADMIN = "57P"
+"""What Postgres's codes of an ended connection begin with; it may be too dead to give one."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -35,9 +38,14 @@ def open_session(portfolio: str, url: str | None = None) -> Iterator[Session]:
         migrations.migrate(connection, loaded)
         yield Session(loaded, connection)
     except psycopg2.Error as error:
-        if not connection.closed and not isinstance(error, psycopg2.OperationalError):
+        # Work beside others has connections of its own, which may be lost while this one is not.
+        is_lost = connection.closed or (
+            isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+            and (error.pgcode or ADMIN).startswith(ADMIN)
+        )
+        if not is_lost and not isinstance(error, psycopg2.OperationalError):
             raise  # a statement that Postgres refuses is a mistake of ours: its traceback tells
-        what = "lost the database at" if connection.closed else "gave up work in the database at"
+        what = "lost the database at" if is_lost else "gave up work in the database at"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatabaseError(
             f"{what} {place}: {reason}; what was not committed is undone: see that Postgres is"

@@ -7,6 +7,7 @@ what is timed, raced or killed is the work.
 import itertools
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,10 +165,13 @@ def _work(
     pipe.send("ready")
     how = pipe.recv()
 
+    one_at_a_time = threading.Lock()
+
     def tell(step: Step) -> None:
-        pipe.send(step)
-        if how == "step by step":
-            pipe.recv()
+        with one_at_a_time:
+            pipe.send(step)
+            if how == "step by step":
+                pipe.recv()
 
     with telling(tell):
         sys.exit(task(*arguments))
