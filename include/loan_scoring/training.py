@@ -318,7 +318,7 @@ def fingerprint_of(contract: Contract, table: pa.Table) -> str:
     What the contract says of promotion and of the service level is left out: a model changes
     neither with its judges nor with what is promised of nights.
     """
-    told = contract.model_dump_json(exclude={"promotion", "service_level"})
+    told = contract.model_dump_json(exclude={"promotion", "service_level", "retraining"})
     digest = hashlib.sha256(f"{__version__}\n{told}\n".encode())
     for name in table.column_names:
         values = table.column(name).to_pandas()
