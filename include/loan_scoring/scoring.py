@@ -4,8 +4,9 @@ import io
 import logging
 import os
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -103,16 +104,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             raise StateError(f"scoring run {run_id} has no mini-batch {mini_batch}")
         if found["state"] == "scored":
             return int(found["applications"])
-        with closing(database.beside(session.connection)) as reader:
-            applications = reading.blocks_of_slice(
-                Session(session.contract, reader),
-                of["batch_id"],
-                of["revision"],
-                scorer.columns,
-                (found["first_loan_id"], found["last_loan_id"]),
-                BLOCK_ROWS,
-            )
-            blocks = (_scored(scorer, of, mini_batch, block) for block in ahead(applications))
+        with _blocks(session, of, scorer.columns, found) as applications:
+            blocks = (_scored(scorer, of, mini_batch, block) for block in applications)
             for scores, text in ahead(blocks):
                 database.copy_csv(session.connection, partition, scores.column_names, text)
                 rows += scores.num_rows
@@ -127,6 +120,24 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             seconds=time.monotonic() - started,
         )
     return rows
+
+
+@contextmanager
+def _blocks(
+    session: Session, of: database.Row, columns: list[str], mini_batch: database.Row
+) -> Iterator[Iterable[pa.Table]]:
+    """Yield a slice's applications in blocks: on a connection beside, ahead, where there are many.
+
+    One block is read before anything is written, on the connection that will write.
+    """
+    bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
+    which = (of["batch_id"], of["revision"], columns, bounds)
+    if mini_batch["applications"] <= BLOCK_ROWS:
+        yield [reading.slice_of_batch(session, *which)]
+        return
+    with closing(database.beside(session.connection)) as reader:
+        own = Session(session.contract, reader)
+        yield ahead(reading.blocks_of_slice(own, *which, BLOCK_ROWS))
 
 
 def _scored(
@@ -208,14 +219,16 @@ def score(session: Session, batch_id: str) -> str:
     Mini-batches are scored beside each other, as tasks do: one on each core, on its own connection.
     """
     planned = plan(session, batch_id)
+    cores = len(os.sched_getaffinity(0))
 
-    def work(mini_batch: int) -> None:
+    def work(mini_batches: list[int]) -> None:
         with closing(database.beside(session.connection)) as connection:
             own = Session(session.contract, connection)
-            score_mini_batch(own, planned.scoring_run_id, mini_batch)
+            for mini_batch in mini_batches:
+                score_mini_batch(own, planned.scoring_run_id, mini_batch)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="score") as pool:
-        for _ in pool.map(work, planned.mini_batches):
+    with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
+        for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
             pass  # an error of a mini-batch is raised here
     publish(session, planned.scoring_run_id)
     return planned.scoring_run_id
