@@ -11,6 +11,7 @@ from loan_scoring import alerts, artifacts, baseline, database, reading, registr
 from loan_scoring.drift.compare import Comparison, compare
 from loan_scoring.drift.decide import Finding, Verdict, decide
 from loan_scoring.errors import StateError
+from loan_scoring.performance import stage as performance
 from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
         database.lock(session.connection, f"batch:{batch_id}")
         _write_drift(session, run["scoring_run_id"], verdicts)
         _write_alerts(session, run, findings)
+        performance.measure(session, run)
     log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(findings))
     return {
         "applications": run["applications"],

@@ -47,8 +47,7 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
     """
     size = max(1, BLOCK_VALUES // max(len(true), 1))
     losses = [
-        drawn[start : start + size].astype(float) @ exposure
-        for start in range(0, len(drawn), size)
+        drawn[start : start + size].astype(float) @ exposure for start in range(0, len(drawn), size)
     ]
     return Estimate(float(true @ exposure), *limits(np.concatenate(losses)))
 

@@ -63,9 +63,16 @@ def parity(all_loans: Counts, resamples: int, seed: int) -> dict[str, Estimate]:
     """
     rates = all_loans.rates()
     drawn = all_loans.resampled(resamples, np.random.default_rng(seed))
+    difference, reach = _difference(rates), _reach(_range(drawn - rates))
+    ratio = float(_ratio(rates))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Nobody approved in a resample: the ratio may be anything.
+        factor = np.exp(_reach(np.nan_to_num(_range(np.log(drawn / rates)), nan=np.inf)))
     return {
-        "demographic_parity_difference": _estimate(_difference(rates), _difference(drawn)),
-        "demographic_parity_ratio": _estimate(_ratio(rates), _ratio(drawn)),
+        "demographic_parity_difference": _within(
+            difference, difference - reach, difference + reach
+        ),
+        "demographic_parity_ratio": _within(ratio, ratio / factor, ratio * factor),
     }
 
 
@@ -83,36 +90,44 @@ def odds(paid: Counts, defaulted: Counts, resamples: int, seed: int) -> dict[str
     if not (paid.loans.all() and defaulted.loans.all()):
         return {}
     dice = np.random.default_rng(seed)
-    of_paid, of_defaulted = _difference(paid.rates()), _difference(defaulted.rates())
-    drawn_paid = _difference(paid.resampled(resamples, dice))
-    drawn_defaulted = _difference(defaulted.resampled(resamples, dice))
+    drawn = [(each.rates(), each.resampled(resamples, dice)) for each in (paid, defaulted)]
+    opportunity, other = (_difference(rates) for rates, _ in drawn)
+    ranges = [_range(resampled - rates) for rates, resampled in drawn]
+    reach, of_both = _reach(ranges[0]), _reach(np.maximum(*ranges))
+    larger = max(opportunity, other)
     return {
-        "equal_opportunity_difference": _estimate(of_paid, drawn_paid),
-        "equalized_odds_difference": _estimate(
-            np.maximum(of_paid, of_defaulted), np.maximum(drawn_paid, drawn_defaulted)
+        "equal_opportunity_difference": _within(
+            opportunity, opportunity - reach, opportunity + reach
         ),
+        "equalized_odds_difference": _within(larger, larger - of_both, larger + of_both),
     }
 
 
-def _difference(rates: np.ndarray) -> np.ndarray:
-    return np.asarray(rates.max(axis=-1) - rates.min(axis=-1))
+def _difference(rates: np.ndarray) -> float:
+    return float(rates.max() - rates.min())
 
 
-def _ratio(rates: np.ndarray) -> np.ndarray:
+def _ratio(rates: np.ndarray) -> float:
     """Return the lowest over the highest; 1 where nobody is approved: nobody is approved less."""
-    highest = rates.max(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(highest > 0, rates.min(axis=-1) / highest, 1.0))
+    return float(rates.min() / rates.max()) if rates.max() > 0 else 1.0
 
 
-def _estimate(value: np.ndarray, drawn: np.ndarray) -> Estimate:
-    """Return the value with the basic bootstrap interval, cut to [0, 1].
+def _range(deviations: np.ndarray) -> np.ndarray:
+    """Return how far groups may be further apart than they are, by resample, shape (resamples,)."""
+    return np.asarray(deviations.max(axis=-1) - deviations.min(axis=-1))
 
-    The largest of noisy differences is larger than the true one, and that of resamples larger
-    still: percentiles of them would miss groups that are treated alike. The basic interval mirrors
-    them at the value (Davison, Hinkley 1997, "Bootstrap methods and their application", 5.2).
+
+def _reach(ranges: np.ndarray) -> float:
+    """Return what all differences of two groups together stay within at the rate of CONFIDENCE.
+
+    The largest of several noisy differences is above the true one, and that of resamples higher
+    still: their percentiles never cover groups that are treated alike. No difference of two groups
+    is off by more than the range of the groups' errors, and so neither is the largest: the idea of
+    Tukey (1953), "The problem of multiple comparisons", with the bootstrap's range.
     """
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], method="weibull")
-    mirrored = np.clip([2 * value - high, 2 * value - low], 0, 1)
-    return Estimate(float(value), float(mirrored[0]), float(mirrored[1]))
+    return float(np.quantile(ranges, CONFIDENCE, method="weibull"))
+
+
+def _within(value: float, lower: float, upper: float) -> Estimate:
+    """Return an estimate whose limits are cut to [0, 1]."""
+    return Estimate(value, float(np.clip(lower, 0, 1)), float(np.clip(upper, 0, 1)))

@@ -58,7 +58,7 @@ def tests(
     if np.isfinite(ddm_distance):
         found.append((MODEL, Test("ddm", ddm_distance, ddm_distance, ddm.DRIFT)))
     rate, rows = holdout.get("default_rate"), holdout.get("rows")
-    if rate is not None and min(rate, 1 - rate) * len(y) >= MIN_EACH:
+    if rate is not None and rows is not None and min(rate, 1 - rate) * len(y) >= MIN_EACH:
         known = round(rate * rows)
         found.append((TARGET, default_rate(known, rows, y, policy.default_rate_floor)))
     return found
