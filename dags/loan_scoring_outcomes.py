@@ -25,7 +25,8 @@ def build(of: Contract) -> DAG:
         params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "outcomes"],
         doc_md=f"Takes in the outcomes of **{of.title}** that landed for a date. A day without "
-        "a file is skipped: outcomes come when they come.",
+        "a file is skipped: outcomes come when they come. `performance` then says what they show "
+        "of the batches that were scored.",
     ) as dag:
 
         @task
@@ -41,7 +42,16 @@ def build(of: Contract) -> DAG:
                 work.rows = taken.received
             return taken.accepted
 
-        take()
+        # Where no file landed too: a run that was killed after it took one left this undone.
+        @task(trigger_rule="none_failed")
+        def restate() -> list[str]:
+            """Measure anew the scored batches whose outcomes came; return their scoring runs."""
+            from loan_scoring.performance import stage
+
+            with task_session(portfolio) as (session, _):
+                return stage.restate(session)
+
+        take() >> restate()
     return dag
 
 

@@ -30,12 +30,13 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
 
 def outcomes(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import outcomes
+    from loan_scoring.performance import stage
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         taken = outcomes.take(session, options.source)
-        result.update(asdict(taken))
+        result.update(asdict(taken), restated=stage.restate(session))
         return taken.received
 
     measured(options, "outcomes.take", work)
@@ -44,6 +45,8 @@ def outcomes(options: argparse.Namespace) -> dict[str, Any]:
         f"{result['drop_id']} revision {result['revision']}: {result['received']} received,"
         f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
     )
+    if result["restated"]:
+        result["text"] += f"\nperformance restated: {', '.join(result['restated'])}"
     return result
 
 

@@ -28,9 +28,9 @@ def approval_rate(approved: np.ndarray) -> Estimate:
 def exposures(amount: np.ndarray, loss_given_default: float) -> np.ndarray:
     """Return what is lost on each loan if it defaults, in the amount's unit, shape (rows,).
 
-    A loan whose amount is not known (nan) counts as nothing; `loans` says how many are counted.
+    Loans whose amount is not known are to be left out: `loans` says how many are counted.
     """
-    return np.nan_to_num(amount) * loss_given_default
+    return np.asarray(amount * loss_given_default)
 
 
 def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> Estimate:

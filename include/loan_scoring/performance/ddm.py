@@ -13,19 +13,16 @@ MIN_LOANS, MIN_ERRORS = 30, 10
 start (no error, thus no standard deviation) would be a level that nothing ever holds."""
 
 
-def ddm(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far the error rate is above its lowest level, and that level, after each loan.
+def ddm(errors: np.ndarray) -> np.ndarray:
+    """Return how far the error rate is above its lowest level, after each loan, shape (loans,).
 
     p is the share of errors so far and s = sqrt(p (1 - p) / n); p_min and s_min are those at which
     p + s was lowest. The distance is (p + s - p_min) / s_min: 1 at the lowest level, WARNING and
-    DRIFT as Gama et al. have them; nan until MIN_LOANS and MIN_ERRORS are seen. Where they learn
+    DRIFT as Gama et al. have them, in standard deviations; nan until MIN_LOANS and MIN_ERRORS are seen. Where they learn
     anew after a drift and start over, a new model version starts a new stream here.
 
     Args:
         errors: whether the predicted class was wrong, in the order of the stream, shape (loans,).
-
-    Returns:
-        Distances in standard deviations and p_min, shape (loans,) each.
     """
     count, wrong = np.arange(1, len(errors) + 1), np.cumsum(errors)
     p = wrong / count
@@ -37,5 +34,4 @@ def ddm(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_new = is_on & (level < np.append(np.inf, lowest[:-1]))
     at = np.maximum.accumulate(np.where(is_new, np.arange(len(errors)), 0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.where(is_on, (p + s - p[at]) / s[at], np.nan)
-    return distance, np.where(is_on, p[at], np.nan)
+        return np.where(is_on, (p + s - p[at]) / s[at], np.nan)

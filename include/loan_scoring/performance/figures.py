@@ -85,8 +85,7 @@ def after_outcomes(
     ]
     found += _deciles(model, y, p)
     distance = ddm_distance(earlier, (p >= threshold) != y)
-    known = Estimate(distance)
-    found.append(Figure(ALL, "ddm", REALISED, known, len(earlier) + len(y)))
+    found.append(Figure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
     true = calibration_of(model["metrics"]).of(batch.probability)
     for segment, rows in business.segments(batch.personas):
         for metric, lent, exposure in _exposures(contract, batch, rows & is_in):
@@ -98,8 +97,7 @@ def after_outcomes(
 
 def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
     """Return the largest distance of DDM within a batch, nan where its stream is too short."""
-    distances, _ = ddm(np.concatenate([earlier, errors]))
-    own = distances[len(earlier) :]
+    own = ddm(np.concatenate([earlier, errors]))[len(earlier) :]
     return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
 
 

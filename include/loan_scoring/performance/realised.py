@@ -52,7 +52,7 @@ def deciles(
     the upper bands is no fault of the model; it is seen by the drift of scores.
 
     Args:
-        y: outcomes, 1 for default, shape (rows,); or the probability of it, for the estimate.
+        y: outcomes, 1 for default, shape (rows,).
         edges: inner edges, ascending; a score on an edge belongs to the band above it.
 
     Returns:
@@ -61,7 +61,8 @@ def deciles(
     places = np.searchsorted(np.asarray(edges, dtype=float), probability, side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)
     sums = np.bincount(places, weights=y, minlength=len(edges) + 1)
+    rates = [bad / rows if rows else None for bad, rows in zip(sums, counts, strict=True)]
     return [
-        (Estimate(share := float(bad / rows), *wilson(share, rows)), int(rows)) if rows else None
-        for bad, rows in zip(sums, counts.tolist(), strict=True)
+        None if rate is None else (Estimate(float(rate), *wilson(float(rate), rows)), rows)
+        for rate, rows in zip(rates, counts.tolist(), strict=True)
     ]
