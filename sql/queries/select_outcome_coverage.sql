@@ -12,11 +12,14 @@ LEFT JOIN performance AS stream
     ON stream.scoring_run_id = r.scoring_run_id AND stream.segment = 'all'
    AND stream.metric = 'ddm' AND stream.basis = 'realised'
 LEFT JOIN LATERAL (
+    -- As an array: of rows that were just written the planner knows nothing, and a join goes wrong.
     SELECT count(*) AS outcomes
-    FROM scores AS s
-    JOIN outcomes AS o ON o.loan_id = s.loan_id
-    WHERE s.batch_id = r.batch_id AND s.scoring_run_id = r.scoring_run_id
-      AND s.default_probability IS NOT NULL
+    FROM outcomes AS o
+    WHERE o.loan_id = ANY(ARRAY(
+        SELECT s.loan_id FROM scores AS s
+        WHERE s.batch_id = r.batch_id AND s.scoring_run_id = r.scoring_run_id
+          AND s.default_probability IS NOT NULL
+    ))
 ) AS counted ON rate.loans IS DISTINCT FROM r.scored
 WHERE r.is_current
 ORDER BY r.batch_id

@@ -17,9 +17,10 @@ def ddm(errors: np.ndarray) -> np.ndarray:
     """Return how far the error rate is above its lowest level, after each loan, shape (loans,).
 
     p is the share of errors so far and s = sqrt(p (1 - p) / n); p_min and s_min are those at which
-    p + s was lowest. The distance is (p + s - p_min) / s_min: 1 at the lowest level, WARNING and
-    DRIFT as Gama et al. have them, in standard deviations; nan until MIN_LOANS and MIN_ERRORS are seen. Where they learn
-    anew after a drift and start over, a new model version starts a new stream here.
+    p + s was lowest. The distance is (p + s - p_min) / s_min, in standard deviations: 1 at the
+    lowest level, WARNING and DRIFT as Gama et al. have them; nan until MIN_LOANS and MIN_ERRORS are
+    seen. Where they learn anew after a drift and start over, a new model version starts a new
+    stream here.
 
     Args:
         errors: whether the predicted class was wrong, in the order of the stream, shape (loans,).

@@ -1,7 +1,8 @@
 """What a batch's performance will be, from calibrated probabilities alone, before outcomes come.
 
 Where probabilities are calibrated, each loan is a default with its own: the expected confusion
-matrix follows, and from it every metric. It sees a batch of other applicants and what they do to
+matrix follows, and from it every metric. Calibrated are they by the hold-out: what a model says is
+corrected by how outcomes lay on it there. It sees a batch of other applicants and what they do to
 the metrics; it does not see that the same applicants default more often than they did, which only
 outcomes tell. Source: NannyML's confidence-based performance estimation (CBPE), version 0.8.5,
 "How it works: performance estimation".
@@ -10,10 +11,10 @@ outcomes tell. Source: NannyML's confidence-based performance estimation (CBPE),
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, xlog1py, xlogy
+from scipy.special import xlog1py, xlogy
 from scipy.stats import rankdata
 
-from loan_scoring.calibration import log_odds, recalibrated
+from loan_scoring.calibration import Curve
 from loan_scoring.intervals import CONFIDENCE
 
 METRICS = ("default_rate", "auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss")
@@ -30,60 +31,23 @@ class Estimate:
     upper: float | None = None
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How the hold-out's outcomes lay on the model's log-odds, and on how many loans that rests.
-
-    Slope 1 and intercept 0 say that probabilities are taken as they are; no `loans`, that they are
-    known without error.
-    """
-
-    slope: float = 1.0
-    intercept: float = 0.0
-    loans: int | None = None
-
-    def of(self, probability: np.ndarray) -> np.ndarray:
-        """Return the probabilities as the hold-out corrects them, shape (rows,)."""
-        return recalibrated(probability, self.slope, self.intercept)
-
-    def covariance(self, probability: np.ndarray) -> np.ndarray:
-        """Return the covariance of intercept and slope, shape (2, 2).
-
-        The inverse of the information of a logistic regression on as many loans as the hold-out
-        has, with the batch's spread of scores: McCullagh, Nelder (1989), "Generalized linear
-        models", section 4.4.
-        """
-        design = np.column_stack([np.ones(len(probability)), log_odds(probability)])
-        expected = self.of(probability)
-        information = design.T @ (design * (expected * (1 - expected))[:, None])
-        if self.loans is None or np.linalg.cond(information) > 1e12:
-            return np.zeros((2, 2))
-        return np.asarray(np.linalg.inv(information * (self.loans / len(probability))))
-
-
-def draw(
-    probability: np.ndarray, calibration: Calibration, resamples: int, seed: int
-) -> np.ndarray:
+def draw(probability: np.ndarray, curve: Curve, resamples: int, seed: int) -> np.ndarray:
     """Return outcomes that the batch may have, shape (resamples, rows), bool.
 
     A parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap", section
-    6.5): each resample draws a calibration from what the hold-out leaves open, then each loan's
-    outcome by its probability. Without the first the intervals would cover too seldom: the model's
-    own error is common to all loans and does not average out.
+    6.5): each resample draws a calibration curve from what the hold-out leaves open, then each
+    loan's outcome by its probability. Without the first the intervals would cover too seldom: the
+    model's own error is common to all loans and does not average out.
     """
     dice = np.random.default_rng(seed)
-    drawn = dice.multivariate_normal(
-        [calibration.intercept, calibration.slope], calibration.covariance(probability), resamples
-    )
-    odds = log_odds(probability)
     found = np.empty((resamples, len(probability)), dtype=bool)
-    for place, (intercept, slope) in enumerate(drawn):
-        found[place] = dice.random(len(probability)) < expit(intercept + slope * odds)
+    for place, true in enumerate(curve.draws(probability, resamples, dice)):
+        found[place] = dice.random(len(probability)) < true
     return found
 
 
 def estimate(
-    probability: np.ndarray, calibration: Calibration, threshold: float, drawn: np.ndarray
+    probability: np.ndarray, curve: Curve, threshold: float, drawn: np.ndarray
 ) -> dict[str, Estimate]:
     """Return each metric that has a value, with its interval.
 
@@ -92,11 +56,12 @@ def estimate(
 
     Args:
         probability: the scores, shape (rows,).
+        curve: how the hold-out's outcomes lay on the model's log-odds.
         threshold: from which F1, precision and recall of default are taken.
         drawn: outcomes by `draw`, shape (resamples, rows).
     """
     per_draw = measured(probability, threshold, drawn)
-    values = expected(probability, calibration.of(probability), threshold)
+    values = expected(probability, curve.corrected(probability), threshold)
     values["ks"] = _mean(per_draw["ks"])
     found = {name: Estimate(values[name], *limits(per_draw[name])) for name in METRICS}
     return {name: each for name, each in found.items() if np.isfinite(each.value)}

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from loan_scoring import fairness
+from loan_scoring.calibration import AS_THEY_ARE, Curve
 from loan_scoring.contract import Contract
 from loan_scoring.performance import business, by_group, estimated, realised
 from loan_scoring.performance.batch import Batch
 from loan_scoring.performance.business import ALL
 from loan_scoring.performance.ddm import ddm
-from loan_scoring.performance.estimated import Calibration, Estimate
+from loan_scoring.performance.estimated import Estimate
 
 ESTIMATED, REALISED = "estimated", "realised"
 DECILES = 10
@@ -49,14 +50,14 @@ def before_outcomes(contract: Contract, model: Mapping[str, Any], batch: Batch) 
     policy, p = contract.performance, batch.probability
     if not len(p):
         return []
-    calibration = calibration_of(model["metrics"])
-    drawn = estimated.draw(p, calibration, policy.resamples, contract.training.seed)
-    metrics = estimated.estimate(p, calibration, contract.decision.decline_from, drawn)
+    curve = curve_of(model)
+    drawn = estimated.draw(p, curve, policy.resamples, contract.training.seed)
+    metrics = estimated.estimate(p, curve, contract.decision.decline_from, drawn)
     found = [
         Figure(ALL, name, ESTIMATED, each, len(p), model["metrics"].get(name))
         for name, each in metrics.items()
     ]
-    true = calibration.of(p)
+    true = curve.corrected(p)
     for segment, rows in business.segments(batch.personas):
         approval = business.approval_rate(batch.approved[rows])
         known = approved_on_holdout(model["baseline"]) if segment == ALL else None
@@ -86,7 +87,7 @@ def after_outcomes(
     found += _deciles(model, y, p)
     distance = ddm_distance(earlier, (p >= threshold) != y)
     found.append(Figure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
-    true = calibration_of(model["metrics"]).of(batch.probability)
+    true = curve_of(model).corrected(batch.probability)
     for segment, rows in business.segments(batch.personas):
         for metric, lent, exposure in _exposures(contract, batch, rows & is_in):
             loss = business.realised_loss(batch.outcome[lent], exposure)
@@ -137,12 +138,10 @@ def _exposures(
     return found
 
 
-def calibration_of(metrics: Mapping[str, Any]) -> Calibration:
-    """Return what the hold-out says of a model's calibration; none where it says nothing."""
-    slope, intercept = metrics.get("calibration_slope"), metrics.get("calibration_intercept")
-    if slope is None or intercept is None:
-        return Calibration()
-    return Calibration(slope, intercept, metrics.get("rows"))
+def curve_of(model: Mapping[str, Any]) -> Curve:
+    """Return the calibration curve of a model's hold-out; none that corrects where none is kept."""
+    kept = (model["evaluation"] or {}).get("calibration_curve")
+    return Curve(**kept) if kept else AS_THEY_ARE
 
 
 def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
