@@ -5,6 +5,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
+from loan_scoring_assets import retrain_request
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
@@ -25,7 +26,8 @@ def build(of: Contract) -> DAG:
         params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "outcomes"],
         doc_md=f"Takes in the outcomes of **{of.title}** that landed for a date. A day without "
-        "a file is skipped: outcomes come when they come.",
+        "a file is skipped: outcomes come when they come. `performance` then says what they show "
+        "of the batches that were scored.",
     ) as dag:
 
         @task
@@ -41,7 +43,26 @@ def build(of: Contract) -> DAG:
                 work.rows = taken.received
             return taken.accepted
 
-        take()
+        # Where no file landed too: a run that was killed after it took one left this undone.
+        @task(trigger_rule="none_failed")
+        def restate() -> list[str]:
+            """Measure anew the scored batches whose outcomes came; return their scoring runs."""
+            from loan_scoring.performance import stage
+
+            with task_session(portfolio) as (session, _):
+                return stage.restate(session)
+
+        @task(outlets=[retrain_request(portfolio)])
+        def ask_for_model() -> None:
+            """Ask for training where the outcomes of late show other defaults."""
+            from loan_scoring import retraining
+
+            with task_session(portfolio) as (session, _):
+                is_asked = retraining.ask_where_drift_lasts(session, "concept")
+            if not is_asked:
+                raise AirflowSkipException("no reason for new models; see retrain_requests")
+
+        take() >> restate() >> ask_for_model()
     return dag
 
 

@@ -411,6 +411,24 @@ class ServiceLevel(Model):
     nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
 
 
+class PerformancePolicy(Model):
+    """When a batch's outcomes are in, and when they say that the model is no longer what it was."""
+
+    mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
+    auc_floor: Share = 0.02
+    calibration_floor: Share = 0.03
+    default_rate_floor: Share = 0.03
+    drifted_from: Annotated[float, Field(gt=1)] = 2.0
+
+
+class BusinessPolicy(Model):
+    """What a default costs: the column that holds the loan's amount, and the share that is lost."""
+
+    amount: str
+    loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
+
+
 class Schedules(Model):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
@@ -477,6 +495,8 @@ class Contract(Model):
     monitoring: MonitoringPolicy = MonitoringPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     service_level: ServiceLevel = ServiceLevel()
+    performance: PerformancePolicy = PerformancePolicy()
+    business: BusinessPolicy | None = None
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
 
@@ -522,6 +542,12 @@ class Contract(Model):
             if exclusion.equals is not None and exclusion.equals not in (column.levels or []):
                 raise ValueError(
                     f"exclusions.{place}.equals: '{exclusion.equals}' is no level of {column.name}"
+                )
+        if self.business is not None:
+            amount = _need(names, self.business.amount, "business.amount")
+            if not amount.is_numeric or not amount.is_known_at_application:
+                raise ValueError(
+                    f"business.amount: {amount.name} is no number that is known at application"
                 )
         for name in self.training.leaks.acknowledged:
             _need(names, name, "training.leaks.acknowledged")

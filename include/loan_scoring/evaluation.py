@@ -15,6 +15,7 @@ from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
 from loan_scoring import fairness, gates, holdout, propensity
+from loan_scoring.calibration import curve
 from loan_scoring.contract import Contract
 from loan_scoring.fairness import wilson
 from loan_scoring.features import frame
@@ -44,6 +45,7 @@ def evaluate(
         "roc": roc(y, probability),
         "deciles": deciles(y, probability),
         "calibration": finite_calibration(y, probability),
+        "calibration_curve": asdict(curve(y, probability)),
         "histogram": histogram(y, probability),
         "importance": importance(model, X, y, contract.training.seed),
         "fairness": [

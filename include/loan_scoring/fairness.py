@@ -37,7 +37,7 @@ def parity(
     contract: Contract,
     attribute: str,
     values: list[str | None],
-    y: np.ndarray,
+    y: np.ndarray | None,
     approved: np.ndarray,
 ) -> Parity:
     """Compare approval between the groups of one attribute.
@@ -47,7 +47,7 @@ def parity(
 
     Args:
         values: the group of each row, None where it is not known.
-        y: outcomes, 1 for default, shape (rows,).
+        y: outcomes, 1 for default, shape (rows,); None while they are not known.
         approved: whether each row would be approved, shape (rows,), bool.
     """
     from fairlearn.metrics import MetricFrame, count, mean_prediction, selection_rate
@@ -55,15 +55,18 @@ def parity(
     rule = contract.promotion.fairness
     not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
     of = np.array([NOT_STATED if value is None else value for value in values], dtype=object)
+    decided = approved.astype(int)
     frame = MetricFrame(
         metrics={"rows": count, "approval_rate": selection_rate},
-        y_true=y,
-        y_pred=approved.astype(int),
+        y_true=decided,  # neither of the two looks at it
+        y_pred=decided,
         sensitive_features=of,
     )
-    defaults = MetricFrame(
-        metrics=mean_prediction, y_true=y, y_pred=y, sensitive_features=of
-    ).by_group
+    defaults: Any = {}
+    if y is not None:
+        defaults = MetricFrame(
+            metrics=mean_prediction, y_true=y, y_pred=y, sensitive_features=of
+        ).by_group
     order = contract.by_name[attribute].levels or []
     groups: list[dict[str, Any]] = []
     for name in sorted(frame.by_group.index, key=lambda each: _place(order, each)):
@@ -78,7 +81,7 @@ def parity(
                 "approval_rate": rate,
                 "low": low,
                 "high": high,
-                "default_rate": float(defaults.loc[name]),
+                "default_rate": float(defaults[name]) if name in defaults else None,
                 "left_out": not_groups.get(str(name), small),
             }
         )
@@ -91,8 +94,8 @@ def parity(
             return 1.0  # where nobody is approved, nobody is approved less
         among = MetricFrame(
             metrics=selection_rate,
-            y_true=y[kept],
-            y_pred=approved[kept].astype(int),
+            y_true=decided[kept],
+            y_pred=decided[kept],
             sensitive_features=of[kept],
         )
         return float(among.ratio(method="between_groups"))

@@ -11,6 +11,7 @@ from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
 from loan_scoring.drift.compare import Comparison, compare
 from loan_scoring.drift.decide import Verdict, decide
 from loan_scoring.errors import StateError
+from loan_scoring.performance import stage as performance
 from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
         kinds = {each.feature: kind_of(each.feature) for each in comparisons}
         found = by_cause(session.contract, kinds, findings, comparisons)
         alerts.note(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
+        performance.measure(session, run)
     alerts.update(session)
     for each in found:
         log.warning("batch %s: %s", batch_id, each.message)

@@ -5,9 +5,12 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.session import Session
 
+NIGHTS = 7
+"""How many nights' performance is shown."""
+
 
 def read(session: Session) -> dict[str, Any]:
-    """Return batches, champions, open alerts, service level and stages' seconds, fit for JSON."""
+    """Return batches, champions, performance, alerts, service level and seconds, fit for JSON."""
     connection = session.connection
     champions = database.rows(connection, "select_champions")
     return {
@@ -25,6 +28,7 @@ def read(session: Session) -> dict[str, Any]:
             for row in champions
         },
         "outcomes": database.rows(connection, "select_outcome_drops"),
+        "performance": database.rows(connection, "select_last_performance", batches=NIGHTS),
         "open_alerts": database.rows(connection, "select_open_alerts"),
         "slo": database.row(connection, "select_slo"),
         "stages": database.rows(connection, "select_stage_seconds"),
@@ -41,6 +45,7 @@ def render(state: dict[str, Any]) -> str:
         *_outcomes(state["outcomes"]),
         *_champions(state["champions"]),
         "",
+        *_performance(state["performance"]),
         *_alerts(state),
         "",
         _on_time(state["slo"]),
@@ -99,6 +104,21 @@ def _champions(champions: dict[str, Any]) -> list[str]:
             f" promoted by {row['promoted_by']}"
         )
     return lines
+
+
+def _performance(nights: list[dict[str, Any]]) -> list[str]:
+    measured = [row for row in nights if row["estimated_auc"] is not None]
+    if not measured:
+        return []
+    lines = [f"AUC of the last nights {'estimated':>11}  95 % interval       realised"]
+    for row in measured:
+        told = "-" if row["realised_auc"] is None else f"{row['realised_auc']:.3f}"
+        lines.append(
+            f"  {row['batch_id']:<20} {row['estimated_auc']:11.3f}"
+            f"  [{row['estimated_auc_lower']:.3f}, {row['estimated_auc_upper']:.3f}]"
+            f"      {told if row['state'] == 'realised' else row['state']}"
+        )
+    return [*lines, ""]
 
 
 def _alerts(state: dict[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 from loan_scoring import settings
 from loan_scoring.cli.common import measured, mirrored
 
+ASKS = "; new models are asked for: run `loan-scoring train`"
+
 
 def ingest(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import ingest
@@ -29,13 +31,15 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def outcomes(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import outcomes
+    from loan_scoring import outcomes, retraining
+    from loan_scoring.performance import stage
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         taken = outcomes.take(session, options.source)
-        result.update(asdict(taken))
+        result.update(asdict(taken), restated=stage.restate(session))
+        result["asks_for_model"] = retraining.ask_where_drift_lasts(session, "concept")
         return taken.received
 
     measured(options, "outcomes.take", work)
@@ -44,6 +48,9 @@ def outcomes(options: argparse.Namespace) -> dict[str, Any]:
         f"{result['drop_id']} revision {result['revision']}: {result['received']} received,"
         f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
     )
+    if result["restated"]:
+        result["text"] += f"\nperformance restated: {', '.join(result['restated'])}"
+    result["text"] += ASKS * result["asks_for_model"]
     return result
 
 
@@ -137,9 +144,9 @@ def metrics(options: argparse.Namespace) -> dict[str, Any]:
         return int(result["applications"])
 
     measured(options, "metrics.batch", work)
-    asks = "; new models are asked for: run `loan-scoring train`" * result["asks_for_model"]
     result["text"] = (
-        f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert{asks}"
+        f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert"
+        + ASKS * result["asks_for_model"]
     )
     return result
 

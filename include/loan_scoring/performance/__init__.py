@@ -1,0 +1,1 @@
+"""How good the scores of a batch are: estimated until outcomes come, realised afterwards."""

@@ -1,0 +1,326 @@
+"""Performance is estimated at once, unknown until outcomes are in, then realised and restated."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from loan_scoring import database, ingest, metrics, outcomes, scoring, status
+from loan_scoring.contract import Contract
+from loan_scoring.performance import stage
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+ROWS = [
+    "select p::text from performance p order by 1",
+    "select f::text from fairness f order by 1",
+    "select d::text from drift d order by 1",
+    "select a::text from alerts a order by 1",
+]
+
+
+def select(session: Session, query: str) -> list[list[Any]]:
+    return database.select(session.connection, query)[1]
+
+
+def everything(session: Session) -> list[list[list[Any]]]:
+    return [select(session, query) for query in ROWS]
+
+
+@pytest.fixture
+def night(ready: Session, drops: Replay) -> Callable[..., str]:
+    """Score and measure a night of the replay; return its batch_id."""
+
+    def go(place: int = 0, is_measured: bool = True) -> str:
+        batch_id = drops.batch_ids[place]
+        ingest.ingest(ready, batch_id, drops.application_files[batch_id])
+        scoring.score(ready, batch_id)
+        if is_measured:
+            metrics.measure(ready, batch_id)
+        return batch_id
+
+    return go
+
+
+@pytest.fixture
+def take(ready: Session, drops: Replay, tmp_path: Path) -> Callable[..., None]:
+    """Take in a part of a night's outcomes, some of which may be turned into defaults."""
+
+    def go(place: int, start: float = 0, stop: float = 1, worse: float = 0) -> None:
+        header, *lines = drops.outcome_files[place].read_text().splitlines()
+        chosen = lines[int(start * len(lines)) : int(stop * len(lines))]
+        if worse:
+            at = header.split(",").index("Status")
+            dice = np.random.default_rng(1)
+            told = [line.split(",") for line in chosen]
+            for fields in told:
+                fields[at] = "1" if dice.random() < worse else fields[at]
+            chosen = [",".join(fields) for fields in told]
+        path = tmp_path / f"late-{place}-{start}.csv"
+        path.write_text("\n".join([header, *chosen]) + "\n")
+        outcomes.take(ready, path)
+
+    return go
+
+
+def test_unknown_until_enough_outcomes_are_in(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night()
+    query = "select state, realised_auc, realised_loans from performance_by_batch"
+    assert select(ready, query) == [["unknown", None, None]]
+    take(0, 0, 0.8)
+    assert stage.restate(ready) == []
+    assert select(ready, query) == [["unknown", None, None]]
+    assert select(ready, "select count(*) from performance where basis = 'realised'") == [[0]]
+    take(0, 0.8, 0.95)
+    assert len(stage.restate(ready)) == 1
+    ((state, first, loans),) = select(ready, query)
+    assert state == "realised"
+    take(0, 0.95, 1)
+    assert len(stage.restate(ready)) == 1
+    ((_, second, all_loans),) = select(ready, query)
+    assert loans < all_loans
+    assert first != second
+
+
+def test_realised_is_what_outcomes_and_scores_say(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night()
+    take(0)
+    stage.restate(ready)
+    scored = select(
+        ready,
+        "select is_default::int, default_probability, loan_amount_usd, decision, persona"
+        " from current_scores join outcomes using (loan_id)"
+        " join current_applications using (loan_id) where default_probability is not null",
+    )
+    y, p, amount = (np.array([row[place] for row in scored], dtype=float) for place in range(3))
+    ((auc, rate, loss, expected, approval),) = select(
+        ready,
+        "select realised_auc, realised_default_rate, realised_loss, expected_loss, approval_rate"
+        " from performance_by_batch",
+    )
+    assert auc == pytest.approx(roc_auc_score(y, p))
+    assert rate == pytest.approx(y.mean())
+    assert loss == pytest.approx(0.45 * amount[y == 1].sum())
+    assert expected == pytest.approx(0.45 * (p * amount).sum(), rel=0.2)  # the hold-out corrects p
+    assert approval == pytest.approx(np.mean([row[3] == "approve" for row in scored]))
+    personas = select(
+        ready,
+        "select sum(value) filter (where metric = 'loss' and basis = 'realised'),"
+        " sum(loans) filter (where metric = 'approval_rate'),"
+        " array_agg(segment order by segment) filter (where metric = 'approval_rate')"
+        " from performance where segment <> 'all'",
+    )
+    assert personas == [[pytest.approx(loss), len(p), sorted({row[4] for row in scored})]]
+    deciles = select(
+        ready,
+        "select sum(loans), bool_and(baseline is not null), bool_and(value between lower and upper)"
+        " from performance where metric like 'default_rate_decile%'",
+    )
+    assert deciles == [[len(p), True, True]]
+
+
+def test_what_is_estimated_stands_beside_the_holdout(
+    ready: Session, night: Callable[..., str]
+) -> None:
+    night()
+    rows = select(
+        ready,
+        "select metric, value > 0, value between lower and upper, baseline is not null"
+        " from performance where basis = 'estimated' and segment = 'all' order by metric",
+    )
+    known = {"loss", "loss_of_approved"}
+    assert rows == [
+        [name, True, True, name not in known]
+        for name in sorted(
+            ["approval_rate", "auc", "brier", "default_rate", "f1", "gini", "ks", "log_loss",
+             "loss", "loss_of_approved", "precision", "recall"]
+        )
+    ]  # fmt: skip
+
+
+def test_measuring_again_writes_the_same_rows(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    batch_id = night()
+    take(0)
+    assert len(stage.restate(ready)) == 1
+    before = everything(ready)
+    assert stage.restate(ready) == []
+    metrics.measure(ready, batch_id)
+    assert everything(ready) == before
+
+
+def test_outcomes_that_came_before_the_measuring_are_used(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    batch_id = night(is_measured=False)
+    take(0)
+    metrics.measure(ready, batch_id)
+    before = everything(ready)
+    assert select(ready, "select state from performance_by_batch") == [["realised"]]
+    assert stage.restate(ready) == []
+    assert everything(ready) == before
+
+
+def test_late_outcomes_restate_the_stream_of_later_batches(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night(0)
+    night(1)
+    take(1)
+    assert [run[:10] for run in stage.restate(ready)] == ["2026-01-06"]
+    query = "select scoring_run_id, loans from performance where metric = 'ddm' order by 1"
+    ((_, alone),) = select(ready, query)
+    take(0)
+    assert [run[:10] for run in stage.restate(ready)] == ["2026-01-05", "2026-01-06"]
+    (_, first), (_, second) = select(ready, query)
+    assert second == first + alone
+    assert stage.restate(ready) == []
+
+
+def test_restating_at_once_ends_in_the_rows_of_one(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night(0)
+    night(1)
+    take(0)
+    take(1)
+
+    def work(_: int) -> list[str]:
+        with closing(database.beside(ready.connection)) as connection:
+            return stage.restate(Session(ready.contract, connection))
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(work, range(3)))
+    assert {run for each in found for run in each} == {
+        row[0] for row in select(ready, "select scoring_run_id from performance_by_batch")
+    }
+    before = everything(ready)
+    assert stage.restate(ready) == []
+    for batch_id in ("2026-01-05", "2026-01-06"):
+        metrics.measure(ready, batch_id)
+    assert everything(ready) == before
+
+
+def test_undrifted_outcomes_raise_no_alert(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night()
+    take(0)
+    stage.restate(ready)
+    assert select(ready, "select * from open_alerts") == []
+    tests = select(
+        ready,
+        "select kind, feature, test, level from drift where kind in ('model', 'target') order by 3",
+    )
+    assert tests == [
+        ["model", "default_probability", "auc_drop", "stable"],
+        ["model", "default_probability", "calibration", "stable"],
+        ["model", "default_probability", "ddm", "stable"],
+        ["target", "is_default", "default_rate", "stable"],
+    ]
+
+
+def test_loans_that_default_more_often_are_told_in_plain_words(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night()
+    take(0, worse=0.3)
+    stage.restate(ready)
+    alerts = select(ready, "select kind, severity, message from open_alerts order by kind")
+    ((kind, severity, message),) = alerts
+    assert (kind, severity) == ("concept", "critical")
+    assert message.startswith("Other defaults than at training: ")
+    assert "The default probability ranks worse than on the hold-out (AUC 0." in message
+    assert "; foresaw 1" in message
+    assert "Loan defaulted (is_default) holds for 4" in message
+    (evidence,) = select(ready, "select evidence::text from alerts")[0]
+    assert json.loads(evidence)["is_default"]["causes"] == ["default_rate"]
+    levels = select(ready, "select distinct level from drift where kind in ('model', 'target')")
+    assert ["drifted"] in levels
+
+
+def test_alert_is_closed_where_outcomes_no_longer_show_it(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    batch_id = night()
+    take(0, worse=0.3)
+    stage.restate(ready)
+    lax = ready.contract.model_dump()
+    lax["performance"] |= dict.fromkeys(["auc_floor", "calibration_floor", "default_rate_floor"], 1)
+    query = "select distinct state, changed_by from alerts"
+    metrics.measure(Session(Contract.model_validate(lax), ready.connection), batch_id)
+    assert select(ready, query) == [["resolved", "metrics"]]
+    metrics.measure(ready, batch_id)
+    assert select(ready, query) == [["open", "metrics"]]
+
+
+def test_fairness_by_batch_and_by_outcome(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    raw = ready.contract.model_dump()
+    raw["promotion"]["fairness"]["min_group"] = 60
+    session = Session(Contract.model_validate(raw), ready.connection)
+    batch_id = night(is_measured=False)
+    query = (
+        "select attribute, array_agg(metric order by metric), bool_and(lower <= value),"
+        " bool_and(value <= upper), max(jsonb_path_query_array(groups, '$.group')::text)"
+        " from fairness group by 1 order by 1"
+    )
+    metrics.measure(session, batch_id)
+    before = select(session, query)
+    assert [row[0] for row in before] == ["age_band", "gender", "region"]
+    assert {tuple(row[1]) for row in before} == {
+        ("demographic_parity_difference", "demographic_parity_ratio")
+    }
+    take(0)
+    stage.restate(session)
+    after = select(session, query)
+    assert len(after[1][1]) == 4
+    assert all(row[2] and row[3] for row in after)
+    (joint,) = select(
+        session,
+        "select each ->> 'left_out', (each ->> 'rows')::int > 60,"
+        " (each ->> 'default_rate')::float > 0 from fairness, jsonb_array_elements(groups) as each"
+        " where attribute = 'gender' and metric like '%ratio' and each ->> 'group' = 'Joint'",
+    )
+    assert joint == ["a joint application is that of two people and of no one gender", True, True]
+
+
+def test_status_tells_the_last_nights(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night(0)
+    night(1)
+    take(0)
+    stage.restate(ready)
+    text = status.render(status.read(ready))
+    (line,) = [each for each in text.splitlines() if each.startswith("AUC of the last nights")]
+    first, second = text[text.index(line) :].splitlines()[1:3]
+    assert first.split()[0] == "2026-01-05"
+    assert float(first.split()[-1]) > 0.5
+    assert second.split()[0] == "2026-01-06"
+    assert second.split()[-1] == "unknown"
+
+
+def test_portfolio_without_amounts_tells_no_loss(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    raw = ready.contract.model_dump() | {"business": None}
+    batch_id = night(is_measured=False)
+    take(0)
+    metrics.measure(Session(Contract.model_validate(raw), ready.connection), batch_id)
+    assert select(ready, "select count(*) from performance where metric like 'loss_o%'") == [[0]]
+    assert select(ready, "select count(*) from performance where metric = 'auc'") == [[2]]

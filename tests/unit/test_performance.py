@@ -1,0 +1,434 @@
+"""Estimated, realised and by-group figures against independent implementations and coverage."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn import metrics as fairlearn
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, stats
+from sklearn import metrics as sklearn
+
+from loan_scoring import fairness, propensity
+from loan_scoring.calibration import AS_THEY_ARE, DEGREE, Curve, curve, log_odds
+from loan_scoring.contract import Contract, PerformancePolicy
+from loan_scoring.drift import compare
+from loan_scoring.performance import business, by_group, estimated, model_drift, realised
+from loan_scoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
+from loan_scoring.performance.delong import delong
+from loan_scoring.performance.estimated import Estimate
+
+POLICY = PerformancePolicy()
+THRESHOLD = 0.3
+
+
+def scores(rows: int, seed: int, digits: int | None = None) -> np.ndarray:
+    """Return probabilities of default as a batch has them, some equal where digits are given."""
+    found = np.random.default_rng(seed).beta(1.2, 6, rows)
+    return found if digits is None else found.round(digits)
+
+
+def outcomes(probability: np.ndarray, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random(len(probability)) < probability).astype(int)
+
+
+def ks_of(y: np.ndarray, p: np.ndarray) -> float:
+    return float(stats.ks_2samp(p[y == 1], p[y == 0]).statistic)
+
+
+@pytest.mark.parametrize("digits", [None, 2])
+def test_metrics_of_outcomes_are_those_of_scikit_learn_and_scipy(digits: int | None) -> None:
+    p = scores(400, 1, digits)
+    drawn = np.stack([outcomes(p, seed) for seed in range(20)])
+    found = estimated.measured(p, THRESHOLD, drawn.astype(bool))
+    for place, y in enumerate(drawn):
+        theirs = {
+            "default_rate": y.mean(),
+            "auc": sklearn.roc_auc_score(y, p),
+            "gini": 2 * sklearn.roc_auc_score(y, p) - 1,
+            "ks": ks_of(y, p),
+            "f1": sklearn.f1_score(y, p >= THRESHOLD),
+            "precision": sklearn.precision_score(y, p >= THRESHOLD),
+            "recall": sklearn.recall_score(y, p >= THRESHOLD),
+            "brier": sklearn.brier_score_loss(y, p),
+            "log_loss": sklearn.log_loss(y, p),
+        }
+        assert {name: values[place] for name, values in found.items()} == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_expected_metrics_are_those_of_all_pairs_and_cells(digits: int | None) -> None:
+    p = scores(60, 2, digits)
+    true = np.clip(p * 1.1, 0, 1)
+    pairs = [
+        (true[i] * (1 - true[j]), (p[i] > p[j]) + 0.5 * (p[i] == p[j]))
+        for i in range(60)
+        for j in range(60)
+        if i != j
+    ]
+    hits = sum(t for t, s in zip(true, p, strict=True) if s >= THRESHOLD)
+    taken, bad = sum(s >= THRESHOLD for s in p), sum(true)
+    auc = sum(weight * wins for weight, wins in pairs) / sum(weight for weight, _ in pairs)
+    by_hand = {
+        "default_rate": bad / 60,
+        "auc": auc,
+        "gini": 2 * auc - 1,
+        "f1": 2 * hits / (2 * hits + (taken - hits) + (bad - hits)),
+        "precision": hits / taken,
+        "recall": hits / bad,
+        "brier": np.mean([t * (1 - s) ** 2 + (1 - t) * s**2 for t, s in zip(true, p, strict=True)]),
+    }
+    found = estimated.expected(p, true, THRESHOLD)
+    assert {name: found[name] for name in by_hand} == pytest.approx(by_hand)
+
+
+def test_expected_metrics_are_the_mean_of_what_may_be_realised() -> None:
+    p = scores(2000, 3)
+    drawn = estimated.draw(p, AS_THEY_ARE, 4000, 1)
+    per_draw = estimated.measured(p, THRESHOLD, drawn)
+    for name, value in estimated.expected(p, p, THRESHOLD).items():
+        error = np.std(per_draw[name]) / np.sqrt(len(drawn))
+        # A ratio of expectations is off by a thousandth of its spread; five errors are for noise.
+        assert value == pytest.approx(np.mean(per_draw[name]), abs=5 * error), name
+
+
+def bent(probability: np.ndarray) -> np.ndarray:
+    """Return what scores mean that are right in the middle and timid above, as on real loans."""
+    odds = log_odds(probability)
+    return 1 / (1 + np.exp(-(odds + 0.1 + 0.1 * np.clip(odds + 2, 0, None) ** 2)))
+
+
+def test_curve_is_the_mode_and_the_error_that_scipy_finds() -> None:
+    p = scores(3000, 4)
+    y = outcomes(bent(p), 5)
+    found = curve(y, p)
+    odds = log_odds(p)
+    place = np.clip(2 * (odds - found.lowest) / (found.highest - found.lowest) - 1, -1, 1)
+
+    def loss(c: np.ndarray) -> float:
+        z = odds + c[0] + c[1] * place + c[2] * place**2 + c[3] * place**3
+        return float(np.sum(np.logaddexp(0, z) - y * z) + c @ c / 2)
+
+    theirs = optimize.minimize(loss, np.zeros(DEGREE + 1), method="BFGS", tol=1e-9)
+    assert found.coefficients == pytest.approx(theirs.x, abs=1e-4)
+    step = 1e-3 * np.eye(DEGREE + 1)
+    hessian = [
+        [
+            sum(
+                a * b * loss(theirs.x + a * i + b * j) for a in (1, -1) for b in (1, -1)
+            ) / (4 * 1e-6)
+            for j in step
+        ]
+        for i in step
+    ]  # fmt: skip
+    assert np.array(found.covariance) == pytest.approx(np.linalg.inv(hessian), rel=0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("y", "p"),
+    [
+        (np.zeros(50), scores(50, 1)),
+        (np.ones(50), np.full(50, 0.2)),
+        (np.repeat([0, 1], 50), np.repeat([0.0, 1.0], 50)),
+    ],
+)
+def test_curve_of_few_odd_loans_is_finite(y: np.ndarray, p: np.ndarray) -> None:
+    found = curve(y, p)
+    assert np.isfinite([*found.coefficients, *np.ravel(found.covariance)]).all()
+    assert ((found.corrected(p) >= 0) & (found.corrected(p) <= 1)).all()
+
+
+@pytest.mark.parametrize("is_bent", [False, True])
+def test_interval_covers_the_realised_value_at_its_stated_rate(is_bent: bool) -> None:
+    batches, covered = 400, dict.fromkeys(estimated.METRICS, 0)
+    for seed in range(batches):
+        p, held = scores(1000, seed), scores(3000, 10_000 + seed)
+        true, true_held = (bent(p), bent(held)) if is_bent else (p, held)
+        known = curve(outcomes(true_held, 20_000 + seed), held)
+        found = estimated.estimate(p, known, THRESHOLD, estimated.draw(p, known, 200, 1))
+        y = outcomes(true, 30_000 + seed)[None, :].astype(bool)
+        for name, (value,) in estimated.measured(p, THRESHOLD, y).items():
+            lower, upper = found[name].lower, found[name].upper
+            assert lower is not None
+            assert upper is not None
+            covered[name] += bool(lower <= value <= upper)
+    # What 400 batches at a rate of 95 % give in 99.98 % of all cases, each metric.
+    low, high = stats.binom.ppf([1e-4, 1 - 1e-4], batches, 0.95)
+    assert all(low <= count <= high for count in covered.values()), covered
+
+
+def test_without_the_holdouts_error_intervals_would_cover_too_seldom() -> None:
+    covered, batches = 0, 300
+    for seed in range(batches):
+        p, held = scores(4000, seed), scores(1000, 10_000 + seed)
+        known = curve(outcomes(held, 20_000 + seed), held)
+        blind = Curve(known.coefficients, np.zeros((4, 4)).tolist(), known.lowest, known.highest)
+        lower, upper = estimated.limits(estimated.draw(p, blind, 200, 1).mean(axis=1))
+        assert lower is not None
+        assert upper is not None
+        covered += lower <= outcomes(p, 30_000 + seed).mean() <= upper
+    assert covered < 0.8 * batches
+
+
+def test_metric_without_a_value_is_left_out() -> None:
+    p = np.full(50, 0.1)
+    found = estimated.estimate(p, AS_THEY_ARE, 0.5, estimated.draw(p, AS_THEY_ARE, 200, 1))
+    assert "precision" not in found
+    assert found["auc"].value == pytest.approx(0.5)
+
+
+def test_realised_metrics_are_those_of_the_holdout() -> None:
+    p = scores(1500, 6)
+    y = outcomes(p, 7)
+    found = realised.measure(y, p, THRESHOLD, 200, 1)
+    theirs = propensity.measure(y, p, THRESHOLD)
+    assert {name: each.value for name, each in found.items()} == pytest.approx(
+        {name: theirs[name] for name in ("default_rate", *realised.METRICS)}
+    )
+    for name, each in found.items():
+        assert each.lower is not None, name
+        assert each.upper is not None, name
+        assert each.lower <= each.value <= each.upper, name
+
+
+def test_one_outcome_alone_ranks_nothing() -> None:
+    found = realised.measure(np.zeros(40, dtype=int), scores(40, 1), THRESHOLD, 200, 1)
+    assert list(found) == ["default_rate"]
+    assert found["default_rate"].value == 0
+    nobody = realised.measure(outcomes(scores(400, 1), 2), scores(400, 1), 1.0, 200, 1)
+    assert "precision" not in nobody
+
+
+def test_rates_by_decile_are_those_of_pandas() -> None:
+    p, edges = scores(3000, 8, 2), np.quantile(scores(3000, 9, 2), np.arange(1, 10) / 10).tolist()
+    y = outcomes(p, 10)
+    theirs = pd.Series(y).groupby(pd.cut(p, [-1, *edges, 2], right=False, labels=False))
+    found = realised.deciles(y, p, edges)
+    assert [each[0].value for each in found if each] == pytest.approx(theirs.mean().tolist())
+    assert [each[1] for each in found if each] == theirs.count().tolist()
+    assert realised.deciles(y[:1], np.array([0.9]), [0.5, 0.8])[:2] == [None, None]
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_delong_is_that_of_its_definition(digits: int | None) -> None:
+    p = scores(500, 11, digits)
+    y = outcomes(p, 12)
+    above = p[y == 1][:, None] - p[y == 0][None, :]
+    wins = (above > 0) + 0.5 * (above == 0)
+    variance = np.var(wins.mean(axis=1), ddof=1) / y.sum()
+    variance += np.var(wins.mean(axis=0), ddof=1) / (y == 0).sum()
+    auc, error = delong(y, p)
+    assert auc == pytest.approx(sklearn.roc_auc_score(y, p))
+    assert error == pytest.approx(math.sqrt(variance))
+
+
+def test_delong_agrees_with_a_bootstrap() -> None:
+    p = scores(2000, 13)
+    y = outcomes(p, 14)
+    found = realised.measure(y, p, THRESHOLD, 2000, 1)["auc"]
+    assert found.lower is not None
+    assert found.upper is not None
+    assert (found.upper - found.lower) / (2 * 1.96) == pytest.approx(delong(y, p)[1], rel=0.07)
+
+
+def literal_ddm(errors: list[bool]) -> list[float]:
+    """Gama et al. (2004), section 3, one example after the other; and our condition to start."""
+    p_min = s_min = math.inf
+    found, wrong = [], 0
+    for i, error in enumerate(errors, start=1):
+        wrong += error
+        p = wrong / i
+        s = math.sqrt(p * (1 - p) / i)
+        if i < MIN_LOANS or wrong < MIN_ERRORS:
+            found.append(math.nan)
+            continue
+        if p + s < p_min + s_min:
+            p_min, s_min = p, s
+        found.append((p + s - p_min) / s_min if s_min else math.nan)
+    return found
+
+
+@given(st.integers(0, 2**32), st.floats(0.05, 0.6), st.integers(0, 400))
+def test_ddm_is_that_of_its_paper(seed: int, rate: float, loans: int) -> None:
+    dice = np.random.default_rng(seed)
+    errors = dice.random(loans) < np.where(np.arange(loans) < 200, rate, min(2 * rate, 0.9))
+    assert ddm(errors) == pytest.approx(literal_ddm(errors.tolist()), nan_ok=True)
+
+
+def test_ddm_finds_a_concept_that_changed() -> None:
+    dice = np.random.default_rng(2)
+    distances = ddm(np.concatenate([dice.random(5000) < 0.15, dice.random(5000) < 0.3]))
+    assert distances[4999] < DRIFT
+    assert distances[-1] > 2 * DRIFT
+
+
+def test_ddm_alarms_too_often_to_decide_alone() -> None:
+    dice = np.random.default_rng(3)
+    streams = [ddm(dice.random(50_000) < 0.15).reshape(25, 2000) for _ in range(60)]
+    alarms = np.mean([np.nanmax(stream, axis=1) >= DRIFT for stream in streams])
+    assert 0.01 < alarms < 0.2  # of batches without any drift; an alert is allowed 1 %
+
+
+def test_drop_of_auc_is_a_z_test_of_two_samples() -> None:
+    p = scores(2000, 15)
+    y = outcomes(p, 16)
+    auc, error = delong(y, p)
+    found = model_drift.auc_drop(auc + 0.05, 0.004, y, p, 0.02)
+    assert found.effect == pytest.approx(0.05)
+    assert found.p_value == pytest.approx(stats.norm.sf(0.05 / math.hypot(error, 0.004)))
+
+
+def test_p_values_of_undrifted_batches_are_uniform() -> None:
+    tested: dict[str, list[float]] = {"auc_drop": [], "calibration": [], "default_rate": []}
+    for seed in range(300):
+        p, held = scores(1000, seed), scores(4000, 10_000 + seed)
+        y, known = outcomes(p, 20_000 + seed), outcomes(held, 30_000 + seed)
+        auc, error = delong(known, held)
+        for each in (
+            model_drift.auc_drop(auc, error, y, p, 0.02),
+            model_drift.calibration_in_the_large(y, p, 0.03),
+            model_drift.default_rate(int(known.sum()), 4000, y, 0.03),
+        ):
+            tested[each.name].append(each.p_value)
+    for name, p_values in tested.items():
+        assert stats.kstest(p_values, "uniform").pvalue > 1e-3, name
+
+
+def test_default_rate_is_tested_as_a_contingency_table() -> None:
+    y = np.repeat([1, 0], [260, 740])
+    found = model_drift.default_rate(1600, 10_000, y, 0.03)
+    theirs = stats.chi2_contingency([[1600, 8400], [260, 740]], correction=False)
+    assert (found.effect, found.p_value) == pytest.approx((0.1, theirs.pvalue))
+
+
+@pytest.mark.parametrize(
+    ("p_value", "effect", "level", "severity"),
+    [
+        (1e-5, 0.025, "attention", "warning"),
+        (1e-5, 0.04, "drifted", "critical"),
+        (1e-5, 0.019, "stable", None),
+        (0.01, 0.04, "stable", None),
+    ],
+)
+def test_alert_needs_significance_and_an_effect(
+    p_value: float, effect: float, level: str, severity: str | None
+) -> None:
+    tests = [
+        ("default_probability", compare.Test("auc_drop", 4.0, effect, 0.02, p_value)),
+        ("default_probability", compare.Test("ddm", 3.5, 3.5, 3.0)),
+        ("is_default", compare.Test("default_rate", 0.0, 0.0, 0.03, 0.5)),
+    ]
+    verdicts, findings = model_drift.judge(POLICY, 0.001, tests)
+    assert [each.level for each in verdicts] == [
+        level,
+        "attention" if severity else "stable",
+        "stable",
+    ]
+    assert verdicts[0].p_adjusted == pytest.approx(2 * p_value)
+    assert [(each.subject, each.severity) for each in findings] == (
+        [("default_probability", severity)] if severity else []
+    )
+
+
+def test_ddm_alone_raises_no_alert() -> None:
+    _, findings = model_drift.judge(
+        POLICY, 0.001, [("default_probability", compare.Test("ddm", 9.0, 9.0, 3.0))]
+    )
+    assert findings == []
+
+
+def test_few_loans_are_not_tested() -> None:
+    holdout = {"auc": 0.8, "intervals": {"auc": [0.79, 0.81]}, "default_rate": 0.2, "rows": 5000}
+    p = scores(100, 1)
+    assert model_drift.tests(POLICY, holdout, outcomes(p, 1), p, math.nan) == []
+    p = scores(1000, 1)
+    found = model_drift.tests(POLICY, holdout, outcomes(p, 1), p, 1.2)
+    assert [test.name for _, test in found] == ["auc_drop", "calibration", "ddm", "default_rate"]
+
+
+GROUPS = ["a", "b", "c"]
+
+
+def grouped(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the group, outcome and approval of each loan."""
+    dice = np.random.default_rng(seed)
+    values = dice.choice(GROUPS, rows, p=[0.5, 0.3, 0.2])
+    y = (dice.random(rows) < 0.2).astype(int)
+    rate = np.where(values == "a", 0.8, 0.65) - 0.3 * y
+    return values, y, dice.random(rows) < rate
+
+
+def test_fairness_is_that_of_fairlearn() -> None:
+    values, y, approved = grouped(2000, 1)
+    told: dict[str, Any] = {
+        "y_true": 1 - y, "y_pred": approved.astype(int), "sensitive_features": values,
+    }  # fmt: skip
+    found = by_group.parity(by_group.count(values, GROUPS, approved), 200, 1)
+    kinds = [by_group.count(values[y == kind], GROUPS, approved[y == kind]) for kind in (0, 1)]
+    found |= by_group.odds(kinds[0], kinds[1], 200, 1)
+    assert list(found) == [*by_group.BY_APPROVAL, *by_group.BY_OUTCOME]
+    for name, each in found.items():
+        assert each.value == pytest.approx(getattr(fairlearn, name)(**told)), name
+        assert each.lower is not None
+        assert each.upper is not None
+        assert each.lower <= each.value <= each.upper
+
+
+def test_resamples_of_counts_are_those_of_loans() -> None:
+    values, _, approved = grouped(600, 2)
+    counts = by_group.count(values, GROUPS, approved)
+    ours = counts.resampled(4000, np.random.default_rng(1))
+    dice = np.random.default_rng(2)
+    for place, group in enumerate(GROUPS):
+        own = approved[values == group]
+        theirs = [dice.choice(own, len(own)).mean() for _ in range(4000)]
+        assert stats.ks_2samp(ours[:, place], theirs).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("rates", [[0.7, 0.7], [0.7, 0.7, 0.7, 0.7], [0.8, 0.7, 0.5]])
+def test_interval_of_a_gap_covers_it_at_least_at_its_stated_rate(rates: list[float]) -> None:
+    dice, covered = np.random.default_rng(3), np.zeros(2)
+    loans = np.array([600, 500, 400, 300])[: len(rates)]
+    true = (max(rates) - min(rates), min(rates) / max(rates))
+    for seed in range(400):
+        counts = by_group.Counts(loans, dice.binomial(loans, rates))
+        found = by_group.parity(counts, 200, seed).values()
+        covered += [e.lower <= t <= e.upper for e, t in zip(found, true, strict=True)]
+    assert (covered >= stats.binom.ppf(1e-4, 400, 0.95)).all(), covered
+
+
+def test_nobody_approved_is_nobody_approved_less() -> None:
+    counts = by_group.Counts(np.array([300, 200]), np.array([0, 0]))
+    found = by_group.parity(counts, 200, 1)
+    assert found["demographic_parity_ratio"].value == 1
+    assert found["demographic_parity_difference"] == Estimate(0, 0, 0)
+    assert by_group.odds(counts, by_group.Counts(np.array([3, 0]), np.array([1, 0])), 200, 1) == {}
+
+
+def test_groups_are_told_without_outcomes(loan_default: Contract) -> None:
+    values: list[str | None] = ["Male"] * 300 + ["Female"] * 300 + [None]
+    approved = np.arange(601) % 3 > 0
+    before = fairness.parity(loan_default, "gender", values, None, approved)
+    after = fairness.parity(loan_default, "gender", values, np.ones(601, dtype=int), approved)
+    assert {group["default_rate"] for group in before.groups} == {None}
+    assert {group["default_rate"] for group in after.groups} == {1.0}
+    assert before.ratio == after.ratio
+
+
+def test_losses_are_sums_over_loans() -> None:
+    p = scores(3000, 17)
+    amount = np.random.default_rng(18).lognormal(12, 0.6, 3000)
+    exposure = business.exposures(amount, 0.45)
+    found = business.expected_loss(p, exposure, estimated.draw(p, AS_THEY_ARE, 2000, 1))
+    by_hand = sum(each * 0.45 * lent for each, lent in zip(p, amount, strict=True))
+    deviation = math.sqrt(np.sum(p * (1 - p) * exposure**2))
+    assert found.value == pytest.approx(by_hand)
+    assert found.lower == pytest.approx(by_hand - 1.96 * deviation, rel=0.02)
+    assert found.upper == pytest.approx(by_hand + 1.96 * deviation, rel=0.02)
+    y = outcomes(p, 19)
+    assert business.realised_loss(y, exposure).value == pytest.approx(
+        sum(0.45 * lent for bad, lent in zip(y, amount, strict=True) if bad)
+    )
