@@ -52,7 +52,44 @@ def test_every_monitored_column_and_prediction_is_tested(ready: Session, drops: 
         ready.connection,
         "select kind, count(distinct feature) from drift group by kind order by kind",
     )
-    assert rows == [["data", len(ready.contract.monitored)], ["prediction", 3]]
+    assert rows == [["data", len(ready.contract.monitored)], ["joint", 1], ["prediction", 4]]
+
+
+def test_a_model_on_record_without_reasons_in_its_baseline_still_works(
+    ready: Session, drops: Replay
+) -> None:
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute("UPDATE models SET baseline = baseline - 'reason_1'")
+    run(ready, drops, drops.batch_ids[0])
+    _, rows = database.select(
+        ready.connection, "select distinct feature from drift where kind = 'prediction' order by 1"
+    )
+    assert [feature for (feature,) in rows] == ["decision", "default_probability", "persona"]
+
+
+def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
+    ready: Session, drops: Replay
+) -> None:
+    batch_id = drops.batch_ids[0]
+    ingest.ingest(ready, batch_id, drops.application_files[batch_id])
+    scoring.score(ready, batch_id)
+    # Values of property go to other loans: the margins of every column stay as they were.
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute(
+            "WITH dealt AS (SELECT loan_id, lead(property_value_usd, 500,"
+            " first_value(property_value_usd) OVER w) OVER w AS value FROM applications"
+            " WHERE batch_id = %(batch)s WINDOW w AS (ORDER BY loan_id"
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))"
+            " UPDATE applications AS a SET property_value_usd = dealt.value FROM dealt"
+            " WHERE a.loan_id = dealt.loan_id AND a.batch_id = %(batch)s",
+            {"batch": batch_id},
+        )
+    metrics.measure(ready, batch_id)
+    _, rows = database.select(ready.connection, "select kind, subject, message from alerts")
+    assert ["joint", "all"] in [row[:2] for row in rows]
+    (message,) = [row[2] for row in rows if row[0] == "joint"]
+    assert message.startswith("All inputs together (all): a classifier tells the batch from")
+    assert "Value of the property" in message
 
 
 def test_alert_of_a_replaced_run_is_resolved(ready: Session, drops: Replay, tmp_path) -> None:
