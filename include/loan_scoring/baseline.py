@@ -39,8 +39,7 @@ def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
             "counts": [each["counts"] for each in levels],
         }
     numbers = numeric(values)
-    inner = np.quantile(numbers, np.arange(1, bins) / bins) if len(numbers) else numbers
-    edges = np.unique(inner)
+    edges = _edges(numbers, bins)
     return {
         **common,
         "edges": [float(edge) for edge in edges],
@@ -49,6 +48,19 @@ def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
         "median": float(np.median(numbers)) if len(numbers) else None,
         "standard_deviation": float(np.std(numbers)) if len(numbers) else None,
     }
+
+
+def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
+    """Return the inner edges of equally frequent bins, ascending, each once.
+
+    A value that fills a bin on its own has one on its own, so that moving off it is seen on either
+    side: of loans that nearly all run for 360 months, and of a year that was always the same.
+    """
+    if not len(numbers):
+        return numbers
+    quantiles = np.quantile(numbers, np.arange(bins + 1) / bins)
+    alone = quantiles[1:][quantiles[1:] == quantiles[:-1]]
+    return np.unique(np.concatenate([quantiles[1:-1], alone, np.nextafter(alone, np.inf)]))
 
 
 def numeric(values: pa.ChunkedArray) -> np.ndarray:

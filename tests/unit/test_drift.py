@@ -187,6 +187,19 @@ def test_a_significant_but_tiny_shift_is_no_finding() -> None:
     assert findings == []
 
 
+@pytest.mark.parametrize("moved", [371.0, 350.0, 359.0])
+def test_moving_off_a_value_that_nearly_all_have_is_found(moved: float) -> None:
+    random = np.random.default_rng(6)
+    values, batch = (random.choice([180.0, 360.0], n, p=[0.1, 0.9]) for n in (50_000, 5000))
+    _, findings = _verdict(pa.array(values), pa.array(np.where(batch == 360, moved, batch)))
+    assert [(finding.severity, finding.causes) for finding in findings] == [("critical", ["ks"])]
+
+
+def test_leaving_the_only_value_is_found() -> None:
+    _, findings = _verdict(pa.array([2019] * 9000), pa.array([2019] * 900 + [2020] * 100))
+    assert [finding.causes for finding in findings] == [["ks"]]
+
+
 def test_an_empty_column_of_numbers_is_compared_by_its_nulls() -> None:
     values = pa.array([1.0, 2.0, 3.0] * 3000)
     _, findings = _verdict(values, pa.nulls(2000, pa.float64()))
