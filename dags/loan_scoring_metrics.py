@@ -1,10 +1,11 @@
 """Metrics: compare a scored batch with the baseline of its model, and raise alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
-from loan_scoring_assets import scores
+from loan_scoring_assets import retrain_request, scores
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
@@ -19,7 +20,7 @@ def build(of: Contract) -> DAG:
         params=BATCH_PARAMS,
         tags=["loan-scoring", portfolio, "metrics"],
         doc_md=f"Holds a scored batch of **{of.title}** against what its model saw at training. "
-        "Alerts stand in `open_alerts`, every test in `drift`.",
+        "Alerts stand in `open_alerts`, every test in `drift`, requests in `retrain_requests`.",
     ) as dag:
 
         @task
@@ -32,7 +33,17 @@ def build(of: Contract) -> DAG:
                 work.rows = counts["applications"]
             return counts
 
-        measure()
+        @task(outlets=[retrain_request(portfolio)])
+        def ask_for_model() -> None:
+            """Ask for training where the batches of late show other applicants."""
+            from loan_scoring import retraining
+
+            with task_session(portfolio, batch_id()) as (session, _):
+                is_asked = retraining.ask_where_drift_lasts(session, "population", batch_id())
+            if not is_asked:
+                raise AirflowSkipException("no reason for new models; see retrain_requests")
+
+        measure() >> ask_for_model()
     return dag
 
 

@@ -63,20 +63,18 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
     that is still being written is tried again.
     """
     from loan_scoring.session import open_session
-    from loan_scoring.telemetry import measured
+    from loan_scoring.telemetry import Start, measured
 
-    instance: Any = get_current_context()["ti"]
+    context: Any = get_current_context()
+    instance, run_at = context["ti"], context["dag_run"].start_date
     stage = instance.dag_id.removeprefix(f"{portfolio}_")
+    task = f"{stage}.{instance.task_id}"
+    after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
+    start = Start(instance.try_number, instance.start_date, run_at, after)
     try:
         with (
             open_session(portfolio, database_url()) as session,
-            measured(
-                session,
-                instance.run_id,
-                f"{stage}.{instance.task_id}",
-                batch_id,
-                instance.map_index,
-            ) as work,
+            measured(session, instance.run_id, task, batch_id, instance.map_index, start) as work,
         ):
             yield session, work
     except PassingSourceError:

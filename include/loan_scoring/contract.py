@@ -393,6 +393,27 @@ class MonitoringPolicy(Model):
         return self
 
 
+class RetrainingPolicy(Model):
+    """When drift asks for new models: so many of the last batches, and not again for so long."""
+
+    drifted: Annotated[int, Field(ge=1)] = 2
+    of_last: Annotated[int, Field(ge=1, le=100)] = 5
+    cooldown_nights: Annotated[int, Field(ge=0)] = 7
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.drifted > self.of_last:
+            raise ValueError(f"drifted {self.drifted} of_last {self.of_last} can never be")
+        return self
+
+
+class ServiceLevel(Model):
+    """What a night promises: scores within so many minutes of landing, on that share of nights."""
+
+    scored_within_minutes: Positive = 60
+    nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
+
+
 class Schedules(Model):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
@@ -457,6 +478,8 @@ class Contract(Model):
     training: TrainingPolicy = TrainingPolicy()
     promotion: PromotionPolicy = PromotionPolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
+    service_level: ServiceLevel = ServiceLevel()
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
 

@@ -52,6 +52,12 @@ def beside(connection: Connection) -> Connection:
     return other
 
 
+def place(connection: Connection) -> str:
+    """Return the URL, without password, of the database that a connection is open to."""
+    known = connection.info
+    return f"postgresql://{known.user}@{known.host}:{known.port}/{known.dbname}"
+
+
 def _embedded_url() -> str:
     from loan_scoring.local.postgres import embedded
 

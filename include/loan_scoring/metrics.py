@@ -1,16 +1,16 @@
 """Compare a scored batch with the baseline of the model that scored it, and raise alerts."""
 
-import json
 import logging
 
 import pyarrow as pa
 from psycopg2 import sql
 
 from loan_scoring import alerts, artifacts, baseline, database, reading, registry
+from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
 from loan_scoring.contract import Contract
 from loan_scoring.drift.compare import compare
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import Finding, Verdict, decide
+from loan_scoring.drift.decide import Verdict, decide
 from loan_scoring.drift.fitted import Fitted
 from loan_scoring.drift.joint import ALL
 from loan_scoring.errors import StateError
@@ -36,12 +36,17 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         _write_drift(session, run["scoring_run_id"], verdicts)
-        _write_alerts(session, run, findings)
-    log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(findings))
+        kinds = {each.feature: kind_of(each.feature) for each in comparisons}
+        found = by_cause(session.contract, kinds, findings, comparisons)
+        alerts.note(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
+    alerts.update(session)
+    for each in found:
+        log.warning("batch %s: %s", batch_id, each.message)
+    log.info("%s: %d tests, %d causes of alert", run["scoring_run_id"], len(verdicts), len(found))
     return {
         "applications": run["applications"],
         "tests": len(verdicts),
-        "alerts": len(findings),
+        "alerts": len(found),
     }
 
 
@@ -118,22 +123,3 @@ def _write_drift(session: Session, run_id: str, verdicts: list[Verdict]) -> None
         }
     )
     database.copy_in(session.connection, "drift", rows.column_names, rows)
-
-
-def _write_alerts(session: Session, run: database.Row, findings: list[Finding]) -> None:
-    ours = {"scoring_run_id": run["scoring_run_id"], "batch_id": run["batch_id"]}
-    database.execute(session.connection, "resolve_superseded_alerts", **ours)
-    for finding in findings:
-        feature = finding.comparison.feature
-        text = alerts.message(session.contract, finding)
-        database.execute(
-            session.connection,
-            "upsert_alert",
-            **ours,
-            severity=finding.severity,
-            kind=kind_of(feature),
-            subject=feature,
-            message=text,
-            evidence=json.dumps(alerts.evidence(finding)),
-        )
-        log.warning("batch %s: %s", run["batch_id"], text)

@@ -1,4 +1,4 @@
-"""Bring a portfolio's schema up to date: numbered SQL files, then the columns of its contract."""
+"""Bring a portfolio's schema up to date: numbered SQL files, then what its contract says."""
 
 import hashlib
 import logging
@@ -60,6 +60,10 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
             _grant_reading(connection)
             _note(connection, name, name)
             applied.append(name)
+        if not _is_promised(connection, contract):
+            promise = contract.service_level.model_dump()
+            database.execute(connection, "upsert_service_level", **promise)
+            applied.append("service_level")
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
@@ -72,8 +76,10 @@ def _pending(connection: Connection, contract: Contract) -> bool:
             if found is None or found[0] is None:
                 return True
         ledger = _ledger(connection)
-    wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-    return not wanted | {_contract_step(contract)} <= ledger.keys()
+        wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
+        if not wanted | {_contract_step(contract)} <= ledger.keys():
+            return True
+        return not _is_promised(connection, contract)
 
 
 def _prepare(connection: Connection, contract: Contract) -> None:
@@ -200,6 +206,15 @@ def _comment(column: Column) -> str:
 def _contract_step(contract: Contract) -> str:
     shape = [(column.name, _comment(column), column.type) for column in contract.columns]
     return f"contract-{_sha256(repr(shape))[:12]}"
+
+
+def _is_promised(connection: Connection, contract: Contract) -> bool:
+    """Say whether the service level that SQL judges by is the contract's.
+
+    The ledger cannot say it: a promise may be changed and changed back.
+    """
+    promise = contract.service_level.model_dump()
+    return database.row(connection, "select_service_level") == promise
 
 
 def _is_applied(connection: Connection, name: str, sha256: str) -> bool:

@@ -51,10 +51,7 @@ def counts(session: Session, batch_id: str | None = None) -> list[database.Row]:
 
 
 def export(session: Session, batch_id: str, out: TextIO) -> int:
-    """Write the refused rows of a batch's current revision as CSV for a person to correct.
-
-    Before the source's columns stand line_number and rules; after them raw_text, which holds a
-    record that is no row and whose columns a person has to fill in. Returns the number of rows.
+    """Write the refused rows of a batch's current revision as a `Sheet`; return how many.
 
     Raises:
         StateError: the batch is not there, or none of its rows is in quarantine.
@@ -68,23 +65,50 @@ def export(session: Session, batch_id: str, out: TextIO) -> int:
             f"batch {batch_id} revision {current['revision']}: no row is in quarantine; "
             "there is nothing to correct"
         )
-    header = current["header"]
-    later = [name for name in wanted(session.contract, batch_id) if name not in header]
-    line_number, rules, raw_text = own_columns(session.contract)
-    own = {line_number, rules, raw_text}  # a column that nobody reads could be called so, too
-    shown = [place for place, name in enumerate(header) if name not in own]
-    # A byte order mark tells spreadsheets, and the way back, that the text is UTF-8.
-    out.write("\ufeff")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([line_number, rules, *(header[place] for place in shown), *later, raw_text])
+    sheet = Sheet(out, session.contract, wanted(session.contract, batch_id), current)
     for row in refused:
-        parts = parted(row, current)
-        values = [parts[place] if parts else "" for place in shown]
-        text = "" if parts else row["raw_text"]
-        writer.writerow(
-            [row["line_number"], " ".join(row["rules"]), *values, *("" for _ in later), text]
-        )
+        sheet.add(Rejected(row["line_number"], row["raw_text"], row["rules"]))
     return len(refused)
+
+
+class Sheet:
+    """Refused rows as CSV for a person to correct, written one by one.
+
+    Before the source's columns stand line_number and rules; after them raw_text, which holds a
+    record that is no row and whose columns a person has to fill in. `layout` is the header and the
+    delimiter of the source, as a revision's row has them; `wanted` are the columns that a corrected
+    file must have.
+    """
+
+    def __init__(
+        self, out: TextIO, contract: Contract, wanted: list[str], layout: database.Row
+    ) -> None:
+        header = layout["header"]
+        line_number, rules, raw_text = own_columns(contract)
+        own = {line_number, rules, raw_text}  # a column that nobody reads could be called so, too
+        self._layout = layout
+        self._shown = [place for place, name in enumerate(header) if name not in own]
+        self._later = [name for name in wanted if name not in header]
+        # A byte order mark tells spreadsheets, and the way back, that the text is UTF-8.
+        out.write("\ufeff")
+        self._writer = csv.writer(out, lineterminator="\n")
+        names = [header[place] for place in self._shown]
+        self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
+
+    def add(self, refused: Rejected) -> None:
+        """Write one refused row."""
+        parts = parted({"rules": refused.rules, "raw_text": refused.raw_text}, self._layout)
+        values = [parts[place] if parts else "" for place in self._shown]
+        text = "" if parts else storable(refused.raw_text)
+        self._writer.writerow(
+            [
+                refused.line_number,
+                " ".join(refused.rules),
+                *values,
+                *("" for _ in self._later),
+                text,
+            ]
+        )
 
 
 def current_revision(session: Session, batch_id: str) -> database.Row:

@@ -1,8 +1,23 @@
-"""Ask for new models, and record why."""
+"""Ask for new models, and record why, or why not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 
 from loan_scoring import database
+from loan_scoring.alerts.causes import BAD_DATA, CONCEPT, POPULATION
+from loan_scoring.contract import RetrainingPolicy
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for new models, asked or withheld, and why, in plain words."""
+
+    cause: str
+    is_asked: bool
+    reason: str
 
 
 def ask_for_model(session: Session, batch_id: str) -> bool:
@@ -20,8 +35,106 @@ def ask_for_model(session: Session, batch_id: str) -> bool:
             session.connection,
             "insert_retrain_request",
             batch_id=HISTORY,
+            cause=None,
             verdict="asked",
             reason=f"revision {lag['revision']} of the history is in, "
             f"{lag['model_version'] or 'no model'} is in use",
         )
     return True
+
+
+def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = None) -> bool:
+    """Record whether the last batches' drift asks for new models; return whether it does.
+
+    Args:
+        cause: `population`, which a batch shows once it is scored, or `concept`, once its outcomes
+            are in.
+        batch_id: the batch that has just been measured; the last one, where it is None. Another
+            than the last is a backfill, and never asks.
+
+    The same findings give the same answer: asked again, the request is there already.
+    """
+    is_known = "is_mature" if cause == CONCEPT else "is_measured"
+    with database.transaction(session.connection):
+        database.lock(session.connection, "retrain_requests")
+        batches = [
+            row
+            for row in database.rows(session.connection, "select_findings_by_batch")
+            if row[is_known]
+        ]
+        if not batches:
+            return False
+        last = batches[-1]["batch_id"]
+        before = database.row(session.connection, "select_last_request", batch_id=batch_id or last)
+        request = judge(
+            session.contract.retraining,
+            cause,
+            [(row["batch_id"], set(row["findings"])) for row in batches],
+            batch_id or last,
+            before["batch_id"] if before else None,
+        )
+        if request is None:
+            return False
+        database.execute(
+            session.connection,
+            "insert_retrain_request",
+            batch_id=batch_id or last,
+            cause=request.cause,
+            verdict="asked" if request.is_asked else "withheld",
+            reason=request.reason,
+        )
+    return request.is_asked
+
+
+def judge(
+    policy: RetrainingPolicy,
+    cause: str,
+    batches: Sequence[tuple[str, set[str]]],
+    batch_id: str,
+    asked_for: str | None,
+) -> Request | None:
+    """Say whether drift asks for new models, or why it does not; None where there is none.
+
+    Args:
+        batches: batch_id and the causes that each batch shows, in the order of batch_id.
+        batch_id: the batch that has just been measured.
+        asked_for: the last batch before it for which new models were asked for.
+    """
+    shown = dict(batches)
+    if cause not in shown.get(batch_id, set()):
+        return None
+
+    def withheld(why: str) -> Request:
+        return Request(cause, is_asked=False, reason=f"{TOLD[cause]}, but {why}")
+
+    last = batches[-1][0]
+    if batch_id != last:
+        return withheld(f"{last} is in already: a backfill asks for nothing")
+    if BAD_DATA in shown[batch_id]:
+        return withheld("the data are bad: mend them first, then ingest the batch again")
+    recent = batches[-policy.of_last :]
+    drifted = [name for name, causes in recent if cause in causes and BAD_DATA not in causes]
+    if len(drifted) < policy.drifted:
+        return withheld(
+            f"in {len(drifted)} of the last {len(recent)} batches only; "
+            f"{policy.drifted} of {policy.of_last} ask for new models"
+        )
+    if asked_for is not None:
+        nights = (date.fromisoformat(batch_id) - date.fromisoformat(asked_for)).days
+        if nights <= policy.cooldown_nights:
+            return withheld(
+                f"new models were asked for {nights} nights ago, for {asked_for}; "
+                f"{policy.cooldown_nights} are to pass"
+            )
+    return Request(
+        cause,
+        is_asked=True,
+        reason=f"{TOLD[cause]}, in {len(drifted)} of the last {len(recent)} batches: "
+        f"{', '.join(drifted)}",
+    )
+
+
+TOLD = {
+    POPULATION: "other people apply than at training",
+    CONCEPT: "loans default otherwise than at training",
+}

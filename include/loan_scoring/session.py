@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import contract, database, migrations
 from loan_scoring.contract import Contract
+from loan_scoring.errors import DatabaseError
+
+ADMIN = "57P"
+"""What Postgres's codes of an ended connection begin with; it may be too dead to give one."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,27 @@ def open_session(portfolio: str, url: str | None = None) -> Iterator[Session]:
 
     Raises:
         ContractError: no such portfolio, or a mistake in its contract.
-        DatabaseError: no database, or it cannot be migrated.
+        DatabaseError: no database, or it cannot be migrated, or it went away under the work.
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url)
+    place = database.place(connection)
     try:
         migrations.migrate(connection, loaded)
         yield Session(loaded, connection)
+    except psycopg2.Error as error:
+        # Work beside others has connections of its own, which may be lost while this one is not.
+        is_lost = connection.closed or (
+            isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+            and (error.pgcode or ADMIN).startswith(ADMIN)
+        )
+        if not is_lost and not isinstance(error, psycopg2.OperationalError):
+            raise  # a statement that Postgres refuses is a mistake of ours: its traceback tells
+        what = "lost the database at" if is_lost else "gave up work in the database at"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DatabaseError(
+            f"{what} {place}: {reason}; what was not committed is undone: see that Postgres is"
+            " well, then run the same again"
+        ) from error
     finally:
         connection.close()

@@ -7,7 +7,7 @@ from loan_scoring.session import Session
 
 
 def read(session: Session) -> dict[str, Any]:
-    """Return batches, champions, open alerts and stages' seconds, fit for JSON."""
+    """Return batches, champions, open alerts, service level and stages' seconds, fit for JSON."""
     connection = session.connection
     champions = database.rows(connection, "select_champions")
     return {
@@ -26,6 +26,7 @@ def read(session: Session) -> dict[str, Any]:
         },
         "outcomes": database.rows(connection, "select_outcome_drops"),
         "open_alerts": database.rows(connection, "select_open_alerts"),
+        "slo": database.row(connection, "select_slo"),
         "stages": database.rows(connection, "select_stage_seconds"),
     }
 
@@ -41,6 +42,8 @@ def render(state: dict[str, Any]) -> str:
         *_champions(state["champions"]),
         "",
         *_alerts(state),
+        "",
+        _on_time(state["slo"]),
     ]
     if state["stages"]:
         lines += ["", "seconds by stage (work inside tasks, all runs)"]
@@ -105,7 +108,27 @@ def _alerts(state: dict[str, Any]) -> list[str]:
         told = [each for each in state["open_alerts"] if each["batch_id"] == night["batch_id"]]
         if night["scored"] is None:
             lines.append(f"  {night['batch_id']}  not scored")
-        elif not told:
+        elif not night["open_alerts"]:
             lines.append(f"  {night['batch_id']}  none")
-        lines += [f"  {each['batch_id']}  {each['severity']}: {each['message']}" for each in told]
+        lines += [
+            f"  {each['batch_id']}  {each['severity']}{_lasting(each)}: {each['message']}"
+            for each in told
+        ]
     return lines if nights else ["open alerts: none"]
+
+
+def _lasting(alert: dict[str, Any]) -> str:
+    if alert["batches"] == 1:
+        return ""
+    return f", {alert['batches']} batches to {alert['last_batch_id']}"
+
+
+def _on_time(slo: dict[str, Any]) -> str:
+    if not slo["nights"]:
+        return "nights on time: none was due in the last 30 days"
+    return (
+        f"nights on time: {slo['nights_on_time']} of {slo['nights']}"
+        f" within {slo['scored_within_minutes']:g} minutes of landing"
+        f" (objective {slo['objective']:.4g}); error budget {slo['error_budget']:g} late nights,"
+        f" {slo['error_budget_left']:g} left"
+    )

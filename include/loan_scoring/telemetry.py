@@ -20,12 +20,33 @@ class Work:
     rows: int = 0
 
 
+@dataclass(frozen=True)
+class Start:
+    """When a scheduler started a task's try, and what the task had to wait for."""
+
+    try_number: int
+    at: datetime
+    run_at: datetime | None
+    """When its run started."""
+    after: list[str]
+    """The tasks right before it, as task_metrics names them."""
+
+
 @contextmanager
 def measured(
-    session: Session, run: str, task: str, batch_id: str | None = None, map_index: int = -1
+    session: Session,
+    run: str,
+    task: str,
+    batch_id: str | None = None,
+    map_index: int = -1,
+    start: Start | None = None,
 ) -> Iterator[Work]:
-    """Time what stands inside and write it under (run, task, map_index), failed or not."""
+    """Time what stands inside and write it under (run, task, map_index), failed or not.
+
+    `start` tells how long the task waited; a command has none.
+    """
     work = Work()
+    queue_seconds = None if start is None else waited(session, run, start)
     started_at, started, failed = datetime.now(UTC), time.monotonic(), True
     try:
         yield work
@@ -38,6 +59,7 @@ def measured(
             "batch_id": batch_id,
             "rows": work.rows,
             "seconds": time.monotonic() - started,
+            "queue_seconds": queue_seconds,
             "errors": int(failed),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "started_at": started_at,
@@ -50,3 +72,21 @@ def measured(
             # Where the task fails because Postgres is gone, its own error is the one to show.
             if not failed:
                 raise
+
+
+def waited(session: Session, run: str, start: Start) -> float | None:
+    """Return the seconds from when all that a task waits for was done until its try started.
+
+    None where they are not known: of a later try, which waited for its delay or for a person, and
+    after a task that leaves no row. Why not what Airflow notes itself: docs/adr/0012.
+    """
+    if start.try_number > 1 or start.run_at is None:
+        return None
+    with database.transaction(session.connection):
+        before = database.row(session.connection, "select_ready_at", run=run, tasks=start.after)
+    assert before is not None  # noqa: S101 - an aggregate gives one row
+    if before["tasks"] < len(start.after):
+        return None
+    ready = max(start.run_at, before["finished_at"] or start.run_at)
+    # The clocks of two machines may differ by more than the wait.
+    return max(0.0, (start.at - ready).total_seconds())

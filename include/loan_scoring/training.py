@@ -315,9 +315,10 @@ def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
 def fingerprint_of(contract: Contract, table: pa.Table) -> str:
     """Return the hash over training rows, contract and code version that tells models apart.
 
-    What the contract says of promotion is left out: a model does not change with its judges.
+    What the contract says of promotion and of the service level is left out: a model changes
+    neither with its judges nor with what is promised of nights.
     """
-    told = contract.model_dump_json(exclude={"promotion"})
+    told = contract.model_dump_json(exclude={"promotion", "service_level", "retraining"})
     digest = hashlib.sha256(f"{__version__}\n{told}\n".encode())
     for name in table.column_names:
         values = table.column(name).to_pandas()

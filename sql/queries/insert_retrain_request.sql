@@ -1,4 +1,4 @@
--- Ask for retraining, once for the same cause.
-INSERT INTO retrain_requests (batch_id, verdict, reason)
-VALUES (%(batch_id)s, %(verdict)s, %(reason)s)
+-- Ask for retraining, or withhold it, once for the same reason.
+INSERT INTO retrain_requests (batch_id, cause, verdict, reason)
+VALUES (%(batch_id)s, %(cause)s, %(verdict)s, %(reason)s)
 ON CONFLICT (batch_id, reason) DO NOTHING

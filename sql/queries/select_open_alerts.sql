@@ -1,4 +1,4 @@
 -- What still wants a person's eye, by night.
-SELECT alert_id, batch_id, severity, kind, subject, message, state
+SELECT alert_id, batch_id, last_batch_id, batches, severity, kind, subject, message, state
 FROM open_alerts
 ORDER BY batch_id, severity, alert_id

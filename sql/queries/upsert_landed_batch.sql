@@ -1,4 +1,4 @@
--- Enter a landed revision into the ledger.
+-- Enter a landed revision into the ledger; another try of the same bytes keeps when they landed.
 INSERT INTO batches
     (batch_id, revision, source, sha256, state, received, accepted, quarantined, ignored_columns,
      header, delimiter, corrects_revision, origin_sha256, rules_sha256)
@@ -12,5 +12,4 @@ ON CONFLICT (batch_id, revision) DO UPDATE SET
     quarantined = excluded.quarantined, ignored_columns = excluded.ignored_columns,
     header = excluded.header, delimiter = excluded.delimiter,
     corrects_revision = excluded.corrects_revision, origin_sha256 = excluded.origin_sha256,
-    rules_sha256 = excluded.rules_sha256,
-    landed_at = now()
+    rules_sha256 = excluded.rules_sha256

@@ -1,7 +1,8 @@
 -- Raise an alert on a batch revision once; it opens again only where the judge itself had closed it.
-INSERT INTO alerts (batch_id, revision, severity, kind, subject, message, evidence, changed_by)
+INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject, message, evidence,
+                    changed_by)
 VALUES
-    (%(batch_id)s, %(revision)s, %(severity)s, 'quality', %(subject)s,
+    (%(batch_id)s, %(batch_id)s, %(revision)s, %(severity)s, 'quality', %(subject)s,
      %(message)s, %(evidence)s, 'quality')
 ON CONFLICT (batch_id, revision, kind, subject) WHERE scoring_run_id IS NULL DO UPDATE SET
     severity = excluded.severity, message = excluded.message, evidence = excluded.evidence,

@@ -1,72 +1,44 @@
-"""Processes that ingest on their own, to be raced and killed."""
+"""Processes of their own: any task, an ingest; and what stands in the tables after them."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
+from children import Child, Spawn, command, spawning
 
-# All imports come before the start, so that what is timed, raced or killed is the ingest.
-CHILD = """
-import sys
-import great_expectations
-from loan_scoring import cli, ingest, telemetry
-print("ready", flush=True)
-sys.stdin.readline()
-sys.exit(cli.main(sys.argv[1:]))
-"""
-
-
-class Ingesting:
-    """A process that takes a file in once it is told to."""
-
-    def __init__(self, url: str, batch_id: str, source: Path, errors: IO[bytes]) -> None:
-        arguments = ["ingest", "--batch", batch_id, "--source", str(source), "--database", url]
-        self._errors = errors
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n", self.errors()
-
-    def go(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
-
-    def errors(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read().decode()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-Spawn = Callable[[str, str, Path], Ingesting]
+from loan_scoring import database
+from loan_scoring.session import Session
 
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Spawn]:
-    """Start a process that waits for its `go`; it is ended with the test."""
-    started: list[Ingesting] = []
-    files: list[IO[bytes]] = []
+    """Start a process that does a task after its `go`; it is ended with the test."""
+    with spawning(tmp_path) as start:
+        yield start
 
-    def start(url: str, batch_id: str, source: Path) -> Ingesting:
-        files.append((tmp_path / f"process-{len(files)}.log").open("w+b"))
-        started.append(Ingesting(url, batch_id, source, files[-1]))
-        return started[-1]
 
-    yield start
-    for each in started:
-        each.close()
-    for file in files:
-        file.close()
+@pytest.fixture
+def spawn_ingest(spawn: Spawn) -> Callable[[str, str, Path], Child]:
+    """Start a process that takes a file in as a batch after its `go`."""
+
+    def start(url: str, batch_id: str, source: Path) -> Child:
+        return spawn(command, url, "ingest", "--batch", batch_id, "--source", str(source))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def digests() -> Callable[[Session, dict[str, str]], dict[str, str]]:
+    """Count and digest tables; each is named with what of its row `t` counts, such as no times."""
+
+    def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
+        return {
+            name: database.select(
+                session.connection,
+                "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
+                f" from (select ({row})::text as r from {name} as t) as rows",
+            )[1][0][0]
+            for name, row in tables.items()
+        }
+
+    return take

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import database, ingest
-from loan_scoring.contract import Contract
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -44,18 +43,6 @@ def files(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return made
 
 
-def state(session: Session) -> dict[str, str]:
-    """Return a digest of each table, times left out."""
-    return {
-        name: database.select(
-            session.connection,
-            f"select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
-            f" from (select ({row})::text as r from {name} as t) as rows",
-        )[1][0][0]
-        for name, row in TABLES.items()
-    }
-
-
 def reached(session: Session, batch_id: str) -> str:
     """Say how far a killed ingest came; rows that are visible are so all at once."""
     _, found = database.select(
@@ -73,33 +60,33 @@ def reached(session: Session, batch_id: str) -> str:
 
 
 def test_killed_ingest_ends_in_the_same_rows(
-    files: dict[str, Path], new_database, spawn, loan_default: Contract, capsys
+    files: dict[str, Path], new_database, spawn_ingest, digests, capsys
 ) -> None:
     template = new_database()
     with open_session("loan_default", template):
         pass
     undisturbed, seconds = new_database(template=template), {}
     for batch_id, path in files.items():
-        child = spawn(undisturbed, batch_id, path)
+        child = spawn_ingest(undisturbed, batch_id, path)
         started = time.monotonic()
         child.go()
-        assert child.process.wait() == 0, child.errors()
+        assert child.end() == 0, child.errors()
         seconds[batch_id] = time.monotonic() - started
     with open_session("loan_default", undisturbed) as session:
-        expected = state(session)
+        expected = digests(session, TABLES)
     chance, found = random.Random(3), Counter()  # noqa: S311 - when to kill is no secret
     for kill in range(0, KILLS, len(files)):
         url = new_database(template=template)
         for batch_id, path in files.items():
-            child = spawn(url, batch_id, path)
+            child = spawn_ingest(url, batch_id, path)
             child.go()
             time.sleep(seconds[batch_id] * (kill + chance.uniform(0, len(files))) / KILLS)
-            child.close()
+            child.kill()
             with open_session("loan_default", url) as session:
                 found[reached(session, batch_id)] += 1
                 ingest.ingest(session, batch_id, path)
         with open_session("loan_default", url) as session:
-            assert state(session) == expected
+            assert digests(session, TABLES) == expected
     with capsys.disabled():
         if KILLS > 4:
             print(f"\n{KILLS} kills found {dict(found)}; undisturbed {seconds}")  # noqa: T201

@@ -34,15 +34,15 @@ def revisions(session: Session) -> list[list]:
     )[1]
 
 
-def race(spawn, url: str, *sources: Path) -> list[list]:
+def race(spawn_ingest, url: str, *sources: Path) -> list[list]:
     """Ingest the sources as one batch at the same time; return the ledger's revisions."""
     with open_session("loan_default", url):
         pass
-    racers = [spawn(url, NIGHT, source) for source in sources]
+    racers = [spawn_ingest(url, NIGHT, source) for source in sources]
     for racer in racers:
         racer.go()
     for racer in racers:
-        assert racer.process.wait(60) == 0, racer.errors()
+        assert racer.end() == 0, racer.errors()
     with open_session("loan_default", url) as session:
         visible = database.select(session.connection, "select count(*) from current_applications")
         current = [row for row in revisions(session) if row[2]]
@@ -50,15 +50,15 @@ def race(spawn, url: str, *sources: Path) -> list[list]:
         return revisions(session)
 
 
-def test_the_same_file_twice_at_once_is_one_revision(spawn, url: str, drops: Replay) -> None:
+def test_the_same_file_twice_at_once_is_one_revision(spawn_ingest, url: str, drops: Replay) -> None:
     night = drops.application_files[NIGHT]
-    assert race(spawn, url, night, night) == [[1, "published", True, 1000]]
+    assert race(spawn_ingest, url, night, night) == [[1, "published", True, 1000]]
 
 
 def test_two_files_at_once_are_two_revisions_the_later_current(
-    spawn, url: str, drops: Replay, other: Path
+    spawn_ingest, url: str, drops: Replay, other: Path
 ) -> None:
-    first, second = race(spawn, url, drops.application_files[NIGHT], other)
+    first, second = race(spawn_ingest, url, drops.application_files[NIGHT], other)
     assert first[:3] == [1, "published", False]
     assert second[:3] == [2, "published", True]
     assert {first[3], second[3]} == {999, 1000}

@@ -21,17 +21,27 @@ def test_undrifted_nights_raise_no_alert(ready: Session, drops: Replay) -> None:
         assert run(ready, drops, batch_id)["alerts"] == 0
 
 
-def test_income_shock_is_named_in_plain_words(ready: Session, drops: Replay) -> None:
-    assert run(ready, drops, drops.batch_ids[3])["alerts"] >= 1
-    _, rows = database.select(
-        ready.connection,
-        "select message, (evidence ->> 'psi')::float > (evidence ->> 'psi_noise')::float"
-        " from open_alerts join alerts using (alert_id, message) where alerts.kind = 'data'",
+def alerts(session: Session) -> list[list]:
+    return database.select(
+        session.connection,
+        "select kind, batch_id, last_batch_id, batches, state, changed_by from alerts"
+        " order by batch_id, kind",
+    )[1]
+
+
+def test_income_shock_is_one_alert_in_plain_words(ready: Session, drops: Replay) -> None:
+    assert run(ready, drops, drops.batch_ids[3])["alerts"] == 1
+    ((message, severity, subject),) = database.select(
+        ready.connection, "select message, severity, subject from open_alerts"
+    )[1]
+    assert message.startswith(
+        "Other applicants than at training: Monthly income (income_usd_per_month) is "
     )
-    ((message, is_above_noise),) = rows
-    assert message.startswith("Monthly income (income_usd_per_month) is ")
     assert "higher than at training (median" in message
-    assert is_above_noise
+    assert subject.startswith("income_usd_per_month")
+    assert severity == "warning"
+    ((evidence,),) = database.select(ready.connection, "select evidence from alerts")[1]
+    assert evidence["income_usd_per_month"]["psi"] > evidence["income_usd_per_month"]["psi_noise"]
 
 
 def test_measuring_again_writes_the_same_rows(ready: Session, drops: Replay) -> None:
@@ -40,6 +50,7 @@ def test_measuring_again_writes_the_same_rows(ready: Session, drops: Replay) -> 
     queries = [
         "select d::text from drift d order by 1",
         "select a::text from alerts a order by 1",
+        "select f::text from findings f order by 1",
     ]
     before = [database.select(ready.connection, query) for query in queries]
     metrics.measure(ready, batch_id)
@@ -91,13 +102,13 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
         )
     metrics.measure(ready, batch_id)
     _, rows = database.select(ready.connection, "select kind, subject, message from alerts")
-    assert ["joint", "all"] in [row[:2] for row in rows]
-    (message,) = [row[2] for row in rows if row[0] == "joint"]
-    assert message.startswith("All inputs together (all): a classifier tells the batch from")
+    ((kind, subject, message),) = rows
+    assert (kind, subject) == ("population", "all")
+    assert "All inputs together (all): a classifier tells the batch from the baseline" in message
     assert "Value of the property" in message
 
 
-def test_alert_of_a_replaced_run_is_resolved(ready: Session, drops: Replay, tmp_path) -> None:
+def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay, tmp_path) -> None:
     batch_id = drops.batch_ids[3]
     run(ready, drops, batch_id)
     lines = drops.application_files[batch_id].read_text().splitlines()
@@ -105,10 +116,9 @@ def test_alert_of_a_replaced_run_is_resolved(ready: Session, drops: Replay, tmp_
     ingest.ingest(ready, batch_id, tmp_path / "x.csv")
     scoring.score(ready, batch_id)
     metrics.measure(ready, batch_id)
-    _, rows = database.select(
-        ready.connection, "select distinct scoring_run_id, state from alerts order by 1"
-    )
-    assert [row[1] for row in rows] == ["resolved", "open"]
+    assert alerts(ready) == [["population", batch_id, batch_id, 1, "open", "metrics"]]
+    ((run_id,),) = database.select(ready.connection, "select scoring_run_id from alerts")[1]
+    assert "-r2-" in run_id
 
 
 def test_unscored_batch_is_said(ready: Session) -> None:

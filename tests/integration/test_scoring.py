@@ -1,11 +1,6 @@
-"""A batch is scored exactly once, whatever is killed, doubled or run twice."""
+"""A batch is scored exactly once, whatever is doubled or run twice."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -184,29 +179,6 @@ def test_nothing_is_visible_before_everything_is(night: Session) -> None:
     scoring.score_mini_batch(night, planned.scoring_run_id, planned.mini_batches[-1])
     scoring.publish(night, planned.scoring_run_id)
     assert fingerprint(night)[0] == 1000
-
-
-def test_killed_at_any_instant_the_rerun_ends_in_the_same_rows(
-    night: Session, ready_url: str
-) -> None:
-    command = [sys.executable, "-m", "loan_scoring.cli", "score", "--batch", NIGHT]
-    command += ["--database", ready_url]
-    random = np.random.default_rng(int.from_bytes(b"kill"))
-    began = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ})
-    seconds = time.monotonic() - began
-    expected = fingerprint(night)
-    for _ in range(3):
-        with database.transaction(night.connection), night.connection.cursor() as cursor:
-            for table in ("scores", "mini_batches", "scoring_runs"):
-                cursor.execute(f"delete from {table}")
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds * random.uniform(0.3, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert fingerprint(night)[0] in (0, 1000)
-        subprocess.run(command, check=True, capture_output=True)
-        assert fingerprint(night) == expected
 
 
 def test_corrected_revision_adds_a_run_and_keeps_the_old(

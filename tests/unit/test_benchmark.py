@@ -9,7 +9,7 @@ import pyarrow.csv
 import pytest
 
 from loan_scoring import bench, cli, synthetic
-from loan_scoring.bench import ingesting
+from loan_scoring.bench import ingesting, scoring_batch
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Figure, Ratio, Result, seconds
 from loan_scoring.bench.throwaway import NAME, throwaway_database
@@ -69,6 +69,39 @@ def test_ten_times_the_loans_have_ten_times_the_keys(
     assert loans.source.startswith("synthetic: ")
 
 
+def benched(
+    stage: str, source: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Run one bench from the command line; return its figures and ratios by name."""
+    assert cli.main(["bench", "--json", "--stage", stage, "--source", str(source)]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["benches"]
+    assert (found["stage"], found["rows"]) == (stage, ROWS)
+    figures = {figure["name"]: figure["value"] for figure in found["figures"]}
+    assert all(value > 0 for value in figures.values())
+    return figures, {ratio["name"]: ratio["value"] for ratio in found["ratios"]}
+
+
+@pytest.mark.integration
+def test_score_is_benched_on_a_model_of_its_own(
+    postgres: EmbeddedPostgres,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(scoring_batch, "REPETITIONS", 1)
+    figures, ratios = benched("score", source, capsys)
+    steps = ("COPY out", "encode", "predict", "COPY in")
+    assert figures["floor"] == pytest.approx(sum(figures[f"  {step}"] for step in steps))
+    assert ratios == {
+        "score without reasons / floor": figures["score, without reasons"] / figures["floor"],
+        "naive / score": figures["read_sql + predict_proba + to_sql"] / figures["score"],
+        "time at 10 times the rows": figures["score, 10 times the rows"] / figures["score"],
+        "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
+        / figures["peak memory"],
+    }
+    assert NAME not in databases(postgres)
+
+
 @pytest.mark.integration
 def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
     postgres: EmbeddedPostgres,
@@ -77,12 +110,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(ingesting, "REPETITIONS", 1)
-    assert cli.main(["bench", "--json", "--source", str(source)]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["benches"]
-    assert (found["stage"], found["rows"]) == ("ingest", ROWS)
-    figures = {figure["name"]: figure["value"] for figure in found["figures"]}
-    ratios = {ratio["name"]: ratio["value"] for ratio in found["ratios"]}
-    assert all(value > 0 for value in figures.values())
+    figures, ratios = benched("ingest", source, capsys)
     assert ratios == {
         "ingest / raw COPY": figures["ingest"] / figures["raw COPY"],
         "Great Expectations": figures["Great Expectations"],

@@ -71,7 +71,7 @@ def test_every_stage_runs_without_airflow(
     assert "the same bytes: nothing changed" in again
     assert "1000 accepted" in ok("outcomes", "--source", str(drops.outcome_files[0]))
     assert json.loads(ok("score", "--batch", "2026-01-05", "--json"))["applications"] == 1000
-    assert "0 alerts" in ok("metrics", "--batch", "2026-01-05")
+    assert "0 causes of alert" in ok("metrics", "--batch", "2026-01-05")
     # A thousand loans more make no model that is better by more than noise: nobody is asked.
     assert "refused: AUC 0." in ok("train", "--promote", "hold")
     state = json.loads(ok("status", "--json"))

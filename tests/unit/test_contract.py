@@ -66,6 +66,8 @@ MISTAKES = [
     ("attributes: [gender", "attributes: [sex", "promotion.fairness.attributes", "'sex'"),
     ("attributes: [gender", "attributes: [loan_type", "promotion.fairness.attributes", "protected"),
     ("level: Joint", "level: Both", "promotion.fairness.not_a_group", "no level of gender"),
+    ("nights_on_time: 0.99", "nights_on_time: 99", "service_level.nights_on_time", "99"),
+    ("within_minutes: 60", "within_minutes: 0", "service_level.scored_within_minutes", "0"),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
 ]
 

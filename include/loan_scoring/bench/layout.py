@@ -172,7 +172,8 @@ def _sizes(session: Session) -> list[str]:
     with session.connection.cursor() as cursor:
         cursor.execute(
             "SELECT split_part(relid::text, '_', 1), count(*), sum(pg_table_size(relid))::float8,"
-            " sum(pg_indexes_size(relid))::float8 FROM (SELECT relid FROM pg_partition_tree('scores')"
+            " sum(pg_indexes_size(relid))::float8"
+            " FROM (SELECT relid FROM pg_partition_tree('scores')"
             " UNION ALL SELECT relid FROM pg_partition_tree('applications')) AS all_of_them"
             " GROUP BY 1"
         )

@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 from loan_scoring.cli import models, quarantine, stages, views
@@ -17,10 +19,31 @@ from loan_scoring.errors import LoanScoringError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after one line on stderr that says what is wrong."""
     try:
-        return _run(arguments)
+        with _psycopg2_silent():
+            return _run(arguments)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _psycopg2_silent() -> Iterator[None]:
+    """Keep off stderr what psycopg2 prints of a COPY that its server ends, before it raises.
+
+    It makes a second error while the first is set, and has the interpreter print the clash.
+    """
+    before = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause = type(error.__cause__).__module__
+        if not (isinstance(error, SystemError) and cause.startswith("psycopg2")):
+            before(kind, error, trace)
+
+    sys.excepthook = show
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -78,7 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("leaks", stages.leaks, "show what each column alone gives away of the outcome")
     models.add(commands, common)
-    command("score", stages.score, "score a batch with the champions", batch)
+    score = command("score", stages.score, "score a batch, or a file, with the champions")
+    score.set_defaults(refuse=score.error)
+    what = score.add_mutually_exclusive_group(required=True)
+    what.add_argument("--batch", metavar="YYYY-MM-DD", type=_batch_id)
+    what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
+    score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     command("metrics", stages.metrics, "compare a scored batch with its baseline", batch)
     replay = command(
         "replay", stages.replay, "cut a labelled file into history, nights and outcomes"

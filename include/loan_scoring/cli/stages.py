@@ -80,6 +80,33 @@ def leaks(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
+    if (options.file is None) != (options.out is None):
+        options.refuse("--file and --out belong together: the file and where its scores go")
+    return _score_file(options) if options.file is not None else _score_batch(options)
+
+
+def _score_file(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import file_scores
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        done = file_scores.score_file(session, options.file, options.out)
+        result.update(asdict(done))
+        return done.received
+
+    measured(options, "score.file", work)
+    beside = f" ({result['refused_out']})" if result["refused_out"] else ""
+    result["text"] = (
+        f"{result['out']}: {result['received']} received = {result['scored']} scored"
+        f" + {result['referred']} referred + {result['refused']} refused{beside},"
+        f" by {result['propensity_version']} and {result['personas_version']}"
+        f" from {result['source']}"
+    )
+    return result
+
+
+def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import scoring
 
     result: dict[str, Any] = {}
@@ -98,16 +125,22 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import metrics
+    from loan_scoring import metrics, retraining
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         result.update(metrics.measure(session, options.batch))
+        result["asks_for_model"] = retraining.ask_where_drift_lasts(
+            session, "population", options.batch
+        )
         return int(result["applications"])
 
     measured(options, "metrics.batch", work)
-    result["text"] = f"batch {options.batch}: {result['tests']} tests, {result['alerts']} alerts"
+    asks = "; new models are asked for: run `loan-scoring train`" * result["asks_for_model"]
+    result["text"] = (
+        f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert{asks}"
+    )
     return result
 
 

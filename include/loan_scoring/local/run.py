@@ -270,6 +270,6 @@ def _next(cut: Replay, seconds: float) -> str:
             "  make up                                      the Airflow UI on this state",
             "  .venv/bin/loan-scoring status                the database's URL for psql",
             "  .venv/bin/loan-scoring sql -c 'select * from batch_health'",
-            "  README.md                                    five queries to start with",
+            "  README.md                                    queries to start with",
         ]
     )

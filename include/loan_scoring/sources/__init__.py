@@ -133,6 +133,13 @@ class Table:
                 digest.update(piece)
         return digest.hexdigest()
 
+    def reads(self, path: Path) -> bool:
+        """Say whether a local path, under whatever name, is one of the table's files."""
+        if not path.exists():
+            return False
+        stat = path.stat()
+        return any(os.path.samestat(os.fstat(file.fileno()), stat) for _, file in self._files)
+
     def __iter__(self) -> Iterator[Block]:
         first_line = 1
         for (where, file), stat in zip(self._files, self._stats, strict=True):

@@ -1,5 +1,6 @@
 """Say in plain words what drifted, for a person who was woken up by it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
@@ -11,6 +12,34 @@ LABELS = {
     "persona": "The persona",
     "reason_1": "The first reason",
 }
+
+
+OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
+MOST_NAMED = 3
+"""Columns that an alert says a sentence of; the others are named."""
+
+
+def of_cause(
+    contract: Contract,
+    cause: str,
+    findings: Sequence[Finding],
+    moved: tuple[str, str, float] | None,
+) -> str:
+    """Return what a cause did to a batch: its worst columns, and what became of the decisions.
+
+    Args:
+        findings: the columns that show the cause, the worst first.
+        moved: the decision that lost most, the one that won most, and the share of the batch.
+    """
+    told = [message(contract, finding) for finding in findings[:MOST_NAMED]]
+    more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
+    parts = [". ".join(told)]
+    if more:
+        parts.append(f". So do {', '.join(more)}")
+    if moved is not None:
+        away, to, share = moved
+        parts.append(f". {share:.1%} of the batch moves from {away} to {to}")
+    return f"{OPENING[cause]}: {''.join(parts)}"
 
 
 def message(contract: Contract, finding: Finding) -> str:

@@ -1,0 +1,43 @@
+"""From batches to alerts: a cause that lasts is one alert, and two stable batches end it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STABLE_BATCHES = 2
+"""So many stable batches in a row resolve an alert: one alone may be chance."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A cause from the first batch that showed it to the last; `batches` counts those that did."""
+
+    first_batch_id: str
+    last_batch_id: str
+    batches: int
+    is_over: bool
+
+
+def episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
+    """Fold batches into episodes.
+
+    Args:
+        states: batch_id and whether it showed the cause, in the order of batch_id; batches of
+            which that is not known are left out.
+
+    >>> episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
+    [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]
+    """
+    found: list[Episode] = []
+    first, last, batches, stable = "", "", 0, 0
+    for batch_id, is_drifted in states:
+        if is_drifted:
+            first = first or batch_id
+            last, batches, stable = batch_id, batches + 1, 0
+        elif first:
+            stable += 1
+            if stable == STABLE_BATCHES:
+                found.append(Episode(first, last, batches, is_over=True))
+                first, last, batches, stable = "", "", 0, 0
+    if first:
+        found.append(Episode(first, last, batches, is_over=False))
+    return found

@@ -1,0 +1,59 @@
+"""How long a task waited: from the end of the last thing that it needed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from loan_scoring import database, telemetry
+from loan_scoring.session import Session
+from loan_scoring.telemetry import Start
+
+pytestmark = pytest.mark.integration
+
+RUN_AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
+
+
+def after(seconds: float) -> datetime:
+    return RUN_AT + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def done(empty: Session) -> Session:
+    """A run whose task `a` ended after 10 seconds and whose mapped tasks `b` after 20 and 30."""
+    tasks = (("score.a", -1, 10), ("score.b", 0, 20), ("score.b", 1, 30))
+    with database.transaction(empty.connection), empty.connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into task_metrics (run, task, map_index, rows, seconds, peak_memory_bytes,"
+            " started_at, finished_at) values ('r', %s, %s, 0, 1, 1, %s, %s)",
+            [(task, index, RUN_AT, after(ended)) for task, index, ended in tasks],
+        )
+    return empty
+
+
+@pytest.mark.parametrize(
+    ("start", "waited"),
+    [
+        (Start(1, after(3), RUN_AT, []), 3),  # the first task of a run
+        (Start(1, after(12.5), RUN_AT, ["score.a"]), 2.5),
+        (Start(1, after(31), RUN_AT, ["score.a", "score.b"]), 1),  # the last of all before it
+        (Start(1, after(29), RUN_AT, ["score.b"]), 0),  # clocks differ
+        (Start(1, after(99), RUN_AT, ["score.a", "score.person"]), None),  # no row of the one
+        (Start(2, after(99), RUN_AT, ["score.a"]), None),  # a retry, or cleared by hand
+        (Start(1, after(99), None, []), None),
+    ],
+)
+def test_wait_is_from_the_end_of_what_was_waited_for(
+    done: Session, start: Start, waited: float | None
+) -> None:
+    assert telemetry.waited(done, "r", start) == waited
+    with telemetry.measured(done, "r", "score.c", start=start):
+        pass
+    query = "select queue_seconds from task_metrics where task = 'score.c'"
+    assert database.select(done.connection, query)[1] == [[waited]]
+
+
+def test_command_waits_for_nobody(empty: Session) -> None:
+    with telemetry.measured(empty, "cli-x", "score.batch"):
+        pass
+    query = "select queue_seconds from task_metrics"
+    assert database.select(empty.connection, query)[1] == [[None]]

@@ -1,0 +1,71 @@
+"""Drift asks for new models when it lasts, when it is no fault of the data, and not too often."""
+
+import pytest
+
+from loan_scoring.contract import RetrainingPolicy
+from loan_scoring.retraining import Request, judge
+
+POLICY = RetrainingPolicy(drifted=2, of_last=5, cooldown_nights=7)
+P, B, C = "population", "bad_data", "concept"
+
+
+def nights(*causes: set[str]) -> list[tuple[str, set[str]]]:
+    return [(f"2026-01-{day:02d}", each) for day, each in enumerate(causes, 5)]
+
+
+def of_last(*causes: set[str], asked_for: str | None = None, cause: str = P) -> Request | None:
+    batches = nights(*causes)
+    return judge(POLICY, cause, batches, batches[-1][0], asked_for)
+
+
+def test_a_stable_batch_asks_for_nothing() -> None:
+    assert of_last({P}, {P}, set()) is None
+    assert of_last({P}, {P}, {C}) is None
+
+
+@pytest.mark.parametrize(
+    ("causes", "is_asked"),
+    [
+        ([{P}], False),
+        ([{P}, {P}], True),
+        ([{P}, set(), set(), set(), {P}], True),
+        ([{P}, set(), set(), set(), set(), {P}], False),
+        ([{P, B}, set(), {P}], False),
+        ([{P}, {C}, {P, C}], True),
+    ],
+)
+def test_the_latest_and_two_of_the_last_five_ask(causes: list[set[str]], is_asked: bool) -> None:
+    request = of_last(*causes)
+    assert request is not None
+    assert request.is_asked == is_asked
+
+
+def test_bad_data_never_asks_and_the_reason_says_so() -> None:
+    assert of_last({P}, {P}, {P, B}) == Request(
+        P,
+        is_asked=False,
+        reason="other people apply than at training, but the data are bad: mend them first, "
+        "then ingest the batch again",
+    )
+    assert of_last({B}, {B}) is None
+
+
+@pytest.mark.parametrize(("asked_for", "is_asked"), [("2026-01-06", False), ("2025-12-30", True)])
+def test_cooldown_is_counted_in_nights(asked_for: str, is_asked: bool) -> None:
+    request = of_last({P}, {P}, {P}, asked_for=asked_for)
+    assert request is not None
+    assert request.is_asked == is_asked
+
+
+def test_a_backfill_never_asks() -> None:
+    request = judge(POLICY, P, nights({P}, {P}, {P}), "2026-01-06", None)
+    assert request is not None
+    assert not request.is_asked
+    assert "2026-01-07 is in already: a backfill asks for nothing" in request.reason
+
+
+def test_each_cause_is_counted_by_itself() -> None:
+    request = of_last({P}, {P, C}, {C}, cause=C)
+    assert request is not None
+    assert request.is_asked
+    assert request.reason.endswith("in 2 of the last 3 batches: 2026-01-06, 2026-01-07")
