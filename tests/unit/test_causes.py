@@ -1,4 +1,4 @@
-"""What all inputs show together is told with the columns that show it, and alone where none does."""
+"""What all inputs show together goes with the columns that show it, and stands alone else."""
 
 import pytest
 
