@@ -70,18 +70,18 @@ class Encoding:
         quarter of a number's variance, and a rare level no more than its share. Nulls, and levels
         without a place, are a column, too.
         """
-        rows = len(matrix)
+        places = 2 * len(self.tails) + sum(len(levels) + 2 for levels in self.levels.values())
+        rows, start = np.arange(len(matrix)), 2 * len(self.tails)
         is_null = np.isnan(matrix)
-        parts = []
+        found = np.zeros((len(matrix), places), np.float32)
         for place, name in enumerate(self.tails):
             mean, spread = self.moments[name]
             drawn_in = np.clip(matrix[:, place], *self.tails[name])
-            scaled = (drawn_in - mean) / (spread or 1.0)
-            parts += [np.where(is_null[:, place], 0.0, scaled)[:, None], is_null[:, place, None]]
+            found[:, 2 * place] = np.nan_to_num((drawn_in - mean) / (spread or 1.0))
+            found[:, 2 * place + 1] = is_null[:, place]
         for place, name in enumerate(self.levels, len(self.tails)):
             width = len(self.levels[name]) + 2
             codes = np.where(is_null[:, place], width - 1, matrix[:, place]).astype(np.intp)
-            one_hot = np.zeros((rows, width), np.float32)
-            one_hot[np.arange(rows), codes] = 1
-            parts.append(one_hot)
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+            found[rows, start + codes] = 1
+            start += width
+        return found

@@ -56,7 +56,7 @@ class Joint:
         if taken < 2 * MIN_ROWS:
             return None
         chosen = _some(sample, taken, seed)
-        encoding = Encoding.fit(frozen, sample)
+        encoding = Encoding.fit(frozen, chosen)
         rows = encoding.matrix(chosen)
         standardised = encoding.standardised(rows)
         plane = Plane.fit(standardised[::2])
