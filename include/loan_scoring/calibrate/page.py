@@ -120,8 +120,7 @@ def render(measured: Calibration, command: str) -> str:
             for each in powers(measured)
         ),
     ]
-    if measured.peers:
-        lines += ["", "## The peers", "", *_peers(measured)]
+    lines += ["", "## The peers", "", *_peers(measured)]
     return "\n".join(lines) + "\n"
 
 
@@ -195,6 +194,11 @@ def _pairs(measured: Calibration) -> list[str]:
 
 
 def _peers(measured: Calibration) -> list[str]:
+    if not measured.peers:
+        return [
+            "Evidently and NannyML were not measured: none of their rounds was asked for, or their",
+            "environment could not be made on this machine.",
+        ]
     return [
         "Evidently's `DataDriftPreset` and NannyML's `UnivariateDriftCalculator` get the same",
         f"baselines and batches of the first {measured.plan.peer_rounds} rounds as Parquet, inputs",

@@ -17,8 +17,8 @@ def alarms(figure: Any, ours: dict[int, Share], peers: dict[str, dict[int, Share
     for place, (name, shares, color) in enumerate(lines):
         sizes = [size * 1.05**place for size in shares]
         values = [100 * share.value for share in shares.values()]
-        low = [100 * (share.value - share.interval[0]) for share in shares.values()]
-        high = [100 * (share.interval[1] - share.value) for share in shares.values()]
+        low = [100 * max(share.value - share.interval[0], 0) for share in shares.values()]
+        high = [100 * max(share.interval[1] - share.value, 0) for share in shares.values()]
         axes.errorbar(sizes, values, [low, high], color=color, marker="o", ms=4, lw=1.5, label=name)
     axes.axhline(100 * MOST_FALSE, color=QUIET, ls="--", lw=1)
     axes.set(xscale="log", xlabel="loans in the batch", ylabel="undrifted batches with an alert, %")
