@@ -9,7 +9,7 @@ import pyarrow.csv
 import pytest
 
 from loan_scoring import bench, cli, synthetic
-from loan_scoring.bench import ingesting, scoring_batch
+from loan_scoring.bench import comparing, ingesting, scoring_batch
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Figure, Ratio, Result, seconds
 from loan_scoring.bench.throwaway import NAME, throwaway_database
@@ -193,7 +193,7 @@ def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing, "_evidently", lambda known, batch: [60.0])
+    monkeypatch.setattr(comparing, "_evidently", lambda *_: [60.0])
     found = comparing.bench_metrics(loans_of(loan_default, tmp_path, str(source)), "")
     value = {figure.name: figure.value for figure in found.figures}
     alone = value["baseline, sorted once"] + value["tests of one column"]
