@@ -11,6 +11,7 @@ PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
 @drawn
 def alarms(figure: Any, ours: dict[int, Share], peers: dict[str, dict[int, Share]]) -> None:
     """Draw the share of undrifted batches with an alert, ours and the peers', with intervals."""
+    figure.set_size_inches(7.6, 3.9)
     axes = figure.subplots()
     lines = [("loan-scoring", ours, DEFAULTED)]
     lines += [(way, peers[way], color) for way, color in zip(peers, PEERS, strict=False)]
@@ -24,7 +25,7 @@ def alarms(figure: Any, ours: dict[int, Share], peers: dict[str, dict[int, Share
     axes.set(xscale="log", xlabel="loans in the batch", ylabel="undrifted batches with an alert, %")
     axes.set(ylim=(-3, 103), xticks=list(ours), xticklabels=[f"{size:,}" for size in ours])
     axes.minorticks_off()
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.0, 0.5))
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 @drawn
@@ -34,13 +35,15 @@ def power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
     panels = figure.subplots(2, 3).ravel()
     for axes, (shift, title) in zip(panels, titles.items(), strict=False):
         points = [each for each in found if each.shift == shift]
-        sizes = [each.size for each in points]
+        places = range(len(points))
         every = [100 * each.found.value for each in points]
         least = [100 * each.hardest_found.value for each in points]
-        axes.plot(sizes, every, color=PAID, marker="o", ms=4, label="all columns")
-        axes.plot(sizes, least, color=DEFAULTED, marker="o", ms=3, lw=1, label="the hardest column")
+        axes.plot(places, every, color=PAID, marker="o", ms=4, label="all columns")
+        axes.plot(
+            places, least, color=DEFAULTED, marker="o", ms=3, lw=1, label="the hardest column"
+        )
         axes.axhline(95, color=QUIET, ls="--", lw=1)
-        axes.set(ylim=(-3, 103), xticks=sizes, xticklabels=[f"{size:g}" for size in sizes])
+        axes.set(ylim=(-3, 103), xticks=places, xticklabels=[f"{each.size:g}" for each in points])
         axes.set_title(title, fontsize=10)
         axes.tick_params(labelsize=8)
     for axes in panels[len(titles) :]:
