@@ -133,7 +133,12 @@ def fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
 
 
 def cross_validate(
-    contract: Contract, features: Sequence[str], trial: Trial, X: pd.DataFrame, y: np.ndarray
+    contract: Contract,
+    features: Sequence[str],
+    trial: Trial,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    recent: np.ndarray | None = None,
 ) -> Result:
     """Return what stratified k-fold cross-validation finds of a trial.
 
@@ -143,6 +148,7 @@ def cross_validate(
         trial: what to fit.
         X: the training part, as `features.frame` gives it.
         y: outcomes, 1 for default, shape (rows,).
+        recent: the loans that calibration is told by, shape (rows,), bool; all, where it is None.
     """
     started = time.monotonic()
     cut = StratifiedKFold(
@@ -154,7 +160,8 @@ def cross_validate(
         pipeline = fit(build(contract, features, trial), X.iloc[learn], y[learn])
         predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
         folds.append(_measure(y[test], predicted[test]))
-    slope, intercept = slope_and_intercept(y, predicted)
+    told = slice(None) if recent is None else recent
+    slope, intercept = slope_and_intercept(y[told], predicted[told])
     return Result(trial, folds, slope, intercept, time.monotonic() - started)
 
 
@@ -182,16 +189,23 @@ def choose(results: Sequence[Result]) -> Result:
 
 
 def fit_chosen(
-    contract: Contract, features: Sequence[str], chosen: Result, X: pd.DataFrame, y: np.ndarray
+    contract: Contract,
+    features: Sequence[str],
+    chosen: Result,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    has_changed: bool = False,
 ) -> Pipeline:
     """Fit the chosen trial to the whole training part, calibrated where its slope is off.
 
-    Slope and intercept come from out-of-fold predictions: no loan calibrates a model that was
-    fitted on it, and the hold-out takes no part.
+    And where the world has changed, to the loans since. Slope and intercept come from out-of-fold
+    predictions: no loan calibrates a model that was fitted on it, and the hold-out takes no part.
     """
     pipeline = fit(build(contract, features, chosen.trial), X, y)
     low, high = contract.training.calibration_slope
-    if low <= chosen.calibration_slope <= high or not np.isfinite(chosen.calibration_slope):
+    is_good = low <= chosen.calibration_slope <= high and not has_changed
+    if is_good or not np.isfinite(chosen.calibration_slope):
         return pipeline
     calibrated = Calibrated(pipeline[-1], chosen.calibration_slope, chosen.calibration_intercept)
     calibrated.classes_ = pipeline[-1].classes_

@@ -286,6 +286,7 @@ class TrainingPolicy(Model):
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     seed: int = 20260105
     min_loans: Annotated[int, Field(ge=100)] = 1000
+    min_recent_loans: Annotated[int, Field(ge=100)] = 6000
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     candidates: dict[str, Annotated[list[dict[str, int | float]], Field(min_length=1)]] = Field(
         default=CANDIDATES, min_length=1, validate_default=True

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import norm
 
 from loan_scoring.calibration import log_odds, slope_and_intercept
 from loan_scoring.contract import Contract
@@ -36,10 +37,12 @@ class Calibration:
 def better(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
-    """Ask for an AUC above the champion's by more than the noise of the hold-out.
+    """Ask for an AUC or a log loss better than the champion's by more than the hold-out's noise.
 
-    Passed where there is no champion, or where the paired bootstrap's interval of the difference,
-    at the contract's confidence, lies above 0.
+    Passed where there is no champion, or where the paired bootstrap's interval of the difference
+    in AUC, at the contract's confidence, lies above 0. Also where that of the log loss lies below
+    0 and that of the AUC not wholly below 0: after a change the ranking may hold while the
+    probabilities do not, which the AUC cannot see.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -53,18 +56,23 @@ def better(
     confidence = contract.promotion.confidence
     differences = auc_differences(y, challenger, champion, contract.training.seed)
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
-    passed = bool(low > 0)
-    word = "above" if passed else "not above"
+    loss, (loss_low, loss_high) = log_loss_difference(y, challenger, champion, confidence)
+    passed = bool(low > 0 or (loss_high < 0 and high >= 0))
+    word = "above" if low > 0 else "below" if high < 0 else "not above"
+    loss_word = "below" if loss_high < 0 else "not below"
     return Gate(
         "better",
         passed,
         f"AUC {own:.4f} against the champion's {theirs:.4f}: the difference {own - theirs:+.4f}, "
-        f"{confidence:.0%} interval [{low:+.4f}, {high:+.4f}], is {word} noise.",
+        f"{confidence:.0%} interval [{low:+.4f}, {high:+.4f}], is {word} noise; that of the log "
+        f"loss {loss:+.4f} [{loss_low:+.4f}, {loss_high:+.4f}], is {loss_word} noise.",
         {
             "auc": own,
             "champion_auc": theirs,
             "difference": own - theirs,
             "interval": [float(low), float(high)],
+            "log_loss_difference": loss,
+            "log_loss_interval": [loss_low, loss_high],
             "confidence": confidence,
             "replicates": REPLICATES,
         },
@@ -178,6 +186,21 @@ def auc(y: np.ndarray, scores: np.ndarray) -> float:
     ones = np.ones(len(y))
     is_default = np.asarray(y) == 1
     return _weighted_auc(*_ranked(is_default, scores), ones[is_default], ones[~is_default])
+
+
+def log_loss_difference(
+    y: np.ndarray, first: np.ndarray, second: np.ndarray, confidence: float
+) -> tuple[float, tuple[float, float]]:
+    """Return the mean log loss of the first less that of the second, and its interval.
+
+    Paired by loan: the normal interval of a mean, as in Diebold, Mariano (1995), equation for
+    losses that are independent.
+    """
+    losses = [np.logaddexp(0, np.where(y == 1, -1, 1) * log_odds(p)) for p in (first, second)]
+    differences = losses[0] - losses[1]
+    mean = float(np.mean(differences))
+    reach = float(norm.ppf((1 + confidence) / 2) * np.std(differences, ddof=1) / len(y) ** 0.5)
+    return mean, (mean - reach, mean + reach)
 
 
 def auc_differences(

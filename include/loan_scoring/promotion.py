@@ -248,7 +248,10 @@ def _holdout(session: Session, models: list[database.Row]) -> tuple[pa.Table, di
     wanted |= {name for row in models for name in row["features"]}
     columns = [column.name for column in contract.inputs if column.name in wanted]
     with database.transaction(session.connection):
-        table = reading.labelled_applications(session, columns)
+        since = models[0]["training_data"].get("since")
+        table = reading.labelled_applications(session, columns, since)
+    if since is not None:  # what came before the change tells nothing of what is to come
+        table = table.filter(table.column("is_recent"))
     kept = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     policies = []
     for row in models:
@@ -256,7 +259,7 @@ def _holdout(session: Session, models: list[database.Row]) -> tuple[pa.Table, di
         kept = kept & holdout.members(table.column(KEY), policy["seed"], policy["share"])
         if policy not in policies:
             policies.append(policy)
-    return table.filter(pa.array(kept)), {"policies": policies}
+    return table.filter(pa.array(kept)), {"policies": policies, "since": since}
 
 
 def _probabilities(session: Session, row: database.Row, table: pa.Table) -> np.ndarray:

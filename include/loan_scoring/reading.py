@@ -12,18 +12,30 @@ from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
 
 
-def labelled_applications(session: Session, columns: Sequence[str]) -> pa.Table:
+def labelled_applications(
+    session: Session, columns: Sequence[str], since: str | None = None
+) -> pa.Table:
     """Return loan_id, the columns, is_default and is_history of each application with an outcome.
 
     Current applications only. Rows are in the order of loan_id, so that the same data is the same
-    table; `is_history` says whether the application came with the history.
+    table; `is_history` says whether the application came with the history, and with `since`
+    `is_recent`, whether it came with that batch or a later one.
     """
     query = sql.SQL(
-        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history"
+        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}"
         " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
-    ).format(columns=_identifiers([KEY, *columns]), history=sql.Literal(HISTORY))
+    ).format(
+        columns=_identifiers([KEY, *columns]),
+        history=sql.Literal(HISTORY),
+        recent=sql.SQL(", a.batch_id >= {} AND a.batch_id <> {} AS is_recent").format(
+            sql.Literal(since), sql.Literal(HISTORY)
+        )
+        if since
+        else sql.SQL(""),
+    )
     types = arrow_types(session.contract, [KEY, *columns])
     types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
+    types |= {"is_recent": pa.bool_()} if since else {}
     return database.copy_out(session.connection, query, types)
 
 

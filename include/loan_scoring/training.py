@@ -56,6 +56,8 @@ class Training:
 
     `table` holds loan_id, the columns known at application and is_default; `batches` what the
     rows came with; `leaks` the leak report, fit for JSON; `features` what a model may see.
+    Where applicants or their defaults have changed, `since` is the first batch that shows it, and
+    `table` has is_recent: what came since calibrates and judges the model, all loans teach it.
     """
 
     fingerprint: str
@@ -63,6 +65,7 @@ class Training:
     batches: list[dict[str, Any]]
     leaks: dict[str, Any]
     features: list[str]
+    since: str | None = None
 
 
 def fit(session: Session) -> tuple[dict[str, str], int]:
@@ -138,7 +141,7 @@ def leak_report(session: Session) -> leaks.Report:
     Raises:
         StateError: fewer labelled applications than training asks for, or one class only.
     """
-    return _leak_report(session.contract, _read(session))
+    return _leak_report(session.contract, _read(session, None))
 
 
 def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
@@ -184,13 +187,30 @@ def _known(session: Session, fingerprint: str) -> dict[str, str]:
     return known
 
 
-def _read(session: Session) -> pa.Table:
+def _read(session: Session, since: str | None) -> pa.Table:
     with database.transaction(session.connection):
         table = reading.labelled_applications(
-            session, [column.name for column in session.contract.inputs]
+            session, [column.name for column in session.contract.inputs], since
         )
     _refuse_too_little(session.contract, table)
     return table
+
+
+def _changed_since(session: Session) -> str | None:
+    """Return the first batch of an open alert on a change that enough loans' outcomes tell of."""
+    contract = session.contract
+    with database.transaction(session.connection):
+        change = database.row(session.connection, "select_change")
+        since = change["since"] if change else None
+        if since is None:
+            return None
+        recent = reading.labelled_applications(session, [], since).column("is_recent")
+    known, needed = sum(recent.to_pylist()), contract.training.min_recent_loans
+    if known < needed:
+        log.info("changed since %s, but outcomes tell of %d loans, not %d", since, known, needed)
+        return None
+    log.info("changed since %s: its %d loans calibrate and judge the model", since, known)
+    return str(since)
 
 
 def _leak_report(contract: Contract, table: pa.Table) -> leaks.Report:
@@ -201,15 +221,17 @@ def _leak_report(contract: Contract, table: pa.Table) -> leaks.Report:
 
 def _freeze(session: Session) -> Training:
     contract = session.contract
-    table = _read(session)
+    since = _changed_since(session)
+    table = _read(session, since)
     report = _leak_report(contract, table)
     features = _past_the_gate(contract, report)
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_training_batches")
-    table = table.select(["loan_id", *(c.name for c in contract.monitored), "is_default"])
+    kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
+    table = table.select(kept + ["is_recent"] * (since is not None))
     return Training(
-        fingerprint_of(contract, table), table, batches, report.as_json(), features
-    )  # fmt: skip
+        fingerprint_of(contract, table), table, batches, report.as_json(), features, since
+    )
 
 
 def _past_the_gate(contract: Contract, report: leaks.Report) -> list[str]:
@@ -235,7 +257,7 @@ def _file(fingerprint: str) -> str:
 
 
 def _write(session: Session, training: Training) -> None:
-    known = {"batches": training.batches, "leaks": training.leaks, "features": training.features}
+    known = {name: getattr(training, name) for name in ("batches", "leaks", "features", "since")}
     buffer = io.BytesIO()
     table = training.table.replace_schema_metadata({"training": json.dumps(known, default=str)})
     pq.write_table(table, buffer, compression="zstd")
@@ -254,9 +276,7 @@ def _load(session: Session, fingerprint: str) -> Training:
         table = pq.read_table(path)
         if fingerprint_of(contract, table) == fingerprint:
             known = json.loads(table.schema.metadata[b"training"])
-            return Training(
-                fingerprint, table, known["batches"], known["leaks"], known["features"]
-            )  # fmt: skip
+            return Training(fingerprint, table, **known)
     training = _freeze(session)
     if training.fingerprint != fingerprint:
         raise StateError(
@@ -271,7 +291,12 @@ def _try(session: Session, training: Training, trial: Trial) -> None:
         return
     part = _part(session.contract, training)
     result = candidates.cross_validate(
-        session.contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn]
+        session.contract,
+        part.features,
+        trial,
+        part.X.iloc[part.learn],
+        part.y[part.learn],
+        part.recent[part.learn],
     )
     trials.record(session, training.fingerprint, result, len(part.learn))
     log.info("%s: AUC %.4f, %.1f s", trial.name, result.mean("auc"), result.seconds)
@@ -294,7 +319,11 @@ def _finish(session: Session, training: Training) -> dict[str, str]:
         session,
         _fit(contract, training, candidates.choose(results), _old_personas(session)),
         training.fingerprint,
-        {"batches": training.batches, "applications": training.table.num_rows},
+        {
+            "batches": training.batches,
+            "applications": training.table.num_rows,
+            "since": training.since,
+        },
     )
     (settings.artifacts_dir(contract.portfolio) / _file(training.fingerprint)).unlink(
         missing_ok=True
@@ -328,13 +357,18 @@ def fingerprint_of(contract: Contract, table: pa.Table) -> str:
 
 @dataclass(frozen=True)
 class _Part:
-    """All rows as a matrix, and which of the judged ones are training part and hold-out."""
+    """All rows as a matrix, and which of the judged ones are training part and hold-out.
+
+    `recent` tells the rows since the world has changed, shape (rows,), bool; all, where it has not.
+    Hold-outs are of recent rows.
+    """
 
     X: pd.DataFrame
     y: np.ndarray
     learn: np.ndarray
     test: np.ndarray
     holdout: np.ndarray
+    recent: np.ndarray
     features: list[str]
 
 
@@ -342,14 +376,19 @@ def _part(contract: Contract, training: Training) -> _Part:
     table = training.table
     y = table.column("is_default").to_numpy().astype(int)
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    recent = np.ones(len(y), dtype=bool)
+    if training.since is not None:
+        recent = table.column("is_recent").to_numpy()
     learn, holdout = split(contract, table.column(KEY))
+    holdout = holdout[recent[holdout]]
     learn, test = learn[judged[learn]], holdout[judged[holdout]]
     features = [
         name
         for name in training.features
         if len(table.column(name).take(pa.array(learn)).unique()) > 1
     ]
-    return _Part(frame(table, contract, features), y, learn, test, holdout, features)
+    X = frame(table, contract, features)
+    return _Part(X, y, learn, test, holdout, recent, features)
 
 
 OldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
@@ -361,7 +400,9 @@ def _fit(
 ) -> list[Fitted]:
     part = _part(contract, training)
     X, y, learn, test, features = part.X, part.y, part.learn, part.test, part.features
-    model = candidates.fit_chosen(contract, features, chosen, X.iloc[learn], y[learn])
+    model = candidates.fit_chosen(
+        contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
+    )
     metrics = measure(contract, y[test], propensity.probabilities(model, X.iloc[test]))
     metrics |= {"trial": chosen.trial.name}
     log.info(
@@ -380,7 +421,7 @@ def _fit(
 
     rates = [person["default_rate"] for person in people]
     scorer = Scorer(contract, model, features, clusters, features, names, rates)
-    seen, frozen = _baseline(contract, training.table, part.holdout, scorer)
+    seen, frozen = _baseline(contract, training.table, part, scorer)
     return [
         Fitted(
             PROPENSITY,
@@ -447,14 +488,18 @@ def _old_personas(session: Session) -> OldPersonas | None:
 
 
 def _baseline(
-    contract: Contract, table: pa.Table, holdout: np.ndarray, scorer: Scorer
+    contract: Contract, table: pa.Table, part: _Part, scorer: Scorer
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the rows behind the baseline and the baseline itself.
 
-    Inputs are frozen from every labelled application, the referred ones included, as a batch has
-    them too. Predictions are frozen from the hold-out alone: on rows that it was fitted on, a
-    model's scores are further apart than any batch's will be.
+    Inputs are frozen from every recent labelled application, the referred ones included, as a
+    batch has them too. Predictions are frozen from the hold-out alone: on rows that it was fitted
+    on, a model's scores are further apart than any batch's will be.
     """
+    is_holdout = np.zeros(table.num_rows, dtype=bool)
+    is_holdout[part.holdout] = True
+    holdout = np.flatnonzero(is_holdout[part.recent])
+    table = table.filter(pa.array(part.recent))
     seen = table.select([column.name for column in contract.monitored])
     scored = scorer.score(table.take(pa.array(holdout))).select(list(baseline.PREDICTIONS))
     frozen = baseline.fit(contract, seen) | baseline.fit(contract, scored)

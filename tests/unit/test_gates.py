@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from sklearn.metrics import roc_auc_score
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
 
 from loan_scoring import fairness, gates
 from loan_scoring.contract import Contract
@@ -109,6 +110,30 @@ def test_better_needs_more_than_noise(loan_default: Contract) -> None:
     assert gate.figures["difference"] > 0
     assert not gate.passed
     assert "is not above noise" in gate.sentence
+
+
+def test_better_sees_probabilities_that_are_wrong_where_the_ranking_is_right(
+    loan_default: Contract,
+) -> None:
+    dice = np.random.default_rng(3)
+    odds = dice.normal(-1, 1, 4000)
+    y = (dice.random(4000) < expit(odds)).astype(int)
+    right, wrong = expit(odds), expit(odds - 1)
+    assert gates.better(loan_default, y, right, wrong).passed
+    assert not gates.better(loan_default, y, wrong, right).passed
+    worse_ranking = expit(odds + dice.normal(0, 0.5, 4000))
+    assert not gates.better(loan_default, y, worse_ranking, wrong).passed
+
+
+def test_difference_in_log_loss_is_that_of_scikit_learn_and_scipy() -> None:
+    dice = np.random.default_rng(4)
+    y = dice.integers(0, 2, 500)
+    first, second = dice.uniform(0.01, 0.99, (2, 500))
+    mean, interval = gates.log_loss_difference(y, first, second, 0.95)
+    assert mean == pytest.approx(log_loss(y, first) - log_loss(y, second))
+    losses = [-np.log(np.where(y == 1, p, 1 - p)) for p in (first, second)]
+    spread = stats.sem(losses[0] - losses[1])
+    assert interval == pytest.approx(stats.norm.interval(0.95, mean, spread))
 
 
 def test_noise_passes_no_more_often_than_the_confidence_says() -> None:
