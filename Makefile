@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up down test bench lint format lock clean
+.PHONY: help setup run up down test bench calibrate lint format lock clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -33,6 +33,9 @@ test: setup lint ## lint, types, tests
 
 bench: setup ## measure stages against their floors and the naive way
 	@$(BIN)/loan-scoring bench
+
+calibrate: setup ## measure the drift decision on the loans, peers beside it; writes docs/monitoring-figures.md
+	@$(BIN)/loan-scoring calibrate
 
 lint: setup
 	$(BIN)/ruff check .

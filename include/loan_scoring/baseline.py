@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loan_scoring.contract import Contract
+from loan_scoring.drift.distribution import Distribution
 
-PREDICTIONS = ("default_probability", "decision", "persona")
+PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
 """What scoring writes and drift of kind `prediction` watches."""
 
 
@@ -38,27 +39,33 @@ def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
             "counts": [each["counts"] for each in levels],
         }
     numbers = numeric(values)
-    inner = np.quantile(numbers, np.arange(1, bins) / bins) if len(numbers) else numbers
-    edges = np.unique(inner)
+    edges = _edges(numbers, bins)
     return {
         **common,
         "edges": [float(edge) for edge in edges],
-        "counts": binned(numbers, edges).tolist(),
+        "counts": Distribution.of(numbers).counts(edges).tolist(),
         "mean": float(np.mean(numbers)) if len(numbers) else None,
         "median": float(np.median(numbers)) if len(numbers) else None,
         "standard_deviation": float(np.std(numbers)) if len(numbers) else None,
     }
 
 
+def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
+    """Return the inner edges of equally frequent bins, ascending, each once.
+
+    A value that fills a bin on its own has one on its own, so that moving off it is seen on either
+    side: of loans that nearly all run for 360 months, and of a year that was always the same.
+    """
+    if not len(numbers):
+        return numbers
+    quantiles = np.quantile(numbers, np.arange(bins + 1) / bins)
+    alone = quantiles[1:][quantiles[1:] == quantiles[:-1]]
+    return np.unique(np.concatenate([quantiles[1:-1], alone, np.nextafter(alone, np.inf)]))
+
+
 def numeric(values: pa.ChunkedArray) -> np.ndarray:
     """Return the values that are there as float64."""
     return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
-
-
-def binned(numbers: np.ndarray, edges: Any) -> np.ndarray:
-    """Count numbers by bin; a value on an edge belongs to the bin above it, shape (edges + 1,)."""
-    places = np.searchsorted(np.asarray(edges, dtype=float), numbers, side="right")
-    return np.bincount(places, minlength=len(edges) + 1)
 
 
 def sample(table: pa.Table, rows: int, seed: int) -> bytes:

@@ -376,9 +376,13 @@ class MonitoringPolicy(Model):
     wasserstein_floor: Positive = 0.1
     share_floor: Share = 0.02
     unseen_floor: Share = 0.005
-    psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.999
+    jensen_shannon_floor: Share = 0.1
+    domain_floor: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    reconstruction_floor: Annotated[float, Field(ge=0)] = 0.1
+    psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
     bins: Annotated[int, Field(ge=2, le=100)] = 10
     sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000
+    joint_rows: Annotated[int, Field(ge=100, le=20_000)] = 5_000
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -1,15 +1,18 @@
 """Compare a scored batch with the baseline of the model that scored it, and raise alerts."""
 
 import logging
-from typing import Any
 
 import pyarrow as pa
 from psycopg2 import sql
 
 from loan_scoring import alerts, artifacts, baseline, database, reading, registry
 from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
-from loan_scoring.drift.compare import Comparison, compare
+from loan_scoring.contract import Contract
+from loan_scoring.drift.compare import compare
+from loan_scoring.drift.comparison import Comparison
 from loan_scoring.drift.decide import Verdict, decide
+from loan_scoring.drift.fitted import Fitted
+from loan_scoring.drift.joint import ALL
 from loan_scoring.errors import StateError
 from loan_scoring.performance import stage as performance
 from loan_scoring.session import Session
@@ -53,41 +56,55 @@ def _compare(session: Session, run: database.Row) -> list[Comparison]:
     contract = session.contract
     propensity = registry.model(session, run["propensity_version"])
     personas = registry.model(session, run["personas_version"])
-    frozen: dict[str, Any] = propensity["baseline"]
-    sample = baseline.read_sample(
-        artifacts.read(
-            contract.portfolio, propensity["baseline_artifact"], propensity["baseline_sha256"]
-        )
-    )
+    fitted = _fitted(contract, propensity)
     with database.transaction(session.connection):
-        inputs = [column.name for column in contract.monitored if column.name in frozen]
-        batch = reading.slice_of_batch(session, run["batch_id"], run["revision"], inputs)
+        batch = reading.slice_of_batch(session, run["batch_id"], run["revision"], fitted.inputs)
         predicted = _predictions(session, run)
     # Personas of another training have other names: there is nothing to compare them with.
     is_pair = personas["fingerprint"] == propensity["fingerprint"]
-    outputs = [name for name in baseline.PREDICTIONS if is_pair or name != "persona"]
+    outputs = [name for name in fitted.outputs if is_pair or name != "persona"]
     return [
-        compare(name, contract.monitoring, frozen[name], sample.column(name), values.column(name))
-        for values, names in ((batch, inputs), (predicted, outputs))
-        for name in names
+        *(
+            compare(name, contract.monitoring, fitted.columns[name], values.column(name))
+            for values, names in ((batch, fitted.inputs), (predicted, outputs))
+            for name in names
+        ),
+        *fitted.together(contract.monitoring, batch),
     ]
+
+
+_FITTED: dict[tuple[str, ...], Fitted] = {}
+"""The baseline that this process compared with last: nights in a row share it."""
+
+
+def _fitted(contract: Contract, model: database.Row) -> Fitted:
+    name, sha256 = model["baseline_artifact"], model["baseline_sha256"]
+    key = (contract.model_dump_json(), model["model_version"], name, sha256)
+    if key not in _FITTED:
+        sample = baseline.read_sample(artifacts.read(contract.portfolio, name, sha256))
+        _FITTED.clear()
+        _FITTED[key] = Fitted.fit(contract, model["baseline"], sample)
+    return _FITTED[key]
 
 
 def _predictions(session: Session, run: database.Row) -> pa.Table:
     query = sql.SQL(
-        "SELECT default_probability, decision, persona FROM scores"
+        "SELECT default_probability, decision, persona, reason_1 FROM scores"
         " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id} ORDER BY loan_id"
     ).format(batch_id=sql.Literal(run["batch_id"]), run_id=sql.Literal(run["scoring_run_id"]))
     types = {
         "default_probability": pa.float64(),
         "decision": pa.string(),
         "persona": pa.string(),
+        "reason_1": pa.string(),
     }
     return database.copy_out(session.connection, query, types)
 
 
 def kind_of(feature: str) -> str:
-    """Return the drift kind of a column: prediction for what scoring writes, data for inputs."""
+    """Return the drift kind of a feature: prediction for what scoring writes, data for inputs."""
+    if feature == ALL:
+        return "joint"
     return "prediction" if feature in baseline.PREDICTIONS else "data"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loan_scoring import database, ingest, metrics, scoring
+from loan_scoring import database, ingest, metrics, registry, scoring
 from loan_scoring.errors import StateError
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
@@ -63,7 +63,49 @@ def test_every_monitored_column_and_prediction_is_tested(ready: Session, drops: 
         ready.connection,
         "select kind, count(distinct feature) from drift group by kind order by kind",
     )
-    assert rows == [["data", len(ready.contract.monitored)], ["prediction", 3]]
+    assert rows == [["data", len(ready.contract.monitored)], ["joint", 1], ["prediction", 4]]
+
+
+def test_a_model_on_record_without_reasons_in_its_baseline_still_works(
+    ready: Session, drops: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = registry.model
+
+    def older(session: Session, version: str) -> database.Row:
+        row = recorded(session, version)
+        frozen = {k: v for k, v in (row["baseline"] or {}).items() if k != "reason_1"}
+        return {**row, "model_version": f"older {version}", "baseline": frozen}
+
+    monkeypatch.setattr(registry, "model", older)
+    run(ready, drops, drops.batch_ids[0])
+    _, rows = database.select(
+        ready.connection, "select distinct feature from drift where kind = 'prediction' order by 1"
+    )
+    assert [feature for (feature,) in rows] == ["decision", "default_probability", "persona"]
+
+
+def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
+    ready: Session, drops: Replay
+) -> None:
+    batch_id = drops.batch_ids[0]
+    ingest.ingest(ready, batch_id, drops.application_files[batch_id])
+    scoring.score(ready, batch_id)
+    # Values of property go to other loans: the margins of every column stay as they were.
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute(
+            "WITH placed AS (SELECT loan_id, property_value_usd AS value, count(*) OVER () AS rows,"
+            " row_number() OVER (ORDER BY loan_id) AS place FROM applications WHERE batch_id = %s)"
+            " UPDATE applications AS a SET property_value_usd = other.value"
+            " FROM placed JOIN placed AS other ON other.place = placed.place %% placed.rows + 1"
+            " WHERE a.loan_id = placed.loan_id AND a.batch_id = %s",
+            (batch_id, batch_id),
+        )
+    metrics.measure(ready, batch_id)
+    _, rows = database.select(ready.connection, "select kind, subject, message from alerts")
+    ((kind, subject, message),) = rows
+    assert (kind, subject) == ("population", "all")
+    assert "All inputs together (all): a classifier tells the batch from the baseline" in message
+    assert "Value of the property" in message
 
 
 def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay, tmp_path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pytest
 
 from loan_scoring import bench, cli, synthetic
-from loan_scoring.bench import ingesting, scoring_batch
+from loan_scoring.bench import comparing, ingesting, scoring_batch
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Figure, Ratio, Result, seconds
 from loan_scoring.bench.throwaway import NAME, throwaway_database
@@ -175,3 +175,29 @@ def test_a_file_that_cannot_be_benched_is_one_line(
     with pytest.raises(SourceError, match=message) as caught:
         bench.run("loan_default", tmp_path, str(bad))
     assert "\n" not in str(caught.value)
+
+
+def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
+    loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "REPETITIONS", 1)
+    monkeypatch.setattr(comparing.peers, "environment", lambda: None)
+    found = comparing.bench_metrics(loans_of(loan_default, tmp_path, str(source)), "")
+    assert (found.stage, found.rows) == ("metrics", ROWS)
+    assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}
+    assert all(figure.value > 0 for figure in found.figures)
+    assert found.ratios == []
+
+
+def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
+    loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "REPETITIONS", 1)
+    monkeypatch.setattr(comparing, "_evidently", lambda *_: [60.0])
+    found = comparing.bench_metrics(loans_of(loan_default, tmp_path, str(source)), "")
+    value = {figure.name: figure.value for figure in found.figures}
+    alone = value["baseline, sorted once"] + value["tests of one column"]
+    joint = value["baseline, joint tests"] + value["joint tests"]
+    assert [ratio.value for ratio in found.ratios] == pytest.approx(
+        [60 / alone, 60 / (alone + joint)]
+    )

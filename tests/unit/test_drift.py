@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 from loan_scoring import baseline
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.compare import compare
+from loan_scoring.drift.compare import Column, compare
+from loan_scoring.drift.comparison import Comparison
+from loan_scoring.drift.comparison import Test as DriftTest
 from loan_scoring.drift.decide import decide
+from loan_scoring.drift.distribution import Distribution, gaps
+from loan_scoring.drift.jensen_shannon import jensen_shannon
 from loan_scoring.drift.ks import ks
 from loan_scoring.drift.psi import psi, psi_noise
 from loan_scoring.drift.shares import chi_square, null_share, unseen_levels
@@ -21,28 +26,40 @@ POLICY = MonitoringPolicy()
 numbers = st.lists(st.integers(-20, 20).map(float), min_size=5, max_size=60)
 
 
+def of(values: list[float]) -> Distribution:
+    return Distribution.of(np.array(values))
+
+
 @given(numbers, numbers)
 def test_ks_is_that_of_scipy(left: list[float], right: list[float]) -> None:
-    ours = ks(np.sort(left), np.array(right))
+    _, heights = gaps(of(left), of(right))
     theirs = stats.ks_2samp(left, right, method="asymp")
+    ours = ks(heights, len(left), len(right))
     assert ours == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-12)
 
 
 @given(numbers, numbers)
-def test_wasserstein_is_the_area_between_the_distributions(
-    left: list[float], right: list[float]
-) -> None:
-    grid = np.unique(left + right)
-    below = [
-        np.searchsorted(np.sort(side), grid[:-1], side="right") / len(side)
-        for side in (left, right)
-    ]
-    area = float(np.sum(np.abs(below[0] - below[1]) * np.diff(grid)))
-    assert wasserstein(np.array(left), np.array(right), 2.0) == pytest.approx(area / 2, abs=1e-9)
+def test_wasserstein_is_that_of_scipy(left: list[float], right: list[float]) -> None:
+    theirs = stats.wasserstein_distance(left, right)
+    assert wasserstein(*gaps(of(left), of(right)), 2.0) == pytest.approx(theirs / 2, abs=1e-9)
 
 
 def test_wasserstein_of_a_constant_baseline_is_zero() -> None:
-    assert wasserstein(np.ones(5), np.ones(5), 0.0) == 0.0
+    assert wasserstein(*gaps(of([1.0] * 5), of([2.0] * 5)), 0.0) == 0.0
+
+
+@given(numbers, st.lists(st.integers(-20, 20).map(float), max_size=6, unique=True).map(sorted))
+def test_a_distribution_has_the_moments_and_bins_of_numpy(
+    values: list[float], edges: list[float]
+) -> None:
+    found = of(values)
+    assert (found.mean, found.median) == pytest.approx((np.mean(values), np.median(values)))
+    bins = [-np.inf, *edges, np.inf]
+    assert found.counts(np.array(edges)).tolist() == np.histogram(values, bins)[0].tolist()
+
+
+def test_a_distribution_of_nothing_has_empty_bins() -> None:
+    assert of([]).counts(np.array([1.0, 2.0])).tolist() == [0, 0, 0]
 
 
 counts = st.lists(st.integers(50, 500), min_size=2, max_size=6)
@@ -78,6 +95,19 @@ def test_unseen_levels_is_fishers_exact_test() -> None:
     assert unseen_levels(0, 2000, 500) == (0.0, 1.0)
 
 
+@given(counts, st.randoms(use_true_random=False))
+def test_jensen_shannon_is_that_of_scipy(expected: list[int], random: object) -> None:
+    actual = [random.randint(0, 500) + 1 for _ in expected]  # type: ignore[attr-defined]
+    theirs = jensenshannon(expected, actual, base=2)
+    assert jensen_shannon(np.array(expected), np.array(actual)) == pytest.approx(theirs, abs=1e-7)
+
+
+def test_jensen_shannon_meets_a_level_that_one_side_lacks() -> None:
+    baseline_counts, batch_counts = np.array([90, 10, 0]), np.array([80, 10, 10])
+    theirs = jensenshannon(baseline_counts, batch_counts, base=2)
+    assert jensen_shannon(baseline_counts, batch_counts) == pytest.approx(theirs)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_benjamini_hochberg_is_that_of_scipy(p_values: list[float]) -> None:
     theirs = stats.false_discovery_control(p_values)
@@ -105,8 +135,8 @@ def test_psi_noise_holds_at_its_stated_rate() -> None:
 
 def _verdict(values: pa.Array, batch: pa.Array):
     column = pa.chunked_array([values])
-    frozen = baseline.fit_column(column, POLICY.bins)
-    comparison = compare("x", POLICY, frozen, column, pa.chunked_array([batch]))
+    fitted = Column.fit(baseline.fit_column(column, POLICY.bins), column)
+    comparison = compare("x", POLICY, fitted, pa.chunked_array([batch]))
     return decide(POLICY, [comparison])
 
 
@@ -157,7 +187,50 @@ def test_a_significant_but_tiny_shift_is_no_finding() -> None:
     assert findings == []
 
 
+@pytest.mark.parametrize("moved", [371.0, 350.0, 359.0])
+def test_moving_off_a_value_that_nearly_all_have_is_found(moved: float) -> None:
+    random = np.random.default_rng(6)
+    values, batch = (random.choice([180.0, 360.0], n, p=[0.1, 0.9]) for n in (50_000, 5000))
+    _, findings = _verdict(pa.array(values), pa.array(np.where(batch == 360, moved, batch)))
+    assert [(finding.severity, finding.causes) for finding in findings] == [("critical", ["ks"])]
+
+
+def test_leaving_the_only_value_is_found() -> None:
+    _, findings = _verdict(pa.array([2019] * 9000), pa.array([2019] * 900 + [2020] * 100))
+    assert [finding.causes for finding in findings] == [["ks"]]
+
+
 def test_an_empty_column_of_numbers_is_compared_by_its_nulls() -> None:
     values = pa.array([1.0, 2.0, 3.0] * 3000)
     _, findings = _verdict(values, pa.nulls(2000, pa.float64()))
     assert [finding.severity for finding in findings] == ["critical"]
+
+
+def _together(effect: float, p_value: float) -> Comparison:
+    return Comparison(
+        "all",
+        [DriftTest("domain_classifier", 0.5 + effect, effect, 0.02, p_value, drifted_from=0.138)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "p_value", "level", "severities"),
+    [
+        (0.1, 0.5, "stable", []),
+        (0.01, 1e-9, "stable", []),
+        (0.1, 1e-9, "attention", ["warning"]),
+        (0.2, 1e-9, "drifted", ["critical"]),
+    ],
+)
+def test_a_test_without_a_psi_is_judged_by_its_effect(
+    effect: float, p_value: float, level: str, severities: list[str]
+) -> None:
+    verdicts, findings = decide(POLICY, [_together(effect, p_value)])
+    assert [each.level for each in verdicts] == [level]
+    assert [finding.severity for finding in findings] == severities
+
+
+def test_all_tests_of_a_batch_are_adjusted_together() -> None:
+    quiet = Comparison("x", [DriftTest("ks", 0.0, 0.0, 0.03, 1.0)] * 9, psi=0.0, psi_noise=0.01)
+    verdicts, _ = decide(POLICY, [quiet, _together(0.1, 1e-4)])
+    assert verdicts[-1].p_adjusted == pytest.approx(10 * 1e-4)

@@ -6,7 +6,7 @@ from typing import Any
 
 from loan_scoring.alerts import words
 from loan_scoring.contract import Contract
-from loan_scoring.drift.compare import Comparison
+from loan_scoring.drift.comparison import Comparison
 from loan_scoring.drift.decide import Finding
 
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
@@ -38,16 +38,17 @@ def by_cause(
 ) -> list[Caused]:
     """Return one entry for each cause that the findings of a batch show.
 
-    Scores, decisions and personas that drift are what inputs that drift lead to: they are told
-    with the cause, that of bad data where there is one.
+    Scores, decisions and personas that drift are what inputs that drift lead to, and so, mostly,
+    are all inputs together: they are told with the cause, that of bad data where there is one. On
+    their own they are another population.
 
     Args:
         kinds: the drift kind of each feature: data, joint or prediction.
         comparisons: all of the batch; how the decisions have moved is read from them.
     """
-    ranked = sorted(findings, key=lambda each: -each.comparison.psi)
-    inputs = [each for each in ranked if kinds[each.comparison.feature] != "prediction"]
-    outputs = [each for each in ranked if kinds[each.comparison.feature] == "prediction"]
+    ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
+    inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
+    outputs = [each for each in ranked if kinds[each.comparison.feature] != "data"]
     bad = [each for each in inputs if SIGNS_OF_BAD_DATA & set(each.causes)]
     other = [each for each in inputs if each not in bad]
     if bad:

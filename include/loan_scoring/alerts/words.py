@@ -10,6 +10,7 @@ LABELS = {
     "default_probability": "The default probability",
     "decision": "The decision",
     "persona": "The persona",
+    "reason_1": "The first reason",
 }
 
 
@@ -44,6 +45,8 @@ def of_cause(
 def message(contract: Contract, finding: Finding) -> str:
     """Return one sentence: what is different, by how much, against what."""
     feature, facts = finding.comparison.feature, finding.comparison.facts
+    if finding.comparison.psi is None:
+        return _together(contract, finding)
     column = contract.by_name.get(feature)
     label = column.label if column else LABELS[feature]
     unit = f" {column.unit}" if column and column.unit else ""
@@ -82,6 +85,22 @@ def evidence(finding: Finding) -> dict[str, Any]:
         },
         **finding.comparison.facts,
     }
+
+
+def _together(contract: Contract, finding: Finding) -> str:
+    facts, parts = finding.comparison.facts, []
+    if "domain_classifier" in finding.causes:
+        by = [contract.by_name[name].label for name in facts["told_by"]]
+        parts.append(
+            f"a classifier tells the batch from the baseline with an AUC of {facts['auc']:.2f}, "
+            f"most by {', '.join(by[:3])}"
+        )
+    if "reconstruction" in finding.causes:
+        parts.append(
+            "columns hang together otherwise than at training (reconstruction error "
+            f"{facts['error']:.2f} against {facts['baseline_error']:.2f})"
+        )
+    return f"All inputs together ({finding.comparison.feature}): {'; '.join(parts)}"
 
 
 def _shift(facts: dict[str, Any], unit: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loan_scoring import contract as contracts
+from loan_scoring.bench.comparing import bench_metrics
 from loan_scoring.bench.ingesting import bench_ingest
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Result
@@ -15,7 +16,11 @@ __all__ = ["BENCHES", "run"]
 Bench = Callable[[Loans, str], Result]
 """Measures one stage on loans, in the empty database of a URL."""
 
-BENCHES: dict[str, Bench] = {"ingest": bench_ingest, "score": bench_score}
+BENCHES: dict[str, Bench] = {
+    "ingest": bench_ingest,
+    "score": bench_score,
+    "metrics": bench_metrics,
+}
 
 
 def run(

@@ -135,11 +135,34 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--stage",
         action="append",
-        choices=("ingest", "score"),
+        choices=("ingest", "score", "metrics"),
         help="may be repeated; default: all",
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    calibrate = command(
+        "calibrate", views.calibrate, "measure false alarms and power of the drift decision"
+    )
+    calibrate.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    for name, what in (
+        ("rounds", "rounds, each a batch of every size"),
+        ("power-rounds", "of them, rounds with shifts"),
+        ("peer-rounds", "of them, rounds for Evidently and NannyML; 0: no peers"),
+        ("jobs", "processes; 0: one a core"),
+    ):
+        calibrate.add_argument(f"--{name}", type=_count, metavar="N", help=what)
+    calibrate.add_argument(
+        "--swap", action="store_true", help="deal the third of the loans that has no part otherwise"
+    )
+    calibrate.add_argument(
+        "--docs", metavar="FOLDER", help="where the page is written; default: docs/ of the project"
+    )
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of 0 or more")
+    return int(text)
 
 
 def _batch_id(text: str) -> str:

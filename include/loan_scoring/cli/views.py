@@ -1,4 +1,4 @@
-"""The commands that show: status, loan, sql, bench."""
+"""The commands that show: status, loan, sql, bench, calibrate."""
 
 import argparse
 import csv
@@ -75,6 +75,39 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "benches": [result.as_json() for result in results],
         "text": "\n\n".join(result.as_text() for result in results),
+    }
+
+
+def calibrate(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import calibrate
+    from loan_scoring.calibrate import figures, page
+
+    given = {name: getattr(options, name) for name in ("rounds", "power_rounds", "peer_rounds")}
+    given["jobs"] = options.jobs
+    plan = calibrate.Plan(
+        **{name: value for name, value in given.items() if value is not None},
+        is_swapped=options.swap,
+    )
+    measured = calibrate.calibrate(options.portfolio, plan, options.source)
+    flags = [f"--{name.replace('_', '-')} {n}" for name, n in given.items() if n is not None]
+    flags += ["--swap"] * options.swap
+    written = page.write(
+        measured,
+        Path(options.docs) if options.docs else settings.home() / "docs",
+        " ".join(["loan-scoring calibrate", *flags]),
+    )
+    shares = figures.false_alarms(measured)
+    lines = [
+        *(f"  {size:>6,} loans  {share.as_text()} false" for size, share in shares.items()),
+        *(f"  {each.label}: {each.found.as_text()} found" for each in figures.asked(measured)),
+    ]
+    return {
+        "page": written,
+        "source": measured.source,
+        "false_alarms": {size: share.value for size, share in shares.items()},
+        "detection": {each.shift: each.found.value for each in figures.asked(measured)},
+        "missed": page.missed(measured),
+        "text": "\n".join([f"{measured.source}; {written}", *lines]),
     }
 
 

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring.baseline import binned, numeric
+from loan_scoring.baseline import numeric
 from loan_scoring.contract import MonitoringPolicy
+from loan_scoring.drift.comparison import Comparison, Test
+from loan_scoring.drift.distribution import Distribution, gaps
+from loan_scoring.drift.jensen_shannon import jensen_shannon
 from loan_scoring.drift.ks import ks
 from loan_scoring.drift.psi import psi, psi_noise
 from loan_scoring.drift.shares import chi_square, null_share, unseen_levels
@@ -16,58 +19,40 @@ from loan_scoring.drift.wasserstein import wasserstein
 
 
 @dataclass(frozen=True)
-class Test:
-    """One test's figures; `p_value` is None where the test has none."""
+class Column:
+    """A column's side of the baseline: bins or levels, and its sample, sorted once."""
 
-    name: str
-    statistic: float
-    effect: float
-    threshold: float
-    p_value: float | None = None
+    frozen: Mapping[str, Any]
+    known: Distribution | None
+    """Of a number's sample; None of a category."""
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """A column's tests, and what a person would want to know of the two sides."""
-
-    feature: str
-    tests: list[Test]
-    psi: float
-    psi_noise: float
-    facts: dict[str, Any]
+    @classmethod
+    def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "Column":
+        """Take what baseline.fit froze of a column, and the column of the frozen sample."""
+        return cls(frozen, None if "levels" in frozen else Distribution.of(numeric(sample)))
 
 
 def compare(
-    feature: str,
-    policy: MonitoringPolicy,
-    baseline: Mapping[str, Any],
-    sample: pa.ChunkedArray,
-    values: pa.ChunkedArray,
+    feature: str, policy: MonitoringPolicy, column: Column, values: pa.ChunkedArray
 ) -> Comparison:
-    """Run every test of one column.
-
-    Args:
-        baseline: frozen bins or levels of the column, as baseline.fit gives them.
-        sample: the column of the baseline's frozen sample.
-        values: the column of the batch.
-    """
-    nulls = values.null_count
-    difference, p_value = null_share(baseline["nulls"], baseline["rows"], nulls, len(values))
+    """Run every test of one column of a batch, of which there is at least one row."""
+    frozen, nulls = column.frozen, values.null_count
+    difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = Test("null_share", difference, abs(difference), policy.share_floor, p_value)
     facts: dict[str, Any] = {
         "nulls": nulls / len(values),
-        "baseline_nulls": baseline["nulls"] / baseline["rows"],
+        "baseline_nulls": frozen["nulls"] / frozen["rows"],
     }
-    if "levels" in baseline:
-        tests, expected, counted, more = _categories(policy, baseline, values)
+    if column.known is None:
+        tests, expected, counted, more = _categories(policy, frozen, values)
     else:
-        tests, expected, counted, more = _numbers(policy, baseline, sample, values)
-    if baseline["nulls"] or nulls:
-        expected, counted = np.append(expected, baseline["nulls"]), np.append(counted, nulls)
+        tests, expected, counted, more = _numbers(policy, frozen, column.known, values)
+    if frozen["nulls"] or nulls:
+        expected, counted = np.append(expected, frozen["nulls"]), np.append(counted, nulls)
     index = psi(expected, counted)
     noise = psi_noise(
         int(np.count_nonzero(expected + counted)),
-        baseline["rows"],
+        frozen["rows"],
         len(values),
         policy.psi_noise_quantile,
     )
@@ -77,52 +62,55 @@ def compare(
 
 def _numbers(
     policy: MonitoringPolicy,
-    baseline: Mapping[str, Any],
-    sample: pa.ChunkedArray,
+    frozen: Mapping[str, Any],
+    known: Distribution,
     values: pa.ChunkedArray,
 ) -> tuple[list[Test], np.ndarray, np.ndarray, dict[str, Any]]:
-    numbers, known = numeric(values), np.sort(numeric(sample))
-    counts = binned(numbers, baseline["edges"])
-    if not len(numbers) or not len(known):
-        return [], np.array(baseline["counts"]), counts, {}
-    statistic, p_value = ks(known, numbers)
-    distance = wasserstein(known, numbers, baseline["standard_deviation"])
+    batch = Distribution.of(numeric(values))
+    counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
+    if not batch.size or not known.size:
+        return [], np.array(frozen["counts"]), counts, {}
+    points, heights = gaps(known, batch)
+    statistic, p_value = ks(heights, known.size, batch.size)
+    distance = wasserstein(points, heights, frozen["standard_deviation"])
     return (
         [
             Test("ks", statistic, statistic, policy.ks_floor, p_value),
             Test("wasserstein", distance, distance, policy.wasserstein_floor),
         ],
-        np.array(baseline["counts"]),
+        np.array(frozen["counts"]),
         counts,
         {
-            "median": float(np.median(numbers)),
-            "baseline_median": baseline["median"],
-            "mean": float(np.mean(numbers)),
-            "baseline_mean": baseline["mean"],
+            "median": batch.median,
+            "baseline_median": frozen["median"],
+            "mean": batch.mean,
+            "baseline_mean": frozen["mean"],
         },
     )
 
 
 def _categories(
-    policy: MonitoringPolicy, baseline: Mapping[str, Any], values: pa.ChunkedArray
+    policy: MonitoringPolicy, frozen: Mapping[str, Any], values: pa.ChunkedArray
 ) -> tuple[list[Test], np.ndarray, np.ndarray, dict[str, Any]]:
     counted = {
-        each["values"]: each["counts"] for each in values.drop_null().value_counts().to_pylist()
+        each["values"]: each["counts"]
+        for each in values.value_counts().to_pylist()
+        if each["values"] is not None
     }
-    levels = baseline["levels"]
+    levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
-    expected = np.array(baseline["counts"], dtype=int)
+    expected = np.array(frozen["counts"], dtype=int)
     actual = np.array([counted.get(level, 0) for level in levels], dtype=int)
     tests = []
     if expected.sum() and actual.sum():
         statistic, p_value, distance = chi_square(expected, actual)
         tests.append(Test("chi_square", statistic, distance, policy.share_floor, p_value))
-    share, p_value = unseen_levels(sum(unseen.values()), baseline["rows"], len(values))
+    share, p_value = unseen_levels(sum(unseen.values()), frozen["rows"], len(values))
     tests.append(Test("unseen_levels", share, share, policy.unseen_floor, p_value))
     facts: dict[str, Any] = {
         "shares": {level: count / len(values) for level, count in sorted(counted.items())},
         "baseline_shares": {
-            level: count / baseline["rows"]
+            level: count / frozen["rows"]
             for level, count in zip(levels, expected.tolist(), strict=True)
         },
         "unseen": sorted(unseen),
@@ -130,4 +118,7 @@ def _categories(
     if unseen:
         expected = np.append(expected, 0)
         actual = np.append(actual, sum(unseen.values()))
+    if expected.sum() and actual.sum():
+        moved = jensen_shannon(expected, actual)
+        tests.append(Test("jensen_shannon", moved, moved, policy.jensen_shannon_floor))
     return tests, expected, actual, facts

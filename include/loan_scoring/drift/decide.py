@@ -6,12 +6,12 @@ import numpy as np
 
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.compare import Comparison, Test
+from loan_scoring.drift.comparison import Comparison, Test
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One test of one column, judged."""
+    """One test of one feature, judged."""
 
     feature: str
     test: Test
@@ -21,7 +21,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Finding:
-    """A column that passed every limit that an alert must pass."""
+    """A feature that passed every limit that an alert must pass."""
 
     comparison: Comparison
     severity: str
@@ -31,10 +31,11 @@ class Finding:
 def decide(
     policy: MonitoringPolicy, comparisons: list[Comparison]
 ) -> tuple[list[Verdict], list[Finding]]:
-    """Judge every test of a batch; return the verdicts, and the columns that deserve an alert.
+    """Judge every test of a batch; return the verdicts, and the features that deserve an alert.
 
-    A column is a finding where some test has an adjusted p below q and an effect at or above its
-    floor, and its PSI is above what its sample size explains.
+    A feature is a finding where some test has an adjusted p below q and an effect at or above its
+    floor, and its PSI, where it has one, is above what its sample size explains. It is critical
+    from the upper band of PSI on; without a PSI, from the effect that would have that PSI.
     """
     places = [
         (comparison.feature, test)
@@ -51,25 +52,33 @@ def decide(
     for comparison in comparisons:
         feature = comparison.feature
         causes = [
-            test.name
+            test
             for test in comparison.tests
             if p_adjusted.get((feature, test.name), 1.0) < policy.q
             and test.effect >= test.threshold
         ]
-        is_real = comparison.psi > comparison.psi_noise
+        is_drifted = _is_drifted(policy, comparison, causes)
         for test in comparison.tests:
             p = p_adjusted.get((feature, test.name))
             if test.name == "psi":
-                level = _band(policy, comparison.psi) if is_real else "stable"
-            elif test.name in causes or (p is None and causes and test.effect >= test.threshold):
-                level = "attention" if comparison.psi < policy.psi_drifted else "drifted"
+                level = _band(policy, test.effect) if comparison.is_above_noise else "stable"
+            elif test in causes or (p is None and causes and test.effect >= test.threshold):
+                level = "drifted" if is_drifted else "attention"
             else:
                 level = "stable"
             verdicts.append(Verdict(feature, test, p, level))
-        if causes and is_real:
-            severity = "critical" if comparison.psi >= policy.psi_drifted else "warning"
-            findings.append(Finding(comparison, severity, causes))
+        if causes and comparison.is_above_noise:
+            severity = "critical" if is_drifted else "warning"
+            findings.append(Finding(comparison, severity, [test.name for test in causes]))
     return verdicts, findings
+
+
+def _is_drifted(policy: MonitoringPolicy, comparison: Comparison, causes: list[Test]) -> bool:
+    if comparison.psi is not None:
+        return comparison.psi >= policy.psi_drifted
+    return any(
+        test.drifted_from is not None and test.effect >= test.drifted_from for test in causes
+    )
 
 
 def _band(policy: MonitoringPolicy, index: float) -> str:

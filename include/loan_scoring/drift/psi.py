@@ -4,7 +4,7 @@ Its noise falls with the sizes of both samples, so each value comes with what ch
 """
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 
 def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
@@ -29,4 +29,4 @@ def psi_noise(bins: int, baseline_size: int, batch_size: int, quantile: float) -
     """
     if bins < 2:
         return 0.0
-    return float(chi2.ppf(quantile, bins - 1)) * (1 / baseline_size + 1 / batch_size)
+    return float(chdtri(bins - 1, 1 - quantile)) * (1 / baseline_size + 1 / batch_size)

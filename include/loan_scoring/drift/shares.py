@@ -1,7 +1,7 @@
 """Tests on shares: of levels (chi-square), of nulls, and of levels that were never seen."""
 
 import numpy as np
-from scipy.stats import chi2, hypergeom, norm
+from scipy.special import chdtrc, gammaln, ndtr
 
 MIN_EXPECTED = 5.0
 """Cells that expect less are pooled, the usual rule for the chi-square approximation."""
@@ -29,7 +29,7 @@ def chi_square(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> tuple[f
         return 0.0, 1.0, distance
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
-    return statistic, float(chi2.sf(statistic, table.shape[1] - 1)), distance
+    return statistic, float(chdtrc(table.shape[1] - 1, statistic)), distance
 
 
 def null_share(
@@ -45,7 +45,7 @@ def null_share(
     variance = pooled * (1 - pooled) * (1 / batch_size + 1 / baseline_size)
     if variance == 0:
         return difference, 1.0
-    return difference, float(2 * norm.sf(abs(difference) / variance**0.5))
+    return difference, float(2 * ndtr(-abs(difference) / variance**0.5))
 
 
 def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[float, float]:
@@ -54,5 +54,13 @@ def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[flo
     The p-value is the chance that all those rows fall into the batch when the rows of both are
     dealt out at random: Fisher's exact test with an empty cell.
     """
-    p_value = float(hypergeom.sf(unseen - 1, baseline_size + batch_size, unseen, batch_size))
-    return unseen / batch_size, p_value if unseen else 1.0
+    if not unseen:
+        return 0.0, 1.0
+    total = baseline_size + batch_size
+    # Of all ways to choose the places of those rows, the share that lie in the batch.
+    ways = _log_choose(batch_size, unseen) - _log_choose(total, unseen)
+    return unseen / batch_size, float(np.exp(ways))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))

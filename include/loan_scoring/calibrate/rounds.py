@@ -1,0 +1,145 @@
+"""One round of a calibration: deal the pool anew, hold batches against the rest, count alerts.
+
+A round's batches and its baseline share no loan. Every round deals again, so that rounds are
+independent draws of who is in the batch; it is the drawing that an A/A rate is over.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring import baseline
+from loan_scoring.calibrate.shifts import (
+    CORRELATION,
+    SHIFTS,
+    correlated,
+    eligible,
+    permuted,
+)
+from loan_scoring.contract import Contract
+from loan_scoring.drift.compare import compare
+from loan_scoring.drift.comparison import Comparison
+from loan_scoring.drift.decide import decide
+from loan_scoring.drift.fitted import Fitted
+from loan_scoring.drift.joint import ALL
+
+HOLDOUT_SHARE = 0.25
+"""Of the baseline, the loans whose predictions are frozen, as training has it."""
+PERMUTED = 3
+"""How many columns have their correlation broken: both of the strongest pair, and the next."""
+
+
+@dataclass
+class Round:
+    """What was found in one round.
+
+    `alerts` has the features with an alert in the undrifted batch of each size, as text;
+    `detected` by (shift, size, column) whether that
+    very column had an alert, in the batch of the size that power is measured at.
+    """
+
+    alerts: dict[int, list[str]] = field(default_factory=dict)
+    detected: dict[tuple[str, float, str], bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A baseline, fitted, and the batches that were dealt beside it, by size."""
+
+    known: pa.Table
+    fitted: Fitted
+    batches: dict[int, pa.Table]
+
+
+def deal(contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]) -> Dealt:
+    """Deal the pool: the batches first, the rest is the baseline, frozen as training does it."""
+    rng = np.random.default_rng(list(seed))
+    parts = np.split(rng.permutation(pool.num_rows), np.cumsum(sizes))
+    batches = {
+        size: pool.take(pa.array(np.sort(part)))
+        for size, part in zip(sizes, parts[:-1], strict=True)
+    }
+    known = pool.take(pa.array(np.sort(parts[-1])))
+    is_holdout = rng.random(known.num_rows) < HOLDOUT_SHARE
+    outputs = [name for name in baseline.PREDICTIONS if name in pool.column_names]
+    scored = known.select(outputs).filter(pa.array(is_holdout))
+    frozen = baseline.fit(contract, known.drop_columns(outputs)) | baseline.fit(contract, scored)
+    rows = pa.array(np.cumsum(is_holdout) - 1, mask=~is_holdout)
+    sample = known.drop_columns(outputs)
+    for name in outputs:
+        sample = sample.append_column(name, scored.column(name).take(rows))
+    return Dealt(known, Fitted.fit(contract, frozen, sample), batches)
+
+
+def compared(contract: Contract, fitted: Fitted, batch: pa.Table) -> dict[str, Comparison]:
+    """Return every comparison of a batch, by feature, as metrics makes them."""
+    policy = contract.monitoring
+    found = {
+        name: compare(name, policy, column, batch.column(name))
+        for name, column in fitted.columns.items()
+    }
+    return found | {each.feature: each for each in fitted.together(policy, batch)}
+
+
+def run(
+    contract: Contract,
+    pool: pa.Table,
+    sizes: Sequence[int],
+    power_size: int | None,
+    seed: Sequence[int],
+) -> Round:
+    """Deal once; count alerts in undrifted batches, and detections where `power_size` is given.
+
+    A shift of one column is laid on the same batch, column after column. The joint tests beside it
+    are those of the batch before the shift: at worst that makes a detection rarer, as a smaller p
+    of theirs would only lower the adjusted p of others.
+    """
+    dealt = deal(contract, pool, sizes, seed)
+    found = Round()
+    for size, batch in dealt.batches.items():
+        comparisons = compared(contract, dealt.fitted, batch)
+        _, findings = decide(contract.monitoring, list(comparisons.values()))
+        found.alerts[size] = [
+            f"{finding.comparison.feature}: {', '.join(finding.causes)}" for finding in findings
+        ]
+        if size == power_size:
+            _powers(contract, dealt, batch, comparisons, found, np.random.default_rng(list(seed)))
+    return found
+
+
+def _powers(
+    contract: Contract,
+    dealt: Dealt,
+    batch: pa.Table,
+    comparisons: dict[str, Comparison],
+    found: Round,
+    rng: np.random.Generator,
+) -> None:
+    policy = contract.monitoring
+    outputs = tuple(dealt.fitted.outputs)
+
+    def is_found(name: str, changed: dict[str, Comparison]) -> bool:
+        _, findings = decide(policy, list((comparisons | changed).values()))
+        return any(finding.comparison.feature == name for finding in findings)
+
+    for shift in SHIFTS:
+        for name in eligible(shift, dealt.known, outputs):
+            for size in shift.sizes:
+                drifted = shift.lay(batch.column(name), dealt.known.column(name), size, rng)
+                one = compare(name, policy, dealt.fitted.columns[name], drifted)
+                found.detected[shift.name, size, name] = is_found(name, {name: one})
+    for name in broken(dealt.known, list(dealt.fitted.inputs)):
+        together = dealt.fitted.together(policy, permuted(batch, name, rng))
+        changed = {each.feature: each for each in together}
+        found.detected[CORRELATION, 0.0, name] = is_found(ALL, changed)
+
+
+def broken(known: pa.Table, inputs: list[str]) -> list[str]:
+    """Return the columns whose correlation is broken: from the most strongly correlated pairs."""
+    numbers = eligible(SHIFTS[0], known.select(inputs), ())
+    names: list[str] = []
+    for left, right, _ in correlated(known, numbers):
+        names += [name for name in (left, right) if name not in names]
+    return names[:PERMUTED]

@@ -1,0 +1,142 @@
+"""The calibration in its short form: rounds are counted, shifts are laid on, the page says it."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pytest
+
+from loan_scoring import calibrate, cli, synthetic
+from loan_scoring.calibrate import Calibration, Plan, figures, page, peers, rounds
+from loan_scoring.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated, permuted
+from loan_scoring.contract import Contract
+from loan_scoring.errors import SourceError
+
+SHORT = Plan(rounds=3, power_rounds=2, peer_rounds=0, sizes=(500, 1500), power_size=1500, jobs=1)
+KINDS = {shift.name: shift for shift in SHIFTS}
+
+
+@pytest.fixture(scope="module")
+def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("calibrate") / "loans.synthetic.csv"
+    pyarrow.csv.write_csv(synthetic.generate(loan_default, 12_000, seed=1), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(source: Path) -> Calibration:
+    return calibrate.calibrate("loan_default", SHORT, str(source))
+
+
+def laid(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
+    column = pa.chunked_array([values])
+    return KINDS[name].lay(column, column, size, np.random.default_rng(1))
+
+
+def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: Calibration) -> None:
+    assert {size: share.hits for size, share in figures.false_alarms(measured).items()} == {
+        500: 0,
+        1500: 0,
+    }
+    found = {(power.shift, power.size): power.found for power in figures.powers(measured)}
+    assert found["mean", 0.3].value == found["nulls", 0.1].value == 1
+    assert found["new_level", 0.02].batches == 2 * len(
+        {name for shift, _, name in measured.rounds[0].detected if shift == "new_level"}
+    )
+
+
+def test_the_page_says_what_was_measured_and_on_what(measured: Calibration, tmp_path: Path) -> None:
+    text = page.write(measured, tmp_path, "loan-scoring calibrate").read_text()
+    assert "| loans | synthetic: " in text
+    assert "| 1,500 | 3 | 0.0 % [0.0, 56.1] | met |" in text
+    assert "Evidently and NannyML were not measured" in text
+    for plot in ("false-alarms.svg", "power.svg"):
+        assert f"({page.FOLDER}/{plot})" in text
+        assert b"<svg" in (tmp_path / page.FOLDER / plot).read_bytes()
+
+
+def test_a_missed_figure_is_said_first(measured: Calibration) -> None:
+    for each in measured.rounds:
+        each.alerts[500].append("region: chi_square")
+    try:
+        text = page.render(measured, "loan-scoring calibrate")
+    finally:
+        for each in measured.rounds:
+            each.alerts[500].clear()
+    assert "**Missed** (wanted: at most 1 % false alarms" in text
+    assert "- 100.0 % of undrifted batches of 500 loans raise an alert." in text
+    assert "What raised them: region: chi_square, 500 loans (3)." in text
+
+
+def test_a_round_deals_each_loan_once_and_is_the_same_again(loan_default: Contract) -> None:
+    pool = pa.table({"income_usd_per_month": pa.array(np.arange(4000.0))})
+    first, again, other = (
+        rounds.deal(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
+    )
+    parts = [first.known, *first.batches.values()]
+    assert sorted(value for part in parts for value in part.column(0).to_pylist()) == list(
+        range(4000)
+    )
+    assert first.known == again.known != other.known
+
+
+def test_shifts_do_what_they_are_called() -> None:
+    numbers = pa.array([1.0, 2.0, 3.0, None, 6.0])
+    assert laid("mean", numbers, 0.5).to_pylist()[3] is None
+    moved = pc.mean(laid("mean", numbers, 0.5)).as_py() - pc.mean(numbers).as_py()
+    assert moved == pytest.approx(0.5 * pc.stddev(numbers).as_py())
+    spread = laid("spread", numbers, 2.0)
+    assert pc.mean(spread).as_py() == pytest.approx(3.0)
+    assert pc.stddev(spread).as_py() == pytest.approx(2 * pc.stddev(numbers).as_py())
+    levels = pa.array(["a"] * 60 + ["b"] * 30 + ["c"] * 10)
+    assert laid("share", levels, 0.05).to_pylist().count("b") == 35
+    assert laid("new_level", levels, 0.02).to_pylist().count(NEW_LEVEL) == 2
+    assert laid("nulls", levels, 0.1).null_count == 10
+    assert laid("scores", pa.array([0.5, None]), 1.0).to_pylist() == [
+        pytest.approx(1 / (1 + np.exp(-1))),
+        None,
+    ]
+
+
+def test_a_broken_correlation_leaves_the_margins() -> None:
+    rng = np.random.default_rng(1)
+    common, own = rng.normal(size=(2, 2000))
+    table = pa.table({"x": pa.array(common), "y": pa.array(np.exp(common + 0.1 * own))})
+    ((_, _, before),) = correlated(table, ["x", "y"])
+    dealt = permuted(table, "y", rng)
+    ((_, _, after),) = correlated(dealt, ["x", "y"])
+    assert before > 0.9
+    assert abs(after) < 0.1
+    assert sorted(dealt.column("y").to_pylist()) == sorted(table.column("y").to_pylist())
+
+
+def test_too_few_loans_are_one_line(source: Path) -> None:
+    with pytest.raises(SourceError, match="leaves 8,000 loans beside those of the model"):
+        calibrate.calibrate("loan_default", Plan(), str(source))
+
+
+def test_no_peers_where_their_environment_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOAN_SCORING_STATE", str(tmp_path))
+    monkeypatch.setattr(peers.sys, "executable", "false")
+    assert peers.environment() is None
+
+
+def test_the_command_writes_the_page(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(calibrate, "Plan", partial(Plan, sizes=(400,), power_size=400))
+    given = ["--rounds", "1", "--power-rounds", "0", "--peer-rounds", "0", "--jobs", "1"]
+    where = ["--source", str(source), "--docs", str(tmp_path)]
+    assert cli.main(["calibrate", *given, *where, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["false_alarms"] == {"400": 0.0}
+    assert f"`loan-scoring calibrate {' '.join(given)}`" in Path(told["page"]).read_text()

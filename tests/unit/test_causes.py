@@ -1,0 +1,49 @@
+"""What all inputs show together goes with the columns that show it, and stands alone else."""
+
+import pytest
+
+from loan_scoring.alerts.causes import by_cause
+from loan_scoring.contract import Contract
+from loan_scoring.drift.comparison import Comparison
+from loan_scoring.drift.decide import Finding
+
+KINDS = {"income_usd_per_month": "data", "region": "data", "all": "joint"}
+JOINT = {"rows": 500, "auc": 0.7, "told_by": {"region": 0.9}, "error": 2.0, "baseline_error": 2.0}
+
+
+def together() -> Finding:
+    return Finding(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
+
+
+def of_column(feature: str, test: str) -> Finding:
+    facts = {
+        "nulls": 0.2,
+        "baseline_nulls": 0.0,
+        "shares": {"North": 0.2},
+        "baseline_shares": {"North": 0.5},
+    }
+    return Finding(Comparison(feature, [], 0.2, 0.01, facts), "warning", [test])
+
+
+@pytest.mark.parametrize(
+    ("columns", "causes"),
+    [
+        ([], [("population", ["all"])]),
+        (
+            [("income_usd_per_month", "null_share")],
+            [("bad_data", ["income_usd_per_month", "all"])],
+        ),
+        ([("region", "chi_square")], [("population", ["region", "all"])]),
+        (
+            [("income_usd_per_month", "null_share"), ("region", "chi_square")],
+            [("bad_data", ["income_usd_per_month", "all"]), ("population", ["region"])],
+        ),
+    ],
+)
+def test_a_joint_finding_goes_with_its_columns(
+    loan_default: Contract, columns: list[tuple[str, str]], causes: list[tuple[str, list[str]]]
+) -> None:
+    findings = [together(), *(of_column(*column) for column in columns)]
+    found = by_cause(loan_default, KINDS, findings, [])
+    assert [(each.cause, each.subjects) for each in found] == causes
+    assert any("a classifier tells the batch" in each.message for each in found)
