@@ -48,7 +48,7 @@ SELECT night || '-r1-propensity-1-personas-1', night, 1, 'propensity-1', 'person
 FROM unnest(%(nights)s) AS night
 """
 APPLICATIONS = """
-INSERT INTO {table} (batch_id, revision, line_number, loan_id, loan_amount_usd, credit_score)
+INSERT INTO {table} (batch_id, revision, line_number, loan_id, {columns})
 SELECT night, 1, loan + 1, place * %(loans)s + loan, 10000 * (loan %% 100), 500 + loan %% 400
 FROM unnest(%(nights)s, %(places)s::bigint[]) AS of (night, place),
      generate_series(1, %(loans)s) AS loan
@@ -90,7 +90,7 @@ QUESTIONS = {
         FROM (SELECT loan_id, ntile(3) OVER (ORDER BY loan_id) AS slice FROM applications
               WHERE batch_id = %(night)s AND revision = 1) AS sliced GROUP BY slice""",
     "a block of 20,000 applications": """
-        SELECT loan_id, loan_amount_usd, credit_score FROM applications
+        SELECT loan_id, line_number FROM applications
         WHERE batch_id = %(night)s AND revision = 1 AND loan_id > %(loan_id)s
         ORDER BY loan_id LIMIT 20000""",
 }
@@ -111,6 +111,8 @@ def fill(session: Session, nights: int, loans: int) -> list[str]:
     """Make so many batches of so many loans each, applications and scores; return the batch_ids."""
     batch_ids = [(FIRST_NIGHT + timedelta(nth)).isoformat() for nth in range(nights)]
     connection = session.connection
+    numbers = [column.name for column in session.contract.inputs if column.is_numeric]
+    columns = sql.SQL(", ").join(map(sql.Identifier, numbers[:2]))
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute(MODELS)
         cursor.execute(NIGHTS, {"nights": batch_ids, "loans": loans})
@@ -121,7 +123,7 @@ def fill(session: Session, nights: int, loans: int) -> list[str]:
             partitions.ensure(connection, table, of_month[0])
             name = sql.Identifier(partitions.name_of(table, of_month[0]))
             with database.transaction(connection), connection.cursor() as cursor:
-                cursor.execute(sql.SQL(statement).format(table=name), values)
+                cursor.execute(sql.SQL(statement).format(table=name, columns=columns), values)
         sys.stderr.write(f"{month}: {len(of_month)} nights\n")
     connection.autocommit = True
     with connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from loan_scoring.contract import PerformancePolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.compare import Test
+from loan_scoring.drift.comparison import Test
 from loan_scoring.drift.decide import Verdict
 from loan_scoring.drift.shares import null_share
 from loan_scoring.fairness import Z95
