@@ -21,8 +21,8 @@ class Parity:
     `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
     compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
     levels that the contract names as no group. `groups` has for each group its
-    `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`) and `default_rate`, and
-    `left_out`: why it is not compared, or None.
+    `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where
+    outcomes are known, and `left_out`: why it is not compared, or None.
     """
 
     attribute: str
@@ -37,7 +37,7 @@ def parity(
     contract: Contract,
     attribute: str,
     values: list[str | None],
-    y: np.ndarray | None,
+    y: np.ndarray,
     approved: np.ndarray,
 ) -> Parity:
     """Compare approval between the groups of one attribute.
@@ -47,44 +47,13 @@ def parity(
 
     Args:
         values: the group of each row, None where it is not known.
-        y: outcomes, 1 for default, shape (rows,); None while they are not known.
+        y: outcomes, 1 for default, shape (rows,).
         approved: whether each row would be approved, shape (rows,), bool.
     """
-    from fairlearn.metrics import MetricFrame, count, mean_prediction, selection_rate
+    from fairlearn.metrics import MetricFrame, selection_rate
 
-    rule = contract.promotion.fairness
-    not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
-    of = np.array([NOT_STATED if value is None else value for value in values], dtype=object)
-    decided = approved.astype(int)
-    frame = MetricFrame(
-        metrics={"rows": count, "approval_rate": selection_rate},
-        y_true=decided,  # neither of the two looks at it
-        y_pred=decided,
-        sensitive_features=of,
-    )
-    defaults: Any = {}
-    if y is not None:
-        defaults = MetricFrame(
-            metrics=mean_prediction, y_true=y, y_pred=y, sensitive_features=of
-        ).by_group
-    order = contract.by_name[attribute].levels or []
-    groups: list[dict[str, Any]] = []
-    for name in sorted(frame.by_group.index, key=lambda each: _place(order, each)):
-        rows = int(frame.by_group.loc[name, "rows"])
-        rate = float(frame.by_group.loc[name, "approval_rate"])
-        low, high = wilson(rate, rows)
-        small = f"fewer than {rule.min_group} loans" if rows < rule.min_group else None
-        groups.append(
-            {
-                "group": str(name),
-                "rows": rows,
-                "approval_rate": rate,
-                "low": low,
-                "high": high,
-                "default_rate": float(defaults[name]) if name in defaults else None,
-                "left_out": not_groups.get(str(name), small),
-            }
-        )
+    of = np.array(_stated(values), dtype=object)
+    groups = by_group(contract, attribute, values, y, approved)
 
     def ratio_among(names: list[str]) -> float | None:
         if len(names) < 2:
@@ -94,14 +63,15 @@ def parity(
             return 1.0  # where nobody is approved, nobody is approved less
         among = MetricFrame(
             metrics=selection_rate,
-            y_true=decided[kept],
-            y_pred=decided[kept],
+            y_true=y[kept],
+            y_pred=approved[kept].astype(int),
             sensitive_features=of[kept],
         )
         return float(among.ratio(method="between_groups"))
 
     compared = [each for each in groups if each["left_out"] is None]
-    large = [each["group"] for each in groups if each["rows"] >= rule.min_group]
+    smallest = contract.promotion.fairness.min_group
+    large = [each["group"] for each in groups if each["rows"] >= smallest]
     ratio = ratio_among([each["group"] for each in compared])
     ranked = sorted(compared, key=lambda each: each["approval_rate"])
     return Parity(
@@ -112,6 +82,52 @@ def parity(
         None if ratio is None else ranked[-1]["group"],
         groups,
     )
+
+
+def by_group(
+    contract: Contract,
+    attribute: str,
+    values: list[str | None],
+    y: np.ndarray,
+    approved: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Return the `groups` of a Parity, in the order of the contract's levels.
+
+    Args:
+        values: the group of each row, None where it is not known.
+        y: outcomes, 1 for default, nan where they are not known, shape (rows,).
+        approved: whether each row would be approved, shape (rows,), bool.
+    """
+    rule = contract.promotion.fairness
+    not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
+    order = contract.by_name[attribute].levels or []
+    names, places = np.unique(np.array(_stated(values)), return_inverse=True)
+    is_known = ~np.isnan(y)
+    rows, accepted = np.bincount(places), np.bincount(places, weights=approved)
+    known = np.bincount(places[is_known], minlength=len(names))
+    defaults = np.bincount(places[is_known], weights=y[is_known], minlength=len(names))
+    groups = []
+    for place in sorted(range(len(names)), key=lambda each: _place(order, str(names[each]))):
+        name, size = str(names[place]), int(rows[place])
+        rate = float(accepted[place] / size)
+        low, high = wilson(rate, size)
+        small = f"fewer than {rule.min_group} loans" if size < rule.min_group else None
+        groups.append(
+            {
+                "group": name,
+                "rows": size,
+                "approval_rate": rate,
+                "low": low,
+                "high": high,
+                "default_rate": float(defaults[place] / known[place]) if known[place] else None,
+                "left_out": not_groups.get(name, small),
+            }
+        )
+    return groups
+
+
+def _stated(values: list[str | None]) -> list[str]:
+    return [NOT_STATED if value is None else value for value in values]
 
 
 def wilson(share: float, rows: int, z: float = Z95) -> tuple[float, float]:

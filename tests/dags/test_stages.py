@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, ingest, settings
+from loan_scoring import database, ingest, outcomes, settings
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -125,6 +125,31 @@ def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
     )  # fmt: skip
     assert taken == [[1000, 1000, 0]]
     assert known == [[1000]]
+
+
+def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -> None:
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    run("score", NIGHT)
+    run("metrics", NIGHT)
+    assert rows(ready, "select state from performance_by_batch") == [[["unknown"]]]
+    state, performance = twice(
+        run, ready, "outcomes", "2026-01-08",
+        "select state from performance_by_batch",
+        "select p::text from performance p order by 1",
+    )  # fmt: skip
+    assert state == [["realised"]]
+    assert len(performance) > 30
+
+
+def test_what_a_killed_run_left_is_restated_on_a_day_without_outcomes(
+    run: Run, ready: Session, drops: Replay
+) -> None:
+    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    run("score", NIGHT)
+    run("metrics", NIGHT)
+    outcomes.take(ready, drops.outcome_files[0])
+    run("outcomes", "2030-01-01")
+    assert rows(ready, "select state from performance_by_batch") == [[["realised"]]]
 
 
 def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:

@@ -21,6 +21,8 @@ from loan_scoring.session import Session, open_session
 pytestmark = pytest.mark.integration
 
 BATCHES, LOANS = 20, 2000
+DEALS = 10
+"""How often the loans are dealt into batches anew: twenty batches alone say little of a rate."""
 NIGHT = "2026-01-05"
 
 
@@ -59,8 +61,8 @@ def test_estimate_is_near_and_its_interval_holds(
     dice = np.random.default_rng(1)
     errors: dict[str, list[float]] = {name: [] for name in estimated.METRICS}
     covered: dict[str, list[bool]] = {name: [] for name in estimated.METRICS}
-    shuffled = dice.permutation(len(scored.probability))
-    for rows in shuffled[: BATCHES * LOANS].reshape(BATCHES, LOANS):
+    deals = [dice.permutation(len(scored.probability))[: BATCHES * LOANS] for _ in range(DEALS)]
+    for rows in np.concatenate(deals).reshape(DEALS * BATCHES, LOANS):
         p = scored.probability[rows]
         drawn = estimated.draw(p, curve, policy.resamples, contract.training.seed)
         told = estimated.estimate(p, curve, threshold, drawn)
@@ -75,14 +77,14 @@ def test_estimate_is_near_and_its_interval_holds(
     lines = [
         f"hold-out: {metrics['rows']:,} loans, AUC {metrics['auc']:.4f}, calibration slope "
         f"{metrics['calibration_slope']:.3f}; {BATCHES} batches of {LOANS:,} loans",
-        "metric        mean error  covered",
+        f"metric        mean error  covered   in {DEALS} deals of them",
     ]
-    lines += [
-        f"{name:<13} {np.mean(errors[name]):10.4f}  {np.mean(covered[name]):7.2f}"
-        for name in estimated.METRICS
-    ]
+    for name in estimated.METRICS:
+        first = f"{np.mean(errors[name][:BATCHES]):10.4f}  {np.mean(covered[name][:BATCHES]):7.2f}"
+        every = f"{np.mean(errors[name]):10.4f}  {np.mean(covered[name]):7.3f}"
+        lines.append(f"{name:<13} {first}   {every}")
     sys.stdout.write("\n".join(["", *lines, ""]))
-    # Chance alone makes an AUC of 2,000 loans err by 0.012, and misses five of twenty intervals
-    # in one run of 3,000.
-    assert np.mean(errors["auc"]) < 0.018
-    assert np.mean(covered["auc"]) >= 0.8
+    # Chance alone makes the AUC of 2,000 loans err by 0.012.
+    assert np.mean(errors["auc"]) < 0.015
+    assert np.mean(covered["auc"][:BATCHES]) >= 0.8
+    assert all(np.mean(each) >= 0.9 for each in covered.values())

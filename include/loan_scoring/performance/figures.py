@@ -161,16 +161,14 @@ def fairness_of(contract: Contract, batch: Batch, is_mature: bool) -> list[Fairn
     resamples, seed = contract.performance.resamples, contract.training.seed
     found = []
     for attribute, stated in batch.groups.items():
-        told = fairness.parity(contract, attribute, stated, None, batch.approved).groups
+        known = batch.outcome if is_mature else np.full(len(stated), np.nan)
+        told = fairness.by_group(contract, attribute, stated, known, batch.approved)
         values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
         compared = [each["group"] for each in told if each["left_out"] is None]
         if len(compared) < 2:
             continue
         metrics = by_group.parity(by_group.count(values, compared, batch.approved), resamples, seed)
         if is_mature:
-            for group in told:
-                of = batch.outcome[(values == group["group"]) & batch.known]
-                group["default_rate"] = float(of.mean()) if len(of) else None
             paid, defaulted = (
                 by_group.count(values[kind], compared, batch.approved[kind])
                 for kind in (batch.outcome == 0, batch.outcome == 1)

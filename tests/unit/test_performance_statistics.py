@@ -408,14 +408,28 @@ def test_nobody_approved_is_nobody_approved_less() -> None:
     assert by_group.odds(counts, by_group.Counts(np.array([3, 0]), np.array([1, 0])), 200, 1) == {}
 
 
-def test_groups_are_told_without_outcomes(loan_default: Contract) -> None:
-    values: list[str | None] = ["Male"] * 300 + ["Female"] * 300 + [None]
-    approved = np.arange(601) % 3 > 0
-    before = fairness.parity(loan_default, "gender", values, None, approved)
-    after = fairness.parity(loan_default, "gender", values, np.ones(601, dtype=int), approved)
-    assert {group["default_rate"] for group in before.groups} == {None}
-    assert {group["default_rate"] for group in after.groups} == {1.0}
-    assert before.ratio == after.ratio
+def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: Contract) -> None:
+    values: list[str | None] = ["Male"] * 300 + ["Female"] * 290 + [None] * 11
+    approved, y = np.arange(601) % 3 > 0, (np.arange(601) % 7 == 0).astype(float)
+    found = fairness.by_group(loan_default, "gender", values, y, approved)
+    theirs = fairlearn.MetricFrame(
+        metrics={
+            "rows": fairlearn.count,
+            "approval_rate": fairlearn.selection_rate,
+            "default_rate": lambda y_true, y_pred: y_true.mean(),
+        },
+        y_true=y,
+        y_pred=approved.astype(int),
+        sensitive_features=[value or fairness.NOT_STATED for value in values],
+    ).by_group
+    assert [group["group"] for group in found] == ["Male", "Female", "not stated"]
+    assert [group["left_out"] for group in found] == [None, None, "fewer than 200 loans"]
+    for group in found:
+        for name in theirs.columns:
+            assert group[name] == pytest.approx(theirs.loc[group["group"], name])
+    unknown = np.full(601, np.nan)
+    before = fairness.by_group(loan_default, "gender", values, unknown, approved)
+    assert {group["default_rate"] for group in before} == {None}
 
 
 def test_losses_are_sums_over_loans() -> None:
