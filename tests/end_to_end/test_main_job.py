@@ -117,7 +117,7 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
     assert re.search(r"2026-01-05 +1 +1,000 +1,000 +0 +\d+ +\d+\n", summary)
     assert "2026-01-05  none\n" in summary
     assert re.search(r"outcomes-2026-01-08 +1,000 +1,000 +0\n", summary)
-    assert "2026-01-08  warning: Monthly income" in summary
+    assert "2026-01-08  warning: Other applicants than at training: Monthly income" in summary
     assert re.search(r"champion propensity: propensity-1 .* hold-out AUC 0\.\d{4}", summary)
     assert machine.processes() == []
     assert "outcomes-history" in summary
