@@ -223,6 +223,7 @@ def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
         ready, "select distinct task, errors from task_metrics where run not like 'cli%' order by 1"
     )
     assert [row[0] for row in metrics] == [
+        "metrics.ask_for_model",
         "metrics.measure",
         "score.plan",
         "score.publish",
