@@ -37,6 +37,7 @@ def bench_score(loans: Loans, url: str) -> Result:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         _take_in(session, loans.tenfold)
+    run("silent")  # the loans have been read before, as those of the median above have
     tenfold = [run("ours")]
     steps = {
         name: [each[name] for each in ways["floor"]]
