@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 from loan_scoring import fairness, gates, holdout, propensity
 from loan_scoring.calibration import curve
 from loan_scoring.contract import Contract
-from loan_scoring.fairness import wilson
 from loan_scoring.features import frame
+from loan_scoring.intervals import wilson
 
 IMPORTANCE_ROWS = 4000
 """Loans that importance is measured on: each is scored features x repeats times."""
@@ -78,7 +78,7 @@ def deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
     found = []
     for part in np.array_split(np.argsort(probability, kind="stable"), 10):
         observed = float(np.mean(y[part]))
-        low, high = wilson(observed, len(part))
+        low, high = wilson(observed * len(part), len(part))
         found.append(
             {
                 "rows": len(part),

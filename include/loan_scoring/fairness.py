@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from loan_scoring.contract import Contract
+from loan_scoring.intervals import wilson
 
 NOT_STATED = "not stated"
 """The group of those whose attribute is empty."""
@@ -110,7 +111,7 @@ def by_group(
     for place in sorted(range(len(names)), key=lambda each: _place(order, str(names[each]))):
         name, size = str(names[place]), int(rows[place])
         rate = float(accepted[place] / size)
-        low, high = wilson(rate, size)
+        low, high = wilson(rate * size, size)
         small = f"fewer than {rule.min_group} loans" if size < rule.min_group else None
         groups.append(
             {
@@ -128,19 +129,6 @@ def by_group(
 
 def _stated(values: list[str | None]) -> list[str]:
     return [NOT_STATED if value is None else value for value in values]
-
-
-def wilson(share: float, rows: int, z: float = Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share of `rows`.
-
-    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
-
-    >>> [round(limit, 4) for limit in wilson(0.5, 100)]
-    [0.4038, 0.5962]
-    """
-    middle = share + z * z / (2 * rows)
-    half = z * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
-    return (middle - half) / (1 + z * z / rows), (middle + half) / (1 + z * z / rows)
 
 
 def _place(order: list[str], name: str) -> tuple[int, str]:

@@ -1,6 +1,7 @@
-"""Bootstrap percentile intervals of a hold-out's metrics, all of them from the same resamples."""
+"""Intervals: bootstrap percentiles of hold-out metrics from the same resamples, and of a share."""
 
 import numpy as np
+from scipy.special import ndtri
 
 from loan_scoring.calibration import slopes_and_intercepts
 
@@ -89,3 +90,20 @@ def _weighted(
             "calibration_slope": slope,
             "calibration_intercept": intercept,
         }
+
+
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the score interval of a share, (0, 1) of nothing.
+
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    >>> [round(limit, 4) for limit in wilson(50, 100)]
+    [0.4038, 0.5962]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z = float(ndtri(0.5 + confidence / 2))
+    share, spread = successes / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import ndtri
 
 from loan_scoring.contract import KEY, Column, Contract, LeakPolicy
+from loan_scoring.intervals import wilson
 
 FOLDS = 5
 BINS = 32
@@ -184,17 +184,6 @@ def _auc_of_counts(bad: np.ndarray, good: np.ndarray) -> float:
     """Return the AUC of levels in ascending order, of whose loans so many went bad and good."""
     below = np.cumsum(good) - good
     return float(bad @ (below + good / 2) / (bad.sum() * good.sum()))
-
-
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share (Wilson 1927), (0, 1) of nothing."""
-    if n == 0:
-        return 0.0, 1.0
-    z = float(ndtri(0.5 + confidence / 2))
-    share, spread = successes / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:

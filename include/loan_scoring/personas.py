@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
-from loan_scoring.leaks import wilson
+from loan_scoring.intervals import wilson
 
 HIGH = 0.35
 """Standard deviations from the mean from which a name says high or low."""

@@ -237,13 +237,6 @@ def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
     assert fairness.parity(loan_default, "gender", values, nobody.astype(int), nobody).ratio == 1
 
 
-@pytest.mark.parametrize(("share", "rows"), [(0.0, 30), (0.13, 177), (0.8, 5000), (1.0, 50)])
-def test_interval_of_a_share_is_that_of_scipy(share: float, rows: int) -> None:
-    hits = round(share * rows)
-    expected = stats.binomtest(hits, rows).proportion_ci(method="wilson")
-    assert fairness.wilson(hits / rows, rows) == pytest.approx((expected.low, expected.high))
-
-
 def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
     findings = [
         {"column": "spread", "is_decisive": True},

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from loan_scoring import leaks
 from loan_scoring.contract import Contract, LeakPolicy
+from loan_scoring.intervals import wilson
 
 POLICY = LeakPolicy()
 DICE = np.random.default_rng(7)
@@ -90,7 +91,7 @@ def test_auc_of_counts_is_scikit_learns(counts: list[tuple[int, int]]) -> None:
 def test_wilson_is_scipys(successes: int, n: int, confidence: float) -> None:
     successes = min(successes, n)
     theirs = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    ours = leaks.wilson(successes, n, confidence)
+    ours = wilson(successes, n, confidence)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loan_scoring.calibrate import Calibration
 from loan_scoring.calibrate.peers import NONE, Counted
 from loan_scoring.calibrate.shifts import CORRELATION, SHIFTS
-from loan_scoring.leaks import wilson
+from loan_scoring.intervals import wilson
 
 MOST_FALSE = 0.01
 LEAST_FOUND = 0.95

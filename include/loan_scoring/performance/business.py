@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from loan_scoring.fairness import wilson
+from loan_scoring.intervals import wilson
 from loan_scoring.performance.estimated import BLOCK_VALUES, Estimate, limits
 
 ALL = "all"
@@ -22,7 +22,7 @@ def segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
 def approval_rate(approved: np.ndarray) -> Estimate:
     """Return the share of loans that are approved, with Wilson's 95 % interval."""
     rate = float(np.mean(approved))
-    return Estimate(rate, *wilson(rate, len(approved)))
+    return Estimate(rate, *wilson(rate * len(approved), len(approved)))
 
 
 def exposures(amount: np.ndarray, loss_given_default: float) -> np.ndarray:

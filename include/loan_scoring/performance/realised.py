@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loan_scoring import intervals, propensity
-from loan_scoring.fairness import wilson
+from loan_scoring.intervals import wilson
 from loan_scoring.performance.estimated import Estimate
 
 METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss",
@@ -28,7 +28,7 @@ def measure(
         resamples, seed: of the bootstrap.
     """
     rate = float(np.mean(y))
-    found = {"default_rate": Estimate(rate, *wilson(rate, len(y)))}
+    found = {"default_rate": Estimate(rate, *wilson(rate * len(y), len(y)))}
     if not 0 < rate < 1:
         return found
     values = propensity.measure(y, probability, threshold)
@@ -63,6 +63,6 @@ def deciles(
     sums = np.bincount(places, weights=y, minlength=len(edges) + 1)
     rates = [bad / rows if rows else None for bad, rows in zip(sums, counts, strict=True)]
     return [
-        None if rate is None else (Estimate(float(rate), *wilson(float(rate), rows)), rows)
+        None if rate is None else (Estimate(float(rate), *wilson(float(rate) * rows, rows)), rows)
         for rate, rows in zip(rates, counts.tolist(), strict=True)
     ]
