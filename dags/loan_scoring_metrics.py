@@ -5,7 +5,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from loan_scoring import contract
 from loan_scoring.contract import Contract
-from loan_scoring_assets import retrain_request, scores
+from loan_scoring_assets import retrain_request, scores, start_training
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
@@ -43,7 +43,7 @@ def build(of: Contract) -> DAG:
             if not is_asked:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
 
-        measure() >> ask_for_model()
+        measure() >> ask_for_model() >> start_training(portfolio)
     return dag
 
 
