@@ -408,6 +408,21 @@ def test_nobody_approved_is_nobody_approved_less() -> None:
     assert by_group.odds(counts, by_group.Counts(np.array([3, 0]), np.array([1, 0])), 200, 1) == {}
 
 
+@given(st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), min_size=2, max_size=5))
+def test_limits_are_numbers_however_few_are_approved(groups: list[tuple[int, float]]) -> None:
+    loans = np.array([size for size, _ in groups])
+    counts = by_group.Counts(loans, np.array([int(size * share) for size, share in groups]))
+    found = by_group.parity(counts, 200, 1) | by_group.odds(counts, counts, 200, 1)
+    for each in found.values():
+        assert 0 <= each.lower <= each.value <= each.upper <= 1, found
+
+
+def test_ratio_may_be_anything_where_hardly_anybody_of_a_group_is_approved() -> None:
+    counts = by_group.Counts(np.array([300, 300, 300]), np.array([1, 2, 90]))
+    found = by_group.parity(counts, 200, 1)["demographic_parity_ratio"]
+    assert (found.lower, found.upper) == (0, 1)
+
+
 def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: Contract) -> None:
     values: list[str | None] = ["Male"] * 300 + ["Female"] * 290 + [None] * 11
     approved, y = np.arange(601) % 3 > 0, (np.arange(601) % 7 == 0).astype(float)

@@ -66,13 +66,15 @@ def parity(all_loans: Counts, resamples: int, seed: int) -> dict[str, Estimate]:
     difference, reach = _difference(rates), _reach(_range(drawn - rates))
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Nobody approved in a resample: the ratio may be anything.
-        factor = np.exp(_reach(np.nan_to_num(_range(np.log(drawn / rates)), nan=np.inf)))
+        ranges = _range(np.log(drawn / rates))
+    # Nobody approved in a resample: the ratio may be anything, up to 1.
+    factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
+    highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
         "demographic_parity_difference": _within(
             difference, difference - reach, difference + reach
         ),
-        "demographic_parity_ratio": _within(ratio, ratio / factor, ratio * factor),
+        "demographic_parity_ratio": _within(ratio, ratio / factor, highest),
     }
 
 
@@ -125,7 +127,9 @@ def _reach(ranges: np.ndarray) -> float:
     is off by more than the range of the groups' errors, and so neither is the largest: the idea of
     Tukey (1953), "The problem of multiple comparisons", with the bootstrap's range.
     """
-    return float(np.quantile(ranges, CONFIDENCE, method="weibull"))
+    # Of the ranges themselves: between one that is infinite and its neighbour lies none.
+    place = int(np.ceil(CONFIDENCE * (len(ranges) + 1))) - 1
+    return float(np.sort(ranges)[min(place, len(ranges) - 1)])
 
 
 def _within(value: float, lower: float, upper: float) -> Estimate:
