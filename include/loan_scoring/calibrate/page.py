@@ -41,6 +41,11 @@ def write(measured: Calibration, docs: Path, command: str) -> Path:
     return page
 
 
+def _named(source: str) -> str:
+    """Return a source as others know it: where it lies on this machine is nobody's concern."""
+    return Path(source).name if Path(source).is_absolute() else source
+
+
 def missed(measured: Calibration) -> list[str]:
     """Return a sentence for each figure that is not reached, none where all are."""
     found = [
@@ -69,7 +74,7 @@ def render(measured: Calibration, command: str) -> str:
         "and what it finds. Written by the command below and never by hand; why the decision is as",
         "it is: [ADR 13](adr/0013-drift-decision-and-joint-tests.md).",
         "",
-        f"| | |\n| --- | --- |\n| loans | {measured.source} |",
+        f"| | |\n| --- | --- |\n| loans | {_named(measured.source)} |",
         f"| command | `{command}` |",
         f"| date | {measured.at:%Y-%m-%d %H:%M} UTC, took {measured.minutes:.0f} minutes |",
         f"| machine | {measured.machine} |",
