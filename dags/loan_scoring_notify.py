@@ -1,22 +1,15 @@
-"""Notify: the last task of every DAG tells people what is new, through Airflow's own notifiers."""
+"""Notify: the last task of every DAG tells people what is new of alerts, and of its own run."""
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
 from airflow.configuration import conf
-from airflow.sdk import DAG, Connection, get_current_context, task, teardown
-from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import mask_secret
+from airflow.sdk import DAG, get_current_context, task, teardown
 
-from loan_scoring.contract import Channel, Contract
-from loan_scoring.errors import ChannelError, DatabaseError
+from loan_scoring.contract import Contract
+from loan_scoring.errors import DatabaseError
+from loan_scoring_channels import send
 from loan_scoring_wiring import batch_of, task_session
-
-if TYPE_CHECKING:
-    from loan_scoring.alerts.messages import Message
-
-ANSWER_WITHIN_SECONDS = 30
-"""How long a channel may take where its connection does not say."""
 
 
 def notify_at_the_end(of: Contract, dag: DAG) -> None:
@@ -37,12 +30,12 @@ def notify_at_the_end(of: Contract, dag: DAG) -> None:
         context: Any = get_current_context()
         instance, run = context["ti"], context["dag_run"]
         states = instance.get_task_states(run.dag_id, run_ids=[run.run_id])[run.run_id]
-        failed = sorted({_task(each, dag) for each, state in states.items() if state == "failed"})
+        failed = sorted({task_of(key, dag) for key, state in states.items() if state == "failed"})
         batch, day = batch_of(context), run.run_after.date().isoformat()
         try:
             with task_session(of.portfolio, batch) as (session, work):
                 failures.note(session, stage, batch, day, run.run_id, failed)
-                work.rows = delivery.deliver(session, send, batch or day, _page(run))
+                work.rows = delivery.deliver(session, send, batch or day, page_of(run))
         except DatabaseError as error:
             if instance.try_number > instance.max_tries:
                 delivery.tell_without_database(of, send, stage, run.run_id, str(error))
@@ -52,61 +45,12 @@ def notify_at_the_end(of: Contract, dag: DAG) -> None:
     last >> notify()
 
 
-def send(channel: Channel, message: "Message") -> None:
-    """Send a message through a channel's notifier; raise where it was not taken.
-
-    `notify`, not a call: a call renders the message as a template, and there are words in it that
-    came with a file.
-    """
-    try:
-        connection = Connection.get(channel.connection)
-    except AirflowNotFoundException as error:
-        raise ChannelError(
-            f"Airflow has no connection {channel.connection}: add it under Admin, Connections, or "
-            f"set AIRFLOW_CONN_{channel.connection.upper()}"
-        ) from error
-    _notifier(channel, connection, message).notify({})
+def task_of(key: str, dag: DAG) -> str:
+    """Return the task of one of Airflow's keys of states; a mapped one's ends in its number."""
+    return key if key in dag.task_dict else key.rpartition("_")[0]
 
 
-def _notifier(channel: Channel, connection: Connection, message: "Message") -> Any:
-    extra = connection.extra_dejson
-    if channel.kind == "smtp":
-        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
-        if not extra.get("from_email"):
-            raise ChannelError(f"connection {channel.connection} has no from_email in its extra")
-        return SmtpNotifier(
-            smtp_conn_id=channel.connection,
-            from_email=extra["from_email"],
-            to=channel.recipients,
-            subject=message.subject,
-            html_content=message.html,
-            custom_headers={"Message-ID": f"<{message.message_id}@loan-scoring>"},
-        )
-    if channel.kind == "slack":
-        from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
-
-        return SlackWebhookNotifier(
-            slack_webhook_conn_id=channel.connection, text=message.slack, unfurl_links=False
-        )
-    from airflow.providers.http.notifications import HttpNotifier
-
-    # In the path of many a webhook lies its secret, and the hook logs the path that failed. A page
-    # that it is sent on to would answer 200 and tell nobody.
-    mask_secret(urlsplit(connection.host or "").path)
-    patience = extra.get("timeout", ANSWER_WITHIN_SECONDS)
-    return HttpNotifier(
-        http_conn_id=channel.connection,
-        json=message.payload,
-        extra_options={"timeout": patience, "max_redirects": 0},
-    )
-
-
-def _task(state_key: str, dag: DAG) -> str:
-    """Return a task's name; of a mapped one Airflow's key ends in its number."""
-    return state_key if state_key in dag.task_dict else state_key.rpartition("_")[0]
-
-
-def _page(run: Any) -> str | None:
+def page_of(run: Any) -> str | None:
+    """Return the address of a run's page in Airflow's UI, where Airflow knows its own."""
     base = conf.get("api", "base_url", fallback="").rstrip("/")
     return f"{base}/dags/{run.dag_id}/runs/{quote(run.run_id)}" if base else None
