@@ -1,10 +1,8 @@
 """The outbox: told once where the channel took it, again where it did not, whoever is killed."""
 
 import json
-import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from loan_scoring import alerts, database
 from loan_scoring.alerts import delivery, failures
 from loan_scoring.alerts.messages import Message
 from loan_scoring.contract import Channel, Contract
-from loan_scoring.errors import ChannelError
 from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.integration
@@ -126,7 +123,9 @@ def test_what_nobody_was_told_of_is_not_told_to_be_over(portfolio: Portfolio) ->
     raised(session)
     run(session, "UPDATE alerts SET state = 'resolved'")
     acknowledged = raised(session)
-    run(session, "UPDATE alerts SET state = 'acknowledged' WHERE alert_id = %(id)s", id=acknowledged)
+    run(
+        session, "UPDATE alerts SET state = 'acknowledged' WHERE alert_id = %(id)s", id=acknowledged
+    )
     assert delivery.deliver(session, receiver, NIGHT) == 0
     assert outbox(session) == []
 
@@ -205,12 +204,15 @@ def test_alert_on_a_channel_that_the_contract_drops_is_over(portfolio: Portfolio
     raised(session)
     delivery.deliver(session, Receiver("mail", "chat"), NIGHT)
     alerts.update(portfolio(MAIL))
-    assert [row[:3:2] for row in channel_alerts(session)] == [["chat", "resolved"], ["mail", "open"]]
+    assert [row[:3:2] for row in channel_alerts(session)] == [
+        ["chat", "resolved"],
+        ["mail", "open"],
+    ]
     alerts.update(portfolio())
     assert [row[2] for row in channel_alerts(session)] == ["resolved", "resolved"]
 
 
-def test_two_at_once_tell_it_once(portfolio: Portfolio, new_url: str) -> None:
+def test_two_at_once_tell_it_once(portfolio: Portfolio, empty_url: str) -> None:
     """The second comes while the first is in the middle of sending."""
     is_sending, go_on = threading.Event(), threading.Event()
     receiver = Receiver()
@@ -227,7 +229,7 @@ def test_two_at_once_tell_it_once(portfolio: Portfolio, new_url: str) -> None:
     def work(name: str, session: Session, send: delivery.Send) -> None:
         counts[name] = delivery.deliver(session, send, NIGHT)
 
-    with open_session("loan_default", new_url) as other:
+    with open_session("loan_default", empty_url) as other:
         second = Session(first.contract, other.connection)
         threads = [threading.Thread(target=work, args=("first", first, slow))]
         threads[0].start()
@@ -243,14 +245,6 @@ def test_two_at_once_tell_it_once(portfolio: Portfolio, new_url: str) -> None:
     assert receiver.told == [("mail", "opened", alert)]
 
 
-@pytest.fixture
-def new_url(empty: Session) -> str:
-    from loan_scoring.local.postgres import embedded
-
-    name = empty.connection.get_dsn_parameters()["dbname"]
-    return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
-
-
 @pytest.mark.parametrize(
     ("step", "is_before", "times"),
     [
@@ -263,7 +257,7 @@ def new_url(empty: Session) -> str:
 def test_killed_in_between_it_is_told_by_the_next_run(
     portfolio: Portfolio,
     spawn: Spawn,
-    new_url: str,
+    empty_url: str,
     tmp_path: Path,
     step: str,
     is_before: bool,
@@ -272,14 +266,14 @@ def test_killed_in_between_it_is_told_by_the_next_run(
     session = portfolio(MAIL)
     raised(session)
     taken = tmp_path / "taken"
-    child = spawn(deliver_into, new_url, session.contract.notifications, str(taken))
+    child = spawn(deliver_into, empty_url, session.contract.notifications, str(taken))
     child.go("step by step")
     steps = child.steps()
     next(each for each in steps if each.name.startswith(step[:40]))
     if not is_before:
         next(each for each in steps if each.name == "after commit")
     child.kill()
-    deliver_into(new_url, session.contract.notifications, str(taken))
+    deliver_into(empty_url, session.contract.notifications, str(taken))
     ids = taken.read_text().split()
     assert len(ids) == times
     assert len(set(ids)) == 1  # by which the receiver knows it again
@@ -308,7 +302,8 @@ def ready_batch(empty: Session) -> None:
             empty,
             "INSERT INTO models (model_version, kind, number, algorithm, parameters, features,"
             " metrics, training_data, fingerprint, code_version, artifact, artifact_sha256)"
-            " VALUES (%(kind)s || '-1', %(kind)s, 1, 'a', '{}', '{}', '{}', '{}', 'f', '1', 'a', 'b')",
+            " VALUES (%(kind)s || '-1', %(kind)s, 1, 'a', '{}', '{}', '{}', '{}', 'f', '1', 'a',"
+            " 'b')",
             kind=kind,
         )
     run(
@@ -353,5 +348,8 @@ def test_database_that_is_gone_is_told_past_broken_channels(loan_default: Contra
     contract = loan_default.model_copy(update={"notifications": [MAIL, CHAT]})
     delivery.tell_without_database(contract, receiver, "metrics", "r", "no database at X")
     ((name, message),) = receiver.took
-    assert (name, message.subject) == ("chat", "Residential loans: critical: no database after metrics")
+    assert (name, message.subject) == (
+        "chat",
+        "Residential loans: critical: no database after metrics",
+    )
     assert message.text.startswith("no database at X\n")
