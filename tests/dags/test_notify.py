@@ -63,9 +63,18 @@ def run(
 
 @pytest.fixture
 def printed(request: pytest.FixtureRequest) -> Printed:
-    """Give what tasks have logged, as Airflow masks it: it writes to the stdout of the session."""
+    """Give what tasks have logged to the stdout of the session.
+
+    It is masked as a task's supervisor does before it writes the log: dag.test() has no supervisor.
+    """
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    return lambda: "".join(capture.read_global_capture())
+
+    def take() -> str:
+        from airflow.sdk.log import mask_logs
+
+        return str(mask_logs(None, "", {"event": "".join(capture.read_global_capture())})["event"])
+
+    return take
 
 
 @pytest.fixture
