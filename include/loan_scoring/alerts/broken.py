@@ -50,7 +50,8 @@ def _known(error: BaseException) -> str | None:
             return f"it answered {code}"
         case smtplib.SMTPServerDisconnected():
             return "it closed the connection"
-        case ssl.SSLError(reason=what):
+        case ssl.SSLError():
+            what = getattr(error, "reason", None) or type(error).__name__
             return f"TLS failed ({what}): see disable_ssl, disable_tls or the certificate"
         case socket.gaierror():
             return "its host is not known"
