@@ -30,28 +30,34 @@ TOKEN = "T000-secret-token-B000"
 HOSTILE = "levels {{ macros.datetime }} <!channel> <b>bold</b> & more"
 
 Run = Callable[..., Any]
+DagOf = Callable[..., Any]
 Printed = Callable[[], str]
 
 
 @pytest.fixture
-def run(
-    airflow_home: Path,
-    empty_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Run a stage's DAG once, some channels in its contract; without patience; return its run."""
-    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", empty_url)
+def dag_of(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DagOf:
+    """Read a stage's DAG of a contract with some channels."""
     text = (settings.portfolios_dir() / "loan_default.yaml").read_text()
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
 
-    def go(stage: str, batch: str, *channels: dict[str, Any], state: str = "success") -> Any:
+    def read(stage: str, *channels: dict[str, Any]) -> Any:
         from airflow.dag_processing.dagbag import DagBag
 
         raw = yaml.safe_load(text) | {"notifications": list(channels)}
         (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
         bag = DagBag(settings.home() / "dags" / f"loan_scoring_{stage}.py")
-        dag = bag.dags[f"loan_default_{stage}"]
+        return bag.dags[f"loan_default_{stage}"]
+
+    return read
+
+
+@pytest.fixture
+def run(dag_of: DagOf, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a stage's DAG once, some channels in its contract; without patience; return its run."""
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", empty_url)
+
+    def go(stage: str, batch: str, *channels: dict[str, Any], state: str = "success") -> Any:
+        dag = dag_of(stage, *channels)
         for task in dag.tasks:
             task.retries = 0
         done = dag.test(run_conf={"batch_id": batch})
@@ -361,6 +367,15 @@ def test_database_that_is_gone_is_told_without_it(
     (sent,) = mail.mails
     assert sent["Subject"] == "Residential loans: critical: no database after score"
     assert PASSWORD not in str(sent)
+
+
+@pytest.mark.parametrize("stage", ["ingest", "outcomes", "train", "score", "metrics"])
+def test_every_dag_ends_in_it_and_its_state_is_not_the_run_s(dag_of: DagOf, stage: str) -> None:
+    dag = dag_of(stage, MAIL)
+    notify = dag.task_dict["notify"]
+    assert dag.leaves == [notify]
+    assert notify.is_teardown
+    assert not notify.on_failure_fail_dagrun
 
 
 def test_without_a_channel_there_is_no_task(bag: Any) -> None:
