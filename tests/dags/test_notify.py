@@ -38,11 +38,11 @@ Printed = Callable[[], str]
 def dag_of(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DagOf:
     """Read a stage's DAG of a contract with some channels."""
     text = (settings.portfolios_dir() / "loan_default.yaml").read_text()
-    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
 
     def read(stage: str, *channels: dict[str, Any]) -> Any:
         from airflow.dag_processing.dagbag import DagBag
 
+        monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
         raw = yaml.safe_load(text) | {"notifications": list(channels)}
         (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
         bag = DagBag(settings.home() / "dags" / f"loan_scoring_{stage}.py")
