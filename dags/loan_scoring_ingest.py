@@ -6,6 +6,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, retrain_request
+from loan_scoring_notify import notify_at_the_end
 from loan_scoring_wiring import (
     BATCH_PARAMS,
     DEFAULT_ARGS,
@@ -86,6 +87,7 @@ def build(of: Contract) -> DAG:
         checked = check(land())
         checked.operator.operator_extra_links = (QualityPage(),)
         publish(checked) >> [announce(), ask_for_model()]
+        notify_at_the_end(of, dag)
     return dag
 
 

@@ -6,6 +6,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request, scores, start_training
+from loan_scoring_notify import notify_at_the_end
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
@@ -44,6 +45,7 @@ def build(of: Contract) -> DAG:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
 
         measure() >> ask_for_model() >> start_training(portfolio)
+        notify_at_the_end(of, dag)
     return dag
 
 

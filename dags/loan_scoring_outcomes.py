@@ -6,6 +6,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request, start_training
+from loan_scoring_notify import notify_at_the_end
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
 
 
@@ -63,6 +64,7 @@ def build(of: Contract) -> DAG:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
 
         take() >> restate() >> ask_for_model() >> start_training(portfolio)
+        notify_at_the_end(of, dag)
     return dag
 
 

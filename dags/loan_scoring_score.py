@@ -7,6 +7,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, scores
+from loan_scoring_notify import notify_at_the_end
 from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, batch_id, task_session
 
 
@@ -56,6 +57,7 @@ def build(of: Contract) -> DAG:
             outlet_events[scores(portfolio)].add_partitions(batch_id())
 
         publish(score.expand_kwargs(plan()))
+        notify_at_the_end(of, dag)
     return dag
 
 

@@ -8,6 +8,7 @@ from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
 from loan_scoring_hold import ask_a_person, promote_param
+from loan_scoring_notify import notify_at_the_end
 from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task_session
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
@@ -99,6 +100,7 @@ def build(of: Contract) -> DAG:
 
         case = judge(fit(cross_validate.expand_kwargs(plan())))
         ask_a_person(of, case) >> mirror()
+        notify_at_the_end(of, dag)
     return dag
 
 

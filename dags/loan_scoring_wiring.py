@@ -40,11 +40,15 @@ BATCH_PARAMS = {
 
 def batch_id() -> str:
     """Return the batch of the running task: the run's partition key, else its param batch_id."""
-    context: Any = get_current_context()
-    found = context["dag_run"].partition_key or context["params"].get("batch_id")
+    found = batch_of(get_current_context())
     if not found:
         raise AirflowFailException("which batch? trigger with a partition key or with batch_id")
-    return str(found)
+    return found
+
+
+def batch_of(context: Any) -> str | None:
+    """Return the batch of a run by a task's context, None where it has none."""
+    return context["dag_run"].partition_key or context["params"].get("batch_id")
 
 
 def database_url() -> str | None:
@@ -96,6 +100,5 @@ class QualityPage(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's form)
         """Return the page's address; Airflow asks after the task's end, failed or not."""
         context = ti_key.get_template_context()
-        batch = context["dag_run"].partition_key or context["params"].get("batch_id")
         revision = ti_key.xcom_pull(task_ids="land")
-        return page_address(f"quality/{ti_key.dag_id}/{batch}/{revision}")
+        return page_address(f"quality/{ti_key.dag_id}/{batch_of(context)}/{revision}")

@@ -177,7 +177,17 @@ def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
 @pytest.fixture
 def ready_url(ready: Session) -> str:
     """The URL of the `ready` session's database, for processes of their own."""
-    name = ready.connection.get_dsn_parameters()["dbname"]
+    return url_of(ready)
+
+
+@pytest.fixture
+def empty_url(empty: Session) -> str:
+    """The URL of the `empty` session's database."""
+    return url_of(empty)
+
+
+def url_of(session: Session) -> str:
+    name = session.connection.get_dsn_parameters()["dbname"]
     return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -23,6 +23,9 @@ KEY = "loan_id"
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 RESERVED = frozenset({"batch_id", "revision", "line_number"})
+
+AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
+"""What an alert may be about."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -433,6 +436,48 @@ class BusinessPolicy(Model):
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
 
 
+class Channel(Model):
+    """A way to tell people of alerts: an Airflow connection, and which alerts go through it."""
+
+    name: str
+    kind: Literal["smtp", "slack", "webhook"]
+    connection: str
+    recipients: list[str] = Field(default_factory=list)
+    least_severity: Literal["warning", "critical"] = "warning"
+    alerts: list[AlertKind] = Field(default=[*get_args(AlertKind)], min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_identifier(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is not a channel name: lower-case letters, digits and _")
+        return name
+
+    @field_validator("connection")
+    @classmethod
+    def _is_no_address(cls, connection: str) -> str:
+        # What stands there instead may be a secret: it is not repeated.
+        if not re.fullmatch(r"\w[\w.-]{0,199}", connection):
+            raise ValueError(
+                "it is the id of an Airflow connection (letters, digits, _ . -), "
+                "which holds the address and its secrets"
+            )
+        return connection
+
+    @model_validator(mode="after")
+    def _has_recipients(self) -> Self:
+        if (self.kind == "smtp") != bool(self.recipients):
+            raise ValueError(
+                "a channel of kind smtp needs recipients"
+                if self.kind == "smtp"
+                else f"recipients belong to smtp; whom a {self.kind} reaches is its connection's"
+            )
+        for each in self.recipients:
+            if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", each):
+                raise ValueError(f"recipients: '{each}' is no e-mail address")
+        return self
+
+
 class Schedules(Model):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
@@ -501,6 +546,7 @@ class Contract(Model):
     service_level: ServiceLevel = ServiceLevel()
     performance: PerformancePolicy = PerformancePolicy()
     business: BusinessPolicy | None = None
+    notifications: list[Channel] = Field(default_factory=list)
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()
 
@@ -536,6 +582,9 @@ class Contract(Model):
                 raise ValueError(f"columns.{column.name}: the target is declared under target")
         for name in self.protected:
             _need(names, name, "protected")
+        twice = _first_repeated([channel.name for channel in self.notifications])
+        if twice is not None:
+            raise ValueError(f"notifications: name '{twice}' is declared twice")
         self._fairness_hangs_together(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")

@@ -25,5 +25,9 @@ class TrackingError(LoanScoringError):
     """MLflow, which mirrors the models on record, cannot be written."""
 
 
+class ChannelError(LoanScoringError):
+    """A channel of notifications cannot be used as it is set up; the text has no secret in it."""
+
+
 class StateError(LoanScoringError):
     """A stage was asked for before what it needs exists (no batch, no champion)."""

@@ -128,13 +128,17 @@ def _alerts(state: dict[str, Any]) -> list[str]:
         told = [each for each in state["open_alerts"] if each["batch_id"] == night["batch_id"]]
         if night["scored"] is None:
             lines.append(f"  {night['batch_id']}  not scored")
-        elif not night["open_alerts"]:
+        elif not night["open_alerts"] and not told:
             lines.append(f"  {night['batch_id']}  none")
-        lines += [
-            f"  {each['batch_id']}  {each['severity']}{_lasting(each)}: {each['message']}"
-            for each in told
-        ]
-    return lines if nights else ["open alerts: none"]
+        lines += map(_alert, told)
+    # Of batches that were refused or never landed, of the history, and of days.
+    shown = {night["batch_id"] for night in nights}
+    lines += [_alert(each) for each in state["open_alerts"] if each["batch_id"] not in shown]
+    return lines if nights or state["open_alerts"] else ["open alerts: none"]
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    return f"  {alert['batch_id']}  {alert['severity']}{_lasting(alert)}: {alert['message']}"
 
 
 def _lasting(alert: dict[str, Any]) -> str:

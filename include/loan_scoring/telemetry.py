@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import psycopg2
 
 from loan_scoring import database
+from loan_scoring.errors import LoanScoringError
 from loan_scoring.session import Session
 
 
@@ -47,10 +48,12 @@ def measured(
     """
     work = Work()
     queue_seconds = None if start is None else waited(session, run, start)
-    started_at, started, failed = datetime.now(UTC), time.monotonic(), True
+    started_at, started, failure = datetime.now(UTC), time.monotonic(), None
     try:
         yield work
-        failed = False
+    except BaseException as error:
+        failure = error
+        raise
     finally:
         values = {
             "run": run,
@@ -60,7 +63,8 @@ def measured(
             "rows": work.rows,
             "seconds": time.monotonic() - started,
             "queue_seconds": queue_seconds,
-            "errors": int(failed),
+            "errors": int(failure is not None),
+            "error": None if failure is None else _line(failure),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "started_at": started_at,
             "finished_at": datetime.now(UTC),
@@ -70,8 +74,13 @@ def measured(
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
             # Where the task fails because Postgres is gone, its own error is the one to show.
-            if not failed:
+            if failure is None:
                 raise
+
+
+def _line(error: BaseException) -> str:
+    """Return an error's line where it is ours; of another only its name: it may quote anything."""
+    return str(error) if isinstance(error, LoanScoringError) else type(error).__name__
 
 
 def waited(session: Session, run: str, start: Start) -> float | None:

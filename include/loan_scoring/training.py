@@ -344,10 +344,13 @@ def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
 def fingerprint_of(contract: Contract, table: pa.Table) -> str:
     """Return the hash over training rows, contract and code version that tells models apart.
 
-    What the contract says of promotion, performance, business, service level and retraining is left
-    out: a model changes neither with its judges nor with what is promised of nights.
+    What the contract says of promotion, performance, business, service level, retraining and
+    notifications is left out: a model changes neither with its judges nor with what is promised of
+    nights, nor with who is told of them.
     """
-    apart = {"promotion", "performance", "business", "service_level", "retraining"}
+    apart = {
+        "promotion", "performance", "business", "service_level", "retraining", "notifications",
+    }  # fmt: skip
     told = contract.model_dump_json(exclude=apart)
     digest = hashlib.sha256(f"{__version__}\n{told}\n".encode())
     for name in table.column_names:

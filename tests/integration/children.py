@@ -22,7 +22,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection, cursor
 
 from loan_scoring import cli, scoring
-from loan_scoring.session import open_session
+from loan_scoring.alerts import delivery
+from loan_scoring.alerts.messages import Message
+from loan_scoring.contract import Channel
+from loan_scoring.session import Session, open_session
 
 PRELOADED = [
     "great_expectations",
@@ -129,6 +132,18 @@ def spawning(folder: Path) -> Iterator[Spawn]:
 def command(url: str, *arguments: str) -> int:
     """Run a command of loan-scoring on a database."""
     return cli.main([*arguments, "--database", url])
+
+
+def deliver_into(url: str, channels: list[Channel], taken: str) -> None:
+    """Do what the task `notify` of a DAG does; what is sent is noted in a file, by its id."""
+
+    def send(channel: Channel, message: Message) -> None:
+        with Path(taken).open("a") as out:
+            print(message.message_id, file=out)
+
+    with open_session("loan_default", url) as session:
+        contract = session.contract.model_copy(update={"notifications": channels})
+        delivery.deliver(Session(contract, session.connection), send, "2026-01-05")
 
 
 def plan(url: str, batch_id: str) -> None:

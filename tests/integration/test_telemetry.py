@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loan_scoring import database, telemetry
+from loan_scoring.errors import SourceError
 from loan_scoring.session import Session
 from loan_scoring.telemetry import Start
 
@@ -57,3 +58,22 @@ def test_command_waits_for_nobody(empty: Session) -> None:
         pass
     query = "select queue_seconds from task_metrics"
     assert database.select(empty.connection, query)[1] == [[None]]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (SourceError("batch 2026-01-05 refused: empty"), "batch 2026-01-05 refused: empty"),
+        (ValueError("https://u:secret@h"), "ValueError"),  # of others' texts nobody knows
+    ],
+)
+def test_failed_task_says_why_until_it_goes_well(
+    empty: Session, error: Exception, line: str
+) -> None:
+    query = "select errors, error from task_metrics"
+    with pytest.raises(type(error)), telemetry.measured(empty, "r", "ingest.check"):
+        raise error
+    assert database.select(empty.connection, query)[1] == [[1, line]]
+    with telemetry.measured(empty, "r", "ingest.check"):
+        pass
+    assert database.select(empty.connection, query)[1] == [[1, None]]

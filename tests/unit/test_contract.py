@@ -72,6 +72,46 @@ MISTAKES = [
     ("nights_on_time: 0.99", "nights_on_time: 99", "service_level.nights_on_time", "99"),
     ("within_minutes: 60", "within_minutes: 0", "service_level.scored_within_minutes", "0"),
     ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
+    *(
+        ("service_level:", f"notifications: [{channels}]\nservice_level:", field, reason)
+        for channels, field, reason in (
+            ("{kind: smtp, connection: c}", "notifications.0.name", "Field required"),
+            ("{name: A b, kind: smtp, connection: c}", "notifications.A b.name", "lower-case"),
+            ("{name: a, kind: sms, connection: c}", "notifications.a.kind", "found 'sms'"),
+            ("{name: a, kind: smtp, connection: c}", "notifications.a", "needs recipients"),
+            (
+                "{name: a, kind: slack, connection: c, recipients: [a@b.example]}",
+                "notifications.a",
+                "recipients belong to smtp; whom a slack reaches is its connection's",
+            ),
+            (
+                "{name: a, kind: smtp, connection: c, recipients: [nobody]}",
+                "notifications.a",
+                "'nobody' is no e-mail address",
+            ),
+            (
+                "{name: a, kind: webhook, connection: 'https://h.example/secret'}",
+                "notifications.a.connection: it is the id of an Airflow connection",
+                "which holds the address and its secrets",
+            ),
+            (
+                "{name: a, kind: slack, connection: c, least_severity: info}",
+                "notifications.a.least_severity",
+                "'info'",
+            ),
+            (
+                "{name: a, kind: slack, connection: c, alerts: [drift]}",
+                "notifications.a.alerts.0",
+                "'drift'",
+            ),
+            ("{name: a, kind: slack, connection: c, alerts: []}", "notifications.a.alerts", "1"),
+            (
+                "{name: a, kind: slack, connection: c}, {name: a, kind: slack, connection: d}",
+                "notifications",
+                "'a' is declared twice",
+            ),
+        )
+    ),
 ]
 
 
@@ -88,6 +128,25 @@ def test_mistake_is_named_in_one_line(
     assert message.startswith(f"{path}: {field}")
     assert reason in message
     assert "\n" not in message
+
+
+def test_address_in_place_of_a_connection_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "loan_default.yaml"
+    channel = "{name: a, kind: slack, connection: 'https://h.example/secret'}"
+    path.write_text(f"{TEXT}\nnotifications: [{channel}]\n")
+    with pytest.raises(ContractError) as caught:
+        contracts.read(path)
+    assert "secret'" not in str(caught.value)
+    assert "h.example" not in str(caught.value)
+
+
+def test_channels_that_the_contract_shows_are_ones(tmp_path: Path) -> None:
+    shown = re.search(r"# notifications:\n(# .*\n)+", TEXT)
+    assert shown is not None
+    path = tmp_path / "loan_default.yaml"
+    path.write_text(TEXT.replace(shown[0], shown[0].replace("# ", "")))
+    channels = contracts.read(path).notifications
+    assert [channel.kind for channel in channels] == ["smtp", "slack", "webhook"]
 
 
 def test_missing_contract_names_the_ones_that_are_there() -> None:

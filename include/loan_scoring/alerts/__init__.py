@@ -47,6 +47,8 @@ def update(session: Session) -> None:
             _update(session, cause, batches, [row for row in known if row["kind"] == cause])
         database.execute(session.connection, "resolve_merged_quality_alerts")
         database.execute(session.connection, "resolve_outlived_quality_alerts")
+        channels = [channel.name for channel in session.contract.notifications]
+        database.execute(session.connection, "resolve_dropped_channels", channels=channels)
 
 
 def _update(

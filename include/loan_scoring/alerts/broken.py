@@ -1,0 +1,75 @@
+"""Say why a channel did not take a message, in words of our own.
+
+What a library says of it may quote the address that was called, and in many an address the secret
+is a part: nothing is taken over but codes.
+"""
+
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+
+from loan_scoring.errors import ChannelError
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong and what to do, without a secret.
+
+    >>> reason(ConnectionRefusedError(111, "Connection refused"))
+    'nobody listens there (ConnectionRefusedError)'
+    """
+    known = (found for each in _chain(error) if (found := _known(each)))
+    return next(known, f"it failed with {type(error).__name__}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that led to it; requests keeps its own in `args` and `reason`."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if isinstance(each, BaseException) and each not in seen:
+            seen.append(each)
+            yield each
+            waiting += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+
+
+def _known(error: BaseException) -> str | None:
+    match error:
+        case ChannelError():
+            return str(error)
+        case smtplib.SMTPAuthenticationError(smtp_code=code):
+            return f"it refused the login ({code}): see login and password of the connection"
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            codes = sorted({str(code) for code, _ in refused.values()})
+            return f"it refused every recipient ({', '.join(codes)}): see the contract's recipients"
+        case smtplib.SMTPNotSupportedError():
+            return "it offers no STARTTLS or no login: see disable_tls of the connection"
+        case smtplib.SMTPResponseException(smtp_code=code):
+            return f"it answered {code}"
+        case smtplib.SMTPServerDisconnected():
+            return "it closed the connection"
+        case ssl.SSLError():
+            what = getattr(error, "reason", None) or type(error).__name__
+            return f"TLS failed ({what}): see disable_ssl, disable_tls or the certificate"
+        case socket.gaierror():
+            return "its host is not known"
+        case TimeoutError():
+            return "it gave no answer in time"
+        case ConnectionRefusedError() | ConnectionResetError() | ConnectionAbortedError():
+            return f"nobody listens there ({type(error).__name__})"
+    if type(error).__name__ == "TooManyRedirects":
+        return "it sends on to another address: put that one into the connection"
+    if type(error).__name__ == "AirflowException":
+        return _by_code(str(error))
+    return None
+
+
+def _by_code(text: str) -> str | None:
+    """Return what Airflow's hooks say of an HTTP status, and Slack's own word for a refusal."""
+    code = re.search(r"Status Code: (\d{3})\b|^(\d{3}):", text)
+    word = re.search(r"Response body: '([a-z_]{1,40})'", text)
+    if code is None:
+        return None
+    return f"it answered {code[1] or code[2]}" + (f" ({word[1]})" if word else "")

@@ -1,0 +1,144 @@
+"""Word what people are told of alerts: a subject line, plain text, and the forms made of it."""
+
+import hashlib
+import html
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+
+LABELS = {
+    "bad_data": "bad data",
+    "population": "other applicants",
+    "concept": "other defaults",
+    "quality": "not as the contract expects",
+    "delivery": "a channel takes no message",
+    "failure": "a stage failed",
+}
+LONGEST = 1000
+"""Characters of an alert that are told; Slack cuts a message at 40,000."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent once; sent again because nobody knows whether it arrived, it has the same id."""
+
+    message_id: str
+    subject: str
+    text: str
+    payload: dict[str, Any]
+    """The same for a program, fit for JSON."""
+
+    @property
+    def html(self) -> str:
+        """The text as HTML, every character of it shown as it stands."""
+        paragraphs = html.escape(self.text).replace("\n", "<br>").split("<br><br>")
+        return "".join(f"<p>{each}</p>" for each in paragraphs)
+
+    @property
+    def slack(self) -> str:
+        """Subject and text as Slack takes them: nothing in them is a link or calls anybody."""
+        return html.escape(f"{self.subject}\n\n{self.text}", quote=False)
+
+
+def of_alerts(contract: Contract, events: list[database.Row], link: str | None) -> Message:
+    """Return one message on rows of `select_undelivered`; the same rows give the same id.
+
+    Args:
+        link: the page of the run that tells it, if it has one.
+    """
+    told = [f"{_head(each)}\n{_cut(each['message'])}" for each in events]
+    told.append(f"All alerts: loan-scoring status --portfolio {contract.portfolio}")
+    if link:
+        told[-1] += f"\nTold by: {link}"
+    keys = [(each["alert_id"], each["number"], each["queued_at"].isoformat()) for each in events]
+    return _message(
+        contract,
+        hashlib.sha256(repr((contract.portfolio, keys)).encode()).hexdigest()[:32],
+        _subject(events),
+        "\n\n".join(told),
+        [_as_json(each) for each in events],
+        link,
+    )
+
+
+def of_lost_database(contract: Contract, stage: str, run: str, why: str) -> Message:
+    """Return the message that alerts cannot even be read, told without them."""
+    return _message(
+        contract,
+        hashlib.sha256(repr((contract.portfolio, stage, run)).encode()).hexdigest()[:32],
+        f"critical: no database after {stage}",
+        f"{why}\n\nThe run {run} of {stage} has ended; whether it did its work, and which alerts "
+        "there are, can be told when the database answers again.",
+        [],
+        None,
+    )
+
+
+def _message(
+    contract: Contract,
+    message_id: str,
+    subject: str,
+    text: str,
+    alerts: list[dict[str, Any]],
+    link: str | None,
+) -> Message:
+    subject = _one_line(f"{contract.title}: {subject}")
+    payload = {
+        "message_id": message_id,
+        "portfolio": contract.portfolio,
+        "subject": subject,
+        "text": text,
+        "alerts": alerts,
+        "link": link,
+    }
+    return Message(message_id, subject, text, payload)
+
+
+def _subject(events: list[database.Row]) -> str:
+    if len(events) == 1:
+        (event,) = events
+        return f"{_state(event)}: {LABELS[event['kind']]}, {_since(event)}"
+    counts = Counter(_state(event) for event in events)
+    order = ("critical", "now critical", "warning", "resolved")
+    return "alerts: " + ", ".join(f"{counts[each]} {each}" for each in order if counts[each])
+
+
+def _head(event: database.Row) -> str:
+    label, subject = LABELS[event["kind"]], _cut(event["subject"], 200)
+    return (
+        f"{_state(event).upper()}: {label} ({subject}), {_since(event)}; "
+        f"alert {event['alert_id']}, {event['queued_at']:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _state(event: database.Row) -> str:
+    words = {"resolved": "resolved", "escalated": "now critical"}
+    return words.get(event["event"]) or str(event["severity"])
+
+
+def _since(event: database.Row) -> str:
+    first, last = event["batch_id"], event["last_batch_id"]
+    return first if first == last else f"{first} to {last}"
+
+
+def _as_json(event: database.Row) -> dict[str, Any]:
+    return {
+        **{name: event[name] for name in ("alert_id", "event", "severity", "kind")},
+        **{name: event[name] for name in ("batch_id", "last_batch_id")},
+        "subject": _cut(event["subject"], 200),
+        "message": _cut(event["message"]),
+        "queued_at": event["queued_at"].isoformat(),
+    }
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    line = _one_line(text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _one_line(text: str) -> str:
+    """Return it without line ends: what comes from a file makes no header and no heading."""
+    return " ".join(text.split())

@@ -1,0 +1,3 @@
+-- Close the alert on a channel that works again.
+UPDATE alerts SET state = 'resolved', changed_by = 'notify', changed_at = now()
+WHERE kind = 'delivery' AND state <> 'resolved' AND subject = %(channel)s
