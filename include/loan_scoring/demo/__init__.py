@@ -87,7 +87,9 @@ def demonstrate(
 def _demonstrate(
     contract: Contract, plan: Plan, location: str | None, folder: Path, out: TextIO
 ) -> Demonstrated:
-    per_night = plan.per_night or _as_many_as_there_are(contract, plan, location, folder)
+    per_night = plan.per_night
+    if per_night is None:
+        per_night = _as_many_as_there_are(contract, plan, location, folder)
     chosen = [(shown, scenario_of(contract, shown)) for shown in DEMONSTRATIONS]
     progress = Progress(2 + 2 * plan.nights * sum(named is not None for _, named in chosen), out)
 

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from loan_scoring import settings
@@ -15,14 +15,16 @@ from loan_scoring.local.state import locked
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold what two demonstrations would share: the databases and the folder."""
-    settings.state_dir().mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(settings.state_dir() / "demo.lock", wait=False):
-            yield
-    except BlockingIOError:
-        raise LoanScoringError(
-            "another demo-drift is running on this checkout; wait for it to end"
-        ) from None
+    folder = settings.state_dir()
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / "demo.lock", wait=False))
+        except BlockingIOError:
+            raise LoanScoringError("another demo-drift is running; wait for it to end") from None
+        except OSError as error:
+            raise LoanScoringError(f"{folder}: cannot be used: {error.strerror}") from error
+        yield
 
 
 @contextmanager

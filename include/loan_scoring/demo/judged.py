@@ -5,27 +5,29 @@ from dataclasses import dataclass
 from loan_scoring.demo.kinds import MONITORS
 from loan_scoring.demo.seen import Seen
 
+FIND, QUIET, EITHER = "find it", "stay quiet", "may find it"
+
 
 @dataclass(frozen=True)
 class Told:
-    """On how many nights a monitor told of drift, and whether it should have."""
+    """On how many nights a monitor found drift, and whether it should have."""
 
     kind: str
     calm: int
-    """Nights without the scenario on which it told."""
+    """Nights without the scenario on which it did."""
     drifted: int
-    """Nights with the scenario on which it told."""
+    """Nights with the scenario on which it did."""
     unknown: int
     """Nights of either sort on which it had too little to go by."""
     should: str
-    """tell, be quiet, or may tell."""
+    """FIND, QUIET or EITHER."""
     is_right: bool
     why: str
-    """Why that is right; empty where it is not, or where a monitor that may tell did not."""
+    """Why that is right; empty where it is not, or where a monitor that may find drift did not."""
 
 
 def judge(seen: Seen) -> list[Told]:
-    """Judge each monitor, the one that is to tell first."""
+    """Judge each monitor, the one that is to find the drift first."""
     shown = seen.shown
     return [
         _judge(seen, kind)
@@ -39,13 +41,13 @@ def _judge(seen: Seen, kind: str) -> Told:
     drifted = sum(night.tells(kind) for night in seen.drifted)
     unknown = sum(night.level(kind) is None for night in seen.nights)
     if kind == shown.kind:
-        should, is_right = "tell", calm == 0 and drifted == len(seen.drifted)
+        should, is_right = FIND, calm == 0 and drifted == len(seen.drifted)
         why = shown.why
     elif kind in shown.quiet:
-        should, is_right = "be quiet", calm == drifted == unknown == 0
+        should, is_right = QUIET, calm == drifted == unknown == 0
         why = shown.quiet[kind]
     else:
-        should, is_right = "may tell", calm == 0
+        should, is_right = EITHER, calm == 0
         why = shown.follows[kind] if drifted else ""
     return Told(kind, calm, drifted, unknown, should, is_right, why if is_right else "")
 
@@ -55,12 +57,12 @@ def verdict(seen: Seen) -> tuple[bool, str]:
     told = judge(seen)
     first, of = told[0], f"{len(seen.drifted)} drifted nights"
     said = (
-        f"“{MONITORS[first.kind]}” told of it on {first.drifted} of {of} and on {first.calm} of "
+        f"“{MONITORS[first.kind]}” found it on {first.drifted} of {of} and on {first.calm} of "
         f"{len(seen.calm)} nights before"
     )
     wrong = [each for each in told if not each.is_right]
     if not wrong:
-        quiet = [f"“{MONITORS[each.kind]}”" for each in told if each.should == "be quiet"]
+        quiet = [f"“{MONITORS[each.kind]}”" for each in told if each.should == QUIET]
         return True, f"As it should be: {said}; {_listed(quiet)} stayed quiet on all nights."
     parts = [said] + [_fault(seen, each) for each in wrong if each is not first]
     return False, f"This run does not show it as it should: {'; '.join(parts)}."
@@ -69,10 +71,10 @@ def verdict(seen: Seen) -> tuple[bool, str]:
 def _fault(seen: Seen, told: Told) -> str:
     parts = []
     if told.calm:
-        parts.append(f"told on {told.calm} of {len(seen.calm)} nights without drift")
-    if told.drifted and told.should == "be quiet":
-        parts.append(f"told on {told.drifted} of {len(seen.drifted)} drifted nights")
-    if told.unknown and told.should == "be quiet":
+        parts.append(f"found drift on {told.calm} of {len(seen.calm)} nights without drift")
+    if told.drifted and told.should == QUIET:
+        parts.append(f"found drift on {told.drifted} of {len(seen.drifted)} drifted nights")
+    if told.unknown and told.should == QUIET:
         parts.append(f"had too few loans to go by on {told.unknown} of {len(seen.nights)} nights")
     return f"“{MONITORS[told.kind]}” {' and '.join(parts)}"
 

@@ -1,4 +1,4 @@
-"""The demonstrations: which monitors are to tell of a drift, which are not, and why."""
+"""The demonstrations: which monitors are to find a drift, which are not, and why."""
 
 from dataclasses import dataclass
 
@@ -28,16 +28,16 @@ class Demonstration:
     """A kind of drift to be shown, and what each monitor should make of it."""
 
     kind: str
-    """The monitor that is to tell of it."""
+    """The monitor that is to find it."""
     scenario_kinds: tuple[str, ...]
     title: str
     what: str
     why: str
-    """Why the monitor of this kind tells."""
+    """Why it does."""
     quiet: dict[str, str]
     """The monitors that are to stay quiet, and why that is right."""
     follows: dict[str, str]
-    """The monitors that may tell too, and why, where they do."""
+    """The monitors that may find it too, and why, where they do."""
     lesson: str
 
 

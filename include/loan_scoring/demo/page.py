@@ -55,7 +55,7 @@ def _short(done: Demonstrated) -> Section:
                 [_row(seen) for seen in done.seen],
             ),
             Text(
-                "A cell says on how many of the drifted nights the monitor told of drift; “quiet” "
+                "A cell says on how many of the drifted nights the monitor found drift; “quiet” "
                 "is on none. The kinds are different things, and no one monitor sees them all."
             ),
         ]
@@ -95,7 +95,7 @@ def _where(done: Demonstrated) -> Section:
     return Section(
         "Where to look for yourself",
         [
-            Text("All of the above was read from these tables; what each demonstration left there:"),
+            Text("All of this was read from these tables. What each demonstration left in them:"),
             Table(head, rows),
             Text(
                 "Its databases are gone. To have such a night in your own: loan-scoring replay "

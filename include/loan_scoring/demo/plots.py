@@ -47,11 +47,11 @@ def psi(
     told: Sequence[str],
     nights: list[Night],
 ) -> None:
-    """Draw the PSI of every column by night, those that were told of in colour and by name.
+    """Draw the PSI of every column by night, those that drifted in colour and by name.
 
     Args:
         lines: the PSI by night of each column, under its label.
-        told: the labels of those that were told of, the worst first.
+        told: the labels of those that drifted, the worst first.
     """
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
@@ -73,7 +73,7 @@ def psi(
     axes.set(ylabel="PSI", yscale="log", ylim=(LEAST, 3 * top))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
-    axes.legend(fontsize=8, loc="lower left", ncols=1 + (len(told) > 3), columnspacing=1)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3, columnspacing=1)
 
 
 @drawn
@@ -106,14 +106,13 @@ def outcome(figure: Any, metric: str, label: str, scale: int, nights: list[Night
         axes.axhline(scale * baseline, color=QUIET, ls="--", lw=1, label="on the hold-out")
     axes.set_ylabel(label)
     axes.margins(y=0.2)
-    axes.legend(fontsize=8, loc="best")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
 
 
 def _nights(axes: Any, nights: list[Night]) -> None:
     """Set the axis of nights, those with the scenario shaded."""
-    for place, night in enumerate(nights, 1):
-        if night.is_drifted:
-            axes.axvspan(place - 0.5, place + 0.5, color=SHADE, lw=0, zorder=0)
+    drifted = [place for place, night in enumerate(nights, 1) if night.is_drifted]
+    axes.axvspan(min(drifted) - 0.5, max(drifted) + 0.5, color=SHADE, lw=0, zorder=0)
     axes.set(xlim=(0.5, len(nights) + 0.5))
     axes.set_xticks(range(1, len(nights) + 1), [night.batch_id[5:] for night in nights])
     axes.grid(visible=False, axis="x")

@@ -20,7 +20,7 @@ def section(contract: Contract, seen: Seen) -> Section:
             Note(sentence, "good" if is_right else "bad"),
             Heading("Night by night"),
             *night_by_night(contract, seen),
-            Heading("Who told, who stayed quiet, and why that is right"),
+            Heading("Who found it, who stayed quiet, and why that is right"),
             _monitors(seen),
             Heading("The alert, in its own words"),
             *_alerts(seen),
@@ -54,7 +54,7 @@ def _monitors(seen: Seen) -> Table:
     rows = []
     for told in judge(seen):
         unknown = f", not known on {told.unknown} nights" if told.unknown else ""
-        why = told.why or "It may tell, and found no reason to."
+        why = told.why or "It may find some, and found none."
         rows.append(
             [
                 MONITORS[told.kind],
@@ -64,7 +64,7 @@ def _monitors(seen: Seen) -> Table:
                 why if told.is_right else "This is not as it should be.",
             ]
         )
-    return Table(["monitor", "told before", "told when drifted", "should", "why"], rows)
+    return Table(["monitor", "found before", "found when drifted", "should", "why"], rows)
 
 
 def _alerts(seen: Seen) -> list[Block]:
