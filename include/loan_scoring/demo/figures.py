@@ -28,7 +28,7 @@ def night_by_night(contract: Contract, seen: Seen) -> list[Block]:
         ),
         Plot(
             plots.psi(contract.monitoring, lines, told, seen.nights),
-            "PSI of each input and of what scoring writes, named where it was told of. Drifted "
+            "PSI of each input and of what scoring writes, by name where it drifted. Drifted "
             "nights are shaded.",
         ),
         Plot(
@@ -71,7 +71,7 @@ def _psi(contract: Contract, seen: Seen) -> tuple[dict[str, list[float]], list[s
         for test in [*night.of("data"), *night.of("prediction")]:
             column = contract.by_name.get(test["feature"])
             label = column.label if column else LABELS[test["feature"]]
-            if test["level"] != "stable":
+            if test["feature"] in night.found(test["kind"]):
                 told.add(label)
             if test["test"] == "psi":
                 lines.setdefault(label, []).append(test["effect"])
@@ -102,7 +102,7 @@ def _table(seen: Seen) -> Table:
                 _interval(night.figures.get(("default_rate", "realised")), 100),
                 _interval(night.figures.get(("auc", "estimated")), 1),
                 _interval(night.figures.get(("auc", "realised")), 1),
-                ", ".join(night.causes) or "none",
+                ", ".join(night.findings) or "none",
             ]
         )
     head = ["night", "PSI", "rate, estimated", "rate, realised", "AUC, estimated", "AUC, realised",

@@ -37,8 +37,8 @@ def judge(seen: Seen) -> list[Told]:
 
 def _judge(seen: Seen, kind: str) -> Told:
     shown = seen.shown
-    calm = sum(night.tells(kind) for night in seen.calm)
-    drifted = sum(night.tells(kind) for night in seen.drifted)
+    calm = sum(bool(night.found(kind)) for night in seen.calm)
+    drifted = sum(bool(night.found(kind)) for night in seen.drifted)
     unknown = sum(night.level(kind) is None for night in seen.nights)
     if kind == shown.kind:
         should, is_right = FIND, calm == 0 and drifted == len(seen.drifted)

@@ -66,7 +66,7 @@ def _short(done: Demonstrated) -> Section:
 def _row(seen: Seen) -> list[str]:
     cells = []
     for kind in MONITORS:
-        told = sum(night.tells(kind) for night in seen.drifted)
+        told = sum(bool(night.found(kind)) for night in seen.drifted)
         cells.append(f"{told} of {len(seen.drifted)}" if told else "quiet")
     return [seen.shown.kind, seen.scenario.label, *cells, "yes" if verdict(seen)[0] else "no"]
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from loan_scoring import database
+from loan_scoring.alerts.causes import CONCEPT
 from loan_scoring.contract import Scenario
 from loan_scoring.database import Row
 from loan_scoring.demo.kinds import Demonstration
+from loan_scoring.metrics import kind_of
+from loan_scoring.performance.model_drift import KINDS
 from loan_scoring.session import Session
 
 LEVELS = ("stable", "attention", "drifted")
@@ -21,20 +24,29 @@ class Night:
     tests: list[Row]
     figures: dict[tuple[str, str], Row]
     """Rows of performance, by metric and basis."""
-    causes: list[str]
+    findings: dict[str, Row]
+    """Rows of findings, by cause."""
 
     def of(self, kind: str) -> list[Row]:
         """Return the tests of a drift kind."""
         return [each for each in self.tests if each["kind"] == kind]
 
-    def level(self, kind: str) -> str | None:
-        """Return the worst level of a kind's tests, None where there was none."""
-        found = [LEVELS.index(each["level"]) for each in self.of(kind)]
-        return LEVELS[max(found)] if found else None
+    def found(self, kind: str) -> list[str]:
+        """Return what passed every limit that an alert must pass; a PSI alone is none."""
+        return [
+            subject
+            for cause, finding in self.findings.items()
+            for subject in finding["subjects"]
+            if (KINDS[subject] if cause == CONCEPT else kind_of(subject)) == kind
+        ]
 
-    def tells(self, kind: str) -> bool:
-        """Return whether a test of the kind is not stable."""
-        return self.level(kind) not in (None, "stable")
+    def level(self, kind: str) -> str | None:
+        """Return the worst level of what was found, None where there was no test of the kind."""
+        tests, found = self.of(kind), self.found(kind)
+        if not tests:
+            return None
+        levels = [LEVELS.index(each["level"]) for each in tests if each["feature"] in found]
+        return LEVELS[max(levels, default=0)]
 
     def value(self, metric: str, basis: str) -> float | None:
         """Return a metric, None where it is not known."""
@@ -92,7 +104,7 @@ def read(
                 for row in figures
                 if row["batch_id"] == batch["batch_id"]
             },
-            sorted(batch["findings"]),
+            batch["findings"],
         )
         for batch in batches
     ]
