@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from loan_scoring.demo.kinds import MONITORS
 from loan_scoring.demo.seen import Seen
 
-FIND, QUIET, EITHER = "find it", "stay quiet", "may find it"
+FIND, QUIET, EITHER = "find it", "quiet", "either"
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,11 @@ DEMONSTRATIONS = (
         "Data drift: other people apply",
         "The inputs move; which loans default is left as it was.",
         "The column that was touched is compared with the sample that the model was fitted on.",
-        quiet={"target": "No outcome was touched: as many of these loans default as before."},
+        quiet={"target": "No outcome was touched: as many of these loans default as without it."},
         follows={
             "joint": "The column that moved is one of all inputs.",
             "prediction": "Scores, decisions and reasons are made of the inputs, and move along.",
-            "model": "The scores moved with the inputs, and the outcomes did not follow them.",
+            "model": "The model goes by inputs that moved, and the outcomes did not move along.",
         },
         lesson="It is seen the night itself, without any outcome. It says that the model is asked "
         "about other people than it learned from; whether it is wrong about them, outcomes tell.",
@@ -69,7 +69,7 @@ DEMONSTRATIONS = (
             "prediction": "Scores are made of inputs alone, which are as they were.",
         },
         follows={
-            "model": "The scores foresaw fewer defaults than came, and defaults that fall on loans "
+            "model": "The model foresees as many defaults as before, and those that fall on loans "
             "by chance cannot be ranked.",
         },
         lesson="Nothing of it can be seen on the night itself: inputs and scores look as ever. It "
@@ -79,13 +79,13 @@ DEMONSTRATIONS = (
         "model",
         ("shuffle_outcomes",),
         "Model drift: the score ranks worse",
-        "As many loans default as before, but others than the model expects; no input moves.",
+        "As many loans default as without it, but others than the model expects; no input moves.",
         "The AUC of a night's scores, once outcomes are in, is compared with the hold-out's.",
         quiet={
             "data": "No input was touched: the same people apply.",
             "joint": "No input was touched, so that no two of them belong together otherwise.",
             "prediction": "Scores are made of inputs alone, which are as they were.",
-            "target": "As many loans default as before; only not those that the model expects to.",
+            "target": "As many loans default as without it; only not those that the model expects.",
         },
         follows={},
         lesson="What the model learned holds no more, though applicants and default rate look as "

@@ -10,12 +10,15 @@ from loan_scoring.demo.seen import Night, Seen
 
 def card(done: Demonstrated) -> Card:
     """Return the page as blocks; every figure is of the rows that the demonstrations left."""
-    title, metrics = done.contract.title, done.champion["metrics"]
+    title, champion = done.contract.title, done.champion
+    metrics = champion["metrics"]
     return Card(
         f"Drift, demonstrated on {title[0].lower()}{title[1:]}",
-        f"{done.contract.portfolio}; {done.source}. Champion {done.champion['model_version']} "
-        f"({done.champion['algorithm']}), AUC {metrics['auc']:.3f} on a hold-out of "
-        f"{metrics['rows']:,} loans, of which {metrics['default_rate']:.1%} defaulted.",
+        f"{done.contract.portfolio}; {done.source}. Champion {champion['model_version']} "
+        f"({champion['algorithm']}), fitted {champion['created_at']:%Y-%m-%d %H:%M} UTC by "
+        f"loan-scoring {champion['code_version']}: AUC {metrics['auc']:.3f} on a hold-out of "
+        f"{metrics['rows']:,} loans, of which {metrics['default_rate']:.1%} defaulted. Written by "
+        "loan-scoring demo-drift.",
         [_short(done), *(section(done.contract, seen) for seen in done.seen), _where(done)],
     )
 

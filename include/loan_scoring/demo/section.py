@@ -54,7 +54,7 @@ def _monitors(seen: Seen) -> Table:
     rows = []
     for told in judge(seen):
         unknown = f", not known on {told.unknown} nights" if told.unknown else ""
-        why = told.why or "It may find some, and found none."
+        why = told.why or "It found nothing beyond chance and the floors of the contract."
         rows.append(
             [
                 MONITORS[told.kind],
