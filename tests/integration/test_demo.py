@@ -14,6 +14,7 @@ from typing import Any
 import psycopg2
 import pyarrow.csv
 import pytest
+import yaml
 
 from loan_scoring import cli, database, registry, settings, synthetic
 from loan_scoring.card import render
@@ -213,8 +214,18 @@ def test_interrupted_it_leaves_nothing(
     assert not (settings.state_dir() / "demo").exists()
 
 
+@pytest.fixture
+def no_target_shift(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave out of the contract what makes target drift."""
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    del raw["replay"]["scenarios"]["target_shift"]
+    (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+
+
 def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     postgres: EmbeddedPostgres,
+    no_target_shift: None,
     begun: subprocess.Popen[str],
     loans: Path,
     capsys: pytest.CaptureFixture[str],
@@ -239,16 +250,19 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     found = Links()
     found.feed(text)
     assert "script" not in found.tags
-    assert found.tags.count("img") == 12
+    assert found.tags.count("img") == 2 * 4
     assert all(link.startswith("data:image/svg+xml;base64,") for link in found.links)
     assert "prefers-color-scheme: dark" in text
     assert "synthetic: these loans are generated" in text
-    assert [each["drift"] for each in told["demonstrations"]] == ["data", "target", "model"]
+    assert [each["drift"] for each in told["demonstrations"]] == ["data", "model"]
+    (missing,) = told["missing"]
+    assert missing.startswith("target drift is not shown: the contract of loan_default has no ")
+    assert missing in text
     for each in told["demonstrations"]:
         assert each["verdict"].replace("'", "&#x27;") in text
         for alert in each["alerts"]:
             assert alert["batch_id"] in text
-    (data, _, _) = told["demonstrations"]
+    data, _ = told["demonstrations"]
     assert data["is_as_it_should_be"]
     assert {row["kind"] for row in data["alerts"]} == {"population"}
 
@@ -283,19 +297,3 @@ def test_what_cannot_be_shown_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-
-
-def test_a_contract_without_a_scenario_says_so_in_a_line(loan_default: Contract) -> None:
-    bare = loan_default.replay.model_copy(
-        update={
-            "scenarios": {
-                name: each
-                for name, each in loan_default.replay.scenarios.items()
-                if each.kind != "shuffle_outcomes"
-            }
-        }
-    )
-    contract = loan_default.model_copy(update={"replay": bare})
-    shown = {each.kind: scenario_of(contract, each) for each in DEMONSTRATIONS}
-    assert shown["model"] is None
-    assert shown["data"] is not None

@@ -1,6 +1,7 @@
 """Demonstrate each kind of drift: train once, replay nights for each, read what was seen."""
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -11,7 +12,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.database import Row
 from loan_scoring.demo import nights
 from loan_scoring.demo.apart import alone, own_folder, quiet
-from loan_scoring.demo.kinds import DEMONSTRATIONS, scenario_of
+from loan_scoring.demo.kinds import DEMONSTRATIONS, absent, scenario_of
 from loan_scoring.demo.seen import Seen, read
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.local.progress import Progress
@@ -19,7 +20,7 @@ from loan_scoring.local.throwaway import throwaway_database
 from loan_scoring.partitions import HISTORY
 from loan_scoring.registry import PROPENSITY
 from loan_scoring.replay import Replay, replay
-from loan_scoring.session import open_session
+from loan_scoring.session import Session, open_session
 
 __all__ = ["Demonstrated", "Plan", "demonstrate"]
 
@@ -103,28 +104,19 @@ def _demonstrate(
             landing=folder / name,
         )
 
-    plain = cut("plain")
-    progress.say(f"{plain.source}: {plain.history_rows:,} loans teach the model")
-    seen, missing = [], []
-    with throwaway_database(TRAINED) as url:
+    missing = [absent(contract, shown) for shown, named in chosen if named is None]
+    seen = []
+    with closing(progress), throwaway_database(TRAINED) as url:
+        plain = cut("plain")
+        for line in (f"{plain.source}: {plain.history_rows:,} loans teach the model", *missing):
+            progress.say(line)
         with open_session(contract.portfolio, url) as session:
             ingest.ingest(session, HISTORY, plain.application_files[HISTORY])
             progress.reach(["history ingested"])
-            versions, _ = training.fit(session)
-            _, evidence = promotion.consider(session, versions, "auto")
-            failed = [gate["gate"] for gate in evidence["gates"] if not gate["passed"]]
-            if failed:
-                promotion.promote_by_hand(session, versions[PROPENSITY], BY, "to demonstrate drift")
-            with database.transaction(session.connection):
-                champion = registry.model(session, versions[PROPENSITY])
-            progress.reach([f"{versions[PROPENSITY]} trained and put into use"])
+            champion, overruled = _train(session)
+            progress.reach([f"{champion['model_version']} trained and put into use"])
         for shown, named in chosen:
             if named is None:
-                missing.append(
-                    f"{shown.kind} drift is not shown: the contract of {contract.portfolio} has no "
-                    f"scenario of kind {' or '.join(shown.scenario_kinds)}."
-                )
-                progress.say(missing[-1])
                 continue
             drops = cut(shown.kind, named[0])
             with (
@@ -134,10 +126,20 @@ def _demonstrate(
                 for step in nights.run(session, drops):
                     progress.reach([f"{shown.kind} drift: {step}"])
                 seen.append(read(session, shown, named, drops.batch_ids[CALM_NIGHTS:]))
-    progress.close()
     return Demonstrated(
-        contract, plain.source, plain.is_synthetic, champion, failed, per_night, seen, missing
+        contract, plain.source, plain.is_synthetic, champion, overruled, per_night, seen, missing
     )
+
+
+def _train(session: Session) -> tuple[Row, list[str]]:
+    """Put a pair of models into use; return the propensity model, and the gates it failed."""
+    versions, _ = training.fit(session)
+    _, evidence = promotion.consider(session, versions, "auto")
+    failed = [gate["gate"] for gate in evidence["gates"] if not gate["passed"]]
+    if failed:
+        promotion.promote_by_hand(session, versions[PROPENSITY], BY, "to demonstrate drift")
+    with database.transaction(session.connection):
+        return registry.model(session, versions[PROPENSITY]), failed
 
 
 def _as_many_as_there_are(

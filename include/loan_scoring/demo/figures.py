@@ -24,12 +24,13 @@ def night_by_night(contract: Contract, seen: Seen) -> list[Block]:
             plots.monitors(rows, seen.nights),
             "The monitors: grey is stable, yellow attention, red drifted. Inputs and scores: the "
             "largest PSI. Together: how well a night is told from the baseline (AUC, 0.5 is "
-            "chance). Performance: AUC of the scores.",
+            "chance). Performance: AUC of the scores. The other plots shade drifted nights.",
         ),
         Plot(
             plots.psi(contract.monitoring, lines, told, seen.nights),
-            "PSI of each input and of what scoring writes, by name where it drifted. Drifted "
-            "nights are shaded.",
+            "PSI, how far a column's values moved, of each input and of what scoring writes; by "
+            "name where it drifted. To be found, a column also needs an adjusted p below "
+            f"{contract.monitoring.q:g} and an effect above its floor.",
         ),
         Plot(
             plots.outcome("default_rate", "scored loans that default, %", 100, seen.nights),

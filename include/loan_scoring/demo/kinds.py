@@ -100,3 +100,11 @@ def scenario_of(contract: Contract, shown: Demonstration) -> tuple[str, Scenario
         if scenario.kind in shown.scenario_kinds:
             return name, scenario
     return None
+
+
+def absent(contract: Contract, shown: Demonstration) -> str:
+    """Return the sentence that says that the contract has no scenario for this drift."""
+    return (
+        f"{shown.kind} drift is not shown: the contract of {contract.portfolio} has no scenario of "
+        f"kind {' or '.join(shown.scenario_kinds)}."
+    )

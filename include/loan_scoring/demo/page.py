@@ -59,11 +59,21 @@ def _short(done: Demonstrated) -> Section:
             ),
             Text(
                 "A cell says on how many of the drifted nights the monitor found drift; “quiet” "
-                "is on none. The kinds are different things, and no one monitor sees them all."
+                f"is on none.{_no_one(done.seen)}"
             ),
         ]
     blocks += [Note(text, "bad") for text in done.missing]
     return Section("In short", blocks)
+
+
+def _no_one(seen: list[Seen]) -> str:
+    """Say that no monitor found every kind of drift, where that is so."""
+    finders = [
+        {kind for night in each.drifted for kind in MONITORS if night.found(kind)} for each in seen
+    ]
+    if len(seen) < 2 or set.intersection(*finders):
+        return ""
+    return " No one monitor found all of them."
 
 
 def _row(seen: Seen) -> list[str]:
