@@ -90,7 +90,7 @@ def read(
     """
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_findings_by_batch")
-        tests = database.rows(session.connection, "select_drift_tests")
+        tests = database.rows(session.connection, "select_tests_by_batch")
         figures = database.rows(session.connection, "select_performance_figures")
         alerts = database.rows(session.connection, "select_every_alert")
         requests = database.rows(session.connection, "select_drift_requests")
