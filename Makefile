@@ -5,9 +5,9 @@ UV_VERSION := 0.13.9
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up down test bench calibrate lint format lock clean
+.PHONY: help setup run up down test bench calibrate demo-drift lint format lock clean
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.ready ## make the virtual environment
 
@@ -37,6 +37,9 @@ bench: setup ## measure stages against their floors and the naive way
 calibrate: setup ## measure the drift decision on the loans, peers beside it; writes docs/monitoring-figures.md
 	@$(BIN)/loan-scoring calibrate
 
+demo-drift: setup ## replay data, target and model drift; write a page with plots that explains them
+	@$(BIN)/loan-scoring demo-drift
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,4 +54,4 @@ lock: setup ## pin requirements.txt anew from pyproject.toml
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down
-	rm -rf $(VENV) .local data/landing data/artifacts data/quality
+	rm -rf $(VENV) .local data/landing data/artifacts data/quality data/demo

@@ -491,7 +491,9 @@ class Scenario(Model):
     """A drift that replay can lay on chosen nights."""
 
     label: str
-    kind: Literal["multiply", "move_level", "blank", "new_level", "worsen_outcomes"]
+    kind: Literal[
+        "multiply", "move_level", "blank", "new_level", "worsen_outcomes", "shuffle_outcomes"
+    ]
     column: str | None = None
     factor: Positive | None = None
     share: Share | None = None
@@ -506,6 +508,7 @@ class Scenario(Model):
             "blank": ("column", "share"),
             "new_level": ("column", "level", "share"),
             "worsen_outcomes": ("share",),
+            "shuffle_outcomes": ("share",),
         }[self.kind]
         for field in needs:
             if getattr(self, field) is None:

@@ -184,6 +184,8 @@ def _night(
         applications = drifts.drift(applications, scenario, contract, rng)
         if scenario.kind == "worsen_outcomes":
             drifts.worsen(labels, scenario, contract, rng)
+        elif scenario.kind == "shuffle_outcomes":
+            drifts.shuffle(labels, applications, scenario, contract, rng)
     for column in contract.columns:
         if not column.is_known_at_application:
             # Not known on that night, and its nulls would give the outcome away.

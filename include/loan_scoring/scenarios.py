@@ -91,6 +91,38 @@ def worsen(
         targets[row] = contract.target.positive[0]
 
 
+def shuffle(
+    targets: list[str],
+    applications: pa.Table,
+    scenario: Scenario,
+    contract: Contract,
+    rng: np.random.Generator,
+) -> None:
+    """Deal the outcomes of a share of a night's loans out again among themselves, in place.
+
+    As many default as before, but not those whom a model expects to. Excluded loans take no part:
+    most of them default, so that trading outcomes with them would move the rate of the scored ones.
+    """
+    excluded = _excluded(applications, contract)
+    rows = chosen([row for row in range(len(targets)) if row not in excluded], scenario.share, rng)
+    dealt = [targets[row] for row in rows]
+    for row, text in zip(sorted(rows), dealt, strict=True):  # drawn in an order of chance
+        targets[row] = text
+
+
+def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
+    """Return the rows that an exclusion of the contract keeps from the model."""
+    found: set[int] = set()
+    for exclusion in contract.exclusions:
+        column = contract.by_name[exclusion.column]
+        texts = applications.column(column.source).to_pylist()
+        if exclusion.is_null:
+            found.update(row for row, text in enumerate(texts) if is_null_text(column, text))
+        else:
+            found.update(row for row, text in enumerate(texts) if text == exclusion.equals)
+    return found
+
+
 def chosen(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
     """Draw a share of the rows: its exact number, so that a small night drifts as said."""
     count = round(len(rows) * (share or 0.0))

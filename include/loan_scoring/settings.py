@@ -56,6 +56,11 @@ def card_page(portfolio: str, model_version: str) -> Path:
     return artifacts_dir(portfolio) / f"{model_version}.html"
 
 
+def drift_page(portfolio: str) -> Path:
+    """Return where the page of the drift demonstrations of a portfolio lies."""
+    return data_dir() / "demo" / f"drift-{portfolio}.html"
+
+
 def portfolios_dir() -> Path:
     """Return the folder of the contracts (LOAN_SCORING_PORTFOLIOS)."""
     return Path(os.environ.get("LOAN_SCORING_PORTFOLIOS") or home() / "include" / "portfolios")

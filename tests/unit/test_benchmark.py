@@ -12,10 +12,10 @@ from loan_scoring import bench, cli, synthetic
 from loan_scoring.bench import comparing, ingesting, scoring_batch
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Figure, Ratio, Result, seconds
-from loan_scoring.bench.throwaway import NAME, throwaway_database
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
 from loan_scoring.local.postgres import EmbeddedPostgres
+from loan_scoring.local.throwaway import throwaway_database
 
 ROWS = 2000
 
@@ -99,7 +99,7 @@ def test_score_is_benched_on_a_model_of_its_own(
         "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
         / figures["peak memory"],
     }
-    assert NAME not in databases(postgres)
+    assert bench.DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration
@@ -119,7 +119,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
         "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
         / figures["peak memory"],
     }
-    assert NAME not in databases(postgres)
+    assert bench.DATABASE not in databases(postgres)
     assert postgres.is_running()
 
 
@@ -133,17 +133,20 @@ def test_a_bench_that_fails_leaves_no_database(
     monkeypatch.setattr(bench, "BENCHES", {"ingest": fail})
     with pytest.raises(SourceError):
         bench.run("loan_default", tmp_path, str(source))
-    assert NAME not in databases(postgres)
+    assert bench.DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration
 def test_a_second_bench_at_once_is_refused(postgres: EmbeddedPostgres) -> None:
-    with throwaway_database() as url:
+    with throwaway_database(bench.DATABASE) as url:
         other = psycopg2.connect(url)
-        with pytest.raises(DatabaseError, match="wait for the other bench"), throwaway_database():
+        with (
+            pytest.raises(DatabaseError, match="wait for the other run"),
+            throwaway_database(bench.DATABASE),
+        ):
             pass
         other.close()
-    assert NAME not in databases(postgres)
+    assert bench.DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration

@@ -34,6 +34,12 @@ MISTAKES = [
     ("effect: -0.35}", "effect: {a: 1}}", "columns.income_usd_per_month", "not a number"),
     ("levels: [cf, ncf]", "levels: [yes, no]", "columns.loan_limit.levels.0", "put it in quotes"),
     ('start: "2026-01-05"', "start: 2026-01-05", "replay.start", "put it in quotes"),
+    (
+        "kind: shuffle_outcomes, share: 0.3",
+        "kind: shuffle_outcomes",
+        "replay.scenarios.model_shift",
+        "kind shuffle_outcomes needs share",
+    ),
     ("kind: multiply", "kind: double", "replay.scenarios.income_shock.kind", "'double'"),
     ("holdout_share: 0.25", "holdout_share: 1", "training.holdout_share", "less than 1"),
     ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "outside that of warning"),

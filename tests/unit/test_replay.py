@@ -228,6 +228,30 @@ def test_worse_outcomes_leave_the_inputs_as_they_are(
     assert changed(loans, before, after) == {target: [("0", "1")] * round(paid * 0.2)}
 
 
+def test_shuffled_outcomes_are_as_many_defaults_of_other_loans(
+    loans: Contract, labelled: Path, tmp_path: Path
+) -> None:
+    key, target = loans.key.source, loans.target.source
+    plain = night(loans, labelled, tmp_path)
+    before = rows(tmp_path / "outcomes" / "2026-01-09.csv")
+    assert night(loans, labelled, tmp_path, "model_shift") == plain
+    after = rows(tmp_path / "outcomes" / "2026-01-09.csv")
+    assert sorted(row[target] for row in after) == sorted(row[target] for row in before)
+    moved = changed(loans, before, after)[target]
+    assert moved.count(("0", "1")) == moved.count(("1", "0")) > 0
+
+    excluded = {
+        row[key]
+        for row in plain
+        for each in loans.exclusions
+        if row[loans.by_name[each.column].source] == ("" if each.is_null else each.equals)
+    }
+    differ = {b[key] for b, a in zip(before, after, strict=True) if b[target] != a[target]}
+    assert excluded
+    assert not differ & excluded
+    assert len(differ) <= 0.3 * (len(plain) - len(excluded))
+
+
 def test_scenarios_on_one_night_do_not_disturb_each_other(
     loans: Contract, labelled: Path, tmp_path: Path
 ) -> None:

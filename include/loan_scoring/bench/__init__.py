@@ -9,9 +9,11 @@ from loan_scoring.bench.ingesting import bench_ingest
 from loan_scoring.bench.loans import Loans, loans_of
 from loan_scoring.bench.result import Result
 from loan_scoring.bench.scoring_batch import bench_score
-from loan_scoring.bench.throwaway import throwaway_database
+from loan_scoring.local.throwaway import throwaway_database
 
 __all__ = ["BENCHES", "run"]
+
+DATABASE = "loan_scoring_bench"
 
 Bench = Callable[[Loans, str], Result]
 """Measures one stage on loans, in the empty database of a URL."""
@@ -37,6 +39,6 @@ def run(
     loans = loans_of(contracts.load(portfolio), folder, source)
     results = []
     for bench in (BENCHES[stage] for stage in stages or BENCHES):
-        with throwaway_database() as url:
+        with throwaway_database(DATABASE) as url:
             results.append(bench(loans, url))
     return results

@@ -20,7 +20,8 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from loan_scoring import database, partitions
-from loan_scoring.bench.throwaway import throwaway_database
+from loan_scoring.bench import DATABASE
+from loan_scoring.local.throwaway import throwaway_database
 from loan_scoring.session import Session, open_session
 
 REPETITIONS = 7
@@ -192,7 +193,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=1000)
     parser.add_argument("--loans", type=int, default=50_000, help="a night")
     options = parser.parse_args()
-    with throwaway_database() as url, open_session(options.portfolio, url) as session:
+    with throwaway_database(DATABASE) as url, open_session(options.portfolio, url) as session:
         started = time.perf_counter()
         batch_ids = fill(session, options.nights, options.loans)
         lines = [

@@ -1,6 +1,7 @@
-"""What a card is made of: sections of texts, tables and plots, whatever it is rendered to."""
+"""What a page is made of: sections of texts, tables and plots, whatever it is rendered to."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -8,6 +9,21 @@ class Text:
     """A paragraph."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph set apart: a quotation, or what is as it should be and what is not."""
+
+    text: str
+    tone: Literal["quote", "good", "bad"] = "quote"
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,7 @@ class Plot:
     caption: str
 
 
-Block = Text | Table | Plot
+Block = Text | Heading | Note | Table | Plot
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """A whole card."""
+    """A whole card, or another page of its kind."""
 
     title: str
     lead: str

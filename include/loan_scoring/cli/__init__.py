@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import models, quarantine, stages, views
+from loan_scoring.cli import demo, models, quarantine, stages, views
 from loan_scoring.cli.common import Handler
 from loan_scoring.errors import LoanScoringError
 
@@ -156,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument(
         "--docs", metavar="FOLDER", help="where the page is written; default: docs/ of the project"
     )
+    demo.add(commands, common, _count)
     return parser
 
 

@@ -1,0 +1,56 @@
+"""Keep a demonstration apart from everything else on the machine."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from loan_scoring import settings
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.local.state import locked
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold what two demonstrations would share: the databases and the folder."""
+    folder = settings.state_dir()
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / "demo.lock", wait=False))
+        except BlockingIOError:
+            raise LoanScoringError("another demo-drift is running; wait for it to end") from None
+        except OSError as error:
+            raise LoanScoringError(f"{folder}: cannot be used: {error.strerror}") from error
+        yield
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Let landing files, artifacts and pages of the stages lie in a folder that goes again."""
+    folder, name = settings.state_dir() / "demo", "LOAN_SCORING_DATA"
+    before = os.environ.get(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ[name] = str(folder)
+    try:
+        yield folder / "landing"
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the stages' own lines off the screen: the page tells what they would."""
+    logger = logging.getLogger("loan_scoring")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,299 @@
+"""Drift demonstrations: the page says what stands in the database; nothing else is touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pyarrow.csv
+import pytest
+import yaml
+
+from loan_scoring import cli, database, registry, settings, synthetic
+from loan_scoring.card import render
+from loan_scoring.contract import Contract
+from loan_scoring.demo import REPLAYED, TRAINED, Demonstrated, nights, page
+from loan_scoring.demo.judged import verdict
+from loan_scoring.demo.kinds import DEMONSTRATIONS, Demonstration, scenario_of
+from loan_scoring.demo.seen import Seen, read
+from loan_scoring.local.postgres import EmbeddedPostgres
+from loan_scoring.local.state import locked
+from loan_scoring.replay import replay
+from loan_scoring.session import Session, open_session
+
+pytestmark = pytest.mark.integration
+
+SMALL = ["--nights", "4", "--per-night", "500"]
+
+
+@pytest.fixture(scope="module")
+def loans(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated loans, enough for a model and four small nights."""
+    path = tmp_path_factory.mktemp("demo") / "loans.synthetic.csv"
+    pyarrow.csv.write_csv(synthetic.generate(loan_default, 6_000, seed=1), path)
+    return path
+
+
+@pytest.fixture(scope="module", params=DEMONSTRATIONS, ids=lambda each: each.kind)
+def replayed(
+    request: pytest.FixtureRequest,
+    new_database: Callable[..., str],
+    trained: Any,
+    loan_default: Contract,
+    labelled_loans: Path | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Session, Seen]]:
+    """A demonstration in a copy of the trained database: two nights as they are, two drifted."""
+    shown: Demonstration = request.param
+    named = scenario_of(loan_default, shown)
+    assert named is not None
+    cut = replay(
+        loan_default,
+        source=str(labelled_loans) if labelled_loans else None,
+        nights=4,
+        per_night=1000,
+        scenarios={3: [named[0]], 4: [named[0]]},
+        landing=tmp_path_factory.mktemp("landing"),
+    )
+    with open_session("loan_default", new_database(template=trained.url)) as session:
+        steps = list(nights.run(session, cut))
+        assert [step for step in steps if not step.startswith("outcomes")] == cut.batch_ids
+        assert len(steps) == 8
+        yield session, read(session, shown, named, cut.batch_ids[2:])
+
+
+def markdown(session: Session, *seen: Seen, is_synthetic: bool = False) -> str:
+    with database.transaction(session.connection):
+        champion = registry.model(session, "propensity-1")
+    done = Demonstrated(session.contract, "here", is_synthetic, champion, [], 1000, [*seen], [])
+    return render.markdown(page.card(done)).replace("\\", "")
+
+
+def select(session: Session, query: str) -> list[list]:
+    return database.select(session.connection, query)[1]
+
+
+def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, Seen]) -> None:
+    session, seen = replayed
+    text = markdown(session, seen)
+    for value, lower, upper, auc in select(
+        session,
+        "select 100 * r.value, 100 * r.lower, 100 * r.upper, p.realised_auc from performance r"
+        " join performance_by_batch p using (scoring_run_id)"
+        " where metric = 'default_rate' and basis = 'realised' and segment = 'all'",
+    ):
+        assert f"{value:.1f} [{lower:.1f}, {upper:.1f}]" in text
+        assert f"{auc:.3f} [" in text
+    alerts = select(session, "select message, kind, severity, state, last_batch_id from alerts")
+    for message, kind, severity, state, last in alerts:
+        assert f"> {message}" in text
+        assert f"Kind {kind}, {severity}, {state}; " in text
+        assert f"to {last}. Its message" in text
+    requests = select(
+        session, "select batch_id, cause, verdict, reason from retrain_requests where cause <> ''"
+    )
+    for row in requests:
+        assert f"| {' | '.join(row)} |" in text
+    assert len(requests) == text.count("| asked |") + text.count("| withheld |")
+    ((some, every),) = select(
+        session, "select count(*) filter (where level <> 'stable'), count(*) from drift"
+    )
+    assert f"| {some} of {every:,} tests not stable |" in text
+
+
+def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, Seen]) -> None:
+    session, seen = replayed
+    found = {
+        batch_id: set(kinds)
+        for batch_id, kinds in select(
+            session,
+            "select r.batch_id, array_agg(distinct d.kind) from findings f"
+            " join scoring_runs r using (scoring_run_id) join drift d using (scoring_run_id)"
+            " where r.is_current and d.feature = any(f.subjects)"
+            " and (d.kind in ('model', 'target')) = (f.cause = 'concept') group by 1",
+        )
+    }
+    kind = seen.shown.kind
+    hits = [kind in found.get(night.batch_id, set()) for night in seen.nights]
+    quiet = [set(seen.shown.quiet) & found.get(night.batch_id, set()) for night in seen.nights]
+    false = [found.get(night.batch_id) for night in seen.calm]
+    is_right, sentence = verdict(seen)
+    assert is_right == (hits == [False, False, True, True] and not any(quiet) and not any(false))
+    assert (
+        f"found it on {sum(hits[2:])} of 2 drifted nights and on {sum(hits[:2])} of 2" in sentence
+    )
+    # A thousand loans are few for an AUC, and many for the rest.
+    assert hits[2:] == [True, True] or kind == "model"
+
+
+def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, Seen]) -> None:
+    session, seen = replayed
+    blind = [replace(night, findings={}) for night in seen.nights]
+    text = markdown(session, replace(seen, nights=blind, alerts=[], requests=[]))
+    assert "This run does not show it as it should" in text
+    assert "found it on 0 of 2 drifted nights" in text
+    assert "Nothing: this run does not show what it should." in text
+    assert seen.shown.lesson not in text
+    assert seen.shown.why not in text
+    assert "| no |" in text
+
+    swapped = [replace(night, is_drifted=not night.is_drifted) for night in seen.nights]
+    assert not verdict(replace(seen, nights=swapped))[0]
+
+
+class Links(HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attributes if name in ("src", "href")]
+
+
+def databases(postgres: EmbeddedPostgres) -> set[str]:
+    connection = psycopg2.connect(postgres.url("postgres"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'loan_scoring%'")
+        names = {name for (name,) in cursor.fetchall()}
+    connection.close()
+    return names
+
+
+def files(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def users_rows(postgres: EmbeddedPostgres) -> list[tuple]:
+    """Return what the portfolio database of the user holds."""
+    connection = psycopg2.connect(postgres.url("loan_scoring"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT schemaname, relname, n_tup_ins, n_tup_upd, n_tup_del"
+            " FROM pg_stat_user_tables ORDER BY 1, 2"
+        )
+        rows = cursor.fetchall()
+    connection.close()
+    return rows
+
+
+@pytest.fixture
+def begun(loans: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demonstration of its own process, whose database holds the history by now."""
+    command = [sys.executable, "-m", "loan_scoring.cli", "demo-drift", "--source", str(loans)]
+    process = subprocess.Popen([*command, *SMALL], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any("history ingested" in line for line in process.stderr)
+    yield process
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def test_interrupted_it_leaves_nothing(
+    postgres: EmbeddedPostgres, begun: subprocess.Popen[str]
+) -> None:
+    assert TRAINED in databases(postgres)
+    begun.send_signal(signal.SIGINT)
+    assert begun.wait(60) == 130
+    assert not {TRAINED, REPLAYED} & databases(postgres)
+    assert not (settings.state_dir() / "demo").exists()
+
+
+@pytest.fixture
+def no_target_shift(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave out of the contract what makes target drift."""
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    del raw["replay"]["scenarios"]["target_shift"]
+    (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+
+
+def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
+    postgres: EmbeddedPostgres,
+    no_target_shift: None,
+    begun: subprocess.Popen[str],
+    loans: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begun.kill()
+    begun.wait()
+    assert TRAINED in databases(postgres)
+    assert (settings.state_dir() / "demo").exists()
+    before = files(settings.data_dir()), users_rows(postgres), os.environ["LOAN_SCORING_DATA"]
+
+    assert cli.main(["demo-drift", "--source", str(loans), *SMALL, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    path = settings.drift_page("loan_default")
+    assert told["page"] == str(path)
+    left = files(settings.data_dir())
+    left.pop(path)
+    assert (left, users_rows(postgres), os.environ["LOAN_SCORING_DATA"]) == before
+    assert not {TRAINED, REPLAYED} & databases(postgres)
+    assert not (settings.state_dir() / "demo").exists()
+
+    text = path.read_text()
+    found = Links()
+    found.feed(text)
+    assert "script" not in found.tags
+    assert found.tags.count("img") == 2 * 4
+    assert all(link.startswith("data:image/svg+xml;base64,") for link in found.links)
+    assert "prefers-color-scheme: dark" in text
+    assert "synthetic: these loans are generated" in text
+    assert [each["drift"] for each in told["demonstrations"]] == ["data", "model"]
+    (missing,) = told["missing"]
+    assert missing.startswith("target drift is not shown: the contract of loan_default has no ")
+    assert missing in text
+    for each in told["demonstrations"]:
+        assert each["verdict"].replace("'", "&#x27;") in text
+        for alert in each["alerts"]:
+            assert alert["batch_id"] in text
+    data, _ = told["demonstrations"]
+    assert data["is_as_it_should_be"]
+    assert {row["kind"] for row in data["alerts"]} == {"population"}
+
+
+def test_a_second_one_at_once_is_one_line(
+    postgres: EmbeddedPostgres, loans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(settings.state_dir() / "demo.lock"):
+        assert cli.main(["demo-drift", "--source", str(loans), *SMALL]) == 1
+    assert capsys.readouterr().err == (
+        "loan-scoring: another demo-drift is running; wait for it to end\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nights", "3"], "3 nights are too few"),
+        (["--database", "postgresql://x/y"], "leave out --database"),
+        (["--per-night", "0"], "loans a night 1 or more"),
+        (["--per-night", "9000"], "ask for fewer"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    postgres: EmbeddedPostgres,
+    loans: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert cli.main(["demo-drift", "--source", str(loans), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
