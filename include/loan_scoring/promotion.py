@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring import database, fairness, gates, holdout, propensity, reading, registry
+from loan_scoring import audit, database, fairness, gates, holdout, propensity, reading, registry
 from loan_scoring.contract import KEY
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
@@ -114,10 +114,17 @@ def decide(
         if verdict == "promoted" and champion != evidence["champion"]:
             evidence = evidence | {"outdated": f"{champion} was promoted meanwhile"}
             verdict = "refused"
-        for version in versions.values():
+        said = [
             registry.record_verdict(
                 session, version, verdict, evidence, decided_by, occasion, comment
             )
+            for version in versions.values()
+        ]
+        if any(said):
+            told = {"occasion": occasion, "comment": comment, "champion": champion}
+            told |= {name: evidence[name] for name in ("overruled", "outdated") if name in evidence}
+            subject = ", ".join(versions.values())
+            audit.record(session, decided_by, f"promotion.{verdict}", subject, told)
     log.info("%s: %s by %s", ", ".join(versions.values()), verdict, decided_by)
     return verdict
 
@@ -188,6 +195,9 @@ def rollback(
             registry.record_verdict(
                 session, now[each], "promoted", evidence, decided_by, "rollback", comment
             )
+        takes_out = [in_use[each] for each in back]
+        told = {"takes_out": takes_out, "comment": comment}
+        audit.record(session, decided_by, "promotion.rollback", ", ".join(now.values()), told)
     log.info("rolled back to %s by %s", ", ".join(now.values()), decided_by)
     return now
 
