@@ -24,6 +24,7 @@ COMMENT ON COLUMN approvals.scoring_run_id IS 'The scoring run whose score the p
 COMMENT ON COLUMN approvals.suggestion IS 'Decision of that score: review or refer';
 COMMENT ON COLUMN approvals.default_probability IS 'Probability of that score, kept when old scores are dropped; null where it is refer';
 COMMENT ON COLUMN approvals.exclusion_reason IS 'Why that score is refer';
+CREATE INDEX approvals_by_batch ON approvals (batch_id, loan_id, decided_at);
 CREATE TRIGGER approvals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON approvals
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
