@@ -272,3 +272,20 @@ def _fault(contract: Contract, row: int, broken: str) -> Fault:
 def _range(column: Column) -> str:
     low, high = column.range or (None, None)
     return f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
+
+
+def example(contract: Contract) -> dict[str, Any]:
+    """Return an application as the contract would take it, to show what one looks like."""
+    told: dict[str, Any] = {}
+    for column in contract.columns:
+        if not (column.is_known_at_application or column.name == KEY):
+            continue
+        if not column.is_numeric:
+            told[column.name] = (column.levels or ["A-1"])[0]
+            continue
+        quantiles = column.margin.quantiles if column.margin else None
+        middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)
+        told[column.name] = int(middle) if column.type == "integer" else float(middle)
+    for ratio in contract.ratios:
+        told[ratio.column] = ratio.scale * told[ratio.numerator] / told[ratio.denominator]
+    return told

@@ -10,7 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from loan_scoring.errors import DatabaseError, LoanScoringError, StateError
+from loan_scoring.errors import (
+    DatabaseError,
+    InputError,
+    LoanScoringError,
+    MissingError,
+    StateError,
+)
 from loan_scoring_web import api, desk, files, models, pages
 from loan_scoring_web.rendering import HEADERS, page
 from loan_scoring_web.static import Static
@@ -72,6 +78,13 @@ async def invalid(request: Request, error: RequestValidationError) -> Response:
 @app.exception_handler(LoanScoringError)
 async def failed(request: Request, error: LoanScoringError) -> Response:
     """Say in one line what is missing: the database, or what a request asks for."""
-    kinds = {DatabaseError: 503, StateError: 409}
+    if isinstance(error, InputError) and is_of_api(request):
+        faults = [
+            {"loc": ["body", "applications", each.row, each.field], "msg": each.message,
+             "type": each.rule}
+            for each in error.faults
+        ]  # fmt: skip
+        return JSONResponse({"detail": faults}, 422)
+    kinds = {DatabaseError: 503, MissingError: 404, StateError: 409, InputError: 422}
     status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
     return await plainly(request, status, str(error))
