@@ -11,7 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import AfterValidator
 
 from loan_scoring import __version__, contract, database, executions, json_scores, registry
+from loan_scoring.alerts import handling
 from loan_scoring.errors import MissingError
+from loan_scoring.session import Session
 from loan_scoring_web import api_shapes as shapes
 from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.limits import MOST_BYTES, LimitedRoute
@@ -214,6 +216,29 @@ def list_alerts(
     rows = _rows(session, "select_alerts_before", state=state, before=before, limit=limit)
     follows = rows[-1]["alert_id"] if len(rows) == limit else None
     return shapes.Alerts.model_validate({"alerts": rows, "next": follows})
+
+
+@router.post("/{portfolio}/alerts/{alert_id}/acknowledge", responses=refusals(400, 409, 413))
+def acknowledge(
+    session: Operating,
+    user: CurrentUser,
+    alert_id: Annotated[int, Path(ge=1, le=2**63 - 2)],
+    told: shapes.Acknowledgement,
+) -> shapes.Alert:
+    """Acknowledge an alert under the user's name, with a comment where there is one to make."""
+    row = _alert(session, alert_id)
+    handling.handle(
+        session, alert_id, handling.ACKNOWLEDGE, f"airflow:{user.get_name()}", told.comment
+    )
+    row = _alert(session, alert_id)
+    return shapes.Alert.model_validate(row)
+
+
+def _alert(session: Session, alert_id: int) -> database.Row:
+    for row in _rows(session, "select_alerts_before", state=None, before=alert_id + 1, limit=1):
+        if row["alert_id"] == alert_id:
+            return row
+    raise MissingError(f"there is no alert {alert_id} in {session.contract.portfolio}")
 
 
 @router.get("/{portfolio}/models", responses=refusals())

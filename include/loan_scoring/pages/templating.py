@@ -37,6 +37,7 @@ def environment() -> Environment:
         "day": day,
         "duration": duration,
         "embed": embed,
+        "shown_value": shown_value,
     }
     return made
 
@@ -72,6 +73,21 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:#.{digits}g}".rstrip(".")
+
+
+def shown_value(value: object) -> str:
+    """Return a value of an application as a person reads it.
+
+    >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
+    ['missing', 'cf', '2019', '296,500', '98.73']
+    """
+    if value is None:
+        return "missing"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return str(value)
 
 
 def moment(at: datetime | None) -> str:
