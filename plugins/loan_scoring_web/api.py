@@ -42,7 +42,11 @@ def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    """Return a time in UTC: Postgres reads fewer zones than Python does."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("is no time from the year 1 to 9999 in UTC") from None
 
 
 BATCH = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
