@@ -161,7 +161,11 @@ def promote_by_hand(
 
 
 def rollback(
-    session: Session, decided_by: str, kind: str | None = None, comment: str | None = None
+    session: Session,
+    decided_by: str,
+    kind: str | None = None,
+    comment: str | None = None,
+    seen: str | None = None,
 ) -> dict[str, str]:
     """Put back what the champions had replaced; return the versions now in use by kind.
 
@@ -170,13 +174,19 @@ def rollback(
 
     Args:
         kind: propensity or personas, to roll back that one alone.
+        seen: the propensity model that the person saw in use, where it matters.
 
     Raises:
-        StateError: the champion is the first of its kind, or the older model cannot be loaded.
+        StateError: the champion is the first of its kind or not the one that was seen, or the
+            older model cannot be loaded.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
         in_use = dict(zip(KINDS, registry.champions(session), strict=True))
+        if seen is not None and seen != in_use[PROPENSITY]:
+            raise StateError(
+                f"{in_use[PROPENSITY]} is in use by now, and no more {seen}: nothing was rolled back"
+            )
         back: dict[str, database.Row] = {}
         for each in [kind] if kind else KINDS:
             row = database.row(session.connection, "select_replaced", model_version=in_use[each])

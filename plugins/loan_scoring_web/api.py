@@ -17,7 +17,7 @@ from loan_scoring.session import Session
 from loan_scoring_web import api_shapes as shapes
 from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.limits import MOST_BYTES, LimitedRoute
-from loan_scoring_web.rights import CurrentUser
+from loan_scoring_web.rights import CurrentUser, by
 
 PREFIX = "/api/v1"
 TOLD = {
@@ -92,9 +92,7 @@ def score(session: Operating, user: CurrentUser, wanted: shapes.ScoreRequest) ->
 
     The same parsing, rules and arithmetic as a night's; nothing is stored as a score.
     """
-    found = json_scores.answer(
-        session, wanted.applications, wanted.model, f"airflow:{user.get_name()}"
-    )
+    found = json_scores.answer(session, wanted.applications, wanted.model, by(user))
     return shapes.Scored.model_validate(found, from_attributes=True)
 
 
@@ -231,9 +229,7 @@ def acknowledge(
 ) -> shapes.Alert:
     """Acknowledge an alert under the user's name, with a comment where there is one to make."""
     row = _alert(session, alert_id)
-    handling.handle(
-        session, alert_id, handling.ACKNOWLEDGE, f"airflow:{user.get_name()}", told.comment
-    )
+    handling.handle(session, alert_id, handling.ACKNOWLEDGE, by(user), told.comment)
     row = _alert(session, alert_id)
     return shapes.Alert.model_validate(row)
 

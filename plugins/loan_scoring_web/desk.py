@@ -17,7 +17,7 @@ from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.forms import Form, choice, required, share, storable
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.rendering import page
-from loan_scoring_web.rights import CurrentUser
+from loan_scoring_web.rights import CurrentUser, by
 
 router = APIRouter(prefix="/p/{portfolio}/desk", include_in_schema=False, route_class=LimitedRoute)
 
@@ -108,7 +108,7 @@ def decide(
         loan_id,
         decision,
         required(form, "comment"),
-        f"airflow:{user.get_name()}",
+        by(user),
         required(form, "scoring_run_id", 200),
     )
     key = approvals.key_of(session.contract, loan_id)
@@ -128,9 +128,7 @@ def what_if(
     changes = content.changes(session.contract, shown, form)
     more: dict[str, Any] = {"form": form, "model": model}
     try:
-        changed, answer = desk.what_if(
-            session, loan_id, changes, model, f"airflow:{user.get_name()}"
-        )
+        changed, answer = desk.what_if(session, loan_id, changes, model, by(user))
     except InputError as error:
         more["faults"] = {each.field: each.message for each in error.faults}
         return _application(request, session, loan_id, 422, **more)

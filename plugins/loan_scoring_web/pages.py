@@ -1,17 +1,23 @@
 """The pages of monitoring: portfolio, batches, drift, alerts, operations."""
 
+import io
+from datetime import date
+from typing import Annotated, Literal
+
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from loan_scoring import contract
-from loan_scoring.pages import overview
-from loan_scoring_web.databases import Reading
+from loan_scoring import contract, quarantine
+from loan_scoring.alerts import handling
+from loan_scoring.pages import alerts, batch, drift, operations, overview
+from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.rendering import page
-from loan_scoring_web.rights import CurrentUser, readable
+from loan_scoring_web.rights import CurrentUser, Operator, by, readable
 
 router = APIRouter(include_in_schema=False)
 
+BATCH_ID = r"^\d{4}-\d{2}-\d{2}$"
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
@@ -39,3 +45,74 @@ def of_dag(request: Request, dag_id: str) -> Response:
 def overview_page(request: Request, session: Reading) -> Response:
     """Show the last nights at a glance."""
     return page(request, "overview.html", active="portfolio", **overview.read(session))
+
+
+@router.get("/p/{portfolio}/batches")
+def batches(
+    request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
+) -> Response:
+    """List the batches, newest first."""
+    return page(request, "batches.html", active="batches", **batch.read_all(session, until))
+
+
+@router.get("/p/{portfolio}/batches/{batch_id}")
+def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
+    """Show one batch."""
+    found = batch.read(session, batch_id)
+    if found is None:
+        raise HTTPException(404, f"there is no batch {batch_id}")
+    return page(request, "batch.html", active="batches", **found)
+
+
+@router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
+def quarantined(session: Reading, batch_id: str) -> Response:
+    """Give the refused rows of a batch, to be corrected and replayed."""
+    out = io.StringIO()
+    quarantine.export(session, batch_id, out)
+    name = f"quarantine-{session.contract.portfolio}-{batch_id}.csv"
+    return Response(
+        out.getvalue(),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get("/p/{portfolio}/drift")
+def drift_page(
+    request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
+) -> Response:
+    """Show columns by nights, and performance over time."""
+    return page(request, "drift.html", active="drift", **drift.read(session, nights))
+
+
+@router.get("/p/{portfolio}/alerts")
+def alerts_page(
+    request: Request,
+    session: Reading,
+    of: Annotated[str | None, Query(alias="batch", pattern=BATCH_ID)] = None,
+) -> Response:
+    """List the alerts."""
+    return page(request, "alerts.html", active="alerts", **alerts.read(session, of))
+
+
+@router.post("/p/{portfolio}/alerts/{alert_id}")
+def change_alert(
+    request: Request,
+    user: Operator,
+    session: Operating,
+    alert_id: int,
+    action: Annotated[str, Form()],
+    comment: Annotated[str, Form(max_length=2000)] = "",
+    until: Annotated[date | Literal[""], Form()] = "",
+) -> Response:
+    """Acknowledge, snooze or resolve an alert under the user's name, and show the alerts again."""
+    handling.handle(session, alert_id, action, by(user), comment, until or None)
+    base = request.scope.get("root_path", "")
+    address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
+    return RedirectResponse(address, status_code=303)
+
+
+@router.get("/p/{portfolio}/operations")
+def operations_page(request: Request, session: Reading) -> Response:
+    """Show latency, traffic, errors and saturation."""
+    return page(request, "operations.html", active="operations", **operations.read(session))

@@ -79,6 +79,11 @@ def readable(request: Request, user: BaseUser) -> list[str]:
     return found
 
 
+def by(user: BaseUser) -> str:
+    """Return what is written of who did something in a page."""
+    return f"airflow:{user.get_name()}"
+
+
 def is_admin(user: BaseUser) -> bool:
     """Return whether the user is an Admin: who may give out roles.
 

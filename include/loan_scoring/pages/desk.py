@@ -188,7 +188,7 @@ def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float
         ],
         annotations=[
             {
-                "x": at, "y": 1 - 0.12 * row, "yref": "paper", "text": words, "showarrow": False,
+                "x": at, "y": 1 - 0.15 * row, "yref": "paper", "text": words, "showarrow": False,
                 "xanchor": "left", "xshift": 4, "yanchor": "top", "bgcolor": "--panel",
                 "font": {"color": colour},
             }
@@ -220,7 +220,10 @@ def waterfall(shown: Application) -> Plot:
                     f"{value:+.2f}" if 0 < place < len(names) - 1 else f"{value:.2f}"
                     for place, value in enumerate(values)
                 ],
-                "textposition": "outside",
+                # The ends' bars are long: a text outside them would lie on the names.
+                "textposition": ["inside", *("outside" for _ in steps), "inside"],
+                "insidetextanchor": "end",
+                "insidetextfont": {"color": "#ffffff"},
                 "cliponaxis": False,
                 "hoverinfo": "skip",
                 "increasing": {"marker": {"color": "--orange"}},

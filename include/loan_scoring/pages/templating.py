@@ -36,6 +36,7 @@ def environment() -> Environment:
         "moment": moment,
         "day": day,
         "duration": duration,
+        "short": short,
         "embed": embed,
         "shown_value": shown_value,
     }
@@ -88,6 +89,20 @@ def shown_value(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
     return str(value)
+
+
+def short(value: float | None) -> str:
+    """Return an amount to three digits.
+
+    >>> [short(each) for each in (9_876_543.0, 12_300.0, 7.0)]
+    ['9.88 M', '12.3 k', '7.00']
+    """
+    if value is None:
+        return NONE
+    for limit, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= limit:
+            return f"{value / limit:#.3g}{unit}"
+    return f"{value:#.3g}"
 
 
 def moment(at: datetime | None) -> str:

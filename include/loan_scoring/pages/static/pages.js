@@ -37,9 +37,19 @@
     }
   };
 
-  const figures = () => document.querySelectorAll("figure[data-plot]");
-  addEventListener("DOMContentLoaded", () => figures().forEach(draw));
-  document.addEventListener("themechange", () => figures().forEach(draw));
+  // A plot in closed details is drawn when they are opened: it has no size before.
+  const isShown = (figure) => !figure.closest("details:not([open])");
+  const drawAll = (within) => [...within.querySelectorAll("figure[data-plot]")].filter(isShown).forEach(draw);
+  addEventListener("DOMContentLoaded", () => {
+    drawAll(document);
+    document.querySelectorAll("details[data-opens]").forEach((each) =>
+      each.addEventListener("toggle", () => each.open && drawAll(each)),
+    );
+    // An address with the name of an alert opens what is behind it.
+    const named = location.hash && document.getElementById(location.hash.slice(1));
+    if (named) named.querySelector("details")?.setAttribute("open", "");
+  });
+  document.addEventListener("themechange", () => drawAll(document));
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-top]");
