@@ -185,7 +185,7 @@ def rollback(
         in_use = dict(zip(KINDS, registry.champions(session), strict=True))
         if seen is not None and seen != in_use[PROPENSITY]:
             raise StateError(
-                f"{in_use[PROPENSITY]} is in use by now, and no more {seen}: nothing was rolled back"
+                f"{in_use[PROPENSITY]} is in use by now, no more {seen}: nothing was rolled back"
             )
         back: dict[str, database.Row] = {}
         for each in [kind] if kind else KINDS:

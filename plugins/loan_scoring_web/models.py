@@ -35,9 +35,11 @@ def models(
 def card(session: Reading, model_version: str) -> Response:
     """Show the model card of the pair that a version was fitted in."""
     _refuse_no_version(model_version)
-    from loan_scoring.card import content as card, render  # draws: imported where it is asked for
+    # What draws is imported where it is asked for.
+    from loan_scoring.card import content as shown
+    from loan_scoring.card import render
 
-    return HTMLResponse(render.page(card.read(session, model_version)), headers=HEADERS)
+    return HTMLResponse(render.page(shown.read(session, model_version)), headers=HEADERS)
 
 
 @router.post("/rollback")
