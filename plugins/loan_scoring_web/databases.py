@@ -1,9 +1,9 @@
 """The portfolio database behind the pages: read by a role that cannot write."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Annotated
 
 import psycopg2
@@ -12,6 +12,7 @@ from airflow.models.connection import Connection
 from fastapi import Depends
 
 from loan_scoring import contract, database, settings
+from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, LoanScoringError
 from loan_scoring.session import Session, open_session
 from loan_scoring_web.rights import Admin, Operator, Reader, same_site
@@ -54,6 +55,20 @@ def reader_url() -> str:
     return connection_url(READER) or main_url()
 
 
+def known(portfolio: str) -> Contract:
+    """Return the contract of a portfolio as its file says; it is read anew where that changed.
+
+    Reading it takes longer than most pages.
+    """
+    told = (settings.portfolios_dir() / f"{portfolio}.yaml").stat()
+    return _read(portfolio, str(settings.portfolios_dir()), told.st_mtime_ns, told.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read(portfolio: str, _folder: str, _changed: int, _size: int) -> Contract:
+    return contract.load(portfolio)
+
+
 SameSite = Annotated[None, Depends(same_site)]
 
 
@@ -64,7 +79,7 @@ def read_session(portfolio: str) -> Iterator[Session]:
     Raises:
         DatabaseError: no database, no tables, or it took too long or went away.
     """
-    loaded = contract.load(portfolio)
+    loaded = known(portfolio)
     connection = database.connect(portfolio, reader_url(), CONNECT_SECONDS, READ)
     try:
         yield Session(loaded, connection)
@@ -111,15 +126,16 @@ Administering = Annotated[Session, Depends(administering)]
 
 
 def tell_at_start() -> None:
-    """Say in one line of the log whether the database answers, without holding up the start."""
-    threading.Thread(target=_tell, name="loan-scoring-database", daemon=True).start()
+    """Say in one line of the log whether the database answers; a start waits for it 3 s at most.
 
-
-def _tell() -> None:
+    In a thread of its own it would wait, with the start, for modules that are being imported.
+    """
+    portfolio = next(iter(contract.names()), None)
+    if portfolio is None:
+        return
     try:
-        for portfolio in contract.names():
-            with read_session(portfolio) as session:
-                place = database.place(session.connection)
+        with read_session(portfolio) as session:
+            place = database.place(session.connection)
     except LoanScoringError as error:
         log.error("loan-scoring pages: %s; Airflow works without it", error)
         return

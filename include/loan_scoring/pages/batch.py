@@ -120,7 +120,7 @@ def _scores(
     return plots.plot(
         data,
         xaxis={"title": {"text": "default probability"}, "range": [0, 1], "tickformat": ".0%"},
-        yaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share of the scored"}},
+        yaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share"}},
         shapes=[
             {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1,
              "line": {"color": "--text", "width": 1, "dash": "dot"}}

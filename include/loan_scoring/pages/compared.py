@@ -1,6 +1,7 @@
-"""The drift table of a batch: each column with its importance, its tests, and both distributions."""
+"""The drift table of a batch: each column with importance, tests and both distributions."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from loan_scoring import database
@@ -101,5 +102,5 @@ def bins(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["all"]
     told = [f"{edge:,.4g}" if abs(edge) < 1e4 else f"{edge:,.0f}" for edge in edges]
-    between = [f"{low} to {high}" for low, high in zip(told, told[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in pairwise(told)]
     return [f"< {told[0]}", *between, f"{told[-1]} +"]

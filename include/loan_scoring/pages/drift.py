@@ -8,6 +8,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.pages import plots
 from loan_scoring.session import Session
 
+BOTH = "lines+markers"
 LEVELS = ("stable", "attention", "drifted")
 KINDS = {
     "data": "Inputs",
@@ -53,22 +54,24 @@ def _groups(
     for cell in cells:
         cell["word"] = LEVELS[cell["level"]]
         of.setdefault((cell["kind"], cell["feature"]), {})[cell["batch_id"]] = cell
-    last = batch_ids[-1] if batch_ids else ""
+
+    def rank(nights: dict[str, database.Row]) -> tuple[int, int, float]:
+        last = nights.get(batch_ids[-1])
+        return (
+            -last["level"] if last else 0,
+            -sum(each["level"] for each in nights.values()),
+            -max(each["psi"] or 0.0 for each in nights.values()),
+        )
+
     rows = [
         {
             "kind": kind,
             "feature": feature,
             "label": name_of(contract, feature),
             "cells": [nights.get(batch_id) for batch_id in batch_ids],
-            "rank": (
-                -(nights[last]["level"] if last in nights else 0),
-                -sum(each["level"] for each in nights.values()),
-                -max(each["psi"] or 0.0 for each in nights.values()),
-            ),
         }
-        for (kind, feature), nights in of.items()
+        for (kind, feature), nights in sorted(of.items(), key=lambda each: rank(each[1]))
     ]
-    rows.sort(key=lambda row: row["rank"])
     return [
         {"title": title, "rows": found}
         for kind, title in KINDS.items()
@@ -100,11 +103,11 @@ def _rate(history: list[database.Row]) -> plots.Plot:
     x = [row["batch_id"] for row in history]
     data = [
         plots.line(
-            name, x, [row[f"{name}_default_rate"] for row in history], colour, form=".1%", **more
+            name, x, [row[f"{name}_default_rate"] for row in history], colour, form=".1%", mode=mode
         )
-        for name, colour, more in (
-            ("estimated", "--blue", {}),
-            ("realised", "--orange", {"mode": "markers"}),
+        for name, colour, mode in (
+            ("estimated", "--blue", BOTH),
+            ("realised", "--orange", "markers"),
         )
     ]
     data += _baseline(x, [row["baseline_default_rate"] for row in history])
@@ -115,10 +118,10 @@ def _rate(history: list[database.Row]) -> plots.Plot:
 def _loss(history: list[database.Row]) -> plots.Plot:
     x = [row["batch_id"] for row in history]
     data = [
-        plots.line(name, x, [row[column] for row in history], colour, form=",.3s", **more)
-        for name, column, colour, more in (
-            ("expected", "expected_loss_of_approved", "--blue", {}),
-            ("realised", "realised_loss_of_approved", "--orange", {"mode": "markers"}),
+        plots.line(name, x, [row[column] for row in history], colour, form=",.3s", mode=mode)
+        for name, column, colour, mode in (
+            ("expected", "expected_loss_of_approved", "--blue", BOTH),
+            ("realised", "realised_loss_of_approved", "--orange", "markers"),
         )
     ]
     axis = {"tickformat": "~s", "rangemode": "tozero"}
@@ -128,8 +131,5 @@ def _loss(history: list[database.Row]) -> plots.Plot:
 def _baseline(x: list[str], values: list[float | None]) -> list[dict[str, Any]]:
     if not any(values):
         return []
-    steps = {
-        "mode": "lines",
-        "line": {"color": "--grey", "width": 1, "dash": "dash", "shape": "hv"},
-    }
-    return [plots.line("on the hold-out", x, values, "--grey", **steps)]
+    trace = plots.line("on the hold-out", x, values, "--grey", mode="lines")
+    return [trace | {"line": {"color": "--grey", "width": 1, "dash": "dash", "shape": "hv"}}]

@@ -68,19 +68,18 @@ def line(
     colour: str,
     spread: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
     form: str = ".3f",
-    **more: Any,
+    mode: str = "lines+markers",
 ) -> dict[str, Any]:
     """Return a line with a mark at each night; `spread` are lower and upper ends of intervals."""
     trace: dict[str, Any] = {
         "type": "scatter",
-        "mode": "lines+markers",
+        "mode": mode,
         "name": name,
         "x": list(x),
         "y": list(y),
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "size": 6},
         "hovertemplate": f"%{{y:{form}}}",
-        **more,
     }
     if spread is not None:
         lower, upper = spread
