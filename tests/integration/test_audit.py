@@ -6,8 +6,8 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from loan_scoring import audit, database
-from loan_scoring.local.postgres import EmbeddedPostgres
+from loan_scoring import audit, cli, database
+from loan_scoring.local.postgres import EmbeddedPostgres, embedded
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -151,3 +151,19 @@ def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostg
         assert audit.verify(reader).entries == 2
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             audit.record(reader, "airflow:eve", "a.b", "x", {})
+
+
+def test_command_shows_the_chain_or_says_where_it_breaks(
+    empty: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = empty.connection.info
+    url = embedded().url("loan_scoring").rpartition("/")[0] + f"/{info.dbname}"
+    fill(empty, 3)
+    assert cli.main(["audit", "--last", "2", "--database", url]) == 0
+    told = capsys.readouterr().out
+    assert "alert 3" in told
+    assert "alert 1" not in told
+    assert f"3 entries, one chain; its head is {audit.verify(empty).hash}" in told
+    as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
+    assert cli.main(["audit", "--database", url]) == 1
+    assert "entry 2: it was changed" in capsys.readouterr().err
