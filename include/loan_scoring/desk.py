@@ -77,24 +77,43 @@ def queue(
 def counts(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
     """Return how many applications of a run's queue there are by decision, persona and reason.
 
-    A row has `value`, `applications` and `decided`, how many of them a person has decided.
+    A row has `value` and `applications`, of a decision also `decided`, how many a person has.
     """
     with database.transaction(session.connection):
+        found = _counted(session, run)
+        decided = database.rows(
+            session.connection, "select_decided_counts", batch_id=run["batch_id"]
+        )
+    of = {row["suggestion"]: row["applications"] for row in decided}
+    known = [row | {"decided": of.get(row["value"], 0)} for row in found["decision"]]
+    return found | {"decision": known}
+
+
+_counts: dict[tuple[Any, ...], dict[str, list[database.Row]]] = {}
+MOST_COUNTED = 200
+
+
+def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
+    """Count a run's queue once a process: the scores of a published run do not change."""
+    key = (database.place(session.connection), session.contract.portfolio, run["scoring_run_id"])
+    if key not in _counts:
         found = database.rows(
             session.connection,
             "select_desk_counts",
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-    # Bits of grouping(): which of the three columns a row has left out.
-    by = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
-    told: dict[str, list[database.Row]] = {name: [] for name in by.values()}
-    for row in found:
-        name = by[row["left_out"]]
-        if row[name] is not None:
-            counted = {key: row[key] for key in ("applications", "decided")}
-            told[name].append({"value": row[name], **counted})
-    return told
+        # Bits of grouping(): which of the three columns a row has left out.
+        by = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
+        told: dict[str, list[database.Row]] = {name: [] for name in by.values()}
+        for row in found:
+            name = by[row["left_out"]]
+            if row[name] is not None:
+                told[name].append({"value": row[name], "applications": row["applications"]})
+        while len(_counts) >= MOST_COUNTED:
+            _counts.pop(next(iter(_counts)), None)
+        _counts[key] = told
+    return _counts[key]
 
 
 def current_run(session: Session, batch_id: str | None = None) -> database.Row:
