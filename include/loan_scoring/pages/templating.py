@@ -37,6 +37,7 @@ def environment() -> Environment:
         "day": day,
         "duration": duration,
         "short": short,
+        "fixed": fixed,
         "embed": embed,
     }
     return made
@@ -73,6 +74,15 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:#.{digits}g}".rstrip(".")
+
+
+def fixed(value: float | None) -> str:
+    """Return a number to three places.
+
+    >>> fixed(0.15234), fixed(-0.0001)
+    ('0.152', '0.000')
+    """
+    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"
 
 
 def short(value: float | None) -> str:
