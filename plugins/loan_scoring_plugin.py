@@ -18,7 +18,7 @@ class LoanScoringPlugin(AirflowPlugin):
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's form)
     external_views = [  # noqa: RUF012
         {
-            "name": "Loan scoring",
+            "name": "Scoring",
             "href": f"{PREFIX}/",
             "destination": "nav",
             "url_route": "loan-scoring",

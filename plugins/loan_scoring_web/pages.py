@@ -8,10 +8,11 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from loan_scoring import contract, quarantine
+from loan_scoring import contract, database, quarantine
 from loan_scoring.alerts import handling
+from loan_scoring.errors import LoanScoringError
 from loan_scoring.pages import alerts, batch, drift, operations, overview
-from loan_scoring_web.databases import Operating, Reading
+from loan_scoring_web.databases import Operating, Reading, read_session
 from loan_scoring_web.rendering import page
 from loan_scoring_web.rights import CurrentUser, Operator, by, readable
 
@@ -23,10 +24,23 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Open the first portfolio that the user may see; the others stand in its navigation."""
-    for portfolio in readable(request, user):
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{portfolio}/")
-    raise HTTPException(403, "you may not see the DAGs of any portfolio")
+    """Open the first portfolio that the user may see and that has a night, else the first.
+
+    The others stand in its navigation.
+    """
+    names = readable(request, user)
+    if not names:
+        raise HTTPException(403, "you may not see the DAGs of any portfolio")
+    chosen = next(filter(_has_night, names), names[0])
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{chosen}/")
+
+
+def _has_night(portfolio: str) -> bool:
+    try:
+        with read_session(portfolio) as session:
+            return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
+    except LoanScoringError:
+        return False  # its page says what is wrong
 
 
 @router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])

@@ -148,7 +148,7 @@ def _risk(nights: Sequence[database.Row]) -> plots.Plot:
         [
             {
                 "type": "bar",
-                "name": "expected loss of approved",
+                "name": "expected loss",
                 "x": x,
                 "y": [night["loss_of_approved"] for night in nights],
                 "marker": {"color": "--violet"},
@@ -157,11 +157,11 @@ def _risk(nights: Sequence[database.Row]) -> plots.Plot:
                 "hovertemplate": "%{y:,.3s}",
             },
             plots.line(
-                "expected default rate", x, [n["default_rate"] for n in nights], "--orange",
+                "expected default", x, [n["default_rate"] for n in nights], "--orange",
                 form=".1%",
             ),
             plots.line(
-                "approval rate", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
+                "approved", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
             ),
         ],
         bargap=0.35,
@@ -169,6 +169,6 @@ def _risk(nights: Sequence[database.Row]) -> plots.Plot:
         yaxis={"tickformat": ".0%", "rangemode": "tozero"},
         yaxis2={
             "overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False,
-            "tickformat": "~s",
+            "tickformat": ".3s", "nticks": 5,
         },
     )  # fmt: skip

@@ -30,7 +30,15 @@ def plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
 
 def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
     """Return an axis on which each night has a place, whatever is missing between them."""
-    return {"type": "category", "categoryarray": list(nights), "nticks": 12, "showgrid": False}
+    told = list(nights)[:: -(-len(nights) // 12) or 1]
+    return {
+        "type": "category",
+        "categoryarray": list(nights),
+        "tickvals": told,
+        "ticktext": [night[5:] for night in told],
+        "tickangle": 0,
+        "showgrid": False,
+    }
 
 
 def decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:

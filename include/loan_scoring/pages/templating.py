@@ -37,6 +37,7 @@ def environment() -> Environment:
         "day": day,
         "duration": duration,
         "short": short,
+        "fixed": fixed,
         "embed": embed,
         "shown_value": shown_value,
     }
@@ -76,19 +77,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:#.{digits}g}".rstrip(".")
 
 
-def shown_value(value: object) -> str:
-    """Return a value of an application as a person reads it.
+def fixed(value: float | None) -> str:
+    """Return a number to three places.
 
-    >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
-    ['missing', 'cf', '2019', '296,500', '98.73']
+    >>> fixed(0.15234), fixed(-0.0001)
+    ('0.152', '0.000')
     """
-    if value is None:
-        return "missing"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
-    if isinstance(value, int | float):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return str(value)
+    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"
 
 
 def short(value: float | None) -> str:
@@ -136,3 +131,18 @@ def embed(value: Any) -> Markup:
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         told = told.replace(sign, code)
     return Markup(told)  # noqa: S704 - no sign of markup is left in it
+
+
+def shown_value(value: object) -> str:
+    """Return a value of an application as a person reads it.
+
+    >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
+    ['missing', 'cf', '2019', '296,500', '98.73']
+    """
+    if value is None:
+        return "missing"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return str(value)
