@@ -132,5 +132,5 @@ def what_if(
     except InputError as error:
         more["faults"] = {each.field: each.message for each in error.faults}
         return _application(request, session, loan_id, 422, **more)
-    more["what_if"] = content.told(answer, changed, shown)
+    more["what_if"] = content.told(session.contract, answer, changed, shown)
     return _application(request, session, loan_id, **more)

@@ -29,7 +29,7 @@ Token = Callable[[str], dict[str, str]]
 API = "/loan-scoring/api/v1"
 P = f"{API}/loan_default"
 NIGHT = "2026-01-05"
-EXAMPLES = int(os.environ.get("LOAN_SCORING_API_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("LOAN_SCORING_API_EXAMPLES", "8"))
 """Requests of each kind to each route; a few hundred take minutes."""
 
 

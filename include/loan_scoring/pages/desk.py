@@ -115,7 +115,9 @@ def text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def told(answer: Answer, changed: Mapping[str, Any], shown: Application) -> dict[str, Any]:
+def told(
+    contract: Contract, answer: Answer, changed: Mapping[str, Any], shown: Application
+) -> dict[str, Any]:
     """Return what a what-if showed, beside what the application's own score is."""
     before = {each.name: each for each in shown.inputs}
     return {
@@ -123,11 +125,16 @@ def told(answer: Answer, changed: Mapping[str, Any], shown: Application) -> dict
         "model": answer.propensity_version,
         "is_other_model": answer.propensity_version != shown.score["propensity_version"],
         "changes": [
-            (before[name], value)
+            (before[name], _typed(contract.by_name[name], value))
             for name, value in changed.items()
             if name in before and text(value) != text(before[name].value)
         ],
     }
+
+
+def _typed(column: Column, value: Any) -> Any:
+    """Return a number that was written into a form and scored as a number."""
+    return float(value) if column.is_numeric and isinstance(value, str) else value
 
 
 def below(histogram: Mapping[str, Any], chance: float) -> float:
