@@ -155,7 +155,9 @@ def record_verdict(
     }
     text = json.dumps(evidence)
     last = database.row(session.connection, "select_last_verdict", model_version=model_version)
-    if last == row | {"evidence": json.loads(text)}:
+    # What was rolled back since has the same last verdict and is not in use: it is said again.
+    is_so = verdict != "promoted" or row["replaces"] == model_version
+    if is_so and last == row | {"evidence": json.loads(text)}:
         return False
     database.execute(
         session.connection,

@@ -231,6 +231,18 @@ def test_rollback_restores_the_older_versions_scores_exactly(
     assert told == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
 
 
+def test_what_was_rolled_back_comes_into_use_again_by_the_same_words(
+    ready: Session, challenge: Callable
+) -> None:
+    versions = challenge("another", max_iter=20)
+    evidence = {"champion": "propensity-1", "challenger": "propensity-2", "gates": []}
+    for _ in range(3):
+        promotion.decide(ready, versions, "promoted", "cli:ann", evidence, comment="again")
+        assert registry.champions(ready) == ("propensity-2", "personas-2")
+        promotion.rollback(ready, "cli:bob", comment="no")
+        assert registry.champions(ready) == ("propensity-1", "personas-1")
+
+
 def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: Callable) -> None:
     for name in ("second", "third"):
         versions = challenge(name, max_iter=20 + len(name))
