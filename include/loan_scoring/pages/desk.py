@@ -58,7 +58,9 @@ def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
     return {
         "shown": shown,
         "place": None if not histogram or chance is None else below(histogram, chance),
-        "distribution": distribution(contract, histogram, chance) if histogram else None,
+        "distribution": distribution(contract, histogram, chance)
+        if histogram and chance is not None
+        else None,
         "waterfall": waterfall(shown) if shown.base is not None else None,
         "fields": [field(contract.by_name[each.name], each) for each in asked(contract, shown)],
         "names": {column.name: column.label for column in contract.columns},
@@ -177,9 +179,8 @@ def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float
     marks: list[tuple[float, str, str, str]] = [
         (policy.approve_below, "approve below", "--dim", "dot"),
         (policy.decline_from, "decline from", "--dim", "dot"),
+        (chance, f"this one: {chance:.1%}", "--text", "solid"),
     ]
-    if chance is not None:
-        marks.append((chance, f"this one: {chance:.1%}", "--text", "solid"))
     return plot(
         bars,
         barmode="stack",
