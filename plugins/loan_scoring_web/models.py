@@ -5,7 +5,6 @@ import re
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from loan_scoring import promotion
 from loan_scoring.pages import models as content
 from loan_scoring_web.databases import Administering, Reading
 from loan_scoring_web.forms import Form, required
@@ -49,6 +48,8 @@ def rollback(request: Request, session: Administering, user: CurrentUser, form: 
     seen = required(form, "seen", 100)
     if form.get("confirm") != "yes":
         raise HTTPException(422, "confirm is not ticked: nothing was rolled back")
+    from loan_scoring import promotion  # judges with scikit-learn: not at the server's start
+
     promotion.rollback(session, by(user), comment=comment, seen=seen)
     base = request.scope.get("root_path", "")
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#history", 303)

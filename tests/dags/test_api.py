@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from loan_scoring import contract, database, json_scores
+from loan_scoring import audit, contract, database, json_scores
 from loan_scoring.local.postgres import embedded
 from loan_scoring.session import Session, open_session
 
@@ -29,6 +32,7 @@ Token = Callable[[str], dict[str, str]]
 API = "/loan-scoring/api/v1"
 P = f"{API}/loan_default"
 NIGHT = "2026-01-05"
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 EXAMPLES = int(os.environ.get("LOAN_SCORING_API_EXAMPLES", "8"))
 """Requests of each kind to each route; a few hundred take minutes."""
 
@@ -194,6 +198,46 @@ def test_batches_drift_alerts_and_models_are_read(
     card = client.get(f"{P}/models/propensity-1/card", headers=seen)
     assert card.text.startswith("# Model card: propensity-1")
     assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
+
+
+def test_alert_is_acknowledged_once_and_by_whom(client: Any, token: Token, night: Session) -> None:
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject,"
+            " message, evidence)"
+            " VALUES (%s, %s, 1, 'warning', 'quality', 'batch', 'few rows', '{}')",
+            (NIGHT, NIGHT),
+        )
+    (alert,) = client.get(f"{P}/alerts?state=open", headers=token("viewer")).json()["alerts"]
+    path = f"{P}/alerts/{alert['alert_id']}/acknowledge"
+    assert client.post(path, json={}, headers=token("viewer")).status_code == 403
+    answer = client.post(path, json={"comment": "seen"}, headers=token("op"))
+    told = answer.json()
+    assert (answer.status_code, told["state"]) == (200, "acknowledged")
+    assert (told["changed_by"], told["comment"]) == ("airflow:a op", "seen")
+    assert client.get(f"{P}/alerts?state=open", headers=token("viewer")).json()["alerts"] == []
+    assert (
+        client.post(f"{P}/alerts/999/acknowledge", json={}, headers=token("op")).status_code == 404
+    )
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute("UPDATE alerts SET state = 'resolved'")
+    assert client.post(path, json={}, headers=token("op")).status_code == 409
+    entry = audit.entries(night)[0]
+    assert (entry["done_by"], entry["action"]) == ("airflow:a op", "alert.acknowledge")
+
+
+def test_api_server_starts_without_statistics(airflow_home: Any) -> None:
+    code = (
+        "import sys, airflow.api_fastapi.core_api.security; before = set(sys.modules);"
+        "import loan_scoring_web.app; new = set(sys.modules) - before;"
+        "print([name for name in ('pandas', 'sklearn', 'scipy', 'matplotlib') if name in new])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PLUGINS), *sys.path])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
 def test_database_that_is_down_is_said(

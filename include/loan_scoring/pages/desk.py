@@ -154,7 +154,7 @@ def _loans(histogram: Mapping[str, Any]) -> list[tuple[int, int]]:
     return list(zip(histogram["paid"], histogram["defaulted"], strict=True))
 
 
-def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float | None) -> Plot:
+def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
     """Draw the hold-out's probabilities, and where this application's stands among them."""
     edges = histogram["edges"]
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
