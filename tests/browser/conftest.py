@@ -1,4 +1,4 @@
-"""A real Airflow with three replayed nights, the last one drifted, and a real Chromium before it."""
+"""A real Airflow with three replayed nights, the last one drifted, and a real Chromium."""
 
 import json
 import os
@@ -27,8 +27,6 @@ from loan_scoring.local.up import up
 up()
 print(run(Job(nights=3, per_night=1000, drifted_nights=(3,))))
 """
-LAST = "2026-01-07"
-"""The drifted night."""
 
 
 def lenient(folder: Path) -> Path:
@@ -111,9 +109,7 @@ def chromium() -> Iterator[Any]:
     found = named or shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_api.sync_playwright() as playwright:
         if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip(
-                "no chromium: neither in PATH, nor Playwright's own, nor LOAN_SCORING_CHROMIUM"
-            )
+            pytest.skip("no chromium in PATH, nor Playwright's own, nor LOAN_SCORING_CHROMIUM")
         # Chromium's own sandbox wants a user namespace, which containers and root may not have.
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shots import SIZES, THEMES
-
-from conftest import LAST
+from shots import LAST, SIZES, THEMES
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integration]
 
