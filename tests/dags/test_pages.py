@@ -198,14 +198,11 @@ def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -
         session.connection.cursor() as cursor,
     ):
         cursor.execute("DELETE FROM alerts")
-    with (
-        read_session("loan_default") as session,
-        pytest.raises(psycopg2.errors.InsufficientPrivilege),
-        session.connection.cursor() as cursor,
-    ):
+    with read_session("loan_default") as session, session.connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = off")
         session.connection.commit()
-        cursor.execute("DELETE FROM alerts")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("DELETE FROM alerts")
 
 
 def test_batch_that_is_none_is_not_found(client: Any, token: Token, with_alert: int) -> None:
