@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+LAST = "2026-01-07"
+"""The last of the replayed nights, the drifted one."""
+
 SIZES = ((1280, 800), (1920, 1080))
 THEMES = ("light", "dark")
 

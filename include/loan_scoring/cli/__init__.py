@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--stage",
         action="append",
-        choices=("ingest", "score", "metrics"),
+        choices=("ingest", "score", "metrics", "pages"),
         help="may be repeated; default: all",
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
