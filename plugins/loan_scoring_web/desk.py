@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from loan_scoring import approvals, database, desk, json_scores
+from loan_scoring import approvals, desk, json_scores
 from loan_scoring.approvals import LEFT_TO_A_PERSON
 from loan_scoring.desk import Filter
 from loan_scoring.errors import InputError, MissingError
@@ -57,9 +57,7 @@ def queue(
         if batch:
             raise
         return page(request, "desk_empty.html", active="desk", told=str(error))
-    with database.transaction(session.connection):
-        batches = database.rows(session.connection, "select_scored_batches")
-    return page(request, "desk.html", active="desk", batches=batches, after=after, **shown)
+    return page(request, "desk.html", active="desk", **shown)
 
 
 def _after(text: str | None) -> tuple[float, str] | None:
@@ -84,15 +82,8 @@ def application(request: Request, session: Reading, loan_id: str) -> Response:
 def _application(
     request: Request, session: Session, loan_id: str, status: int = 200, **more: Any
 ) -> Response:
-    shown = content.read_application(session, loan_id)
-    with database.transaction(session.connection):
-        models = database.rows(session.connection, "select_models")
-    versions = [row["model_version"] for row in models if row["kind"] == "propensity"]
-    known: dict[str, Any] = {"what_if": None, "faults": {}, "form": {}, "model": "champion"}
-    return page(
-        request, "desk_application.html", status, active="desk", versions=versions,
-        **shown, **(known | more),
-    )  # fmt: skip
+    shown = content.read_application(session, loan_id) | more
+    return page(request, "desk_application.html", status, active="desk", **shown)
 
 
 @router.post("/{loan_id}/decision")

@@ -15,11 +15,13 @@ from psycopg2 import sql
 
 from loan_scoring import alerts as causes
 from loan_scoring import database, metrics, scoring
+from loan_scoring import desk as queues
 from loan_scoring.bench import layout
 from loan_scoring.bench.loans import Loans
 from loan_scoring.bench.result import Figure, Ratio, Result, seconds
 from loan_scoring.bench.scoring_batch import take_in, train
-from loan_scoring.pages import alerts, batch, drift, operations, overview
+from loan_scoring.desk import Filter
+from loan_scoring.pages import alerts, batch, desk, drift, models, operations, overview
 from loan_scoring.pages.templating import render
 from loan_scoring.session import Session, open_session
 
@@ -68,6 +70,7 @@ def bench_pages(
         started = time.perf_counter()
         batch_ids = _make(session, loans, nights, loans_a_night)
         took = time.perf_counter() - started
+        loan_id = _to_decide(session)
         pages: dict[str, Page] = {
             "portfolio": ("overview.html", overview.read),
             "batches": ("batches.html", lambda s: batch.read_all(s, None)),
@@ -75,6 +78,9 @@ def bench_pages(
             "drift, 30 nights": ("drift.html", lambda s: drift.read(s, 30)),
             "alerts": ("alerts.html", alerts.read),
             "operations": ("operations.html", operations.read),
+            "models": ("models.html", lambda s: models.read(s, None, None)),
+            "desk": ("desk.html", lambda s: desk.read_queue(s, batch_ids[-1], Filter(), None)),
+            "application": ("desk_application.html", lambda s: desk.read_application(s, loan_id)),
         }
         figures = [seconds(name, _times(url, session, page)) for name, page in pages.items()]
     ratios = [Ratio(figure.name, figure.value, LIMIT_SECONDS, unit="s") for figure in figures]
@@ -97,6 +103,12 @@ def _make(session: Session, loans: Loans, nights: int, loans_a_night: int) -> li
         cursor.execute(MADE, values)
     causes.update(session)
     return batch_ids
+
+
+def _to_decide(session: Session) -> Any:
+    """Return a loan of the real night that is left to a person."""
+    found = queues.queue(session, session.contract.replay.start, Filter(decision="review"))
+    return found.rows[0]["loan_id"]
 
 
 def _times(url: str, session: Session, page: Page) -> list[float]:

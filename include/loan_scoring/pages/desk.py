@@ -5,12 +5,13 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
-from loan_scoring import desk
+from loan_scoring import database, desk
 from loan_scoring.contract import Column, Contract
 from loan_scoring.desk import Application, Filter, Input, Queue
-from loan_scoring.json_scores import Answer
+from loan_scoring.json_scores import CHAMPION, Answer
 from loan_scoring.pages.plots import Plot, label, plot
 from loan_scoring.pages.templating import shown_value
+from loan_scoring.registry import PROPENSITY
 from loan_scoring.session import Session
 
 STRONGEST = 10
@@ -22,8 +23,12 @@ def read_queue(
 ) -> dict[str, Any]:
     """Return what the page of the queue shows."""
     found = desk.queue(session, batch_id, wanted, after)
+    with database.transaction(session.connection):
+        batches = database.rows(session.connection, "select_scored_batches")
     return {
         "queue": found,
+        "batches": batches,
+        "after": after,
         "counts": desk.counts(session, found.run),
         "wanted": wanted,
         "next": _next(found, wanted),
@@ -51,12 +56,19 @@ def _next(found: Queue, wanted: Filter) -> str | None:
 
 
 def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
-    """Return what the page of one application shows."""
+    """Return what the page of one application shows before a what-if is asked."""
     shown = desk.application(session, loan_id)
     contract = session.contract
+    with database.transaction(session.connection):
+        models = database.rows(session.connection, "select_models")
     histogram, chance = shown.score["histogram"], shown.score["default_probability"]
     return {
         "shown": shown,
+        "versions": [row["model_version"] for row in models if row["kind"] == PROPENSITY],
+        "model": CHAMPION,
+        "what_if": None,
+        "faults": {},
+        "form": {},
         "place": None if not histogram or chance is None else below(histogram, chance),
         "distribution": distribution(contract, histogram, chance)
         if histogram and chance is not None
