@@ -18,9 +18,7 @@ SELECT
         ELSE 'waiting'
     END AS punctuality,
     p.approval_rate, p.default_rate, p.loss_of_approved, d.counts AS decisions,
-    (SELECT count(DISTINCT (kind, feature)) FROM drift
-      WHERE scoring_run_id = r.scoring_run_id AND level <> 'stable') AS drifted_features,
-    (SELECT count(*) FROM drift WHERE scoring_run_id = r.scoring_run_id) AS tests,
+    t.drifted_features, t.tests,
     (SELECT count(*) FROM alerts AS a
       WHERE a.state <> 'resolved'
         AND CASE WHEN a.revision IS NULL
@@ -48,6 +46,12 @@ LEFT JOIN LATERAL (
     FROM performance
     WHERE scoring_run_id = r.scoring_run_id AND segment = 'all' AND basis = 'estimated'
 ) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS tests,
+           count(DISTINCT kind || feature) FILTER (WHERE level <> 'stable') AS drifted_features
+    FROM drift
+    WHERE scoring_run_id = r.scoring_run_id
+) AS t ON true
 LEFT JOIN distributions AS d
     ON d.scoring_run_id = r.scoring_run_id AND d.kind = 'prediction' AND d.feature = 'decision'
 ORDER BY n.batch_id

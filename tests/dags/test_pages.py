@@ -76,6 +76,13 @@ def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
     assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
 
 
+@pytest.mark.parametrize("path", ["", "batches", "drift", "alerts", "operations"])
+def test_page_of_an_empty_portfolio_shows(
+    client: Any, token: Token, empty_url: str, path: str
+) -> None:
+    assert client.get(f"{P}/{path}", headers=token("viewer")).status_code == 200
+
+
 @pytest.fixture
 def with_alert(empty: Session, empty_url: str) -> int:
     """An alert on a refused batch whose words hold a script, in the schema that pages read."""

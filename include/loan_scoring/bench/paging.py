@@ -102,6 +102,10 @@ def _make(session: Session, loans: Loans, nights: int, loans_a_night: int) -> li
             cursor.execute(sql.SQL(COPY).format(table=sql.Identifier(table)), values)
         cursor.execute(MADE, values)
     causes.update(session)
+    session.connection.autocommit = True
+    with session.connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # what autovacuum does in a night
+    session.connection.autocommit = False
     return batch_ids
 
 
