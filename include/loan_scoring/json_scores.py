@@ -220,7 +220,9 @@ def _shape_faults(
             found.append(Fault(row, name, "missing", message))
         for name, value in application.items():
             if name not in contract.by_name:
-                found.append(Fault(row, name, "unknown_field", "is no field of the contract"))
+                # Half of a surrogate pair is no text that an answer could repeat.
+                said = name.encode("utf-8", "backslashreplace").decode()
+                found.append(Fault(row, said, "unknown_field", "is no field of the contract"))
             elif not _is_plain(value):
                 message = "is neither text nor a number nor null"
                 found.append(Fault(row, name, "not_plain", message))
