@@ -1,45 +1,42 @@
 """What Airflow's UI shows of loan-scoring, behind Airflow's own login and rights."""
 
-import re
+import sys
+from typing import Any
 
-from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
 from airflow.plugins_manager import AirflowPlugin
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse
 
-from loan_scoring import contract, settings
+from loan_scoring_web import databases
+from loan_scoring_web.app import app
 
-# Airflow mounts a plugin's app without any check of its own.
-app = FastAPI(title="loan-scoring", dependencies=[Depends(get_user)])
-
-
-@app.get(
-    "/quality/{dag_id}/{batch_id}/{revision}", dependencies=[Depends(requires_access_dag("GET"))]
-)
-def quality(dag_id: str, batch_id: str, revision: int) -> FileResponse:
-    """Show how a revision of a batch was judged; who may see its ingest DAG may see this."""
-    portfolio = dag_id.removesuffix("_ingest")
-    is_batch = re.fullmatch(r"history|\d{4}-\d{2}-\d{2}", batch_id)
-    if portfolio in contract.names() and is_batch:
-        page = settings.quality_page(portfolio, batch_id, revision)
-        if page.is_file():
-            return FileResponse(page, media_type="text/html")
-    raise HTTPException(404, f"no page of batch {batch_id} revision {revision}: not judged yet")
-
-
-@app.get("/models/{dag_id}/{model_version}", dependencies=[Depends(requires_access_dag("GET"))])
-def card(dag_id: str, model_version: str) -> FileResponse:
-    """Show a model card as it was when the model was fitted; for who may see its train DAG."""
-    portfolio = dag_id.removesuffix("_train")
-    if portfolio in contract.names() and re.fullmatch(r"[a-z]+-\d+", model_version):
-        page = settings.card_page(portfolio, model_version)
-        if page.is_file():
-            return FileResponse(page, media_type="text/html")
-    raise HTTPException(404, f"no card of {model_version}; `loan-scoring models card` writes it")
+PREFIX = "/loan-scoring"
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Mounts the pages under /loan-scoring."""
+    """Mounts the pages under /loan-scoring: in the navigation and as a tab on each DAG."""
 
     name = "loan_scoring"
-    fastapi_apps = [{"app": app, "url_prefix": "/loan-scoring", "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's form)
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's form)
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Scoring",
+            "href": f"{PREFIX}/",
+            "destination": "nav",
+            "url_route": "loan-scoring",
+            "icon": f"{PREFIX}/static/icon-light.svg",
+            "icon_dark_mode": f"{PREFIX}/static/icon-dark.svg",
+        },
+        {
+            "name": "Portfolio",
+            "href": f"{PREFIX}/dag/{{DAG_ID}}",
+            "destination": "dag",
+            "url_route": "loan-scoring-portfolio",
+            "icon": f"{PREFIX}/static/icon-light.svg",
+            "icon_dark_mode": f"{PREFIX}/static/icon-dark.svg",
+        },
+    ]
+
+    @classmethod
+    def on_load(cls, *_: Any, **__: Any) -> None:
+        """Say in one line, at the API server's start, where the pages have no database."""
+        if "airflow.api_fastapi.main" in sys.modules:
+            databases.tell_at_start()

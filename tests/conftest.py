@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from loan_scoring import contract as contracts
-from loan_scoring import holdout, ingest, promotion, reading, registry, training
+from loan_scoring import holdout, ingest, promotion, reading, registry, scoring, training
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.features import frame
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
@@ -30,6 +30,9 @@ from loan_scoring.replay import Replay, replay
 from loan_scoring.session import Session, open_session
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+NIGHT = "2026-01-05"
+"""The first night of the replayed loans."""
+
 SAMPLE_ROWS = 16_000
 """Loans of the real file that tests work on: enough for an honest model, few enough to be quick."""
 
@@ -171,6 +174,23 @@ def trained(new_database: NewDatabase, drops: Replay) -> Trained:
 def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
     """A session on a copy of the trained database: history is in, champions are in use."""
     with open_session("loan_default", new_database(template=trained.url)) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def night_scored(new_database: NewDatabase, trained: Trained, drops: Replay) -> str:
+    """The URL of a database whose first night is scored, to be copied."""
+    url = new_database(template=trained.url)
+    with open_session("loan_default", url) as session:
+        ingest.ingest(session, NIGHT, drops.application_files[NIGHT])
+        scoring.score(session, NIGHT)
+    return url
+
+
+@pytest.fixture
+def scored(new_database: NewDatabase, night_scored: str) -> Iterator[Session]:
+    """A session on a copy of the database whose first night, `NIGHT`, is scored."""
+    with open_session("loan_default", new_database(template=night_scored)) as session:
         yield session
 
 

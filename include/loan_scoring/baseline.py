@@ -14,6 +14,10 @@ PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
 """What scoring writes and drift of kind `prediction` watches."""
 
 
+SCORE_BINS = 40
+"""Even bins from 0 to 1 in which histograms of scores are drawn."""
+
+
 def fit(contract: Contract, table: pa.Table) -> dict[str, Any]:
     """Freeze bins, counts and moments of every column of `table`, fit for JSON.
 

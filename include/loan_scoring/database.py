@@ -23,20 +23,30 @@ READER = "loan_scoring_reader"
 Row = dict[str, Any]
 
 
-def connect(portfolio: str, url: str | None = None) -> Connection:
+def connect(
+    portfolio: str,
+    url: str | None = None,
+    within_seconds: int | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> Connection:
     """Open a connection whose search_path is the portfolio's schema.
 
-    `url` defaults to LOAN_SCORING_DATABASE_URL, else to the embedded Postgres, which is started.
+    Args:
+        url: defaults to LOAN_SCORING_DATABASE_URL, else to the embedded Postgres, which is started.
+        within_seconds: how long the server may take to answer; as long as it takes unless given.
+        parameters: of the server for this connection, such as statement_timeout.
 
     Raises:
         DatabaseError: the URL is not one, or no server answers there.
     """
     dsn = libpq_url(url or settings.database_url() or _embedded_url())
+    told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
     try:
-        connection = psycopg2.connect(
+        connection: Connection = psycopg2.connect(
             dsn,
             application_name="loan-scoring",
-            options=f"-c search_path={portfolio} -c timezone=UTC",
+            options=" ".join(f"-c {name}={value}" for name, value in told.items()),
+            connect_timeout=within_seconds,
         )
     except psycopg2.OperationalError as error:
         reason = " ".join(str(error).split())

@@ -1,5 +1,7 @@
 """What can go wrong through no fault of the code, each in one line: what, where, what to do."""
 
+from dataclasses import dataclass
+
 
 class LoanScoringError(Exception):
     """Base of every error that a user can cause; its text is one complete line."""
@@ -31,3 +33,29 @@ class ChannelError(LoanScoringError):
 
 class StateError(LoanScoringError):
     """A stage was asked for before what it needs exists (no batch, no champion)."""
+
+
+class MissingError(StateError):
+    """What was asked for by its name or number is not there."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a field of an application that was handed over."""
+
+    row: int
+    """Place of the application, from 0 on."""
+    field: str
+    rule: str
+    """Name of the broken rule, as quarantine has it."""
+    message: str
+
+
+class InputError(LoanScoringError):
+    """Applications that were handed over break the contract's rules; each fault names its field."""
+
+    def __init__(self, faults: "list[Fault]") -> None:
+        self.faults = faults
+        first = faults[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"application {first.row}, {first.field}: {first.message}{more}")

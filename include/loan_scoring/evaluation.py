@@ -15,6 +15,7 @@ from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
 from loan_scoring import fairness, gates, holdout, propensity
+from loan_scoring.baseline import SCORE_BINS
 from loan_scoring.calibration import curve
 from loan_scoring.contract import Contract
 from loan_scoring.features import frame
@@ -91,7 +92,9 @@ def deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
     return found
 
 
-def histogram(y: np.ndarray, probability: np.ndarray, bins: int = 40) -> dict[str, list[float]]:
+def histogram(
+    y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
+) -> dict[str, list[float]]:
     """Return counts of paid loans and of defaults in equal bins of the score, from 0 to 1."""
     edges = np.linspace(0, 1, bins + 1)
     return {

@@ -2,10 +2,11 @@
 
 import logging
 
+import numpy as np
 import pyarrow as pa
 from psycopg2 import sql
 
-from loan_scoring import alerts, artifacts, baseline, database, reading, registry
+from loan_scoring import alerts, artifacts, baseline, database, distributions, reading, registry
 from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
 from loan_scoring.contract import Contract
 from loan_scoring.drift.compare import compare
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def measure(session: Session, batch_id: str) -> dict[str, int]:
-    """Write drift and alerts of a batch's current scoring run; return how many of each.
+    """Write drift, distributions and alerts of a batch's current scoring run; return counts.
 
     Everything is one transaction and derives from the batch and the baseline alone: measuring
     again writes the same rows.
@@ -32,12 +33,13 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
     run = database.row(session.connection, "select_current_run", batch_id=batch_id)
     if run is None:
         raise StateError(f"batch {batch_id} has no published scores; run score for it first")
-    comparisons = _compare(session, run)
+    comparisons, probabilities = _compare(session, run)
     verdicts, findings = decide(session.contract.monitoring, comparisons)
+    kinds = {each.feature: kind_of(each.feature) for each in comparisons}
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         _write_drift(session, run["scoring_run_id"], verdicts)
-        kinds = {each.feature: kind_of(each.feature) for each in comparisons}
+        distributions.write(session, run, kinds, comparisons, probabilities)
         found = by_cause(session.contract, kinds, findings, comparisons)
         alerts.note(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
         performance.measure(session, run)
@@ -52,7 +54,8 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
     }
 
 
-def _compare(session: Session, run: database.Row) -> list[Comparison]:
+def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
+    """Return every comparison of a batch, and the probabilities of what was scored."""
     contract = session.contract
     propensity = registry.model(session, run["propensity_version"])
     personas = registry.model(session, run["personas_version"])
@@ -63,7 +66,7 @@ def _compare(session: Session, run: database.Row) -> list[Comparison]:
     # Personas of another training have other names: there is nothing to compare them with.
     is_pair = personas["fingerprint"] == propensity["fingerprint"]
     outputs = [name for name in fitted.outputs if is_pair or name != "persona"]
-    return [
+    comparisons = [
         *(
             compare(name, contract.monitoring, fitted.columns[name], values.column(name))
             for values, names in ((batch, fitted.inputs), (predicted, outputs))
@@ -71,6 +74,7 @@ def _compare(session: Session, run: database.Row) -> list[Comparison]:
         ),
         *fitted.together(contract.monitoring, batch),
     ]
+    return comparisons, baseline.numeric(predicted.column("default_probability"))
 
 
 _FITTED: dict[tuple[str, ...], Fitted] = {}

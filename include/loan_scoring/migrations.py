@@ -1,6 +1,7 @@
 """Bring a portfolio's schema up to date: numbered SQL files, then what its contract says."""
 
 import hashlib
+import json
 import logging
 
 import psycopg2
@@ -54,16 +55,20 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
         applied.append(path.name)
     with database.transaction(connection):
         database.lock(connection, "migrations")
-        name = _contract_step(contract)
-        if name not in _ledger(connection):
+        name, ledger = _contract_step(contract), _ledger(connection)
+        changed = []
+        if name not in ledger:
             _add_columns(connection, contract)
             _grant_reading(connection)
             _note(connection, name, name)
-            applied.append(name)
+            changed.append(name)
         if not _is_promised(connection, contract):
             promise = contract.service_level.model_dump()
             database.execute(connection, "upsert_service_level", **promise)
-            applied.append("service_level")
+            changed.append("service_level")
+        if changed and any(each.startswith("contract-") for each in ledger):
+            _record_change(connection, contract, changed)
+        applied += changed
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
@@ -231,6 +236,19 @@ def _ledger(connection: Connection) -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, sha256 FROM schema_migrations")
         return dict(cursor.fetchall())
+
+
+def _record_change(connection: Connection, contract: Contract, changed: list[str]) -> None:
+    """Put on record, as `audit.record` does, that the contract changed what the database holds."""
+    promise = contract.service_level.model_dump()
+    database.execute(
+        connection,
+        "insert_audit_entry",
+        done_by=f"role:{connection.info.user}",
+        action="contract.change",
+        subject=contract.portfolio,
+        details=json.dumps({"changed": changed, "service_level": promise}),
+    )
 
 
 def _note(connection: Connection, name: str, sha256: str) -> None:

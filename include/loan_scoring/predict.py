@@ -73,6 +73,20 @@ class Scorer:
             }
         )
 
+    def explain(self, table: pa.Table) -> tuple[float, dict[str, float]] | None:
+        """Return the base, and what each feature adds to the log-odds of a table's one row.
+
+        None where the row is excluded.
+        """
+        if exclusion_reasons(self.contract, table)[0].is_valid:
+            return None
+        encoded = self._propensity_encoder.encode(
+            take_apart(table, self.contract, self.propensity_features)
+        )
+        _, leaves = self._contributions.probabilities(encoded)
+        base, added = self._contributions.of(encoded, leaves)
+        return base, dict(zip(self.propensity_features, added[0].tolist(), strict=True))
+
     def _reasons(
         self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
     ) -> dict[str, pa.Array]:

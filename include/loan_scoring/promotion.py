@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring import database, fairness, gates, holdout, propensity, reading, registry
+from loan_scoring import audit, database, fairness, gates, holdout, propensity, reading, registry
 from loan_scoring.contract import KEY
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
@@ -114,10 +114,17 @@ def decide(
         if verdict == "promoted" and champion != evidence["champion"]:
             evidence = evidence | {"outdated": f"{champion} was promoted meanwhile"}
             verdict = "refused"
-        for version in versions.values():
+        said = [
             registry.record_verdict(
                 session, version, verdict, evidence, decided_by, occasion, comment
             )
+            for version in versions.values()
+        ]
+        if any(said):
+            told = {"occasion": occasion, "comment": comment, "champion": champion}
+            told |= {name: evidence[name] for name in ("overruled", "outdated") if name in evidence}
+            subject = ", ".join(versions.values())
+            audit.record(session, decided_by, f"promotion.{verdict}", subject, told)
     log.info("%s: %s by %s", ", ".join(versions.values()), verdict, decided_by)
     return verdict
 
@@ -154,7 +161,11 @@ def promote_by_hand(
 
 
 def rollback(
-    session: Session, decided_by: str, kind: str | None = None, comment: str | None = None
+    session: Session,
+    decided_by: str,
+    kind: str | None = None,
+    comment: str | None = None,
+    seen: str | None = None,
 ) -> dict[str, str]:
     """Put back what the champions had replaced; return the versions now in use by kind.
 
@@ -163,13 +174,19 @@ def rollback(
 
     Args:
         kind: propensity or personas, to roll back that one alone.
+        seen: the propensity model that the person saw in use, where it matters.
 
     Raises:
-        StateError: the champion is the first of its kind, or the older model cannot be loaded.
+        StateError: the champion is the first of its kind or not the one that was seen, or the
+            older model cannot be loaded.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
         in_use = dict(zip(KINDS, registry.champions(session), strict=True))
+        if seen is not None and seen != in_use[PROPENSITY]:
+            raise StateError(
+                f"{in_use[PROPENSITY]} is in use by now, no more {seen}: nothing was rolled back"
+            )
         back: dict[str, database.Row] = {}
         for each in [kind] if kind else KINDS:
             row = database.row(session.connection, "select_replaced", model_version=in_use[each])
@@ -188,6 +205,9 @@ def rollback(
             registry.record_verdict(
                 session, now[each], "promoted", evidence, decided_by, "rollback", comment
             )
+        takes_out = [in_use[each] for each in back]
+        told = {"takes_out": takes_out, "comment": comment}
+        audit.record(session, decided_by, "promotion.rollback", ", ".join(now.values()), told)
     log.info("rolled back to %s by %s", ", ".join(now.values()), decided_by)
     return now
 

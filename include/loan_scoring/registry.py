@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, artifacts, database
-from loan_scoring.errors import StateError
+from loan_scoring.errors import MissingError, StateError
 from loan_scoring.session import Session
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def model(session: Session, model_version: str) -> database.Row:
     """Return a model's row.
 
     Raises:
-        StateError: there is no such version.
+        MissingError: there is no such version.
     """
     row = database.row(session.connection, "select_model", model_version=model_version)
     if row is None:
-        raise StateError(f"no model {model_version} in {session.contract.portfolio}")
+        raise MissingError(f"no model {model_version} in {session.contract.portfolio}")
     return row
 
 
@@ -140,10 +140,10 @@ def record_verdict(
     decided_by: str,
     occasion: str = "training",
     comment: str | None = None,
-) -> None:
+) -> bool:
     """Append a verdict on a version to promotions; `promoted` makes it the champion.
 
-    What the last row of the version says already is not said again.
+    What the last row of the version says already is not said again; returns whether it was said.
     """
     kind = model(session, model_version)["kind"]
     row = {
@@ -155,8 +155,10 @@ def record_verdict(
     }
     text = json.dumps(evidence)
     last = database.row(session.connection, "select_last_verdict", model_version=model_version)
-    if last == row | {"evidence": json.loads(text)}:
-        return
+    # What was rolled back since has the same last verdict and is not in use: it is said again.
+    is_so = verdict != "promoted" or row["replaces"] == model_version
+    if is_so and last == row | {"evidence": json.loads(text)}:
+        return False
     database.execute(
         session.connection,
         "insert_promotion",
@@ -165,6 +167,7 @@ def record_verdict(
         evidence=text,
         **row,
     )
+    return True
 
 
 def estimator(session: Session, row: database.Row) -> Any:

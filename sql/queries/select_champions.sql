@@ -1,4 +1,6 @@
--- The versions in use and what they were promoted on.
-SELECT kind, model_version, algorithm, metrics, promoted_by, promoted_at
-FROM champions
-ORDER BY kind DESC
+-- The versions in use, what they were promoted on, and when they were fitted.
+SELECT c.kind, c.model_version, c.algorithm, c.metrics, c.promoted_by, c.promoted_at,
+       m.created_at AS fitted_at
+FROM champions AS c
+JOIN models AS m USING (model_version)
+ORDER BY c.kind DESC

@@ -1,4 +1,5 @@
--- Open the alert of a cause, or bring it up to date; a person's acknowledgement stands while it is open.
+-- Open the alert of a cause, or bring it up to date; a person's acknowledgement stands while it is open,
+-- and so does a person's snooze, unless the alert turns critical.
 INSERT INTO alerts (kind, batch_id, last_batch_id, batches, state, scoring_run_id, severity, subject,
                     message, evidence, changed_by)
 VALUES
@@ -8,6 +9,8 @@ ON CONFLICT (kind, batch_id) WHERE kind IN ('bad_data', 'population', 'concept')
     last_batch_id = excluded.last_batch_id, batches = excluded.batches,
     scoring_run_id = excluded.scoring_run_id, severity = excluded.severity,
     subject = excluded.subject, message = excluded.message, evidence = excluded.evidence,
+    snoozed_until = CASE WHEN excluded.severity = alerts.severity OR excluded.severity = 'warning'
+                         THEN alerts.snoozed_until END,
     state = CASE WHEN (alerts.state = 'resolved') = (excluded.state = 'resolved')
                  THEN alerts.state ELSE excluded.state END,
     changed_by = CASE WHEN (alerts.state = 'resolved') = (excluded.state = 'resolved')

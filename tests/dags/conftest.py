@@ -3,7 +3,8 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home.name}/airflow.db",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:admin,guest:viewer",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ann:admin,otto:op,guest:viewer",
     "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, and of 64 bytes or more: " + "0" * 64,
 }
 passwords = Path(_home.name) / "simple_auth_manager_passwords.json.generated"
-passwords.write_text(json.dumps({"ann": "ann's", "guest": "guest's"}))
+passwords.write_text(json.dumps({"ann": "ann's", "otto": "otto's", "guest": "guest's"}))
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,30 @@ def bag(airflow_home: Path) -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(REPOSITORY / "dags")
+
+
+@pytest.fixture(scope="session")
+def client(airflow_home: Path) -> Iterator[Any]:
+    """A client of Airflow's API server with what the plugin mounts in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Airflow's own and starlette's
+        from airflow.api_fastapi.app import create_app
+        from fastapi.testclient import TestClient
+
+        with TestClient(
+            create_app(apps="core"), base_url="http://testserver", raise_server_exceptions=False
+        ) as client:
+            yield client
+
+
+@pytest.fixture(scope="session")
+def token(client: Any) -> Callable[[str], dict[str, str]]:
+    """Return the header of a user of a role, whose name is `a ROLE`."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def make(role: str) -> dict[str, str]:
+        user = SimpleAuthManagerUser(username=f"a {role}", role=role)
+        return {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user)}"}
+
+    return make

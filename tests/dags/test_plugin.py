@@ -1,7 +1,6 @@
 """The pages that Airflow's API server mounts, behind its own login and rights."""
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,9 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
 ]
 
+Token = Callable[[str], dict[str, str]]
 PAGE = "/loan-scoring/quality/loan_default_ingest/2026-01-05/1"
 CARD = "/loan-scoring/models/loan_default_train/propensity-1"
-
-
-@pytest.fixture(scope="module")
-def client(airflow_home: Path) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Airflow's own and starlette's
-        from airflow.api_fastapi.app import create_app
-        from fastapi.testclient import TestClient
-
-        with TestClient(create_app(apps="core"), base_url="http://testserver") as client:
-            yield client
-
-
-def token(role: str) -> dict[str, str]:
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    user = SimpleAuthManagerUser(username=f"a {role}", role=role)
-    return {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user)}"}
 
 
 @pytest.fixture
@@ -47,14 +28,14 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_quality_page_is_for_those_who_may_see_the_dag(client: Any, page: Path) -> None:
+def test_quality_page_is_for_who_may_see_the_dag(client: Any, page: Path, token: Token) -> None:
     assert client.get(PAGE).status_code == 401
     shown = client.get(PAGE, headers=token("viewer"))
     assert (shown.status_code, shown.text) == (200, "<html>judged</html>")
     assert shown.headers["content-type"].startswith("text/html")
 
 
-def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path) -> None:
+def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, token: Token) -> None:
     card = settings.card_page("loan_default", "propensity-1")
     card.parent.mkdir(parents=True)
     card.write_text("<html>card</html>")
@@ -72,5 +53,7 @@ def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path) ->
         PAGE.replace("2026-01-05", "2026-01-5"),
     ],
 )
-def test_what_is_no_page_of_a_batch_is_not_found(client: Any, page: Path, path: str) -> None:
+def test_what_is_no_page_of_a_batch_is_not_found(
+    client: Any, page: Path, path: str, token: Token
+) -> None:
     assert client.get(path, headers=token("admin")).status_code == 404

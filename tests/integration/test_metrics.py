@@ -124,3 +124,27 @@ def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay,
 def test_unscored_batch_is_said(ready: Session) -> None:
     with pytest.raises(StateError, match="has no published scores; run score for it first"):
         metrics.measure(ready, "2026-01-05")
+
+
+def test_distributions_hold_every_loan_of_the_batch(ready: Session, drops: Replay) -> None:
+    batch_id = drops.batch_ids[0]
+    for _ in range(2):
+        run(ready, drops, batch_id)
+        rows = database.rows(
+            ready.connection, "select_distributions", scoring_run_id=current_run(ready, batch_id)
+        )
+        told = {row["feature"]: row for row in rows}
+        assert {*(c.name for c in ready.contract.monitored), "decision", "persona"} < told.keys()
+        for row in rows:
+            counts = row["counts"]
+            counted = sum(counts.values() if isinstance(counts, dict) else counts)
+            assert counted + row["nulls"] == row["loans"] == 1000, row["feature"]
+        score = told["default_probability"]
+        assert sum(score["histogram"]) == score["loans"] - score["nulls"]
+
+
+def current_run(session: Session, batch_id: str) -> str:
+    return database.select(
+        session.connection,
+        f"select scoring_run_id from scoring_runs where is_current and batch_id = '{batch_id}'",
+    )[1][0][0]

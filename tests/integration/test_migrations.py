@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from loan_scoring import audit, database, migrations, settings
 from loan_scoring import contract as contracts
-from loan_scoring import database, migrations, settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -76,6 +76,9 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
     assert [name.split("-")[0] for name in applied] == ["contract"]
     header, _ = database.select(empty.connection, "select room_count from current_applications")
     assert header == ["room_count"]
+    (entry,) = audit.entries(empty)
+    assert (entry["action"], entry["done_by"]) == ("contract.change", "role:loan_scoring")
+    assert entry["details"]["changed"] == applied
 
 
 @pytest.mark.parametrize(

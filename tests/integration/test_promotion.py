@@ -8,6 +8,7 @@ import pytest
 
 from loan_scoring import (
     artifacts,
+    audit,
     database,
     holdout,
     ingest,
@@ -88,9 +89,10 @@ def test_same_verdict_again_is_recorded_once(
 ) -> None:
     versions = challenge("again", max_bins=200)
     promotion.promote(lenient, versions)
-    before = verdicts()
+    before, entries = verdicts(), audit.entries(lenient)
     promotion.promote(lenient, versions)
     assert verdicts() == before
+    assert audit.entries(lenient) == entries
 
 
 def test_better_challenger_is_promoted(
@@ -225,6 +227,20 @@ def test_rollback_restores_the_older_versions_scores_exactly(
     assert runs == [["propensity-1", True], ["propensity-2", False]]
     with pytest.raises(StateError, match="replaced no other model"):
         promotion.rollback(ready, "cli:bob")
+    told = [(entry["done_by"], entry["action"]) for entry in audit.entries(ready, limit=2)]
+    assert told == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
+
+
+def test_what_was_rolled_back_comes_into_use_again_by_the_same_words(
+    ready: Session, challenge: Callable
+) -> None:
+    versions = challenge("another", max_iter=20)
+    evidence = {"champion": "propensity-1", "challenger": "propensity-2", "gates": []}
+    for _ in range(3):
+        promotion.decide(ready, versions, "promoted", "cli:ann", evidence, comment="again")
+        assert registry.champions(ready) == ("propensity-2", "personas-2")
+        promotion.rollback(ready, "cli:bob", comment="no")
+        assert registry.champions(ready) == ("propensity-1", "personas-1")
 
 
 def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: Callable) -> None:

@@ -7,6 +7,7 @@ from loan_scoring import contract as contracts
 from loan_scoring.bench.comparing import bench_metrics
 from loan_scoring.bench.ingesting import bench_ingest
 from loan_scoring.bench.loans import Loans, loans_of
+from loan_scoring.bench.paging import bench_pages
 from loan_scoring.bench.result import Result
 from loan_scoring.bench.scoring_batch import bench_score
 from loan_scoring.local.throwaway import throwaway_database
@@ -22,6 +23,7 @@ BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,
     "score": bench_score,
     "metrics": bench_metrics,
+    "pages": bench_pages,
 }
 
 

@@ -31,9 +31,11 @@ MODELS = """
 INSERT INTO models (model_version, kind, number, algorithm, parameters, features, metrics,
                     training_data, fingerprint, code_version, artifact, artifact_sha256)
 SELECT kind || '-1', kind, 1, 'made', '{}', '{}', '{}', '{}', 'made', 'made', 'made', 'made'
-FROM unnest(ARRAY['propensity', 'personas']) AS kind;
+FROM unnest(ARRAY['propensity', 'personas']) AS kind
+ON CONFLICT DO NOTHING;
 INSERT INTO promotions (kind, model_version, verdict, evidence, decided_by)
 SELECT kind, model_version, 'promoted', '{}', 'bench' FROM models
+WHERE NOT EXISTS (SELECT FROM promotions)
 """
 NIGHTS = """
 INSERT INTO batches (batch_id, revision, source, sha256, state, is_current, received, accepted,

@@ -29,14 +29,14 @@ def bench_score(loans: Loans, url: str) -> Result:
         return in_process("one_score", [portfolio, way], url, loans.source)
 
     with open_session(portfolio, url) as session:
-        _train(session, loans)
-        _take_in(session, loans.file)
+        train(session, loans)
+        take_in(session, loans.file)
         for repetition in range(REPETITIONS):
             for way in ("floor", "silent", "ours"):
                 ways[way].append(run(way))
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
-        _take_in(session, loans.tenfold)
+        take_in(session, loans.tenfold)
     run("silent")  # the loans have been read before, as those of the median above have
     tenfold = [run("ours")]
     steps = {
@@ -68,7 +68,7 @@ def bench_score(loans: Loans, url: str) -> Result:
     return Result("score", loans.source, loans.rows, figures, ratios)
 
 
-def _train(session: Session, loans: Loans) -> None:
+def train(session: Session, loans: Loans) -> None:
     """Fit one candidate and the personas on the loans, and put them into use."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
@@ -81,7 +81,7 @@ def _train(session: Session, loans: Loans) -> None:
     session.connection.commit()
 
 
-def _take_in(session: Session, file: Path) -> None:
+def take_in(session: Session, file: Path) -> None:
     """Make the loans of a file the one batch that there is."""
     empty(session)
     ingest.ingest(session, session.contract.replay.start, file)

@@ -129,13 +129,17 @@ def _parser() -> argparse.ArgumentParser:
     command("status", views.status, "show database, batches, champion and open alerts")
     loan = command("loan", views.loan, "show all that is on record of one loan")
     loan.add_argument("loan_id", metavar="LOAN")
+    audit = command("audit", views.audit, "work the audit log's chain out anew, and show its end")
+    audit.add_argument(
+        "--last", type=_count, default=20, metavar="N", help="entries; default: %(default)s"
+    )
     sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
     bench = command("bench", views.bench, "measure stages against their floors and the naive way")
     bench.add_argument(
         "--stage",
         action="append",
-        choices=("ingest", "score", "metrics"),
+        choices=("ingest", "score", "metrics", "pages"),
         help="may be repeated; default: all",
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")

@@ -1,4 +1,4 @@
-"""The commands that show: status, loan, sql, bench, calibrate."""
+"""The commands that show: status, loan, audit, sql, bench, calibrate."""
 
 import argparse
 import csv
@@ -182,3 +182,30 @@ def _told(row: dict[str, Any], label: dict[str, str]) -> str:
         for name, value in row["application"].items()
     ]
     return "\n".join(lines)
+
+
+def audit(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import audit
+    from loan_scoring.session import open_session
+
+    with open_session(options.portfolio, options.database) as session:
+        verified = audit.verify(session)
+        found = audit.entries(session, limit=options.last)
+    faults = [f"entry {each['entry_id']}: {each['fault']}" for each in verified.faults]
+    if faults:
+        raise StateError(
+            f"the audit log of {options.portfolio} is not as it was written: {'; '.join(faults)}; "
+            "compare with a backup, and see who may alter the table"
+        )
+    lines = [
+        f"{each['entry_id']:>6}  {each['recorded_at']:%Y-%m-%d %H:%M:%S}  {each['done_by']:<20} "
+        f"{each['action']:<22} {each['subject']}"
+        for each in reversed(found)
+    ]
+    said = f"{verified.entries} entries, one chain; its head is {verified.hash or 'none'}"
+    return {
+        "entries": verified.entries,
+        "hash": verified.hash,
+        "last": found,
+        "text": "\n".join([*lines, said]),
+    }

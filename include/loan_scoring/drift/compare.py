@@ -43,10 +43,13 @@ def compare(
         "nulls": nulls / len(values),
         "baseline_nulls": frozen["nulls"] / frozen["rows"],
     }
+    told: list[int] | dict[str, int]
     if column.known is None:
-        tests, expected, counted, more = _categories(policy, frozen, values)
+        told = levels_of(values)
+        tests, expected, counted, more = _categories(policy, frozen, values, told)
     else:
         tests, expected, counted, more = _numbers(policy, frozen, column.known, values)
+        told = counted.tolist()
     if frozen["nulls"] or nulls:
         expected, counted = np.append(expected, frozen["nulls"]), np.append(counted, nulls)
     index = psi(expected, counted)
@@ -57,7 +60,14 @@ def compare(
         policy.psi_noise_quantile,
     )
     tests += [missing, Test("psi", index, index, max(noise, policy.psi_attention))]
-    return Comparison(feature, tests, index, noise, facts | more)
+    return Comparison(feature, tests, index, noise, facts | more, told)
+
+
+def levels_of(values: pa.ChunkedArray) -> dict[str, int]:
+    """Return how many rows each level has, the commonest first."""
+    found = [each for each in values.value_counts().to_pylist() if each["values"] is not None]
+    found.sort(key=lambda each: (-each["counts"], each["values"]))
+    return {each["values"]: each["counts"] for each in found}
 
 
 def _numbers(
@@ -90,13 +100,11 @@ def _numbers(
 
 
 def _categories(
-    policy: MonitoringPolicy, frozen: Mapping[str, Any], values: pa.ChunkedArray
+    policy: MonitoringPolicy,
+    frozen: Mapping[str, Any],
+    values: pa.ChunkedArray,
+    counted: dict[str, int],
 ) -> tuple[list[Test], np.ndarray, np.ndarray, dict[str, Any]]:
-    counted = {
-        each["values"]: each["counts"]
-        for each in values.value_counts().to_pylist()
-        if each["values"] is not None
-    }
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)

@@ -31,6 +31,8 @@ class Comparison:
     psi: float | None = None
     psi_noise: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    counts: list[int] | dict[str, int] | None = None
+    """Rows of the batch by bin of the baseline's edges, or by level; None of inputs together."""
 
     @property
     def is_above_noise(self) -> bool:

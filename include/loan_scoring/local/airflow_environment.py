@@ -7,7 +7,8 @@ from pathlib import Path
 from loan_scoring.local.state import kept_secrets
 
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
-_USERS = ("admin", "viewer")
+_USERS = ("admin", "op", "viewer")
+"""Each has the role of its name."""
 
 # What must not slip in from the shell that starts us: a half set Airflow of another project.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")

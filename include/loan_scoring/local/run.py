@@ -95,9 +95,20 @@ def stack(of: list[Contract], url: str, *, is_detached: bool = False) -> Airflow
         settings.home() / "plugins",
         server.url("airflow"),
         expected_dags=tuple(f"{each.portfolio}_{stage}" for each in of for stage in STAGES),
-        environment={"AIRFLOW_CONN_LOAN_SCORING": url},
+        environment=_connections(url),
         is_detached=is_detached,
     )
+
+
+def _connections(url: str) -> dict[str, str]:
+    """Return Airflow's connections to the portfolio database: the stages' and, if ours, the pages'.
+
+    A database that is not ours to make has its own role for pages, in the environment or Airflow.
+    """
+    found = {"AIRFLOW_CONN_LOAN_SCORING": url}
+    if settings.database_url() is None:
+        found["AIRFLOW_CONN_LOAN_SCORING_READER"] = embedded().url(database.READER)
+    return found
 
 
 @contextmanager

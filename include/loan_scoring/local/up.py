@@ -21,7 +21,7 @@ def up() -> str:
     return "\n".join(
         [
             f"Airflow   {running.url}",
-            f"user      admin, password {password}   (a viewer's is in {running.password_file})",
+            f"user      admin, password {password}   (of op and viewer in {running.password_file})",
             "MLflow    .venv/bin/loan-scoring models mlflow shows trials and models",
             "database  .venv/bin/loan-scoring status prints its URL for psql",
             "stop      make down",

@@ -1,0 +1,152 @@
+"""Plots as plotly's plain objects; a colour is the name of one of the page's, such as --blue.
+
+plotly reads a part of HTML in its labels: every name that comes from data goes through `label`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Plot = dict[str, Any]
+
+DECISIONS = {"approve": "--green", "review": "--blue", "decline": "--orange", "refer": "--grey"}
+"""Each decision's colour, in the order in which decisions are always shown."""
+
+
+def label(text: str, longest: int = 40) -> str:
+    """Return text that plotly shows as it stands.
+
+    >>> label("<b>25-34</b> & more")
+    '&lt;b&gt;25-34&lt;/b&gt; &amp; more'
+    """
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
+    """Return a plot of traces with a layout."""
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    return {"data": data, "layout": {"legend": legend, "hovermode": "x unified", **layout}}
+
+
+def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
+    """Return an axis on which each night has a place, whatever is missing between them."""
+    told = list(nights)[:: -(-len(nights) // 12) or 1]
+    return {
+        "type": "category",
+        "categoryarray": list(nights),
+        "tickvals": told,
+        "ticktext": [night[5:] for night in told],
+        "tickangle": 0,
+        "showgrid": False,
+    }
+
+
+def decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
+    """Draw each night's shares of decisions, stacked."""
+    known = [night for night in nights if night["decisions"]]
+    totals = [sum(night["decisions"].values()) for night in known]
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": [night["batch_id"] for night in known],
+            "y": [
+                night["decisions"].get(name, 0) / total
+                for night, total in zip(known, totals, strict=True)
+            ],
+            "marker": {"color": colour},
+            "hovertemplate": "%{y:.1%}",
+        }
+        for name, colour in DECISIONS.items()
+    ]
+    return plot(
+        data,
+        barmode="stack",
+        bargap=0.25,
+        xaxis=nights_axis([night["batch_id"] for night in nights]),
+        yaxis={"tickformat": ".0%", "range": [0, 1]},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+    )
+
+
+def line(
+    name: str,
+    x: Sequence[str],
+    y: Sequence[float | None],
+    colour: str,
+    spread: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
+    form: str = ".3f",
+    mode: str = "lines+markers",
+) -> dict[str, Any]:
+    """Return a line with a mark at each night; `spread` are lower and upper ends of intervals."""
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": mode,
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "line": {"color": colour, "width": 2},
+        "marker": {"color": colour, "size": 6},
+        "hovertemplate": f"%{{y:{form}}}",
+    }
+    if spread is not None:
+        lower, upper = spread
+        trace["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [_gap(high, value) for high, value in zip(upper, y, strict=True)],
+            "arrayminus": [_gap(value, low) for low, value in zip(lower, y, strict=True)],
+            "color": colour,
+            "thickness": 1,
+            "width": 3,
+        }
+    return trace
+
+
+def _gap(above: float | None, below: float | None) -> float | None:
+    return None if above is None or below is None else max(above - below, 0.0)
+
+
+def level_line(name: str, x: Sequence[str], at: float, colour: str = "--grey") -> dict[str, Any]:
+    """Return a dashed line at one height."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": list(x),
+        "y": [at] * len(x),
+        "line": {"color": colour, "width": 1, "dash": "dash"},
+        "hovertemplate": "%{y:.3f}",
+    }
+
+
+def beside(
+    levels: Sequence[str],
+    baseline: Sequence[float],
+    batch: Sequence[float],
+    **layout: Any,
+) -> Plot:
+    """Draw two distributions side by side as shares: the baseline's and the batch's."""
+    names = [label(level) for level in levels]
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": names,
+            "y": list(shares),
+            "marker": {"color": colour},
+            "hovertemplate": "%{y:.1%}",
+        }
+        for name, shares, colour in (
+            ("baseline", baseline, "--grey"),
+            ("batch", batch, "--blue"),
+        )
+    ]
+    return plot(
+        data,
+        barmode="group",
+        bargap=0.2,
+        xaxis={"type": "category", "showgrid": False},
+        yaxis={"tickformat": ".0%", "rangemode": "tozero"},
+        **layout,
+    )

@@ -1,0 +1,65 @@
+// Draws the plots of a page, and leads links to Airflow out of the frame in which Airflow shows us.
+"use strict";
+(() => {
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // A plot's colours are names of the page's own, so that they follow the theme.
+  const coloured = (value) => {
+    if (typeof value === "string" && value.startsWith("--")) return css(value);
+    if (Array.isArray(value)) return value.map(coloured);
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each)]));
+    return value;
+  };
+
+  const draw = (figure) => {
+    const { data, layout } = coloured(JSON.parse(figure.querySelector("script").textContent));
+    const axis = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
+    const whole = {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: css("--text") },
+      margin: { l: 48, r: 16, t: 16, b: 40 },
+      hoverlabel: { bgcolor: css("--panel"), bordercolor: css("--line"), font: { color: css("--text") } },
+      ...layout,
+    };
+    for (const name of Object.keys(whole).filter((each) => /^[xy]axis\d*$/.test(each)))
+      whole[name] = { ...axis, ...whole[name] };
+    for (const name of ["xaxis", "yaxis"]) whole[name] ??= axis;
+    const place = figure.querySelector(".plot");
+    Plotly.react(place, data, whole, { displayModeBar: false, responsive: true });
+    if (!place.dataset.ready) {
+      place.dataset.ready = "yes";
+      place.on("plotly_click", (event) => {
+        const to = event.points[0].customdata?.href;
+        if (to) location.assign(to);
+      });
+    }
+  };
+
+  // A plot in closed details is drawn when they are opened: it has no size before.
+  const isShown = (figure) => !figure.closest("details:not([open])");
+  const drawAll = (within) => [...within.querySelectorAll("figure[data-plot]")].filter(isShown).forEach(draw);
+  addEventListener("DOMContentLoaded", () => {
+    drawAll(document);
+    document.querySelectorAll("details[data-opens]").forEach((each) =>
+      each.addEventListener("toggle", () => each.open && drawAll(each)),
+    );
+    // An address with the name of an alert opens what is behind it.
+    const named = location.hash && document.getElementById(location.hash.slice(1));
+    if (named) named.querySelector("details")?.setAttribute("open", "");
+  });
+  document.addEventListener("themechange", () => drawAll(document));
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-top]");
+    if (!link || parent === window || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    // The frame may not lead the window elsewhere; a link of the window itself may.
+    event.preventDefault();
+    const outside = parent.document.createElement("a");
+    outside.href = link.href;
+    parent.document.body.append(outside);
+    outside.click();
+    outside.remove();
+  });
+})();

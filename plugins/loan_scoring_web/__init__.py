@@ -1,0 +1,1 @@
+"""The pages and the API that the plugin mounts: all of it that needs Airflow."""

@@ -1,0 +1,104 @@
+"""Who may do what: dependencies of routes, each of them Airflow's own rights (docs/adr/0019)."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
+from airflow.configuration import conf
+from fastapi import Depends, HTTPException, Request
+
+from loan_scoring import contract
+
+CurrentUser = Annotated[BaseUser, Depends(get_user)]
+ROLES_OF_FAB = "Roles"
+
+
+def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
+    """Let in who may see the portfolio's DAG of scores: a Viewer."""
+    if portfolio not in contract.names():
+        raise HTTPException(404, f"there is no portfolio {portfolio}")
+    requires_access_dag("GET", param_dag_id=_dag(portfolio))(request, user)
+    request.state.portfolio = portfolio
+    request.state.reader = user
+    return user
+
+
+def same_site(request: Request) -> None:
+    """Refuse what a page of another site has the browser send along with the user's cookie.
+
+    A bearer token is no cookie: no other site can make a browser send one.
+    """
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
+        return
+    told = request.headers.get("sec-fetch-site")
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    ours = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="")).netloc}
+    if told == "same-origin" or (told is None and origin and origin in ours):
+        return
+    raise HTTPException(403, "refused: the form was not sent from a page of this Airflow")
+
+
+def operator(
+    request: Request, user: Annotated[BaseUser, Depends(reader)], portfolio: str
+) -> BaseUser:
+    """Let in who may change runs of the portfolio's DAG of scores: User and Op."""
+    change = requires_access_dag("PUT", DagAccessEntity.RUN, param_dag_id=_dag(portfolio))
+    change(request, user)
+    return user
+
+
+def admin(user: Annotated[BaseUser, Depends(reader)]) -> BaseUser:
+    """Let in an Admin."""
+    if not is_admin(user):
+        raise HTTPException(403, "this is for an Admin of Airflow")
+    return user
+
+
+def may_operate(request: Request, portfolio: str, user: BaseUser) -> bool:
+    """Return whether `operator` lets the user in; pages leave out what the user may not do."""
+    try:
+        operator(request, user, portfolio)
+    except HTTPException:
+        return False
+    return True
+
+
+def readable(request: Request, user: BaseUser) -> list[str]:
+    """Return the portfolios that `reader` lets the user see."""
+    found = []
+    for portfolio in contract.names():
+        try:
+            requires_access_dag("GET", param_dag_id=_dag(portfolio))(request, user)
+        except HTTPException:
+            continue
+        found.append(portfolio)
+    return found
+
+
+def by(user: BaseUser) -> str:
+    """Return what is written of who did something in a page."""
+    return f"airflow:{user.get_name()}"
+
+
+def is_admin(user: BaseUser) -> bool:
+    """Return whether the user is an Admin: who may give out roles.
+
+    Airflow's rights know of no right that is an Admin's alone in each of its auth managers.
+    """
+    manager = get_auth_manager()
+    if isinstance(manager, SimpleAuthManager):
+        return str(user.role).upper() == "ADMIN"
+    return manager.is_authorized_custom_view(method="PUT", resource_name=ROLES_OF_FAB, user=user)
+
+
+def _dag(portfolio: str) -> str:
+    return f"{portfolio}_score"
+
+
+Reader = Annotated[BaseUser, Depends(reader)]
+Operator = Annotated[BaseUser, Depends(operator)]
+Admin = Annotated[BaseUser, Depends(admin)]

@@ -1,0 +1,5 @@
+-- One alert, kept from other changes until the transaction ends.
+SELECT alert_id, state, severity, kind, subject, snoozed_until
+FROM alerts
+WHERE alert_id = %(alert_id)s
+FOR UPDATE

@@ -1,0 +1,10 @@
+-- Alerts with their evidence: what is open first, then what was resolved last.
+SELECT a.alert_id, a.batch_id, a.last_batch_id, a.batches, a.severity, a.kind, a.subject, a.message,
+       a.evidence, a.state, a.raised_at, a.changed_by, a.changed_at, a.comment, a.snoozed_until,
+       a.snoozed_until > current_date AS is_snoozed
+FROM alerts AS a
+WHERE %(batch_id)s::text IS NULL OR %(batch_id)s BETWEEN a.batch_id AND a.last_batch_id
+ORDER BY a.state = 'resolved', coalesce(a.snoozed_until > current_date, false),
+         CASE WHEN a.state = 'resolved' THEN extract(epoch FROM a.changed_at) ELSE 0 END DESC,
+         a.severity, a.last_batch_id DESC, a.alert_id DESC
+LIMIT %(alerts)s

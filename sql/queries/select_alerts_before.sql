@@ -1,0 +1,8 @@
+-- Alerts before one, the latest first.
+SELECT alert_id, batch_id, last_batch_id, batches, severity, kind, subject, message, state,
+       changed_by, changed_at, raised_at, comment
+FROM alerts
+WHERE alert_id < coalesce(%(before)s, 9223372036854775807)
+  AND state = coalesce(%(state)s, state)
+ORDER BY alert_id DESC
+LIMIT %(limit)s

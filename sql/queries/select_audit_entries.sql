@@ -1,0 +1,6 @@
+-- Entries of the audit log before one, the latest first.
+SELECT entry_id, recorded_at, done_by, action, subject, details, hash
+FROM audit_log
+WHERE entry_id < coalesce(%(before)s, 9223372036854775807)
+ORDER BY entry_id DESC
+LIMIT %(limit)s

@@ -1,0 +1,16 @@
+-- Entries that are not what was written, or do not follow from the one before.
+SELECT entry_id, fault
+FROM (
+    SELECT entry_id,
+        CASE
+            WHEN hash <> audit_hash(a) THEN 'it was changed'
+            WHEN entry_id <> lag(entry_id, 1, 0::bigint) OVER by_number + 1
+                THEN 'entries before it are missing'
+            WHEN previous_hash <> lag(hash, 1, repeat('0', 64)) OVER by_number
+                THEN 'it does not follow from the one before'
+        END AS fault
+    FROM audit_log AS a
+    WINDOW by_number AS (ORDER BY entry_id)
+) AS judged
+WHERE fault IS NOT NULL
+ORDER BY entry_id

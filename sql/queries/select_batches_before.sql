@@ -1,0 +1,8 @@
+-- Batches before one, the latest first; the history last.
+SELECT batch_id, revision, source, received, accepted, quarantined, scoring_run_id, scored, referred,
+       propensity_version, drift_findings, open_alerts, landed_at, scored_at
+FROM batch_health
+WHERE (%(before)s::text IS NULL
+       OR (batch_id <> 'history', batch_id) < (%(before)s <> 'history', %(before)s))
+ORDER BY (batch_id <> 'history') DESC, batch_id DESC
+LIMIT %(limit)s

@@ -1,0 +1,5 @@
+-- Every test of a run's batch against the baseline.
+SELECT kind, feature, test, statistic, p_value, p_adjusted, effect, threshold, level
+FROM drift
+WHERE scoring_run_id = %(scoring_run_id)s
+ORDER BY kind, feature, test

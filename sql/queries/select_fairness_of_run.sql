@@ -1,0 +1,5 @@
+-- How far the groups of each protected attribute are apart in a run's batch.
+SELECT attribute, metric, value, lower, upper, groups
+FROM fairness
+WHERE scoring_run_id = %(scoring_run_id)s
+ORDER BY attribute, metric

@@ -1,0 +1,6 @@
+-- The decision on a loan that counts.
+SELECT decided_at, decision, decided_by
+FROM approvals
+WHERE loan_id = %(loan_id)s::loan_key
+ORDER BY decided_at DESC
+LIMIT 1

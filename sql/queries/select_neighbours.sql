@@ -1,0 +1,6 @@
+-- The nights before and after a batch.
+SELECT
+    (SELECT max(batch_id) FROM batches
+      WHERE batch_id < %(batch_id)s AND batch_id <> 'history') AS before,
+    (SELECT min(batch_id) FROM batches
+      WHERE batch_id > %(batch_id)s AND batch_id <> 'history') AS after

@@ -1,0 +1,57 @@
+-- The last nights, oldest first, each by the revision that counts or else its last one: what came in,
+-- whether its scores were in time (as the view slo says it), and what scoring and metrics wrote of it.
+WITH nights AS (
+    SELECT DISTINCT ON (batch_id)
+        batch_id, revision, state, is_current, source, received, accepted, quarantined, landed_at
+    FROM batches
+    WHERE batch_id <> 'history' AND (%(until)s::text IS NULL OR batch_id <= %(until)s)
+    ORDER BY batch_id DESC, is_current DESC, revision DESC
+    LIMIT %(nights)s
+)
+SELECT
+    n.*, r.scoring_run_id, r.applications, r.scored, r.referred, r.propensity_version,
+    r.personas_version, told.first_landed_at, told.scored_at, told.due_at,
+    CASE
+        WHEN told.is_refused THEN 'refused'
+        WHEN told.scored_at <= told.due_at THEN 'on time'
+        WHEN told.scored_at IS NOT NULL OR told.due_at < now() THEN 'late'
+        ELSE 'waiting'
+    END AS punctuality,
+    p.approval_rate, p.default_rate, p.loss_of_approved, d.counts AS decisions,
+    t.drifted_features, t.tests,
+    (SELECT count(*) FROM alerts AS a
+      WHERE a.state <> 'resolved'
+        AND CASE WHEN a.revision IS NULL
+                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
+                      AND EXISTS (SELECT FROM findings AS f
+                                  WHERE f.scoring_run_id = r.scoring_run_id AND f.cause = a.kind)
+                 ELSE a.batch_id = n.batch_id AND a.revision = n.revision END) AS open_alerts
+FROM nights AS n
+LEFT JOIN scoring_runs AS r ON r.batch_id = n.batch_id AND r.is_current
+CROSS JOIN LATERAL (
+    SELECT
+        b.landed_at AS first_landed_at, b.state = 'refused' AS is_refused,
+        b.landed_at + s.scored_within_minutes * interval '1 minute' AS due_at,
+        (SELECT min(published_at) FROM scoring_runs AS each
+          WHERE each.batch_id = b.batch_id) AS scored_at
+    FROM batches AS b
+    CROSS JOIN service_levels AS s
+    WHERE b.batch_id = n.batch_id AND b.revision = 1
+) AS told
+LEFT JOIN LATERAL (
+    SELECT
+        max(value) FILTER (WHERE metric = 'approval_rate') AS approval_rate,
+        max(value) FILTER (WHERE metric = 'default_rate') AS default_rate,
+        max(value) FILTER (WHERE metric = 'loss_of_approved') AS loss_of_approved
+    FROM performance
+    WHERE scoring_run_id = r.scoring_run_id AND segment = 'all' AND basis = 'estimated'
+) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS tests,
+           count(DISTINCT kind || feature) FILTER (WHERE level <> 'stable') AS drifted_features
+    FROM drift
+    WHERE scoring_run_id = r.scoring_run_id
+) AS t ON true
+LEFT JOIN distributions AS d
+    ON d.scoring_run_id = r.scoring_run_id AND d.kind = 'prediction' AND d.feature = 'decision'
+ORDER BY n.batch_id

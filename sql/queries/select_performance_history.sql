@@ -1,0 +1,11 @@
+-- How good the last nights' scores were, as estimated and as it turned out, oldest first.
+SELECT *
+FROM (SELECT batch_id, state, realised_loans, estimated_auc, estimated_auc_lower,
+             estimated_auc_upper, realised_auc, realised_auc_lower, realised_auc_upper,
+             baseline_auc, estimated_default_rate, realised_default_rate, baseline_default_rate,
+             ddm, expected_loss_of_approved, realised_loss_of_approved
+      FROM performance_by_batch
+      WHERE batch_id <> 'history'
+      ORDER BY batch_id DESC
+      LIMIT %(batches)s) AS last
+ORDER BY batch_id

@@ -1,0 +1,6 @@
+-- What a batch revision was expected to be, what is not so first.
+SELECT expectation, severity, column_name, is_success, observed, observed_text, unexpected_count,
+       limits
+FROM quality
+WHERE batch_id = %(batch_id)s AND revision = %(revision)s
+ORDER BY is_success, severity, expectation

@@ -1,0 +1,8 @@
+-- The score of a loan that counts, as a person's decision on it is to record it.
+SELECT s.batch_id, s.scoring_run_id, s.decision, s.default_probability, s.exclusion_reason
+FROM scores AS s
+JOIN scoring_runs AS r
+    ON r.scoring_run_id = s.scoring_run_id AND r.batch_id = s.batch_id AND r.is_current
+WHERE s.loan_id = %(loan_id)s::loan_key
+ORDER BY s.batch_id DESC
+LIMIT 1

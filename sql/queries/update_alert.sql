@@ -1,0 +1,5 @@
+-- Note what a person says of an alert that is not resolved yet.
+UPDATE alerts
+SET state = %(state)s, changed_by = %(changed_by)s, changed_at = now(),
+    comment = coalesce(%(comment)s, comment), snoozed_until = %(snoozed_until)s
+WHERE alert_id = %(alert_id)s AND state <> 'resolved'

@@ -1,0 +1,325 @@
+"""The API on real Postgres through Airflow's API server: answers, refusals, and no surprises."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from loan_scoring import audit, contract, database, json_scores
+from loan_scoring.local.postgres import embedded
+from loan_scoring.session import Session, open_session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+Token = Callable[[str], dict[str, str]]
+API = "/loan-scoring/api/v1"
+P = f"{API}/loan_default"
+NIGHT = "2026-01-05"
+LENIENT = [positive_data_acceptance, negative_data_rejection]
+"""Not checked: a time may be written as a number too; an application is the contract's to judge."""
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+EXAMPLES = int(os.environ.get("LOAN_SCORING_API_EXAMPLES", "8"))
+"""Requests of each kind to each route; a few hundred take minutes."""
+
+
+def postgres_url(session: Session) -> str:
+    name = session.connection.info.dbname
+    return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
+
+
+def point(monkeypatch: pytest.MonkeyPatch, postgres: Any, session: Session) -> None:
+    """Have the plugin read by the reader's role, and write by the application's."""
+    name = session.connection.get_dsn_parameters()["dbname"]
+    for connection, role in (
+        ("LOAN_SCORING", "loan_scoring"),
+        ("LOAN_SCORING_READER", "loan_scoring_reader"),
+    ):
+        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+
+
+@pytest.fixture
+def night(scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """The plugin's database: a scored night."""
+    point(monkeypatch, postgres, scored)
+    return scored
+
+
+def column(session: Session, query: str) -> list:
+    return [row[0] for row in database.select(session.connection, query)[1]]
+
+
+def applications(session: Session, where: str = "true", limit: int = 5) -> list[dict[str, Any]]:
+    return [
+        json.loads(each)
+        for each in column(
+            session,
+            "select (to_jsonb(a) - '{batch_id,revision,line_number}'::text[])::text"
+            " from current_applications as a join current_scores as s using (batch_id, loan_id)"
+            f" where {where} order by loan_id limit {limit}",
+        )
+    ]
+
+
+def test_scores_are_those_of_the_night_and_the_call_is_on_record(
+    client: Any, token: Token, night: Session
+) -> None:
+    given = applications(night, limit=100)
+    answer = client.post(f"{P}/score", json={"applications": given}, headers=token("user"))
+    assert answer.status_code == 200
+    told = answer.json()
+    rows = database.select(
+        night.connection,
+        "select loan_id, default_probability, decision, persona, persona_default_rate"
+        " from current_scores order by 1 limit 100",
+    )[1]
+    for score, row in zip(told["scores"], rows, strict=True):
+        chance = row[1]
+        assert score["default_probability"] == (chance and pytest.approx(chance, abs=1e-12))
+        names = ("loan_id", "decision", "persona", "persona_default_rate")
+        assert [score[name] for name in names] == [row[0], *row[2:]]
+    (call,) = client.get(f"{P}/calls", headers=token("viewer")).json()["calls"]
+    assert (call["call_id"], call["called_by"]) == (told["call_id"], "airflow:a user")
+    assert (call["input"], call["output"]) == (given, told["scores"])
+
+
+def test_wrong_field_is_named(client: Any, token: Token, night: Session) -> None:
+    good, bad = applications(night, "s.decision <> 'refer'", 2)
+    level = next(c for c in night.contract.features if c.levels and not c.open_levels)
+    bad[level.name] = "<script>alert(1)</script>"
+    answer = client.post(f"{P}/score", json={"applications": [good, bad]}, headers=token("op"))
+    assert answer.status_code == 422
+    (fault,) = answer.json()["detail"]
+    assert fault["loc"] == ["body", "applications", 1, level.name]
+    assert fault["type"] == "unknown_level"
+    answer = client.post(f"{P}/score", json={"aplications": []}, headers=token("op"))
+    assert {each["loc"][-1] for each in answer.json()["detail"]} == {"applications", "aplications"}
+    assert column(night, "select count(*) from calls") == [0]
+
+
+def test_rights_are_airflows(client: Any, token: Token, night: Session) -> None:
+    body = {"applications": applications(night, limit=1)}
+    assert client.post(f"{P}/score", json=body).status_code == 401
+    assert client.post(f"{P}/score", json=body, headers=token("viewer")).status_code == 403
+    for role in ("user", "op", "admin"):
+        assert client.post(f"{P}/score", json=body, headers=token(role)).status_code == 200
+    for path in ("batches", "alerts", "executions", "calls", "models", "models/propensity-1"):
+        assert client.get(f"{P}/{path}").status_code == 401
+        assert client.get(f"{P}/{path}", headers=token("viewer")).status_code == 200
+    assert client.get(f"{API}/openapi.json").status_code == 401
+    assert client.get(f"{API}/other/batches", headers=token("admin")).status_code == 404
+
+
+def test_cookie_needs_a_page_of_ours(client: Any, token: Token, night: Session) -> None:
+    body = {"applications": applications(night, limit=1)}
+    cookie = {"Cookie": "_token=" + token("op")["Authorization"].removeprefix("Bearer ")}
+    for told, status in (
+        ({}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+    ):
+        answer = client.post(f"{P}/score", json=body, headers=cookie | told)
+        assert answer.status_code == status
+
+
+def test_size_is_limited(client: Any, token: Token, night: Session) -> None:
+    (one,) = applications(night, limit=1)
+    op = token("op")
+    many = [one | {"loan_id": n} for n in range(1, 1002)]
+    answer = client.post(f"{P}/score", json={"applications": many}, headers=op)
+    assert answer.status_code in (413, 422)
+    small = [{"loan_id": n} for n in range(1, 1002)]
+    answer = client.post(f"{P}/score", json={"applications": small}, headers=op)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "applications"]
+
+    def stream() -> Iterator[bytes]:
+        yield b'{"applications": ["'
+        for _ in range(40):
+            yield b"x" * (1 << 16)
+
+    answer = client.post(f"{P}/score", content=stream(), headers=op)
+    assert (answer.status_code, "longer than" in answer.json()["detail"]) == (413, True)
+    assert client.post(f"{P}/score", content=b"{", headers=op).status_code == 422
+
+
+def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, night: Session) -> None:
+    seen = token("viewer")
+    (run,) = client.get(f"{P}/executions?batch={NIGHT}", headers=seen).json()["executions"]
+    path = f"{P}/executions/{run['scoring_run_id']}/scores"
+    expected = column(night, "select loan_id from current_scores order by 1")
+    found, after = [], ""
+    while after is not None:
+        page = client.get(f"{path}?limit=300{after and f'&after={after}'}", headers=seen).json()
+        found += [row["loan_id"] for row in page["scores"]]
+        after = page["next"]
+    assert found == expected
+    sheet = client.get(f"{path}?format=csv&limit=10", headers=seen)
+    assert sheet.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(sheet.text)))
+    assert [int(row["loan_id"]) for row in rows] == expected[:10]
+    assert sheet.headers["x-next"] == str(expected[9])
+    assert client.get(f"{P}/executions/none/scores", headers=seen).status_code == 404
+
+
+def test_batches_drift_alerts_and_models_are_read(
+    client: Any, token: Token, night: Session
+) -> None:
+    seen = token("viewer")
+    found = client.get(f"{P}/batches?limit=1", headers=seen).json()
+    assert [each["batch_id"] for each in found["batches"]] == [NIGHT]
+    rest = client.get(f"{P}/batches?before={found['next']}", headers=seen).json()
+    assert [each["batch_id"] for each in rest["batches"]] == ["history"]
+    assert rest["next"] is None
+    drift = client.get(f"{P}/batches/{NIGHT}/drift", headers=seen).json()
+    assert drift["tests"] == []  # it was scored, and not measured yet
+    assert client.get(f"{P}/batches/2020-01-01/drift", headers=seen).status_code == 404
+    models = client.get(f"{P}/models", headers=seen).json()["models"]
+    assert {each["model_version"] for each in models} == {"propensity-1", "personas-1"}
+    model = client.get(f"{P}/models/propensity-1", headers=seen).json()
+    assert model["fitted_with"] == "personas-1"
+    assert {each["name"] for each in model["inputs"]} <= set(night.contract.by_name)
+    card = client.get(f"{P}/models/propensity-1/card", headers=seen)
+    assert card.text.startswith("# Model card: propensity-1")
+    assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
+
+
+def test_alert_is_acknowledged_once_and_by_whom(client: Any, token: Token, night: Session) -> None:
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject,"
+            " message, evidence)"
+            " VALUES (%s, %s, 1, 'warning', 'quality', 'batch', 'few rows', '{}')",
+            (NIGHT, NIGHT),
+        )
+    (alert,) = client.get(f"{P}/alerts?state=open", headers=token("viewer")).json()["alerts"]
+    path = f"{P}/alerts/{alert['alert_id']}/acknowledge"
+    assert client.post(path, json={}, headers=token("viewer")).status_code == 403
+    answer = client.post(path, json={"comment": "seen"}, headers=token("op"))
+    told = answer.json()
+    assert (answer.status_code, told["state"]) == (200, "acknowledged")
+    assert (told["changed_by"], told["comment"]) == ("airflow:a op", "seen")
+    assert client.get(f"{P}/alerts?state=open", headers=token("viewer")).json()["alerts"] == []
+    assert (
+        client.post(f"{P}/alerts/999/acknowledge", json={}, headers=token("op")).status_code == 404
+    )
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute("UPDATE alerts SET state = 'resolved'")
+    assert client.post(path, json={}, headers=token("op")).status_code == 409
+    entry = audit.entries(night)[0]
+    assert (entry["done_by"], entry["action"]) == ("airflow:a op", "alert.acknowledge")
+
+
+def test_api_server_starts_without_statistics(airflow_home: Any) -> None:
+    code = (
+        "import sys, airflow.api_fastapi.core_api.security; before = set(sys.modules);"
+        "import loan_scoring_web.app; new = set(sys.modules) - before;"
+        "print([name for name in ('pandas', 'sklearn', 'scipy', 'matplotlib') if name in new])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PLUGINS), *sys.path])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_database_that_is_down_is_said(
+    client: Any, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
+    answer = client.get(f"{P}/batches", headers=token("viewer"))
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("no database at postgresql://u@127.0.0.1:1/none")
+
+
+@pytest.mark.parametrize("name", contract.names())
+def test_example_of_the_document_is_an_application(name: str) -> None:
+    of = contract.load(name)
+    assert json_scores.typed(of, [json_scores.example(of)]).num_rows == 1
+
+
+@pytest.fixture
+def surprises(client: Any, token: Token, night: Session) -> Callable[..., None]:
+    """Send requests that Schemathesis makes of the API's own document; fail at an error.
+
+    Checked are: no 5xx, no status that is not documented, answers of the documented shapes, and
+    that nothing is answered without a login.
+    """
+    op = token("op")
+    with open_session("credit_data", postgres_url(night)):
+        pass  # Schemathesis finds the name of the other portfolio in the code
+    document = schemathesis.openapi.from_asgi(f"{API}/openapi.json", client.app, headers=op)
+    (run,) = column(night, "select scoring_run_id from scoring_runs")
+    there = {
+        "portfolio": "loan_default", "batch_id": NIGHT, "scoring_run_id": run, "alert_id": 1,
+        "model_version": "propensity-1",
+    }  # fmt: skip
+
+    def send(mode: GenerationMode) -> None:
+        for found in document.get_all_operations():
+            operation = found.ok()
+            names = {each.name for each in operation.path_parameters}
+            fixed: dict[str, Any] = {"headers": op}
+            if mode is GenerationMode.POSITIVE:
+                fixed["path_parameters"] = {name: there[name] for name in names}
+
+            elif not (len(operation.query) or operation.body):
+                continue  # nothing to be wrong but the path, and that is a 404
+
+            @given(case=operation.as_strategy(mode, **fixed))
+            @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+            def ask(case: Any) -> None:
+                case.call_and_validate(headers=op, excluded_checks=LENIENT)
+
+            ask()
+
+    return send
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_no_request_ends_in_an_error_or_an_undocumented_status(
+    surprises: Callable[..., None], mode: GenerationMode
+) -> None:
+    surprises(mode)
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()),
+    st.just("1e999"), st.just("0x10"), st.just("\x00"), st.just("NaN"), st.just(10**400),
+)  # fmt: skip
+
+
+@given(data=st.data())
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_stands_in_a_field_is_scored_or_named(
+    client: Any, token: Token, night: Session, data: Any
+) -> None:
+    one = applications(night, limit=1)[0]
+    names = st.sampled_from([*one, "x", "", "\ud800"])
+    changed = one | data.draw(st.dictionaries(names, VALUES, max_size=3))
+    body = json.dumps({"applications": [changed]})
+    json_ = {"Content-Type": "application/json"}
+    answer = client.post(f"{P}/score", content=body, headers=token("op") | json_)
+    assert answer.status_code in (200, 422), answer.text
+    if answer.status_code == 422:
+        assert {fault["loc"][3] for fault in answer.json()["detail"]}

@@ -1,0 +1,240 @@
+"""The pages of desk and models on real Postgres through Airflow's API server."""
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from loan_scoring import database, promotion
+from loan_scoring.session import Session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+Token = Callable[[str], dict[str, str]]
+P = "/loan-scoring/p/loan_default"
+SCRIPT = "<script>alert(1)</script>"
+
+
+def point(monkeypatch: pytest.MonkeyPatch, postgres: Any, session: Session) -> None:
+    name = session.connection.get_dsn_parameters()["dbname"]
+    for connection, role in (
+        ("LOAN_SCORING", "loan_scoring"),
+        ("LOAN_SCORING_READER", "loan_scoring_reader"),
+    ):
+        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+
+
+@pytest.fixture
+def night(scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """The plugin's database: a scored night."""
+    point(monkeypatch, postgres, scored)
+    return scored
+
+
+def column(session: Session, query: str) -> list:
+    return [row[0] for row in database.select(session.connection, query)[1]]
+
+
+def loan(session: Session, decision: str) -> int:
+    query = f"select loan_id from current_scores where decision = '{decision}' order by 1 limit 1"
+    return column(session, query)[0]
+
+
+def form_of(session: Session, **values: str) -> dict[str, str]:
+    (run,) = column(session, "select scoring_run_id from scoring_runs where is_current")
+    return {"scoring_run_id": run, "decision": "approve", "comment": "seen on paper"} | values
+
+
+def text(answer: Any) -> str:
+    """Return what a page says, without its markup."""
+    return html.unescape(re.sub(r"<[^>]+>", " ", answer.text))
+
+
+def test_queue_pages_through_all_that_is_left_to_a_person(
+    client: Any, token: Token, night: Session
+) -> None:
+    seen, found, address = token("viewer"), [], f"{P}/desk"
+    while address:
+        shown = client.get(address, headers=seen)
+        assert shown.status_code == 200
+        found += [int(each) for each in re.findall(r'href="[^"]+/desk/(\d+)"', shown.text)]
+        follows = re.search(r'rel="next" href="([^"]+)"', shown.text)
+        address = follows and html.unescape(follows[1])
+    assert found == column(
+        night,
+        "select loan_id from current_scores where decision in ('review', 'refer')"
+        " order by default_probability desc nulls last, loan_id",
+    )
+
+
+def test_filter_that_is_wrong_is_named(client: Any, token: Token, night: Session) -> None:
+    seen = token("viewer")
+    for query, told in (
+        ("low=much", "low is no number from 0 to 100"),
+        ("decision=decline", "decision is none of review, refer"),
+        ("batch=soon", "batch is no date"),
+        ("after=x", "after is no place in the queue"),
+        ("persona=%00", "persona is no plain text"),
+        ("decided=maybe", "decided is none of yes, no"),
+    ):
+        answer = client.get(f"{P}/desk?{query}", headers=seen)
+        assert (answer.status_code, told in text(answer)) == (422, True), query
+    assert client.get(f"{P}/desk?batch=2020-01-01", headers=seen).status_code == 404
+    assert "meets the filter" in text(client.get(f"{P}/desk?reason=none", headers=seen))
+
+
+def test_decision_is_recorded_under_the_users_name(
+    client: Any, token: Token, night: Session
+) -> None:
+    key = loan(night, "review")
+    for role, decision in (("user", "approve"), ("op", "decline")):
+        answer = client.post(
+            f"{P}/desk/{key}/decision",
+            data=form_of(night, decision=decision, comment=f"{SCRIPT} by {role}"),
+            headers=token(role),
+            follow_redirects=False,
+        )
+        assert (answer.status_code, answer.headers["location"]) == (
+            303,
+            f"{P}/desk/{key}#decisions",
+        )
+    rows = database.select(
+        night.connection, "select decision, decided_by from approvals order by decided_at"
+    )[1]
+    assert rows == [["approve", "airflow:a user"], ["decline", "airflow:a op"]]
+    shown = client.get(f"{P}/desk/{key}", headers=token("viewer"))
+    assert SCRIPT not in shown.text
+    assert f"{SCRIPT} by op" in text(shown)
+    assert "takes the place of what was decided before" in text(shown)
+
+
+def test_who_may_not_decide_is_refused_and_shown_no_form(
+    client: Any, token: Token, night: Session
+) -> None:
+    key = loan(night, "review")
+    sent = form_of(night)
+    path = f"{P}/desk/{key}/decision"
+    assert client.post(path, data=sent).status_code == 401
+    assert client.post(path, data=sent, headers=token("viewer")).status_code == 403
+    cookie = {"Cookie": "_token=" + token("op")["Authorization"].removeprefix("Bearer ")}
+    assert client.post(path, data=sent, headers=cookie).status_code == 403
+    evil = cookie | {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    assert client.post(path, data=sent, headers=evil).status_code == 403
+    assert client.post(f"{P}/desk/{key}/what-if", headers=token("viewer")).status_code == 403
+    assert column(night, "select count(*) from approvals") == [0]
+    shown = client.get(f"{P}/desk/{key}", headers=token("viewer")).text
+    assert "<form" not in shown
+    assert "Deciding is for the roles User and Op" in shown
+
+
+def test_decision_that_cannot_be_says_why(client: Any, token: Token, night: Session) -> None:
+    op, key = token("op"), loan(night, "review")
+
+    def status(loan_id: Any, **changes: str) -> int:
+        sent = form_of(night, **changes)
+        return client.post(f"{P}/desk/{loan_id}/decision", data=sent, headers=op).status_code
+
+    assert status(key, comment="  ") == 422
+    assert status(key, comment="x" * 2001) == 422
+    assert status(key, comment="a\x00b") == 422
+    assert status(key, decision="maybe") == 422
+    assert status(key, scoring_run_id="an older one") == 409
+    assert status(loan(night, "decline")) == 409
+    assert status("999999999") == 404
+    assert status("none") == 404
+    assert column(night, "select count(*) from approvals") == [0]
+
+
+def test_what_if_scores_and_names_a_wrong_field(client: Any, token: Token, night: Session) -> None:
+    key, op = loan(night, "review"), token("op")
+    ratio = night.contract.ratios[0]
+    path = f"{P}/desk/{key}/what-if"
+    answer = client.post(
+        path, data={"model": "propensity-1", ratio.denominator: "500000"}, headers=op
+    )
+    assert answer.status_code == 200
+    assert "500,000" in text(answer)
+    answer = client.post(path, data={"model": "champion", ratio.denominator: SCRIPT}, headers=op)
+    assert answer.status_code == 422
+    label = night.contract.by_name[ratio.denominator].label
+    assert f"{label} is no whole number" in text(answer) or f"{label} is no number" in text(answer)
+    assert SCRIPT not in answer.text
+    assert client.post(path, data={"model": "propensity-9"}, headers=op).status_code == 404
+    assert client.post(path, data={"model": "x"}, headers=op).status_code == 422
+    assert column(night, "select called_by || ' ' || purpose from calls") == [
+        "airflow:a op what_if"
+    ]
+
+
+def test_desk_without_scores_says_so(
+    client: Any, token: Token, empty: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point(monkeypatch, postgres, empty)
+    seen = token("viewer")
+    assert "no batch is scored yet" in text(client.get(f"{P}/desk", headers=seen))
+    assert client.get(f"{P}/desk/1", headers=seen).status_code == 404
+    assert "No model yet" in text(client.get(f"{P}/models", headers=seen))
+
+
+@pytest.fixture
+def two(
+    ready: Session,
+    challenge: Callable[..., dict[str, str]],
+    postgres: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Session:
+    """The plugin's database: a second pair of models is in use, and a persona's name is markup."""
+    pair = challenge("second")
+    promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", f"why {SCRIPT}")
+    point(monkeypatch, postgres, ready)
+    return ready
+
+
+def test_models_are_compared_and_carded(client: Any, token: Token, two: Session) -> None:
+    seen = token("viewer")
+    shown = client.get(f"{P}/models", headers=seen)
+    assert "propensity-2 and personas-2 are in use" in text(shown)
+    assert '<form method="post"' not in shown.text  # a viewer compares and rolls nothing back
+    assert SCRIPT not in shown.text
+    assert f"why {SCRIPT}" in text(shown)
+    shown = client.get(f"{P}/models?left=propensity-1&right=propensity-2", headers=seen)
+    assert shown.status_code == 200
+    assert client.get(f"{P}/models?left=propensity-9", headers=seen).status_code == 404
+    assert client.get(f"{P}/models?left=x", headers=seen).status_code == 404
+    card = client.get(f"{P}/models/personas-1/card", headers=seen)
+    assert "Model card: propensity-1" in text(card)
+    assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
+
+
+def test_rollback_is_an_admins_confirmed_and_once(client: Any, token: Token, two: Session) -> None:
+    path = f"{P}/models/rollback"
+    sent = {"comment": "approves too few", "seen": "propensity-2", "confirm": "yes"}
+    for role in ("viewer", "user", "op"):
+        assert client.post(path, data=sent, headers=token(role)).status_code == 403
+    admin = token("admin")
+    for name, wrong in (("comment", " "), ("confirm", "no"), ("seen", "")):
+        assert client.post(path, data=sent | {name: wrong}, headers=admin).status_code == 422
+    assert client.post(path, data=sent | {"seen": "propensity-1"}, headers=admin).status_code == 409
+    answer = client.post(path, data=sent, headers=admin, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{P}/models#history")
+    assert client.post(path, data=sent, headers=admin).status_code == 409
+    rows = database.select(
+        two.connection,
+        "select model_version, decided_by, comment from promotions where occasion = 'rollback'"
+        " order by 1",
+    )[1]
+    assert rows == [
+        [version, "airflow:a admin", "approves too few"]
+        for version in ("personas-1", "propensity-1")
+    ]
+    assert column(two, "select done_by from audit_log where action = 'promotion.rollback'") == [
+        "airflow:a admin"
+    ]

@@ -1,0 +1,242 @@
+"""The pages on real Postgres through Airflow's API server: rights, refusals, what they show."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+
+from loan_scoring.session import Session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+Token = Callable[[str], dict[str, str]]
+P = "/loan-scoring/p/loan_default"
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def empty_url(empty: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the pages read an empty schema by the reader's role, and write by the application's."""
+    name = empty.connection.get_dsn_parameters()["dbname"]
+    for connection, role in (
+        ("LOAN_SCORING", "loan_scoring"),
+        ("LOAN_SCORING_READER", "loan_scoring_reader"),
+    ):
+        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+    return name
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/p/loan_default/", "/p/other/", "/nowhere", "/openapi.json", "/docs", "/dag/x"]
+)
+def test_who_is_not_logged_in_learns_nothing(client: Any, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        assert client.request(method, f"/loan-scoring{path}").status_code == 401
+
+
+def test_static_files_are_anyones(client: Any) -> None:
+    assert client.get("/loan-scoring/static/pages.css").status_code == 200
+
+
+def test_page_may_load_nothing_of_others_and_run_nothing_in_line(
+    client: Any, token: Token, empty_url: str
+) -> None:
+    policy = client.get(f"{P}/", headers=token("viewer")).headers["content-security-policy"]
+    assert "default-src 'self';" in policy
+    assert "script-src" not in policy
+
+
+def test_portfolio_that_is_none_is_not_found(client: Any, token: Token, empty_url: str) -> None:
+    assert client.get("/loan-scoring/p/other/", headers=token("viewer")).status_code == 404
+
+
+def test_page_without_its_database_says_so(
+    client: Any, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
+    shown = client.get(f"{P}/", headers=token("viewer"))
+    assert shown.status_code == 503
+    assert "no database at postgresql://u@127.0.0.1:1/none" in shown.text
+    assert "secret" not in shown.text
+
+
+def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
+    seen = token("viewer")
+    mine = client.get("/loan-scoring/dag/loan_default_train", headers=seen, follow_redirects=False)
+    assert mine.headers["location"] == f"{P}/"
+    assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
+
+
+@pytest.mark.parametrize("path", ["", "batches", "drift", "alerts", "operations"])
+def test_page_of_an_empty_portfolio_shows(
+    client: Any, token: Token, empty_url: str, path: str
+) -> None:
+    assert client.get(f"{P}/{path}", headers=token("viewer")).status_code == 200
+
+
+@pytest.fixture
+def with_alert(empty: Session, empty_url: str) -> int:
+    """An alert on a refused batch whose words hold a script, in the schema that pages read."""
+    with empty.connection, empty.connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO batches (batch_id, revision, source, sha256, state, received, accepted,"
+            " quarantined) VALUES ('2026-01-05', 1, %s, 'x', 'refused', 1, 0, 1)",
+            (SCRIPT,),
+        )
+        cursor.execute(
+            "INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject,"
+            " message, evidence) VALUES ('2026-01-05', '2026-01-05', 1, 'critical', 'quality',"
+            " %(text)s, %(text)s, jsonb_build_object(%(text)s::text, %(text)s::text))"
+            " RETURNING alert_id",
+            {"text": SCRIPT},
+        )
+        found = cursor.fetchone()
+        assert found is not None
+        return int(found[0])
+
+
+@pytest.mark.parametrize("path", ["", "batches", "batches/2026-01-05", "alerts", "operations"])
+def test_script_in_a_value_is_text(client: Any, token: Token, with_alert: int, path: str) -> None:
+    shown = client.get(f"{P}/{path}", headers=token("admin"))
+    assert shown.status_code == 200
+    assert "<script>alert" not in shown.text
+    if path in ("", "alerts", "batches/2026-01-05"):
+        assert "&lt;script&gt;alert" in shown.text
+
+
+def test_refused_night_is_not_all_right(client: Any, token: Token, with_alert: int) -> None:
+    shown = client.get(f"{P}/", headers=token("viewer")).text
+    assert "The file of 2026-01-05 was refused" in shown
+    assert "Everything is all right" not in shown
+
+
+def post(client: Any, alert_id: int, headers: dict[str, str], **form: str) -> Any:
+    return client.post(f"{P}/alerts/{alert_id}", data=form, headers=headers, follow_redirects=False)
+
+
+def stored(session: Session, alert_id: int) -> tuple:
+    with session.connection, session.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT state, changed_by, comment, snoozed_until FROM alerts WHERE alert_id = %s",
+            (alert_id,),
+        )
+        found = cursor.fetchone()
+        assert found is not None
+        return found
+
+
+def test_alert_is_handled_under_the_users_name(
+    client: Any, token: Token, with_alert: int, empty: Session
+) -> None:
+    op = token("op")
+    day = datetime.now(UTC).date() + timedelta(days=3)
+    assert post(client, with_alert, op, action="acknowledge", comment=SCRIPT).status_code == 303
+    assert stored(empty, with_alert) == ("acknowledged", "airflow:a op", SCRIPT, None)
+    assert post(client, with_alert, op, action="snooze", until=str(day)).status_code == 303
+    assert stored(empty, with_alert) == ("acknowledged", "airflow:a op", SCRIPT, day)
+    assert "1 snoozed" in client.get(f"{P}/alerts", headers=op).text
+    assert post(client, with_alert, op, action="resolve").status_code == 409
+    assert post(client, with_alert, op, action="resolve", comment="mended").status_code == 303
+    assert stored(empty, with_alert) == ("resolved", "airflow:a op", "mended", None)
+    assert post(client, with_alert, op, action="acknowledge").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"action": "delete"}, 409),
+        ({}, 422),
+        ({"action": "snooze"}, 409),
+        ({"action": "snooze", "until": "yesterday"}, 422),
+        ({"action": "snooze", "until": "2020-01-01"}, 409),
+        ({"action": "acknowledge", "comment": "x" * 2001}, 422),
+    ],
+)
+def test_form_that_cannot_be_is_refused_and_changes_nothing(
+    client: Any, token: Token, with_alert: int, empty: Session, form: dict, status: int
+) -> None:
+    assert post(client, with_alert, token("op"), **form).status_code == status
+    assert stored(empty, with_alert)[0] == "open"
+
+
+def test_viewer_may_not_handle_an_alert(
+    client: Any, token: Token, with_alert: int, empty: Session
+) -> None:
+    refused = post(client, with_alert, token("viewer"), action="resolve", comment="mine")
+    assert refused.status_code == 403
+    assert stored(empty, with_alert)[0] == "open"
+    assert "<form" not in client.get(f"{P}/alerts", headers=token("viewer")).text
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Origin": "http://testserver"}, 303),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({}, 403),
+    ],
+)
+def test_form_of_another_site_is_refused(
+    client: Any, token: Token, with_alert: int, empty: Session, sent: dict, status: int
+) -> None:
+    cookie = {"Cookie": "_token=" + token("op")["Authorization"].removeprefix("Bearer ")}
+    assert post(client, with_alert, cookie | sent, action="acknowledge").status_code == status
+    assert (stored(empty, with_alert)[0] == "acknowledged") == (status == 303)
+
+
+def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -> None:
+    from loan_scoring_web.databases import read_session
+
+    with (
+        read_session("loan_default") as session,
+        pytest.raises(psycopg2.errors.ReadOnlySqlTransaction),
+        session.connection.cursor() as cursor,
+    ):
+        cursor.execute("DELETE FROM alerts")
+    with read_session("loan_default") as session, session.connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = off")
+        session.connection.commit()
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("DELETE FROM alerts")
+
+
+def test_batch_that_is_none_is_not_found(client: Any, token: Token, with_alert: int) -> None:
+    for batch_id in ("2026-01-06", "history", "x"):
+        assert client.get(f"{P}/batches/{batch_id}", headers=token("admin")).status_code == 404
+
+
+def test_schema_that_is_not_set_up_is_said(
+    client: Any, token: Token, new_database: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = new_database().rpartition("/")[2]
+    url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING_READER", url)
+    shown = client.get(f"{P}/", headers=token("viewer"))
+    assert shown.status_code == 503
+    assert "status` sets them up" in shown.text
+
+
+def test_start_without_a_database_is_one_line(
+    client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from loan_scoring_web.databases import tell_at_start
+
+    for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
+    tell_at_start()
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.pages"]
+    assert line.startswith("loan-scoring pages: no database at postgresql://u@127.0.0.1:1/none")
+    assert line.endswith("Airflow works without it")
+    assert "\n" not in line

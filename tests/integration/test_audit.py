@@ -1,0 +1,169 @@
+"""The audit log is one chain, whoever writes at once, and shows what was changed later."""
+
+import threading
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from loan_scoring import audit, cli, database
+from loan_scoring.local.postgres import EmbeddedPostgres, embedded
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+
+def fill(session: Session, entries: int) -> None:
+    for number in range(1, entries + 1):
+        with database.transaction(session.connection):
+            audit.record(
+                session, "airflow:ann", "alert.acknowledge", f"alert {number}", {"n": number}
+            )
+
+
+def as_owner(session: Session, statement: str) -> None:
+    """Do what only one who may alter the table can: work round its triggers."""
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER USER")
+        cursor.execute(statement)
+        cursor.execute("ALTER TABLE audit_log ENABLE TRIGGER USER")
+
+
+def test_entries_follow_each_other(empty: Session) -> None:
+    assert audit.verify(empty) == audit.Verified(0, None, [])
+    fill(empty, 3)
+    found = audit.entries(empty)
+    assert [each["entry_id"] for each in found] == [3, 2, 1]
+    assert [each["subject"] for each in audit.entries(empty, before=3, limit=1)] == ["alert 2"]
+    assert (found[0]["done_by"], found[0]["details"]) == ("airflow:ann", {"n": 3})
+    assert audit.verify(empty) == audit.Verified(3, found[0]["hash"], [])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET done_by = 'airflow:bob'",
+        "DELETE FROM audit_log WHERE entry_id = 2",
+        "TRUNCATE audit_log",
+        "UPDATE approvals SET decision = 'approve'",
+        "DELETE FROM approvals",
+    ],
+)
+def test_changing_is_refused(empty: Session, statement: str) -> None:
+    fill(empty, 2)
+    with (
+        pytest.raises(psycopg2.errors.RaiseException, match="append-only"),
+        database.transaction(empty.connection),
+        empty.connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+    assert audit.verify(empty).entries == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "entry", "fault"),
+    [
+        ("UPDATE audit_log SET done_by = 'airflow:bob' WHERE entry_id = 2", 2, "it was changed"),
+        ("UPDATE audit_log SET details = '{}' WHERE entry_id = 2", 2, "it was changed"),
+        (
+            "UPDATE audit_log SET recorded_at = recorded_at - interval '1 day' WHERE entry_id = 1",
+            1,
+            "it was changed",
+        ),
+        ("DELETE FROM audit_log WHERE entry_id = 2", 3, "entries before it are missing"),
+        ("DELETE FROM audit_log WHERE entry_id = 1", 2, "entries before it are missing"),
+        (
+            "UPDATE audit_log AS a SET subject = 'other',"
+            " hash = audit_hash(ROW(entry_id, recorded_at, done_by, action, 'other', details,"
+            " previous_hash, hash)::audit_log) WHERE entry_id = 2",
+            3,
+            "it does not follow from the one before",
+        ),
+    ],
+)
+def test_tampering_shows(empty: Session, statement: str, entry: int, fault: str) -> None:
+    fill(empty, 4)
+    as_owner(empty, statement)
+    assert audit.verify(empty).faults == [{"entry_id": entry, "fault": fault}]
+
+
+def test_inserting_cannot_choose_number_time_or_hash(empty: Session) -> None:
+    fill(empty, 1)
+    with database.transaction(empty.connection), empty.connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_log VALUES (7, '2000-01-01', 'airflow:eve', 'a.b', '', '{}',"
+            " repeat('0', 64), 'mine'), (9, '2000-01-01', 'airflow:eve', 'a.c', '', '{}', '', '')"
+        )
+    assert audit.verify(empty).entries == 3
+    assert audit.verify(empty).faults == []
+
+
+def test_two_writers_at_once_make_one_chain(empty: Session) -> None:
+    writers, each = 4, 25
+    start = threading.Barrier(writers)
+    failed: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with closing(database.beside(empty.connection)) as connection:
+                start.wait()
+                fill(Session(empty.contract, connection), each)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=write) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    verified = audit.verify(empty)
+    assert (verified.entries, verified.faults) == (writers * each, [])
+
+
+def test_second_writer_waits_for_the_first(empty: Session) -> None:
+    with closing(database.beside(empty.connection)) as connection:
+        second = Session(empty.contract, connection)
+        audit.record(empty, "airflow:ann", "first.first", "x", {})
+        done: list[int] = []
+
+        def write() -> None:
+            with database.transaction(connection):
+                done.append(audit.record(second, "airflow:bob", "second.second", "x", {}))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(0.3)
+        assert done == []
+        empty.connection.rollback()  # what was not committed was never there
+        thread.join(10)
+        assert done == [1]
+    assert audit.verify(empty).faults == []
+
+
+def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostgres) -> None:
+    fill(empty, 2)
+    name = empty.connection.info.dbname
+    url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
+    with closing(database.connect("loan_default", url)) as connection:
+        reader = Session(empty.contract, connection)
+        assert audit.verify(reader).entries == 2
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            audit.record(reader, "airflow:eve", "a.b", "x", {})
+
+
+def test_command_shows_the_chain_or_says_where_it_breaks(
+    empty: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = empty.connection.info
+    url = embedded().url("loan_scoring").rpartition("/")[0] + f"/{info.dbname}"
+    fill(empty, 3)
+    assert cli.main(["audit", "--last", "2", "--database", url]) == 0
+    told = capsys.readouterr().out
+    assert "alert 3" in told
+    assert "alert 1" not in told
+    assert f"3 entries, one chain; its head is {audit.verify(empty).hash}" in told
+    as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
+    assert cli.main(["audit", "--database", url]) == 1
+    assert "entry 2: it was changed" in capsys.readouterr().err
