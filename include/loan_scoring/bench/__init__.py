@@ -31,7 +31,7 @@ ASKED_FOR = {"pages"}
 def run(
     portfolio: str, folder: Path, source: str | None = None, stages: Sequence[str] = ()
 ) -> list[Result]:
-    """Run benches on the labelled loans of a portfolio, all but ASKED_FOR unless `stages` names some.
+    """Run benches on the labelled loans of a portfolio; all but ASKED_FOR where `stages` is empty.
 
     Files are made in `folder`.
 
@@ -41,9 +41,7 @@ def run(
     """
     loans = loans_of(contracts.load(portfolio), folder, source)
     results = []
-    for bench in (
-        BENCHES[stage] for stage in stages or [name for name in BENCHES if name not in ASKED_FOR]
-    ):
+    for stage in stages or [name for name in BENCHES if name not in ASKED_FOR]:
         with throwaway_database() as url:
-            results.append(bench(loans, url))
+            results.append(BENCHES[stage](loans, url))
     return results
