@@ -34,6 +34,7 @@ INSERT INTO {table}
 SELECT (jsonb_populate_record(t, jsonb_build_object('scoring_run_id', r.scoring_run_id))).*
 FROM {table} AS t, scoring_runs AS r
 WHERE t.scoring_run_id = %(run)s AND r.batch_id = ANY (%(nights)s)
+ORDER BY r.batch_id
 """
 MADE = """
 INSERT INTO quality
