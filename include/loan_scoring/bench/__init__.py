@@ -7,14 +7,13 @@ from loan_scoring import contract as contracts
 from loan_scoring.bench.comparing import bench_metrics
 from loan_scoring.bench.ingesting import bench_ingest
 from loan_scoring.bench.loans import Loans, loans_of
+from loan_scoring.bench.measuring import DATABASE
 from loan_scoring.bench.paging import bench_pages
 from loan_scoring.bench.result import Result
 from loan_scoring.bench.scoring_batch import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
-__all__ = ["BENCHES", "run"]
-
-DATABASE = "loan_scoring_bench"
+__all__ = ["BENCHES", "DATABASE", "run"]
 
 Bench = Callable[[Loans, str], Result]
 """Measures one stage on loans, in the empty database of a URL."""

@@ -20,7 +20,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from loan_scoring import database, partitions
-from loan_scoring.bench import DATABASE
+from loan_scoring.bench.measuring import DATABASE
 from loan_scoring.local.throwaway import throwaway_database
 from loan_scoring.session import Session, open_session
 

@@ -13,6 +13,8 @@ from loan_scoring.bench.result import Figure
 from loan_scoring.errors import SourceError
 from loan_scoring.session import Session
 
+DATABASE = "loan_scoring_bench"
+"""Made for a bench and dropped after it."""
 NAIVE_ROWS = 20_000
 """Rows that the naive ways are measured on; they are linear in the rows."""
 
