@@ -45,6 +45,13 @@ LIGHT = {
 """Every algorithm once and small: dozens of tests train."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, and to one all files that share a running Airflow."""
+    for item in items:
+        group = "browser" if "browser" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def loan_default() -> Contract:
     return contracts.load("loan_default")

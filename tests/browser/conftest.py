@@ -70,7 +70,7 @@ class Site:
             connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory, labelled_loans: Path | None) -> Iterator[Site]:
     """Airflow as `make up` leaves it on, with history and three nights; the last one drifted."""
     folder = tmp_path_factory.mktemp("site")
@@ -106,7 +106,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, labelled_loans: Path | None) 
         python("-m", "loan_scoring.local", "down")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A Chromium: LOAN_SCORING_CHROMIUM, or the machine's, or Playwright's own."""
     sync_api = pytest.importorskip("playwright.sync_api")
@@ -124,7 +124,7 @@ def chromium() -> Iterator[Any]:
 Browse = Callable[..., AbstractContextManager[Watched]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browse(chromium: Any, site: Site) -> Browse:
     """Open a browser's page as a user: `with browse("viewer", size, theme) as seen`."""
 
