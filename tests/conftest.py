@@ -45,6 +45,7 @@ LIGHT = {
 """Every algorithm once and small: dozens of tests train."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one worker, and to one all files that share a running Airflow."""
     for item in items:
