@@ -29,7 +29,7 @@ down: setup ## stop what `make up` or the command line started
 	@$(BIN)/python -m loan_scoring.local down
 
 test: setup lint ## lint, types, tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup ## measure stages against their floors and the naive way
 	@$(BIN)/loan-scoring bench

@@ -18,6 +18,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
+from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
 from loan_scoring import holdout, ingest, promotion, reading, registry, scoring, training
@@ -45,12 +46,17 @@ LIGHT = {
 """Every algorithm once and small: dozens of tests train."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     """Give each file to one worker, and to one all files that share a running Airflow."""
-    for item in items:
-        group = "browser" if "browser" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    class ByAirflow(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (
+                "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+            )
+
+    return ByAirflow(config, log)
 
 
 @pytest.fixture(scope="session")
