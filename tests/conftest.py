@@ -30,6 +30,8 @@ from loan_scoring.registry import Fitted
 from loan_scoring.replay import Replay, replay
 from loan_scoring.session import Session, open_session
 
+# As a module with doctests it would be looked for under the name of tests/browser/conftest.py.
+collect_ignore = ["conftest.py"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
