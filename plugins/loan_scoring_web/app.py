@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from loan_scoring.errors import (
@@ -24,8 +25,13 @@ from loan_scoring_web.static import Static
 
 # Airflow mounts a plugin's app without any check of its own, and FastAPI's pages of documentation
 # heed no dependency: the API brings its own.
+# A slash too few or too many is no page: what would lead on from it asks nobody who the user is.
 app = FastAPI(
-    title="loan-scoring", dependencies=[Depends(get_user)], openapi_url=None, docs_url=None
+    title="loan-scoring",
+    dependencies=[Depends(get_user)],
+    openapi_url=None,
+    docs_url=None,
+    redirect_slashes=False,
 )
 for module in (pages, files, models, desk, api):
     app.include_router(module.router)
@@ -51,7 +57,10 @@ async def plainly(request: Request, status: int, told: str) -> Response:
     if is_of_api(request):
         return JSONResponse({"detail": told}, status)
     title = HTTPStatus(status).phrase
-    return page(request, "refusal.html", status, title=title, told=told, active=None)
+    # A page asks Airflow's database what its user may see: not in the loop that serves everyone.
+    return await run_in_threadpool(
+        page, request, "refusal.html", status, title=title, told=told, active=None
+    )
 
 
 @app.exception_handler(StarletteHTTPException)

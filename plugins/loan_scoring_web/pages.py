@@ -13,10 +13,11 @@ from loan_scoring.alerts import handling
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.pages import alerts, batch, drift, operations, overview
 from loan_scoring_web.databases import Operating, Reading, read_session
+from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.rendering import page
 from loan_scoring_web.rights import CurrentUser, Operator, by, readable
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
 BATCH_ID = r"^\d{4}-\d{2}-\d{2}$"
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
@@ -55,6 +56,7 @@ def of_dag(request: Request, dag_id: str) -> Response:
     )  # fmt: skip
 
 
+@router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
     """Show the last nights at a glance."""
