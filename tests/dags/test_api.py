@@ -180,6 +180,22 @@ def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, nigh
     assert client.get(f"{P}/executions/none/scores", headers=seen).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "calls?after=2026-01-01/" + "-" * 36,
+        "calls?after=2026-01-01/" + "0" * 36,
+        "executions/{run}/scores?after=" + "9" * 99,
+    ],
+)
+def test_place_that_is_none_is_refused(
+    client: Any, token: Token, night: Session, query: str
+) -> None:
+    (run,) = column(night, "select scoring_run_id from scoring_runs")
+    answer = client.get(f"{P}/{query.format(run=run)}", headers=token("viewer"))
+    assert answer.status_code in (404, 422), answer.text
+
+
 def test_batches_drift_alerts_and_models_are_read(
     client: Any, token: Token, night: Session
 ) -> None:

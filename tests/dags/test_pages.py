@@ -256,8 +256,10 @@ def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -
 
 
 def test_batch_that_is_none_is_not_found(client: Any, token: Token, with_alert: int) -> None:
-    for batch_id in ("2026-01-06", "history", "x"):
-        assert client.get(f"{P}/batches/{batch_id}", headers=token("admin")).status_code == 404
+    for batch_id in ("2026-01-06", "history", "x", "%00", "x" * 5000):
+        for path in (f"{P}/batches/{batch_id}", f"{P}/batches/{batch_id}/quarantine.csv"):
+            assert client.get(path, headers=token("admin")).status_code in (404, 409), path
+    assert client.get(f"{P}/batches/%00", headers=token("admin")).status_code == 404
 
 
 def test_schema_that_is_not_set_up_is_said(

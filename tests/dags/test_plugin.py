@@ -51,9 +51,20 @@ def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, to
         PAGE.replace("loan_default", "other"),
         PAGE.replace("2026-01-05", "..%2F..%2F2026-01-05"),
         PAGE.replace("2026-01-05", "2026-01-5"),
+        PAGE.replace("_ingest", ""),  # another DAG's rights
+        PAGE.replace("_ingest", "_ingest_ingest"),
+        PAGE.replace("_ingest", "_train"),
+        CARD.replace("_train", ""),
+        CARD.replace("-1", "-" + "1" * 300),
     ],
 )
 def test_what_is_no_page_of_a_batch_is_not_found(
     client: Any, page: Path, path: str, token: Token
 ) -> None:
     assert client.get(path, headers=token("admin")).status_code == 404
+
+
+@pytest.mark.parametrize("digits", [300, 5000])
+def test_revision_is_a_number_in_bounds(client: Any, token: Token, digits: int) -> None:
+    path = PAGE.removesuffix("1") + "1" * digits
+    assert client.get(path, headers=token("admin")).status_code == 422
