@@ -30,7 +30,7 @@ TOLD = {
     409: "Not possible as things stand, such as no model in use",
     413: f"The body is longer than {MOST_BYTES} bytes",
     422: "A field is wrong; each fault names its field",
-    503: "The portfolio database does not answer",
+    503: "The portfolio database does not answer, or other applications are being scored",
 }
 
 

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from loan_scoring.errors import (
+    BusyError,
     DatabaseError,
     InputError,
     LoanScoringError,
@@ -98,6 +99,12 @@ async def failed(request: Request, error: LoanScoringError) -> Response:
             for each in error.faults
         ]  # fmt: skip
         return JSONResponse({"detail": faults}, 422)
-    kinds = {DatabaseError: 503, MissingError: 404, StateError: 409, InputError: 422}
+    kinds = {
+        DatabaseError: 503,
+        BusyError: 503,
+        MissingError: 404,
+        StateError: 409,
+        InputError: 422,
+    }
     status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
     return await plainly(request, status, str(error))

@@ -1,5 +1,9 @@
 """The pages that Airflow's API server mounts, behind its own login and rights."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,42 @@ pytestmark = [
 Token = Callable[[str], dict[str, str]]
 PAGE = "/loan-scoring/quality/loan_default_ingest/2026-01-05/1"
 CARD = "/loan-scoring/models/loan_default_train/propensity-1"
+
+
+START = """
+import airflow.api_fastapi.main
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi.testclient import TestClient
+token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ann", role="viewer"))
+client = TestClient(airflow.api_fastapi.main.app)
+for path in ("/loan-scoring/p/loan_default/", "/loan-scoring/api/v1/loan_default/batches"):
+    print("STATUS", client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://u:secret@127.0.0.1:1/none", "no database at postgresql://u@127.0.0.1:1/no"),
+        ("postgresql://u:secret@127.0.0.1/none?__extra__=%7B%7D", "no database at postgresql://u@"),
+        ("postgresql://u:secret@127.0.0.1:port/none", "no portfolio database is named"),
+    ],
+)
+def test_server_starts_without_its_database_and_says_so_once(
+    airflow_home: Path, url: str, reason: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        env=os.environ
+        | {"AIRFLOW_CONN_LOAN_SCORING": url, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    (line,) = [each for each in said.splitlines() if "Airflow works without it" in each]
+    assert f"loan-scoring pages: {reason}" in line
+    assert "secret" not in line
+    assert re.findall(r"STATUS (\d+)", done.stdout) == ["503", "503"]
 
 
 @pytest.fixture
