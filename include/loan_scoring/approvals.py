@@ -101,7 +101,9 @@ def key_of(contract: Contract, loan_id: Any) -> Any:
         if "\x00" in text or not text.isprintable():
             raise MissingError(f"no loan of {contract.portfolio} has that number")
         return text
-    if not (text.isascii() and text.isdecimal()) or int(text) > MOST_INTEGER:
+    # Python refuses to read thousands of digits as a number.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))
+    if not is_number or int(text) > MOST_INTEGER:
         raise MissingError(f"'{text[:40]}' is no loan number of {contract.portfolio}")
     return int(text)
 

@@ -13,6 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.util import immutabledict
 
 from loan_scoring import settings
 from loan_scoring.errors import DatabaseError
@@ -48,8 +49,10 @@ def connect(
             options=" ".join(f"-c {name}={value}" for name, value in told.items()),
             connect_timeout=within_seconds,
         )
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
         reason = " ".join(str(error).split())
+        if isinstance(error, psycopg2.ProgrammingError):  # libpq reads no nested JSON of Airflow's
+            reason += "; give each option by its own name, such as ?sslmode=require"
         raise DatabaseError(f"no database at {without_password(dsn)}: {reason}") from error
     return connection
 
@@ -84,7 +87,7 @@ def libpq_url(url: str) -> str:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
         raise DatabaseError(
             "the database URL is none: write postgresql://user:password@host:port/name"
         ) from error
@@ -97,8 +100,10 @@ def libpq_url(url: str) -> str:
 
 def without_password(url: str) -> str:
     """Return the URL fit for a log or a screen."""
+    parsed = make_url(url)
+    said = {name: value for name, value in parsed.query.items() if name in ("host", "port")}
     # set(password=None) would mean: leave it as it is.
-    return make_url(url)._replace(password=None).render_as_string()
+    return parsed._replace(password=None, query=immutabledict(said)).render_as_string()
 
 
 @cache

@@ -35,6 +35,10 @@ class StateError(LoanScoringError):
     """A stage was asked for before what it needs exists (no batch, no champion)."""
 
 
+class BusyError(LoanScoringError):
+    """Others are being served; the same may be asked again."""
+
+
 class MissingError(StateError):
     """What was asked for by its name or number is not there."""
 

@@ -7,14 +7,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import database, partitions, registry
 from loan_scoring.contract import KEY, Column, Contract
-from loan_scoring.errors import Fault, InputError
+from loan_scoring.errors import BusyError, Fault, InputError
 from loan_scoring.registry import PERSONAS, PROPENSITY
 from loan_scoring.session import Session
 
@@ -96,11 +97,12 @@ def score(session: Session, applications: Sequence[Application], model: str = CH
     Raises:
         InputError: an application breaks a rule; every fault names its field.
         StateError: no model is in use, the version is not there, or its artifact is changed.
+        BusyError: other applications are being scored.
     """
     started = time.monotonic()
     scorer, versions = load(session, model)
     table = typed(session.contract, applications, scorer.columns)
-    with _working:
+    with _turn():
         scored = _one_thread(scorer, table)
     rows = table.select([KEY]).to_pylist()
     told = [
@@ -120,12 +122,26 @@ def explain(
     """
     scorer, _ = load(session, model)
     table = typed(session.contract, [application], scorer.columns)
-    with _working:
+    with _turn():
         return scorer.explain(table)
 
 
 _working = threading.Lock()
 """One score at a time in a process: models share threads and remember what they encoded."""
+BUSY_SECONDS = 5.0
+"""How long a call waits for its turn: as many as there are would hold up all of a web server."""
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _working.acquire(timeout=BUSY_SECONDS):
+        raise BusyError(f"other applications have been scored for {BUSY_SECONDS:g} s; try again")
+    try:
+        yield
+    finally:
+        _working.release()
+
+
 _scorers: dict[tuple[str, ...], "Scorer"] = {}
 MOST_SCORERS = 4
 
@@ -145,7 +161,10 @@ def load(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
             registry.model(session, versions[kind])["artifact_sha256"] for kind in registry.KINDS
         ]
     key = (contract.portfolio, *hashes)
-    with _working:
+    scorer = _scorers.get(key)
+    if scorer is not None and scorer.contract == contract:
+        return scorer, versions
+    with _turn():
         scorer = _scorers.get(key)
         if scorer is None or scorer.contract != contract:
             with database.transaction(session.connection):

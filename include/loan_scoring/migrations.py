@@ -28,7 +28,7 @@ def migrate(connection: Connection, contract: Contract) -> list[str]:
         DatabaseError: an applied file was changed, the contract lost or retyped a column, or
             the role may not create the schema.
     """
-    if not _pending(connection, contract):
+    if not is_behind(connection, contract):
         return []
     try:
         return _apply_all(connection, contract)
@@ -73,7 +73,8 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
     return applied
 
 
-def _pending(connection: Connection, contract: Contract) -> bool:
+def is_behind(connection: Connection, contract: Contract) -> bool:
+    """Return whether `migrate` would find something to apply."""
     with database.transaction(connection):
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)", (f"{contract.portfolio}.schema_migrations",))

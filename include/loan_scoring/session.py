@@ -1,6 +1,6 @@
 """What every stage works with: one portfolio's contract and a connection to its migrated schema."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,18 +24,35 @@ class Session:
 
 
 @contextmanager
-def open_session(portfolio: str, url: str | None = None) -> Iterator[Session]:
+def open_session(
+    portfolio: str,
+    url: str | None = None,
+    *,
+    within_seconds: int | None = None,
+    parameters: Mapping[str, str] | None = None,
+    migrates: bool = True,
+) -> Iterator[Session]:
     """Open a session on a portfolio and close it at the end; the schema is migrated first.
+
+    Args:
+        url: as `database.connect` has it, like `within_seconds` and `parameters`.
+        migrates: False refuses a schema that is behind instead of migrating it.
 
     Raises:
         ContractError: no such portfolio, or a mistake in its contract.
         DatabaseError: no database, or it cannot be migrated, or it went away under the work.
     """
     loaded = contract.load(portfolio)
-    connection = database.connect(portfolio, url)
+    connection = database.connect(portfolio, url, within_seconds, parameters)
     place = database.place(connection)
     try:
-        migrations.migrate(connection, loaded)
+        if migrates:
+            migrations.migrate(connection, loaded)
+        elif migrations.is_behind(connection, loaded):
+            raise DatabaseError(
+                f"the schema of {portfolio} is behind its contract or this release; "
+                f"`loan-scoring --portfolio {portfolio} status` sets it up"
+            )
         yield Session(loaded, connection)
     except psycopg2.Error as error:
         # Work beside others has connections of its own, which may be lost while this one is not.

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -28,7 +30,7 @@ TOLD = {
     409: "Not possible as things stand, such as no model in use",
     413: f"The body is longer than {MOST_BYTES} bytes",
     422: "A field is wrong; each fault names its field",
-    503: "The portfolio database does not answer",
+    503: "The portfolio database does not answer, or other applications are being scored",
 }
 
 
@@ -50,7 +52,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 BATCH = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-CALL = re.compile(r"(\S{1,40})/([0-9a-f-]{36})")
+CALL = re.compile(r"(\S{1,40})/(\S{36})")
 LOAN = r"^[^\x00-\x1f\x7f]{1,100}$"
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Rows of a page")]
@@ -129,7 +131,8 @@ def list_scores(
 ) -> Any:
     """Extract the scores of a run in the order of loan_id, as JSON or CSV.
 
-    CSV has a header; the page that follows is named by the header `X-Next` of the answer.
+    CSV has a header; `X-Next` of the answer's header names the page that
+    follows, ready to be put behind `after=`.
     """
     rows = executions.scores(session, scoring_run_id, after, limit)
     follows = rows[-1]["loan_id"] if len(rows) == limit else None
@@ -140,7 +143,7 @@ def list_scores(
     csv.writer(text, lineterminator="\n").writerows(
         [names, *([row[name] for name in names] for row in rows)]
     )
-    headers = {} if follows is None else {"X-Next": str(follows)}
+    headers = {} if follows is None else {"X-Next": quote(str(follows))}
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
 
@@ -170,12 +173,10 @@ def _call(after: str | None) -> tuple[datetime, str] | None:
     # A + that was not written as %2B comes in as a space.
     found = CALL.fullmatch(after.replace(" ", "+"))
     try:
-        return (_in_utc(datetime.fromisoformat(found[1])), found[2]) if found else _no_call()
+        if found:
+            return _in_utc(datetime.fromisoformat(found[1])), str(uuid.UUID(found[2]))
     except ValueError:
-        return _no_call()
-
-
-def _no_call() -> None:
+        pass
     message = "is no `next` of a page before"
     fault = {"loc": ["query", "after"], "msg": message, "type": "value_error"}
     raise HTTPException(422, [fault])

@@ -9,9 +9,11 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from loan_scoring.errors import (
+    BusyError,
     DatabaseError,
     InputError,
     LoanScoringError,
@@ -24,8 +26,13 @@ from loan_scoring_web.static import Static
 
 # Airflow mounts a plugin's app without any check of its own, and FastAPI's pages of documentation
 # heed no dependency: the API brings its own.
+# A slash too few or too many is no page: what would lead on from it asks nobody who the user is.
 app = FastAPI(
-    title="loan-scoring", dependencies=[Depends(get_user)], openapi_url=None, docs_url=None
+    title="loan-scoring",
+    dependencies=[Depends(get_user)],
+    openapi_url=None,
+    docs_url=None,
+    redirect_slashes=False,
 )
 for module in (pages, files, models, desk, api):
     app.include_router(module.router)
@@ -51,7 +58,10 @@ async def plainly(request: Request, status: int, told: str) -> Response:
     if is_of_api(request):
         return JSONResponse({"detail": told}, status)
     title = HTTPStatus(status).phrase
-    return page(request, "refusal.html", status, title=title, told=told, active=None)
+    # A page asks Airflow's database what its user may see: not in the loop that serves everyone.
+    return await run_in_threadpool(
+        page, request, "refusal.html", status, title=title, told=told, active=None
+    )
 
 
 @app.exception_handler(StarletteHTTPException)
@@ -89,6 +99,12 @@ async def failed(request: Request, error: LoanScoringError) -> Response:
             for each in error.faults
         ]  # fmt: skip
         return JSONResponse({"detail": faults}, 422)
-    kinds = {DatabaseError: 503, MissingError: 404, StateError: 409, InputError: 422}
+    kinds = {
+        DatabaseError: 503,
+        BusyError: 503,
+        MissingError: 404,
+        StateError: 409,
+        InputError: 422,
+    }
     status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
     return await plainly(request, status, str(error))

@@ -21,10 +21,17 @@ log = logging.getLogger("loan_scoring.pages")
 
 MAIN, READER = "loan_scoring", "loan_scoring_reader"
 CONNECT_SECONDS = 3
-READ = {"default_transaction_read_only": "on", "statement_timeout": "10s", "jit": "off"}
+READ = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+    "jit": "off",
+}
 """What a reading connection is opened with, whatever its role may do.
 
 Nothing that a page asks is worth compiling."""
+WRITE = {"statement_timeout": "30s", "lock_timeout": "5s"}
+"""What a writing connection is opened with: a night that holds a lock may not hold up the pages."""
 
 
 def connection_url(name: str) -> str | None:
@@ -108,21 +115,31 @@ def reading(_: Reader, portfolio: str) -> Iterator[Session]:
         yield session
 
 
+@contextmanager
+def write_session(portfolio: str) -> Iterator[Session]:
+    """Open a session that waits for nothing for long; nothing is migrated by a request."""
+    with open_session(
+        portfolio, main_url(), within_seconds=CONNECT_SECONDS, parameters=WRITE, migrates=False
+    ) as session:
+        yield session
+
+
 def operating(_: Operator, __: SameSite, portfolio: str) -> Iterator[Session]:
     """Give a route that takes a form a session to write with, for User and Op."""
-    with open_session(portfolio, main_url()) as session:
+    with write_session(portfolio) as session:
         yield session
 
 
 def administering(_: Admin, __: SameSite, portfolio: str) -> Iterator[Session]:
     """Give a route that takes a form a session to write with, for an Admin."""
-    with open_session(portfolio, main_url()) as session:
+    with write_session(portfolio) as session:
         yield session
 
 
-Reading = Annotated[Session, Depends(reading)]
-Operating = Annotated[Session, Depends(operating)]
-Administering = Annotated[Session, Depends(administering)]
+# A connection is closed before the answer is sent: a slow reader of it would hold it otherwise.
+Reading = Annotated[Session, Depends(reading, scope="function")]
+Operating = Annotated[Session, Depends(operating, scope="function")]
+Administering = Annotated[Session, Depends(administering, scope="function")]
 
 
 def tell_at_start() -> None:

@@ -21,8 +21,8 @@ from loan_scoring_web.rights import CurrentUser, by
 
 router = APIRouter(prefix="/p/{portfolio}/desk", include_in_schema=False, route_class=LimitedRoute)
 
-BATCH = re.compile(r"\d{4}-\d{2}-\d{2}")
-MODEL = re.compile(r"champion|propensity-[1-9]\d{0,8}")
+BATCH = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+MODEL = re.compile(r"champion|propensity-[1-9][0-9]{0,8}")
 
 
 @router.get("")

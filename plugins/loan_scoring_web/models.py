@@ -16,7 +16,7 @@ router = APIRouter(
     prefix="/p/{portfolio}/models", include_in_schema=False, route_class=LimitedRoute
 )
 
-VERSION = re.compile(r"(propensity|personas)-[1-9]\d{0,8}")
+VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
 
 
 @router.get("")

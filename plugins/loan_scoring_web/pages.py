@@ -1,6 +1,7 @@
 """The pages of monitoring: portfolio, batches, drift, alerts, operations."""
 
 import io
+import re
 from datetime import date
 from typing import Annotated, Literal
 
@@ -13,12 +14,13 @@ from loan_scoring.alerts import handling
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.pages import alerts, batch, drift, operations, overview
 from loan_scoring_web.databases import Operating, Reading, read_session
+from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.rendering import page
 from loan_scoring_web.rights import CurrentUser, Operator, by, readable
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
-BATCH_ID = r"^\d{4}-\d{2}-\d{2}$"
+BATCH_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
@@ -55,6 +57,7 @@ def of_dag(request: Request, dag_id: str) -> Response:
     )  # fmt: skip
 
 
+@router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
     """Show the last nights at a glance."""
@@ -72,15 +75,17 @@ def batches(
 @router.get("/p/{portfolio}/batches/{batch_id}")
 def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
     """Show one batch."""
-    found = batch.read(session, batch_id)
+    found = batch.read(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
     if found is None:
-        raise HTTPException(404, f"there is no batch {batch_id}")
+        raise HTTPException(404, "there is no such batch")
     return page(request, "batch.html", active="batches", **found)
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
 def quarantined(session: Reading, batch_id: str) -> Response:
     """Give the refused rows of a batch, to be corrected and replayed."""
+    if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
+        raise HTTPException(404, "there is no such batch")
     out = io.StringIO()
     quarantine.export(session, batch_id, out)
     name = f"quarantine-{session.contract.portfolio}-{batch_id}.csv"

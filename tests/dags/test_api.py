@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,22 @@ def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, nigh
     assert client.get(f"{P}/executions/none/scores", headers=seen).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "calls?after=2026-01-01/" + "-" * 36,
+        "calls?after=2026-01-01/" + "0" * 36,
+        "executions/{run}/scores?after=" + "9" * 99,
+    ],
+)
+def test_place_that_is_none_is_refused(
+    client: Any, token: Token, night: Session, query: str
+) -> None:
+    (run,) = column(night, "select scoring_run_id from scoring_runs")
+    answer = client.get(f"{P}/{query.format(run=run)}", headers=token("viewer"))
+    assert answer.status_code in (404, 422), answer.text
+
+
 def test_batches_drift_alerts_and_models_are_read(
     client: Any, token: Token, night: Session
 ) -> None:
@@ -250,6 +267,70 @@ def test_database_that_is_down_is_said(
     answer = client.get(f"{P}/batches", headers=token("viewer"))
     assert answer.status_code == 503
     assert answer.json()["detail"].startswith("no database at postgresql://u@127.0.0.1:1/none")
+
+
+def test_who_waits_too_long_for_a_score_is_told_to_try_again(
+    client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_scores, "BUSY_SECONDS", 0.1)
+    body = {"applications": applications(night, limit=1)}
+    with json_scores._working:
+        answer = client.post(f"{P}/score", json=body, headers=token("op"))
+    assert (answer.status_code, "try again" in answer.json()["detail"]) == (503, True)
+    assert client.post(f"{P}/score", json=body, headers=token("op")).status_code == 200
+
+
+def test_post_that_meets_a_lock_gives_up(
+    client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loan_scoring_web import databases
+
+    monkeypatch.setitem(databases.WRITE, "lock_timeout", "100ms")
+    body = {"applications": applications(night, limit=1)}
+    assert client.post(f"{P}/score", json=body, headers=token("op")).status_code == 200
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE calls")
+        answer = client.post(f"{P}/score", json=body, headers=token("op"))
+    assert (answer.status_code, "lock timeout" in answer.json()["detail"]) == (503, True)
+
+
+def test_request_migrates_nothing(
+    client: Any, token: Token, new_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database()
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
+    answer = client.post(f"{P}/score", json={"applications": [{}]}, headers=token("op"))
+    assert (answer.status_code, "is behind" in answer.json()["detail"]) == (503, True)
+    with closing(database.connect("public", url)) as connection:
+        query = "select 1 from pg_namespace where nspname = 'loan_default'"
+        assert database.select(connection, query)[1] == []
+
+
+def test_connection_is_closed_before_the_answer_is_sent(
+    client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from starlette.responses import Response
+
+    from loan_scoring_web import databases
+
+    events: list[str] = []
+    opened, sent = database.connect, Response.__call__
+
+    def connect(*given: Any) -> Any:
+        connection = opened(*given)
+        events.append("opened")
+        held.append(connection)
+        return connection
+
+    async def send(self: Response, *given: Any) -> None:
+        events.append(f"sent with {sum(not each.closed for each in held)} open")
+        await sent(self, *given)
+
+    held: list[Any] = []
+    monkeypatch.setattr(databases.database, "connect", connect)
+    monkeypatch.setattr(Response, "__call__", send)
+    assert client.get(f"{P}/batches", headers=token("viewer")).status_code == 200
+    assert events[:2] == ["opened", "sent with 0 open"]
 
 
 @pytest.mark.parametrize("name", contract.names())

@@ -19,6 +19,7 @@ pytestmark = [
 
 Token = Callable[[str], dict[str, str]]
 P = "/loan-scoring/p/loan_default"
+NIGHT = "2026-01-05"
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -73,6 +74,19 @@ def test_queue_pages_through_all_that_is_left_to_a_person(
         "select loan_id from current_scores where decision in ('review', 'refer')"
         " order by default_probability desc nulls last, loan_id",
     )
+
+
+def test_first_page_keeps_the_filter(client: Any, token: Token, night: Session) -> None:
+    shown = client.get(f"{P}/desk?low=5&decided=no&after=0.9/1", headers=token("viewer")).text
+    (first,) = re.findall(r'rel="first" href="[^"?]+\?([^"]+)"', shown)
+    assert html.unescape(first) == f"batch={NIGHT}&low=5&decided=no"
+
+
+def test_loan_number_of_thousands_of_digits_is_not_found(
+    client: Any, token: Token, night: Session
+) -> None:
+    answer = client.get(f"{P}/desk/{'9' * 5000}", headers=token("viewer"))
+    assert answer.status_code == 404
 
 
 def test_filter_that_is_wrong_is_named(client: Any, token: Token, night: Session) -> None:

@@ -1,5 +1,6 @@
 """The pages on real Postgres through Airflow's API server: rights, refusals, what they show."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,48 @@ def empty_url(empty: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_who_is_not_logged_in_learns_nothing(client: Any, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         assert client.request(method, f"/loan-scoring{path}").status_code == 401
+
+
+BODIES: list[dict[str, Any]] = [
+    {},
+    {"content": b"{", "headers": {"Content-Type": "application/json"}},
+    {"content": b"x" * ((1 << 20) + 1), "headers": {"Content-Type": "application/json"}},
+    {"data": {"action": "x" * (1 << 20)}},
+    {"files": {"action": b"x" * (1 << 20)}},
+]
+
+
+def addresses(method: str) -> list[str]:
+    """Every address of the plugin with a method, its places filled in."""
+    from loan_scoring_web.app import app
+
+    found = [each.path for each in app.routes if method in (getattr(each, "methods", None) or ())]
+    assert found
+    return ["/loan-scoring" + re.sub(r"{.*?}", "loan_default", path) for path in found]
+
+
+def test_no_route_reads_a_body_before_the_user_is_known(client: Any) -> None:
+    for path in {*addresses("GET"), *addresses("POST"), f"{P}/alerts/"}:
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
+            for body in BODIES:
+                told = client.request(method, path, **body, follow_redirects=False)
+                assert told.status_code == 401, (method, path)
+
+
+def test_viewer_sends_no_form(client: Any, token: Token) -> None:
+    for path in addresses("POST"):
+        assert client.post(path, headers=token("viewer")).status_code == 403, path
+
+
+def test_slash_too_few_is_the_page_and_not_a_redirect(
+    client: Any, token: Token, empty_url: str
+) -> None:
+    assert client.get(P, headers=token("viewer"), follow_redirects=False).status_code == 200
+
+
+def test_form_of_an_alert_is_limited(client: Any, token: Token, with_alert: int) -> None:
+    told = post(client, with_alert, token("op"), action="x" * (1 << 20))
+    assert told.status_code == 413
 
 
 def test_static_files_are_anyones(client: Any) -> None:
@@ -213,8 +256,10 @@ def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -
 
 
 def test_batch_that_is_none_is_not_found(client: Any, token: Token, with_alert: int) -> None:
-    for batch_id in ("2026-01-06", "history", "x"):
-        assert client.get(f"{P}/batches/{batch_id}", headers=token("admin")).status_code == 404
+    for batch_id in ("2026-01-06", "history", "x", "%00", "x" * 5000):
+        for path in (f"{P}/batches/{batch_id}", f"{P}/batches/{batch_id}/quarantine.csv"):
+            assert client.get(path, headers=token("admin")).status_code in (404, 409), path
+    assert client.get(f"{P}/batches/%00", headers=token("admin")).status_code == 404
 
 
 def test_schema_that_is_not_set_up_is_said(

@@ -1,5 +1,9 @@
 """The pages that Airflow's API server mounts, behind its own login and rights."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,41 @@ pytestmark = [
 Token = Callable[[str], dict[str, str]]
 PAGE = "/loan-scoring/quality/loan_default_ingest/2026-01-05/1"
 CARD = "/loan-scoring/models/loan_default_train/propensity-1"
+
+
+START = """
+import airflow.api_fastapi.main
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi.testclient import TestClient
+token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ann", role="viewer"))
+client = TestClient(airflow.api_fastapi.main.app)
+for path in ("/loan-scoring/p/loan_default/", "/loan-scoring/api/v1/loan_default/batches"):
+    print("STATUS", client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://u:secret@127.0.0.1:1/none", "no database at postgresql://u@127.0.0.1:1/no"),
+        ("postgresql://u:secret@127.0.0.1/none?__extra__=%7B%7D", "no database at postgresql://u@"),
+    ],
+)
+def test_server_starts_without_its_database_and_says_so_once(
+    airflow_home: Path, url: str, reason: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        env=os.environ
+        | {"AIRFLOW_CONN_LOAN_SCORING": url, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    (line,) = [each for each in said.splitlines() if "Airflow works without it" in each]
+    assert f"loan-scoring pages: {reason}" in line
+    assert "secret" not in line
+    assert re.findall(r"STATUS (\d+)", done.stdout) == ["503", "503"]
 
 
 @pytest.fixture
@@ -51,9 +90,20 @@ def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, to
         PAGE.replace("loan_default", "other"),
         PAGE.replace("2026-01-05", "..%2F..%2F2026-01-05"),
         PAGE.replace("2026-01-05", "2026-01-5"),
+        PAGE.replace("_ingest", ""),  # another DAG's rights
+        PAGE.replace("_ingest", "_ingest_ingest"),
+        PAGE.replace("_ingest", "_train"),
+        CARD.replace("_train", ""),
+        CARD.replace("-1", "-" + "1" * 300),
     ],
 )
 def test_what_is_no_page_of_a_batch_is_not_found(
     client: Any, page: Path, path: str, token: Token
 ) -> None:
     assert client.get(path, headers=token("admin")).status_code == 404
+
+
+@pytest.mark.parametrize("digits", [300, 5000])
+def test_revision_is_a_number_in_bounds(client: Any, token: Token, digits: int) -> None:
+    path = PAGE.removesuffix("1") + "1" * digits
+    assert client.get(path, headers=token("admin")).status_code == 422

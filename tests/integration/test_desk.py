@@ -7,8 +7,10 @@ from contextlib import closing
 import pytest
 
 from loan_scoring import approvals, audit, database, desk, executions, scoring
+from loan_scoring.contract import Contract
 from loan_scoring.desk import Filter
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
+from loan_scoring.pages import desk as content
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -225,6 +227,12 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
         desk.what_if(scored, key, {}, "propensity-9", ANN)
     assert [column(scored, f"select count(*) from {table}") for table in tables] == counts
     assert column(scored, "select purpose from calls") == ["what_if", "what_if"]
+
+
+def test_word_for_no_value_is_told_as_no_value(loan_default: Contract) -> None:
+    number = next(each for each in loan_default.features if each.is_numeric)
+    number = number.model_copy(update={"null_tokens": ["NA"]})
+    assert [content._typed(number, each) for each in ("NA", "7", None)] == [None, 7.0, None]
 
 
 def test_executions_are_found_by_batch_model_and_time_and_paged_by_key(scored: Session) -> None:

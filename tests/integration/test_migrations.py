@@ -156,6 +156,22 @@ def test_unreachable_database_is_said_in_one_line_without_password() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secret@h/d?__extra__=%7B%7D",
+        "postgresql://u@h/d?__extra__=%7B%22password%22%3A%22secret%22%7D",
+        "postgresql://u:secret@h:port/d",
+        "postgresql://u:secret@h:99999/d",
+    ],
+)
+def test_url_that_libpq_does_not_take_is_said_in_one_line(url: str) -> None:
+    with pytest.raises(DatabaseError, match="database") as caught:
+        database.connect("loan_default", url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_another_database_than_postgres_is_refused() -> None:
     with pytest.raises(DatabaseError, match="the database is mysql"):
         database.connect("loan_default", "mysql://me@127.0.0.1/x")

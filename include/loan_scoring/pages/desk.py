@@ -28,20 +28,17 @@ def read_queue(
     return {
         "queue": found,
         "batches": batches,
-        "after": after,
         "counts": desk.counts(session, found.run),
         "wanted": wanted,
-        "next": _next(found, wanted),
+        "first": None if after is None else _query(found, wanted, None),
+        "next": None if found.next is None else _query(found, wanted, found.next),
         "reason_labels": {each.reason: each.label for each in session.contract.exclusions},
         "policy": session.contract.decision,
     }
 
 
-def _next(found: Queue, wanted: Filter) -> str | None:
-    """Return the query of the page that follows."""
-    if found.next is None:
-        return None
-    chance, loan_id = found.next
+def _query(found: Queue, wanted: Filter, after: tuple[float, Any] | None) -> str:
+    """Return the query of the page of the queue that begins after a place in it."""
     asked = {
         "batch": found.run["batch_id"],
         "decision": wanted.decision,
@@ -50,7 +47,7 @@ def _next(found: Queue, wanted: Filter) -> str | None:
         "low": None if wanted.low is None else f"{100 * wanted.low:g}",
         "high": None if wanted.high is None else f"{100 * wanted.high:g}",
         "decided": {None: None, True: "yes", False: "no"}[wanted.is_decided],
-        "after": f"{chance!r}/{loan_id}",
+        "after": None if after is None else f"{after[0]!r}/{after[1]}",
     }
     return urlencode({name: value for name, value in asked.items() if value is not None})
 
@@ -147,7 +144,9 @@ def told(
 
 
 def _typed(column: Column, value: Any) -> Any:
-    """Return a number that was written into a form and scored as a number."""
+    """Return what was written into a form as it was scored: a number as one, no value as None."""
+    if value in column.null_tokens:
+        return None
     return float(value) if column.is_numeric and isinstance(value, str) else value
 
 

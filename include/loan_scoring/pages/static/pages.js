@@ -26,15 +26,7 @@
     for (const name of Object.keys(whole).filter((each) => /^[xy]axis\d*$/.test(each)))
       whole[name] = { ...axis, ...whole[name] };
     for (const name of ["xaxis", "yaxis"]) whole[name] ??= axis;
-    const place = figure.querySelector(".plot");
-    Plotly.react(place, data, whole, { displayModeBar: false, responsive: true });
-    if (!place.dataset.ready) {
-      place.dataset.ready = "yes";
-      place.on("plotly_click", (event) => {
-        const to = event.points[0].customdata?.href;
-        if (to) location.assign(to);
-      });
-    }
+    Plotly.react(figure.querySelector(".plot"), data, whole, { displayModeBar: false, responsive: true });
   };
 
   // A plot in closed details is drawn when they are opened: it has no size before.
