@@ -12,7 +12,8 @@ SELECT
     n.*, r.scoring_run_id, r.applications, r.scored, r.referred, r.propensity_version,
     r.personas_version, told.first_landed_at, told.scored_at, told.due_at,
     CASE
-        WHEN told.is_refused THEN 'refused'
+        WHEN n.state = 'refused' THEN 'refused'
+        WHEN told.is_refused AND told.scored_at IS NOT NULL THEN 'late'
         WHEN told.scored_at <= told.due_at THEN 'on time'
         WHEN told.scored_at IS NOT NULL OR told.due_at < now() THEN 'late'
         ELSE 'waiting'

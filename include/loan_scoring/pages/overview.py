@@ -94,7 +94,7 @@ def _points(
 
 def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Point]:
     found, path = [], f"batches/{last['batch_id']}"
-    if last["punctuality"] == "refused":
+    if last["state"] == "refused":
         found.append(Point("critical", f"The file of {last['batch_id']} was refused", path))
     elif last["scoring_run_id"] is None and last["punctuality"] == "late":
         found.append(Point("critical", f"{last['batch_id']} is not scored in time", path))

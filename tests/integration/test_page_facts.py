@@ -1,0 +1,93 @@
+"""What the pages say of nights that were landed again, refused, or alerted by the system itself."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from loan_scoring import database
+from loan_scoring.alerts import handling
+from loan_scoring.pages import alerts, batch, overview
+from loan_scoring.pages.templating import render
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+
+
+@pytest.fixture
+def session(empty: Session) -> Session:
+    """A schema with champions and without nights."""
+    execute(
+        empty,
+        "INSERT INTO models (model_version, kind, number, algorithm, parameters, features,"
+        " metrics, training_data, fingerprint, code_version, artifact, artifact_sha256)"
+        " SELECT k || '-1', k, 1, 'a', '{}', '{}', '{}', '{}', 'f', 'c', 'a', 'h'"
+        " FROM unnest(ARRAY['propensity', 'personas']) AS k;"
+        "INSERT INTO promotions (kind, model_version, verdict, evidence, decided_by)"
+        " SELECT kind, model_version, 'promoted', '{}', 'tests' FROM models",
+    )
+    return empty
+
+
+def execute(session: Session, statement: str, *values: object) -> None:
+    with session.connection, session.connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+
+
+def land(session: Session, revision: int, state: str = "published", accepted: int = 1) -> None:
+    """Land a revision of the night; a published one is current, and is not scored yet."""
+    is_current = state == "published"
+    if is_current:
+        execute(session, "UPDATE batches SET is_current = false WHERE batch_id = %s", NIGHT)
+    execute(
+        session,
+        "INSERT INTO batches (batch_id, revision, source, sha256, state, is_current, received,"
+        " accepted, quarantined) VALUES (%s, %s, 's', %s, %s, %s, %s, %s, 1)",
+        NIGHT, revision, str(revision), state, is_current, accepted + 1, accepted,
+    )  # fmt: skip
+
+
+def score(session: Session, revision: int) -> None:
+    """Have a scoring run of one application stand as the night's current one."""
+    execute(session, "UPDATE scoring_runs SET is_current = false")
+    execute(
+        session,
+        "INSERT INTO scoring_runs (scoring_run_id, batch_id, revision, propensity_version,"
+        " personas_version, state, is_current, applications, scored, referred, published_at)"
+        " VALUES (%s, %s, %s, 'propensity-1', 'personas-1', 'published', true, 1, 1, 0, now())",
+        f"run-{revision}", NIGHT, revision,
+    )  # fmt: skip
+
+
+def page(name: str, **shown: object) -> str:
+    given = {
+        "base": "", "airflow": "", "portfolio": "loan_default", "portfolios": ["loan_default"],
+        "user": None, "is_operator": False, "is_admin": False, "active": None,
+    }  # fmt: skip
+    return render(name, **given, **shown)
+
+
+def batch_page(session: Session) -> str:
+    found = batch.read(session, NIGHT)
+    assert found is not None
+    return page("batch.html", **found)
+
+
+def texts(session: Session) -> list[str]:
+    return [point.text for point in overview.read(session)["points"]]
+
+
+def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
+    land(session, 1, "refused", accepted=0)
+    assert overview.read(session)["last"]["punctuality"] == "refused"
+    assert f"The file of {NIGHT} was refused" in texts(session)
+    land(session, 2)
+    assert overview.read(session)["last"]["punctuality"] == "waiting"
+    score(session, 2)
+    shown = overview.read(session)
+    assert shown["last"]["punctuality"] == "late"
+    assert shown["slo"]["nights_on_time"] == 0
+    assert f"{NIGHT} was scored late" in texts(session)
+    assert f"The file of {NIGHT} was refused" not in texts(session)
