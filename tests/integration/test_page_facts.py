@@ -91,3 +91,25 @@ def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> No
     assert shown["slo"]["nights_on_time"] == 0
     assert f"{NIGHT} was scored late" in texts(session)
     assert f"The file of {NIGHT} was refused" not in texts(session)
+
+
+def test_scores_of_a_replaced_revision_are_said_to_be_that(session: Session) -> None:
+    land(session, 1)
+    score(session, 1)
+    assert "the counts reconcile" in batch_page(session)
+    land(session, 2, accepted=5)
+    told = "scores are of revision 1; revision 2 is not scored yet"
+    shown = batch_page(session)
+    assert told in shown
+    assert "does not reconcile" not in shown
+    assert f"{NIGHT}: {told}" in texts(session)
+    score(session, 2)  # one of five
+    assert "does not reconcile" in batch_page(session)
+    assert f"{NIGHT}: {told}" not in texts(session)
+
+
+def test_export_is_offered_where_a_revision_counts(session: Session) -> None:
+    land(session, 1, "refused", accepted=0)
+    assert "quarantine.csv" not in batch_page(session)
+    land(session, 2)
+    assert "quarantine.csv" in batch_page(session)

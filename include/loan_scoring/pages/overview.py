@@ -82,6 +82,13 @@ def _points(
     if earlier:
         text = f"{len(earlier)} earlier nights are without scores: {', '.join(earlier[-3:])}"
         found.append(Point("warning", text, "batches"))
+    for night in nights:
+        if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
+            text = (
+                f"{night['batch_id']}: scores are of revision {night['scored_revision']}; "
+                f"revision {night['revision']} is not scored yet"
+            )
+            found.append(Point("warning", text, f"batches/{night['batch_id']}"))
     for alert in alerts:
         if not alert["is_snoozed"] and alert["state"] == "open":
             text = f"{alert['last_batch_id']}: {alert['message']}"
