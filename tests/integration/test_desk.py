@@ -9,6 +9,8 @@ import pytest
 from loan_scoring import approvals, audit, database, desk, executions, scoring
 from loan_scoring.desk import Filter
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
+from loan_scoring.pages import desk as content
+from loan_scoring.pages.templating import render
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -180,6 +182,33 @@ def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> No
     with pytest.raises(StateError, match="was scored anew since you opened it"):
         approvals.decide(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
     assert approvals.decide(scored, key, "approve", "yes", ANN, run).replaces is None
+
+
+def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session) -> None:
+    key = loan(scored, "review")
+    approvals.decide(scored, key, "approve", "yes", ANN)
+    older = desk.current_run(scored)["scoring_run_id"]
+    with scored.connection, scored.connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE scoring_runs SET is_current = false;"
+            "INSERT INTO scoring_runs SELECT (jsonb_populate_record(r, jsonb_build_object("
+            " 'scoring_run_id', 'newer', 'is_current', true))).* FROM scoring_runs AS r;"
+            "INSERT INTO scores SELECT (jsonb_populate_record(s, jsonb_build_object("
+            " 'scoring_run_id', 'newer'))).* FROM scores AS s"
+        )
+    assert desk.current_run(scored)["scoring_run_id"] == "newer"
+    assert key in walk(scored, Filter(is_decided=False), 500)
+    assert walk(scored, Filter(is_decided=True), 500) == []
+    told = desk.counts(scored, desk.current_run(scored))["decision"]
+    assert {row["value"]: row["decided"] for row in told} == {"review": 0, "refer": 0}
+    shown = content.read_application(scored, key)
+    assert [each["scoring_run_id"] for each in shown["shown"].approvals] == [older]
+    page = render(
+        "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
+        user="ann", is_operator=True, is_admin=False, active="desk", **shown,
+    )  # fmt: skip
+    assert "An older score was decided: the score above is not decided yet" in page
+    assert "It is decided already" not in page
 
 
 def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored: Session) -> None:
