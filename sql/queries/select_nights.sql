@@ -22,7 +22,9 @@ SELECT
     t.drifted_features, t.tests,
     (SELECT count(*) FROM alerts AS a
       WHERE a.state <> 'resolved'
-        AND CASE WHEN a.revision IS NULL
+        AND CASE WHEN a.kind IN ('failure', 'delivery')
+                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
+                 WHEN a.revision IS NULL
                  THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
                       AND EXISTS (SELECT FROM findings AS f
                                   WHERE f.scoring_run_id = r.scoring_run_id AND f.cause = a.kind)

@@ -113,3 +113,60 @@ def test_export_is_offered_where_a_revision_counts(session: Session) -> None:
     assert "quarantine.csv" not in batch_page(session)
     land(session, 2)
     assert "quarantine.csv" in batch_page(session)
+
+
+def alert(session: Session, kind: str, subject: str, batch_id: str) -> int:
+    name = {"failure": "stage", "delivery": "channel"}[kind]
+    values = {name: subject, "batch_id": batch_id, "message": subject, "severity": "critical"}
+    with database.transaction(session.connection):
+        database.execute(
+            session.connection, f"upsert_{kind}_alert", evidence=json.dumps({}), **values
+        )
+    found = database.select(session.connection, "SELECT max(alert_id) FROM alerts")
+    return int(found[1][0][0])
+
+
+def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
+    land(session, 1)
+    score(session, 1)
+    execute(
+        session,
+        "INSERT INTO drift (scoring_run_id, kind, feature, test, statistic, effect, threshold,"
+        " level) VALUES ('run-1', 'data', 'income', 'psi', 0, 0, 1, 'stable')",
+    )
+    assert overview.read(session)["verdict"] == ("good", "Everything is all right")
+    one, two = alert(session, "failure", "train", NIGHT), alert(session, "delivery", "mail", NIGHT)
+    assert overview.read(session)["verdict"] == ("bad", "2 things need attention now")
+    handling.handle(session, one, "acknowledge", "airflow:ann")
+    handling.handle(
+        session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
+    )
+    shown = overview.read(session)
+    assert shown["points"] == []
+    assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
+    # The tile, the night's column, SQL and the page of alerts say the same number.
+    assert (len(shown["alerts"]), shown["last"]["open_alerts"]) == (2, 2)
+    health = database.rows(session.connection, "select_batch_health")
+    assert [row["open_alerts"] for row in health] == [2]
+    assert "2 open, 1 snoozed" in alerts_page(session)
+
+
+def alerts_page(session: Session) -> str:
+    return page("alerts.html", **alerts.read(session))
+
+
+def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session: Session) -> None:
+    land(session, 1)
+    alert(session, "failure", "score", NIGHT)
+    alert(session, "failure", "train", "2026-02-01")
+    alert(session, "failure", "ingest", "history")
+    alert(session, "delivery", "mail", NIGHT)
+    alert(session, "delivery", "mail", "2026-02-01")
+    (night,) = overview.read(session)["nights"]
+    assert night["open_alerts"] == 2
+    shown = alerts_page(session)
+    assert shown.count("A stage failed: ") == 3
+    assert "A channel takes no message: mail" in shown
+    assert f"batches/{NIGHT}" in shown
+    assert "batches/2026-02-01" not in shown
+    assert "batches/history" not in shown
