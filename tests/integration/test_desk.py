@@ -160,6 +160,18 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     assert audit.verify(scored).faults == []
 
 
+def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
+    key = loan(scored, "review")
+    seen = content.read_application(scored, key)["seen"]
+    assert seen == ""
+    approvals.decide(scored, key, "approve", "yes", ANN, seen=seen)
+    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
+        approvals.decide(scored, key, "decline", "no", BOB, seen=seen)
+    assert column(scored, "select decided_by from approvals") == [ANN]
+    seen = content.read_application(scored, key)["seen"]
+    assert approvals.decide(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
+
+
 def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
     for decision in ("approve", "decline"):
         with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
