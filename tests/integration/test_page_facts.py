@@ -7,7 +7,7 @@ import pytest
 
 from loan_scoring import database
 from loan_scoring.alerts import handling
-from loan_scoring.pages import alerts, batch, overview
+from loan_scoring.pages import alerts, batch, overview, plots
 from loan_scoring.pages.templating import render
 from loan_scoring.session import Session
 
@@ -170,3 +170,11 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     assert f"batches/{NIGHT}" in shown
     assert "batches/2026-02-01" not in shown
     assert "batches/history" not in shown
+
+
+def test_levels_whose_names_are_alike_have_places_of_their_own() -> None:
+    levels = ["a" * 60 + "1", "a" * 60 + "2", "missing", "missing"]
+    drawn = plots.beside(levels, [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
+    axis = drawn["layout"]["xaxis"]
+    assert [trace["x"] for trace in drawn["data"]] == [[0, 1, 2, 3]] * 2 == [axis["tickvals"]] * 2
+    assert axis["ticktext"] == [plots.label(level) for level in levels]
