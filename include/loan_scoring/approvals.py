@@ -1,7 +1,8 @@
 """A person's decisions on applications that the policy leaves to one: review and refer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from loan_scoring import audit, database
@@ -44,6 +45,7 @@ def decide(
     comment: str,
     user: str,
     scoring_run_id: str | None = None,
+    seen: str | None = None,
 ) -> Decided:
     """Record a person's decision on an application; an earlier one stays on record.
 
@@ -53,10 +55,12 @@ def decide(
         comment: why; not empty.
         user: as `airflow:NAME`.
         scoring_run_id: of the score that the person saw; None where it does not matter.
+        seen: `mark` of the decisions that the person saw; None where it does not matter.
 
     Raises:
         MissingError: the loan has no score that counts.
-        StateError: its decision is not left to a person, or it was scored anew since it was seen.
+        StateError: its decision is not left to a person, or it was scored anew or decided since it
+            was seen.
         LoanScoringError: no such decision, or no comment.
     """
     comment = comment.strip()
@@ -71,6 +75,11 @@ def decide(
         _refuse_undecidable(session.contract, score, key, scoring_run_id)
         assert score is not None  # noqa: S101 - refused above
         earlier = database.row(session.connection, "select_last_approval", loan_id=key)
+        if earlier is not None and seen is not None and seen != mark([earlier]):
+            raise StateError(
+                f"loan {key} was decided meanwhile by {earlier['decided_by']}: "
+                "open the application again"
+            )
         recorded = database.row(
             session.connection,
             "insert_approval",
@@ -88,6 +97,11 @@ def decide(
         told = {"comment": comment, **score, "replaces": earlier}
         audit.record(session, user, f"approval.{decision}", f"loan {key}", told)
     return Decided(key, decision, user, recorded["decided_at"], earlier)
+
+
+def mark(decided: Sequence[database.Row]) -> str:
+    """Return what tells decisions on a loan, the newest first, from those with one more."""
+    return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
 
 
 def key_of(contract: Contract, loan_id: Any) -> Any:

@@ -170,7 +170,7 @@ def _corrected(
                 "correct it, nothing was changed"
             )
         texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
-        values = block.table.drop_columns([line_column])
+        values = quarantine.as_they_came(block.table.drop_columns([line_column]))
         is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
         keep: list[int] = []
         for row, text in enumerate(texts):

@@ -82,7 +82,10 @@ def counts(session: Session, run: database.Row) -> dict[str, list[database.Row]]
     with database.transaction(session.connection):
         found = _counted(session, run)
         decided = database.rows(
-            session.connection, "select_decided_counts", batch_id=run["batch_id"]
+            session.connection,
+            "select_decided_counts",
+            batch_id=run["batch_id"],
+            scoring_run_id=run["scoring_run_id"],
         )
     of = {row["suggestion"]: row["applications"] for row in decided}
     known = [row | {"decided": of.get(row["value"], 0)} for row in found["decision"]]

@@ -1,9 +1,11 @@
 """Where refused records go, kept with text, line and broken rules, and how a person sees them."""
 
 import csv
+import re
 from typing import TextIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -16,6 +18,8 @@ from loan_scoring.sources.csv_header import DELIMITERS
 
 MALFORMED = {"field_count", "encoding"}
 """The rules of records that are no rows: their text cannot be parted into columns."""
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]) -> None:
@@ -77,7 +81,7 @@ class Sheet:
     Before the source's columns stand line_number and rules; after them raw_text, which holds a
     record that is no row and whose columns a person has to fill in. `layout` is the header and the
     delimiter of the source, as a revision's row has them; `wanted` are the columns that a corrected
-    file must have.
+    file must have. What a spreadsheet would calculate stands there `as_text`.
     """
 
     def __init__(
@@ -92,14 +96,16 @@ class Sheet:
         # A byte order mark tells spreadsheets, and the way back, that the text is UTF-8.
         out.write("\ufeff")
         self._writer = csv.writer(out, lineterminator="\n")
-        names = [header[place] for place in self._shown]
+        sources = {*(column.source for column in contract.columns), contract.target.source}
+        shown = [header[place] for place in self._shown]
+        names = [name if name in sources else as_text(name) for name in shown]
         self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
 
     def add(self, refused: Rejected) -> None:
         """Write one refused row."""
         parts = parted({"rules": refused.rules, "raw_text": refused.raw_text}, self._layout)
-        values = [parts[place] if parts else "" for place in self._shown]
-        text = "" if parts else storable(refused.raw_text)
+        values = [as_text(parts[place]) if parts else "" for place in self._shown]
+        text = "" if parts else as_text(storable(refused.raw_text))
         self._writer.writerow(
             [
                 refused.line_number,
@@ -109,6 +115,30 @@ class Sheet:
                 text,
             ]
         )
+
+
+def as_text(value: str) -> str:
+    """Return a value as a spreadsheet shows it and does not calculate it: with a ' before it.
+
+    >>> [as_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
+    ["'=1+1", '-5.2', "'-cmd", "''=1", "it's"]
+    """
+    if not value.lstrip("'").startswith(FORMULA_SIGNS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def as_they_came(values: pa.Table) -> pa.Table:
+    """Return columns of text without what `as_text` put before their values."""
+    signs = "".join(map(re.escape, FORMULA_SIGNS))
+    for place, name in enumerate(values.column_names):
+        plain = pc.replace_substring_regex(values.column(place), f"^'('*[{signs}])", r"\1")
+        values = values.set_column(place, name, plain)
+    return values
 
 
 def current_revision(session: Session, batch_id: str) -> database.Row:

@@ -154,9 +154,12 @@ def list_calls(
     until: Until = None,
     model: OfModel = None,
     after: Annotated[str | None, Query(max_length=100, description="`next` of a page")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> shapes.Calls:
-    """List scorings that were asked for outside the nights, with input and output."""
+    """List scorings that were asked for outside the nights, with input and output.
+
+    At most 100 a page: each may hold a thousand applications.
+    """
     rows = executions.calls(
         session, since=since, until=until, model_version=model, after=_call(after), limit=limit
     )

@@ -101,6 +101,7 @@ def decide(
         required(form, "comment"),
         by(user),
         required(form, "scoring_run_id", 200),
+        form.get("seen", ""),
     )
     key = approvals.key_of(session.contract, loan_id)
     base = request.scope.get("root_path", "")

@@ -1,7 +1,10 @@
 -- Alerts with their evidence: what is open first, then what was resolved last.
 SELECT a.alert_id, a.batch_id, a.last_batch_id, a.batches, a.severity, a.kind, a.subject, a.message,
        a.evidence, a.state, a.raised_at, a.changed_by, a.changed_at, a.comment, a.snoozed_until,
-       a.snoozed_until > current_date AS is_snoozed
+       coalesce(a.snoozed_until > current_date, false) AS is_snoozed,
+       ARRAY(SELECT DISTINCT b.batch_id FROM batches AS b
+              WHERE b.batch_id IN (a.batch_id, a.last_batch_id)
+                AND b.batch_id <> 'history') AS landed
 FROM alerts AS a
 WHERE %(batch_id)s::text IS NULL OR %(batch_id)s BETWEEN a.batch_id AND a.last_batch_id
 ORDER BY a.state = 'resolved', coalesce(a.snoozed_until > current_date, false),

@@ -1,5 +1,5 @@
--- How many applications of a batch a person has decided, by what the score had said.
+-- How many applications of a scoring run a person has decided, by what the score had said.
 SELECT suggestion, count(DISTINCT loan_id) AS applications
 FROM approvals
-WHERE batch_id = %(batch_id)s
+WHERE batch_id = %(batch_id)s AND scoring_run_id = %(scoring_run_id)s
 GROUP BY suggestion

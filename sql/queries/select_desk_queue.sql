@@ -1,5 +1,5 @@
 -- Applications of a scoring run that are left to a person, the likeliest to default first and the
--- referred last, each with the person's decision that counts; what follows a given one.
+-- referred last, each with the person's last decision on this score; what follows a given one.
 SELECT loan_id, decision, default_probability, exclusion_reason, persona, persona_default_rate,
        array_remove(ARRAY[reason_1, reason_2, reason_3, reason_4], NULL) AS reasons,
        decided, decided_by, decided_at
@@ -11,7 +11,7 @@ FROM (
     LEFT JOIN (
         SELECT DISTINCT ON (loan_id) loan_id, decision, decided_by, decided_at
         FROM approvals
-        WHERE batch_id = %(batch_id)s
+        WHERE batch_id = %(batch_id)s AND scoring_run_id = %(scoring_run_id)s
         ORDER BY loan_id, decided_at DESC
     ) AS a USING (loan_id)
     WHERE s.batch_id = %(batch_id)s AND s.scoring_run_id = %(scoring_run_id)s

@@ -9,10 +9,11 @@ WITH nights AS (
     LIMIT %(nights)s
 )
 SELECT
-    n.*, r.scoring_run_id, r.applications, r.scored, r.referred, r.propensity_version,
-    r.personas_version, told.first_landed_at, told.scored_at, told.due_at,
+    n.*, r.scoring_run_id, r.revision AS scored_revision, r.applications, r.scored, r.referred,
+    r.propensity_version, r.personas_version, told.first_landed_at, told.scored_at, told.due_at,
     CASE
-        WHEN told.is_refused THEN 'refused'
+        WHEN n.state = 'refused' THEN 'refused'
+        WHEN told.is_refused AND told.scored_at IS NOT NULL THEN 'late'
         WHEN told.scored_at <= told.due_at THEN 'on time'
         WHEN told.scored_at IS NOT NULL OR told.due_at < now() THEN 'late'
         ELSE 'waiting'
@@ -21,7 +22,9 @@ SELECT
     t.drifted_features, t.tests,
     (SELECT count(*) FROM alerts AS a
       WHERE a.state <> 'resolved'
-        AND CASE WHEN a.revision IS NULL
+        AND CASE WHEN a.kind IN ('failure', 'delivery')
+                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
+                 WHEN a.revision IS NULL
                  THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
                       AND EXISTS (SELECT FROM findings AS f
                                   WHERE f.scoring_run_id = r.scoring_run_id AND f.cause = a.kind)

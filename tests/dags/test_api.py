@@ -160,6 +160,8 @@ def test_size_is_limited(client: Any, token: Token, night: Session) -> None:
     answer = client.post(f"{P}/score", content=stream(), headers=op)
     assert (answer.status_code, "longer than" in answer.json()["detail"]) == (413, True)
     assert client.post(f"{P}/score", content=b"{", headers=op).status_code == 422
+    for limit, status in ((100, 200), (101, 422)):  # a call may hold a thousand applications
+        assert client.get(f"{P}/calls?limit={limit}", headers=op).status_code == status
 
 
 def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, night: Session) -> None:

@@ -109,10 +109,14 @@ def test_decision_is_recorded_under_the_users_name(
     client: Any, token: Token, night: Session
 ) -> None:
     key = loan(night, "review")
+    path = f"{P}/desk/{key}"
     for role, decision in (("user", "approve"), ("op", "decline")):
+        page = client.get(path, headers=token(role)).text
+        (seen,) = re.findall(r'name="seen" value="([^"]*)"', page)
+        form = form_of(night, decision=decision, comment=f"{SCRIPT} by {role}", seen=seen)
         answer = client.post(
             f"{P}/desk/{key}/decision",
-            data=form_of(night, decision=decision, comment=f"{SCRIPT} by {role}"),
+            data=form,
             headers=token(role),
             follow_redirects=False,
         )
@@ -120,6 +124,9 @@ def test_decision_is_recorded_under_the_users_name(
             303,
             f"{P}/desk/{key}#decisions",
         )
+        twice = client.post(f"{path}/decision", data=form, headers=token(role))
+        assert twice.status_code == 409
+        assert f"decided meanwhile by airflow:a {role}" in text(twice)
     rows = database.select(
         night.connection, "select decision, decided_by from approvals order by decided_at"
     )[1]

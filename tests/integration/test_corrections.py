@@ -95,6 +95,42 @@ def test_export_has_the_sources_columns_and_what_is_wrong(
     assert {rows[1][name] for name in source_header} == {""}
 
 
+def test_no_cell_is_a_formula_and_what_is_left_comes_back_as_it_came(
+    empty: Session, drops: Replay, tmp_path: Path
+) -> None:
+    lines = drops.application_files[NIGHT].read_text().splitlines()
+    header = [*lines[0].split(","), "=1+1"]  # a column that nobody reads
+    cells = ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''@x", "it's", "-5.5"]
+    rows = [[*line.split(","), "="] for line in lines[1 : len(cells) + 1]]
+    for cell, fields in zip(cells, rows, strict=True):
+        fields[header.index("Gender")], fields[header.index("income")] = cell, "much"
+    rest = [[*line.split(","), ""] for line in lines[len(cells) + 1 :]]
+    path = tmp_path / "night.csv"
+    with path.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows([header, *rows, *rest, ["=cmd()", "x"]])
+    ingest.ingest(empty, NIGHT, path)
+    raw = "select line_number, raw_text from quarantine where revision = {} order by 1"
+    before = select(empty, raw.format(1))
+    shown = exported(empty)
+    assert [row["Gender"] for row in shown[:-1]] == [
+        "'=1+1", "'+cmd", "'-2+3", "'@SUM(A1)", "'\t=1", "''=1", "'''@x", "it's", "-5.5",
+    ]  # fmt: skip
+    for row in shown:
+        for text in [*row, *row.values()]:
+            assert not text.startswith(("=", "+", "@", "\t"))
+    # One row is mended; of the others only the income is changed, and breaks another rule.
+    edits: dict[str, Edit] = {str(n): lambda row: row.update(income="-1") for n in range(3, 11)}
+    fixed = corrected(empty, tmp_path / "1.csv", edits | {"2": mend_income})
+    assert corrections.replay(empty, NIGHT, fixed).mended == 1
+    after = select(empty, raw.format(2))
+    assert [line for line, _ in after] == [line for line, _ in before[1:]]
+    parted = [next(csv.reader([text])) for _, text in after[:-1]]
+    assert [fields[header.index("Gender")] for fields in parted] == cells[1:]
+    assert {fields[header.index("income")] for fields in parted} == {"-1"}
+    assert {fields[-1] for fields in parted} == {"="}
+    assert after[-1] == before[-1]
+
+
 def test_corrected_rows_join_the_accepted_ones_in_a_new_revision(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:

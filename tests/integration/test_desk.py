@@ -11,6 +11,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.desk import Filter
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.pages import desk as content
+from loan_scoring.pages.templating import render
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -160,6 +161,18 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     assert audit.verify(scored).faults == []
 
 
+def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
+    key = loan(scored, "review")
+    seen = content.read_application(scored, key)["seen"]
+    assert seen == ""
+    approvals.decide(scored, key, "approve", "yes", ANN, seen=seen)
+    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
+        approvals.decide(scored, key, "decline", "no", BOB, seen=seen)
+    assert column(scored, "select decided_by from approvals") == [ANN]
+    seen = content.read_application(scored, key)["seen"]
+    assert approvals.decide(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
+
+
 def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
     for decision in ("approve", "decline"):
         with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
@@ -182,6 +195,33 @@ def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> No
     with pytest.raises(StateError, match="was scored anew since you opened it"):
         approvals.decide(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
     assert approvals.decide(scored, key, "approve", "yes", ANN, run).replaces is None
+
+
+def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session) -> None:
+    key = loan(scored, "review")
+    approvals.decide(scored, key, "approve", "yes", ANN)
+    older = desk.current_run(scored)["scoring_run_id"]
+    with scored.connection, scored.connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE scoring_runs SET is_current = false;"
+            "INSERT INTO scoring_runs SELECT (jsonb_populate_record(r, jsonb_build_object("
+            " 'scoring_run_id', 'newer', 'is_current', true))).* FROM scoring_runs AS r;"
+            "INSERT INTO scores SELECT (jsonb_populate_record(s, jsonb_build_object("
+            " 'scoring_run_id', 'newer'))).* FROM scores AS s"
+        )
+    assert desk.current_run(scored)["scoring_run_id"] == "newer"
+    assert key in walk(scored, Filter(is_decided=False), 500)
+    assert walk(scored, Filter(is_decided=True), 500) == []
+    told = desk.counts(scored, desk.current_run(scored))["decision"]
+    assert {row["value"]: row["decided"] for row in told} == {"review": 0, "refer": 0}
+    shown = content.read_application(scored, key)
+    assert [each["scoring_run_id"] for each in shown["shown"].approvals] == [older]
+    page = render(
+        "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
+        user="ann", is_operator=True, is_admin=False, active="desk", **shown,
+    )  # fmt: skip
+    assert "An older score was decided: the score above is not decided yet" in page
+    assert "It is decided already" not in page
 
 
 def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored: Session) -> None:

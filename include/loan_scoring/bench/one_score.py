@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import contract as contracts
 from loan_scoring import database, reading, registry, scoring, settings
-from loan_scoring.bench.measuring import NAIVE_ROWS, peak_memory_bytes
+from loan_scoring.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.encoding import Encoder, take_apart
 from loan_scoring.errors import LoanScoringError
@@ -42,8 +42,8 @@ def main(portfolio: str, way: str) -> dict[str, float]:
     """Load the models and score a few rows to be warm, then the batch; return what that took."""
     batch_id = contracts.load(portfolio).replay.start
     with open_session(portfolio) as session:
+        truncate(session, "scoring_runs, mini_batches, scores")
         with database.transaction(session.connection), session.connection.cursor() as cursor:
-            cursor.execute("TRUNCATE scoring_runs, mini_batches, scores CASCADE")
             cursor.execute("DROP TABLE IF EXISTS floor")
             cursor.execute("CREATE TABLE floor (LIKE scores)")
         scorer = registry.scorer(session, *registry.champions(session))

@@ -14,6 +14,8 @@ CAUSES = {
     "population": "Other applicants",
     "concept": "Other outcomes",
     "quality": "Not as expected",
+    "failure": "A stage failed",
+    "delivery": "A channel takes no message",
 }
 
 

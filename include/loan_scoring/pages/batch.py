@@ -190,10 +190,11 @@ def _fairness(contract: Contract, rows: list[database.Row]) -> list[dict[str, An
 
 def _groups(groups: list[dict[str, Any]]) -> plots.Plot:
     """Draw the approval rate of each group with its interval."""
-    names = [plots.label(each["group"]) for each in groups]
+    names = [plots.label(each["group"]) for each in groups]  # may be alike: ticks, not places
+    places = list(range(len(groups)))
     rates = [each["approval_rate"] for each in groups]
     trace = {
-        "type": "scatter", "mode": "markers", "x": rates, "y": names,
+        "type": "scatter", "mode": "markers", "x": rates, "y": places,
         "marker": {
             "color": "--blue", "size": 9,
             "symbol": ["circle" if each["left_out"] is None else "circle-open" for each in groups],
@@ -210,5 +211,7 @@ def _groups(groups: list[dict[str, Any]]) -> plots.Plot:
         hovermode="closest",
         showlegend=False,
         xaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": "approved"}},
-        yaxis={"type": "category", "autorange": "reversed"},
-    )
+        yaxis={
+            "autorange": "reversed", "tickmode": "array", "tickvals": places, "ticktext": names,
+        },
+    )  # fmt: skip

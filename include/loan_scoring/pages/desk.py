@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
-from loan_scoring import database, desk
+from loan_scoring import approvals, database, desk
 from loan_scoring.contract import Column, Contract
 from loan_scoring.desk import Application, Filter, Input, Queue
 from loan_scoring.json_scores import CHAMPION, Answer
@@ -74,6 +74,7 @@ def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
         "fields": [field(contract.by_name[each.name], each) for each in asked(contract, shown)],
         "names": {column.name: column.label for column in contract.columns},
         "calculated": [ratio.column for ratio in contract.ratios],
+        "seen": approvals.mark(shown.approvals),
         "can_be_decided": shown.score["decision"] in ("review", "refer"),
         "exclusion": next(
             (e.label for e in contract.exclusions if e.reason == shown.score["exclusion_reason"]),

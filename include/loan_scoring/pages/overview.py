@@ -9,6 +9,7 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.pages import plots
+from loan_scoring.pages.alerts import SHOWN
 from loan_scoring.session import Session
 
 NIGHTS = 30
@@ -33,7 +34,7 @@ def read(session: Session) -> dict[str, Any]:
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
     alerts = [
         row
-        for row in database.rows(connection, "select_alerts", batch_id=None, alerts=100)
+        for row in database.rows(connection, "select_alerts", batch_id=None, alerts=SHOWN)
         if row["state"] != "resolved"
     ]
     champions = {row["kind"]: row for row in database.rows(connection, "select_champions")}
@@ -43,7 +44,7 @@ def read(session: Session) -> dict[str, Any]:
     last = nights[-1] if nights else None
     return {
         "points": points,
-        "verdict": _verdict(points, nights),
+        "verdict": _verdict(points, nights, alerts),
         "nights": nights[::-1][:ALONE],
         "last": last,
         "usual": _usual(nights[:-1]),
@@ -82,6 +83,13 @@ def _points(
     if earlier:
         text = f"{len(earlier)} earlier nights are without scores: {', '.join(earlier[-3:])}"
         found.append(Point("warning", text, "batches"))
+    for night in nights:
+        if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
+            text = (
+                f"{night['batch_id']}: scores are of revision {night['scored_revision']}; "
+                f"revision {night['revision']} is not scored yet"
+            )
+            found.append(Point("warning", text, f"batches/{night['batch_id']}"))
     for alert in alerts:
         if not alert["is_snoozed"] and alert["state"] == "open":
             text = f"{alert['last_batch_id']}: {alert['message']}"
@@ -94,7 +102,7 @@ def _points(
 
 def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Point]:
     found, path = [], f"batches/{last['batch_id']}"
-    if last["punctuality"] == "refused":
+    if last["state"] == "refused":
         found.append(Point("critical", f"The file of {last['batch_id']} was refused", path))
     elif last["scoring_run_id"] is None and last["punctuality"] == "late":
         found.append(Point("critical", f"{last['batch_id']} is not scored in time", path))
@@ -110,7 +118,9 @@ def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Poin
     return found
 
 
-def _verdict(points: Sequence[Point], nights: Sequence[database.Row]) -> tuple[str, str]:
+def _verdict(
+    points: Sequence[Point], nights: Sequence[database.Row], alerts: Sequence[database.Row]
+) -> tuple[str, str]:
     """Return the level of the whole, and the sentence that tells it."""
     if not nights:
         return "none", "No night has landed yet"
@@ -119,6 +129,9 @@ def _verdict(points: Sequence[Point], nights: Sequence[database.Row]) -> tuple[s
         return "bad", f"{_things(critical)} now"
     if points:
         return "warn", f"{_things(len(points))}"
+    if alerts:  # all of them acknowledged or snoozed: an open one is a point
+        told = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
+        return "warn", f"Nothing new: {told} being worked on or snoozed"
     return "good", "Everything is all right"
 
 

@@ -127,12 +127,13 @@ def beside(
     **layout: Any,
 ) -> Plot:
     """Draw two distributions side by side as shares: the baseline's and the batch's."""
-    names = [label(level) for level in levels]
+    # Names may be alike: places are numbers, and names their ticks.
+    places = list(range(len(levels)))
     data = [
         {
             "type": "bar",
             "name": name,
-            "x": names,
+            "x": places,
             "y": list(shares),
             "marker": {"color": colour},
             "hovertemplate": "%{y:.1%}",
@@ -146,7 +147,10 @@ def beside(
         data,
         barmode="group",
         bargap=0.2,
-        xaxis={"type": "category", "showgrid": False},
+        xaxis={
+            "tickmode": "array", "tickvals": places,
+            "ticktext": [label(level) for level in levels], "showgrid": False,
+        },
         yaxis={"tickformat": ".0%", "rangemode": "tozero"},
         **layout,
-    )
+    )  # fmt: skip

@@ -1,0 +1,180 @@
+"""What the pages say of nights that were landed again, refused, or alerted by the system itself."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from loan_scoring import database
+from loan_scoring.alerts import handling
+from loan_scoring.pages import alerts, batch, overview, plots
+from loan_scoring.pages.templating import render
+from loan_scoring.session import Session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+
+
+@pytest.fixture
+def session(empty: Session) -> Session:
+    """A schema with champions and without nights."""
+    execute(
+        empty,
+        "INSERT INTO models (model_version, kind, number, algorithm, parameters, features,"
+        " metrics, training_data, fingerprint, code_version, artifact, artifact_sha256)"
+        " SELECT k || '-1', k, 1, 'a', '{}', '{}', '{}', '{}', 'f', 'c', 'a', 'h'"
+        " FROM unnest(ARRAY['propensity', 'personas']) AS k;"
+        "INSERT INTO promotions (kind, model_version, verdict, evidence, decided_by)"
+        " SELECT kind, model_version, 'promoted', '{}', 'tests' FROM models",
+    )
+    return empty
+
+
+def execute(session: Session, statement: str, *values: object) -> None:
+    with session.connection, session.connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+
+
+def land(session: Session, revision: int, state: str = "published", accepted: int = 1) -> None:
+    """Land a revision of the night; a published one is current, and is not scored yet."""
+    is_current = state == "published"
+    if is_current:
+        execute(session, "UPDATE batches SET is_current = false WHERE batch_id = %s", NIGHT)
+    execute(
+        session,
+        "INSERT INTO batches (batch_id, revision, source, sha256, state, is_current, received,"
+        " accepted, quarantined) VALUES (%s, %s, 's', %s, %s, %s, %s, %s, 1)",
+        NIGHT, revision, str(revision), state, is_current, accepted + 1, accepted,
+    )  # fmt: skip
+
+
+def score(session: Session, revision: int) -> None:
+    """Have a scoring run of one application stand as the night's current one."""
+    execute(session, "UPDATE scoring_runs SET is_current = false")
+    execute(
+        session,
+        "INSERT INTO scoring_runs (scoring_run_id, batch_id, revision, propensity_version,"
+        " personas_version, state, is_current, applications, scored, referred, published_at)"
+        " VALUES (%s, %s, %s, 'propensity-1', 'personas-1', 'published', true, 1, 1, 0, now())",
+        f"run-{revision}", NIGHT, revision,
+    )  # fmt: skip
+
+
+def page(name: str, **shown: object) -> str:
+    given = {
+        "base": "", "airflow": "", "portfolio": "loan_default", "portfolios": ["loan_default"],
+        "user": None, "is_operator": False, "is_admin": False, "active": None,
+    }  # fmt: skip
+    return render(name, **given, **shown)
+
+
+def batch_page(session: Session) -> str:
+    found = batch.read(session, NIGHT)
+    assert found is not None
+    return page("batch.html", **found)
+
+
+def texts(session: Session) -> list[str]:
+    return [point.text for point in overview.read(session)["points"]]
+
+
+def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
+    land(session, 1, "refused", accepted=0)
+    assert overview.read(session)["last"]["punctuality"] == "refused"
+    assert f"The file of {NIGHT} was refused" in texts(session)
+    land(session, 2)
+    assert overview.read(session)["last"]["punctuality"] == "waiting"
+    score(session, 2)
+    shown = overview.read(session)
+    assert shown["last"]["punctuality"] == "late"
+    assert shown["slo"]["nights_on_time"] == 0
+    assert f"{NIGHT} was scored late" in texts(session)
+    assert f"The file of {NIGHT} was refused" not in texts(session)
+
+
+def test_scores_of_a_replaced_revision_are_said_to_be_that(session: Session) -> None:
+    land(session, 1)
+    score(session, 1)
+    assert "the counts reconcile" in batch_page(session)
+    land(session, 2, accepted=5)
+    told = "scores are of revision 1; revision 2 is not scored yet"
+    shown = batch_page(session)
+    assert told in shown
+    assert "does not reconcile" not in shown
+    assert f"{NIGHT}: {told}" in texts(session)
+    score(session, 2)  # one of five
+    assert "does not reconcile" in batch_page(session)
+    assert f"{NIGHT}: {told}" not in texts(session)
+
+
+def test_export_is_offered_where_a_revision_counts(session: Session) -> None:
+    land(session, 1, "refused", accepted=0)
+    assert "quarantine.csv" not in batch_page(session)
+    land(session, 2)
+    assert "quarantine.csv" in batch_page(session)
+
+
+def alert(session: Session, kind: str, subject: str, batch_id: str) -> int:
+    name = {"failure": "stage", "delivery": "channel"}[kind]
+    values = {name: subject, "batch_id": batch_id, "message": subject, "severity": "critical"}
+    with database.transaction(session.connection):
+        database.execute(
+            session.connection, f"upsert_{kind}_alert", evidence=json.dumps({}), **values
+        )
+    found = database.select(session.connection, "SELECT max(alert_id) FROM alerts")
+    return int(found[1][0][0])
+
+
+def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
+    land(session, 1)
+    score(session, 1)
+    execute(
+        session,
+        "INSERT INTO drift (scoring_run_id, kind, feature, test, statistic, effect, threshold,"
+        " level) VALUES ('run-1', 'data', 'income', 'psi', 0, 0, 1, 'stable')",
+    )
+    assert overview.read(session)["verdict"] == ("good", "Everything is all right")
+    one, two = alert(session, "failure", "train", NIGHT), alert(session, "delivery", "mail", NIGHT)
+    assert overview.read(session)["verdict"] == ("bad", "2 things need attention now")
+    handling.handle(session, one, "acknowledge", "airflow:ann")
+    handling.handle(
+        session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
+    )
+    shown = overview.read(session)
+    assert shown["points"] == []
+    assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
+    # The tile, the night's column, SQL and the page of alerts say the same number.
+    assert (len(shown["alerts"]), shown["last"]["open_alerts"]) == (2, 2)
+    health = database.rows(session.connection, "select_batch_health")
+    assert [row["open_alerts"] for row in health] == [2]
+    assert "2 open, 1 snoozed" in alerts_page(session)
+
+
+def alerts_page(session: Session) -> str:
+    return page("alerts.html", **alerts.read(session))
+
+
+def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session: Session) -> None:
+    land(session, 1)
+    alert(session, "failure", "score", NIGHT)
+    alert(session, "failure", "train", "2026-02-01")
+    alert(session, "failure", "ingest", "history")
+    alert(session, "delivery", "mail", NIGHT)
+    alert(session, "delivery", "mail", "2026-02-01")
+    (night,) = overview.read(session)["nights"]
+    assert night["open_alerts"] == 2
+    shown = alerts_page(session)
+    assert shown.count("A stage failed: ") == 3
+    assert "A channel takes no message: mail" in shown
+    assert f"batches/{NIGHT}" in shown
+    assert "batches/2026-02-01" not in shown
+    assert "batches/history" not in shown
+
+
+def test_levels_whose_names_are_alike_have_places_of_their_own() -> None:
+    levels = ["a" * 60 + "1", "a" * 60 + "2", "missing", "missing"]
+    drawn = plots.beside(levels, [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
+    axis = drawn["layout"]["xaxis"]
+    assert [trace["x"] for trace in drawn["data"]] == [[0, 1, 2, 3]] * 2 == [axis["tickvals"]] * 2
+    assert axis["ticktext"] == [plots.label(level) for level in levels]
