@@ -47,7 +47,8 @@ def whole(session: Session) -> None:
     assert rows(
         session,
         "select m.value from mlflow.latest_metrics m join mlflow.tags g using (run_uuid)"
-        " where m.key = 'auc' and g.key = 'loan_scoring.id' and g.value = 'propensity-1'",
+        " join mlflow.runs r using (run_uuid) where r.lifecycle_stage = 'active'"
+        " and m.key = 'auc' and g.key = 'loan_scoring.id' and g.value = 'propensity-1'",
     ) == rows(session, "select metrics -> 'auc' from models where model_version = 'propensity-1'")
     assert rows(
         session,
