@@ -19,11 +19,9 @@ from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
-JOB = """
-import sys
-from loan_scoring.local.run import Job, run
-print(run(Job(nights=4, per_night=1000, drifted_nights=(4,))))
-"""
+JOB = "from loan_scoring.local.run import Job, run\nprint(run({}))"
+FOUR_NIGHTS = "Job(nights=4, per_night=1000, drifted_nights=(4,))"
+ONE_NIGHT = "Job(nights=1, per_night=1000, drifted_nights=())"
 ROWS = """
     select (select count(*) from loan_default.applications),
            (select count(*) from loan_default.outcomes),
@@ -47,7 +45,8 @@ def lenient(folder: Path) -> Path:
 class Machine:
     """A fresh folder of state and data for the main job, as on a machine of its own."""
 
-    def __init__(self, folder: Path, source: Path | None) -> None:
+    def __init__(self, folder: Path, source: Path | None, job: str = FOUR_NIGHTS) -> None:
+        self.code = JOB.format(job)
         self.state = folder / "state"
         self.log = folder / "job.log"
         self.environment = os.environ | {
@@ -62,7 +61,7 @@ class Machine:
     def start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-c", JOB], env=self.environment, stdout=out, stderr=out
+                [sys.executable, "-c", self.code], env=self.environment, stdout=out, stderr=out
             )
 
     def run(self) -> str:
@@ -130,7 +129,7 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
 def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Machine(tmp_path, None)
+    machine = Machine(tmp_path, None, ONE_NIGHT)
     try:
         summary = machine.run()
         assert "synthetic" in summary.splitlines()[0]
@@ -140,7 +139,7 @@ def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
             env=machine.environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
         batches = json.loads(status.stdout)["batches"]
-        assert len(batches) == 5
+        assert len(batches) == 2
         assert all(batch["source"].startswith("synthetic: ") for batch in batches)
     finally:
         machine.close()

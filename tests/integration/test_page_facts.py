@@ -172,9 +172,15 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     assert "batches/history" not in shown
 
 
-def test_levels_whose_names_are_alike_have_places_of_their_own() -> None:
-    levels = ["a" * 60 + "1", "a" * 60 + "2", "missing", "missing"]
+@pytest.mark.parametrize(("length", "places", "shares"), [(60, "y", "x"), (8, "x", "y")])
+def test_levels_whose_names_are_alike_have_places_of_their_own(
+    length: int, places: str, shares: str
+) -> None:
+    levels = ["a" * length + "1", "a" * length + "2", "missing", "missing"]
     drawn = plots.beside(levels, [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
-    axis = drawn["layout"]["xaxis"]
-    assert [trace["x"] for trace in drawn["data"]] == [[0, 1, 2, 3]] * 2 == [axis["tickvals"]] * 2
+    axis = drawn["layout"][f"{places}axis"]
+    assert (
+        [trace[places] for trace in drawn["data"]] == [axis["tickvals"]] * 2 == [[0, 1, 2, 3]] * 2
+    )
+    assert [trace[shares][0] for trace in drawn["data"]] == [0.1, 0.4]
     assert axis["ticktext"] == [plots.label(level) for level in levels]

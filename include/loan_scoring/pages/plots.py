@@ -12,6 +12,10 @@ DECISIONS = {"approve": "--green", "review": "--blue", "decline": "--orange", "r
 """Each decision's colour, in the order in which decisions are always shown."""
 
 
+SHORT = 20
+"""Characters of a name that has room below a bar."""
+
+
 def label(text: str, longest: int = 40) -> str:
     """Return text that plotly shows as it stands.
 
@@ -124,33 +128,40 @@ def beside(
     levels: Sequence[str],
     baseline: Sequence[float],
     batch: Sequence[float],
-    **layout: Any,
 ) -> Plot:
-    """Draw two distributions side by side as shares: the baseline's and the batch's."""
+    """Draw two distributions side by side as shares: the baseline's and the batch's.
+
+    Bars stand where their names are short and lie where one is long: plotly turns long names,
+    and leaves out those that then leave the plot.
+    """
+    lie = any(len(level) > SHORT for level in levels)
     # Names may be alike: places are numbers, and names their ticks.
     places = list(range(len(levels)))
+    names = {
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": [label(level) for level in levels],
+        "showgrid": False,
+    }
+    shares_axis = {"tickformat": ".0%", "rangemode": "tozero"}
     data = [
         {
             "type": "bar",
             "name": name,
-            "x": places,
-            "y": list(shares),
             "marker": {"color": colour},
-            "hovertemplate": "%{y:.1%}",
+            **(
+                {"orientation": "h", "y": places, "x": shares, "hovertemplate": "%{x:.1%}"}
+                if lie
+                else {"x": places, "y": shares, "hovertemplate": "%{y:.1%}"}
+            ),
         }
         for name, shares, colour in (
-            ("baseline", baseline, "--grey"),
-            ("batch", batch, "--blue"),
+            ("baseline", list(baseline), "--grey"),
+            ("batch", list(batch), "--blue"),
         )
     ]
-    return plot(
-        data,
-        barmode="group",
-        bargap=0.2,
-        xaxis={
-            "tickmode": "array", "tickvals": places,
-            "ticktext": [label(level) for level in levels], "showgrid": False,
-        },
-        yaxis={"tickformat": ".0%", "rangemode": "tozero"},
-        **layout,
-    )  # fmt: skip
+    bars = {"barmode": "group", "bargap": 0.2}
+    if lie:
+        downwards = {**names, "autorange": "reversed"}
+        return plot(data, xaxis=shares_axis, yaxis=downwards, hovermode="y unified", **bars)
+    return plot(data, xaxis=names, yaxis=shares_axis, **bars)
