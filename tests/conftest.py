@@ -114,6 +114,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def lenient_portfolios(folders: Path) -> Path:
+    """A folder of contracts whose gates a tenth of the loans does not fail by noise."""
+    raw = yaml.safe_load((folders / "portfolios" / "loan_default.yaml").read_text())
+    raw["promotion"]["calibration_slope"] = [0.5, 2]
+    raw["promotion"]["fairness"]["min_ratio"] = 0.5
+    (folders / "lenient").mkdir()
+    (folders / "lenient" / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    return folders / "lenient"
+
+
+@pytest.fixture(scope="session")
 def postgres(folders: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(folders / "state")
     server.start()

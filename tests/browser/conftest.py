@@ -13,10 +13,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-import yaml
 from shots import SIZES, Watched, browsing
 
-from loan_scoring import settings
 from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.airflow_status import status
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -27,16 +25,6 @@ print(run(Job(nights=3, per_night=1000, drifted_nights=(3,))))
 """
 TRIES = 3
 """The job goes on where a machine that is too busy to answer in time stopped it."""
-
-
-def lenient(folder: Path) -> Path:
-    """Return a folder of contracts whose gates a tenth of the loans does not fail by noise."""
-    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
-    raw["promotion"]["calibration_slope"] = [0.5, 2]
-    raw["promotion"]["fairness"]["min_ratio"] = 0.5
-    (folder / "portfolios").mkdir()
-    (folder / "portfolios" / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-    return folder / "portfolios"
 
 
 @dataclass(frozen=True)
@@ -71,13 +59,17 @@ class Site:
 
 
 @pytest.fixture(scope="package")
-def site(tmp_path_factory: pytest.TempPathFactory, labelled_loans: Path | None) -> Iterator[Site]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory,
+    labelled_loans: Path | None,
+    lenient_portfolios: Path,
+) -> Iterator[Site]:
     """Airflow as `make up` leaves it on, with history and three nights; the last one drifted."""
     folder = tmp_path_factory.mktemp("site")
     environment = os.environ | {
         "LOAN_SCORING_STATE": str(folder / "state"),
         "LOAN_SCORING_DATA": str(folder / "data"),
-        "LOAN_SCORING_PORTFOLIOS": str(lenient(folder)),
+        "LOAN_SCORING_PORTFOLIOS": str(lenient_portfolios),
     }
     environment.pop("LOAN_SCORING_SOURCE", None)
     if labelled_loans:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from loan_scoring.local.postgres import EmbeddedPostgres
+from loan_scoring.session import Session
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _home = tempfile.TemporaryDirectory(prefix="loan-scoring-airflow-")
@@ -70,3 +73,26 @@ def token(client: Any) -> Callable[[str], dict[str, str]]:
         return {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user)}"}
 
     return make
+
+
+@pytest.fixture
+def point(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Callable[[Session], None]:
+    """Have the plugin read a session's database by the reader's role, and write by the other."""
+
+    def to(session: Session) -> None:
+        name = session.connection.info.dbname
+        for connection, role in (
+            ("LOAN_SCORING", "loan_scoring"),
+            ("LOAN_SCORING_READER", "loan_scoring_reader"),
+        ):
+            url = postgres.url(role).rpartition("/")[0] + f"/{name}"
+            monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+
+    return to
+
+
+@pytest.fixture
+def night(scored: Session, point: Callable[[Session], None]) -> Session:
+    """The plugin's database: a scored night."""
+    point(scored)
+    return scored

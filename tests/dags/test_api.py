@@ -45,24 +45,6 @@ def postgres_url(session: Session) -> str:
     return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
 
 
-def point(monkeypatch: pytest.MonkeyPatch, postgres: Any, session: Session) -> None:
-    """Have the plugin read by the reader's role, and write by the application's."""
-    name = session.connection.get_dsn_parameters()["dbname"]
-    for connection, role in (
-        ("LOAN_SCORING", "loan_scoring"),
-        ("LOAN_SCORING_READER", "loan_scoring_reader"),
-    ):
-        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
-        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
-
-
-@pytest.fixture
-def night(scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """The plugin's database: a scored night."""
-    point(monkeypatch, postgres, scored)
-    return scored
-
-
 def column(session: Session, query: str) -> list:
     return [row[0] for row in database.select(session.connection, query)[1]]
 

@@ -23,23 +23,6 @@ NIGHT = "2026-01-05"
 SCRIPT = "<script>alert(1)</script>"
 
 
-def point(monkeypatch: pytest.MonkeyPatch, postgres: Any, session: Session) -> None:
-    name = session.connection.get_dsn_parameters()["dbname"]
-    for connection, role in (
-        ("LOAN_SCORING", "loan_scoring"),
-        ("LOAN_SCORING_READER", "loan_scoring_reader"),
-    ):
-        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
-        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
-
-
-@pytest.fixture
-def night(scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """The plugin's database: a scored night."""
-    point(monkeypatch, postgres, scored)
-    return scored
-
-
 def column(session: Session, query: str) -> list:
     return [row[0] for row in database.select(session.connection, query)[1]]
 
@@ -196,9 +179,9 @@ def test_what_if_scores_and_names_a_wrong_field(client: Any, token: Token, night
 
 
 def test_desk_without_scores_says_so(
-    client: Any, token: Token, empty: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch
+    client: Any, token: Token, empty: Session, point: Callable[[Session], None]
 ) -> None:
-    point(monkeypatch, postgres, empty)
+    point(empty)
     seen = token("viewer")
     assert "no batch is scored yet" in text(client.get(f"{P}/desk", headers=seen))
     assert client.get(f"{P}/desk/1", headers=seen).status_code == 404
@@ -209,13 +192,12 @@ def test_desk_without_scores_says_so(
 def two(
     ready: Session,
     challenge: Callable[..., dict[str, str]],
-    postgres: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    point: Callable[[Session], None],
 ) -> Session:
     """The plugin's database: a second pair of models is in use, and a persona's name is markup."""
     pair = challenge("second")
     promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", f"why {SCRIPT}")
-    point(monkeypatch, postgres, ready)
+    point(ready)
     return ready
 
 

@@ -23,16 +23,10 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def empty_url(empty: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Have the pages read an empty schema by the reader's role, and write by the application's."""
-    name = empty.connection.get_dsn_parameters()["dbname"]
-    for connection, role in (
-        ("LOAN_SCORING", "loan_scoring"),
-        ("LOAN_SCORING_READER", "loan_scoring_reader"),
-    ):
-        url = postgres.url(role).rpartition("/")[0] + f"/{name}"
-        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
-    return name
+def empty_url(empty: Session, point: Callable[[Session], None]) -> str:
+    """Have the pages read an empty schema; the name of its database."""
+    point(empty)
+    return empty.connection.info.dbname
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
-import yaml
 
-from loan_scoring import settings
 from loan_scoring.local import guard, processes
 from loan_scoring.local.postgres import EmbeddedPostgres
 
@@ -32,27 +31,19 @@ ROWS = """
 """
 
 
-def lenient(folder: Path) -> Path:
-    """Return a folder of contracts whose gates a tenth of the loans does not fail by noise."""
-    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
-    raw["promotion"]["calibration_slope"] = [0.5, 2]
-    raw["promotion"]["fairness"]["min_ratio"] = 0.5
-    (folder / "portfolios").mkdir()
-    (folder / "portfolios" / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-    return folder / "portfolios"
-
-
 class Machine:
     """A fresh folder of state and data for the main job, as on a machine of its own."""
 
-    def __init__(self, folder: Path, source: Path | None, job: str = FOUR_NIGHTS) -> None:
+    def __init__(
+        self, folder: Path, portfolios: Path, source: Path | None, job: str = FOUR_NIGHTS
+    ) -> None:
         self.code = JOB.format(job)
         self.state = folder / "state"
         self.log = folder / "job.log"
         self.environment = os.environ | {
             "LOAN_SCORING_STATE": str(self.state),
             "LOAN_SCORING_DATA": str(folder / "data"),
-            "LOAN_SCORING_PORTFOLIOS": str(lenient(folder)),
+            "LOAN_SCORING_PORTFOLIOS": str(portfolios),
         }
         self.environment.pop("LOAN_SCORING_SOURCE", None)
         if source:
@@ -91,8 +82,10 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, labelled_loans: Path | None):
-    made = Machine(tmp_path, labelled_loans)
+def machine(
+    tmp_path: Path, lenient_portfolios: Path, labelled_loans: Path | None
+) -> Iterator[Machine]:
+    made = Machine(tmp_path, lenient_portfolios, labelled_loans)
     yield made
     made.close()
 
@@ -127,9 +120,9 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
 
 
 def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lenient_portfolios: Path
 ) -> None:
-    machine = Machine(tmp_path, None, ONE_NIGHT)
+    machine = Machine(tmp_path, lenient_portfolios, None, ONE_NIGHT)
     try:
         summary = machine.run()
         assert "synthetic" in summary.splitlines()[0]

@@ -3,10 +3,10 @@
 import base64
 import json
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from markup import parsed
 
 from loan_scoring import database, registry
 from loan_scoring.card import content, render
@@ -21,25 +21,6 @@ SECTIONS = [
     "Limits of use", "Artifacts and parameters",
 ]  # fmt: skip
 EVIL = "<script>alert(1)</script> | $x$ & \"'"
-
-
-class Page(HTMLParser):
-    """Collects what a page holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attributes if name in ("src", "href")]
-
-
-def parsed(page: str) -> Page:
-    found = Page()
-    found.feed(page)
-    return found
 
 
 def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:

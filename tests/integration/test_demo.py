@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import psycopg2
 import pyarrow.csv
 import pytest
 import yaml
+from markup import parsed
 
 from loan_scoring import cli, database, registry, settings, synthetic
 from loan_scoring.card import render
@@ -148,19 +148,6 @@ def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, Seen]) -> Non
     assert not verdict(replace(seen, nights=swapped))[0]
 
 
-class Links(HTMLParser):
-    """Collects what a page would fetch or run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attributes if name in ("src", "href")]
-
-
 def databases(postgres: EmbeddedPostgres) -> set[str]:
     connection = psycopg2.connect(postgres.url("postgres"))
     with connection.cursor() as cursor:
@@ -247,8 +234,7 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     assert not (settings.state_dir() / "demo").exists()
 
     text = path.read_text()
-    found = Links()
-    found.feed(text)
+    found = parsed(text)
     assert "script" not in found.tags
     assert found.tags.count("img") == 2 * 4
     assert all(link.startswith("data:image/svg+xml;base64,") for link in found.links)
