@@ -137,17 +137,22 @@ def with_alert(empty: Session, empty_url: str) -> int:
             {"text": SCRIPT},
         )
         found = cursor.fetchone()
+        cursor.execute(
+            "INSERT INTO task_metrics (run, task, batch_id, rows, seconds, errors, error,"
+            " peak_memory_bytes, started_at, finished_at) VALUES (%(text)s, 'ingest.land',"
+            " '2026-01-05', 0, 1, 1, %(text)s, 1, now(), now())",
+            {"text": SCRIPT},
+        )
         assert found is not None
         return int(found[0])
 
 
-@pytest.mark.parametrize("path", ["", "batches", "batches/2026-01-05", "alerts", "operations"])
+@pytest.mark.parametrize("path", ["", "batches/2026-01-05", "alerts", "operations"])
 def test_script_in_a_value_is_text(client: Any, token: Token, with_alert: int, path: str) -> None:
     shown = client.get(f"{P}/{path}", headers=token("admin"))
     assert shown.status_code == 200
     assert "<script>alert" not in shown.text
-    if path in ("", "alerts", "batches/2026-01-05"):
-        assert "&lt;script&gt;alert" in shown.text
+    assert "&lt;script&gt;alert" in shown.text
 
 
 def test_refused_night_is_not_all_right(client: Any, token: Token, with_alert: int) -> None:
