@@ -147,6 +147,34 @@ def with_alert(empty: Session, empty_url: str) -> int:
         return int(found[0])
 
 
+def test_user_of_one_portfolio_learns_nothing_of_another(
+    client: Any, token: Token, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    manager = type(get_auth_manager())
+    allowed = manager.is_authorized_dag
+
+    def only_loan_default(self: Any, *, method: Any, user: Any, **of: Any) -> bool:
+        """Let a user at the DAGs of one portfolio, as a role of Airflow's FAB manager can."""
+        mine = of["details"] is not None and of["details"].id.startswith("loan_default_")
+        return mine and allowed(self, method=method, user=user, **of)
+
+    monkeypatch.setattr(manager, "is_authorized_dag", only_loan_default)
+    op = token("op")
+    shown = client.get(f"{P}/", headers=op)
+    assert shown.status_code == 200
+    assert "credit_data" not in shown.text
+    for method, least in (("GET", 15), ("POST", 5)):
+        paths = [each for each in addresses(method) if re.search("/(p|v1)/loan_default", each)]
+        assert len(paths) > least
+        for path in paths:
+            told = client.request(
+                method, path.replace("loan_default", "credit_data"), json={}, headers=op
+            )
+            assert told.status_code == 403, (method, path)
+
+
 @pytest.mark.parametrize("path", ["", "batches/2026-01-05", "alerts", "operations"])
 def test_script_in_a_value_is_text(client: Any, token: Token, with_alert: int, path: str) -> None:
     shown = client.get(f"{P}/{path}", headers=token("admin"))
