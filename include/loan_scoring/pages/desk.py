@@ -1,7 +1,7 @@
 """The desk's pages: what of the queue and of an application is shown, and how it is drawn."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -227,6 +227,8 @@ def waterfall(shown: Application) -> Plot:
     base = shown.base or 0.0
     names = ["mean of the training loans", *(name for name, _ in steps), "log-odds of default"]
     values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
+    reached = [0.0, *accumulate(values[:-1])]
+    room = 0.12 * (max(reached) - min(reached))  # for the text beside the outermost bars
     return plot(
         [
             {
@@ -257,7 +259,10 @@ def waterfall(shown: Application) -> Plot:
             "autorange": "reversed", "tickmode": "array", "tickvals": list(range(len(names))),
             "ticktext": [label(name, 60) for name in names], "showgrid": False,
         },
-        xaxis={"title": {"text": "Log-odds of default"}, "zeroline": False},
+        xaxis={
+            "title": {"text": "Log-odds of default"}, "zeroline": False,
+            "range": [min(reached) - room, max(reached) + room],
+        },
         margin={"l": 12, "r": 48, "t": 8, "b": 44},
         showlegend=False,
     )  # fmt: skip
