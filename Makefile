@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
+# Threads that wait leave their core to the processes beside them, as in every Airflow task.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help setup run up down test bench calibrate demo-drift lint format lock clean
 help: ## list the targets

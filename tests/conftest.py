@@ -30,8 +30,8 @@ from loan_scoring.registry import Fitted
 from loan_scoring.replay import Replay, replay
 from loan_scoring.session import Session, open_session
 
-# As a module with doctests it would be looked for under the name of tests/browser/conftest.py.
-collect_ignore = ["conftest.py"]
+# As modules with doctests they would all be looked for under one name.
+collect_ignore_glob = ["*conftest.py"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 NIGHT = "2026-01-05"
 """The first night of the replayed loans."""

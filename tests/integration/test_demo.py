@@ -196,7 +196,7 @@ def test_interrupted_it_leaves_nothing(
 ) -> None:
     assert TRAINED in databases(postgres)
     begun.send_signal(signal.SIGINT)
-    assert begun.wait(60) == 130
+    assert begun.wait(300) == 130
     assert not {TRAINED, REPLAYED} & databases(postgres)
     assert not (settings.state_dir() / "demo").exists()
 
