@@ -9,7 +9,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from loan_scoring.errors import ContractError, PassingSourceError, SourceError
+from loan_scoring.errors import ContractError, GoneError, PassingSourceError, SourceError
 
 if TYPE_CHECKING:
     from loan_scoring.session import Session
@@ -63,7 +63,7 @@ def database_url() -> str | None:
 def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple["Session", "Work"]]:
     """Open a session for the running task, and note what the task did and cost.
 
-    What another try cannot mend (a broken file, a mistake in the contract) fails at once; a file
+    What another try cannot mend (a broken file, a mistake in the contract, dropped rows) fails at once; a file
     that is still being written is tried again.
     """
     from loan_scoring.session import open_session
@@ -83,7 +83,7 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
             yield session, work
     except PassingSourceError:
         raise
-    except (ContractError, SourceError) as error:
+    except (ContractError, GoneError, SourceError) as error:
         raise AirflowFailException(str(error)) from error
 
 

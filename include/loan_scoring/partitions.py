@@ -3,6 +3,7 @@
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database
+from loan_scoring.errors import GoneError
 
 HISTORY = "history"
 """The batch_id of the labelled past."""
@@ -14,10 +15,30 @@ def ensure(connection: Connection, table: str, batch_id: str) -> None:
     The new table is filled by nobody yet and attached, which blocks neither readers nor writers;
     CREATE TABLE ... PARTITION OF would wait for them all. It is the owner's function that does it:
     the application's role creates no table.
+
+    Raises:
+        GoneError: retention has dropped it.
     """
     with database.transaction(connection), connection.cursor() as cursor:
+        refuse_dropped(connection, batch_id)
         if not _exists(connection, name_of(table, batch_id)):
             cursor.execute("SELECT create_partition(%s, %s)", (table, batch_id))
+
+
+def refuse_dropped(connection: Connection, batch_id: str) -> None:
+    """Refuse work on a batch whose rows retention has dropped.
+
+    Raises:
+        GoneError: they are gone.
+    """
+    gone = database.rows(connection, "select_dropped", batch_id=batch_id)
+    if gone:
+        what = " and ".join(row["table_name"] for row in gone)
+        raise GoneError(
+            f"the rows of batch {batch_id} are gone: {gone[0]['dropped_by']} dropped the {what} of "
+            f"{batch_id[:7]} on {gone[0]['dropped_at']:%Y-%m-%d}, by retention; its counts, drift "
+            "and performance are kept, and it can be neither ingested, scored nor measured again"
+        )
 
 
 def name_of(table: str, batch_id: str) -> str:

@@ -1,3 +1,28 @@
+CREATE TABLE dropped_partitions (
+    partition  text PRIMARY KEY,
+    table_name text NOT NULL CHECK (table_name IN ('applications', 'scores', 'calls')),
+    month      text COLLATE "C" NOT NULL CHECK (month ~ '^\d{4}-\d{2}$'),
+    rows       bigint NOT NULL CHECK (rows >= 0),
+    bytes      bigint NOT NULL CHECK (bytes >= 0),
+    quarantined bigint NOT NULL DEFAULT 0 CHECK (quarantined >= 0),
+    keep_days  integer NOT NULL CHECK (keep_days > 0),
+    dropped_by text NOT NULL CHECK (dropped_by <> ''),
+    dropped_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX dropped_partitions_by_month ON dropped_partitions (month, table_name);
+CREATE TRIGGER dropped_partitions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dropped_partitions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+COMMENT ON TABLE dropped_partitions IS 'Append-only: the months whose rows retention has dropped';
+COMMENT ON COLUMN dropped_partitions.partition IS 'Name of the partition';
+COMMENT ON COLUMN dropped_partitions.table_name IS 'Its table: applications, scores or calls';
+COMMENT ON COLUMN dropped_partitions.month IS 'Its month, YYYY-MM';
+COMMENT ON COLUMN dropped_partitions.rows IS 'Rows that it had';
+COMMENT ON COLUMN dropped_partitions.bytes IS 'Room that it took on disk, indexes included';
+COMMENT ON COLUMN dropped_partitions.quarantined IS 'With applications: rows of quarantine of the same batches, deleted with it';
+COMMENT ON COLUMN dropped_partitions.keep_days IS 'Days that were to be kept';
+COMMENT ON COLUMN dropped_partitions.dropped_by IS 'Who: cli:USER or airflow:DAG';
+COMMENT ON COLUMN dropped_partitions.dropped_at IS 'When';
+
 -- Functions of the owner, for roles that may not create tables: pg_temp stands last in their path,
 -- so that no temporary table of the caller's passes for one of ours (docs/adr/0024).
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
@@ -25,6 +50,10 @@ BEGIN
                WHERE relname = name AND relnamespace = here::regnamespace) THEN
         RETURN;
     END IF;
+    -- Here and not only before: retention may have dropped it while this waited for the lock.
+    IF EXISTS (SELECT FROM dropped_partitions WHERE partition = name) THEN
+        RAISE EXCEPTION 'retention has dropped %', name;
+    END IF;
     EXECUTE format(
         'CREATE TABLE %I.%I (LIKE %I.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS)',
         here, name, here, parent);
@@ -44,28 +73,3 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION create_partition FROM PUBLIC;
 COMMENT ON FUNCTION create_partition IS 'Make the monthly partition of applications, scores or calls that holds a batch, unless it is there';
-
-CREATE TABLE dropped_partitions (
-    partition  text PRIMARY KEY,
-    table_name text NOT NULL CHECK (table_name IN ('applications', 'scores', 'calls')),
-    month      date NOT NULL,
-    rows       bigint NOT NULL CHECK (rows >= 0),
-    bytes      bigint NOT NULL CHECK (bytes >= 0),
-    quarantined bigint NOT NULL DEFAULT 0 CHECK (quarantined >= 0),
-    keep_days  integer NOT NULL CHECK (keep_days > 0),
-    dropped_by text NOT NULL CHECK (dropped_by <> ''),
-    dropped_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE UNIQUE INDEX dropped_partitions_by_month ON dropped_partitions (month, table_name);
-CREATE TRIGGER dropped_partitions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dropped_partitions
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-COMMENT ON TABLE dropped_partitions IS 'Append-only: the months whose rows retention has dropped';
-COMMENT ON COLUMN dropped_partitions.partition IS 'Name of the partition';
-COMMENT ON COLUMN dropped_partitions.table_name IS 'Its table: applications, scores or calls';
-COMMENT ON COLUMN dropped_partitions.month IS 'First day of its month';
-COMMENT ON COLUMN dropped_partitions.rows IS 'Rows that it had';
-COMMENT ON COLUMN dropped_partitions.bytes IS 'Room that it took on disk, indexes included';
-COMMENT ON COLUMN dropped_partitions.quarantined IS 'With applications: rows of quarantine of the same batches, deleted with it';
-COMMENT ON COLUMN dropped_partitions.keep_days IS 'Days that were to be kept';
-COMMENT ON COLUMN dropped_partitions.dropped_by IS 'Who: cli:USER or airflow:DAG';
-COMMENT ON COLUMN dropped_partitions.dropped_at IS 'When';
