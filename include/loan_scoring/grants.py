@@ -73,6 +73,8 @@ def grant(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM gives one row
+        # A restored database has its functions open to everybody again.
+        cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)
             for text in texts:
