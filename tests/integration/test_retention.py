@@ -177,6 +177,7 @@ def test_work_on_a_dropped_batch_is_refused_in_one_line(
     file = drops.application_files[OLD]
     for work in (
         lambda: ingest.land(nights, OLD, file),
+        lambda: ingest.landed_file(nights, OLD),
         lambda: scoring.plan(nights, OLD),
         lambda: scoring.score_mini_batch(nights, run_id, 0),
         lambda: scoring.publish(nights, run_id),
