@@ -106,12 +106,12 @@ def drop(
             if dropped is not None:
                 done.append(dropped)
         else:
-            done.append(each)
+            done.append(counted(session, each))
     return done
 
 
 def counted(session: Session, month: Month) -> Month:
-    """Return a partition with its rows, for a dry run."""
+    """Return a partition that stays with the rows that it has."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
 
