@@ -61,7 +61,10 @@ def expired(session: Session, keep_days: int, today: date | None = None) -> list
         if since is not None:
             why = f"an open alert tells of a change since {since}, which training learns from"
             found = [
-                replace(each, kept_for=why) if each.month >= since[:7] else each for each in found
+                replace(each, kept_for=why)
+                if each.month >= since[:7] and each.table != "calls"
+                else each
+                for each in found
             ]
         _refuse_too_little(session, [each for each in found if each.kept_for is None])
     return found
