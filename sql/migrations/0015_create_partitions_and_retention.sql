@@ -59,12 +59,13 @@ BEGIN
         here, name, here, parent);
     EXECUTE format('COMMENT ON TABLE %I.%I IS %L', here, name,
                    format('Partition of %s: %s up to below %s', parent, low, high));
-    -- COPY goes straight into it: who may insert into the table may insert into its partition.
+    -- COPY goes straight into it: who may insert into the table may insert into its partition. What
+    -- is deleted is deleted through the table.
     FOR may IN
         SELECT a.grantee::regrole::text AS grantee, a.privilege_type
         FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
         WHERE c.relname = parent AND c.relnamespace = here::regnamespace
-          AND a.grantee NOT IN (0, c.relowner)
+          AND a.grantee NOT IN (0, c.relowner) AND a.privilege_type IN ('SELECT', 'INSERT')
     LOOP
         EXECUTE format('GRANT %s ON %I.%I TO %s', may.privilege_type, here, name, may.grantee);
     END LOOP;
