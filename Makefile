@@ -2,10 +2,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url pyproject.toml --custom-compile-command "make lock"
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run up down test bench calibrate demo-drift lint format lock clean
+.PHONY: help setup run up down test bench calibrate demo-drift lint format lock env test-compose clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -49,8 +50,15 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup ## pin requirements.txt anew from pyproject.toml
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --extra dev pyproject.toml --custom-compile-command "make lock" -o requirements.txt
+env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unless given) or prod
+	@python3 include/loan_scoring/local/env_file.py $(or $(ENVIRONMENT),nonprod)
+
+test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
+	$(BIN)/python -m pytest -m compose tests/compose
+
+lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-image.txt to the same versions
+	$(LOCK) --extra dev -o requirements.txt
+	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down
