@@ -28,7 +28,7 @@ def content(environment: str) -> str:
     """Return the file of an environment, with secrets that were never used before."""
     long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
     lines = [
-        "# Written by `make env`. Secrets: keep it private, and a copy of it where backups are kept.",
+        "# Written by `make env`. Secrets: keep it private, and a copy where backups are kept.",
         f"COMPOSE_PROJECT_NAME=loan-scoring-{environment}",
         f"LOAN_SCORING_ENVIRONMENT={environment}",
         "# New DAGs wait to be switched on, or run by their schedules at once.",
