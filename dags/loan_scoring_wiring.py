@@ -1,4 +1,4 @@
-"""What all five DAGs share: default arguments, a task's batch and session, failing for good."""
+"""What all DAGs share: default arguments, a task's batch and session, failing for good."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink, Connection, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from loan_scoring.errors import ContractError, PassingSourceError, SourceError
+from loan_scoring.errors import ContractError, GoneError, PassingSourceError, SourceError
 
 if TYPE_CHECKING:
     from loan_scoring.session import Session
@@ -53,18 +53,26 @@ def batch_of(context: Any) -> str | None:
 
 def database_url() -> str | None:
     """Return the URL of the Airflow connection `loan_scoring`, None where there is none."""
+    return connection_url("loan_scoring")
+
+
+def connection_url(name: str) -> str | None:
+    """Return the URL of an Airflow connection, None where there is none."""
     try:
-        return Connection.get("loan_scoring").get_uri()
+        return Connection.get(name).get_uri()
     except AirflowNotFoundException:
         return None
 
 
 @contextmanager
-def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple["Session", "Work"]]:
+def task_session(
+    portfolio: str, batch_id: str | None = None, *, as_owner: bool = False
+) -> Iterator[tuple["Session", "Work"]]:
     """Open a session for the running task, and note what the task did and cost.
 
-    What another try cannot mend (a broken file, a mistake in the contract) fails at once; a file
-    that is still being written is tried again.
+    What another try cannot mend (a broken file, a mistake in the contract, dropped rows) fails at
+    once; a file that is still being written is tried again. `as_owner` takes the connection
+    `loan_scoring_owner` where there is one: of the role that may drop tables.
     """
     from loan_scoring.session import open_session
     from loan_scoring.telemetry import Start, measured
@@ -74,16 +82,17 @@ def task_session(portfolio: str, batch_id: str | None = None) -> Iterator[tuple[
     stage = instance.dag_id.removeprefix(f"{portfolio}_")
     task = f"{stage}.{instance.task_id}"
     after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
+    url = (connection_url("loan_scoring_owner") if as_owner else None) or database_url()
     start = Start(instance.try_number, instance.start_date, run_at, after)
     try:
         with (
-            open_session(portfolio, database_url()) as session,
+            open_session(portfolio, url) as session,
             measured(session, instance.run_id, task, batch_id, instance.map_index, start) as work,
         ):
             yield session, work
     except PassingSourceError:
         raise
-    except (ContractError, SourceError) as error:
+    except (ContractError, GoneError, SourceError) as error:
         raise AirflowFailException(str(error)) from error
 
 

@@ -485,6 +485,13 @@ class Schedules(Model):
     ingest: str = "0 2 * * *"
     outcomes: str = "30 1 * * *"
     train: str = "0 6 * * 0"
+    maintenance: str = "0 12 * * 6"
+
+
+class RetentionPolicy(Model):
+    """How long rows of loans are kept; without it, for good (docs/adr/0023)."""
+
+    keep_days: Annotated[int, Field(ge=1)]
 
 
 class Scenario(Model):
@@ -549,6 +556,7 @@ class Contract(Model):
     service_level: ServiceLevel = ServiceLevel()
     performance: PerformancePolicy = PerformancePolicy()
     business: BusinessPolicy | None = None
+    retention: RetentionPolicy | None = None
     notifications: list[Channel] = Field(default_factory=list)
     schedules: Schedules = Schedules()
     replay: ReplayPolicy = ReplayPolicy()

@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2 import sql
 
-from loan_scoring import database, ingest, known_keys, quarantine, reading, sources
+from loan_scoring import (
+    database,
+    ingest,
+    known_keys,
+    partitions,
+    quarantine,
+    reading,
+    sources,
+)
 from loan_scoring.contract import KEY, row_rules_sha256
 from loan_scoring.errors import SourceError
 from loan_scoring.parsing import Rejected, RowRules
@@ -53,6 +61,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
         current = quarantine.current_revision(session, batch_id)
+        partitions.refuse_dropped(connection, batch_id)
         known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
         others = [name for name in current["header"] if name not in {*wanted, *own}]
         with (

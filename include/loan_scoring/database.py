@@ -18,6 +18,12 @@ from sqlalchemy.util import immutabledict
 from loan_scoring import settings
 from loan_scoring.errors import DatabaseError
 
+OWNER = "loan_scoring"
+"""The role that owns the schemas, migrates them and drops old months (docs/adr/0024)."""
+
+APPLICATION = "loan_scoring_app"
+"""The role of the stages, where the server tells it from the owner."""
+
 READER = "loan_scoring_reader"
 """The role of analysts: it may select from views and tables and nothing else."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from loan_scoring import approvals, database, json_scores
+from loan_scoring import approvals, database, json_scores, partitions
 from loan_scoring.approvals import LEFT_TO_A_PERSON
 from loan_scoring.contract import Contract
 from loan_scoring.errors import LoanScoringError, MissingError
@@ -124,12 +124,14 @@ def current_run(session: Session, batch_id: str | None = None) -> database.Row:
 
     Raises:
         MissingError: there is none.
+        GoneError: retention has dropped its scores.
     """
     found = database.row(session.connection, "select_desk_run", batch_id=batch_id)
     if found is None:
         which = f"batch {batch_id}" if batch_id else "no batch"
         said = "is not scored" if batch_id else "is scored yet"
         raise MissingError(f"{which} {said} in {session.contract.portfolio}")
+    partitions.refuse_dropped(session.connection, found["batch_id"])
     return found
 
 

@@ -35,6 +35,10 @@ class StateError(LoanScoringError):
     """A stage was asked for before what it needs exists (no batch, no champion)."""
 
 
+class GoneError(StateError):
+    """The rows that a stage needs were dropped by retention: no other try brings them back."""
+
+
 class BusyError(LoanScoringError):
     """Others are being served; the same may be asked again."""
 

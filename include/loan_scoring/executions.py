@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from loan_scoring import approvals, database
+from loan_scoring import approvals, database, partitions
 from loan_scoring.errors import MissingError
 from loan_scoring.session import Session
 
@@ -46,11 +46,13 @@ def scores(
 
     Raises:
         MissingError: there is no such run, or it is not published.
+        GoneError: retention has dropped them.
     """
     with database.transaction(session.connection):
         run = database.row(session.connection, "select_scoring_run", scoring_run_id=scoring_run_id)
         if run is None or run["state"] != "published":
             raise MissingError(f"no published scoring run {scoring_run_id}")
+        partitions.refuse_dropped(session.connection, run["batch_id"])
         return database.rows(
             session.connection,
             "select_execution_scores",

@@ -6,7 +6,16 @@ import numpy as np
 import pyarrow as pa
 from psycopg2 import sql
 
-from loan_scoring import alerts, artifacts, baseline, database, distributions, reading, registry
+from loan_scoring import (
+    alerts,
+    artifacts,
+    baseline,
+    database,
+    distributions,
+    partitions,
+    reading,
+    registry,
+)
 from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
 from loan_scoring.contract import Contract
 from loan_scoring.drift.compare import compare
@@ -28,11 +37,12 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
     again writes the same rows.
 
     Raises:
-        StateError: the batch has no published scores.
+        StateError: the batch has no published scores, or retention has dropped them.
     """
     run = database.row(session.connection, "select_current_run", batch_id=batch_id)
     if run is None:
         raise StateError(f"batch {batch_id} has no published scores; run score for it first")
+    partitions.refuse_dropped(session.connection, batch_id)
     comparisons, probabilities = _compare(session, run)
     verdicts, findings = decide(session.contract.monitoring, comparisons)
     kinds = {each.feature: kind_of(each.feature) for each in comparisons}

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from loan_scoring import database, settings
+from loan_scoring import database, grants, settings
 from loan_scoring.contract import Column, Contract
 from loan_scoring.errors import DatabaseError
 
@@ -28,14 +28,15 @@ def migrate(connection: Connection, contract: Contract) -> list[str]:
         DatabaseError: an applied file was changed, the contract lost or retyped a column, or
             the role may not create the schema.
     """
-    if not is_behind(connection, contract):
-        return []
     try:
+        if not is_behind(connection, contract):
+            return []
         return _apply_all(connection, contract)
     except psycopg2.errors.InsufficientPrivilege as error:
         raise DatabaseError(
             f"the database role may not set up schema {contract.portfolio}: "
-            f"{str(error).splitlines()[0]}; grant it CREATE on the database"
+            f"{str(error).splitlines()[0]}; name the role that owns it in LOAN_SCORING_OWNER_URL "
+            f"and run `loan-scoring migrate`, or grant this one CREATE on the database"
         ) from error
 
 
@@ -59,7 +60,6 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
         changed = []
         if name not in ledger:
             _add_columns(connection, contract)
-            _grant_reading(connection)
             _note(connection, name, name)
             changed.append(name)
         if not _is_promised(connection, contract):
@@ -69,6 +69,11 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
         if changed and any(each.startswith("contract-") for each in ledger):
             _record_change(connection, contract, changed)
         applied += changed
+        granted = grants.step(connection)
+        if granted is not None and granted not in ledger:
+            grants.grant(connection)
+            _note(connection, granted, granted)
+            applied.append(granted)
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
@@ -83,7 +88,8 @@ def is_behind(connection: Connection, contract: Contract) -> bool:
                 return True
         ledger = _ledger(connection)
         wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-        if not wanted | {_contract_step(contract)} <= ledger.keys():
+        wanted |= {_contract_step(contract), *filter(None, [grants.step(connection)])}
+        if not wanted <= ledger.keys():
             return True
         return not _is_promised(connection, contract)
 
@@ -107,7 +113,11 @@ def _prepare(connection: Connection, contract: Contract) -> None:
             "COMMENT ON TABLE schema_migrations IS 'Which migrations were applied, when'"
         )
         for column, meaning in (
-            ("name", "File of sql/migrations, or contract-HASH for the columns of a contract"),
+            (
+                "name",
+                "File of sql/migrations, contract-HASH for the columns of a contract, or"
+                " grants-HASH for what roles may do",
+            ),
             ("sha256", "Hash of its text; an applied file is never changed"),
             ("applied_at", "When"),
         ):
@@ -183,25 +193,6 @@ def _refuse_lost_columns(contract: Contract, there: dict[str, str], key_type: st
             f"{contract.portfolio}: the key is {key_type} in the database, "
             f"the contract says {TYPES[contract.key.type]}; {how}"
         )
-
-
-def _grant_reading(connection: Connection) -> None:
-    """Let the reader's role read, where the server has it; roles are the server's, not ours."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (database.READER,))
-        if cursor.fetchone() is None:
-            log.warning("role %s does not exist here: nothing was granted to it", database.READER)
-            return
-        cursor.execute("SELECT current_schema()")
-        schema = cursor.fetchone()
-        assert schema is not None  # noqa: S101 - SELECT without FROM gives one row
-        names = {"schema": sql.Identifier(schema[0]), "reader": sql.Identifier(database.READER)}
-        for text in (
-            "GRANT USAGE ON SCHEMA {schema} TO {reader}",
-            "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}",
-            "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader}",
-        ):
-            cursor.execute(sql.SQL(text).format(**names))
 
 
 def _comment(column: Column) -> str:

@@ -87,11 +87,13 @@ def _alone(session: Session) -> Iterator[None]:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (SCHEMA,))
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            cursor.execute(
-                f"COMMENT ON SCHEMA {SCHEMA} IS 'Tables of MLflow: a mirror of the portfolios''"
-                " trials, models and promotions, which decides nothing'"
-            )
+            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,))
+            if not cursor.rowcount:  # IF NOT EXISTS wants the right to create schemas even so
+                cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+                cursor.execute(
+                    f"COMMENT ON SCHEMA {SCHEMA} IS 'Tables of MLflow: a mirror of the portfolios''"
+                    " trials, models and promotions, which decides nothing'"
+                )
             other.commit()
         yield
     finally:

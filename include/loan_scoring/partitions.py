@@ -1,9 +1,9 @@
 """Monthly partitions of applications and scores, made when a batch of a new month arrives."""
 
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database
+from loan_scoring.errors import GoneError
 
 HISTORY = "history"
 """The batch_id of the labelled past."""
@@ -13,32 +13,31 @@ def ensure(connection: Connection, table: str, batch_id: str) -> None:
     """Create the partition of `table` that holds `batch_id`, in a transaction of its own.
 
     The new table is filled by nobody yet and attached, which blocks neither readers nor writers;
-    CREATE TABLE ... PARTITION OF would wait for them all.
+    CREATE TABLE ... PARTITION OF would wait for them all. It is the owner's function that does it:
+    the application's role creates no table.
+
+    Raises:
+        GoneError: retention has dropped it.
     """
-    name, low, high = bounds(table, batch_id)
     with database.transaction(connection), connection.cursor() as cursor:
-        if _exists(connection, name):
-            return
-        database.lock(connection, f"partitions:{table}")
-        if _exists(connection, name):
-            return
-        names = {"name": sql.Identifier(name), "table": sql.Identifier(table)}
-        cursor.execute(
-            sql.SQL(
-                "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
-                " INCLUDING COMMENTS)"
-            ).format(**names)
-        )
-        cursor.execute(
-            sql.SQL("COMMENT ON TABLE {name} IS {comment}").format(
-                **names, comment=sql.Literal(f"Partition of {table}: {low} up to below {high}")
-            )
-        )
-        cursor.execute(
-            sql.SQL(
-                "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)"
-            ).format(**names),
-            (low, high),
+        refuse_dropped(connection, batch_id)
+        if not _exists(connection, name_of(table, batch_id)):
+            cursor.execute("SELECT create_partition(%s, %s)", (table, batch_id))
+
+
+def refuse_dropped(connection: Connection, batch_id: str) -> None:
+    """Refuse work on a batch whose rows retention has dropped.
+
+    Raises:
+        GoneError: they are gone.
+    """
+    gone = database.rows(connection, "select_dropped", batch_id=batch_id)
+    if gone:
+        what = " and ".join(row["table_name"] for row in gone)
+        raise GoneError(
+            f"the rows of batch {batch_id} are gone: {gone[0]['dropped_by']} dropped the {what} of "
+            f"{batch_id[:7]} on {gone[0]['dropped_at']:%Y-%m-%d}, by retention; its counts, drift "
+            "and performance are kept, and it can be neither ingested, scored nor measured again"
         )
 
 
@@ -68,7 +67,6 @@ def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
 
 def _exists(connection: Connection, name: str) -> bool:
     with connection.cursor() as cursor:
-        # Not to_regclass: it may still answer from its cache what was true before the lock.
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_class"
             " WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",

@@ -49,6 +49,7 @@ def plan(session: Session, batch_id: str) -> Plan:
     """
     if batch_id == HISTORY:
         raise StateError("the history trains models and is not scored; name a business date")
+    partitions.refuse_dropped(session.connection, batch_id)
     batch = database.row(session.connection, "select_current_batch", batch_id=batch_id)
     if batch is None:
         raise StateError(f"batch {batch_id} is not published; run ingest for it first")
@@ -238,9 +239,10 @@ def run(session: Session, run_id: str) -> database.Row:
     """Return the row of a scoring run.
 
     Raises:
-        StateError: there is none.
+        StateError: there is none, or retention has dropped its rows.
     """
     found = database.row(session.connection, "select_scoring_run", scoring_run_id=run_id)
     if found is None:
         raise StateError(f"no scoring run {run_id}; run score for its batch")
+    partitions.refuse_dropped(session.connection, found["batch_id"])
     return found

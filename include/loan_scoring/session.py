@@ -1,13 +1,13 @@
 """What every stage works with: one portfolio's contract and a connection to its migrated schema."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from loan_scoring import contract, database, migrations
+from loan_scoring import contract, database, migrations, settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError
 
@@ -47,7 +47,7 @@ def open_session(
     place = database.place(connection)
     try:
         if migrates:
-            migrations.migrate(connection, loaded)
+            _migrate(connection, loaded)
         elif migrations.is_behind(connection, loaded):
             raise DatabaseError(
                 f"the schema of {portfolio} is behind its contract or this release; "
@@ -70,3 +70,19 @@ def open_session(
         ) from error
     finally:
         connection.close()
+
+
+def _migrate(connection: Connection, loaded: Contract) -> None:
+    """Migrate as the owner of the same database where one is named, else as the session's role."""
+    owner_url = settings.owner_url()
+    if owner_url is not None:
+        with closing(database.connect(loaded.portfolio, owner_url)) as owner:
+            if _database(owner) == _database(connection):
+                migrations.migrate(owner, loaded)
+                return
+    migrations.migrate(connection, loaded)
+
+
+def _database(connection: Connection) -> tuple[str, int, str]:
+    known = connection.info
+    return known.host, known.port, known.dbname

@@ -73,6 +73,11 @@ def database_url() -> str | None:
     return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
 
 
+def owner_url() -> str | None:
+    """Return LOAN_SCORING_OWNER_URL; None where the application's role owns the schemas too."""
+    return os.environ.get("LOAN_SCORING_OWNER_URL") or None
+
+
 def source() -> str | None:
     """Return LOAN_SCORING_SOURCE, the labelled file or URL that replays are cut from."""
     return os.environ.get("LOAN_SCORING_SOURCE") or None

@@ -19,7 +19,8 @@ WITH applied AS MATERIALIZED (
         t.line_number,
         t.rules || array_remove(ARRAY[
             CASE WHEN t.is_repeated THEN 'duplicate_key:loan_id' END,
-            CASE WHEN a.batch_id IS NULL THEN 'unknown_loan:loan_id' END,
+            -- A loan whose outcome is on record was known; its application may be gone by retention.
+            CASE WHEN a.batch_id IS NULL AND o.loan_id IS NULL THEN 'unknown_loan:loan_id' END,
             CASE WHEN t.is_default IS NOT NULL AND t.is_contradicted
                    OR t.is_default <> o.is_default
                  THEN 'contradicting_outcome:is_default' END,

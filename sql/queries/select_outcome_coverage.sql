@@ -1,8 +1,10 @@
 -- How many scored loans of each current run have an outcome, and how many it was measured on; ddm
 -- is measured on all of the model's stream. A known outcome never changes: where all loans were
--- measured there is nothing to count.
+-- measured there is nothing to count, and where retention has dropped them nothing is left to.
 SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
-       coalesce(counted.outcomes, r.scored) AS outcomes,
+       CASE WHEN gone.is_dropped THEN coalesce(rate.loans, 0)
+            ELSE coalesce(counted.outcomes, r.scored) END AS outcomes,
+       gone.is_dropped,
        rate.loans AS measured_loans, stream.loans AS measured_stream
 FROM scoring_runs AS r
 LEFT JOIN performance AS rate
@@ -11,6 +13,10 @@ LEFT JOIN performance AS rate
 LEFT JOIN performance AS stream
     ON stream.scoring_run_id = r.scoring_run_id AND stream.segment = 'all'
    AND stream.metric = 'ddm' AND stream.basis = 'realised'
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM dropped_partitions AS d
+                   WHERE d.month = left(r.batch_id, 7) AND d.table_name <> 'calls') AS is_dropped
+) AS gone
 LEFT JOIN LATERAL (
     -- As an array: of rows that were just written the planner knows nothing, and a join goes wrong.
     SELECT count(*) AS outcomes
@@ -20,6 +26,6 @@ LEFT JOIN LATERAL (
         WHERE s.batch_id = r.batch_id AND s.scoring_run_id = r.scoring_run_id
           AND s.default_probability IS NOT NULL
     ))
-) AS counted ON rate.loans IS DISTINCT FROM r.scored
+) AS counted ON rate.loans IS DISTINCT FROM r.scored AND NOT gone.is_dropped
 WHERE r.is_current
 ORDER BY r.batch_id

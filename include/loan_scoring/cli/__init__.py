@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import demo, models, quarantine, stages, views
+from loan_scoring.cli import demo, keeping, models, quarantine, stages, views
 from loan_scoring.cli.common import Handler
 from loan_scoring.errors import LoanScoringError
 
@@ -161,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         "--docs", metavar="FOLDER", help="where the page is written; default: docs/ of the project"
     )
     demo.add(commands, common, _count)
+    keeping.add(commands, common)
     return parser
 
 

@@ -1,6 +1,7 @@
 """What the commands share: their shape, and a stage in a session of its own, measured."""
 
 import argparse
+import getpass
 import logging
 import os
 from collections.abc import Callable
@@ -39,3 +40,14 @@ def mirrored(options: argparse.Namespace) -> bool:
         logging.getLogger(__name__).warning("%s", error)
         return False
     return True
+
+
+def account() -> str:
+    """Return who runs the command, as the record names it: the operating system's account.
+
+    The database role is the application's, the same for everybody.
+    """
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        return f"cli:uid-{os.getuid()}"

@@ -1,14 +1,12 @@
 """The commands `loan-scoring models`: list, show, promote, rollback, card, mlflow."""
 
 import argparse
-import getpass
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, mirrored
+from loan_scoring.cli.common import Handler, account, mirrored
 from loan_scoring.errors import StateError
 
 
@@ -101,7 +99,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
 
     with open_session(options.portfolio, options.database) as session:
         verdict, evidence = promotion.promote_by_hand(
-            session, options.version, _account(), options.comment
+            session, options.version, account(), options.comment
         )
     overruled = evidence.get("overruled", [])
     said = f"{options.version} and the model fitted with it: {verdict}"
@@ -121,7 +119,7 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        in_use = promotion.rollback(session, _account(), options.kind, options.comment)
+        in_use = promotion.rollback(session, account(), options.kind, options.comment)
     return {
         **in_use,
         "is_mirrored": mirrored(options),
@@ -163,14 +161,3 @@ def _gates(evidence: dict[str, Any]) -> list[str]:
         f"  {gate['gate']:<14} {'passed' if gate['passed'] else 'FAILED'}  {gate['sentence']}"
         for gate in evidence.get("gates", [])
     ]
-
-
-def _account() -> str:
-    """Return who runs the command, as promotions name it: the operating system's account.
-
-    The database role is the application's, the same for everybody.
-    """
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # an account without a name, as containers have them
-        return f"cli:uid-{os.getuid()}"

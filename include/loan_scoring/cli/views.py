@@ -142,10 +142,13 @@ def loan(options: argparse.Namespace) -> dict[str, Any]:
             raise StateError(f"'{options.loan_id}' is no loan number of {options.portfolio}")
         label = {column.name: column.label for column in session.contract.columns}
         found = database.rows(session.connection, "select_loan_record", loan_id=options.loan_id)
+        gone = database.rows(session.connection, "select_dropped_months")
     if not found:
+        months = ", ".join(row["month"] for row in gone)
+        dropped = f"; retention has dropped {months}" if months else ""
         raise StateError(
             f"no published score of loan {options.loan_id} in {options.portfolio}; "
-            "see table applications, or quarantine"
+            f"see table applications, or quarantine{dropped}"
         )
     return {"loan": found, "text": "\n\n".join(_told(row, label) for row in found)}
 

@@ -1,4 +1,4 @@
-"""What the Makefile calls: run, up, down; and the containers, before they start: init."""
+"""What the Makefile calls: run, up, down."""
 
 import sys
 
@@ -6,7 +6,7 @@ from loan_scoring.errors import LoanScoringError
 
 
 def main() -> int:
-    """Run one of the four; return 0, or 1 after one line that says what is wrong."""
+    """Run one of the three; return 0, or 1 after one line that says what is wrong."""
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if command == "run":
@@ -21,12 +21,8 @@ def main() -> int:
             from loan_scoring.local.up import down
 
             print(down())  # noqa: T201
-        elif command == "init":
-            from loan_scoring.local.containers import set_up
-
-            print(set_up())  # noqa: T201
         else:
-            print("usage: python -m loan_scoring.local run | up | down | init", file=sys.stderr)  # noqa: T201
+            print("usage: python -m loan_scoring.local run | up | down", file=sys.stderr)  # noqa: T201
             return 2
     except LoanScoringError as error:
         print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201

@@ -14,8 +14,8 @@ from loan_scoring.local import processes
 from loan_scoring.local.postgres_account import Account, binary, choose_account, claim
 from loan_scoring.local.postgres_cluster import cause_of_failure, create_cluster
 from loan_scoring.local.postgres_pidfile import disown_stale_pid, read_postmaster
-from loan_scoring.local.postgres_roles import DATABASES, create_roles_and_databases
 from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
+from loan_scoring.roles import DATABASES, EMBEDDED, create_roles_and_databases
 
 # For a small machine that loads by COPY; the locks are for Airflow and for wide transactions.
 _SERVER_SETTINGS = {
@@ -52,7 +52,7 @@ class EmbeddedPostgres:
                     if self.data.exists():
                         claim(self.data, account)
                     else:
-                        passwords = kept_secrets(self._secrets_file, tuple(DATABASES))
+                        passwords = kept_secrets(self._secrets_file, EMBEDDED)
                         create_cluster(self.data, passwords["postgres"], account)
                     self._launch(account)
                 self._create_roles_and_databases()
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
 
     def _passwords(self) -> dict[str, str]:
         passwords = read_json(self._secrets_file)
-        if missing := DATABASES.keys() - passwords.keys():
+        if missing := set(EMBEDDED) - passwords.keys():
             raise DatabaseError(
                 f"{self._secrets_file} lacks the password of {min(missing)}; restore it, or remove"
                 f" {self.folder} to begin anew"
@@ -156,7 +156,7 @@ class EmbeddedPostgres:
     def _create_roles_and_databases(self) -> None:
         # The note lies in the data folder, so that it goes when that goes.
         note = self.data / "loan-scoring-roles"
-        wanted = " ".join(sorted(DATABASES))
+        wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:
             create_roles_and_databases(self.url("postgres"), self._passwords())
             note.write_text(wanted)

@@ -51,6 +51,7 @@ def read(session: Session, batch_id: str) -> dict[str, Any] | None:
             contract.portfolio, batch_id, night["revision"]
         ).is_file(),
         "rules": [each for each in quarantined if each["revision"] == night["revision"]],
+        "gone": database.rows(connection, "select_dropped", batch_id=batch_id),
         "unit": amount_unit(contract),
         **(_scored(session, night) if night["scoring_run_id"] else {}),
     }

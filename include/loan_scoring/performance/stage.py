@@ -90,7 +90,8 @@ def measure(session: Session, run: database.Row, known: Errors | None = None) ->
 class Coverage:
     """How many outcomes a current run has, and whether it was measured on other ones.
 
-    `stream` counts those of the matured batches up to this one that the same model scored.
+    `stream` counts those of the matured batches up to this one that the same model scored, of the
+    batches whose scores are there. A run whose scores retention has dropped keeps its figures.
     """
 
     scoring_run_id: str
@@ -99,25 +100,36 @@ class Coverage:
     is_mature: bool
     stream: int
     is_stale: bool
+    is_dropped: bool
 
 
 def coverage(session: Session) -> list[Coverage]:
     """Return the coverage of each current run, in the order of batches."""
     streams: dict[str, int] = {}
+    dropped: dict[str, int] = {}
     found = []
     for row in database.rows(session.connection, "select_outcome_coverage"):
         version, count = row["propensity_version"], row["outcomes"]
         is_mature = is_enough(session.contract, count, row["scored"])
-        streams[version] = streams.get(version, 0) + (count if is_mature else 0)
-        wanted = (count, streams[version]) if is_mature else (None, None)
+        of = dropped if row["is_dropped"] else streams
+        of[version] = of.get(version, 0) + (count if is_mature else 0)
+        stream = streams.get(version, 0)
+        # One that was measured before retention took the stream's beginning is not measured again.
+        whole = stream + dropped.get(version, 0)
+        if is_mature:
+            measured = row["measured_stream"]
+            is_known = row["measured_loans"] == count and stream <= (measured or 0) <= whole
+        else:
+            is_known = row["measured_loans"] is None and row["measured_stream"] is None
         found.append(
             Coverage(
                 row["scoring_run_id"],
                 row["batch_id"],
                 version,
                 is_mature,
-                streams[version],
-                wanted != (row["measured_loans"], row["measured_stream"]),
+                stream,
+                not is_known and not row["is_dropped"],
+                row["is_dropped"],
             )
         )
     return found
@@ -133,7 +145,7 @@ def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.nd
     threshold = session.contract.decision.decline_from
     parts = [np.zeros(0, dtype=bool)]
     for each in coverage(session):
-        is_of_model = each.propensity_version == run["propensity_version"]
+        is_of_model = each.propensity_version == run["propensity_version"] and not each.is_dropped
         if each.is_mature and is_of_model and each.batch_id < run["batch_id"]:
             if each.scoring_run_id not in known:
                 known[each.scoring_run_id] = batches.errors(session, vars(each), threshold)

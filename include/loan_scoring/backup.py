@@ -1,0 +1,245 @@
+"""Back up the portfolios: a dump of their schemas and MLflow's, then the artifacts, with hashes."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from psycopg2.extensions import connection as Connection
+
+from loan_scoring import __version__, artifacts, audit, contract, database, migrations, settings
+from loan_scoring.errors import StateError
+from loan_scoring.local.postgres_account import binary
+from loan_scoring.mirror import SCHEMA as MLFLOW
+from loan_scoring.session import Session
+
+log = logging.getLogger(__name__)
+
+DUMP, MANIFEST = "database.dump", "manifest.json"
+FOLDERS = ("artifacts", "quality")
+"""Of the data folder: models, cards and pages of verdicts. Landing files are the sender's."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What a backup holds."""
+
+    folder: Path
+    schemas: list[str]
+    files: int
+    bytes: int
+    taken_at: str
+
+
+def back_up(folder: Path, url: str | None = None) -> Backup:
+    """Write a backup into a new folder; a kill leaves only FOLDER.part.
+
+    The dump is one snapshot. Artifacts are copied after it: they are written before the rows that
+    name them and never changed, so that each one that the dump names is there.
+
+    Raises:
+        StateError: the folder is there already, nothing is there to dump, or pg_dump fails.
+    """
+    if folder.exists():
+        raise StateError(f"{folder} is there already; name a new folder")
+    draft = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True, mode=0o700)
+    with closing(database.connect(MLFLOW, url)) as connection:
+        schemas = [name for name in [*contract.names(), MLFLOW] if _tables(connection, name)]
+        if not schemas:
+            raise StateError(f"{database.place(connection)} holds no portfolio: nothing to back up")
+        wanted = [f"--schema={name}" for name in schemas]
+        _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *wanted])
+    for name in FOLDERS:
+        if (settings.data_dir() / name).is_dir():
+            _copy(settings.data_dir() / name, draft / name)
+    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    files: dict[str, dict[str, Any]] = {
+        str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+        for path in _files(draft)
+    }
+    manifest = {
+        "taken_at": taken_at, "code_version": __version__, "schemas": schemas, "files": files,
+    }  # fmt: skip
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    draft.rename(folder)
+    size = sum(each["bytes"] for each in files.values())
+    return Backup(folder, schemas, len(files), size, taken_at)
+
+
+def restore(folder: Path, url: str | None = None, *, replace: bool = False) -> Backup:
+    """Bring database and artifacts to what a backup holds, once all its hashes are right.
+
+    The database changes in one transaction, after the artifacts are there: a kill leaves what was,
+    and the same again does the rest.
+
+    Args:
+        url: of the role that owns the schemas.
+        replace: drop what is there; without it a database with rows of a portfolio is refused.
+
+    Raises:
+        StateError: no backup, a damaged one, tables in the way, or Postgres refuses it.
+    """
+    manifest = _verified(folder)
+    schemas = manifest["schemas"]
+    with closing(database.connect(MLFLOW, url)) as connection:
+        there = [name for name in schemas if _tables(connection, name)]
+        if there and not replace:
+            raise StateError(
+                f"{database.place(connection)} holds {', '.join(there)} already; name another "
+                "database, or say --replace to have them dropped"
+            )
+        for name in FOLDERS:
+            if (folder / name).is_dir():
+                _copy(folder / name, settings.data_dir() / name)
+        _restore_schemas(connection, folder / DUMP, schemas)
+    for portfolio in schemas:
+        if portfolio != MLFLOW:
+            _check(portfolio, url)
+    size = sum(each["bytes"] for each in manifest["files"].values())
+    return Backup(folder, schemas, len(manifest["files"]), size, manifest["taken_at"])
+
+
+def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> None:
+    """Drop the schemas and make them anew from the dump, all in one transaction of psql.
+
+    psql ends what is not committed, however what writes to it ended.
+    """
+    with database.transaction(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (database.APPLICATION,))
+        has_application = bool(cursor.rowcount)
+    command = ["psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1"]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        _started(connection, command, stdin=subprocess.PIPE, stderr=errors) as psql,
+    ):
+        try:
+            _tell(psql, "BEGIN;", *(f'DROP SCHEMA IF EXISTS "{name}" CASCADE;' for name in schemas))
+            for name in schemas:
+                _tell(psql, f'CREATE SCHEMA "{name}";')
+                if name == MLFLOW and has_application:
+                    _tell(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
+                    _tell(psql, f"SET ROLE {database.APPLICATION};")
+                # Owners and rights are this server's: who restores owns, migrations grant anew.
+                told = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
+                _run(connection, [*told, f"--schema={name}", str(dump)], stdout=psql.stdin)
+                _tell(psql, "RESET ROLE;")
+            _tell(psql, "COMMIT;")
+        except BrokenPipeError:
+            pass  # psql says why
+        finally:
+            psql.communicate()
+        errors.seek(0)
+        if psql.returncode:
+            raise _refusal("psql", connection, errors.read())
+
+
+def _check(portfolio: str, url: str | None) -> None:
+    """Migrate what was restored, and see that its chain holds and every artifact is the right one.
+
+    Raises:
+        StateError: one is not.
+    """
+    loaded = contract.load(portfolio)
+    with closing(database.connect(portfolio, url)) as connection:
+        with database.transaction(connection), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM schema_migrations WHERE name LIKE 'grants-%'")
+        migrations.migrate(connection, loaded)
+        session = Session(loaded, connection)
+        faults = audit.verify(session).faults
+        if faults:
+            raise StateError(
+                f"the audit log of {portfolio} was changed before it was backed up: "
+                f"{len(faults)} entries; compare with an older backup"
+            )
+        with database.transaction(connection):
+            for row in database.rows(connection, "select_artifacts"):
+                artifacts.read(portfolio, row["name"], row["sha256"])
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise StateError(f"{folder} is no backup: {MANIFEST} cannot be read ({error})") from error
+    for name, told in manifest["files"].items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != told["sha256"]:
+            raise StateError(f"{path} is missing or was changed since {manifest['taken_at']}")
+    return manifest
+
+
+def _tables(connection: Connection, schema: str) -> bool:
+    with database.transaction(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_tables WHERE schemaname = %s LIMIT 1", (schema,))
+        return bool(cursor.rowcount)
+
+
+def _run(connection: Connection, command: list[str], stdout: IO[str] | None = None) -> None:
+    """Run a program of Postgres on the connection's database to its end.
+
+    Raises:
+        BrokenPipeError: what it writes to is gone.
+        StateError: it failed.
+    """
+    with _started(connection, command, stdout=stdout, stderr=subprocess.PIPE) as program:
+        _, errors = program.communicate()
+    if "Broken pipe" in errors or program.returncode == -signal.SIGPIPE:
+        raise BrokenPipeError
+    if program.returncode:
+        raise _refusal(command[0], connection, errors)
+
+
+def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[str]":
+    known = connection.info
+    # The password goes through the environment, so that it is not in the process list.
+    environment = os.environ | {
+        "PGHOST": known.host, "PGPORT": str(known.port), "PGUSER": known.user,
+        "PGPASSWORD": known.password or "", "PGDATABASE": known.dbname,
+        **{f"PG{name.upper()}": value for name, value in known.dsn_parameters.items()
+           if name in ("sslmode", "sslrootcert")},
+    }  # fmt: skip
+    return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, text=True, **pipes)
+
+
+def _tell(psql: "subprocess.Popen[str]", *lines: str) -> None:
+    assert psql.stdin is not None  # noqa: S101 - opened as a pipe
+    psql.stdin.write("\n".join([*lines, ""]))
+    psql.stdin.flush()
+
+
+def _refusal(program: str, connection: Connection, errors: str) -> StateError:
+    said = (errors.strip().splitlines() or ["no reason given"])[0]
+    return StateError(f"{program} at {database.place(connection)}: {said}; nothing was changed")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, whole or not at all each; frozen rows of a training are not kept."""
+    for path in _files(source):
+        if path.suffix == ".part" or path.match("training-*.parquet"):
+            continue
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f"{place.name}.{os.getpid()}.part")
+        shutil.copy2(path, part)
+        part.replace(place)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,114 @@
+"""The commands of who keeps the database: roles, migrate, retention, backup, restore."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from loan_scoring import settings
+from loan_scoring.cli.common import Handler, account
+from loan_scoring.errors import StateError
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the commands to the parser."""
+
+    def command(name: str, handler: Handler, help_: str) -> Any:
+        made = commands.add_parser(name, help=help_, description=help_, parents=[common])
+        made.set_defaults(handler=handler)
+        return made
+
+    command(
+        "roles", roles, "make owner, application and reader on a server; passwords: environment"
+    )
+    command("migrate", migrate, "bring the schema of every portfolio up to date, as the owner")
+    kept = command("retention", retention, "drop months that are older than is to be kept")
+    kept.add_argument(
+        "--keep-days", type=int, metavar="N", help="default: the contract's retention.keep_days"
+    )
+    kept.add_argument("--dry-run", action="store_true", help="show what would go, drop nothing")
+    backup = command("backup", back_up, "write every portfolio's tables and artifacts to a folder")
+    backup.add_argument("--to", required=True, metavar="FOLDER", help="a new one")
+    restored = command("restore", restore, "bring database and artifacts back from a backup")
+    restored.add_argument("--from", dest="folder", required=True, metavar="FOLDER")
+    restored.add_argument(
+        "--replace", action="store_true", help="drop the portfolios that the database holds"
+    )
+
+
+def roles(_: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import roles
+
+    made = roles.from_environment()
+    return {"roles": made, "text": f"roles ready: {', '.join(made)}"}
+
+
+def migrate(options: argparse.Namespace) -> dict[str, Any]:
+    from contextlib import closing
+
+    from loan_scoring import contract, database, migrations
+
+    url = options.database or settings.owner_url()
+    applied = {}
+    for portfolio in contract.names():
+        with closing(database.connect(portfolio, url)) as connection:
+            applied[portfolio] = migrations.migrate(connection, contract.load(portfolio))
+    lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
+    return {"applied": applied, "text": "\n".join(lines)}
+
+
+def retention(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import contract, retention
+    from loan_scoring.session import open_session
+
+    policy = contract.load(options.portfolio).retention
+    days: int | None = options.keep_days
+    if days is None and policy is not None:
+        days = policy.keep_days
+    if days is None:
+        raise StateError(
+            f"the contract of {options.portfolio} keeps rows for good; say --keep-days, "
+            "or write retention: {keep_days: N} into it"
+        )
+    with open_session(options.portfolio, options.database or settings.owner_url()) as session:
+        if options.dry_run:
+            found = [retention.counted(session, each) for each in retention.expired(session, days)]
+            files = []
+        else:
+            found = retention.drop(session, days, account())
+            files = retention.remove_files(session)
+    lines = []
+    for each in found:
+        verb = "kept" if each.kept_for else "would drop" if options.dry_run else "dropped"
+        more = f", and {each.quarantined:,} rows of quarantine" * bool(each.quarantined)
+        why = f"; {each.kept_for}" * bool(each.kept_for)
+        lines.append(
+            f"{verb} {each.partition}: {each.rows:,} rows, {each.bytes / 1e6:.1f} MB{more}{why}"
+        )
+    lines += [f"removed {path}" for path in files]
+    return {
+        "partitions": [vars(each) for each in found],
+        "files": files,
+        "text": "\n".join(lines) or f"nothing is older than {days} days",
+    }
+
+
+def back_up(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import backup
+
+    done = backup.back_up(Path(options.to).resolve(), options.database or settings.owner_url())
+    return {
+        **vars(done),
+        "text": f"backed up {', '.join(done.schemas)} to {done.folder}: "
+        f"{done.files} files, {done.bytes / 1e6:.1f} MB",
+    }
+
+
+def restore(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import backup
+
+    url = options.database or settings.owner_url()
+    done = backup.restore(Path(options.folder).resolve(), url, replace=options.replace)
+    return {
+        **vars(done),
+        "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder}",
+    }

@@ -1,0 +1,106 @@
+"""What application and reader may do in a portfolio's schema; the owner grants it."""
+
+import hashlib
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from loan_scoring import database
+
+KEPT_BY_OWNER = ("schema_migrations", "service_levels", "dropped_partitions")
+"""What migrations and retention write, and stages only read."""
+
+APPENDED = (
+    "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "retrain_requests",
+    "scores", "trials",
+)  # fmt: skip
+"""What stages add to and never change."""
+
+UPDATED = (
+    "alerts", "batches", "deliveries", "mini_batches", "outcome_drops", "scoring_runs",
+    "task_metrics",
+)  # fmt: skip
+
+REPLACED = (
+    "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
+    "quarantine",
+)  # fmt: skip
+"""What a second try deletes and writes anew."""
+
+_READING = (
+    "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}",
+)
+_WRITING = (
+    "GRANT INSERT ON {appended}, {updated}, {replaced} TO {role}",
+    "GRANT UPDATE ON {updated} TO {role}",
+    "GRANT DELETE ON {replaced} TO {role}",
+    # Partitions of before the role was there; those that come take over what their table has.
+    "GRANT INSERT ON {partitions} TO {role}",
+    "GRANT EXECUTE ON FUNCTION create_partition TO {role}",
+)
+
+
+def step(connection: Connection) -> str | None:
+    """Return the ledger's name of these grants to the roles that the server has.
+
+    A role that comes later, or anew, makes it another one. None where this connection's role does
+    not own the schema: it has nothing to grant.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nspowner = current_user::regrole FROM pg_namespace"
+            " WHERE nspname = current_schema()"
+        )
+        owns = cursor.fetchone()
+        if owns is None or not owns[0]:
+            return None
+    said = repr((_roles(connection), _READING, _WRITING, APPENDED, UPDATED, REPLACED))
+    return f"grants-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+
+def grant(connection: Connection) -> None:
+    """Grant to application and reader what they need, where the server has them."""
+    roles = _roles(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_class AS c"
+            " WHERE c.relispartition AND c.relkind = 'r'"
+            " AND c.relnamespace = current_schema()::regnamespace"
+        )
+        partitions = [name for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT current_schema()")
+        here = cursor.fetchone()
+        assert here is not None  # noqa: S101 - SELECT without FROM gives one row
+        # A restored database has its functions open to everybody again.
+        cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
+        for role in roles:
+            texts = _READING + _WRITING * (role == database.APPLICATION)
+            for text in texts:
+                if "{partitions}" in text and not partitions:
+                    continue
+                cursor.execute(
+                    sql.SQL(text).format(
+                        schema=sql.Identifier(here[0]),
+                        role=sql.Identifier(role),
+                        appended=_listed(APPENDED),
+                        updated=_listed(UPDATED),
+                        replaced=_listed(REPLACED),
+                        partitions=_listed(partitions),
+                    )
+                )
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _roles(connection: Connection) -> dict[str, int]:
+    """Return the oid of application and reader, of those that the server has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname, oid::bigint FROM pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",
+            ([database.APPLICATION, database.READER],),
+        )
+        return dict(cursor.fetchall())

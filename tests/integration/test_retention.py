@@ -1,0 +1,377 @@
+"""Retention drops whole months with their record, and what an auditor asks for stays."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+from children import Spawn
+
+from loan_scoring import (
+    audit,
+    cli,
+    database,
+    desk,
+    executions,
+    ingest,
+    metrics,
+    outcomes,
+    partitions,
+    retention,
+    scoring,
+    settings,
+)
+from loan_scoring.errors import BusyError, GoneError, StateError
+from loan_scoring.pages import batch as batch_page
+from loan_scoring.performance import stage
+from loan_scoring.replay import Replay
+from loan_scoring.session import Session, open_session
+
+pytestmark = pytest.mark.integration
+
+OLD, NEW = "2026-01-05", "2026-02-03"
+TODAY = date(2026, 3, 2)
+"""30 days after the last day of January."""
+KEEP = 29
+BY = "cli:tests"
+
+DERIVED = {
+    "batches": "t", "scoring_runs": "t", "models": "t", "promotions": "t", "outcomes": "t",
+    "drift": "t", "distributions": "t", "performance": "t", "fairness": "t", "findings": "t",
+    "quality": "t", "batch_health": "t", "slo": "t", "champions": "t", "open_alerts": "t",
+    "performance_by_batch": "t",
+}  # fmt: skip
+"""Tables and views of which retention changes nothing."""
+
+
+@pytest.fixture(scope="module")
+def nights_url(new_database: Callable[..., str], night_scored: str, drops: Replay) -> str:
+    """Two nights in two months, scored and measured; the old one's outcomes are in, too."""
+    url = new_database(template=night_scored)
+    second = drops.batch_ids[1]
+    with open_session("loan_default", url) as session:
+        metrics.measure(session, OLD)
+        ingest.ingest(session, NEW, drops.application_files[second])
+        scoring.score(session, NEW)
+        metrics.measure(session, NEW)
+        outcomes.take(session, drops.outcome_files[0])
+        stage.restate(session)
+        partitions.ensure(session.connection, "calls", OLD)
+        with database.transaction(session.connection), session.connection.cursor() as cursor:
+            cursor.execute(
+                "insert into quarantine values (%s, 1, 999999, 'x', '{null_key:loan_id}'),"
+                " (%s, 1, 999999, 'x', '{null_key:loan_id}')",
+                (OLD, NEW),
+            )
+            # What this test is about is not the change that a sample of loans may show.
+            cursor.execute("update alerts set state = 'resolved'")
+    return url
+
+
+@pytest.fixture
+def nights(
+    new_database: Callable[..., str], nights_url: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Session]:  # fmt: skip
+    """A session on a copy of it, with landing files of its own."""
+    folder = tmp_path / "data"
+    for kind, name in (("landing/loan_default/applications", f"{OLD}.csv"),
+                       ("landing/loan_default/applications", f"{NEW}.csv"),
+                       ("quality/loan_default", f"{OLD}-r1.html")):  # fmt: skip
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        (folder / kind / name).touch()
+    (folder / "artifacts").symlink_to(settings.data_dir() / "artifacts")
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(folder))
+    with open_session("loan_default", new_database(template=nights_url)) as session:
+        yield session
+
+
+def url_of(session: Session) -> str:
+    known = session.connection.info
+    return f"postgresql://{known.user}:{known.password}@{known.host}:{known.port}/{known.dbname}"
+
+
+def ask(session: Session, query: str) -> list:
+    return database.select(session.connection, query)[1]
+
+
+def partitions_of(session: Session) -> set[str]:
+    query = "select relname from pg_class where relispartition and relkind = 'r'"
+    return {row[0] for row in ask(session, query)}
+
+
+def test_months_that_are_old_go_and_all_else_stays(nights: Session, digests) -> None:
+    before, tables = digests(nights, DERIVED), partitions_of(nights)
+    new = digests(nights, {f"(select * from current_scores where batch_id = '{NEW}')": "t"})
+    dropped = retention.drop(nights, KEEP, BY, TODAY)
+    assert [(each.partition, each.rows, each.quarantined) for each in dropped] == [
+        ("scores_2026_01", 1000, 0),
+        ("calls_2026_01", 0, 0),
+        ("applications_2026_01", 1000, 1),
+    ]
+    assert tables - partitions_of(nights) == {each.partition for each in dropped}
+    assert "applications_history" in partitions_of(nights)
+    assert digests(nights, DERIVED) == before
+    assert digests(nights, {f"(select * from current_scores where batch_id = '{NEW}')": "t"}) == new
+    assert ask(nights, "select distinct batch_id from current_scores") == [[NEW]]
+    assert ask(nights, "select batch_id from quarantine where line_number = 999999") == [[NEW]]
+    assert ask(
+        nights,
+        "select partition, table_name, month, rows, bytes > 0, keep_days, dropped_by"
+        " from dropped_partitions order by dropped_at",
+    ) == [[each.partition, each.table, "2026-01", each.rows, True, KEEP, BY] for each in dropped]
+    entries = audit.entries(nights, limit=3)
+    assert [(each["action"], each["subject"], each["done_by"]) for each in entries] == [
+        ("partition.drop", each.partition, BY) for each in dropped[::-1]
+    ]
+    assert audit.verify(nights).faults == []
+    assert retention.drop(nights, KEEP, BY, TODAY) == []
+
+
+@pytest.mark.parametrize(
+    ("today", "keep_days", "goes"),
+    [
+        (date(2026, 3, 2), 30, False),  # 31 January is 30 days ago: not more
+        (date(2026, 3, 2), 29, True),
+        (date(2026, 2, 1), 1, False),
+        (date(2026, 2, 2), 1, True),
+    ],
+)
+def test_a_month_goes_when_its_last_day_is_older(
+    nights: Session, today: date, keep_days: int, goes: bool
+) -> None:
+    found = {each.month for each in retention.expired(nights, keep_days, today)}
+    assert found == ({"2026-01"} if goes else set())
+
+
+def test_what_training_learns_from_stays(nights: Session) -> None:
+    with database.transaction(nights.connection), nights.connection.cursor() as cursor:
+        cursor.execute(
+            "insert into alerts (scoring_run_id, batch_id, last_batch_id, severity, kind, subject,"
+            " message, evidence) select scoring_run_id, batch_id, batch_id, 'warning',"
+            " 'population', 'x', 'x', '{}' from scoring_runs where batch_id = %s",
+            (OLD,),
+        )
+    kept = retention.drop(nights, KEEP, BY, TODAY)
+    assert {each.kept_for for each in kept} == {
+        f"an open alert tells of a change since {OLD}, which training learns from"
+    }
+    assert "scores_2026_01" in partitions_of(nights)
+
+
+def test_too_little_left_to_train_on_is_refused(nights: Session) -> None:
+    with database.transaction(nights.connection), nights.connection.cursor() as cursor:
+        cursor.execute("update batches set is_current = false where batch_id = 'history'")
+    with pytest.raises(StateError, match=r"training has \d+ labelled loans, .* wants 1000"):
+        retention.drop(nights, KEEP, BY, TODAY)
+    assert ask(nights, "select * from dropped_partitions") == []
+
+
+def test_work_on_a_dropped_batch_is_refused_in_one_line(
+    nights: Session, drops: Replay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = ask(nights, f"select scoring_run_id from scoring_runs where batch_id = '{OLD}'")[0][0]
+    retention.drop(nights, KEEP, BY, TODAY)
+    file = drops.application_files[OLD]
+    for work in (
+        lambda: ingest.land(nights, OLD, file),
+        lambda: scoring.plan(nights, OLD),
+        lambda: scoring.score_mini_batch(nights, run_id, 0),
+        lambda: scoring.publish(nights, run_id),
+        lambda: metrics.measure(nights, OLD),
+        lambda: desk.queue(nights, OLD),
+        lambda: executions.scores(nights, run_id),
+        # Of the same month, though it never came: what would it be compared with?
+        lambda: ingest.land(nights, "2026-01-31", file),
+    ):
+        with pytest.raises(
+            GoneError, match=rf"{BY} dropped the scores and applications of 2026-01"
+        ):
+            work()
+        nights.connection.rollback()
+    assert "scores_2026_01" not in partitions_of(nights)
+    capsys.readouterr()
+    assert cli.main(["score", "--batch", OLD, "--database", url_of(nights)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_partition_is_not_made_anew_by_who_waited(nights: Session) -> None:
+    retention.drop(nights, KEEP, BY, TODAY)
+    with (
+        pytest.raises(psycopg2.errors.RaiseException, match="retention has dropped scores_2026_01"),
+        database.transaction(nights.connection),
+        nights.connection.cursor() as cursor,
+    ):
+        cursor.execute("select create_partition('scores', %s)", (OLD,))
+
+
+def test_its_page_says_so(nights: Session) -> None:
+    assert batch_page.read(nights, OLD)["gone"] == []
+    retention.drop(nights, KEEP, BY, TODAY)
+    shown = batch_page.read(nights, OLD)
+    assert [row["table_name"] for row in shown["gone"]] == ["scores", "applications"]
+    assert shown["night"]["accepted"] == 1000
+    assert shown["features"]
+    assert batch_page.read(nights, NEW)["gone"] == []
+
+
+def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
+    nights: Session, drops: Replay, digests, tmp_path: Path
+) -> None:
+    old = {f"(select * from performance where scoring_run_id like '{OLD}%')": "t"}
+    before = digests(nights, old)
+    assert stage.restate(nights) == []
+    retention.drop(nights, KEEP, BY, TODAY)
+    assert stage.restate(nights) == []
+    first, second = (each.read_text() for each in drops.outcome_files[:2])
+    again = tmp_path / "2026-02-05.csv"
+    again.write_text(first + "\n")  # a file that repeats what is known of loans that are gone
+    assert outcomes.take(nights, again).quarantined == 0
+    later = tmp_path / "2026-02-06.csv"
+    later.write_text(second.replace("2026-01-09", "2026-02-06"))
+    assert outcomes.take(nights, later).quarantined == 0
+    assert [each[:10] for each in stage.restate(nights)] == [NEW]
+    assert stage.restate(nights) == []
+    assert digests(nights, old) == before
+
+
+def test_a_shorter_stream_is_no_reason_to_measure_anew(
+    nights: Session, drops: Replay, digests, tmp_path: Path
+) -> None:
+    later = tmp_path / "2026-02-06.csv"
+    later.write_text(drops.outcome_files[1].read_text().replace("2026-01-09", "2026-02-06"))
+    outcomes.take(nights, later)
+    assert len(stage.restate(nights)) == 1
+    before = digests(nights, {"performance": "t"})
+    retention.drop(nights, KEEP, BY, TODAY)
+    assert stage.restate(nights) == []
+    metrics.measure(nights, NEW)  # asked for: measured on the stream that is there
+    assert stage.restate(nights) == []
+    after = digests(nights, {"performance": "t"})
+    assert after != before
+
+
+def test_the_next_night_is_scored_and_measured(nights: Session, drops: Replay) -> None:
+    retention.drop(nights, KEEP, BY, TODAY)
+    ingest.ingest(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
+    scoring.score(nights, "2026-03-01")
+    assert metrics.measure(nights, "2026-03-01")["applications"] == 1000
+
+
+def test_files_of_dropped_nights_go_too(nights: Session) -> None:
+    assert retention.remove_files(nights) == []
+    retention.drop(nights, KEEP, BY, TODAY)
+    removed = [path.name for path in retention.remove_files(nights)]
+    assert removed == [f"{OLD}.csv", f"{OLD}-r1.html"]
+    assert retention.remove_files(nights) == []
+    assert ingest.landing_file("loan_default", "applications", NEW).is_file()
+
+
+def test_a_kill_at_any_statement_and_a_rerun_end_the_same(
+    nights_url: str, new_database: Callable[..., str], spawn: Spawn, digests
+) -> None:
+    tables = DERIVED | {
+        "dropped_partitions": "t.partition, t.rows, t.keep_days, t.dropped_by",
+        "audit_log": "t.entry_id, t.action, t.subject, t.details",
+        "quarantine": "t", "current_scores": "t", "current_applications": "t",
+    }  # fmt: skip
+
+    def end(url: str) -> tuple:
+        with open_session("loan_default", url) as session:
+            return digests(session, tables), partitions_of(session)
+
+    undisturbed = new_database(template=nights_url)
+    child = spawn(drop_as_child, undisturbed)
+    child.go("step by step")
+    steps = len(list(child.steps()))
+    assert child.end() == 0
+    wanted = end(undisturbed)
+    assert steps > 20
+    for step in range(3, steps, max(1, steps // 12)):
+        url = new_database(template=nights_url)
+        killed = spawn(drop_as_child, url)
+        killed.go("step by step")
+        killed.kill_in(step, 0.02)
+        again = spawn(drop_as_child, url)
+        again.go()
+        assert again.end() == 0, again.errors()
+        assert end(url) == wanted, step
+
+
+def drop_as_child(url: str) -> None:
+    with open_session("loan_default", url) as session:
+        retention.drop(session, KEEP, BY, TODAY)
+
+
+def test_a_night_that_runs_meanwhile_is_not_held_up(
+    nights: Session, spawn: Spawn, drops: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader holds the tables for as long as retention tries: the night goes on beside it."""
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.2)
+    ingest.ingest(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
+    with closing(database.beside(nights.connection)) as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from scores")
+        child = spawn(drop_as_child, url_of(nights))
+        child.go()
+        for _ in child.steps():
+            if ask(nights, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                           " and query like 'LOCK TABLE ONLY%'") == [[1]]:  # fmt: skip
+                break
+        scoring.score(nights, "2026-03-01")
+        assert ask(nights, "select count(*) from dropped_partitions") == [[0]]
+        reader.commit()
+    assert child.end() == 0, child.errors()
+    assert ask(nights, "select count(*) from dropped_partitions") == [[3]]
+    assert ask(nights, "select batch_id, count(*) from current_scores group by 1 order by 1") == [
+        [NEW, 1000],
+        ["2026-03-01", 1000],
+    ]
+
+
+def test_a_table_in_use_all_the_time_ends_it_in_one_line(
+    nights: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retention, "LOCK_MILLISECONDS", 100)
+    with closing(database.beside(nights.connection)) as reader, reader.cursor() as cursor:
+        cursor.execute("select count(*) from scores")
+        with pytest.raises(BusyError, match=r"scores has been in use for 0\.3 s"):
+            retention.drop(nights, KEEP, BY, TODAY, patience=0.3)
+
+
+def test_an_auditor_still_finds_who_promoted_what_on_which_evidence(nights: Session) -> None:
+    query = """
+        select r.batch_id, r.scored, r.referred, b.sha256, m.model_version, m.artifact_sha256,
+               p.decided_by, p.evidence
+        from scoring_runs r join batches b using (batch_id, revision)
+        join models m on m.model_version = r.propensity_version
+        join promotions p on p.model_version = m.model_version
+        order by 1
+    """
+    before = ask(nights, query)
+    assert {row[0] for row in before} == {OLD, NEW}
+    retention.drop(nights, KEEP, BY, TODAY)
+    assert ask(nights, query) == before
+
+
+def test_on_the_command_line(nights: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    url = url_of(nights)
+    assert cli.main(["retention", "--database", url]) == 1
+    assert "keeps rows for good; say --keep-days" in capsys.readouterr().err
+    assert cli.main(["retention", "--keep-days", "0", "--database", url]) == 1
+    capsys.readouterr()
+    assert cli.main(["retention", "--keep-days", "1", "--dry-run", "--database", url]) == 0
+    dry = capsys.readouterr().out
+    assert "would drop scores_2026_01: 1,000 rows" in dry
+    assert "scores_2026_01" in partitions_of(nights)
+    assert cli.main(["retention", "--keep-days", "1", "--database", url]) == 0
+    assert "dropped scores_2026_01: 1,000 rows" in capsys.readouterr().out
+    assert ask(nights, "select distinct dropped_by like 'cli:%' from dropped_partitions") == [
+        [True]
+    ]
+    loan = ask(nights, "select min(loan_id) from outcomes")[0][0]
+    capsys.readouterr()
+    assert cli.main(["loan", str(loan), "--database", url]) == 1
+    assert "retention has dropped" in capsys.readouterr().err
