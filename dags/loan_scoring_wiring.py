@@ -51,11 +51,6 @@ def batch_of(context: Any) -> str | None:
     return context["dag_run"].partition_key or context["params"].get("batch_id")
 
 
-def database_url() -> str | None:
-    """Return the URL of the Airflow connection `loan_scoring`, None where there is none."""
-    return connection_url("loan_scoring")
-
-
 def connection_url(name: str) -> str | None:
     """Return the URL of an Airflow connection, None where there is none."""
     try:
@@ -82,7 +77,8 @@ def task_session(
     stage = instance.dag_id.removeprefix(f"{portfolio}_")
     task = f"{stage}.{instance.task_id}"
     after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
-    url = (connection_url("loan_scoring_owner") if as_owner else None) or database_url()
+    owner_url = connection_url("loan_scoring_owner") if as_owner else None
+    url = owner_url or connection_url("loan_scoring")
     start = Start(instance.try_number, instance.start_date, run_at, after)
     try:
         with (

@@ -1,0 +1,84 @@
+"""Maintenance is there where the contract asks for it, and drops what is old by dag.test()."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loan_scoring import database, settings
+from loan_scoring.session import Session
+
+pytestmark = [
+    pytest.mark.dags,
+    pytest.mark.integration,
+    # Airflow's own code warns of what it will do otherwise one day.
+    pytest.mark.filterwarnings("default"),
+]
+
+
+def dags_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import DagBag
+
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text()) | more
+    folder.mkdir()
+    (folder / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(folder))
+    bag = DagBag(settings.home() / "dags" / "loan_scoring_maintenance.py")
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_no_contract_loses_rows_without_asking(
+    airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dags_of(tmp_path / "portfolios", monkeypatch) == {}
+
+
+@pytest.mark.parametrize("connection", ["LOAN_SCORING_OWNER", "LOAN_SCORING"])
+def test_it_drops_what_is_old_twice_as_once(
+    airflow_home: Path, scored: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    connection: str,
+) -> None:  # fmt: skip
+    """By the owner's connection where there is one; the stages' is not asked then."""
+    known = scored.connection.info
+    url = f"postgresql://{known.user}:{known.password}@{known.host}:{known.port}/{known.dbname}"
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
+    monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+    dags = dags_of(
+        tmp_path / "portfolios", monkeypatch, retention={"keep_days": 30},
+        schedules={"maintenance": "0 3 * * 1"},
+    )  # fmt: skip
+    dag = dags["loan_default_maintenance"]
+    assert dag.timetable.summary == "0 3 * * 1"
+    assert set(dag.task_dict) == {"drop", "remove_files"}
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path / "data"))  # no file of others goes
+    for _ in range(2):
+        assert dag.test().state == "success"
+        found = database.select(
+            scored.connection,
+            "select partition, rows, dropped_by from dropped_partitions order by 1",
+        )[1]
+        by = "airflow:loan_default_maintenance"
+        assert found == [
+            ["applications_2026_01", 1000, by], ["scores_2026_01", 1000, by]
+        ]  # fmt: skip
+    told = database.select(
+        scored.connection, "select task, rows from task_metrics where rows > 0 and run !~ 'cli'"
+    )[1]
+    assert told == [["maintenance.drop", 2000]]
+
+
+def test_a_contract_that_keeps_no_day_is_refused(
+    airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loan_scoring import contract
+    from loan_scoring.errors import ContractError
+
+    raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
+    (tmp_path / "loan_default.yaml").write_text(
+        yaml.safe_dump(raw | {"retention": {"keep_days": 0}}, sort_keys=False)
+    )
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+    with pytest.raises(ContractError, match=r"retention.keep_days"):
+        contract.load("loan_default")

@@ -1,0 +1,229 @@
+"""Dump, wipe, restore: every table has the same rows, and the next night runs."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from loan_scoring import (
+    artifacts,
+    audit,
+    backup,
+    cli,
+    database,
+    ingest,
+    metrics,
+    registry,
+    scoring,
+    settings,
+)
+from loan_scoring.errors import StateError
+from loan_scoring.replay import Replay
+from loan_scoring.session import open_session
+
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+MIRROR = "import sys; from loan_scoring import mirror; from loan_scoring.session import *\n"
+MIRROR += "with open_session('loan_default', sys.argv[1]) as session: mirror.mirror(session)"
+
+
+@pytest.fixture(scope="module")
+def measured_url(new_database: Callable[..., str], night_scored: str) -> str:
+    url = new_database(template=night_scored)
+    with open_session("loan_default", url) as session:
+        metrics.measure(session, NIGHT)
+        audit.record(session, "cli:tests", "test.run", "backup", {})
+        session.connection.commit()
+    # By another process: MLflow keeps connections, and a database in use is no template.
+    subprocess.run([sys.executable, "-c", MIRROR, url], check=True)
+    return url
+
+
+@pytest.fixture
+def url(
+    new_database: Callable[..., str], measured_url: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:  # fmt: skip
+    """A copy of that database, with artifacts of its own."""
+    folder = tmp_path / "data"
+    for name in backup.FOLDERS:
+        shutil.copytree(settings.data_dir() / name, folder / name)
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(folder))
+    return new_database(template=measured_url)
+
+
+def md5s(url: str) -> dict[str, str]:
+    """Digest every table and view of every schema of ours but what is granted and when."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select format('%I.%I', nspname, relname) from pg_class as c"
+            " join pg_namespace as n on n.oid = relnamespace"
+            " where relkind in ('r', 'p', 'v') and nspname in ('loan_default', 'mlflow')"
+            " and relname not in ('schema_migrations', 'slo', 'slo_stages') order by 1"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        found = {}
+        for name in names:
+            cursor.execute(
+                f"select count(*) || ' ' || coalesce(md5(string_agg(t::text, '|'"
+                f" order by t::text)), '') from {name} as t"
+            )
+            found[name] = cursor.fetchone()[0]
+    return found
+
+
+def wipe(url: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("drop schema loan_default cascade; drop schema mlflow cascade")
+        connection.commit()
+    for name in backup.FOLDERS:
+        shutil.rmtree(settings.data_dir() / name)
+
+
+def run(*arguments: str, url: str) -> int:
+    return cli.main([*arguments, "--database", url])
+
+
+def test_what_was_wiped_is_back_and_the_next_night_runs(
+    url: str, tmp_path: Path, drops: Replay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = md5s(url)
+    assert before["loan_default.current_scores"].startswith("1000 ")
+    assert len(before) > 60
+    kept = tmp_path / "backup"
+    assert run("backup", "--to", str(kept), url=url) == 0
+    assert "backed up loan_default, mlflow" in capsys.readouterr().out
+    wipe(url)
+    assert run("restore", "--from", str(kept), url=url) == 0
+    assert md5s(url) == before
+    with open_session("loan_default", url) as session:
+        assert audit.verify(session).faults == []
+        night = drops.batch_ids[1]
+        ingest.ingest(session, night, drops.application_files[night])
+        scoring.score(session, night)
+        assert metrics.measure(session, night)["applications"] == 1000
+        scored = database.select(
+            session.connection,
+            "select batch_id, count(*) from current_scores group by 1 order by 1",
+        )[1]
+    assert scored == [[NIGHT, 1000], [night, 1000]]
+    # What came since goes where the older state is wanted back, and only where it is said.
+    assert run("restore", "--from", str(kept), url=url) == 1
+    assert "holds loan_default, mlflow already" in capsys.readouterr().err
+    assert run("restore", "--from", str(kept), "--replace", url=url) == 0
+    assert md5s(url) == before
+
+
+def test_rights_are_as_they_were(url: str, tmp_path: Path) -> None:
+    query = (
+        "select c.relname, c.relacl::text from pg_class as c where relkind in ('r', 'p', 'v')"
+        " and relnamespace = 'loan_default'::regnamespace"
+        " union all select proname, proacl::text from pg_proc"
+        " where pronamespace = 'loan_default'::regnamespace"
+        " union all select 'schema', nspacl::text from pg_namespace where nspname = 'loan_default'"
+        " union all select 'default', defaclacl::text from pg_default_acl"
+        " where defaclnamespace = 'loan_default'::regnamespace"
+    )
+
+    def rights() -> list:
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return sorted(cursor.fetchall())
+
+    before = rights()
+    backup.back_up(tmp_path / "backup", url)
+    wipe(url)
+    backup.restore(tmp_path / "backup", url)
+    assert rights() == before
+
+
+def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> None:
+    backup.back_up(tmp_path / "backup", url)
+    manifest = json.loads((tmp_path / "backup" / backup.MANIFEST).read_text())
+    with open_session("loan_default", url) as session:
+        champion = registry.model(session, "propensity-1")
+    assert f"artifacts/loan_default/{champion['artifact']}" in manifest["files"]
+    assert not [name for name in manifest["files"] if "training-" in name]
+    artifacts.write("loan_default", "later.skops", b"later")
+    backup.restore(tmp_path / "backup", url, replace=True)
+    assert (settings.artifacts_dir("loan_default") / "later.skops").is_file()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda kept: (kept / backup.MANIFEST).unlink(), "is no backup"),
+        (lambda kept: (kept / backup.DUMP).write_bytes(b"x"), "is missing or was changed since"),
+        (lambda kept: next(kept.rglob("*.skops")).unlink(), "is missing or was changed since"),
+    ],
+    ids=["manifest", "dump", "artifact"],
+)
+def test_a_damaged_backup_changes_nothing(
+    url: str, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    kept = tmp_path / "backup"
+    backup.back_up(kept, url)
+    damage(kept)
+    before = md5s(url)
+    with pytest.raises(StateError, match=said):
+        backup.restore(kept, url, replace=True)
+    assert md5s(url) == before
+
+
+def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> None:
+    """Its hash is right, and still pg_restore fails in the middle: what was there stays."""
+    kept = tmp_path / "backup"
+    backup.back_up(kept, url)
+    dump = kept / backup.DUMP
+    dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
+    manifest = json.loads((kept / backup.MANIFEST).read_text())
+    manifest["files"][backup.DUMP]["sha256"] = backup._sha256(dump)
+    (kept / backup.MANIFEST).write_text(json.dumps(manifest))
+    before = md5s(url)
+    with pytest.raises(StateError, match=r"pg_restore at postgresql://.*nothing was changed"):
+        backup.restore(kept, url, replace=True)
+    assert md5s(url) == before
+
+
+def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> None:
+    kept = tmp_path / "backup"
+    backup.back_up(kept, url)
+    wanted = md5s(url)
+    with open_session("loan_default", url) as session:
+        audit.record(session, "cli:tests", "test.run", "later", {})
+        session.connection.commit()
+    was = md5s(url)
+    assert was != wanted
+    for seconds in (1.5, 2.0, 2.5):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "loan_scoring.cli", "restore", "--from", str(kept), "--replace",
+             "--database", url],
+            env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+        child.kill()
+        child.wait()
+        assert md5s(url) in (was, wanted)
+    backup.restore(kept, url, replace=True)
+    assert md5s(url) == wanted
+
+
+def test_mistakes_are_one_line(
+    url: str, new_database: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("backup", "--to", str(tmp_path), url=url) == 1
+    assert "is there already; name a new folder" in capsys.readouterr().err
+    assert run("backup", "--to", str(tmp_path / "none"), url=new_database()) == 1
+    assert "holds no portfolio: nothing to back up" in capsys.readouterr().err
+    assert run("restore", "--from", str(tmp_path / "none"), url=url) == 1
+    assert "is no backup" in capsys.readouterr().err
