@@ -3,7 +3,8 @@ FROM apache/airflow:3.3.2-python3.11
 
 USER root
 RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
-    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality
+    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality \
+    /opt/loan-scoring/backups
 
 USER airflow
 WORKDIR /opt/loan-scoring
