@@ -1,11 +1,13 @@
 """docker-compose.yaml, its image and its `.env`: pinned, bounded, private, and without a secret."""
 
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,34 +130,58 @@ def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
     assert allowed == {each for line in copied for each in line.split()}
 
 
-@pytest.mark.parametrize("environment", ["nonprod", "prod"])
-def test_compose_accepts_the_file_with_what_make_env_writes(
-    environment: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Have compose read the file with an `.env`, and nothing else of this environment."""
     if shutil.which("docker") is None:
         pytest.skip("no docker in PATH")
     asked = ["docker", "compose", "version"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
         pytest.skip("this docker has no compose plugin")
-    env_file.write(tmp_path / ".env", environment)
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | {
+        name: value for name, value in os.environ.items() if name.startswith("DOCKER_")
+    }
 
-    def config(*options: str) -> subprocess.CompletedProcess:
-        command = ["docker", "compose", *options, "--profile", "mlflow", "config", "-q"]
-        bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | {
-            name: value for name, value in os.environ.items() if name.startswith("DOCKER_")
-        }
+    def read(env: Path, *options: str) -> subprocess.CompletedProcess:
+        file = REPOSITORY / "docker-compose.yaml"
+        command = ["docker", "compose", f"--env-file={env}", f"--file={file}"]
         return subprocess.run(
-            command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False
-        )
+            [*command, "--profile=mlflow", "config", *options],
+            cwd=tmp_path, env=bare, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
-    file = f"--file={REPOSITORY / 'docker-compose.yaml'}"
-    done = config(f"--env-file={tmp_path / '.env'}", file)
+    return read
+
+
+@pytest.mark.parametrize("environment", ["nonprod", "prod"])
+def test_compose_accepts_the_file_with_what_make_env_writes(
+    environment: str, tmp_path: Path, config: Callable
+) -> None:
+    env_file.write(tmp_path / ".env", environment)
+    done = config(tmp_path / ".env", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
-    empty = tmp_path / "empty"
-    empty.touch()
-    done = config(f"--env-file={empty}", file)
+
+
+def test_compose_says_what_to_do_without_env(tmp_path: Path, config: Callable) -> None:
+    (tmp_path / "empty").touch()
+    done = config(tmp_path / "empty", "--quiet")
     assert done.returncode != 0
     assert "run make env first" in done.stderr
+
+
+def test_one_variable_makes_the_portfolio_database_another_server(
+    tmp_path: Path, config: Callable
+) -> None:
+    env_file.write(tmp_path / ".env", "prod")
+    elsewhere = "postgresql://ann:hers@lender.example/loans"
+    with (tmp_path / ".env").open("a") as file:
+        file.write(f"LOAN_SCORING_DATABASE_URL={elsewhere}\n")
+    told = json.loads(config(tmp_path / ".env", "--format=json").stdout)["services"]
+    of = {name: service.get("environment", {}) for name, service in told.items()}
+    for name in ("api-server", "worker", "mlflow"):
+        assert of[name]["LOAN_SCORING_DATABASE_URL"] == elsewhere
+        assert of[name]["AIRFLOW_CONN_LOAN_SCORING_READER"] == elsewhere
+    assert of["init"]["LOAN_SCORING_OWNER_URL"] == elsewhere
 
 
 def test_env_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
