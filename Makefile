@@ -47,7 +47,7 @@ NO_SECRETS := ://(u|me|user):(secret|password)@|pass-word-of-the-mailer|a secret
 audit: setup ## look for known vulnerabilities of the pinned packages, and for secrets in the files; needs pypi.org
 	git ls-files -z -- . ':!requirements*.txt' | xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-lines '$(NO_SECRETS)'
 	@# --strict: else a package that the service does not know passes as one without vulnerabilities.
-	@$(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
+	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
 	  || { echo 'audit: not all of requirements.txt is cleared: mend what is listed; where nothing is, https://pypi.org was not reached (a mirror of packages does not do)' >&2; exit 1; }
 
 lint: setup

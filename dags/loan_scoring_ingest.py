@@ -44,7 +44,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import ingest
 
             with task_session(portfolio, batch_id()) as (session, work):
-                source = ingest.landing_file(portfolio, "applications", batch_id())
+                source = ingest.landed_file(session, batch_id())
                 landed = ingest.land(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
@@ -64,7 +64,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import ingest
 
             with task_session(portfolio, batch_id()) as (session, _):
-                source = ingest.landing_file(portfolio, "applications", batch_id())
+                source = ingest.landed_file(session, batch_id())
                 ingest.publish(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])

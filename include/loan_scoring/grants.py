@@ -7,14 +7,11 @@ from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database
 
-KEPT_BY_OWNER = ("schema_migrations", "service_levels", "dropped_partitions")
-"""What migrations and retention write, and stages only read."""
-
 APPENDED = (
     "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "retrain_requests",
     "scores", "trials",
 )  # fmt: skip
-"""What stages add to and never change."""
+"""What stages add to and never change. Of what migrations and retention write they only read."""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "mini_batches", "outcome_drops", "scoring_runs",

@@ -264,6 +264,17 @@ def ingest(session: Session, batch_id: str, location: str | Path) -> Landed:
     return landed
 
 
+def landed_file(session: Session, batch_id: str) -> Path:
+    """Return the one file of applications that landed as a batch.
+
+    Raises:
+        GoneError: retention has dropped the batch: nobody needs to look for its file.
+        PassingSourceError, SourceError: as `landing_file` has it.
+    """
+    partitions.refuse_dropped(session.connection, batch_id)
+    return landing_file(session.contract.portfolio, "applications", batch_id)
+
+
 def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
     """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
     folder = settings.landing_dir(portfolio) / kind

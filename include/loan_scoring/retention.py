@@ -61,7 +61,10 @@ def expired(session: Session, keep_days: int, today: date | None = None) -> list
         if since is not None:
             why = f"an open alert tells of a change since {since}, which training learns from"
             found = [
-                replace(each, kept_for=why) if each.month >= since[:7] else each for each in found
+                replace(each, kept_for=why)
+                if each.month >= since[:7] and each.table != "calls"
+                else each
+                for each in found
             ]
         _refuse_too_little(session, [each for each in found if each.kept_for is None])
     return found
@@ -106,12 +109,12 @@ def drop(
             if dropped is not None:
                 done.append(dropped)
         else:
-            done.append(each)
+            done.append(counted(session, each))
     return done
 
 
 def counted(session: Session, month: Month) -> Month:
-    """Return a partition with its rows, for a dry run."""
+    """Return a partition that stays with the rows that it has."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loan_scoring import database, settings
+from loan_scoring import database, retention, settings
 from loan_scoring.session import Session
 
 pytestmark = [
@@ -82,3 +82,30 @@ def test_a_contract_that_keeps_no_day_is_refused(
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     with pytest.raises(ContractError, match=r"retention.keep_days"):
         contract.load("loan_default")
+
+
+def test_the_page_of_a_dropped_batch_says_so(
+    client: Any, token: Any, scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for connection, role in (
+        ("LOAN_SCORING", "loan_scoring"),
+        ("LOAN_SCORING_READER", "loan_scoring_reader"),
+    ):
+        url = postgres.url(role).rpartition("/")[0] + f"/{scored.connection.info.dbname}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", url)
+    place = "/loan-scoring/p/loan_default"
+    before = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
+    assert "Retention dropped" not in before.text
+    retention.drop(scored, 30, "cli:ann")
+    after = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
+    assert after.status_code == 200
+    assert "Retention dropped its scores and applications on" in after.text
+    assert "(cli:ann)" in after.text
+    desk = client.get(f"{place}/desk?batch=2026-01-05", headers=token("viewer"))
+    assert desk.status_code == 409
+    assert "the rows of batch 2026-01-05 are gone" in desk.text
+    run_id = database.select(scored.connection, "select scoring_run_id from scoring_runs")[1][0][0]
+    told = client.get(
+        f"/loan-scoring/api/v1/loan_default/executions/{run_id}/scores", headers=token("viewer")
+    )
+    assert told.status_code == 409

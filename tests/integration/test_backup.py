@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from rights import rights
 
 from loan_scoring import (
     artifacts,
@@ -124,26 +125,13 @@ def test_what_was_wiped_is_back_and_the_next_night_runs(
 
 
 def test_rights_are_as_they_were(url: str, tmp_path: Path) -> None:
-    query = (
-        "select c.relname, c.relacl::text from pg_class as c where relkind in ('r', 'p', 'v')"
-        " and relnamespace = 'loan_default'::regnamespace"
-        " union all select proname, proacl::text from pg_proc"
-        " where pronamespace = 'loan_default'::regnamespace"
-        " union all select 'schema', nspacl::text from pg_namespace where nspname = 'loan_default'"
-        " union all select 'default', defaclacl::text from pg_default_acl"
-        " where defaclnamespace = 'loan_default'::regnamespace"
-    )
-
-    def rights() -> list:
-        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-            cursor.execute(query)
-            return sorted(cursor.fetchall())
-
-    before = rights()
+    before = rights(url)
+    assert ("create_partition", "-", "EXECUTE") not in before
+    assert ("current_scores", "loan_scoring_reader", "SELECT") in before
     backup.back_up(tmp_path / "backup", url)
     wipe(url)
     backup.restore(tmp_path / "backup", url)
-    assert rights() == before
+    assert rights(url) == before
 
 
 def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> None:

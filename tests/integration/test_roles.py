@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -12,9 +13,11 @@ from psycopg2.errors import (
     ObjectNotInPrerequisiteState,
     WrongObjectType,
 )
+from rights import rights
 
 from loan_scoring import (
     audit,
+    backup,
     cli,
     database,
     grants,
@@ -284,7 +287,7 @@ def test_every_statement_of_the_stages_is_granted() -> None:
     assert verbs["UPDATE"] - {"service_levels"} == set(grants.UPDATED)
     assert verbs["DELETE FROM"] - temporary == set(grants.REPLACED)
     added = {*grants.APPENDED, *grants.UPDATED, *grants.REPLACED}
-    assert verbs["INSERT INTO"] <= added | set(grants.KEPT_BY_OWNER)
+    assert verbs["INSERT INTO"] - added == {"service_levels", "dropped_partitions"}
 
 
 def test_an_application_that_may_not_migrate_says_who_may(
@@ -329,6 +332,37 @@ def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
                     cleaning.execute("drop owned by loan_scoring_app")
                     own.commit()
                 cursor.execute("drop role loan_scoring_app")
+
+
+def test_a_restore_gives_each_role_what_it_had(
+    apart: EmbeddedPostgres, application_url: str, tmp_path: Path, drops: Replay
+) -> None:
+    owner = url_of(apart, database.OWNER)
+    before = rights(owner)
+    assert ("scores", "loan_scoring_app", "INSERT") in before
+    backup.back_up(tmp_path / "backup", owner)
+    backup.restore(tmp_path / "backup", owner, replace=True)
+    assert rights(owner) == before
+    owners = ask(owner, "select distinct schemaname, tableowner from pg_tables"
+                        " where schemaname in ('loan_default', 'mlflow') order by 1")  # fmt: skip
+    assert owners == [("loan_default", "loan_scoring"), ("mlflow", "loan_scoring_app")]
+    night = drops.batch_ids[1]
+    for arguments in (
+        ["ingest", "--batch", night, "--source", str(drops.application_files[night])],
+        ["score", "--batch", night],
+    ):
+        assert cli.main([*arguments, "--database", application_url]) == 0
+
+
+def test_an_application_that_asks_for_retention_is_told_who_may(
+    application_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(application_url, "update alerts set state = 'resolved'")  # an open one keeps its month
+    capsys.readouterr()
+    assert cli.main(["retention", "--keep-days", "1", "--database", application_url]) == 1
+    said = capsys.readouterr().err
+    assert "does not own scores_2026_01; name the owner's URL" in said
+    assert said.count("\n") == 1
 
 
 def test_roles_say_what_is_missing(

@@ -13,10 +13,10 @@ ASKS = "; new models are asked for: run `loan-scoring train`"
 def ingest(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import ingest
 
-    source = options.source or ingest.landing_file(options.portfolio, "applications", options.batch)
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
+        source = options.source or ingest.landed_file(session, options.batch)
         landed = ingest.ingest(session, options.batch, source)
         result.update(asdict(landed))
         return landed.received
