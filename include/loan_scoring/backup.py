@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from typing import IO, Any
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import __version__, artifacts, audit, contract, database, migrations, settings
+from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.local.postgres_account import binary
 from loan_scoring.mirror import SCHEMA as MLFLOW
@@ -55,16 +56,16 @@ def back_up(folder: Path, url: str | None = None) -> Backup:
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
+    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
     with closing(database.connect(MLFLOW, url)) as connection:
         schemas = [name for name in [*contract.names(), MLFLOW] if _tables(connection, name)]
         if not schemas:
             raise StateError(f"{database.place(connection)} holds no portfolio: nothing to back up")
         wanted = [f"--schema={name}" for name in schemas]
         _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *wanted])
-    for name in FOLDERS:
-        if (settings.data_dir() / name).is_dir():
-            _copy(settings.data_dir() / name, draft / name)
-    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    data = settings.data_dir()
+    found = (path for name in FOLDERS for path in _files(data / name))
+    _copy((str(path.relative_to(data)) for path in found if _is_kept(path)), data, draft)
     files: dict[str, dict[str, Any]] = {
         str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
         for path in _files(draft)
@@ -89,10 +90,12 @@ def restore(folder: Path, url: str | None = None, *, replace: bool = False) -> B
         replace: drop what is there; without it a database with rows of a portfolio is refused.
 
     Raises:
+        ContractError: a portfolio of the backup has no contract here.
         StateError: no backup, a damaged one, tables in the way, or Postgres refuses it.
     """
     manifest = _verified(folder)
     schemas = manifest["schemas"]
+    contracts = [contract.load(name) for name in schemas if name != MLFLOW]
     with closing(database.connect(MLFLOW, url)) as connection:
         there = [name for name in schemas if _tables(connection, name)]
         if there and not replace:
@@ -100,13 +103,11 @@ def restore(folder: Path, url: str | None = None, *, replace: bool = False) -> B
                 f"{database.place(connection)} holds {', '.join(there)} already; name another "
                 "database, or say --replace to have them dropped"
             )
-        for name in FOLDERS:
-            if (folder / name).is_dir():
-                _copy(folder / name, settings.data_dir() / name)
+        names = (name for name in manifest["files"] if name.split("/")[0] in FOLDERS)
+        _copy(names, folder, settings.data_dir())
         _restore_schemas(connection, folder / DUMP, schemas)
-    for portfolio in schemas:
-        if portfolio != MLFLOW:
-            _check(portfolio, url)
+    for loaded in contracts:
+        _check(loaded, url)
     size = sum(each["bytes"] for each in manifest["files"].values())
     return Backup(folder, schemas, len(manifest["files"]), size, manifest["taken_at"])
 
@@ -145,13 +146,13 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
             raise _refusal("psql", connection, errors.read())
 
 
-def _check(portfolio: str, url: str | None) -> None:
+def _check(loaded: Contract, url: str | None) -> None:
     """Migrate what was restored, and see that its chain holds and every artifact is the right one.
 
     Raises:
         StateError: one is not.
     """
-    loaded = contract.load(portfolio)
+    portfolio = loaded.portfolio
     with closing(database.connect(portfolio, url)) as connection:
         with database.transaction(connection), connection.cursor() as cursor:
             cursor.execute("DELETE FROM schema_migrations WHERE name LIKE 'grants-%'")
@@ -224,16 +225,19 @@ def _refusal(program: str, connection: Connection, errors: str) -> StateError:
     return StateError(f"{program} at {database.place(connection)}: {said}; nothing was changed")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder's files, whole or not at all each; frozen rows of a training are not kept."""
-    for path in _files(source):
-        if path.suffix == ".part" or path.match("training-*.parquet"):
-            continue
-        place = target / path.relative_to(source)
+def _copy(names: Iterable[str], source: Path, target: Path) -> None:
+    """Copy files by their names within a folder, whole or not at all each."""
+    for name in names:
+        place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f"{place.name}.{os.getpid()}.part")
-        shutil.copy2(path, part)
+        shutil.copy2(source / name, part)
         part.replace(place)
+
+
+def _is_kept(path: Path) -> bool:
+    """Tell whether a file is to be kept: half a file, or frozen rows of a training, are not."""
+    return path.suffix != ".part" and not path.match("training-*.parquet")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -211,6 +211,8 @@ def test_mistakes_are_one_line(
 ) -> None:
     assert run("backup", "--to", str(tmp_path), url=url) == 1
     assert "is there already; name a new folder" in capsys.readouterr().err
+    assert run("backup", "--to", "/proc/none", url=url) == 1
+    assert capsys.readouterr().err.startswith("loan-scoring: /proc/none.part: ")
     assert run("backup", "--to", str(tmp_path / "none"), url=new_database()) == 1
     assert "holds no portfolio: nothing to back up" in capsys.readouterr().err
     assert run("restore", "--from", str(tmp_path / "none"), url=url) == 1

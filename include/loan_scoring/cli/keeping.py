@@ -1,6 +1,8 @@
 """The commands of who keeps the database: roles, migrate, retention, backup, restore."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,6 @@ def roles(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def migrate(options: argparse.Namespace) -> dict[str, Any]:
-    from contextlib import closing
-
     from loan_scoring import contract, database, migrations
 
     url = options.database or settings.owner_url()
@@ -92,10 +92,21 @@ def retention(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _disk_told() -> Iterator[None]:
+    """Say in one line what the disk refuses: no room, no rights."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{error.filename}: {error.strerror}; nothing was replaced") from error
+
+
 def back_up(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import backup
 
-    done = backup.back_up(Path(options.to).resolve(), options.database or settings.owner_url())
+    url = options.database or settings.owner_url()
+    with _disk_told():
+        done = backup.back_up(Path(options.to).resolve(), url)
     return {
         **vars(done),
         "text": f"backed up {', '.join(done.schemas)} to {done.folder}: "
@@ -107,7 +118,8 @@ def restore(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import backup
 
     url = options.database or settings.owner_url()
-    done = backup.restore(Path(options.folder).resolve(), url, replace=options.replace)
+    with _disk_told():
+        done = backup.restore(Path(options.folder).resolve(), url, replace=options.replace)
     return {
         **vars(done),
         "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder}",
