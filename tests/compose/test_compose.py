@@ -172,7 +172,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: str, is_so: Callable[[], Any], seconds: float = 400) -> Any:
+def until(what: str, is_so: Callable[[], Any], seconds: float = 900) -> Any:
     """Ask again and again, and return the first answer that is not empty."""
     deadline = time.monotonic() + seconds
     while not (found := is_so()):
