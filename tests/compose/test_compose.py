@@ -203,8 +203,10 @@ def stack(
         capsys_off(f"healthy after {time.monotonic() - started:.0f} s")
         yield made
     finally:
-        (made.env.parent / "logs.txt").write_text(made.compose("logs", "--no-color"))
-        made.compose("down", "--volumes", "--timeout=5")
+        try:
+            (made.env.parent / "logs.txt").write_text(made.compose("logs", "--no-color"))
+        finally:
+            made.compose("down", "--volumes", "--timeout=5")
         subprocess.run(["docker", "image", "rm", f"{made.name}:test"], check=False)  # noqa: S607
     assert made.remains() == {}
 
