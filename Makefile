@@ -2,12 +2,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url pyproject.toml --custom-compile-command "make lock"
 # Compiled bytecode halves the start of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 # Threads that wait leave their core to the processes beside them, as in every Airflow task.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test bench calibrate demo-drift audit lint format lock clean
+.PHONY: help setup run up down test test-compose env bench calibrate demo-drift audit lint format lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -46,9 +47,9 @@ demo-drift: setup ## replay data, target and model drift; write a page with plot
 NO_SECRETS := ://(u|me|user):(secret|password)@|pass-word-of-the-mailer|a secret of the tests|T000/B000|simple_auth_manager_passwords
 
 audit: setup ## look for known vulnerabilities of the pinned packages, and for secrets in the files; needs pypi.org
-	git ls-files -z -- . ':!requirements.txt' | xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-lines '$(NO_SECRETS)'
+	git ls-files -z -- . ':!requirements*.txt' | xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-lines '$(NO_SECRETS)'
 	@# --strict: else a package that the service does not know passes as one without vulnerabilities.
-	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt \
+	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
 	  || { echo 'audit: not all of requirements.txt is cleared: mend what is listed; where nothing is, https://pypi.org was not reached (a mirror of packages does not do)' >&2; exit 1; }
 
 lint: setup
@@ -60,8 +61,15 @@ format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup ## pin requirements.txt anew from pyproject.toml
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --extra dev pyproject.toml --custom-compile-command "make lock" -o requirements.txt
+env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unless given) or prod
+	@python3 include/loan_scoring/local/env_file.py $(or $(ENVIRONMENT),nonprod)
+
+test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
+	$(BIN)/python -m pytest -m compose tests/compose
+
+lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-image.txt to the same versions
+	$(LOCK) --extra dev -o requirements.txt
+	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down

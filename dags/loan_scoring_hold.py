@@ -6,6 +6,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, task
 
+from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring_wiring import task_session
 
@@ -19,7 +20,7 @@ def promote_param(of: Contract) -> Param:
         type=["null", "string"],
         enum=[None, "auto", "hold"],
         description="auto: gates decide alone; hold: a person has the last word; "
-        f"empty: the contract's, {of.promotion.mode}",
+        f"empty: {settings.promotion_mode() or of.promotion.mode}, as this environment has it",
     )
 
 

@@ -61,6 +61,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return ByAirflow(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave what needs a Docker engine to `make test-compose`, which asks for it by its mark."""
+    is_compose = collection_path == REPOSITORY / "tests" / "compose"
+    return True if is_compose and config.getoption("markexpr") != "compose" else None
+
+
 @pytest.fixture(scope="session")
 def loan_default() -> Contract:
     return contracts.load("loan_default")

@@ -1,7 +1,7 @@
 """Files of fitted models: named by their fingerprint, loaded only where unchanged."""
 
 import hashlib
-import os
+import secrets
 import sys
 from functools import lru_cache
 from typing import Any
@@ -31,7 +31,8 @@ def write(portfolio: str, name: str, content: bytes) -> str:
     """Write an artifact and return its sha256; a kill leaves the whole file or none."""
     path = settings.artifacts_dir(portfolio) / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # Not by the process's number: workers in containers share the folder and number alike.
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     partial.write_bytes(content)
     partial.replace(path)
     return hashlib.sha256(content).hexdigest()

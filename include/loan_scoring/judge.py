@@ -2,7 +2,7 @@
 
 import json
 import logging
-import os
+import secrets
 from pathlib import Path
 
 import pyarrow as pa
@@ -148,7 +148,7 @@ def _write_alerts(
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
     path = settings.quality_page(portfolio, batch_id, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     partial.write_text(page.replace("<head>", f"<head>{POLICY}", 1), encoding="utf-8")
     partial.replace(path)
     return path

@@ -75,6 +75,8 @@ def mirror(session: Session) -> Mirrored:
 
 def ui_environment(session: Session) -> dict[str, str]:
     """Return the environment in which `mlflow ui` shows the mirror; it holds the password."""
+    with _alone(session):
+        pass  # before the first training, too, MLflow wants a schema for its tables
     return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
 
 

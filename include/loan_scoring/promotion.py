@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring import audit, database, fairness, gates, holdout, propensity, reading, registry
+from loan_scoring import (
+    audit,
+    database,
+    fairness,
+    gates,
+    holdout,
+    propensity,
+    reading,
+    registry,
+    settings,
+)
 from loan_scoring.contract import KEY
 from loan_scoring.errors import StateError
 from loan_scoring.features import frame
@@ -81,7 +91,7 @@ def consider(
         log.info("%s: %s: %s", challenger, "passed" if gate.passed else "FAILED", gate.sentence)
     if judgement.failed:
         return decide(session, versions, "refused", POLICY, evidence), evidence
-    if (mode or session.contract.promotion.mode) == "hold":
+    if (mode or settings.promotion_mode() or session.contract.promotion.mode) == "hold":
         return "held", evidence
     return decide(session, versions, "promoted", POLICY, evidence), evidence
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from loan_scoring.errors import ContractError
+
 
 def home() -> Path:
     """Return the project's folder, the one that holds sql/ and include/ (LOAN_SCORING_HOME)."""
@@ -79,3 +81,15 @@ def owner_url() -> str | None:
 def source() -> str | None:
     """Return LOAN_SCORING_SOURCE, the labelled file or URL that replays are cut from."""
     return os.environ.get("LOAN_SCORING_SOURCE") or None
+
+
+def promotion_mode() -> str | None:
+    """Return LOAN_SCORING_PROMOTION, which goes before the contract's mode; None where unset.
+
+    Raises:
+        ContractError: it is neither auto nor hold.
+    """
+    found = os.environ.get("LOAN_SCORING_PROMOTION") or None
+    if found not in (None, "auto", "hold"):
+        raise ContractError(f"LOAN_SCORING_PROMOTION is {found}; make it auto or hold, or unset it")
+    return found

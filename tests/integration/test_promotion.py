@@ -272,7 +272,7 @@ def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
 
 
 def test_hold_asks_and_records_nothing_until_a_person_decides(
-    lenient: Session, challenge: Callable, verdicts: Callable
+    lenient: Session, challenge: Callable, verdicts: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
@@ -280,6 +280,10 @@ def test_hold_asks_and_records_nothing_until_a_person_decides(
     strong = challenge("strong", max_bins=200)
     verdict, evidence = promotion.consider(lenient, strong, "hold")
     assert verdict == "held"
+    assert verdicts() == before
+    assert lenient.contract.promotion.mode == "auto"
+    monkeypatch.setenv("LOAN_SCORING_PROMOTION", "hold")  # as in prod
+    assert promotion.consider(lenient, strong)[0] == "held"
     assert verdicts() == before
     shown = promotion.comparison(lenient, evidence)
     assert f"| | {weak['propensity']} | {strong['propensity']} |" in shown

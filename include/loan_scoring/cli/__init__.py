@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--promote",
         choices=("auto", "hold"),
         help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
-        " default: the contract's",
+        " default: LOAN_SCORING_PROMOTION, else the contract's",
     )
     command("leaks", stages.leaks, "show what each column alone gives away of the outcome")
     models.add(commands, common)

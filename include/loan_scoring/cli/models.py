@@ -33,7 +33,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--kind", choices=("propensity", "personas"), help="that one alone; default: both"
     )
     ui = command("mlflow", _mlflow, "show trials and models in MLflow's own UI until Ctrl-C")
-    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1; default: %(default)s")
+    ui.add_argument("--host", default="127.0.0.1", help="default: this machine alone, %(default)s")
+    ui.add_argument("--port", type=int, default=5000, help="default: %(default)s")
     for made in (promote, rollback):
         made.add_argument(
             "--comment", help="why; stands in promotions, and is needed to overrule a gate"
@@ -148,7 +149,7 @@ def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
 
     with open_session(options.portfolio, options.database) as session:
         environment = mirror.ui_environment(session)
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", "127.0.0.1"]
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", options.host]
     return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
 
 

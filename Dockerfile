@@ -1,0 +1,28 @@
+# One image for every service of docker-compose.yaml; what runs in it is the service's command.
+FROM apache/airflow:3.3.2-python3.11
+
+USER root
+RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
+    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality \
+    /opt/loan-scoring/backups
+
+USER airflow
+WORKDIR /opt/loan-scoring
+# An environment of its own: the packages of the lock, which the tests run with, and none of the base's.
+ENV VIRTUAL_ENV=/opt/loan-scoring/.venv \
+    PATH=/opt/loan-scoring/.venv/bin:$PATH \
+    LOAN_SCORING_HOME=/opt/loan-scoring \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/loan-scoring/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/loan-scoring/plugins
+COPY --chown=airflow:0 requirements-image.txt .
+RUN PIP_USER=0 python3 -m venv .venv \
+ && PIP_USER=0 .venv/bin/python -m pip install --no-cache-dir --quiet uv==0.13.9 \
+ && .venv/bin/uv pip install --no-cache --quiet --compile-bytecode -r requirements-image.txt
+
+COPY --chown=airflow:0 pyproject.toml README.md ./
+COPY --chown=airflow:0 sql sql
+COPY --chown=airflow:0 include include
+RUN .venv/bin/uv pip install --no-cache --quiet --no-deps -e . && python -m compileall -q include
+COPY --chown=airflow:0 plugins plugins
+COPY --chown=airflow:0 dags dags
+# The base's entry point starts `airflow COMMAND`, under an init process that hands signals on.

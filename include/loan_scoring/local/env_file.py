@@ -1,0 +1,80 @@
+"""Write `.env`, the secrets and choices of docker-compose.yaml, once; needs nothing but Python."""
+
+import argparse
+import base64
+import os
+import secrets
+import sys
+from pathlib import Path
+
+ENVIRONMENTS = {
+    "nonprod": {"LOAN_SCORING_PAUSED": "true", "LOAN_SCORING_PROMOTION": "auto"},
+    "prod": {"LOAN_SCORING_PAUSED": "false", "LOAN_SCORING_PROMOTION": "hold"},
+}
+"""What sets the environments apart; each choice can be changed in `.env`."""
+
+PASSWORDS = (
+    "POSTGRES_PASSWORD",
+    "AIRFLOW_DATABASE_PASSWORD",
+    "LOAN_SCORING_OWNER_PASSWORD",
+    "LOAN_SCORING_APP_PASSWORD",
+    "LOAN_SCORING_READER_PASSWORD",
+    "REDIS_PASSWORD",
+)
+USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEWER_PASSWORD")
+
+
+def content(environment: str) -> str:
+    """Return the file of an environment, with secrets that were never used before."""
+    long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
+    lines = [
+        "# Written by `make env`. Secrets: keep it private, and a copy where backups are kept.",
+        f"COMPOSE_PROJECT_NAME=loan-scoring-{environment}",
+        f"LOAN_SCORING_ENVIRONMENT={environment}",
+        "# New DAGs wait to be switched on, or run by their schedules at once.",
+        f"LOAN_SCORING_PAUSED={ENVIRONMENTS[environment]['LOAN_SCORING_PAUSED']}",
+        "# auto: models that pass every gate come into use; hold: a person decides.",
+        f"LOAN_SCORING_PROMOTION={ENVIRONMENTS[environment]['LOAN_SCORING_PROMOTION']}",
+        "# Of the databases and of Redis. They stand in URLs: letters and digits alone.",
+        *(f"{name}={secrets.token_hex(24)}" for name in PASSWORDS),
+        "# Of the users admin, op and viewer of Airflow's UI.",
+        *(f"{name}={secrets.token_hex(12)}" for name in USER_PASSWORDS),
+        "# What Airflow encrypts connections by, and signs sessions and tokens with.",
+        f"AIRFLOW_FERNET_KEY={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}",
+        *(f"{name}={secrets.token_hex(64)}" for name in long),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(path: Path, environment: str) -> bool:
+    """Write the file for its owner alone, and return True; leave one that is there as it is."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content(environment))
+    return True
+
+
+def main() -> int:
+    """Write the file that is named, and say so in one line."""
+    parser = argparse.ArgumentParser(prog="make env", description=__doc__)
+    parser.add_argument("environment", choices=ENVIRONMENTS)
+    parser.add_argument("--path", type=Path, default=Path(".env"))
+    options = parser.parse_args()
+    try:
+        is_written = write(options.path, options.environment)
+    except OSError as error:
+        print(f"make env: cannot write {options.path}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    if is_written:
+        what = f"wrote {options.path} for {options.environment}, with new secrets, mode 600"
+    else:
+        what = f"{options.path} is there already and was left as it is; remove it for a new one"
+    print(what)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
