@@ -5,15 +5,15 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 DUMP, MANIFEST = "database.dump", "manifest.json"
 FOLDERS = ("artifacts", "quality")
 """Of the data folder: models, cards and pages of verdicts. Landing files are the sender's."""
+
+
+TRANSACTION_TIMEOUT_SINCE = 17_00_00
+HEAD_LINES = 20
+"""Lines of a dump within which its settings stand, before any data."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
                     _tell(psql, f"SET ROLE {database.APPLICATION};")
                 # Owners and rights are this server's: who restores owns, migrations grant anew.
                 told = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
-                _run(connection, [*told, f"--schema={name}", str(dump)], stdout=psql.stdin)
+                _hand_over(connection, [*told, f"--schema={name}", str(dump)], psql)
                 _tell(psql, "RESET ROLE;")
             _tell(psql, "COMMIT;")
         except BrokenPipeError:
@@ -187,22 +192,45 @@ def _tables(connection: Connection, schema: str) -> bool:
         return bool(cursor.rowcount)
 
 
-def _run(connection: Connection, command: list[str], stdout: IO[str] | None = None) -> None:
+def _run(connection: Connection, command: list[str]) -> None:
     """Run a program of Postgres on the connection's database to its end.
 
     Raises:
-        BrokenPipeError: what it writes to is gone.
         StateError: it failed.
     """
-    with _started(connection, command, stdout=stdout, stderr=subprocess.PIPE) as program:
+    with _started(connection, command, stderr=subprocess.PIPE) as program:
         _, errors = program.communicate()
-    if "Broken pipe" in errors or program.returncode == -signal.SIGPIPE:
-        raise BrokenPipeError
     if program.returncode:
-        raise _refusal(command[0], connection, errors)
+        raise _refusal(command[0], connection, errors.decode(errors="replace"))
 
 
-def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[str]":
+def _hand_over(connection: Connection, command: list[str], psql: "subprocess.Popen[bytes]") -> None:
+    """Give psql what a program writes, without the settings that an older server does not know.
+
+    Raises:
+        BrokenPipeError: psql is gone.
+        StateError: the program failed.
+    """
+    assert psql.stdin is not None  # noqa: S101 - opened as a pipe
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        _started(connection, command, stdout=subprocess.PIPE, stderr=errors) as program,
+    ):
+        assert program.stdout is not None  # noqa: S101 - opened as a pipe
+        source, target = program.stdout, psql.stdin
+        if connection.server_version < TRANSACTION_TIMEOUT_SINCE:
+            for line in islice(source, HEAD_LINES):
+                if not line.startswith(b"SET transaction_timeout "):
+                    target.write(line)
+        shutil.copyfileobj(source, target)
+        target.flush()
+        program.wait()
+        errors.seek(0)
+        if program.returncode:
+            raise _refusal(command[0], connection, errors.read())
+
+
+def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
     known = connection.info
     # The password goes through the environment, so that it is not in the process list.
     environment = os.environ | {
@@ -211,17 +239,18 @@ def _started(connection: Connection, command: list[str], **pipes: Any) -> "subpr
         **{f"PG{name.upper()}": value for name, value in known.dsn_parameters.items()
            if name in ("sslmode", "sslrootcert")},
     }  # fmt: skip
-    return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, text=True, **pipes)
+    return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, **pipes)
 
 
-def _tell(psql: "subprocess.Popen[str]", *lines: str) -> None:
+def _tell(psql: "subprocess.Popen[bytes]", *lines: str) -> None:
     assert psql.stdin is not None  # noqa: S101 - opened as a pipe
-    psql.stdin.write("\n".join([*lines, ""]))
+    psql.stdin.write("\n".join([*lines, ""]).encode())
     psql.stdin.flush()
 
 
 def _refusal(program: str, connection: Connection, errors: str) -> StateError:
-    said = (errors.strip().splitlines() or ["no reason given"])[0]
+    lines = errors.strip().splitlines() or ["no reason given"]
+    said = next((line for line in lines if "ERROR:" in line or "error:" in line), lines[0])
     return StateError(f"{program} at {database.place(connection)}: {said}; nothing was changed")
 
 
