@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-from shots import SIZES, Watched, browsing
 
+from browser.shots import SIZES, Watched, browsing
 from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.airflow_status import status
 from loan_scoring.local.postgres import EmbeddedPostgres

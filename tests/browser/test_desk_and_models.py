@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shots import LAST, SIZES, THEMES
 
+from browser.shots import LAST, SIZES, THEMES
 from loan_scoring import contract, promotion, registry
 from loan_scoring.registry import KINDS, Fitted
 from loan_scoring.session import Session, open_session

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shots import LAST, SIZES, THEMES
+
+from browser.shots import LAST, SIZES, THEMES
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integration]
 
