@@ -182,7 +182,11 @@ def users_rows(postgres: EmbeddedPostgres) -> list[tuple]:
 def begun(loans: Path) -> Iterator[subprocess.Popen[str]]:
     """A demonstration of its own process, whose database holds the history by now."""
     command = [sys.executable, "-m", "loan_scoring.cli", "demo-drift", "--source", str(loans)]
-    process = subprocess.Popen([*command, *SMALL], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *SMALL], stderr=subprocess.PIPE, text=True,
+        # A shell starts what it puts in the background deaf to interrupts, and so its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert process.stderr is not None
     assert any("history ingested" in line for line in process.stderr)
     yield process
