@@ -124,7 +124,8 @@ class AirflowStack:
             time.sleep(0.05)
         survivors = guard.sweep(mark, patience_seconds=1)
         for component in self._components:
-            component.is_dead()  # reaps it
+            if component.process.pid not in survivors:
+                component.process.wait()  # killed, it may take a moment to be gone
         if survivors:
             raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
 
