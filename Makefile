@@ -8,9 +8,6 @@ unexport PYTHONDONTWRITEBYTECODE
 # Threads that wait leave their core to the processes beside them, as in every Airflow task.
 export OMP_WAIT_POLICY := PASSIVE
 
-# One more than cores: half of what the tests take is waiting, for Airflow above all.
-WORKERS = $(shell python3 -c 'import os; print(os.cpu_count() + 1)')
-
 .PHONY: help setup run up down test test-compose env bench calibrate demo-drift audit lint format lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,7 +32,7 @@ down: setup ## stop what `make up` or the command line started
 	@$(BIN)/python -m loan_scoring.local down
 
 test: setup lint ## lint, types, tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup ## measure stages against their floors and the naive way
 	@$(BIN)/loan-scoring bench
