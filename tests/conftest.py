@@ -21,7 +21,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
-from loan_scoring import holdout, ingest, promotion, reading, registry, scoring, training
+from loan_scoring import database, holdout, ingest, promotion, reading, registry, scoring, training
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.features import frame
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
@@ -225,6 +225,26 @@ def scored(new_database: NewDatabase, night_scored: str) -> Iterator[Session]:
     """A session on a copy of the database whose first night, `NIGHT`, is scored."""
     with open_session("loan_default", new_database(template=night_scored)) as session:
         yield session
+
+
+Digests = Callable[[Session, dict[str, str]], dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def digests() -> Digests:
+    """Count and digest tables; each is named with what of its row `t` counts, such as no times."""
+
+    def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
+        return {
+            name: database.select(
+                session.connection,
+                "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
+                f" from (select ({row})::text as r from {name} as t) as rows",
+            )[1][0][0]
+            for name, row in tables.items()
+        }
+
+    return take
 
 
 @pytest.fixture

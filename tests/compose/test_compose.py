@@ -29,6 +29,7 @@ from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.compose
 
+Digests = Callable[[Session, dict[str, str]], dict[str, str]]
 REPOSITORY = Path(__file__).resolve().parents[2]
 NIGHTS, PER_NIGHT, SLICES = 3, 2000, 8
 SHARING = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
@@ -70,7 +71,9 @@ def replayed(folders: Path, labelled_loans: Path | None) -> Replay:
 
 
 @pytest.fixture(scope="module")
-def embedded_rows(new_database: Callable[..., str], replayed: Replay) -> dict[str, str]:
+def embedded_rows(
+    new_database: Callable[..., str], replayed: Replay, digests: Digests
+) -> dict[str, str]:
     """What the same drops leave in the tables on the embedded Postgres, without Airflow."""
     with open_session("loan_default", new_database()) as session:
         ingest.ingest(session, HISTORY, replayed.application_files[HISTORY])
@@ -79,19 +82,7 @@ def embedded_rows(new_database: Callable[..., str], replayed: Replay) -> dict[st
         for batch_id in replayed.batch_ids:
             ingest.ingest(session, batch_id, replayed.application_files[batch_id])
             scoring.score(session, batch_id)
-        return digests(session)
-
-
-def digests(session: Session) -> dict[str, str]:
-    """Count and digest the tables, without what tells a time."""
-    return {
-        name: database.select(
-            session.connection,
-            "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
-            f" from (select ({row})::text as r from {name} as t) as rows",
-        )[1][0][0]
-        for name, row in TABLES.items()
-    }
+        return digests(session, TABLES)
 
 
 class Stack:
@@ -224,7 +215,11 @@ def capsys_off(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def test_two_workers_of_which_one_is_killed_and_postgres_too_leave_the_embedded_rows(
-    embedded_rows: dict[str, str], stack: Stack, replayed: Replay, capsys_off: Callable[[str], None]
+    embedded_rows: dict[str, str],
+    digests: Digests,
+    stack: Stack,
+    replayed: Replay,
+    capsys_off: Callable[[str], None],
 ) -> None:
     client, nights = stack.client(), replayed.batch_ids
     until("the DAGs are read", lambda: knows(client))
@@ -252,7 +247,7 @@ def test_two_workers_of_which_one_is_killed_and_postgres_too_leave_the_embedded_
     capsys_off("three nights are compared")
 
     with open_session("loan_default", stack.url()) as session:
-        assert digests(session) == embedded_rows
+        assert digests(session, TABLES) == embedded_rows
     worked = {
         task["hostname"]
         for task in client._pages(

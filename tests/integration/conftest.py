@@ -1,13 +1,10 @@
-"""Processes of their own: any task, an ingest; and what stands in the tables after them."""
+"""Processes of their own: any task, and an ingest."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from children import Child, Spawn, command, spawning
-
-from loan_scoring import database
-from loan_scoring.session import Session
 
 
 @pytest.fixture
@@ -25,20 +22,3 @@ def spawn_ingest(spawn: Spawn) -> Callable[[str, str, Path], Child]:
         return spawn(command, url, "ingest", "--batch", batch_id, "--source", str(source))
 
     return start
-
-
-@pytest.fixture(scope="session")
-def digests() -> Callable[[Session, dict[str, str]], dict[str, str]]:
-    """Count and digest tables; each is named with what of its row `t` counts, such as no times."""
-
-    def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
-        return {
-            name: database.select(
-                session.connection,
-                "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
-                f" from (select ({row})::text as r from {name} as t) as rows",
-            )[1][0][0]
-            for name, row in tables.items()
-        }
-
-    return take
