@@ -5,10 +5,17 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from loan_scoring_web import databases
-from loan_scoring_web.app import app
-
 PREFIX = "/loan-scoring"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as the pages' app does, which is imported here.
+
+    Every task imports this module: with the app, it would spend seconds on pages it never shows.
+    """
+    from loan_scoring_web.app import app as pages
+
+    await pages(scope, receive, send)
 
 
 class LoanScoringPlugin(AirflowPlugin):
@@ -37,6 +44,9 @@ class LoanScoringPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Say in one line, at the API server's start, where the pages have no database."""
+        """Load the pages at the API server's start; say in one line where they have no database."""
         if "airflow.api_fastapi.main" in sys.modules:
+            import loan_scoring_web.app  # noqa: F401 - so that nobody waits for it
+            from loan_scoring_web import databases
+
             databases.tell_at_start()
