@@ -49,7 +49,7 @@ def _psycopg2_silent() -> Iterator[None]:
 def _run(arguments: Sequence[str] | None) -> int:
     # Read when the first library with threads is loaded; see the environment of Airflow's tasks.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.WARNING if options.json else logging.INFO,
         format="%(message)s",
@@ -71,7 +71,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     return int(result.get("exit", 0))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every command; what it returns has the command's `handler`."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--portfolio", default="loan_default", help="default: %(default)s")
     common.add_argument("--database", metavar="URL", help="default: LOAN_SCORING_DATABASE_URL")
