@@ -20,10 +20,10 @@ from loan_scoring.local.state import read_json, write_private
 
 # Logs of tasks are read where they are written: servers for them, on fixed ports, are not needed.
 COMPONENTS = {
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
-    "api-server": ("api-server",),
+    "scheduler": ("loan_scoring.preloaded", "scheduler", "--skip-serve-logs"),
+    "dag-processor": ("airflow", "dag-processor"),
+    "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
+    "api-server": ("airflow", "api-server"),
 }
 _STABLE_SECONDS = 60.0
 
@@ -34,11 +34,11 @@ class Component:
     def __init__(
         self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
     ) -> None:
-        """Start `airflow ARGUMENTS`; the environment carries the mark of its stack."""
+        """Start `python -m ARGUMENTS`; the environment carries the mark of its stack."""
         self.name = name
         self.log = log
         self.mark = environment[guard.MARK] + name + "//"
-        self._command = [sys.executable, "-m", "airflow", *arguments]
+        self._command = [sys.executable, "-m", *arguments]
         self._environment = {**environment, guard.MARK: self.mark}
         self._deaths = 0
         if log.exists():
@@ -103,7 +103,7 @@ def migrate(folder: Path, environment: Mapping[str, str], metadata_url: str, log
     revision = _revision(metadata_url)
     if revision is not None and read_json(note) == {"airflow": version, "revision": revision}:
         return
-    migration = Component("migration", ("db", "migrate"), environment, log)
+    migration = Component("migration", ("airflow", "db", "migrate"), environment, log)
     if migration.process.wait() != 0:
         raise migration.death()
     write_private(note, json.dumps({"airflow": version, "revision": _revision(metadata_url)}))
