@@ -1,14 +1,16 @@
-"""Start Airflow with the libraries of tasks in memory: `python -m loan_scoring.preloaded scheduler`.
+"""Start Airflow with what tasks import in memory: `python -m loan_scoring.preloaded scheduler`.
 
 Each task is a process forked from its executor's. What that has imported costs a task nothing; to
 import it anew takes two to six seconds of a core, far more than to score a mini-batch. Our own
-modules are left out: a task takes them as they are on disk.
+modules are left out: a task takes them as they are on disk (docs/adr/0025).
 """
 
 import importlib
 import runpy
 
 LIBRARIES = (
+    "scipy.special",
+    "skops.io",  # looks through all that is loaded: quick while that is little (docs/adr/0006)
     "great_expectations",
     "great_expectations.render.renderer.page_renderer",
     "great_expectations.render.view.view",
@@ -19,7 +21,6 @@ LIBRARIES = (
     "pyarrow.parquet",
     "scipy.optimize",
     "scipy.stats",
-    "skops.io",
     "sklearn.cluster",
     "sklearn.compose",
     "sklearn.ensemble",
