@@ -1,0 +1,42 @@
+"""A portfolio's contract: the YAML file of its columns, roles, rules and policies, as objects.
+
+Tables, parsing, checks, features, replay and drift tests all derive from these objects;
+no other module names a column of a portfolio.
+"""
+
+from loan_scoring.contract.columns import KEY, Column, Source
+from loan_scoring.contract.files import load, names, read
+from loan_scoring.contract.policies import (
+    PARAMETERS,
+    Channel,
+    IngestPolicy,
+    LeakPolicy,
+    MonitoringPolicy,
+    PerformancePolicy,
+    RetentionPolicy,
+    RetrainingPolicy,
+    Scenario,
+    ServiceLevel,
+)
+from loan_scoring.contract.whole import Contract, row_rules_sha256
+
+__all__ = [
+    "KEY",
+    "PARAMETERS",
+    "Channel",
+    "Column",
+    "Contract",
+    "IngestPolicy",
+    "LeakPolicy",
+    "MonitoringPolicy",
+    "PerformancePolicy",
+    "RetentionPolicy",
+    "RetrainingPolicy",
+    "Scenario",
+    "ServiceLevel",
+    "Source",
+    "load",
+    "names",
+    "read",
+    "row_rules_sha256",
+]

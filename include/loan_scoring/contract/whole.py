@@ -1,0 +1,189 @@
+"""The contract as a whole, and how its parts hang together."""
+
+import hashlib
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract.columns import (
+    KEY,
+    NAME,
+    Column,
+    Exclusion,
+    Model,
+    Ratio,
+    Source,
+    Target,
+    first_repeated,
+)
+from loan_scoring.contract.policies import (
+    BusinessPolicy,
+    Channel,
+    DecisionPolicy,
+    IngestPolicy,
+    MonitoringPolicy,
+    PerformancePolicy,
+    PromotionPolicy,
+    ReplayPolicy,
+    RetentionPolicy,
+    RetrainingPolicy,
+    Schedules,
+    ScoringPolicy,
+    ServiceLevel,
+    TrainingPolicy,
+)
+
+
+class Contract(Model):
+    """Everything that loan-scoring knows of a portfolio."""
+
+    portfolio: str
+    title: str
+    owner: str
+    source: Source = Source()
+    columns: list[Column] = Field(min_length=2)
+    target: Target
+    protected: list[str] = Field(default_factory=list)
+    exclusions: list[Exclusion] = Field(default_factory=list)
+    ratios: list[Ratio] = Field(default_factory=list)
+    ingest: IngestPolicy = IngestPolicy()
+    scoring: ScoringPolicy = ScoringPolicy()
+    decision: DecisionPolicy
+    training: TrainingPolicy = TrainingPolicy()
+    promotion: PromotionPolicy = PromotionPolicy()
+    monitoring: MonitoringPolicy = MonitoringPolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
+    service_level: ServiceLevel = ServiceLevel()
+    performance: PerformancePolicy = PerformancePolicy()
+    business: BusinessPolicy | None = None
+    retention: RetentionPolicy | None = None
+    notifications: list[Channel] = Field(default_factory=list)
+    schedules: Schedules = Schedules()
+    replay: ReplayPolicy = ReplayPolicy()
+
+    @field_validator("portfolio")
+    @classmethod
+    def _is_identifier(cls, portfolio: str) -> str:
+        if not NAME.fullmatch(portfolio):
+            raise ValueError(
+                f"'{portfolio}' is not a portfolio name: lower-case letters, digits and _"
+            )
+        if portfolio == "mlflow":
+            raise ValueError("'mlflow' is MLflow's own schema")
+        return portfolio
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for field in ("name", "source"):
+            repeated = first_repeated([getattr(c, field) for c in self.columns])
+            if repeated is not None:
+                raise ValueError(f"columns: {field} '{repeated}' is declared twice")
+        names = {c.name: c for c in self.columns}
+        if KEY not in names:
+            raise ValueError(f"columns: no column is named {KEY}, the key of every table")
+        if names[KEY].type not in ("integer", "text"):
+            raise ValueError(f"columns.{KEY}.type: the key is integer or text")
+        for column in self.columns:
+            if column.type == "text" and column.name != KEY:
+                raise ValueError(
+                    f"columns.{column.name}.type: text is for the key; "
+                    "use category with open_levels: true"
+                )
+            if column.source == self.target.source:
+                raise ValueError(f"columns.{column.name}: the target is declared under target")
+        for name in self.protected:
+            _need(names, name, "protected")
+        twice = first_repeated([channel.name for channel in self.notifications])
+        if twice is not None:
+            raise ValueError(f"notifications: name '{twice}' is declared twice")
+        self._fairness_hangs_together(names)
+        for place, exclusion in enumerate(self.exclusions):
+            column = _need(names, exclusion.column, f"exclusions.{place}.column")
+            if not column.is_known_at_application:
+                raise ValueError(
+                    f"exclusions.{place}.column: {column.name} is not known at application"
+                )
+            if exclusion.equals is not None and exclusion.equals not in (column.levels or []):
+                raise ValueError(
+                    f"exclusions.{place}.equals: '{exclusion.equals}' is no level of {column.name}"
+                )
+        if self.business is not None:
+            amount = _need(names, self.business.amount, "business.amount")
+            if not amount.is_numeric or not amount.is_known_at_application:
+                raise ValueError(
+                    f"business.amount: {amount.name} is no number that is known at application"
+                )
+        for name in self.training.leaks.acknowledged:
+            _need(names, name, "training.leaks.acknowledged")
+        for place, ratio in enumerate(self.ratios):
+            for field in ("column", "numerator", "denominator"):
+                _need(names, getattr(ratio, field), f"ratios.{place}.{field}")
+        for name, scenario in self.replay.scenarios.items():
+            if scenario.column is not None:
+                _need(names, scenario.column, f"replay.scenarios.{name}.column")
+        return self
+
+    def _fairness_hangs_together(self, names: dict[str, Column]) -> None:
+        fairness, place = self.promotion.fairness, "promotion.fairness"
+        for name in fairness.attributes or []:
+            if _need(names, name, f"{place}.attributes").type != "category":
+                raise ValueError(f"{place}.attributes: {name} is no category: it has no groups")
+            if name not in self.protected:
+                raise ValueError(f"{place}.attributes: {name} is not under protected")
+        for each in fairness.not_a_group:
+            column = _need(names, each.attribute, f"{place}.not_a_group")
+            if each.level not in (column.levels or []):
+                raise ValueError(
+                    f"{place}.not_a_group: '{each.level}' is no level of {each.attribute}"
+                )
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by our name, in the contract's order."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def key(self) -> Column:
+        """The key's column."""
+        return self.by_name[KEY]
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The columns of an application without the key."""
+        return [column for column in self.columns if column.name != KEY]
+
+    @property
+    def monitored(self) -> list[Column]:
+        """The columns whose drift is watched: inputs that are known at application."""
+        return [column for column in self.inputs if column.is_known_at_application]
+
+    @property
+    def fairness_attributes(self) -> list[str]:
+        """The columns by whose groups approval is compared; unset, all protected categories."""
+        chosen = self.promotion.fairness.attributes
+        if chosen is not None:
+            return chosen
+        return [name for name in self.protected if self.by_name[name].type == "category"]
+
+    @property
+    def features(self) -> list[Column]:
+        """The columns that a model may see: known at application, not protected."""
+        return [column for column in self.monitored if column.name not in self.protected]
+
+
+def row_rules_sha256(contract: Contract) -> str:
+    """Return the hash of all that decides what a file's rows become: two alike read them alike."""
+    read_by = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    fields: dict[str, Any] = {
+        "source": {"encoding"},
+        "columns": {"__all__": read_by},
+        "ratios": True,
+    }
+    return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
+
+
+def _need(names: dict[str, Column], name: str, place: str) -> Column:
+    if name not in names:
+        raise ValueError(f"{place}: no column is named '{name}'")
+    return names[name]
