@@ -89,3 +89,14 @@ def test_sql_cannot_write(capsys: pytest.CaptureFixture[str], ready_url: str) ->
     code, _, err = run(capsys, "sql", "-c", "delete from outcomes", "--database", ready_url)
     assert code == 1
     assert err == "loan-scoring: Postgres: cannot execute DELETE in a read-only transaction\n"
+
+
+@pytest.mark.integration
+def test_status_beside_a_running_airflow_names_it(
+    capsys: pytest.CaptureFixture[str], empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, _ = run(capsys, "status", "--database", empty_url)
+    assert "Airflow   not running; `make up` starts it\n" in out
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://scoring.lender.example")
+    _, out, _ = run(capsys, "status", "--database", empty_url)
+    assert "Airflow   https://scoring.lender.example\n" in out

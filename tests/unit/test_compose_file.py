@@ -173,7 +173,7 @@ def test_one_variable_makes_the_portfolio_database_another_server(
     tmp_path: Path, config: Callable
 ) -> None:
     env_file.write(tmp_path / ".env", "prod")
-    elsewhere = "postgresql://ann:hers@lender.example/loans"
+    elsewhere = "postgresql://ann:secret@lender.example/loans"
     with (tmp_path / ".env").open("a") as file:
         file.write(f"LOAN_SCORING_DATABASE_URL={elsewhere}\n")
     told = json.loads(config(tmp_path / ".env", "--format=json").stdout)["services"]

@@ -24,7 +24,7 @@ def status(options: argparse.Namespace) -> dict[str, Any]:
     state["airflow"] = _airflow()
     where = f"database  {state['database_url']}"
     airflow = state["airflow"]
-    ui = f"Airflow   {airflow['url']}" if airflow else "Airflow   not running; `make up` starts it"
+    ui = f"Airflow   {airflow['url'] if airflow else 'not running; `make up` starts it'}"
     return {**state, "text": f"{where}\n{ui}\n\n{status.render(state)}"}
 
 
@@ -32,7 +32,11 @@ def _airflow() -> dict[str, Any] | None:
     from loan_scoring.local import airflow_status
 
     found = airflow_status.status(settings.state_dir())
-    return None if found is None else {"url": found.url, "passwords": found.password_file}
+    if found is not None:
+        return {"url": found.url, "passwords": found.password_file}
+    # In a container of one of its services Airflow runs beside us, and not as ours.
+    elsewhere = os.environ.get("AIRFLOW__API__BASE_URL")
+    return {"url": elsewhere} if elsewhere else None
 
 
 def _analyst_url(options: argparse.Namespace) -> str:
