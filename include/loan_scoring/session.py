@@ -51,7 +51,7 @@ def open_session(
         elif migrations.is_behind(connection, loaded):
             raise DatabaseError(
                 f"the schema of {portfolio} is behind its contract or this release; "
-                f"`loan-scoring --portfolio {portfolio} status` sets it up"
+                f"`loan-scoring status --portfolio {portfolio}` sets it up"
             )
         yield Session(loaded, connection)
     except psycopg2.Error as error:

@@ -105,7 +105,7 @@ def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
     reason = str(error).splitlines()[0]
     return DatabaseError(
         f"the tables of {portfolio} are not what the pages read ({reason}); "
-        f"`loan-scoring --portfolio {portfolio} status` sets them up"
+        f"`loan-scoring status --portfolio {portfolio}` sets them up"
     )
 
 
