@@ -1,6 +1,7 @@
 """What a model saw when it was fitted: the frozen bins, levels and sample that drift is told by."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,21 @@ def sample(table: pa.Table, rows: int, seed: int) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def of_another_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
+    """Return the predictions of a scoring run that a model's baseline says nothing of.
+
+    The same applicants get other decisions, and reasons for them, under other thresholds, and other
+    applicants are scored under other exclusions. Where a policy is not on record it is taken for
+    the same.
+    """
+    now, then = run["policy"], model["training_data"].get("policy")
+    if now is None or then is None or now == then:
+        return set()
+    if now["exclusions"] != then["exclusions"]:
+        return set(PREDICTIONS)
+    return {"decision", "reason_1"}
 
 
 def read_sample(content: bytes) -> pa.Table:

@@ -175,13 +175,16 @@ def application(session: Session, loan_id: Any) -> Application:
     Raises:
         MissingError: the loan has no score that counts.
     """
-    contract = session.contract
-    key = approvals.key_of(contract, loan_id)
+    key = approvals.key_of(session.contract, loan_id)
     with database.transaction(session.connection):
         score = database.row(session.connection, "select_application", loan_id=key)
         if score is None:
-            raise MissingError(f"loan {key} of {contract.portfolio} has no score that counts")
+            raise MissingError(
+                f"loan {key} of {session.contract.portfolio} has no score that counts"
+            )
         decided = database.rows(session.connection, "select_approvals", loan_id=key)
+    session = session.under(score)
+    contract = session.contract
     base, added, unexplained = _explained(session, score)
     return Application(
         score,

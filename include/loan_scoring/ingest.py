@@ -177,6 +177,12 @@ def check(session: Session, batch_id: str, revision: int) -> None:
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
+        if batch["state"] == "refused":  # its rows are gone: to judge them anew would judge none
+            raise SourceError(
+                f"batch {batch_id} revision {revision} was refused, why is in table quality or the "
+                "log of the task that refused it; have the file (or the contract) mended and land "
+                "it again (in Airflow: clear `land`)"
+            )
         why = _quarantined_too_many(session, batch, batch_id)
         if why is None:
             failed = judge.judge(session, batch, batch_id)

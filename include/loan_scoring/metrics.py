@@ -73,9 +73,11 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     with database.transaction(session.connection):
         batch = reading.slice_of_batch(session, run["batch_id"], run["revision"], fitted.inputs)
         predicted = _predictions(session, run)
+    apart = baseline.of_another_policy(run, propensity)
     # Personas of another training have other names: there is nothing to compare them with.
-    is_pair = personas["fingerprint"] == propensity["fingerprint"]
-    outputs = [name for name in fitted.outputs if is_pair or name != "persona"]
+    if personas["fingerprint"] != propensity["fingerprint"]:
+        apart.add("persona")
+    outputs = [name for name in fitted.outputs if name not in apart]
     comparisons = [
         *(
             compare(name, contract.monitoring, fitted.columns[name], values.column(name))

@@ -69,6 +69,8 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
         if changed and any(each.startswith("contract-") for each in ledger):
             _record_change(connection, contract, changed)
         applied += changed
+        if applied:
+            database.execute(connection, "comment_on_views")
         granted = grants.step(connection)
         if granted is not None and granted not in ledger:
             grants.grant(connection)

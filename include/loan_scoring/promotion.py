@@ -119,7 +119,7 @@ def decide(
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
         champion = registry.champion(session, PROPENSITY)
-        if verdict == "promoted" and champion == versions[PROPENSITY]:
+        if verdict == "promoted" and champion == versions.get(PROPENSITY):
             return "unchanged"
         if verdict == "promoted" and champion != evidence["champion"]:
             evidence = evidence | {"outdated": f"{champion} was promoted meanwhile"}

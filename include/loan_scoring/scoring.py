@@ -1,6 +1,8 @@
 """Score a batch exactly once: plan slices, score each in one transaction, publish all at once."""
 
+import hashlib
 import io
+import json
 import logging
 import os
 import time
@@ -42,7 +44,8 @@ class Plan:
 def plan(session: Session, batch_id: str) -> Plan:
     """Plan the scoring run of a batch's current revision with the champions.
 
-    The run's id derives from batch, revision and model pair: planning again finds the same run.
+    The run's id derives from batch, revision, model pair and the contract's policy: planning again
+    finds the same run, other thresholds or exclusions make another.
 
     Raises:
         StateError: the batch is not published, is the history, or no model is in use.
@@ -54,7 +57,9 @@ def plan(session: Session, batch_id: str) -> Plan:
     if batch is None:
         raise StateError(f"batch {batch_id} is not published; run ingest for it first")
     propensity, personas = registry.champions(session)
-    run_id = f"{batch_id}-r{batch['revision']}-{propensity}-{personas}"
+    by = json.dumps(session.contract.policy, sort_keys=True)
+    policy_id = hashlib.sha256(by.encode()).hexdigest()[:8]
+    run_id = f"{batch_id}-r{batch['revision']}-{propensity}-{personas}-{policy_id}"
     partitions.ensure(session.connection, "scores", batch_id)
     policy = session.contract.scoring
     slices = min(-(-batch["accepted"] // policy.mini_batch_rows), policy.max_mini_batches)
@@ -67,6 +72,7 @@ def plan(session: Session, batch_id: str) -> Plan:
             revision=batch["revision"],
             propensity_version=propensity,
             personas_version=personas,
+            policy=by,
             applications=batch["accepted"],
         )
         if planned:
@@ -94,7 +100,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """
     started = time.monotonic()
     of = run(session, run_id)
-    scorer = registry.scorer(session, of["propensity_version"], of["personas_version"])
+    # By the policy of the plan: a contract that changes meanwhile would leave two in one batch.
+    scorer = registry.scorer(session.under(of), of["propensity_version"], of["personas_version"])
     partition = partitions.name_of("scores", of["batch_id"])
     rows = referred = 0
     with database.transaction(session.connection):

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -21,6 +22,10 @@ class Session:
 
     contract: Contract
     connection: Connection
+
+    def under(self, run: Mapping[str, Any]) -> "Session":
+        """Return the session with the policy that a scoring run was planned under."""
+        return replace(self, contract=self.contract.under(run["policy"]))
 
 
 @contextmanager

@@ -323,6 +323,7 @@ def _finish(session: Session, training: Training) -> dict[str, str]:
             "batches": training.batches,
             "applications": training.table.num_rows,
             "since": training.since,
+            "policy": contract.policy,
         },
     )
     (settings.artifacts_dir(contract.portfolio) / _file(training.fingerprint)).unlink(

@@ -1,5 +1,5 @@
 -- The scoring run that counts of a batch, or of the last scored one where none is named.
-SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, applications,
+SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, policy, applications,
        scored, referred, published_at
 FROM scoring_runs
 WHERE is_current AND batch_id = coalesce(%(batch_id)s, batch_id)

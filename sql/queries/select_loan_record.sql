@@ -1,9 +1,9 @@
 -- All that is on record of one loan, a row for each scoring of it, the one that counts first: the
--- application as received, decision and reasons, the model with its training data, the promotion
+-- application as received, decision, policy and reasons, the model with its training data, the promotion
 -- that was in force when the loan was scored, and the outcome.
 SELECT
     s.loan_id, s.batch_id, b.revision, r.is_current, s.scoring_run_id, s.scored_at,
-    s.decision, s.default_probability, s.exclusion_reason,
+    s.decision, s.default_probability, s.exclusion_reason, r.policy,
     array_remove(ARRAY[s.reason_1, s.reason_2, s.reason_3, s.reason_4], NULL) AS reasons,
     s.persona, s.persona_default_rate,
     to_jsonb(a) - ARRAY['batch_id', 'revision', 'loan_id', 'line_number'] AS application,

@@ -10,7 +10,7 @@ WITH nights AS (
 )
 SELECT
     n.*, r.scoring_run_id, r.revision AS scored_revision, r.applications, r.scored, r.referred,
-    r.propensity_version, r.personas_version, told.first_landed_at, told.scored_at, told.due_at,
+    r.propensity_version, r.personas_version, r.policy, told.first_landed_at, told.scored_at, told.due_at,
     CASE
         WHEN n.state = 'refused' THEN 'refused'
         WHEN told.is_refused AND told.scored_at IS NOT NULL THEN 'late'

@@ -378,5 +378,11 @@ def test_every_dag_ends_in_it_and_its_state_is_not_the_run_s(dag_of: DagOf, stag
     assert not notify.on_failure_fail_dagrun
 
 
-def test_without_a_channel_there_is_no_task(bag: Any) -> None:
-    assert not [dag for dag in bag.dags.values() if "notify" in dag.task_dict]
+def test_without_a_channel_alerts_are_kept_all_the_same(run: Run, empty: Session) -> None:
+    run("ingest", "2031-01-01", state="failed")
+    ((severity, message),) = rows(
+        empty, "select severity, message from open_alerts where kind = 'failure'"
+    )
+    assert severity == "critical"
+    assert "ingest failed for 2031-01-01 at land: no file of applications for 2031-01-01" in message
+    assert rows(empty, "select * from deliveries") == []

@@ -193,6 +193,7 @@ def test_train_from_nothing_on_mapped_tasks(
         ["train.fit", 1],
         ["train.judge", 1],
         ["train.mirror", 1],
+        ["train.notify", 1],
         ["train.plan", 1],
     ]
     assert settings.card_page("loan_default", "propensity-1").is_file()
@@ -225,6 +226,8 @@ def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
     assert [row[0] for row in metrics] == [
         "metrics.ask_for_model",
         "metrics.measure",
+        "metrics.notify",
+        "score.notify",
         "score.plan",
         "score.publish",
         "score.score",

@@ -109,6 +109,8 @@ def test_batch_with_too_many_broken_rows_is_refused_and_leaves_no_row(
     ]
     assert select(empty, "select count(*) from applications") == [[0]]
     assert select(empty, "select count(*) from quarantine") == [[0]]
+    with pytest.raises(SourceError, match=r"revision 1 was refused.*clear `land`"):
+        ingest.check(empty, NIGHT, 1)  # as of a task that was cleared without the one before it
     assert ingest.ingest(empty, NIGHT, night).revision == 2
 
 

@@ -1,5 +1,7 @@
 """Undrifted nights raise nothing, a drifted one names what drifted, and twice is once."""
 
+from dataclasses import replace
+
 import pytest
 
 from loan_scoring import database, ingest, metrics, registry, scoring
@@ -119,6 +121,35 @@ def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay,
     assert alerts(ready) == [["population", batch_id, batch_id, 1, "open", "metrics"]]
     ((run_id,),) = database.select(ready.connection, "select scoring_run_id from alerts")[1]
     assert "-r2-" in run_id
+
+
+def test_decisions_under_other_thresholds_are_not_held_against_the_old_ones(
+    ready: Session, drops: Replay
+) -> None:
+    batch_id, policy = drops.batch_ids[0], ready.contract.decision
+    half = policy.model_copy(update={"approve_below": policy.approve_below / 2})
+    stricter = replace(ready, contract=ready.contract.model_copy(update={"decision": half}))
+    run(stricter, drops, batch_id)
+    features = {
+        row[0]
+        for row in database.select(
+            ready.connection, "select feature from drift where kind = 'prediction'"
+        )[1]
+    }
+    assert features == {"default_probability", "persona"}
+    assert alerts(ready) == []
+    _, told = database.select(
+        ready.connection,
+        "select metric, baseline is null from performance where segment = 'all'"
+        " and metric in ('auc', 'f1', 'approval_rate') order by metric",
+    )
+    assert told == [["approval_rate", True], ["auc", False], ["f1", True]]
+    # Measured by a process that has the contract of before, it is measured by the run's own policy.
+    metrics.measure(ready, batch_id)
+    assert (
+        len(database.select(ready.connection, "select 1 from drift where feature = 'decision'")[1])
+        == 0
+    )
 
 
 def test_unscored_batch_is_said(ready: Session) -> None:

@@ -59,7 +59,7 @@ def test_every_table_and_column_has_a_comment(empty: Session) -> None:
         select c.relname, a.attname
         from pg_class c
         left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-            and c.relkind in ('r', 'p') and col_description(c.oid, a.attnum) is null
+            and col_description(c.oid, a.attnum) is null
         where c.relnamespace = 'loan_default'::regnamespace and c.relkind in ('r', 'p', 'v')
           and (a.attname is not null or obj_description(c.oid) is null)
         """,

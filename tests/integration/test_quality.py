@@ -169,6 +169,8 @@ def test_collapsed_volume_is_refused(three_nights: Session, drops: Replay, tmp_p
             ingest.ingest(three_nights, fourth, path)
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(f"batch {fourth} refused: {path}: ")
+    with pytest.raises(SourceError, match="revision 1 was refused"):
+        ingest.check(three_nights, fourth, 1)
     ours = f"where batch_id = '{fourth}'"
     assert select(three_nights, f"select revision, state, is_current from batches {ours}") == [
         [1, "refused", False]

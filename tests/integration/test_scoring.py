@@ -1,6 +1,7 @@
 """A batch is scored exactly once, whatever is doubled or run twice."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,11 @@ def test_all_that_is_on_record_of_a_loan_is_one_statement(
     told = capsys.readouterr().out
     assert f"decision     decline, default probability {picked[1]:.4f}" in told
     assert f"reasons      {picked[2]}" in told
+    limits = night.contract.decision
+    assert (
+        f"policy       approve below {limits.approve_below:g}, decline from"
+        f" {limits.decline_from:g}; refer on " in told
+    )
     assert cli.main(["loan", "7", "--database", ready_url]) == 1
     assert "no published score of loan 7" in capsys.readouterr().err
     assert cli.main(["loan", "x", "--database", ready_url]) == 1
@@ -208,6 +214,60 @@ def test_run_of_a_replaced_revision_is_not_published(
     ingest.ingest(night, NIGHT, tmp_path / "x.csv")
     with pytest.raises(StateError, match="which a newer one has replaced"):
         scoring.publish(night, planned.scoring_run_id)
+
+
+def stricter(session: Session) -> Session:
+    """The session under a contract that never reviews and excludes nobody."""
+    contract = session.contract
+    decision = contract.decision.model_copy(
+        update={"decline_from": contract.decision.approve_below}
+    )
+    return replace(
+        session,
+        contract=contract.model_copy(update={"decision": decision, "exclusions": []}),
+    )
+
+
+def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_again(
+    scored: Session,
+) -> None:
+    before = fingerprint(scored)
+    (first,) = database.select(scored.connection, "select scoring_run_id from scoring_runs")[1]
+    scoring.score(stricter(scored), NIGHT)
+    _, rows = database.select(
+        scored.connection,
+        "select r.policy -> 'decision' ->> 'decline_from', count(*) filter (where s.decision ="
+        " 'review'), count(*) filter (where s.decision = 'refer') from scoring_runs as r"
+        " join scores as s using (scoring_run_id) group by r.scoring_run_id, 1"
+        " order by r.is_current",
+    )
+    (old, reviewed, referred), (new, *none) = rows
+    limits = scored.contract.decision
+    assert (float(old), float(new)) == (limits.decline_from, limits.approve_below)
+    assert (none, reviewed > 0, referred > 0) == ([0, 0], True, True)
+    assert fingerprint(scored) != before
+    assert scoring.score(scored, NIGHT) == first[0]
+    assert fingerprint(scored) == before
+
+
+def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Session) -> None:
+    planned = scoring.plan(night, NIGHT)
+    for number in planned.mini_batches:
+        session = night if number % 2 else stricter(night)
+        scoring.score_mini_batch(session, planned.scoring_run_id, number)
+    scoring.publish(night, planned.scoring_run_id)
+    mixed = fingerprint(night)
+    scoring.score(stricter(night), NIGHT)
+    assert fingerprint(night) != mixed
+    assert scoring.score(night, NIGHT) == planned.scoring_run_id
+    assert fingerprint(night) == mixed
+    _, rows = database.select(
+        night.connection,
+        "select bool_and((decision = 'decline') = (default_probability >="
+        f" {night.contract.decision.decline_from})), count(*) filter (where decision = 'review')"
+        " > 0 from current_scores where default_probability is not null",
+    )
+    assert rows == [[True, True]]
 
 
 def test_unknown_batch_history_and_missing_champion_are_said(empty: Session, drops: Replay) -> None:

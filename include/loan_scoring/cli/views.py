@@ -171,6 +171,7 @@ def _told(row: dict[str, Any], label: dict[str, str]) -> str:
     lines = [
         f"loan {row['loan_id']}, {'the score that counts' if row['is_current'] else 'replaced'}",
         f"decision     {row['decision']}, {score}",
+        f"policy       {_policy(row['policy'])}",
         f"reasons      {'; '.join(row['reasons']) or 'none: only review and decline have them'}",
         f"persona      {row['persona'] or 'none'}",
         f"scored       {row['scored_at']:%Y-%m-%d %H:%M:%S} UTC in run {row['scoring_run_id']}",
@@ -189,6 +190,17 @@ def _told(row: dict[str, Any], label: dict[str, str]) -> str:
         for name, value in row["application"].items()
     ]
     return "\n".join(lines)
+
+
+def _policy(policy: dict[str, Any] | None) -> str:
+    if policy is None:
+        return "not on record: scored by a release that did not keep it"
+    limits = policy["decision"]
+    excluded = ", ".join(each["reason"] for each in policy["exclusions"]) or "nothing"
+    return (
+        f"approve below {limits['approve_below']:g}, decline from {limits['decline_from']:g}; "
+        f"refer on {excluded}"
+    )
 
 
 def audit(options: argparse.Namespace) -> dict[str, Any]:

@@ -171,6 +171,29 @@ class Contract(Model):
         """The columns that a model may see: known at application, not protected."""
         return [column for column in self.monitored if column.name not in self.protected]
 
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What makes a decision of an application, beside the models: thresholds, exclusions."""
+        return {
+            "decision": self.decision.model_dump(),
+            "exclusions": [each.model_dump(exclude={"label"}) for each in self.exclusions],
+        }
+
+    def under(self, policy: dict[str, Any] | None) -> Self:
+        """Return the contract with the policy of a scoring run, as it is where that is not known.
+
+        An exclusion that the contract has no more is called by its reason.
+        """
+        if policy is None or policy == self.policy:
+            return self
+        labels = {each.reason: each.label for each in self.exclusions}
+        exclusions = [
+            Exclusion(**each, label=labels.get(each["reason"], each["reason"]))
+            for each in policy["exclusions"]
+        ]
+        decision = DecisionPolicy(**policy["decision"])
+        return self.model_copy(update={"decision": decision, "exclusions": exclusions})
+
 
 def row_rules_sha256(contract: Contract) -> str:
     """Return the hash of all that decides what a file's rows become: two alike read them alike."""

@@ -59,7 +59,7 @@ def read(session: Session, batch_id: str) -> dict[str, Any] | None:
 
 def _scored(session: Session, night: database.Row) -> dict[str, Any]:
     """Return what scoring and metrics made of the batch."""
-    connection, contract = session.connection, session.contract
+    connection, contract = session.connection, session.contract.under(night["policy"])
     run = {"scoring_run_id": night["scoring_run_id"]}
     model = database.row(
         connection, "select_model_baseline", model_version=night["propensity_version"]

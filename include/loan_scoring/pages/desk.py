@@ -23,6 +23,7 @@ def read_queue(
 ) -> dict[str, Any]:
     """Return what the page of the queue shows."""
     found = desk.queue(session, batch_id, wanted, after)
+    contract = session.contract.under(found.run["policy"])
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_scored_batches")
     return {
@@ -32,8 +33,8 @@ def read_queue(
         "wanted": wanted,
         "first": None if after is None else _query(found, wanted, None),
         "next": None if found.next is None else _query(found, wanted, found.next),
-        "reason_labels": {each.reason: each.label for each in session.contract.exclusions},
-        "policy": session.contract.decision,
+        "reason_labels": {each.reason: each.label for each in contract.exclusions},
+        "policy": contract.decision,
     }
 
 
@@ -55,7 +56,7 @@ def _query(found: Queue, wanted: Filter, after: tuple[float, Any] | None) -> str
 def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
     """Return what the page of one application shows before a what-if is asked."""
     shown = desk.application(session, loan_id)
-    contract = session.contract
+    contract = session.contract.under(shown.score["policy"])
     with database.transaction(session.connection):
         models = database.rows(session.connection, "select_models")
     histogram, chance = shown.score["histogram"], shown.score["default_probability"]

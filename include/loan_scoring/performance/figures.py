@@ -152,6 +152,16 @@ def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
     return counts.get("approve", 0) / scored if scored else None
 
 
+def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's row without what its hold-out's decisions were: thresholds have changed."""
+    metrics = {
+        name: None if name in ("f1", "precision", "recall") else value
+        for name, value in model["metrics"].items()
+    }
+    frozen = {name: of for name, of in (model["baseline"] or {}).items() if name != "decision"}
+    return {**model, "metrics": metrics, "baseline": frozen}
+
+
 def fairness_of(contract: Contract, batch: Batch, is_mature: bool) -> list[Fairness]:
     """Return how far groups are apart in approval, and in that by outcome where outcomes are in.
 

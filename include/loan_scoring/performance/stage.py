@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring import alerts, database, registry
+from loan_scoring import alerts, baseline, database, registry
 from loan_scoring.alerts.causes import CONCEPT, Caused
 from loan_scoring.contract import Contract
 from loan_scoring.drift.decide import Verdict
@@ -24,8 +24,9 @@ from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
 
-Errors = dict[str, np.ndarray]
-"""By scoring run: whether the class predicted for each loan with an outcome was wrong."""
+Errors = dict[tuple[str, float], np.ndarray]
+"""By scoring run and threshold: whether the class predicted for each loan with an outcome was
+wrong."""
 
 
 def restate(session: Session) -> list[str]:
@@ -64,10 +65,13 @@ def measure(session: Session, run: database.Row, known: Errors | None = None) ->
         run: the row of the run, whose batch the caller has locked.
         known: the errors of other runs, read once for many calls; filled in as they are needed.
     """
+    session = session.under(run)
     contract = session.contract
     model = registry.model(session, run["propensity_version"])
     batch = batches.read(session, run)
     is_mature = is_enough(contract, int(batch.known.sum()), len(batch.outcome))
+    if "decision" in baseline.of_another_policy(run, model):
+        model = figures.without_decisions(model)
     found = figures.before_outcomes(contract, model, batch)
     verdicts: list[Verdict] = []
     findings: list[model_drift.Finding] = []
@@ -147,9 +151,10 @@ def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.nd
     for each in coverage(session):
         is_of_model = each.propensity_version == run["propensity_version"] and not each.is_dropped
         if each.is_mature and is_of_model and each.batch_id < run["batch_id"]:
-            if each.scoring_run_id not in known:
-                known[each.scoring_run_id] = batches.errors(session, vars(each), threshold)
-            parts.append(known[each.scoring_run_id])
+            key = each.scoring_run_id, threshold
+            if key not in known:
+                known[key] = batches.errors(session, vars(each), threshold)
+            parts.append(known[key])
     return np.concatenate(parts)
 
 
