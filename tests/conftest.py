@@ -37,7 +37,7 @@ NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
 
 SAMPLE_ROWS = 16_000
-"""Loans of the real file that tests work on: enough for an honest model, few enough to be quick."""
+"""Loans that tests work on, of the real file or generated: enough for an honest model, few enough to be quick."""
 
 LIGHT = {
     "logistic_regression": [{"C": 1.0}],
@@ -106,6 +106,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = root / "portfolios" / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
     raw["training"]["candidates"] = LIGHT
+    raw["replay"]["generated_rows"] = SAMPLE_ROWS
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}
     for name, folder in names.items():

@@ -119,11 +119,12 @@ Browse = Callable[..., AbstractContextManager[Watched]]
 @pytest.fixture(scope="package")
 def browse(chromium: Any, site: Site) -> Browse:
     """Open a browser's page as a user: `with browse("viewer", size, theme) as seen`."""
+    known: dict[str, Any] = {}
 
     def go(
         user: str, size: tuple[int, int] = SIZES[0], theme: str = "light"
     ) -> AbstractContextManager[Watched]:
-        return browsing(chromium, site.url, user, site.passwords[user], size, theme)
+        return browsing(chromium, site.url, user, site.passwords[user], size, theme, known)
 
     return go
 

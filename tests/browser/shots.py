@@ -67,15 +67,24 @@ def browsing(
     password: str,
     size: tuple[int, int] = SIZES[0],
     theme: str = "light",
+    known: dict[str, Any] | None = None,
 ) -> Iterator[Watched]:
-    """Give a page of a new session of the browser, logged in as a user of Airflow."""
+    """Give a page of a new session of the browser, logged in as a user of Airflow.
+
+    A user who is `known` has the cookies of an earlier login; one who is not logs in and is known.
+    """
+    known = {} if known is None else known
     width, height = size
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, storage_state=known.get(user)
+    )
     # Airflow keeps its user's choice there.
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     try:
         page = context.new_page()
-        log_in(page, url, user, password)
+        if user not in known:
+            log_in(page, url, user, password)
+            known[user] = context.storage_state()
         yield Watched(page, url)
     finally:
         context.close()

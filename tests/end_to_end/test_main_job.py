@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import yaml
 
 from loan_scoring.local import guard, processes
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -19,7 +20,7 @@ from loan_scoring.local.postgres import EmbeddedPostgres
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
 JOB = "from loan_scoring.local.run import Job, run\nprint(run({}))"
-FOUR_NIGHTS = "Job(nights=4, per_night=1000, drifted_nights=(4,))"
+TWO_NIGHTS = "Job(nights=2, per_night=1000, drifted_nights=(2,))"
 ONE_NIGHT = "Job(nights=1, per_night=1000, drifted_nights=())"
 ROWS = """
     select (select count(*) from loan_default.applications),
@@ -35,7 +36,7 @@ class Machine:
     """A fresh folder of state and data for the main job, as on a machine of its own."""
 
     def __init__(
-        self, folder: Path, portfolios: Path, source: Path | None, job: str = FOUR_NIGHTS
+        self, folder: Path, portfolios: Path, source: Path | None, job: str = TWO_NIGHTS
     ) -> None:
         self.code = JOB.format(job)
         self.state = folder / "state"
@@ -85,7 +86,13 @@ class Machine:
 def machine(
     tmp_path: Path, lenient_portfolios: Path, labelled_loans: Path | None
 ) -> Iterator[Machine]:
-    made = Machine(tmp_path, lenient_portfolios, labelled_loans)
+    """A machine whose outcomes follow their night by one date."""
+    raw = yaml.safe_load((lenient_portfolios / "loan_default.yaml").read_text())
+    raw["replay"]["outcome_lag_nights"] = 1
+    (tmp_path / "portfolios").mkdir()
+    path = tmp_path / "portfolios" / "loan_default.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    made = Machine(tmp_path, path.parent, labelled_loans)
     yield made
     made.close()
 
@@ -108,8 +115,8 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
     summary = machine.run()
     assert re.search(r"2026-01-05 +1 +1,000 +1,000 +0 +\d+ +\d+\n", summary)
     assert "2026-01-05  none\n" in summary
-    assert re.search(r"outcomes-2026-01-08 +1,000 +1,000 +0\n", summary)
-    assert "2026-01-08  warning: Other applicants than at training: Monthly income" in summary
+    assert re.search(r"outcomes-2026-01-06 +1,000 +1,000 +0\n", summary)
+    assert "2026-01-06  warning: Other applicants than at training: Monthly income" in summary
     assert re.search(r"champion propensity: propensity-1 .* hold-out AUC 0\.\d{4}", summary)
     assert machine.processes() == []
     assert "outcomes-history" in summary
