@@ -1,7 +1,7 @@
 """Nights in turn on a real scheduler, each with the outcomes that are due and what they ask for.
 
 What changes is when loans default, and on the last night a fifth of the incomes is missing. The
-suite has three nights of a part of the loans; LOAN_SCORING_NIGHTS=5000 has ten nights of so many
+suite has four nights of a part of the loans; LOAN_SCORING_NIGHTS=5000 has ten nights of so many
 loans of the whole file, by the contract as it is.
 """
 
@@ -70,7 +70,7 @@ def course(tmp_path: Path, labelled_loans: Path | None, monkeypatch: pytest.Monk
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path / "data"))
     if per_night:
         return Course(10, per_night, 3, whole)
-    return Course(3, 1000, 1, str(labelled_loans) if labelled_loans else None)
+    return Course(4, 1000, 1, str(labelled_loans) if labelled_loans else None)
 
 
 @contextmanager
