@@ -20,8 +20,11 @@ def retrain_request(portfolio: str) -> Asset:
     )
 
 
-def start_training(portfolio: str) -> BaseOperator:
-    """Return the task that starts training after the one that asks for it, once a batch.
+def start_training(portfolio: str, cause: str) -> BaseOperator:
+    """Return the task that starts training after `ask_for_model`, once for a request.
+
+    Its run is named by the request's cause and batch: a rerun, and a later night that finds the
+    same request, find the run there and skip.
 
     The event of an asset carries the key of the run that makes it, and Airflow starts no DAG
     without keys for such an event: a run that has a key must trigger training itself.
@@ -32,7 +35,7 @@ def start_training(portfolio: str) -> BaseOperator:
     return TriggerDagRunOperator(
         task_id="start_training",
         trigger_dag_id=f"{portfolio}_train",
-        trigger_run_id="asked_by_{{ dag.dag_id }}_{{ dag_run.partition_key or run_id }}",
+        trigger_run_id=f"asked_by_{cause}_of_{{{{ ti.xcom_pull('ask_for_model') }}}}",
         logical_date=None,
         skip_when_already_exists=True,
     )

@@ -35,16 +35,17 @@ def build(of: Contract) -> DAG:
             return counts
 
         @task(outlets=[retrain_request(portfolio)])
-        def ask_for_model() -> None:
-            """Ask for training where the batches of late show other applicants."""
+        def ask_for_model() -> str:
+            """Ask for training where batches of late show other applicants; return for which."""
             from loan_scoring import retraining
 
             with task_session(portfolio, batch_id()) as (session, _):
-                is_asked = retraining.ask_where_drift_lasts(session, "population", batch_id())
-            if not is_asked:
+                asked_for = retraining.ask_where_drift_lasts(session, "population", batch_id())
+            if asked_for is None:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
+            return asked_for
 
-        measure() >> ask_for_model() >> start_training(portfolio)
+        measure() >> ask_for_model() >> start_training(portfolio, "population")
         notify_at_the_end(of, dag)
     return dag
 

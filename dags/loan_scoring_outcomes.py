@@ -54,16 +54,17 @@ def build(of: Contract) -> DAG:
                 return stage.restate(session)
 
         @task(outlets=[retrain_request(portfolio)])
-        def ask_for_model() -> None:
-            """Ask for training where the outcomes of late show other defaults."""
+        def ask_for_model() -> str:
+            """Ask for training where the outcomes of late show other defaults; return for which."""
             from loan_scoring import retraining
 
             with task_session(portfolio) as (session, _):
-                is_asked = retraining.ask_where_drift_lasts(session, "concept")
-            if not is_asked:
+                asked_for = retraining.ask_where_drift_lasts(session, "concept")
+            if asked_for is None:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
+            return asked_for
 
-        take() >> restate() >> ask_for_model() >> start_training(portfolio)
+        take() >> restate() >> ask_for_model() >> start_training(portfolio, "concept")
         notify_at_the_end(of, dag)
     return dag
 

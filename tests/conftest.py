@@ -228,6 +228,46 @@ def scored(new_database: NewDatabase, night_scored: str) -> Iterator[Session]:
         yield session
 
 
+Show = Callable[..., None]
+
+
+@pytest.fixture
+def show(ready: Session) -> Show:
+    """Enter nights as scored and measured, with the causes that they show, without their loans."""
+
+    def enter(batch_id: str, *causes: str, is_mature: bool = False) -> None:
+        with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+            cursor.execute(
+                """
+                insert into batches
+                select (jsonb_populate_record(b, jsonb_build_object('batch_id', %(night)s))).*
+                from batches as b where batch_id = 'history'
+                on conflict do nothing;
+                insert into scoring_runs (scoring_run_id, batch_id, revision, propensity_version,
+                    personas_version, state, is_current, applications, scored, referred,
+                    published_at)
+                values (%(night)s, %(night)s, 1, 'propensity-1', 'personas-1', 'published', true,
+                    1000, 1000, 0, now())
+                on conflict do nothing;
+                insert into drift
+                select %(night)s, kind, 'any', 'ks', 0, 0, 0, 0, 0, 'stable'
+                from unnest(%(kinds)s) as kind
+                on conflict do nothing;
+                insert into findings
+                select %(night)s, cause, 'warning', '{any}', 'shown', '{}'
+                from unnest(%(causes)s::text[]) as cause
+                on conflict do nothing
+                """,
+                {
+                    "night": batch_id,
+                    "kinds": ["data", "model"] if is_mature else ["data"],
+                    "causes": list(causes),
+                },
+            )
+
+    return enter
+
+
 Digests = Callable[[Session, dict[str, str]], dict[str, str]]
 
 

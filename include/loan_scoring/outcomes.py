@@ -41,6 +41,9 @@ class Taken:
 def take(session: Session, location: str | Path) -> Taken:
     """Take in a file of outcomes in one transaction; the same bytes again change nothing.
 
+    But where a loan of theirs that was unknown is an application now, as its night was late or its
+    row was corrected, they are judged anew and become a new revision.
+
     Rows of unknown loans, rows that contradict a known outcome or each other, repeated ones and
     outcomes from before their application go to quarantine.
 
@@ -50,7 +53,18 @@ def take(session: Session, location: str | Path) -> Taken:
             in.
     """
     with database.transaction(session.connection):
-        return take_within(session, location)
+        taken = take_within(session, location)
+        ours = {"batch_id": taken.drop_id, "revision": taken.revision}
+        broken = database.rows(session.connection, "select_broken_rules", **ours)
+    unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
+    if unknown:
+        log.warning(
+            "%s: %s outcomes of unknown loans wait in quarantine; once the batch of these loans is "
+            "in, take in the same file again",
+            taken.drop_id,
+            unknown,
+        )
+    return taken
 
 
 def take_within(session: Session, location: str | Path, sha256: str | None = None) -> Taken:
@@ -70,10 +84,16 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
         # One file at a time: else two could bring contradicting outcomes of a loan.
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
-        if known is not None and known.pop("sha256") == table.sha256 and sha256 is None:
-            log.info("%s: the same bytes are revision %s already", drop_id, known["revision"])
-            known["is_unchanged"] = True
-            return Taken(**known)
+        same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
+        if same and not same["has_unknown_loans"]:
+            return _unchanged(same)
+        received = 0
+        database.execute(connection, "create_landed_outcomes")
+        for rows in ahead(_parsed(contract, table)):
+            database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
+            received += rows.num_rows
+        if same and not _is_any_known_now(session, same):
+            return _unchanged(same)
         revision = known["revision"] + 1 if known is not None else 1
         ours = {"drop_id": drop_id, "revision": revision}
         database.execute(
@@ -83,11 +103,6 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
             source=sources.label(location),
             sha256=table.sha256,
         )
-        received = 0
-        database.execute(connection, "create_landed_outcomes")
-        for rows in ahead(_parsed(contract, table)):
-            database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
-            received += rows.num_rows
     quarantined = database.execute(connection, "quarantine_landed_outcomes", **ours)
     database.execute(connection, "insert_landed_outcomes", **ours)
     limit = contract.ingest.max_quarantined_share
@@ -106,6 +121,18 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
         quarantined=quarantined,
     )
     return taken
+
+
+def _unchanged(known: database.Row) -> Taken:
+    log.info("%s: the same bytes are revision %s already", known["drop_id"], known["revision"])
+    counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
+    return Taken(known["drop_id"], known["revision"], **counts, is_unchanged=True)
+
+
+def _is_any_known_now(session: Session, known: database.Row) -> bool:
+    """Return whether a loan that was unknown to a revision of the landed bytes is known now."""
+    ours = {"drop_id": known["drop_id"], "revision": known["revision"]}
+    return database.row(session.connection, "select_loan_known_since", **ours) is not None
 
 
 def _refusal(session: Session, drop_id: str, revision: int) -> str:

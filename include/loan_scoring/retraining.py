@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from loan_scoring import database
 from loan_scoring.alerts.causes import BAD_DATA, CONCEPT, POPULATION
@@ -18,6 +17,15 @@ class Request:
     cause: str
     is_asked: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that drift made before: for a batch, in a night that is so many nights ago."""
+
+    batch_id: str
+    night: str
+    nights_ago: int
 
 
 def ask_for_model(session: Session, batch_id: str) -> bool:
@@ -43,8 +51,8 @@ def ask_for_model(session: Session, batch_id: str) -> bool:
     return True
 
 
-def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = None) -> bool:
-    """Record whether the last batches' drift asks for new models; return whether it does.
+def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = None) -> str | None:
+    """Record whether the last batches' drift asks for new models; return the batch it asks for.
 
     Args:
         cause: `population`, which a batch shows once it is scored, or `concept`, once its outcomes
@@ -52,7 +60,9 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
         batch_id: the batch that has just been measured; the last one, where it is None. Another
             than the last is a backfill, and never asks.
 
-    The same findings give the same answer: asked again, the request is there already.
+    A batch asks once for a cause: asked again, the request stands already and the answer is the
+    same, as a killed task may not have started the training. Whoever starts it does so once for a
+    batch and cause.
     """
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     with database.transaction(session.connection):
@@ -63,27 +73,30 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
             if row[is_known]
         ]
         if not batches:
-            return False
+            return None
         last = batches[-1]["batch_id"]
-        before = database.row(session.connection, "select_last_request", batch_id=batch_id or last)
+        batch_id = batch_id or last
+        before = database.row(
+            session.connection, "select_last_request", batch_id=batch_id, cause=cause
+        )
         request = judge(
             session.contract.retraining,
             cause,
             [(row["batch_id"], set(row["findings"])) for row in batches],
-            batch_id or last,
-            before["batch_id"] if before else None,
+            batch_id,
+            Asked(**before) if before else None,
         )
         if request is None:
-            return False
+            return None
         database.execute(
             session.connection,
             "insert_retrain_request",
-            batch_id=batch_id or last,
+            batch_id=batch_id,
             cause=request.cause,
             verdict="asked" if request.is_asked else "withheld",
             reason=request.reason,
         )
-    return request.is_asked
+    return batch_id if request.is_asked else None
 
 
 def judge(
@@ -91,14 +104,14 @@ def judge(
     cause: str,
     batches: Sequence[tuple[str, set[str]]],
     batch_id: str,
-    asked_for: str | None,
+    before: Asked | None,
 ) -> Request | None:
     """Say whether drift asks for new models, or why it does not; None where there is none.
 
     Args:
         batches: batch_id and the causes that each batch shows, in the order of batch_id.
         batch_id: the batch that has just been measured.
-        asked_for: the last batch before it for which new models were asked for.
+        before: the last request of drift but its own, whichever cause made it.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):
@@ -119,13 +132,11 @@ def judge(
             f"in {len(drifted)} of the last {len(recent)} batches only; "
             f"{policy.drifted} of {policy.of_last} ask for new models"
         )
-    if asked_for is not None:
-        nights = (date.fromisoformat(batch_id) - date.fromisoformat(asked_for)).days
-        if nights <= policy.cooldown_nights:
-            return withheld(
-                f"new models were asked for {nights} nights ago, for {asked_for}; "
-                f"{policy.cooldown_nights} are to pass"
-            )
+    if before is not None and before.nights_ago <= policy.cooldown_nights:
+        return withheld(
+            f"new models were asked for in the night of {before.night}, for {before.batch_id}; "
+            f"{policy.cooldown_nights} nights are to pass"
+        )
     return Request(
         cause,
         is_asked=True,

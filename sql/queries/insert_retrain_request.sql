@@ -1,4 +1,7 @@
--- Ask for retraining, or withhold it, once for the same reason.
+-- Ask for retraining, or withhold it, once for the same reason; a batch asks once for a cause.
 INSERT INTO retrain_requests (batch_id, cause, verdict, reason)
-VALUES (%(batch_id)s, %(cause)s, %(verdict)s, %(reason)s)
+SELECT %(batch_id)s, %(cause)s, %(verdict)s, %(reason)s
+WHERE NOT EXISTS (SELECT FROM retrain_requests
+                  WHERE verdict = 'asked' AND verdict = %(verdict)s
+                    AND batch_id = %(batch_id)s AND cause = %(cause)s)
 ON CONFLICT (batch_id, reason) DO NOTHING

@@ -1,3 +1,17 @@
--- The last batch before this one for whose drift new models were asked for.
-SELECT max(batch_id) AS batch_id FROM retrain_requests
-WHERE verdict = 'asked' AND cause IS NOT NULL AND batch_id < %(batch_id)s
+-- The last time that drift asked for new models before this batch did for this cause, if it has.
+-- It was the night of the batch scored last: outcomes ask for a batch of long ago.
+SELECT r.batch_id, n.night, n.tonight::date - n.night::date AS nights_ago
+FROM retrain_requests AS r
+CROSS JOIN LATERAL (
+    SELECT greatest(r.batch_id, max(s.batch_id) FILTER (WHERE s.published_at <= r.requested_at))
+               AS night,
+           max(s.batch_id) AS tonight
+    FROM scoring_runs AS s
+    WHERE s.state = 'published'
+) AS n
+WHERE r.verdict = 'asked' AND r.cause IS NOT NULL
+  AND NOT EXISTS (SELECT FROM retrain_requests AS own
+                  WHERE own.verdict = 'asked' AND own.batch_id = %(batch_id)s
+                    AND own.cause = %(cause)s AND own.request_id <= r.request_id)
+ORDER BY r.request_id DESC
+LIMIT 1

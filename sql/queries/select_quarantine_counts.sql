@@ -1,5 +1,8 @@
 -- How many refused rows broke each rule, by revision of a batch or of a file of outcomes.
-SELECT q.batch_id, q.revision, coalesce(b.is_current, true) AS is_current, rule, count(*) AS rows
+SELECT q.batch_id, q.revision,
+       coalesce(b.is_current, q.revision = (SELECT max(d.revision) FROM outcome_drops AS d
+                                            WHERE d.drop_id = q.batch_id)) AS is_current,
+       rule, count(*) AS rows
 FROM quarantine AS q
 CROSS JOIN unnest(q.rules) AS rule
 LEFT JOIN batches AS b USING (batch_id, revision)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, ingest, outcomes, settings
+from loan_scoring import database, ingest, outcomes, retraining, settings
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session, open_session
 
@@ -154,6 +154,25 @@ def test_what_a_killed_run_left_is_restated_on_a_day_without_outcomes(
 
 def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:
     run("outcomes", "2030-01-01")
+
+
+def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any) -> None:
+    from airflow.models.dagrun import DagRun
+
+    def started() -> int:
+        return len(DagRun.find(dag_id="loan_default_train", run_type="operator_triggered"))
+
+    before = started()
+    for night in ("2026-01-05", "2026-01-06"):
+        show(night, "concept", is_mature=True)
+    # As a task leaves it that is killed before training is started.
+    assert retraining.ask_where_drift_lasts(ready, "concept") == "2026-01-06"
+    for day in ("2030-01-01", "2030-01-02"):  # nights without outcomes
+        run("outcomes", day)
+    assert started() == before + 1
+    show("2026-01-20", "concept", is_mature=True)
+    run("outcomes", "2030-01-03")
+    assert started() == before + 2
 
 
 def test_train(run: Run, ready: Session) -> None:

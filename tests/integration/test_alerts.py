@@ -116,3 +116,37 @@ def test_nights_in_any_order_end_in_the_same_alerts(ready: Session, nights: Repl
     ]
     assert requests(ready)[-1][2] == "withheld"
     assert "asked" not in {row[2] for row in requests(ready)}
+
+
+def test_a_lasting_cause_asks_once_for_a_batch(ready: Session, show) -> None:
+    first, second, third = "2026-01-05", "2026-01-06", "2026-01-07"
+    show(first, is_mature=True)
+    show(second, "concept", is_mature=True)
+    show(third, "concept", is_mature=True)
+    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    show("2026-01-08")  # its outcomes are not in: the next night finds the same
+    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    show(first, "concept")  # late outcomes: other figures, the same request
+    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    assert requests(ready) == [[third, "concept", "asked"]]
+
+
+@pytest.mark.parametrize(
+    ("asks_first", "then"), [("population", "concept"), ("concept", "population")]
+)
+def test_no_cause_asks_within_the_cooldown_of_another_however_late_outcomes_come(
+    ready: Session, show, asks_first: str, then: str
+) -> None:
+    mature, latest = ("2025-11-05", "2025-11-06"), ("2026-01-05", "2026-01-06")
+    batch = {"concept": mature[1], "population": latest[1]}
+    for night in mature:
+        show(night, "concept", is_mature=True)
+    for night in latest:
+        show(night, "population")
+    assert retraining.ask_where_drift_lasts(ready, asks_first) == batch[asks_first]
+    assert retraining.ask_where_drift_lasts(ready, then) is None
+    show("2026-01-13", "population")  # the seventh night
+    assert retraining.ask_where_drift_lasts(ready, then) is None
+    show("2026-01-14", "population")
+    batch["population"] = "2026-01-14"
+    assert retraining.ask_where_drift_lasts(ready, then) == batch[then]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, ingest, outcomes
+from loan_scoring import database, ingest, outcomes, quarantine
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
 
@@ -118,3 +118,44 @@ def test_corrected_outcomes_come_as_a_file_of_their_own(
     taken = outcomes.take(empty, write(tmp_path, f"{a},0,2026-01-08"))
     assert (taken.revision, taken.accepted) == (2, 1)
     assert known(empty) == {int(a): False}
+
+
+def test_outcomes_of_a_night_that_was_missing_come_in_with_the_same_file(
+    empty: Session, loans: list[str], drops: Replay, tmp_path: Path
+) -> None:
+    later = drops.batch_ids[1]
+    late = drops.application_files[later].read_text().splitlines()[1].split(",")[0]
+    a = loans[0]
+    path = write(tmp_path, f"{a},0,2026-01-08", f"{late},1,2026-01-09", "999999999,1,2026-01-09")
+    taken = outcomes.take(empty, path)
+    assert (taken.accepted, taken.quarantined) == (1, 2)
+    assert outcomes.take(empty, path).is_unchanged  # nobody is known who was not
+
+    ingest.ingest(empty, later, drops.application_files[later])
+    taken = outcomes.take(empty, path)
+    assert (taken.revision, taken.accepted, taken.quarantined) == (2, 2, 1)
+    assert not taken.is_unchanged
+    assert known(empty) == {int(a): False, int(late): True}
+    again = outcomes.take(empty, path)
+    assert again.is_unchanged
+    assert (again.revision, again.accepted, again.quarantined) == (2, 2, 1)
+    assert [(row["revision"], row["is_current"]) for row in quarantine.counts(empty)] == [
+        (1, False),
+        (2, True),
+    ]
+
+
+def test_loan_that_is_known_now_and_breaks_another_rule_is_judged_anew_once(
+    empty: Session, loans: list[str], drops: Replay, tmp_path: Path
+) -> None:
+    later = drops.batch_ids[1]
+    late = drops.application_files[later].read_text().splitlines()[1].split(",")[0]
+    path = write(tmp_path, f"{loans[0]},0,2026-01-08", f"{late},maybe,2026-01-09")
+    outcomes.take(empty, path)
+    ingest.ingest(empty, later, drops.application_files[later])
+    assert outcomes.take(empty, path).revision == 2
+    assert outcomes.take(empty, path).is_unchanged
+    ((rules,),) = database.select(
+        empty.connection, "select rules from quarantine where revision = 2"
+    )[1]
+    assert rules == ["unknown_level:Status"]

@@ -3,7 +3,7 @@
 import pytest
 
 from loan_scoring.contract import RetrainingPolicy
-from loan_scoring.retraining import Request, judge
+from loan_scoring.retraining import Asked, Request, judge
 
 POLICY = RetrainingPolicy(drifted=2, of_last=5, cooldown_nights=7)
 P, B, C = "population", "bad_data", "concept"
@@ -13,9 +13,9 @@ def nights(*causes: set[str]) -> list[tuple[str, set[str]]]:
     return [(f"2026-01-{day:02d}", each) for day, each in enumerate(causes, 5)]
 
 
-def of_last(*causes: set[str], asked_for: str | None = None, cause: str = P) -> Request | None:
+def of_last(*causes: set[str], before: Asked | None = None, cause: str = P) -> Request | None:
     batches = nights(*causes)
-    return judge(POLICY, cause, batches, batches[-1][0], asked_for)
+    return judge(POLICY, cause, batches, batches[-1][0], before)
 
 
 def test_a_stable_batch_asks_for_nothing() -> None:
@@ -50,11 +50,17 @@ def test_bad_data_never_asks_and_the_reason_says_so() -> None:
     assert of_last({B}, {B}) is None
 
 
-@pytest.mark.parametrize(("asked_for", "is_asked"), [("2026-01-06", False), ("2025-12-30", True)])
-def test_cooldown_is_counted_in_nights(asked_for: str, is_asked: bool) -> None:
-    request = of_last({P}, {P}, {P}, asked_for=asked_for)
+def test_cooldown_is_counted_in_nights_and_says_since_when() -> None:
+    request = of_last({P}, {P}, {P}, before=Asked("2025-12-20", "2025-12-31", 7))
     assert request is not None
-    assert request.is_asked == is_asked
+    assert not request.is_asked
+    assert request.reason.endswith(
+        "but new models were asked for in the night of 2025-12-31, for 2025-12-20; "
+        "7 nights are to pass"
+    )
+    request = of_last({P}, {P}, {P}, before=Asked("2025-12-20", "2025-12-30", 8))
+    assert request is not None
+    assert request.is_asked
 
 
 def test_a_backfill_never_asks() -> None:

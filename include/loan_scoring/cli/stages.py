@@ -39,7 +39,8 @@ def outcomes(options: argparse.Namespace) -> dict[str, Any]:
     def work(session: Any) -> int:
         taken = outcomes.take(session, options.source)
         result.update(asdict(taken), restated=stage.restate(session))
-        result["asks_for_model"] = retraining.ask_where_drift_lasts(session, "concept")
+        asked_for = retraining.ask_where_drift_lasts(session, "concept")
+        result["asks_for_model"] = asked_for is not None
         return taken.received
 
     measured(options, "outcomes.take", work)
@@ -138,9 +139,8 @@ def metrics(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         result.update(metrics.measure(session, options.batch))
-        result["asks_for_model"] = retraining.ask_where_drift_lasts(
-            session, "population", options.batch
-        )
+        asked_for = retraining.ask_where_drift_lasts(session, "population", options.batch)
+        result["asks_for_model"] = asked_for is not None
         return int(result["applications"])
 
     measured(options, "metrics.batch", work)
