@@ -37,7 +37,7 @@ NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
 
 SAMPLE_ROWS = 16_000
-"""Loans that tests work on, of the real file or generated: enough for an honest model, few enough to be quick."""
+"""Loans, real or generated, that tests work on: enough for an honest model, not more."""
 
 LIGHT = {
     "logistic_regression": [{"C": 1.0}],
