@@ -170,6 +170,15 @@ def transaction(connection: Connection) -> Iterator[None]:
     connection.commit()
 
 
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Read what stands inside as of one moment, whatever others commit; it may write nothing."""
+    connection.commit()  # a query before would have chosen an earlier moment
+    with transaction(connection), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
 def lock(connection: Connection, subject: str) -> None:
     """Hold the advisory lock of a subject in this schema until the transaction ends."""
     with connection.cursor() as cursor:
