@@ -33,6 +33,7 @@ BATCH_PARAMS = {
     "batch_id": Param(
         None,
         type=["null", "string"],
+        pattern="^(history|[0-9]{4}-[0-9]{2}-[0-9]{2})$",
         description="The batch of a run without partition key: a business date, or history",
     )
 }

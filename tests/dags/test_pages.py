@@ -108,8 +108,10 @@ def test_page_without_its_database_says_so(
 
 def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
     seen = token("viewer")
-    mine = client.get("/loan-scoring/dag/loan_default_train", headers=seen, follow_redirects=False)
-    assert mine.headers["location"] == f"{P}/"
+    for stage in ("train", "maintenance"):
+        path = f"/loan-scoring/dag/loan_default_{stage}"
+        mine = client.get(path, headers=seen, follow_redirects=False)
+        assert mine.headers["location"] == f"{P}/"
     assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
 
 
@@ -236,6 +238,14 @@ def test_form_that_cannot_be_is_refused_and_changes_nothing(
 ) -> None:
     assert post(client, with_alert, token("op"), **form).status_code == status
     assert stored(empty, with_alert)[0] == "open"
+
+
+@pytest.mark.parametrize(("alert_id", "status"), [(0, 422), (2**63, 422), (2**63 - 1, 409)])
+def test_alert_that_cannot_be_is_refused(
+    client: Any, token: Token, with_alert: int, alert_id: int, status: int
+) -> None:
+    refused = post(client, alert_id, token("op"), action="resolve", comment="mended")
+    assert refused.status_code == status
 
 
 def test_viewer_may_not_handle_an_alert(

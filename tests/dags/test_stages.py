@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 
 from loan_scoring import database, ingest, outcomes, settings
 from loan_scoring.replay import Replay
@@ -72,6 +73,16 @@ def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Re
     before = rows(ready, "select b::text from batches b")
     run("ingest", "history")
     assert rows(ready, "select b::text from batches b") == before
+
+
+@pytest.mark.parametrize("stage", ["ingest", "outcomes", "score", "metrics"])
+def test_what_is_no_batch_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
+    param = bag.dags[f"loan_default_{stage}"].params.get_param("batch_id")
+    for batch in (None, "history", NIGHT):
+        assert param.resolve(batch) == batch
+    for batch in ("", "2026-1-5", "20260105", "yesterday"):
+        with pytest.raises(ParamValidationError, match="does not match"):
+            param.resolve(batch)
 
 
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:

@@ -27,6 +27,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         ("ingest",),
         ("ingest", "--batch", "yesterday"),
         ("ingest", "--batch", "2026-02-30"),
+        ("ingest", "--batch", "2026-1-5", "--source", "night.csv"),
+        ("ingest", "--batch", "20260105"),
+        ("metrics", "--batch", "\u0662026-01-05"),
         ("train", "--promote", "maybe"),
     ],
 )
@@ -54,6 +57,24 @@ def test_a_users_mistake_is_one_line_and_exit_1(
     assert err.startswith("loan-scoring: ")
     assert line in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("loan", "99999999999999999999"), "'99999999999999999999' is no loan number of"),
+        (("loan", "\u0661\u0662"), "'\u0661\u0662' is no loan number of loan_default"),
+        (("loan", "12"), "no published score of loan 12 in loan_default"),
+        (("retention", "--keep-days", "1000000"), "--keep-days 1000000: keep 1 to 36500 days"),
+    ],
+)
+def test_a_number_that_none_can_have_is_one_line(
+    capsys: pytest.CaptureFixture[str], empty_url: str, arguments: tuple[str, ...], line: str
+) -> None:
+    test_a_users_mistake_is_one_line_and_exit_1(
+        capsys, (*arguments, "--json", "--database", empty_url), line
+    )
 
 
 @pytest.mark.integration

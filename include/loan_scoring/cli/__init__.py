@@ -4,10 +4,11 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import date
 from types import TracebackType
 from typing import Any
 
@@ -175,7 +176,10 @@ def _count(text: str) -> int:
 def _batch_id(text: str) -> str:
     if text != "history":
         try:
-            datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+            # The parsers of dates alone take 2026-1-5, 20260105 or digits of other scripts, too.
+            if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+                raise ValueError
+            date.fromisoformat(text)
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f"'{text}' is neither YYYY-MM-DD nor history"

@@ -138,20 +138,19 @@ def _psql(options: argparse.Namespace) -> int:
 
 
 def loan(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import database
+    from loan_scoring import approvals, database
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        if session.contract.key.is_numeric and not options.loan_id.isdecimal():
-            raise StateError(f"'{options.loan_id}' is no loan number of {options.portfolio}")
+        key = approvals.key_of(session.contract, options.loan_id)
         label = {column.name: column.label for column in session.contract.columns}
-        found = database.rows(session.connection, "select_loan_record", loan_id=options.loan_id)
+        found = database.rows(session.connection, "select_loan_record", loan_id=key)
         gone = database.rows(session.connection, "select_dropped_months")
     if not found:
         months = ", ".join(row["month"] for row in gone)
         dropped = f"; retention has dropped {months}" if months else ""
         raise StateError(
-            f"no published score of loan {options.loan_id} in {options.portfolio}; "
+            f"no published score of loan {key} in {options.portfolio}; "
             f"see table applications, or quarantine{dropped}"
         )
     return {"loan": found, "text": "\n\n".join(_told(row, label) for row in found)}
