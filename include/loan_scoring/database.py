@@ -1,6 +1,7 @@
 """Talk to Postgres in a portfolio's schema: transactions, named queries, locks, COPY."""
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import immutabledict
@@ -48,19 +50,53 @@ def connect(
     """
     dsn = libpq_url(url or settings.database_url() or _embedded_url())
     told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
+    wanted: dict[str, Any] = {
+        **parameters_of(dsn),
+        "application_name": "loan-scoring",
+        "options": " ".join(f"-c {name}={value}" for name, value in told.items()),
+    }
+    if within_seconds is not None:
+        wanted["connect_timeout"] = within_seconds
     try:
-        connection: Connection = psycopg2.connect(
-            dsn,
-            application_name="loan-scoring",
-            options=" ".join(f"-c {name}={value}" for name, value in told.items()),
-            connect_timeout=within_seconds,
-        )
+        connection: Connection = psycopg2.connect(**wanted)
     except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
-        if isinstance(error, psycopg2.ProgrammingError):  # libpq reads no nested JSON of Airflow's
-            reason += "; give each option by its own name, such as ?sslmode=require"
-        raise DatabaseError(f"no database at {without_password(dsn)}: {reason}") from error
+        raise _no_database(dsn, str(error)) from error
     return connection
+
+
+def parameters_of(url: str) -> dict[str, str]:
+    """Return what libpq reads in the URL of a database, by libpq's names, such as sslmode.
+
+    Raises:
+        DatabaseError: not the URL of a Postgres database, or libpq does not know an option.
+    """
+    dsn = libpq_url(url)
+    try:
+        return dict(parse_dsn(dsn))
+    except psycopg2.ProgrammingError as error:  # libpq reads no nested JSON of Airflow's
+        advice = "; give each option by its own name, such as ?sslmode=require"
+        raise _no_database(dsn, f"{error}{advice}") from error
+
+
+def _no_database(dsn: str, reason: str) -> DatabaseError:
+    told = " ".join(reason.split())
+    return DatabaseError(f"no database at {without_password(dsn)}: {told}")
+
+
+TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+
+
+def environment(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which a program of Postgres connects by libpq's parameters.
+
+    Arguments would show the password to whoever lists processes.
+    """
+    names = ("host", "hostaddr", "port", "user", "password", "connect_timeout", *TLS)
+    variables = {"dbname": "PGDATABASE"} | {name: f"PG{name.upper()}" for name in names}
+    return {
+        **os.environ,
+        **{variables[name]: value for name, value in parameters.items() if name in variables},
+    }
 
 
 def beside(connection: Connection) -> Connection:

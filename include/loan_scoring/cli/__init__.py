@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--last", type=_count, default=20, metavar="N", help="entries; default: %(default)s"
     )
-    sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
+    sql = command("sql", views.sql, "read the portfolio's schema: run a query, or open psql")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
     bench = command("bench", views.bench, "measure stages against their floors and the naive way")
     bench.add_argument(

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from loan_scoring import settings
 from loan_scoring.errors import StateError
@@ -121,20 +120,10 @@ def _psql(options: argparse.Namespace) -> int:
     from loan_scoring.local.postgres_account import binary
 
     given = options.database or settings.database_url()
-    if given is None:
-        embedded().start()
-    url = database.libpq_url(given) if given else embedded().url("loan_scoring")
-    environment = {**os.environ, "PGOPTIONS": f"-c search_path={options.portfolio}"}
-    # The URL goes through the environment, so that the password is not in the process list.
-    parts = urlsplit(url)
-    environment |= {
-        "PGHOST": parts.hostname or "",
-        "PGPORT": str(parts.port or 5432),
-        "PGUSER": parts.username or "",
-        "PGPASSWORD": parts.password or "",
-        "PGDATABASE": parts.path.lstrip("/"),
-    }
-    return subprocess.call([str(binary("psql"))], env=environment)
+    url = given or embedded().start().url(database.READER)
+    environment = database.environment(database.parameters_of(url))
+    told = f"-c search_path={options.portfolio} -c default_transaction_read_only=on"
+    return subprocess.call([str(binary("psql"))], env=environment | {"PGOPTIONS": told})
 
 
 def loan(options: argparse.Namespace) -> dict[str, Any]:
