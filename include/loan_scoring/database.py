@@ -29,6 +29,21 @@ APPLICATION = "loan_scoring_app"
 READER = "loan_scoring_reader"
 """The role of analysts: it may select from views and tables and nothing else."""
 
+ALIVE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "300000",
+}
+"""How a connection learns that its server has gone without a word; a URL may say otherwise.
+
+Without, work waits for hours on a host that lost its power. Unanswered data or probes end a
+connection after `tcp_user_timeout` milliseconds where the system knows it, as Linux does, else
+after keepalives_count probes. Five minutes: so does a server that lives and takes nothing in, such
+as one that waits for a lock amid a COPY.
+"""
+
 Row = dict[str, Any]
 
 
@@ -42,7 +57,8 @@ def connect(
 
     Args:
         url: defaults to LOAN_SCORING_DATABASE_URL, else to the embedded Postgres, which is started.
-        within_seconds: how long the server may take to answer; as long as it takes unless given.
+        within_seconds: how long the server may take to answer; what the URL or `ALIVE` says unless
+            given.
         parameters: of the server for this connection, such as statement_timeout.
 
     Raises:
@@ -51,6 +67,7 @@ def connect(
     dsn = libpq_url(url or settings.database_url() or _embedded_url())
     told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
     wanted: dict[str, Any] = {
+        **ALIVE,
         **parameters_of(dsn),
         "application_name": "loan-scoring",
         "options": " ".join(f"-c {name}={value}" for name, value in told.items()),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ pytestmark = [
 ]
 
 NIGHT = "2026-01-05"
+LIMIT = timedelta(seconds=2)
 Run = Callable[..., Any]
 
 
@@ -73,6 +75,21 @@ def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Re
     before = rows(ready, "select b::text from batches b")
     run("ingest", "history")
     assert rows(ready, "select b::text from batches b") == before
+
+
+def test_task_that_waits_for_postgres_ends_at_its_limit(
+    bag: Any, run: Run, ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = bag.dags["loan_default_score"].get_task("plan")
+    monkeypatch.setattr(task, "execution_timeout", LIMIT)
+    ready.connection.commit()
+    patience = Timer(60, ready.connection.close)  # so that a test that fails ends, too
+    patience.start()
+    with ready.connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE batches IN ACCESS EXCLUSIVE MODE")
+    plan = run("score", NIGHT, state="failed").get_task_instance("plan")
+    patience.cancel()
+    assert LIMIT <= timedelta(seconds=plan.duration) < 10 * LIMIT
 
 
 @pytest.mark.parametrize("stage", ["ingest", "outcomes", "score", "metrics"])
