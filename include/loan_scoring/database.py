@@ -40,8 +40,8 @@ ALIVE = {
 
 Without, work waits for hours on a host that lost its power. Unanswered data or probes end a
 connection after `tcp_user_timeout` milliseconds where the system knows it, as Linux does, else
-after keepalives_count probes. Five minutes: so does a server that lives and takes nothing in, such
-as one that waits for a lock amid a COPY.
+after keepalives_count probes. Five minutes, since a server that lives but takes nothing in for as
+long, such as one that waits for a lock amid a COPY, is given up, too.
 """
 
 Row = dict[str, Any]
@@ -101,6 +101,7 @@ def _no_database(dsn: str, reason: str) -> DatabaseError:
 
 
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+"""What other clients of the same database need to encrypt, and to be known, as we do."""
 
 
 def environment(parameters: Mapping[str, str]) -> dict[str, str]:
