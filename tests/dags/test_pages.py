@@ -307,7 +307,7 @@ def test_schema_that_is_not_set_up_is_said(
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING_READER", url)
     shown = client.get(f"{P}/", headers=token("viewer"))
     assert shown.status_code == 503
-    assert "status` sets them up" in shown.text
+    assert "status --portfolio loan_default` sets them up" in shown.text
 
 
 def test_start_without_a_database_is_one_line(
