@@ -38,6 +38,7 @@ def ask_a_person(of: Contract, case: Any) -> Any:
         defaults="Reject",
         params={"comment": Param("", type="string", description="Why; stands in promotions")},
         response_timeout=timedelta(hours=of.promotion.answer_within_hours),
+        execution_timeout=None,
     )
 
     @task

@@ -1,6 +1,7 @@
 """Train: try candidates on the labelled applications, fit the chosen one, promote the better."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 
@@ -13,6 +14,7 @@ from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task
 
 # Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
 TRIALS_AT_ONCE = 4
+LONGEST = timedelta(hours=6)  # 90,000 loans take two cores minutes
 
 
 def build(of: Contract) -> DAG:
@@ -30,7 +32,7 @@ def build(of: Contract) -> DAG:
         ),
         catchup=False,
         max_active_runs=1,
-        default_args={**DEFAULT_ARGS, "owner": of.owner},
+        default_args={**DEFAULT_ARGS, "owner": of.owner, "execution_timeout": LONGEST},
         params={"promote": promote_param(of)},
         tags=["loan-scoring", portfolio, "train"],
         doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "

@@ -20,19 +20,19 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=1),  # 1.5 million loans take a stage under a minute
 }
-
 
 # A new DAG waits for its next time. Airflow's own default runs the last one too when it is not
 # long past: a night for which no file can be there.
 NOT_IN_ARREARS = timedelta(0)
-
 
 # Airflow takes dates alone for the key of a nightly run, and dag.test() takes no key at all.
 BATCH_PARAMS = {
     "batch_id": Param(
         None,
         type=["null", "string"],
+        pattern="^(history|[0-9]{4}-[0-9]{2}-[0-9]{2})$",
         description="The batch of a run without partition key: a business date, or history",
     )
 }
@@ -67,7 +67,8 @@ def task_session(
 
     What another try cannot mend (a broken file, a mistake in the contract, dropped rows) fails at
     once; a file that is still being written is tried again. `as_owner` takes the connection
-    `loan_scoring_owner` where there is one: of the role that may drop tables.
+    `loan_scoring_owner` where there is one: its role may drop tables. A statement has the task's
+    limit of time, too: the signal by which Airflow keeps to it is heard once Postgres answers.
     """
     from loan_scoring.session import open_session
     from loan_scoring.telemetry import Start, measured
@@ -77,12 +78,12 @@ def task_session(
     stage = instance.dag_id.removeprefix(f"{portfolio}_")
     task = f"{stage}.{instance.task_id}"
     after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
-    owner_url = connection_url("loan_scoring_owner") if as_owner else None
-    url = owner_url or connection_url("loan_scoring")
+    url = (as_owner and connection_url("loan_scoring_owner")) or connection_url("loan_scoring")
+    limit = f"{context['task'].execution_timeout.total_seconds():.0f}s"
     start = Start(instance.try_number, instance.start_date, run_at, after)
     try:
         with (
-            open_session(portfolio, url) as session,
+            open_session(portfolio, url, parameters={"statement_timeout": limit}) as session,
             measured(session, instance.run_id, task, batch_id, instance.map_index, start) as work,
         ):
             yield session, work

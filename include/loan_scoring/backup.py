@@ -232,13 +232,8 @@ def _hand_over(connection: Connection, command: list[str], psql: "subprocess.Pop
 
 def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
     known = connection.info
-    # The password goes through the environment, so that it is not in the process list.
-    environment = os.environ | {
-        "PGHOST": known.host, "PGPORT": str(known.port), "PGUSER": known.user,
-        "PGPASSWORD": known.password or "", "PGDATABASE": known.dbname,
-        **{f"PG{name.upper()}": value for name, value in known.dsn_parameters.items()
-           if name in ("sslmode", "sslrootcert")},
-    }  # fmt: skip
+    place = {"host": known.host, "port": str(known.port), "password": known.password or ""}
+    environment = database.environment({**known.dsn_parameters, **place})
     return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, **pipes)
 
 

@@ -1,6 +1,7 @@
 """Talk to Postgres in a portfolio's schema: transactions, named queries, locks, COPY."""
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import immutabledict
@@ -27,6 +29,21 @@ APPLICATION = "loan_scoring_app"
 READER = "loan_scoring_reader"
 """The role of analysts: it may select from views and tables and nothing else."""
 
+ALIVE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "300000",
+}
+"""How a connection learns that its server has gone without a word; a URL may say otherwise.
+
+Without, work waits for hours on a host that lost its power. Unanswered data or probes end a
+connection after `tcp_user_timeout` milliseconds where the system knows it, as Linux does, else
+after keepalives_count probes. Five minutes, since a server that lives but takes nothing in for as
+long, such as one that waits for a lock amid a COPY, is given up, too.
+"""
+
 Row = dict[str, Any]
 
 
@@ -40,7 +57,8 @@ def connect(
 
     Args:
         url: defaults to LOAN_SCORING_DATABASE_URL, else to the embedded Postgres, which is started.
-        within_seconds: how long the server may take to answer; as long as it takes unless given.
+        within_seconds: how long the server may take to answer; what the URL or `ALIVE` says unless
+            given.
         parameters: of the server for this connection, such as statement_timeout.
 
     Raises:
@@ -48,19 +66,55 @@ def connect(
     """
     dsn = libpq_url(url or settings.database_url() or _embedded_url())
     told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
+    wanted: dict[str, Any] = {
+        **ALIVE,
+        **parameters_of(dsn),
+        "application_name": "loan-scoring",
+        "options": " ".join(f"-c {name}={value}" for name, value in told.items()),
+    }
+    if within_seconds is not None:
+        wanted["connect_timeout"] = within_seconds
     try:
-        connection: Connection = psycopg2.connect(
-            dsn,
-            application_name="loan-scoring",
-            options=" ".join(f"-c {name}={value}" for name, value in told.items()),
-            connect_timeout=within_seconds,
-        )
+        connection: Connection = psycopg2.connect(**wanted)
     except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
-        if isinstance(error, psycopg2.ProgrammingError):  # libpq reads no nested JSON of Airflow's
-            reason += "; give each option by its own name, such as ?sslmode=require"
-        raise DatabaseError(f"no database at {without_password(dsn)}: {reason}") from error
+        raise _no_database(dsn, str(error)) from error
     return connection
+
+
+def parameters_of(url: str) -> dict[str, str]:
+    """Return what libpq reads in the URL of a database, by libpq's names, such as sslmode.
+
+    Raises:
+        DatabaseError: not the URL of a Postgres database, or libpq does not know an option.
+    """
+    dsn = libpq_url(url)
+    try:
+        return dict(parse_dsn(dsn))
+    except psycopg2.ProgrammingError as error:  # libpq reads no nested JSON of Airflow's
+        advice = "; give each option by its own name, such as ?sslmode=require"
+        raise _no_database(dsn, f"{error}{advice}") from error
+
+
+def _no_database(dsn: str, reason: str) -> DatabaseError:
+    told = " ".join(reason.split())
+    return DatabaseError(f"no database at {without_password(dsn)}: {told}")
+
+
+TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+"""What other clients of the same database need to encrypt, and to be known, as we do."""
+
+
+def environment(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which a program of Postgres connects by libpq's parameters.
+
+    Arguments would show the password to whoever lists processes.
+    """
+    names = ("host", "hostaddr", "port", "user", "password", "connect_timeout", *TLS)
+    variables = {"dbname": "PGDATABASE"} | {name: f"PG{name.upper()}" for name in names}
+    return {
+        **os.environ,
+        **{variables[name]: value for name, value in parameters.items() if name in variables},
+    }
 
 
 def beside(connection: Connection) -> Connection:
@@ -168,6 +222,15 @@ def transaction(connection: Connection) -> Iterator[None]:
             connection.rollback()
         raise
     connection.commit()
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """Read what stands inside as of one moment, whatever others commit; it may write nothing."""
+    connection.commit()  # a query before would have chosen an earlier moment
+    with transaction(connection), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def lock(connection: Connection, subject: str) -> None:

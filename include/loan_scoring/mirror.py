@@ -103,7 +103,7 @@ def _alone(session: Session) -> Iterator[None]:
 def _url(session: Session) -> str:
     known = session.connection.info
     parameters = known.dsn_parameters
-    wanted = ("sslmode", "sslrootcert")
+    wanted = (*database.TLS, *database.ALIVE)
     kept: dict[str, str] = {name: parameters[name] for name in wanted if name in parameters}
     return URL.create(
         "postgresql+psycopg2",

@@ -104,23 +104,28 @@ def model(session: Session, model_version: str) -> database.Row:
 
 def champion(session: Session, kind: str) -> str | None:
     """Return the version in use of a kind, None before the first promotion."""
-    row = database.row(session.connection, "select_champion", kind=kind)
-    return None if row is None else str(row["model_version"])
+    return _in_use(session).get(kind)
 
 
 def champions(session: Session) -> tuple[str, str]:
-    """Return the champion propensity and personas versions.
+    """Return the champion propensity and personas versions, both of one moment.
 
     Raises:
         StateError: no model was promoted yet.
     """
-    pair = [champion(session, kind) for kind in KINDS]
-    if None in pair:
+    pair = _in_use(session)
+    if pair.keys() != set(KINDS):
         raise StateError(
             f"{session.contract.portfolio} has no champion: ingest the history and run "
             f"`loan-scoring train --portfolio {session.contract.portfolio}` first"
         )
-    return str(pair[0]), str(pair[1])
+    return pair[PROPENSITY], pair[PERSONAS]
+
+
+def _in_use(session: Session) -> dict[str, str]:
+    """Return the versions in use by kind."""
+    rows = database.rows(session.connection, "select_versions_in_use")
+    return {row["kind"]: row["model_version"] for row in rows}
 
 
 def pair_of(session: Session, model_version: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import psycopg2
 from psycopg2 import sql
 
 from loan_scoring import audit, database, partitions, settings
+from loan_scoring.contract import MOST_KEEP_DAYS
 from loan_scoring.errors import BusyError, DatabaseError, StateError
 from loan_scoring.session import Session
 
@@ -45,10 +46,11 @@ def expired(session: Session, keep_days: int, today: date | None = None) -> list
     The history is none of them: it has no month. Rows are not counted yet.
 
     Raises:
-        StateError: training would be left with fewer labelled loans than the contract wants.
+        StateError: as many days cannot be kept, or training would be left with fewer labelled loans
+            than the contract wants.
     """
-    if keep_days < 1:
-        raise StateError(f"--keep-days {keep_days}: keep 1 day or more")
+    if not 1 <= keep_days <= MOST_KEEP_DAYS:
+        raise StateError(f"--keep-days {keep_days}: keep 1 to {MOST_KEEP_DAYS} days")
     limit = (today or datetime.now(UTC).date()) - timedelta(days=keep_days)
     with database.transaction(session.connection):
         change = database.row(session.connection, "select_change")

@@ -141,7 +141,10 @@ def leak_report(session: Session) -> leaks.Report:
     Raises:
         StateError: fewer labelled applications than training asks for, or one class only.
     """
-    return _leak_report(session.contract, _read(session, None))
+    with database.snapshot(session.connection):
+        table = _read(session, None)
+    _refuse_too_little(session.contract, table)
+    return _leak_report(session.contract, table)
 
 
 def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
@@ -188,23 +191,18 @@ def _known(session: Session, fingerprint: str) -> dict[str, str]:
 
 
 def _read(session: Session, since: str | None) -> pa.Table:
-    with database.transaction(session.connection):
-        table = reading.labelled_applications(
-            session, [column.name for column in session.contract.inputs], since
-        )
-    _refuse_too_little(session.contract, table)
-    return table
+    columns = [column.name for column in session.contract.inputs]
+    return reading.labelled_applications(session, columns, since)
 
 
 def _changed_since(session: Session) -> str | None:
     """Return the first batch of an open alert on a change that enough loans' outcomes tell of."""
     contract = session.contract
-    with database.transaction(session.connection):
-        change = database.row(session.connection, "select_change")
-        since = change["since"] if change else None
-        if since is None:
-            return None
-        recent = reading.labelled_applications(session, [], since).column("is_recent")
+    change = database.row(session.connection, "select_change")
+    since = change["since"] if change else None
+    if since is None:
+        return None
+    recent = reading.labelled_applications(session, [], since).column("is_recent")
     known, needed = sum(recent.to_pylist()), contract.training.min_recent_loans
     if known < needed:
         log.info("changed since %s, but outcomes tell of %d loans, not %d", since, known, needed)
@@ -221,12 +219,14 @@ def _leak_report(contract: Contract, table: pa.Table) -> leaks.Report:
 
 def _freeze(session: Session) -> Training:
     contract = session.contract
-    since = _changed_since(session)
-    table = _read(session, since)
+    # What is published meanwhile is the next training's, or the record would not be of these rows.
+    with database.snapshot(session.connection):
+        since = _changed_since(session)
+        table = _read(session, since)
+        batches = database.rows(session.connection, "select_training_batches")
+    _refuse_too_little(contract, table)
     report = _leak_report(contract, table)
     features = _past_the_gate(contract, report)
-    with database.transaction(session.connection):
-        batches = database.rows(session.connection, "select_training_batches")
     kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
     table = table.select(kept + ["is_recent"] * (since is not None))
     return Training(

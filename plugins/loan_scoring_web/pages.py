@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from loan_scoring import contract, database, quarantine
@@ -21,7 +21,7 @@ from loan_scoring_web.rights import CurrentUser, Operator, by, readable
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
 BATCH_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-STAGES = ("ingest", "outcomes", "train", "score", "metrics")
+STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 
 @router.get("/")
@@ -119,7 +119,7 @@ def change_alert(
     request: Request,
     user: Operator,
     session: Operating,
-    alert_id: int,
+    alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     action: Annotated[str, Form()],
     comment: Annotated[str, Form(max_length=2000)] = "",
     until: Annotated[date | Literal[""], Form()] = "",

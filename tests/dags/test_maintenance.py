@@ -69,15 +69,16 @@ def test_it_drops_what_is_old_twice_as_once(
     assert told == [["maintenance.drop", 2000]]
 
 
-def test_a_contract_that_keeps_no_day_is_refused(
-    airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("days", [0, 1_000_000])
+def test_a_contract_that_keeps_what_cannot_be_kept_is_refused(
+    airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     from loan_scoring import contract
     from loan_scoring.errors import ContractError
 
     raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
     (tmp_path / "loan_default.yaml").write_text(
-        yaml.safe_dump(raw | {"retention": {"keep_days": 0}}, sort_keys=False)
+        yaml.safe_dump(raw | {"retention": {"keep_days": days}}, sort_keys=False)
     )
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     with pytest.raises(ContractError, match=r"retention.keep_days"):

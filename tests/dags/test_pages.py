@@ -108,8 +108,10 @@ def test_page_without_its_database_says_so(
 
 def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
     seen = token("viewer")
-    mine = client.get("/loan-scoring/dag/loan_default_train", headers=seen, follow_redirects=False)
-    assert mine.headers["location"] == f"{P}/"
+    for stage in ("train", "maintenance"):
+        path = f"/loan-scoring/dag/loan_default_{stage}"
+        mine = client.get(path, headers=seen, follow_redirects=False)
+        assert mine.headers["location"] == f"{P}/"
     assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
 
 
@@ -238,6 +240,14 @@ def test_form_that_cannot_be_is_refused_and_changes_nothing(
     assert stored(empty, with_alert)[0] == "open"
 
 
+@pytest.mark.parametrize(("alert_id", "status"), [(0, 422), (2**63, 422), (2**63 - 1, 409)])
+def test_alert_that_cannot_be_is_refused(
+    client: Any, token: Token, with_alert: int, alert_id: int, status: int
+) -> None:
+    refused = post(client, alert_id, token("op"), action="resolve", comment="mended")
+    assert refused.status_code == status
+
+
 def test_viewer_may_not_handle_an_alert(
     client: Any, token: Token, with_alert: int, empty: Session
 ) -> None:
@@ -297,7 +307,7 @@ def test_schema_that_is_not_set_up_is_said(
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING_READER", url)
     shown = client.get(f"{P}/", headers=token("viewer"))
     assert shown.status_code == 503
-    assert "status` sets them up" in shown.text
+    assert "status --portfolio loan_default` sets them up" in shown.text
 
 
 def test_start_without_a_database_is_one_line(

@@ -37,6 +37,10 @@ def test_every_dag_says_what_it_is_and_whose(bag: Any) -> None:
             assert task.owner == contract.load(portfolio).owner
             assert task.retries >= 2
             assert task.retry_exponential_backoff
+            # Only a person takes as long as they like; see promotion.answer_within_hours.
+            asks = task.task_id == "ask"
+            assert (task.execution_timeout is None) == asks
+            assert not asks or task.response_timeout
 
 
 def test_reading_a_dag_imports_nothing_heavy() -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Timer
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 
 from loan_scoring import database, ingest, outcomes, retraining, settings
 from loan_scoring.replay import Replay
@@ -18,6 +20,7 @@ pytestmark = [
 ]
 
 NIGHT = "2026-01-05"
+LIMIT = timedelta(seconds=2)
 Run = Callable[..., Any]
 
 
@@ -72,6 +75,31 @@ def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Re
     before = rows(ready, "select b::text from batches b")
     run("ingest", "history")
     assert rows(ready, "select b::text from batches b") == before
+
+
+def test_task_that_waits_for_postgres_ends_at_its_limit(
+    bag: Any, run: Run, ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = bag.dags["loan_default_score"].get_task("plan")
+    monkeypatch.setattr(task, "execution_timeout", LIMIT)
+    ready.connection.commit()
+    patience = Timer(60, ready.connection.close)  # so that a test that fails ends, too
+    patience.start()
+    with ready.connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE batches IN ACCESS EXCLUSIVE MODE")
+    plan = run("score", NIGHT, state="failed").get_task_instance("plan")
+    patience.cancel()
+    assert LIMIT <= timedelta(seconds=plan.duration) < 10 * LIMIT
+
+
+@pytest.mark.parametrize("stage", ["ingest", "outcomes", "score", "metrics"])
+def test_what_is_no_batch_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
+    param = bag.dags[f"loan_default_{stage}"].params.get_param("batch_id")
+    for batch in (None, "history", NIGHT):
+        assert param.resolve(batch) == batch
+    for batch in ("", "2026-1-5", "20260105", "yesterday"):
+        with pytest.raises(ParamValidationError, match="does not match"):
+            param.resolve(batch)
 
 
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:

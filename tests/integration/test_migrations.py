@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import pytest
 
-from loan_scoring import audit, database, migrations, settings
+from loan_scoring import audit, database, migrations, mirror, settings
 from loan_scoring import contract as contracts
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError
@@ -145,6 +147,23 @@ def test_promotions_are_append_only(ready: Session) -> None:
         ready.connection.cursor() as cursor,
     ):
         cursor.execute("update promotions set decided_by = 'nobody'")
+
+
+def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_url: str) -> None:
+    """A real outage is slow to make: what libpq is told is what can be seen."""
+    with closing(database.beside(empty.connection)) as other:
+        for connection in (empty.connection, other):
+            assert database.ALIVE.items() <= connection.get_dsn_parameters().items()
+        query = parse_qs(urlsplit(mirror._url(empty)).query)
+        assert {name: query[name] for name in database.ALIVE} == {
+            name: [value] for name, value in database.ALIVE.items()
+        }
+    said = f"{empty_url}?connect_timeout=7&tcp_user_timeout=0"
+    for within, timeout in ((None, "7"), (3, "3")):
+        with closing(database.connect("loan_default", said, within)) as connection:
+            told = connection.get_dsn_parameters()
+        assert (told["connect_timeout"], told["tcp_user_timeout"]) == (timeout, "0")
+        assert told["keepalives_idle"] == "30"
 
 
 def test_unreachable_database_is_said_in_one_line_without_password() -> None:

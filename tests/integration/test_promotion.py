@@ -21,7 +21,7 @@ from loan_scoring import (
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import StateError
 from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.integration
 
@@ -257,6 +257,25 @@ def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: 
     assert registry.champions(ready) == ("propensity-2", "personas-1")
     promotion.rollback(ready, "cli:bob", kind="propensity")
     assert registry.champions(ready) == ("propensity-1", "personas-1")
+
+
+def test_a_promotion_meanwhile_gives_no_pair_of_both(
+    ready: Session, ready_url: str, challenge: Callable, monkeypatch
+) -> None:
+    versions = challenge("meanwhile", max_iter=20)
+    ready.connection.commit()
+    read = database.rows
+
+    def then_promote(*given: Any, **values: Any) -> list[database.Row]:
+        found = read(*given, **values)
+        monkeypatch.undo()
+        with open_session("loan_default", ready_url) as other:
+            promotion.promote_by_hand(other, versions["propensity"], "cli:ann", "a drill")
+        return found
+
+    monkeypatch.setattr(database, "rows", then_promote)
+    assert registry.champions(ready) == ("propensity-1", "personas-1")
+    assert registry.champions(ready) == ("propensity-2", "personas-2")
 
 
 def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from loan_scoring import (
@@ -12,8 +14,10 @@ from loan_scoring import (
     candidates,
     database,
     ingest,
+    outcomes,
     promotion,
     propensity,
+    reading,
     registry,
     retraining,
     settings,
@@ -263,6 +267,29 @@ def test_tampered_artifact_is_refused(ready: Session, tmp_path: Path, monkeypatc
     copy.write_bytes(real.read_bytes()[:-1] + b"x")
     with pytest.raises(StateError, match="was changed: its sha256 is"):
         artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+
+
+def test_what_is_published_while_it_reads_is_the_next_trainings(
+    ready: Session, ready_url: str, drops, monkeypatch
+) -> None:
+    """The record of a model names the rows that it was fitted on: exactly these."""
+    night = "2026-01-05"
+    ingest.ingest(ready, night, drops.application_files[night])
+    read = reading.labelled_applications
+
+    def then_outcomes_come(*given: Any) -> pa.Table:
+        table = read(*given)
+        with open_session("loan_default", ready_url) as other:
+            assert outcomes.take(other, drops.outcome_files[0]).accepted
+        return table
+
+    monkeypatch.setattr(reading, "labelled_applications", then_outcomes_come)
+    first = training._freeze(ready)
+    monkeypatch.undo()
+    then = training._freeze(ready)
+    for each in (first, then):
+        assert sum(batch["applications"] for batch in each.batches) == each.table.num_rows
+    assert [len(each.batches) for each in (first, then)] == [1, 2]
 
 
 def test_training_without_outcomes_says_what_is_missing(empty: Session) -> None:

@@ -3,11 +3,21 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
+import psycopg2
 import pytest
 
-from loan_scoring import cli
+from loan_scoring import cli, database
+from loan_scoring.local.postgres import EmbeddedPostgres
+
+ODD = "p@ss:/?#% +"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -27,6 +37,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         ("ingest",),
         ("ingest", "--batch", "yesterday"),
         ("ingest", "--batch", "2026-02-30"),
+        ("ingest", "--batch", "2026-1-5", "--source", "night.csv"),
+        ("ingest", "--batch", "20260105"),
+        ("metrics", "--batch", "\u0662026-01-05"),
         ("train", "--promote", "maybe"),
     ],
 )
@@ -54,6 +67,24 @@ def test_a_users_mistake_is_one_line_and_exit_1(
     assert err.startswith("loan-scoring: ")
     assert line in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("loan", "99999999999999999999"), "'99999999999999999999' is no loan number of"),
+        (("loan", "\u0661\u0662"), "'\u0661\u0662' is no loan number of loan_default"),
+        (("loan", "12"), "no published score of loan 12 in loan_default"),
+        (("retention", "--keep-days", "1000000"), "--keep-days 1000000: keep 1 to 36500 days"),
+    ],
+)
+def test_a_number_that_none_can_have_is_one_line(
+    capsys: pytest.CaptureFixture[str], empty_url: str, arguments: tuple[str, ...], line: str
+) -> None:
+    test_a_users_mistake_is_one_line_and_exit_1(
+        capsys, (*arguments, "--json", "--database", empty_url), line
+    )
 
 
 @pytest.mark.integration
@@ -89,6 +120,56 @@ def test_sql_cannot_write(capsys: pytest.CaptureFixture[str], ready_url: str) ->
     code, _, err = run(capsys, "sql", "-c", "delete from outcomes", "--database", ready_url)
     assert code == 1
     assert err == "loan-scoring: Postgres: cannot execute DELETE in a read-only transaction\n"
+
+
+@pytest.fixture
+def odd_url(postgres: EmbeddedPostgres, empty_url: str) -> Iterator[str]:
+    """The URL of a role whose password is to be quoted in one, and of a host in its query."""
+    place = urlsplit(empty_url)
+    name = place.path.lstrip("/")
+    with closing(psycopg2.connect(postgres.url("postgres"))) as server:
+        server.autocommit = True
+        cursor = server.cursor()
+        cursor.execute("create role odd login password %s", (ODD,))
+        cursor.execute(f"grant connect on database {name} to odd")
+        yield (
+            f"postgresql://odd:{quote(ODD, safe='')}@/{name}"
+            f"?host={place.hostname}&port={place.port}&sslmode=disable"
+        )
+        cursor.execute(f"revoke connect on database {name} from odd; drop role odd")
+
+
+def psql(query: str, *arguments: str) -> str:
+    """Return what psql prints of a query, opened by `loan-scoring sql`."""
+    command = [sys.executable, "-m", "loan_scoring.cli", "sql", *arguments]
+    done = subprocess.run(command, input=query, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+WHO = "select current_user || ' ' || current_database() || ' ' || current_schemas(true)::text;"
+
+
+@pytest.mark.integration
+def test_psql_opens_the_database_of_any_url_and_reads(odd_url: str) -> None:
+    name = urlsplit(odd_url).path.lstrip("/")
+    assert f"odd {name} {{pg_catalog}}" in psql(WHO, "--database", odd_url)
+    refused = psql("create temporary table t ();", "--database", odd_url)
+    assert "cannot execute CREATE TABLE in a read-only transaction" in refused
+
+
+@pytest.mark.integration
+def test_psql_opens_the_embedded_database_as_the_reader(postgres: EmbeddedPostgres) -> None:
+    assert "loan_scoring_reader loan_scoring {" in psql(WHO)
+
+
+def test_a_program_of_postgres_gets_what_libpq_reads_in_the_url() -> None:
+    query = "host=db.example&sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=5"
+    url = f"postgresql+psycopg2://ann:{quote(ODD, safe='')}@/loans?{query}"
+    told = database.environment(database.parameters_of(url))
+    assert {name: value for name, value in told.items() if name not in os.environ} == {
+        "PGUSER": "ann", "PGPASSWORD": ODD, "PGHOST": "db.example", "PGDATABASE": "loans",
+        "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem", "PGCONNECT_TIMEOUT": "5",
+    }  # fmt: skip
 
 
 @pytest.mark.integration

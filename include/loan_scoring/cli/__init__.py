@@ -4,10 +4,11 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import date
 from types import TracebackType
 from typing import Any
 
@@ -134,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--last", type=_count, default=20, metavar="N", help="entries; default: %(default)s"
     )
-    sql = command("sql", views.sql, "run a query, or open psql, in the portfolio's schema")
+    sql = command("sql", views.sql, "read the portfolio's schema: run a query, or open psql")
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
     bench = command("bench", views.bench, "measure stages against their floors and the naive way")
     bench.add_argument(
@@ -175,7 +176,10 @@ def _count(text: str) -> int:
 def _batch_id(text: str) -> str:
     if text != "history":
         try:
-            datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+            # The parsers of dates alone take 2026-1-5, 20260105 or digits of other scripts, too.
+            if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+                raise ValueError
+            date.fromisoformat(text)
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f"'{text}' is neither YYYY-MM-DD nor history"

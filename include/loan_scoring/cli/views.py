@@ -8,7 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from loan_scoring import settings
 from loan_scoring.errors import StateError
@@ -121,37 +120,26 @@ def _psql(options: argparse.Namespace) -> int:
     from loan_scoring.local.postgres_account import binary
 
     given = options.database or settings.database_url()
-    if given is None:
-        embedded().start()
-    url = database.libpq_url(given) if given else embedded().url("loan_scoring")
-    environment = {**os.environ, "PGOPTIONS": f"-c search_path={options.portfolio}"}
-    # The URL goes through the environment, so that the password is not in the process list.
-    parts = urlsplit(url)
-    environment |= {
-        "PGHOST": parts.hostname or "",
-        "PGPORT": str(parts.port or 5432),
-        "PGUSER": parts.username or "",
-        "PGPASSWORD": parts.password or "",
-        "PGDATABASE": parts.path.lstrip("/"),
-    }
-    return subprocess.call([str(binary("psql"))], env=environment)
+    url = given or embedded().start().url(database.READER)
+    environment = database.environment(database.parameters_of(url))
+    told = f"-c search_path={options.portfolio} -c default_transaction_read_only=on"
+    return subprocess.call([str(binary("psql"))], env=environment | {"PGOPTIONS": told})
 
 
 def loan(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import database
+    from loan_scoring import approvals, database
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        if session.contract.key.is_numeric and not options.loan_id.isdecimal():
-            raise StateError(f"'{options.loan_id}' is no loan number of {options.portfolio}")
+        key = approvals.key_of(session.contract, options.loan_id)
         label = {column.name: column.label for column in session.contract.columns}
-        found = database.rows(session.connection, "select_loan_record", loan_id=options.loan_id)
+        found = database.rows(session.connection, "select_loan_record", loan_id=key)
         gone = database.rows(session.connection, "select_dropped_months")
     if not found:
         months = ", ".join(row["month"] for row in gone)
         dropped = f"; retention has dropped {months}" if months else ""
         raise StateError(
-            f"no published score of loan {options.loan_id} in {options.portfolio}; "
+            f"no published score of loan {key} in {options.portfolio}; "
             f"see table applications, or quarantine{dropped}"
         )
     return {"loan": found, "text": "\n\n".join(_told(row, label) for row in found)}

@@ -7,6 +7,7 @@ no other module names a column of a portfolio.
 from loan_scoring.contract.columns import KEY, Column, Source
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.policies import (
+    MOST_KEEP_DAYS,
     PARAMETERS,
     Channel,
     IngestPolicy,
@@ -22,6 +23,7 @@ from loan_scoring.contract.whole import Contract, row_rules_sha256
 
 __all__ = [
     "KEY",
+    "MOST_KEEP_DAYS",
     "PARAMETERS",
     "Channel",
     "Column",

@@ -303,10 +303,14 @@ class Schedules(Model):
     maintenance: str = "0 12 * * 6"
 
 
+MOST_KEEP_DAYS = 36_500
+"""A century of days: what is to be kept for longer is kept for good."""
+
+
 class RetentionPolicy(Model):
     """How long rows of loans are kept; without it, for good (docs/adr/0023)."""
 
-    keep_days: Annotated[int, Field(ge=1)]
+    keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
 
 
 class Scenario(Model):
