@@ -86,7 +86,7 @@ def test_task_that_waits_for_postgres_ends_at_its_limit(
     patience = Timer(60, ready.connection.close)  # so that a test that fails ends, too
     patience.start()
     with ready.connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE batches IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("LOCK TABLE dropped_partitions IN ACCESS EXCLUSIVE MODE")
     plan = run("score", NIGHT, state="failed").get_task_instance("plan")
     patience.cancel()
     assert LIMIT <= timedelta(seconds=plan.duration) < 10 * LIMIT
