@@ -17,7 +17,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from loan_scoring import database, partitions, reading, registry
-from loan_scoring.contract import KEY
+from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import StateError
 from loan_scoring.overlap import ahead
 from loan_scoring.partitions import HISTORY
@@ -57,9 +57,7 @@ def plan(session: Session, batch_id: str) -> Plan:
     if batch is None:
         raise StateError(f"batch {batch_id} is not published; run ingest for it first")
     propensity, personas = registry.champions(session)
-    by = json.dumps(session.contract.policy, sort_keys=True)
-    policy_id = hashlib.sha256(by.encode()).hexdigest()[:8]
-    run_id = f"{batch_id}-r{batch['revision']}-{propensity}-{personas}-{policy_id}"
+    run_id = run_id_of(session.contract, batch_id, batch["revision"], propensity, personas)
     partitions.ensure(session.connection, "scores", batch_id)
     policy = session.contract.scoring
     slices = min(-(-batch["accepted"] // policy.mini_batch_rows), policy.max_mini_batches)
@@ -72,7 +70,7 @@ def plan(session: Session, batch_id: str) -> Plan:
             revision=batch["revision"],
             propensity_version=propensity,
             personas_version=personas,
-            policy=by,
+            policy=_policy(session.contract),
             applications=batch["accepted"],
         )
         if planned:
@@ -87,6 +85,18 @@ def plan(session: Session, batch_id: str) -> Plan:
         found = database.rows(session.connection, "select_mini_batches", scoring_run_id=run_id)
     log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], len(found))
     return Plan(run_id, batch["accepted"], [row["mini_batch"] for row in found])
+
+
+def run_id_of(
+    contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
+) -> str:
+    """Return the id of the scoring run of a batch revision by a model pair under the policy."""
+    policy = hashlib.sha256(_policy(contract).encode()).hexdigest()
+    return f"{batch_id}-r{revision}-{propensity}-{personas}-{policy[:8]}"
+
+
+def _policy(contract: Contract) -> str:
+    return json.dumps(contract.policy, sort_keys=True)
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:

@@ -51,7 +51,7 @@ def test_it_drops_what_is_old_twice_as_once(
     )  # fmt: skip
     dag = dags["loan_default_maintenance"]
     assert dag.timetable.expression == "0 3 * * 1"
-    assert set(dag.task_dict) == {"drop", "remove_files"}
+    assert set(dag.task_dict) == {"drop", "notify", "remove_files"}
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path / "data"))  # no file of others goes
     for _ in range(2):
         assert dag.test().state == "success"

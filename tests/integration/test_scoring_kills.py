@@ -25,6 +25,7 @@ import yaml
 from children import Child, command, plan, publish, score, spawning
 
 from loan_scoring import database, ingest, scoring, settings
+from loan_scoring.contract import Contract
 from loan_scoring.local import processes
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.postgres_account import binary
@@ -108,9 +109,9 @@ def night(new_database, trained, drops: Replay) -> str:
 
 
 @pytest.fixture(scope="module")
-def ways(trained) -> dict[str, Way]:
+def ways(trained, loan_default: Contract) -> dict[str, Way]:
     """One process does it all; or tasks do, two of them side by side, as in the score DAG."""
-    run_id = f"{NIGHT}-r1-{trained.versions['propensity']}-{trained.versions['personas']}"
+    run_id = scoring.run_id_of(loan_default, NIGHT, 1, **trained.versions)
     workers = [(score, run_id, [0, 2]), (score, run_id, [1, 3])]
     return {
         "one process": [[(command, *SCORE)]],
