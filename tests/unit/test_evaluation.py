@@ -1,16 +1,22 @@
 """The numbers behind a card's plots are those of independent implementations."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from loan_scoring import evaluation
+from loan_scoring.encoding import Columns
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +51,38 @@ def test_histogram_holds_every_loan_once(judged: tuple) -> None:
     assert sum(found["paid"]) + sum(found["defaulted"]) == len(y)
 
 
-def test_importance_is_the_auc_lost_by_shuffling() -> None:
+@pytest.mark.parametrize(
+    ("encode", "classifier"),
+    [
+        (OrdinalEncoder(), HistGradientBoostingClassifier(max_iter=30, random_state=1)),
+        (OneHotEncoder(sparse_output=False), LogisticRegression()),
+    ],
+)
+def test_importance_is_that_of_scikit_learn(encode: Any, classifier: Any) -> None:
     random = np.random.default_rng(2)
     X = pd.DataFrame(random.normal(size=(3000, 3)), columns=["strong", "weak", "idle"])
-    y = (random.random(3000) < 1 / (1 + np.exp(1 - 2 * X["strong"] - 0.5 * X["weak"]))).astype(int)
-    model = Pipeline([("logistic", LogisticRegression())]).fit(X, y)
-    found = evaluation.importance(model, X, np.asarray(y), seed=3)
-    assert [each["feature"] for each in found["features"]] == ["strong", "weak", "idle"]
-    own = []
-    for _ in range(5):
-        mixed = X.assign(strong=random.permutation(X["strong"]))
-        own.append(
-            roc_auc_score(y, model.predict_proba(X)[:, 1])
-            - roc_auc_score(y, model.predict_proba(mixed)[:, 1])
-        )
-    assert found["features"][0]["mean"] == pytest.approx(np.mean(own), abs=0.02)
-    assert abs(found["features"][2]["mean"]) < 0.005
+    X["kind"] = random.choice(["a", "b", "c"], 3000)
+    odds = 2 * X["strong"] + 0.5 * X["weak"] + 1.5 * (X["kind"] == "c") - 1
+    y = (random.random(3000) < 1 / (1 + np.exp(-odds))).astype(int).to_numpy()
+    features = list(X.columns)
+    transform = ColumnTransformer(
+        [("numbers", "passthrough", features[:3]), ("categories", encode, ["kind"])]
+    )
+    model = Pipeline([("encode", transform), ("classify", classifier)]).fit(X, y)
+    codes, levels = pd.factorize(X["kind"])
+    columns = Columns(
+        3000,
+        {name: X[name].to_numpy() for name in features[:3]},
+        {"kind": np.array([*levels], dtype=object)},
+        {"kind": codes},
+    )
+    found = evaluation.importance(model, features, columns, y, seed=3)
+    own = permutation_importance(model, X, y, scoring="roc_auc", n_repeats=20, random_state=4)
+    assert [each["feature"] for each in found["features"]] == ["strong", "kind", "weak", "idle"]
+    for each in found["features"]:
+        place = features.index(each["feature"])
+        noise = np.hypot(own.importances_std[place] / 20**0.5, each["deviation"] / 5**0.5)
+        assert abs(each["mean"] - own.importances_mean[place]) < 4 * noise + 1e-4
 
 
 def test_calibration_that_does_not_exist_is_json() -> None:
