@@ -51,7 +51,7 @@ def ask_a_person(of: Contract, case: Any) -> Any:
         by = "nobody" if user is None else f"airflow:{user['name']}"
         comment = (answer["params_input"].get("comment") or None) if user else None
         with task_session(of.portfolio) as (session, _):
-            return promotion.decide(
+            return promotion.apply_verdict(
                 session, case["versions"], verdict, by, case["evidence"], comment=comment
             )
 

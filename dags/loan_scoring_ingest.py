@@ -45,7 +45,7 @@ def build(of: Contract) -> DAG:
 
             with task_session(portfolio, batch_id()) as (session, work):
                 source = ingest.landed_file(session, batch_id())
-                landed = ingest.land(session, batch_id(), source)
+                landed = ingest.land_batch(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
 
@@ -55,7 +55,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import ingest
 
             with task_session(portfolio, batch_id()) as (session, _):
-                ingest.check(session, batch_id(), revision)
+                ingest.check_batch(session, batch_id(), revision)
             return revision
 
         @task
@@ -65,7 +65,7 @@ def build(of: Contract) -> DAG:
 
             with task_session(portfolio, batch_id()) as (session, _):
                 source = ingest.landed_file(session, batch_id())
-                ingest.publish(session, batch_id(), revision, source)
+                ingest.publish_batch(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:

@@ -34,7 +34,7 @@ def build(of: Contract, policy: RetentionPolicy) -> DAG:
             from loan_scoring import retention
 
             with task_session(portfolio, as_owner=True) as (session, work):
-                found = retention.drop(session, policy.keep_days, f"airflow:{dag.dag_id}")
+                found = retention.drop_expired(session, policy.keep_days, f"airflow:{dag.dag_id}")
                 dropped = [each for each in found if each.kept_for is None]
                 work.rows = sum(each.rows for each in dropped)
             return [each.partition for each in dropped]
@@ -45,7 +45,7 @@ def build(of: Contract, policy: RetentionPolicy) -> DAG:
             from loan_scoring import retention
 
             with task_session(portfolio) as (session, _):
-                return len(retention.remove_files(session))
+                return len(retention.remove_expired_files(session))
 
         drop() >> remove_files()
         notify_at_the_end(of, dag)

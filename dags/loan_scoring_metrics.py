@@ -30,7 +30,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import metrics
 
             with task_session(portfolio, batch_id()) as (session, work):
-                counts = metrics.measure(session, batch_id())
+                counts = metrics.compare_batch(session, batch_id())
                 work.rows = counts["applications"]
             return counts
 

@@ -32,11 +32,11 @@ def notify_at_the_end(of: Contract, dag: DAG) -> None:
         batch, day = batch_of(context), run.run_after.date().isoformat()
         try:
             with task_session(of.portfolio, batch) as (session, work):
-                failures.note(session, stage, batch, day, run.run_id, failed)
-                work.rows = delivery.deliver(session, send, batch or day, page_of(run))
+                failures.record_stage_result(session, stage, batch, day, run.run_id, failed)
+                work.rows = delivery.deliver_alerts(session, send, batch or day, page_of(run))
         except DatabaseError as error:
             if instance.try_number > instance.max_tries:
-                delivery.tell_without_database(of, send, stage, run.run_id, str(error))
+                delivery.deliver_database_loss(of, send, stage, run.run_id, str(error))
             raise
 
     last = dag.leaves

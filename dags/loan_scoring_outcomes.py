@@ -40,7 +40,7 @@ def build(of: Contract) -> DAG:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
             with task_session(portfolio) as (session, work):
                 source = ingest.landing_file(portfolio, "outcomes", batch_id())
-                taken = outcomes.take(session, source)
+                taken = outcomes.take_outcomes(session, source)
                 work.rows = taken.received
             return taken.accepted
 
@@ -51,7 +51,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring.performance import stage
 
             with task_session(portfolio) as (session, _):
-                return stage.restate(session)
+                return stage.restate_performance(session)
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> str:

@@ -31,7 +31,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import scoring
 
             with task_session(portfolio, batch_id()) as (session, work):
-                planned = scoring.plan(session, batch_id())
+                planned = scoring.plan_scoring(session, batch_id())
                 work.rows = planned.applications
             return [
                 {"run_id": planned.scoring_run_id, "mini_batch": mini_batch}
@@ -53,7 +53,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import scoring
 
             with task_session(portfolio, batch_id()) as (session, work):
-                work.rows = scoring.publish(session, next(iter(run_ids)))
+                work.rows = scoring.publish_scores(session, next(iter(run_ids)))
             outlet_events[scores(portfolio)].add_partitions(batch_id())
 
         publish(score.expand_kwargs(plan()))

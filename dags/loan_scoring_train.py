@@ -48,7 +48,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import training
 
             with task_session(portfolio) as (session, work):
-                planned = training.plan(session)
+                planned = training.plan_training(session)
                 work.rows = planned.applications
             return [
                 {"fingerprint": planned.fingerprint, "trial": trial} for trial in planned.trials
@@ -72,8 +72,8 @@ def build(of: Contract) -> DAG:
             from loan_scoring import card, training
 
             with task_session(portfolio) as (session, work):
-                versions, work.rows = training.finish(session, next(iter(fingerprints)))
-                card.write(session, versions["propensity"])
+                versions, work.rows = training.finish_training(session, next(iter(fingerprints)))
+                card.write_card(session, versions["propensity"])
             return versions
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
@@ -82,10 +82,12 @@ def build(of: Contract) -> DAG:
             from loan_scoring import promotion
 
             with task_session(portfolio) as (session, _):
-                verdict, evidence = promotion.consider(session, versions, params["promote"])
+                verdict, evidence = promotion.judge_and_promote(
+                    session, versions, params["promote"]
+                )
                 if verdict != "held":
                     return {}
-                shown = promotion.comparison(session, evidence)
+                shown = promotion.render_comparison(session, evidence)
             version = versions["propensity"]
             card = page_address(f"models/{portfolio}_train/{version}")
             shown += f"\n\n[The model card of {version}]({card})"
@@ -97,7 +99,7 @@ def build(of: Contract) -> DAG:
             from loan_scoring import mirror
 
             with task_session(portfolio) as (session, work):
-                mirrored = mirror.mirror(session)
+                mirrored = mirror.mirror_models(session)
                 work.rows = mirrored.trials + mirrored.models
 
         case = judge(fit(cross_validate.expand_kwargs(plan())))

@@ -13,7 +13,6 @@ from loan_scoring.errors import ContractError, GoneError, PassingSourceError, So
 
 if TYPE_CHECKING:
     from loan_scoring.session import Session
-    from loan_scoring.telemetry import Work
 
 DEFAULT_ARGS = {
     "retries": 3,
@@ -62,7 +61,7 @@ def connection_url(name: str) -> str | None:
 @contextmanager
 def task_session(
     portfolio: str, batch_id: str | None = None, *, as_owner: bool = False
-) -> Iterator[tuple["Session", "Work"]]:
+) -> Iterator[tuple["Session", "TaskWork"]]:
     """Open a session for the running task, and note what the task did and cost.
 
     What another try cannot mend (a broken file, a mistake in the contract, dropped rows) fails at
@@ -71,7 +70,7 @@ def task_session(
     limit of time, too: the signal by which Airflow keeps to it is heard once Postgres answers.
     """
     from loan_scoring.session import open_session
-    from loan_scoring.telemetry import Start, measured
+    from loan_scoring.telemetry import TaskStart, measure_task
 
     context: Any = get_current_context()
     instance, run_at = context["ti"], context["dag_run"].start_date
@@ -80,11 +79,13 @@ def task_session(
     after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
     url = (as_owner and connection_url("loan_scoring_owner")) or connection_url("loan_scoring")
     limit = f"{context['task'].execution_timeout.total_seconds():.0f}s"
-    start = Start(instance.try_number, instance.start_date, run_at, after)
+    start = TaskStart(instance.try_number, instance.start_date, run_at, after)
     try:
         with (
             open_session(portfolio, url, parameters={"statement_timeout": limit}) as session,
-            measured(session, instance.run_id, task, batch_id, instance.map_index, start) as work,
+            measure_task(
+                session, instance.run_id, task, batch_id, instance.map_index, start
+            ) as work,
         ):
             yield session, work
     except PassingSourceError:

@@ -23,11 +23,11 @@ from xdist.scheduler import LoadFileScheduling
 from loan_scoring import contract as contracts
 from loan_scoring import database, holdout, ingest, promotion, reading, registry, scoring, training
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
 from loan_scoring.predict import exclusion_reasons
-from loan_scoring.registry import Fitted
-from loan_scoring.replay import Replay, replay
+from loan_scoring.registry import FittedModel
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session, open_session
 
 # As modules with doctests they would all be looked for under one name.
@@ -177,7 +177,7 @@ def empty(new_database: NewDatabase) -> Iterator[Session]:
 @pytest.fixture(scope="session")
 def drops(loan_default: Contract, labelled_loans: Path | None, folders: Path) -> Replay:
     """History and four nights of 1,000 loans, the last one with an income shock."""
-    return replay(
+    return replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
         nights=4,
@@ -199,10 +199,10 @@ class Trained:
 def trained(new_database: NewDatabase, drops: Replay) -> Trained:
     url = new_database()
     with open_session("loan_default", url) as session:
-        ingest.ingest(session, "history", drops.application_files["history"])
-        versions, _ = training.fit(session)
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = training.train(session)
         if (
-            promotion.promote(session, versions) == "refused"
+            promotion.promote_by_gates(session, versions) == "refused"
         ):  # a tenth of the loans, ten times the noise
             promotion.promote_by_hand(
                 session, versions["propensity"], "cli:tests", "a small sample"
@@ -222,8 +222,8 @@ def night_scored(new_database: NewDatabase, trained: Trained, drops: Replay) -> 
     """The URL of a database whose first night is scored, to be copied."""
     url = new_database(template=trained.url)
     with open_session("loan_default", url) as session:
-        ingest.ingest(session, NIGHT, drops.application_files[NIGHT])
-        scoring.score(session, NIGHT)
+        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+        scoring.score_batch(session, NIGHT)
     return url
 
 
@@ -283,7 +283,7 @@ def digests() -> Digests:
 
     def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
         return {
-            name: database.select(
+            name: database.select_read_only(
                 session.connection,
                 "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
                 f" from (select ({row})::text as r from {name} as t) as rows",
@@ -321,15 +321,15 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
     contract = ready.contract
     table = reading.labelled_applications(ready, [c.name for c in contract.monitored])
     y = table.column("is_default").to_numpy().astype(int)
-    training, _ = holdout.split(contract, table.column(KEY))
+    training, _ = holdout.split_holdout(contract, table.column(KEY))
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     learn = training[judged[training]]
-    people = registry.model(ready, "personas-1")
-    clusters = registry.estimator(ready, people)
+    people = registry.model_row(ready, "personas-1")
+    clusters = registry.model_estimator(ready, people)
 
     def go(name: str, chosen: list[str] | None = None, **parameters: Any) -> dict[str, str]:
-        used = chosen or registry.model(ready, "propensity-1")["features"]
-        X = frame(table, contract, used).iloc[learn]
+        used = chosen or registry.model_row(ready, "propensity-1")["features"]
+        X = feature_frame(table, contract, used).iloc[learn]
         numbers = [column for column in used if contract.by_name[column].is_numeric]
         categories = [column for column in used if column not in numbers]
         encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
@@ -342,17 +342,17 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
             ]
         ).fit(X, y[learn])
         pair = [
-            Fitted(
+            FittedModel(
                 "propensity",
                 model,
                 {},
                 used,
                 {"auc": 0.5, "rows": 1},
                 "HistGradientBoostingClassifier",
-                leaks=registry.model(ready, "propensity-1")["leaks"],
+                leaks=registry.model_row(ready, "propensity-1")["leaks"],
             ),
-            Fitted("personas", clusters, {}, people["features"], people["metrics"], "KMeans"),
+            FittedModel("personas", clusters, {}, people["features"], people["metrics"], "KMeans"),
         ]
-        return registry.register(ready, pair, f"{name:-<32}", {"batches": []})
+        return registry.register_models(ready, pair, f"{name:-<32}", {"batches": []})
 
     return go

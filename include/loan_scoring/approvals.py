@@ -16,7 +16,7 @@ MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Decided:
+class RecordedDecision:
     """A decision that was recorded, and the one that counted before, if any."""
 
     loan_id: Any
@@ -38,7 +38,7 @@ class Decided:
         )
 
 
-def decide(
+def record_decision(
     session: Session,
     loan_id: Any,
     decision: str,
@@ -46,7 +46,7 @@ def decide(
     user: str,
     scoring_run_id: str | None = None,
     seen: str | None = None,
-) -> Decided:
+) -> RecordedDecision:
     """Record a person's decision on an application; an earlier one stays on record.
 
     Args:
@@ -68,14 +68,14 @@ def decide(
         raise LoanScoringError(f"decision '{decision}' is none of {', '.join(DECISIONS)}")
     if not comment:
         raise LoanScoringError("comment is empty: say why; it stands on record with the decision")
-    key = key_of(session.contract, loan_id)
+    key = typed_loan_id(session.contract, loan_id)
     with database.transaction(session.connection):
         database.lock(session.connection, f"approval:{key}")
         score = database.row(session.connection, "select_score_to_decide", loan_id=key)
         _refuse_undecidable(session.contract, score, key, scoring_run_id)
         assert score is not None  # noqa: S101 - refused above
         earlier = database.row(session.connection, "select_last_approval", loan_id=key)
-        if earlier is not None and seen is not None and seen != mark([earlier]):
+        if earlier is not None and seen is not None and seen != decision_token([earlier]):
             raise StateError(
                 f"loan {key} was decided meanwhile by {earlier['decided_by']}: "
                 "open the application again"
@@ -95,16 +95,16 @@ def decide(
         )
         assert recorded is not None  # noqa: S101 - INSERT ... RETURNING gives its row
         told = {"comment": comment, **score, "replaces": earlier}
-        audit.record(session, user, f"approval.{decision}", f"loan {key}", told)
-    return Decided(key, decision, user, recorded["decided_at"], earlier)
+        audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", told)
+    return RecordedDecision(key, decision, user, recorded["decided_at"], earlier)
 
 
-def mark(decided: Sequence[database.Row]) -> str:
+def decision_token(decided: Sequence[database.Row]) -> str:
     """Return what tells decisions on a loan, the newest first, from those with one more."""
     return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
 
 
-def key_of(contract: Contract, loan_id: Any) -> Any:
+def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
     """Return a loan's number as the contract types it.
 
     Raises:

@@ -27,7 +27,7 @@ that far, as its sha256 is compared first.
 """
 
 
-def write(portfolio: str, name: str, content: bytes) -> str:
+def write_artifact(portfolio: str, name: str, content: bytes) -> str:
     """Write an artifact and return its sha256; a kill leaves the whole file or none."""
     path = settings.artifacts_dir(portfolio) / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def write(portfolio: str, name: str, content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def keep(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, str]:
+def store_by_content(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, str]:
     """Write an artifact under a name that its content alone has; return name and sha256.
 
     A skops file holds the time and the addresses of its objects, so that the same model fitted
@@ -46,10 +46,10 @@ def keep(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, s
     """
     sha256 = hashlib.sha256(content).hexdigest()
     name = f"{stem}-{sha256[:16]}.{ending}"
-    return name, write(portfolio, name, content)
+    return name, write_artifact(portfolio, name, content)
 
 
-def read(portfolio: str, name: str, sha256: str) -> bytes:
+def read_artifact(portfolio: str, name: str, sha256: str) -> bytes:
     """Return an artifact's bytes.
 
     Raises:
@@ -68,7 +68,7 @@ def read(portfolio: str, name: str, sha256: str) -> bytes:
     return content
 
 
-def dump(estimator: Any) -> bytes:
+def dump_estimator(estimator: Any) -> bytes:
     """Return an estimator as the bytes of a skops file."""
     return bytes(_skops().dumps(estimator))
 
@@ -91,7 +91,7 @@ def _skops() -> Any:
 
 
 @lru_cache(maxsize=8)
-def estimator(portfolio: str, name: str, sha256: str) -> Any:
+def load_estimator(portfolio: str, name: str, sha256: str) -> Any:
     """Load an estimator, once a process.
 
     Raises:
@@ -100,7 +100,7 @@ def estimator(portfolio: str, name: str, sha256: str) -> Any:
     skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    content = read(portfolio, name, sha256)
+    content = read_artifact(portfolio, name, sha256)
     try:
         return skops.loads(content, trusted=list(TRUSTED))
     except UntrustedTypesFoundException as error:

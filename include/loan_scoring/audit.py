@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Verified:
+class ChainCheck:
     """What the log says of itself; without faults it is as it was written, up to its head."""
 
     entries: int
@@ -23,7 +23,9 @@ class Verified:
     """entry_id and fault of each entry that is not what was written."""
 
 
-def record(session: Session, user: str, action: str, subject: str, details: dict[str, Any]) -> int:
+def record_entry(
+    session: Session, user: str, action: str, subject: str, details: dict[str, Any]
+) -> int:
     """Append an entry in the caller's transaction, as its last act, and return its number.
 
     A second writer waits until that transaction has ended. The log line carries the hash out of
@@ -51,18 +53,20 @@ def record(session: Session, user: str, action: str, subject: str, details: dict
     return int(entry["entry_id"])
 
 
-def verify(session: Session) -> Verified:
+def verify_chain(session: Session) -> ChainCheck:
     """Work every hash out anew and return where the chain does not hold."""
     with database.transaction(session.connection):
         # One statement after the other sees more entries, never fewer: the head comes first.
         head = database.row(session.connection, "select_audit_head")
         faults = database.rows(session.connection, "select_audit_faults")
     if head is None:
-        return Verified(0, None, faults)
-    return Verified(head["entry_id"], head["hash"], faults)
+        return ChainCheck(0, None, faults)
+    return ChainCheck(head["entry_id"], head["hash"], faults)
 
 
-def entries(session: Session, before: int | None = None, limit: int = 50) -> list[database.Row]:
+def recent_entries(
+    session: Session, before: int | None = None, limit: int = 50
+) -> list[database.Row]:
     """Return entries before a number, the latest first."""
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_audit_entries", before=before, limit=limit)

@@ -47,7 +47,7 @@ class Backup:
     taken_at: str
 
 
-def back_up(folder: Path, url: str | None = None) -> Backup:
+def write_backup(folder: Path, url: str | None = None) -> Backup:
     """Write a backup into a new folder; a kill leaves only FOLDER.part.
 
     The dump is one snapshot. Artifacts are copied after it: they are written before the rows that
@@ -65,7 +65,9 @@ def back_up(folder: Path, url: str | None = None) -> Backup:
     with closing(database.connect(MLFLOW, url)) as connection:
         schemas = [name for name in [*contract.names(), MLFLOW] if _tables(connection, name)]
         if not schemas:
-            raise StateError(f"{database.place(connection)} holds no portfolio: nothing to back up")
+            raise StateError(
+                f"{database.location(connection)} holds no portfolio: nothing to back up"
+            )
         wanted = [f"--schema={name}" for name in schemas]
         _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *wanted])
     data = settings.data_dir()
@@ -84,7 +86,7 @@ def back_up(folder: Path, url: str | None = None) -> Backup:
     return Backup(folder, schemas, len(files), size, taken_at)
 
 
-def restore(folder: Path, url: str | None = None, *, replace: bool = False) -> Backup:
+def restore_backup(folder: Path, url: str | None = None, *, replace: bool = False) -> Backup:
     """Bring database and artifacts to what a backup holds, once all its hashes are right.
 
     The database changes in one transaction, after the artifacts are there: a kill leaves what was,
@@ -105,7 +107,7 @@ def restore(folder: Path, url: str | None = None, *, replace: bool = False) -> B
         there = [name for name in schemas if _tables(connection, name)]
         if there and not replace:
             raise StateError(
-                f"{database.place(connection)} holds {', '.join(there)} already; name another "
+                f"{database.location(connection)} holds {', '.join(there)} already; name another "
                 "database, or say --replace to have them dropped"
             )
         names = (name for name in manifest["files"] if name.split("/")[0] in FOLDERS)
@@ -161,9 +163,9 @@ def _check(loaded: Contract, url: str | None) -> None:
     with closing(database.connect(portfolio, url)) as connection:
         with database.transaction(connection), connection.cursor() as cursor:
             cursor.execute("DELETE FROM schema_migrations WHERE name LIKE 'grants-%'")
-        migrations.migrate(connection, loaded)
+        migrations.migrate_schema(connection, loaded)
         session = Session(loaded, connection)
-        faults = audit.verify(session).faults
+        faults = audit.verify_chain(session).faults
         if faults:
             raise StateError(
                 f"the audit log of {portfolio} was changed before it was backed up: "
@@ -171,7 +173,7 @@ def _check(loaded: Contract, url: str | None) -> None:
             )
         with database.transaction(connection):
             for row in database.rows(connection, "select_artifacts"):
-                artifacts.read(portfolio, row["name"], row["sha256"])
+                artifacts.read_artifact(portfolio, row["name"], row["sha256"])
 
 
 def _verified(folder: Path) -> dict[str, Any]:
@@ -233,7 +235,7 @@ def _hand_over(connection: Connection, command: list[str], psql: "subprocess.Pop
 def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
     known = connection.info
     place = {"host": known.host, "port": str(known.port), "password": known.password or ""}
-    environment = database.environment({**known.dsn_parameters, **place})
+    environment = database.libpq_environment({**known.dsn_parameters, **place})
     return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, **pipes)
 
 
@@ -246,7 +248,7 @@ def _tell(psql: "subprocess.Popen[bytes]", *lines: str) -> None:
 def _refusal(program: str, connection: Connection, errors: str) -> StateError:
     lines = errors.strip().splitlines() or ["no reason given"]
     said = next((line for line in lines if "ERROR:" in line or "error:" in line), lines[0])
-    return StateError(f"{program} at {database.place(connection)}: {said}; nothing was changed")
+    return StateError(f"{program} at {database.location(connection)}: {said}; nothing was changed")
 
 
 def _copy(names: Iterable[str], source: Path, target: Path) -> None:

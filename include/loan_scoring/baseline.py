@@ -19,19 +19,19 @@ SCORE_BINS = 40
 """Even bins from 0 to 1 in which histograms of scores are drawn."""
 
 
-def fit(contract: Contract, table: pa.Table) -> dict[str, Any]:
+def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
     """Freeze bins, counts and moments of every column of `table`, fit for JSON.
 
     A number has `edges` (inner bin edges, ascending), `counts` (bins), `mean`, `median`,
     `standard_deviation`; a category `levels` and `counts`; both `rows` and `nulls`.
     """
     return {
-        name: fit_column(table.column(name), contract.monitoring.bins)
+        name: fit_column_baseline(table.column(name), contract.monitoring.bins)
         for name in table.column_names
     }
 
 
-def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
+def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
     """Freeze one column."""
     nulls = values.null_count
     common = {"rows": len(values), "nulls": nulls}
@@ -43,7 +43,7 @@ def fit_column(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
             "levels": [each["values"] for each in levels],
             "counts": [each["counts"] for each in levels],
         }
-    numbers = numeric(values)
+    numbers = present_numbers(values)
     edges = _edges(numbers, bins)
     return {
         **common,
@@ -68,12 +68,12 @@ def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
     return np.unique(np.concatenate([quantiles[1:-1], alone, np.nextafter(alone, np.inf)]))
 
 
-def numeric(values: pa.ChunkedArray) -> np.ndarray:
+def present_numbers(values: pa.ChunkedArray) -> np.ndarray:
     """Return the values that are there as float64."""
     return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
 
 
-def sample(table: pa.Table, rows: int, seed: int) -> bytes:
+def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
     """Return at most `rows` rows of the table as a Parquet file, chosen by the seed."""
     if table.num_rows > rows:
         chosen = np.random.default_rng(seed).choice(table.num_rows, rows, replace=False)
@@ -83,7 +83,7 @@ def sample(table: pa.Table, rows: int, seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def of_another_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
+def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
     """Return the predictions of a scoring run that a model's baseline says nothing of.
 
     The same applicants get other decisions, and reasons for them, under other thresholds, and other
@@ -98,6 +98,6 @@ def of_another_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[s
     return {"decision", "reason_1"}
 
 
-def read_sample(content: bytes) -> pa.Table:
+def read_baseline_sample(content: bytes) -> pa.Table:
     """Return the sample of a baseline."""
     return pq.read_table(io.BytesIO(content))

@@ -9,7 +9,7 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from loan_scoring.trees import Tree
 
 
-class Boosting:
+class BinnedBoosting:
     """A fitted HistGradientBoostingClassifier, walked on binned values: a byte each.
 
     The bins are those that it was fitted on, so that a row ends in the leaves that `predict_proba`

@@ -111,7 +111,7 @@ def _log_likelihood(
     return float(weights @ (y * z - np.logaddexp(0, z)))
 
 
-def recalibrated(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     """Return expit(intercept + slope * log-odds) of each probability, shape (rows,)."""
     return np.asarray(expit(intercept + slope * log_odds(probability)))
 
@@ -123,7 +123,7 @@ REACH = (0.005, 0.995)
 
 
 @dataclass(frozen=True)
-class Curve:
+class CalibrationCurve:
     """How outcomes lay on a model's log-odds: a correction that is a cubic in them, and its error.
 
     The corrected log-odds are x + sum of c_k u^k, u being x between `lowest` and `highest` on the
@@ -156,11 +156,11 @@ class Curve:
         return odds, _powers(odds, self.lowest, self.highest)[:, : len(self.coefficients)]
 
 
-AS_THEY_ARE = Curve([], [], 0.0, 0.0)
+AS_THEY_ARE = CalibrationCurve([], [], 0.0, 0.0)
 """The curve that corrects nothing."""
 
 
-def curve(y: np.ndarray, probability: np.ndarray) -> Curve:
+def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> CalibrationCurve:
     """Return the calibration curve of outcomes that the model was not fitted on.
 
     Logistic regression with the log-odds as offset, by Newton's method: Cox (1958) with more
@@ -182,7 +182,7 @@ def curve(y: np.ndarray, probability: np.ndarray) -> Curve:
         found = found + step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-9:
             break
-    return Curve(found.tolist(), np.linalg.inv(information).tolist(), lowest, highest)
+    return CalibrationCurve(found.tolist(), np.linalg.inv(information).tolist(), lowest, highest)
 
 
 def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:

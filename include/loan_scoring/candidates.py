@@ -35,7 +35,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrialResult:
     """What cross-validation found of a trial.
 
     `folds` holds a dictionary of metrics for each fold: auc, f1_paid, f1_default, brier, log_loss.
@@ -60,7 +60,7 @@ class Result:
         return float(np.std(found, ddof=1) / np.sqrt(len(found)))
 
 
-def trials(contract: Contract) -> list[Trial]:
+def declared_trials(contract: Contract) -> list[Trial]:
     """Return the declared trials, in the contract's order: from the simplest on."""
     declared = [
         (algorithm, number, parameters)
@@ -73,7 +73,7 @@ def trials(contract: Contract) -> list[Trial]:
     ]
 
 
-def build(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
+def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
     """Return the unfitted pipeline of a trial: encoding, then the classifier.
 
     Null is never guessed. Trees take it as missing; for the logistic regression it is a level of
@@ -119,7 +119,7 @@ def build(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline
     return Pipeline([("encode", encode), ("classify", classifier)])
 
 
-def fit(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
+def fit_pipeline(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
     """Fit a pipeline and return it, the same bit for bit however many cores there are.
 
     On one thread: threads would add numbers up in the order in which they happen to end.
@@ -139,7 +139,7 @@ def cross_validate(
     X: pd.DataFrame,
     y: np.ndarray,
     recent: np.ndarray | None = None,
-) -> Result:
+) -> TrialResult:
     """Return what stratified k-fold cross-validation finds of a trial.
 
     Args:
@@ -157,12 +157,12 @@ def cross_validate(
     predicted = np.empty(len(y))
     folds = []
     for learn, test in cut.split(X, y):
-        pipeline = fit(build(contract, features, trial), X.iloc[learn], y[learn])
+        pipeline = fit_pipeline(build_candidate(contract, features, trial), X.iloc[learn], y[learn])
         predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
         folds.append(_measure(y[test], predicted[test]))
     told = slice(None) if recent is None else recent
     slope, intercept = slope_and_intercept(y[told], predicted[told])
-    return Result(trial, folds, slope, intercept, time.monotonic() - started)
+    return TrialResult(trial, folds, slope, intercept, time.monotonic() - started)
 
 
 def _measure(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
@@ -176,7 +176,7 @@ def _measure(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     }
 
 
-def choose(results: Sequence[Result]) -> Result:
+def choose_trial(results: Sequence[TrialResult]) -> TrialResult:
     """Return the simplest trial whose mean AUC is within one standard error of the best one's.
 
     The one-standard-error rule (Breiman et al. 1984, 3.4.3); simplest is what the contract
@@ -188,10 +188,10 @@ def choose(results: Sequence[Result]) -> Result:
     return min(good, key=lambda each: each.trial.place)
 
 
-def fit_chosen(
+def fit_chosen_trial(
     contract: Contract,
     features: Sequence[str],
-    chosen: Result,
+    chosen: TrialResult,
     X: pd.DataFrame,
     y: np.ndarray,
     *,
@@ -202,7 +202,7 @@ def fit_chosen(
     And where the world has changed, to the loans since. Slope and intercept come from out-of-fold
     predictions: no loan calibrates a model that was fitted on it, and the hold-out takes no part.
     """
-    pipeline = fit(build(contract, features, chosen.trial), X, y)
+    pipeline = fit_pipeline(build_candidate(contract, features, chosen.trial), X, y)
     low, high = contract.training.calibration_slope
     is_good = low <= chosen.calibration_slope <= high and not has_changed
     if is_good or not np.isfinite(chosen.calibration_slope):
@@ -212,13 +212,13 @@ def fit_chosen(
     return Pipeline([*pipeline.steps[:-1], ("classify", calibrated)])
 
 
-def classifier(pipeline: Pipeline) -> Any:
+def final_classifier(pipeline: Pipeline) -> Any:
     """Return the classifier at a pipeline's end, without its calibration."""
     last = pipeline[-1]
     return last.classifier if isinstance(last, Calibrated) else last
 
 
-def render(results: Sequence[Result], chosen: str) -> str:
+def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
     """Return the trials as a table, in the order of complexity, with a star at the chosen one."""
     lines = [
         f"  {'trial':<26}{'AUC':>8}{'+-SE':>8}{'F1 paid':>9}{'F1 def.':>9}{'Brier':>8}"

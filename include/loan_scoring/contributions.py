@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from loan_scoring.boosting import Boosting
-from loan_scoring.calibration import recalibrated
+from loan_scoring.boosting import BinnedBoosting
+from loan_scoring.calibration import recalibrate
 from loan_scoring.estimators import Calibrated, XGBoost
 from loan_scoring.trees import Tree
 
@@ -53,7 +53,7 @@ class Contributions:
         leaves = self._boosting.leaves(encoded)
         found = expit(self._boosting.log_odds(leaves))
         if self._whole is not self._classifier:
-            found = recalibrated(found, self._slope, self._intercept)
+            found = recalibrate(found, self._slope, self._intercept)
         return np.asarray(found), leaves
 
     def of(self, encoded: np.ndarray, leaves: np.ndarray | None = None) -> tuple[float, np.ndarray]:
@@ -118,9 +118,9 @@ class Contributions:
         )
 
     @cached_property
-    def _boosting(self) -> Boosting | None:
+    def _boosting(self) -> BinnedBoosting | None:
         model = self._classifier
-        return Boosting(model) if isinstance(model, HistGradientBoostingClassifier) else None
+        return BinnedBoosting(model) if isinstance(model, HistGradientBoostingClassifier) else None
 
     @cached_property
     def _trees(self) -> list[Tree]:

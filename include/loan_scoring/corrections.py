@@ -10,31 +10,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2 import sql
 
-from loan_scoring import (
-    database,
-    ingest,
-    known_keys,
-    partitions,
-    quarantine,
-    reading,
-    sources,
-)
+from loan_scoring import database, ingest, known_keys, partitions, quarantine, reading, sources
 from loan_scoring.contract import KEY, row_rules_sha256
 from loan_scoring.errors import SourceError
-from loan_scoring.parsing import Rejected, RowRules
+from loan_scoring.parsing import RejectedRow, RowRules
 from loan_scoring.session import Session
+from loan_scoring.sources import blocks, locations
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Replayed(ingest.Landed):
+class ReplayedCorrections(ingest.LandedBatch):
     """What a replay came to; `mended` rows came out of quarantine."""
 
     mended: int = 0
 
 
-def replay(session: Session, batch_id: str, location: str | Path) -> Replayed:
+def replay_corrections(
+    session: Session, batch_id: str, location: str | Path
+) -> ReplayedCorrections:
     """Take corrected rows of a batch's current revision in, check the batch and publish it.
 
     The new revision holds the accepted rows of the current one and those that pass now; the others
@@ -47,17 +42,17 @@ def replay(session: Session, batch_id: str, location: str | Path) -> Replayed:
     """
     replayed = _land(session, batch_id, location)
     if not replayed.is_unchanged:
-        ingest.check(session, batch_id, replayed.revision)
-        ingest.publish(session, batch_id, replayed.revision, location)
+        ingest.check_batch(session, batch_id, replayed.revision)
+        ingest.publish_batch(session, batch_id, replayed.revision, location)
     return replayed
 
 
-def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
+def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorrections:
     """Copy accepted and corrected rows into an unpublished revision, in one transaction."""
     contract, connection = session.contract, session.connection
-    own = quarantine.own_columns(contract)
+    own = quarantine.export_columns(contract)
     line_column = own[0]
-    wanted = [line_column, *quarantine.wanted(contract, batch_id)]
+    wanted = [line_column, *quarantine.wanted_columns(contract, batch_id)]
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
         current = quarantine.current_revision(session, batch_id)
@@ -68,18 +63,20 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
             sources.open_table(
                 location, wanted, encoding=contract.source.encoding, optional=others
             ) as table,
-            known_keys.lookup(session, batch_id) as is_known,
+            known_keys.known_loan_lookup(session, batch_id) as is_known,
         ):
             if table.sha256 in _applied(known, current):
                 log.info("batch %s: these corrections are in already", batch_id)
                 counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
-                return Replayed(batch_id, current["revision"], **counts, is_unchanged=True)
+                return ReplayedCorrections(
+                    batch_id, current["revision"], **counts, is_unchanged=True
+                )
             revision = ingest.open_revision(known, table.sha256)
             ours = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **ours)
             _carry_accepted(session, batch_id, current["revision"], revision)
             rules = RowRules(contract, is_known)
-            rules.remember(reading.slice_of_batch(session, batch_id, revision, []).column(KEY))
+            rules.remember(reading.read_slice(session, batch_id, revision, []).column(KEY))
             refused = {
                 row["line_number"]: row
                 for row in database.rows(
@@ -89,9 +86,9 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
                     revision=current["revision"],
                 )
             }
-            broken: list[Rejected] = []
+            broken: list[RejectedRow] = []
 
-            def judged() -> Iterator[tuple[pa.Table, list[Rejected]]]:
+            def judged() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
                 for block in _corrected(table, location, line_column, refused, current):
                     rows, rejected = rules.apply(block)
                     at = {int(line): row for row, line in enumerate(block.line_numbers)}
@@ -102,7 +99,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
                     broken.extend(rejected)
                     yield rows, rejected
 
-            mended, _ = ingest.add(session, batch_id, revision, judged())
+            mended, _ = ingest.copy_rows(session, batch_id, revision, judged())
         _refuse_without_gain(location, mended, broken)
         database.execute(
             connection,
@@ -110,7 +107,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> Replayed:
             **ours,
             corrects_revision=current["revision"],
         )
-        landed = Replayed(
+        landed = ReplayedCorrections(
             batch_id,
             revision,
             current["received"],
@@ -161,17 +158,17 @@ def _carry_accepted(session: Session, batch_id: str, from_revision: int, revisio
 
 
 def _corrected(
-    table: sources.Table,
+    table: sources.SourceTable,
     location: str | Path,
     line_column: str,
     refused: dict[int, database.Row],
     current: database.Row,
-) -> Iterator[sources.Block]:
+) -> Iterator[blocks.Block]:
     """Yield the rows that a person filled in, under the lines that they have in the source.
 
     Rows without a value are left out: an export has such ones where a record was no row.
     """
-    where, seen = sources.label(location), set()
+    where, seen = locations.location_label(location), set()
     for block in table:
         for malformed in block.malformed[:1]:
             raise SourceError(
@@ -179,7 +176,7 @@ def _corrected(
                 "correct it, nothing was changed"
             )
         texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
-        values = quarantine.as_they_came(block.table.drop_columns([line_column]))
+        values = quarantine.without_text_marks(block.table.drop_columns([line_column]))
         is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
         keep: list[int] = []
         for row, text in enumerate(texts):
@@ -196,12 +193,12 @@ def _corrected(
             keep.append(row)
         if keep:
             lines = pa.array([int(texts[row]) for row in keep], pa.int64()).to_numpy()
-            yield sources.Block(values.take(keep), lines, [])
+            yield blocks.Block(values.take(keep), lines, [])
 
 
 def _raw_text(table: pa.Table, row: int, refused: database.Row, current: database.Row) -> str:
     """Return a row that is still broken as the source would write it; as it was if unchanged."""
-    before = quarantine.parted(refused, current)
+    before = quarantine.split_record(refused, current)
     header = current["header"] or table.column_names
     after = [
         table.column(name)[row].as_py()
@@ -211,22 +208,22 @@ def _raw_text(table: pa.Table, row: int, refused: database.Row, current: databas
     ]
     if before == after:
         return str(refused["raw_text"])
-    return sources.joined(after, current["delimiter"])
+    return blocks.csv_record(after, current["delimiter"])
 
 
-def _refuse_without_gain(location: str | Path, mended: int, broken: list[Rejected]) -> None:
+def _refuse_without_gain(location: str | Path, mended: int, broken: list[RejectedRow]) -> None:
     if mended:
         return
     most = Counter(rule for each in broken for rule in each.rules).most_common(3)
     told = ", ".join(f"{rule} {rows}" for rule, rows in most)
     raise SourceError(
-        f"{sources.label(location)}: none of {len(broken)} corrected rows passes"
+        f"{locations.location_label(location)}: none of {len(broken)} corrected rows passes"
         f"{f' ({told})' if told else ''}; nothing was changed"
     )
 
 
 def _said(location: str | Path, current: database.Row) -> str:
     """Return the location for the ledger; corrected rows of generated ones are generated."""
-    said = ingest.said(location)
+    said = ingest.ledger_location(location)
     is_synthetic = "synthetic" in current["source"] and not said.startswith("synthetic")
     return f"synthetic: {said}" if is_synthetic else said

@@ -68,7 +68,7 @@ def connect(
     told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
     wanted: dict[str, Any] = {
         **ALIVE,
-        **parameters_of(dsn),
+        **libpq_parameters(dsn),
         "application_name": "loan-scoring",
         "options": " ".join(f"-c {name}={value}" for name, value in told.items()),
     }
@@ -81,7 +81,7 @@ def connect(
     return connection
 
 
-def parameters_of(url: str) -> dict[str, str]:
+def libpq_parameters(url: str) -> dict[str, str]:
     """Return what libpq reads in the URL of a database, by libpq's names, such as sslmode.
 
     Raises:
@@ -104,7 +104,7 @@ TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 """What other clients of the same database need to encrypt, and to be known, as we do."""
 
 
-def environment(parameters: Mapping[str, str]) -> dict[str, str]:
+def libpq_environment(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which a program of Postgres connects by libpq's parameters.
 
     Arguments would show the password to whoever lists processes.
@@ -117,7 +117,7 @@ def environment(parameters: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def beside(connection: Connection) -> Connection:
+def connect_beside(connection: Connection) -> Connection:
     """Open another connection to the same database and schema as the same role."""
     known = connection.info
     parameters: dict[str, Any] = {**known.dsn_parameters, "password": known.password}
@@ -125,7 +125,7 @@ def beside(connection: Connection) -> Connection:
     return other
 
 
-def place(connection: Connection) -> str:
+def location(connection: Connection) -> str:
     """Return the URL, without password, of the database that a connection is open to."""
     known = connection.info
     return f"postgresql://{known.user}@{known.host}:{known.port}/{known.dbname}"
@@ -195,7 +195,7 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
         return int(cursor.rowcount)
 
 
-def select(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
+def select_read_only(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
     """Run a person's query in a read-only transaction; return its header and rows.
 
     Raises:

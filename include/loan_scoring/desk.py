@@ -13,7 +13,7 @@ PAGE_ROWS = 50
 
 
 @dataclass(frozen=True)
-class Filter:
+class QueueFilter:
     """Which applications of the queue are wanted; None is all."""
 
     decision: str | None = None
@@ -28,7 +28,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueuePage:
     """A page of the queue of one scoring run."""
 
     run: database.Row
@@ -37,13 +37,13 @@ class Queue:
     """What `after` has to be for the page that follows; None on the last."""
 
 
-def queue(
+def read_queue(
     session: Session,
     batch_id: str | None = None,
-    wanted: Filter | None = None,
+    wanted: QueueFilter | None = None,
     after: tuple[float, Any] | None = None,
     limit: int = PAGE_ROWS,
-) -> Queue:
+) -> QueuePage:
     """Return a page of a batch's queue, of the last scored batch unless another is named.
 
     The likeliest to default come first, the referred last. Pages follow each other by key: the
@@ -52,7 +52,7 @@ def queue(
     Raises:
         MissingError: the batch is not scored.
     """
-    wanted = wanted or Filter()
+    wanted = wanted or QueueFilter()
     with database.transaction(session.connection):
         run = current_run(session, batch_id)
         rows = database.rows(
@@ -67,14 +67,14 @@ def queue(
             high=wanted.high,
             is_decided=wanted.is_decided,
             after_probability=after[0] if after else None,
-            after_loan_id=approvals.key_of(session.contract, after[1]) if after else None,
+            after_loan_id=approvals.typed_loan_id(session.contract, after[1]) if after else None,
             limit=limit + 1,
         )
     last = rows[limit - 1] if len(rows) > limit else None
-    return Queue(run, rows[:limit], None if last is None else _place(last))
+    return QueuePage(run, rows[:limit], None if last is None else _place(last))
 
 
-def counts(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
+def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
     """Return how many applications of a run's queue there are by decision, persona and reason.
 
     A row has `value` and `applications`, of a decision also `decided`, how many a person has.
@@ -98,7 +98,7 @@ MOST_COUNTED = 200
 
 def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
     """Count a run's queue once a process: the scores of a published run do not change."""
-    key = (database.place(session.connection), session.contract.portfolio, run["scoring_run_id"])
+    key = (database.location(session.connection), session.contract.portfolio, run["scoring_run_id"])
     if key not in _counts:
         found = database.rows(
             session.connection,
@@ -136,7 +136,7 @@ def current_run(session: Session, batch_id: str | None = None) -> database.Row:
 
 
 @dataclass(frozen=True)
-class Input:
+class ApplicationField:
     """A field of an application, as a person reads it."""
 
     name: str
@@ -150,11 +150,11 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Application:
+class DeskApplication:
     """All that the desk shows of one application."""
 
     score: database.Row
-    inputs: list[Input]
+    inputs: list[ApplicationField]
     base: float | None
     """Log-odds before any input is known; base and contributions sum to the log-odds."""
     unexplained: str | None
@@ -163,19 +163,19 @@ class Application:
     suggestion: str
 
     @property
-    def contributions(self) -> list[Input]:
+    def contributions(self) -> list[ApplicationField]:
         """The inputs with a contribution, the strongest first."""
         given = [each for each in self.inputs if each.contribution is not None]
         return sorted(given, key=lambda each: -abs(each.contribution or 0))
 
 
-def application(session: Session, loan_id: Any) -> Application:
+def read_application(session: Session, loan_id: Any) -> DeskApplication:
     """Return an application with the score that counts, explained by the model that gave it.
 
     Raises:
         MissingError: the loan has no score that counts.
     """
-    key = approvals.key_of(session.contract, loan_id)
+    key = approvals.typed_loan_id(session.contract, loan_id)
     with database.transaction(session.connection):
         score = database.row(session.connection, "select_application", loan_id=key)
         if score is None:
@@ -186,10 +186,10 @@ def application(session: Session, loan_id: Any) -> Application:
     session = session.under(score)
     contract = session.contract
     base, added, unexplained = _explained(session, score)
-    return Application(
+    return DeskApplication(
         score,
         [
-            Input(
+            ApplicationField(
                 column.name,
                 column.label,
                 column.unit,
@@ -202,7 +202,7 @@ def application(session: Session, loan_id: Any) -> Application:
         base,
         unexplained,
         decided,
-        suggestion(contract, score),
+        policy_sentence(contract, score),
     )
 
 
@@ -212,7 +212,9 @@ def _explained(
     if score["exclusion_reason"] is not None:
         return None, {}, "no model judges this application"
     try:
-        found = json_scores.explain(session, score["application"], score["propensity_version"])
+        found = json_scores.explain_application(
+            session, score["application"], score["propensity_version"]
+        )
     except LoanScoringError as error:  # such as an artifact that is gone: the rest is still shown
         return None, {}, str(error)
     if found is None:
@@ -220,7 +222,7 @@ def _explained(
     return *found, None
 
 
-def suggestion(contract: Contract, score: database.Row) -> str:
+def policy_sentence(contract: Contract, score: database.Row) -> str:
     """Say in a sentence what the policy makes of a score, and why."""
     policy, chance = contract.decision, score["default_probability"]
     if chance is None:
@@ -245,9 +247,9 @@ def suggestion(contract: Contract, score: database.Row) -> str:
     )
 
 
-def what_if(
+def score_what_if(
     session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
-) -> tuple[dict[str, Any], json_scores.Answer]:
+) -> tuple[dict[str, Any], json_scores.ScoredRequest]:
     """Score an application with changed inputs, by `champion` or a version; it is no score of it.
 
     Fields that the contract calculates from others (ratios) follow what they are calculated from,
@@ -259,7 +261,7 @@ def what_if(
         InputError: a changed input breaks a rule.
     """
     contract = session.contract
-    key = approvals.key_of(contract, loan_id)
+    key = approvals.typed_loan_id(contract, loan_id)
     with database.transaction(session.connection):
         found = database.row(session.connection, "select_application", loan_id=key)
     if found is None:
@@ -270,7 +272,7 @@ def what_if(
             changed[ratio.column] = _ratio(
                 ratio.scale, changed[ratio.numerator], changed[ratio.denominator]
             )
-    return changed, json_scores.answer(session, [changed], model, user, "what_if")
+    return changed, json_scores.score_and_record(session, [changed], model, user, "what_if")
 
 
 def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:

@@ -15,7 +15,7 @@ LEVELS_KEPT = 50
 """Levels of a category whose counts are kept: one whose levels are open may have thousands."""
 
 
-def write(
+def write_distributions(
     session: Session,
     run: database.Row,
     kinds: Mapping[str, str],

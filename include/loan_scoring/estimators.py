@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from loan_scoring.calibration import recalibrated
+from loan_scoring.calibration import recalibrate
 
 TREES_AT_ONCE = 10
 
@@ -151,7 +151,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return the probabilities of paid and default, shape (rows, 2)."""
-        default = recalibrated(self.classifier.predict_proba(X)[:, 1], self.slope, self.intercept)
+        default = recalibrate(self.classifier.predict_proba(X)[:, 1], self.slope, self.intercept)
         return np.column_stack([1 - default, default])
 
     def predict(self, X: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ from sklearn.pipeline import Pipeline
 
 from loan_scoring import fairness, gates, holdout, propensity
 from loan_scoring.baseline import SCORE_BINS
-from loan_scoring.calibration import curve
+from loan_scoring.calibration import fit_calibration_curve
 from loan_scoring.contract import Contract
 from loan_scoring.contributions import Contributions
 from loan_scoring.encoding import Columns, Encoder, take_apart
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.gates import auc
 from loan_scoring.intervals import wilson
 
@@ -28,7 +28,7 @@ IMPORTANCE_ROWS = 4000
 IMPORTANCE_REPEATS = 5
 
 
-def evaluate(
+def evaluate_holdout(
     contract: Contract, model: Pipeline, features: list[str], held: pa.Table
 ) -> dict[str, Any]:
     """Return what the card shows of a fitted model, fit for JSON.
@@ -38,22 +38,24 @@ def evaluate(
         held: the scorable loans of the hold-out: monitored columns and is_default.
     """
     y = held.column("is_default").to_numpy().astype(int)
-    X = frame(held, contract, features)
-    probability = propensity.probabilities(model, X)
+    X = feature_frame(held, contract, features)
+    probability = propensity.default_probabilities(model, X)
     approved = probability < contract.decision.approve_below
     return {
-        "holdout": holdout.policy(contract),
+        "holdout": holdout.holdout_policy(contract),
         "rows": len(y),
-        "roc": roc(y, probability),
-        "deciles": deciles(y, probability),
+        "roc": roc_points(y, probability),
+        "deciles": calibration_deciles(y, probability),
         "calibration": finite_calibration(y, probability),
-        "calibration_curve": asdict(curve(y, probability)),
-        "histogram": histogram(y, probability),
-        "importance": importance(
+        "calibration_curve": asdict(fit_calibration_curve(y, probability)),
+        "histogram": score_histogram(y, probability),
+        "importance": permutation_importance(
             model, features, take_apart(held, contract, features), y, contract.training.seed
         ),
         "fairness": [
-            asdict(fairness.parity(contract, name, held.column(name).to_pylist(), y, approved))
+            asdict(
+                fairness.approval_parity(contract, name, held.column(name).to_pylist(), y, approved)
+            )
             for name in contract.protected
             if name in held.column_names and contract.by_name[name].type == "category"
         ],
@@ -62,11 +64,11 @@ def evaluate(
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
     """Return slope, intercept and the slope's standard error, None where the fit does not exist."""
-    found = asdict(gates.calibration(y, probability))
-    return {name: gates.finite(value) for name, value in found.items()}
+    found = asdict(gates.fit_calibration_line(y, probability))
+    return {name: gates.finite_or_none(value) for name, value in found.items()}
 
 
-def roc(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[float]]:
+def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[float]]:
     """Return the ROC curve as [false positive rate, true positive rate], at evenly spaced rates."""
     false_positive, true_positive, _ = roc_curve(y, probability)
     at = np.linspace(0, 1, points)
@@ -74,7 +76,7 @@ def roc(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[
     return [[round(float(x), 6), round(float(y), 6)] for x, y in zip(at, above, strict=True)]
 
 
-def deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
+def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
     """Return predicted and observed default rates of ten equal parts, from the lowest score on.
 
     The observed rate has a 95 % Wilson interval.
@@ -95,7 +97,7 @@ def deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
     return found
 
 
-def histogram(
+def score_histogram(
     y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
 ) -> dict[str, list[float]]:
     """Return counts of paid loans and of defaults in equal bins of the score, from 0 to 1."""
@@ -107,7 +109,7 @@ def histogram(
     }
 
 
-def importance(
+def permutation_importance(
     model: Pipeline, features: list[str], columns: Columns, y: np.ndarray, seed: int
 ) -> dict[str, Any]:
     """Return how much AUC each feature is worth: the loss when its values are shuffled.

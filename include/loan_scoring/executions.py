@@ -8,7 +8,7 @@ from loan_scoring.errors import MissingError
 from loan_scoring.session import Session
 
 
-def runs(
+def list_scoring_runs(
     session: Session,
     *,
     since: datetime | None = None,
@@ -39,7 +39,7 @@ def runs(
         )
 
 
-def scores(
+def list_scores(
     session: Session, scoring_run_id: str, after: Any = None, limit: int = 1000
 ) -> list[database.Row]:
     """Return scores of a published run in the order of loan_id, those after the loan `after`.
@@ -58,12 +58,12 @@ def scores(
             "select_execution_scores",
             batch_id=run["batch_id"],
             scoring_run_id=scoring_run_id,
-            after=None if after is None else approvals.key_of(session.contract, after),
+            after=None if after is None else approvals.typed_loan_id(session.contract, after),
             limit=limit,
         )
 
 
-def calls(
+def list_calls(
     session: Session,
     *,
     since: datetime | None = None,

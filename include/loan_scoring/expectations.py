@@ -33,7 +33,9 @@ class Expectation:
         return f"{self.rule}:{self.column}" if self.column else self.rule
 
 
-def derive(contract: Contract, rows: int, last_volumes: Sequence[int]) -> list[Expectation]:
+def derive_expectations(
+    contract: Contract, rows: int, last_volumes: Sequence[int]
+) -> list[Expectation]:
     """Return what the contract expects of a batch of so many rows.
 
     `last_volumes` are the row counts of the last published nights; where they are too few for the
@@ -93,7 +95,9 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
     ]
 
 
-def grave(contract: Contract, rows: int, columns: Collection[str]) -> list[Expectation]:
+def critical_null_shares(
+    contract: Contract, rows: int, columns: Collection[str]
+) -> list[Expectation]:
     """Return what refuses a batch where columns have more nulls than usual.
 
     It is asked only then: a column within its usual share is within the grave one too.

@@ -34,7 +34,7 @@ class Parity:
     groups: list[dict[str, Any]]
 
 
-def parity(
+def approval_parity(
     contract: Contract,
     attribute: str,
     values: list[str | None],
@@ -54,7 +54,7 @@ def parity(
     from fairlearn.metrics import MetricFrame, selection_rate
 
     of = np.array(_stated(values), dtype=object)
-    groups = by_group(contract, attribute, values, y, approved)
+    groups = groups_in_order(contract, attribute, values, y, approved)
 
     def ratio_among(names: list[str]) -> float | None:
         if len(names) < 2:
@@ -85,7 +85,7 @@ def parity(
     )
 
 
-def by_group(
+def groups_in_order(
     contract: Contract,
     attribute: str,
     values: list[str | None],

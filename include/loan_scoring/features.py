@@ -8,7 +8,7 @@ import pyarrow as pa
 from loan_scoring.contract import Contract
 
 
-def frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
+def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns as scikit-learn takes them: numbers as float64, categories as object.
 
     Null is nan in both.

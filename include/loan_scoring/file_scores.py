@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits
 from loan_scoring import database, ingest, quarantine, registry, sources
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.overlap import ahead
-from loan_scoring.parsing import Rejected, RowRules
+from loan_scoring.overlap import read_ahead
+from loan_scoring.parsing import RejectedRow, RowRules
 from loan_scoring.session import Session
+from loan_scoring.sources import locations
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     """
     contract, out = session.contract, Path(out)
     with database.transaction(session.connection):
-        propensity, personas = registry.champions(session)
-        scorer = registry.scorer(session, propensity, personas)
+        propensity, personas = registry.champion_pair(session)
+        scorer = registry.load_scorer(session, propensity, personas)
     wanted = [column.source for column in contract.columns]
     with sources.open_table(location, wanted, encoding=contract.source.encoding) as table:
         _refuse_to_replace(table, location, out)
@@ -65,17 +66,17 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         if table.header.extra:
             log.warning(
                 "%s: columns that the contract does not know were kept out: %s",
-                sources.label(location),
+                locations.location_label(location),
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
         # One thread, as a mini-batch has it: the same arithmetic gives the same scores.
-        with Results(out, contract, table) as results, threadpool_limits(limits=1):
-            for rows, rejected in ahead(rules.apply(block) for block in table):
+        with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
+            for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(
-        source=ingest.said(location),
+        source=ingest.ledger_location(location),
         out=str(out),
         refused_out=str(refused_path(out)) if results.refused else None,
         propensity_version=propensity,
@@ -96,7 +97,7 @@ def refused_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.refused{out.suffix}")
 
 
-class Results:
+class ScoreFiles:
     """The two files that scoring a file writes; use it as a context manager.
 
     They stand under temporary names until the end. Then they take their places, and a file of
@@ -104,14 +105,14 @@ class Results:
     nothing of them is left, and what stood there stands.
     """
 
-    def __init__(self, out: Path, contract: Contract, table: sources.Table) -> None:
+    def __init__(self, out: Path, contract: Contract, table: sources.SourceTable) -> None:
         self.scored = self.referred = self.refused = 0
         self._out, self._contract = out, contract
         self._layout = {"header": table.raw_columns, "delimiter": table.delimiter}
         self._files = ExitStack()
         self._parts: dict[Path, Path] = {}
         self._writer: pa.csv.CSVWriter | None = None
-        self._sheet: quarantine.Sheet | None = None
+        self._sheet: quarantine.QuarantineSheet | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -155,14 +156,14 @@ class Results:
         self.referred += referred
         self.scored += rows - referred
 
-    def refuse(self, rejected: list[Rejected]) -> None:
+    def refuse(self, rejected: list[RejectedRow]) -> None:
         """Write rows that broke a rule as quarantine exports them."""
         path = refused_path(self._out)
         with _writing(path):
             for each in sorted(rejected, key=lambda each: each.line_number):
                 if self._sheet is None:
                     file = self._open(path, "w", encoding="utf-8", newline="")
-                    self._sheet = quarantine.Sheet(file, self._contract, [], self._layout)
+                    self._sheet = quarantine.QuarantineSheet(file, self._contract, [], self._layout)
                 self._sheet.add(each)
         self.refused += len(rejected)
 
@@ -178,13 +179,13 @@ class Results:
             path.unlink(missing_ok=True)
 
 
-def _refuse_to_replace(table: sources.Table, location: str | Path, path: Path) -> None:
+def _refuse_to_replace(table: sources.SourceTable, location: str | Path, path: Path) -> None:
     with _writing(path):
         if path.exists() and not path.is_file():
             raise LoanScoringError(f"{path}: is no regular file; name another --out")
         if table.reads(path):
             raise LoanScoringError(
-                f"{path}: is a file that is scored ({sources.label(location)}) and would be "
+                f"{path}: is a file that is scored ({locations.location_label(location)}) and would be "
                 "replaced; name another --out"
             )
 

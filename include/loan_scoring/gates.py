@@ -26,7 +26,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationLine:
     """The line that turns predicted log-odds into those observed: 1 and 0 are perfect."""
 
     slope: float
@@ -87,7 +87,7 @@ def calibrated(
     Args: as of `better`; the champion's slope is told and not judged.
     """
     low, high = contract.promotion.calibration_slope
-    found = calibration(y, challenger)
+    found = fit_calibration_line(y, challenger)
     passed = bool(low <= found.slope <= high)
     reach = Z95 * found.standard_error
     figures: dict[str, Any] = {
@@ -99,14 +99,14 @@ def calibrated(
         "default_rate": float(np.mean(y)),
     }
     if champion is not None:
-        figures["champion_slope"] = calibration(y, champion).slope
+        figures["champion_slope"] = fit_calibration_line(y, champion).slope
     word = "within" if passed else "outside"
     return Gate(
         "calibrated",
         passed,
         f"Calibration slope {found.slope:.3f} is {word} [{low:g}, {high:g}]; predicted "
         f"{np.mean(challenger):.1%}, observed {np.mean(y):.1%} defaults.",
-        {name: finite(value) for name, value in figures.items()},
+        {name: finite_or_none(value) for name, value in figures.items()},
     )
 
 
@@ -242,7 +242,7 @@ def _weighted_auc(
     return float(defaults @ below[of_defaults] / (defaults.sum() * paid.sum()))
 
 
-def calibration(y: np.ndarray, probability: np.ndarray) -> Calibration:
+def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationLine:
     """Fit outcomes on predicted log-odds by maximum likelihood: slope, intercept, error of slope.
 
     Cox (1958), Biometrika 45, 562-565, as the calibration slope of Steyerberg (2019), Clinical
@@ -252,15 +252,15 @@ def calibration(y: np.ndarray, probability: np.ndarray) -> Calibration:
     """
     slope, intercept = slope_and_intercept(y, probability)
     if not np.isfinite(slope):
-        return Calibration(np.nan, np.nan, np.nan)
+        return CalibrationLine(np.nan, np.nan, np.nan)
     design = np.column_stack([np.ones(len(y)), log_odds(probability)])
     predicted = expit(design @ np.array([intercept, slope]))
     information = design.T @ (design * (predicted * (1 - predicted))[:, None])
-    return Calibration(slope, intercept, float(np.sqrt(np.linalg.inv(information)[1, 1])))
+    return CalibrationLine(slope, intercept, float(np.sqrt(np.linalg.inv(information)[1, 1])))
 
 
-def finite(value: Any) -> Any:
+def finite_or_none(value: Any) -> Any:
     """Return the value fit for JSON, which knows no nan."""
     if isinstance(value, list):
-        return [finite(each) for each in value]
+        return [finite_or_none(each) for each in value]
     return None if value != value else value

@@ -20,16 +20,17 @@ from loan_scoring import (
 )
 from loan_scoring.contract import row_rules_sha256
 from loan_scoring.errors import PassingSourceError, SourceError, StateError
-from loan_scoring.overlap import ahead
-from loan_scoring.parsing import Rejected, RowRules
+from loan_scoring.overlap import read_ahead
+from loan_scoring.parsing import RejectedRow, RowRules
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
+from loan_scoring.sources import locations
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedBatch:
     """What landing a file came to; `is_unchanged` where the same bytes are current already."""
 
     batch_id: str
@@ -40,7 +41,7 @@ class Landed:
     is_unchanged: bool = False
 
 
-def land(session: Session, batch_id: str, location: str | Path) -> Landed:
+def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
     """Copy a file's rows into applications and quarantine as an unpublished revision.
 
     All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
@@ -55,7 +56,7 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
     if batch_id == HISTORY:
         wanted.append(contract.target.source)
     with sources.open_table(location, wanted, encoding=contract.source.encoding) as table:
-        partitions.ensure(connection, "applications", batch_id)
+        partitions.ensure_partition(connection, "applications", batch_id)
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
@@ -71,12 +72,12 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
                     current["revision"],
                 )
                 counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
-                return Landed(batch_id, current["revision"], **counts, is_unchanged=True)
+                return LandedBatch(batch_id, current["revision"], **counts, is_unchanged=True)
             if current is not None and current["corrects_revision"] is not None:
                 log.warning(
                     "batch %s: %s replaces revision %s, whose rows were corrected by hand",
                     batch_id,
-                    sources.label(location),
+                    locations.location_label(location),
                     current["revision"],
                 )
             revision = open_revision(known, table.sha256)
@@ -84,12 +85,12 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
             database.execute(connection, "delete_batch_rows", **ours)
             accepted, quarantined = _copy(session, table, batch_id, revision)
             if accepted + quarantined == 0:
-                raise SourceError(f"{sources.label(location)}: no row below the header")
+                raise SourceError(f"{locations.location_label(location)}: no row below the header")
             database.execute(
                 connection,
                 "upsert_landed_batch",
                 **ours,
-                source=said(location),
+                source=ledger_location(location),
                 sha256=table.sha256,
                 received=accepted + quarantined,
                 accepted=accepted,
@@ -107,12 +108,12 @@ def land(session: Session, batch_id: str, location: str | Path) -> Landed:
             batch_id,
             ", ".join(table.header.extra),
         )
-    return Landed(batch_id, revision, accepted + quarantined, accepted, quarantined)
+    return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
 
 
-def said(location: str | Path) -> str:
+def ledger_location(location: str | Path) -> str:
     """Return a location as the ledger shows it; generated rows are called synthetic first."""
-    label = sources.label(location)
+    label = locations.location_label(location)
     return f"synthetic: {label}" if sources.is_synthetic(location) else label
 
 
@@ -129,34 +130,36 @@ def open_revision(known: list[database.Row], sha256: str) -> int:
     return int(known[0]["revision"]) + 1 if known else 1
 
 
-def _copy(session: Session, table: sources.Table, batch_id: str, revision: int) -> tuple[int, int]:
-    with known_keys.lookup(session, batch_id) as is_known:
+def _copy(
+    session: Session, table: sources.SourceTable, batch_id: str, revision: int
+) -> tuple[int, int]:
+    with known_keys.known_loan_lookup(session, batch_id) as is_known:
         rules = RowRules(session.contract, is_known)
-        return add(session, batch_id, revision, (rules.apply(block) for block in table))
+        return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
 
 
-def add(
+def copy_rows(
     session: Session,
     batch_id: str,
     revision: int,
-    blocks: Iterator[tuple[pa.Table, list[Rejected]]],
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
 ) -> tuple[int, int]:
     """COPY what RowRules gives of each block into applications and quarantine; count both."""
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
-    partition = partitions.name_of("applications", batch_id)
+    partition = partitions.partition_name("applications", batch_id)
     accepted = quarantined = 0
-    for rows, text, rejected in ahead(_as_text(blocks, batch_id, revision)):
+    for rows, text, rejected in read_ahead(_as_text(blocks, batch_id, revision)):
         if rows:
             database.copy_csv(session.connection, partition, columns, text)
-        quarantine.add(session, batch_id, revision, rejected)
+        quarantine.add_rejected_rows(session, batch_id, revision, rejected)
         accepted += rows
         quarantined += len(rejected)
     return accepted, quarantined
 
 
 def _as_text(
-    blocks: Iterator[tuple[pa.Table, list[Rejected]]], batch_id: str, revision: int
-) -> Iterator[tuple[int, io.BytesIO, list[Rejected]]]:
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
+) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
     """Yield of each block how many rows are accepted, these as text for COPY, and the rejected."""
     for rows, rejected in blocks:
         ours = {"batch_id": batch_id, "revision": revision}
@@ -165,7 +168,7 @@ def _as_text(
         yield rows.num_rows, database.as_csv(placed_rows), rejected
 
 
-def check(session: Session, batch_id: str, revision: int) -> None:
+def check_batch(session: Session, batch_id: str, revision: int) -> None:
     """Judge the landed batch as a whole; a refused one leaves its ledger row and its verdicts.
 
     Raises:
@@ -185,7 +188,7 @@ def check(session: Session, batch_id: str, revision: int) -> None:
             )
         why = _quarantined_too_many(session, batch, batch_id)
         if why is None:
-            failed = judge.judge(session, batch, batch_id)
+            failed = judge.check_quality(session, batch, batch_id)
             if not failed:
                 return
             more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
@@ -216,7 +219,7 @@ def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) 
     )
 
 
-def publish(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
+def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
     """Make a checked revision the current one, in one transaction; the old ones are kept.
 
     One that a newer revision overtook is published, but does not take its place. The history's
@@ -239,14 +242,14 @@ def publish(session: Session, batch_id: str, revision: int, location: str | Path
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a mended file"
             )
-        known_keys.refuse_known(session, batch_id, revision)
+        known_keys.refuse_known_loans(session, batch_id, revision)
         current = database.row(connection, "select_current_batch", batch_id=batch_id)
         is_current = current is None or current["revision"] < revision
         if is_current:
             database.execute(connection, "update_batch_superseded", **ours)
         database.execute(connection, "update_batch_published", **ours, is_current=is_current)
         if is_current and batch_id == HISTORY:
-            outcomes.take_within(session, location, sha256=batch["sha256"])
+            outcomes.take_outcomes_within(session, location, sha256=batch["sha256"])
     if is_current:
         log.info("batch %s: revision %s is current", batch_id, revision)
     else:
@@ -261,12 +264,12 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
     raise StateError(f"batch {batch_id} has no revision {revision}; run ingest for it first")
 
 
-def ingest(session: Session, batch_id: str, location: str | Path) -> Landed:
+def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
     """Land, check and publish one file as a batch."""
-    landed = land(session, batch_id, location)
+    landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
-        check(session, batch_id, landed.revision)
-        publish(session, batch_id, landed.revision, location)
+        check_batch(session, batch_id, landed.revision)
+        publish_batch(session, batch_id, landed.revision, location)
     return landed
 
 

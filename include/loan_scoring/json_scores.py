@@ -34,7 +34,7 @@ Application = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScoredRequest:
     """What scoring some applications came to."""
 
     propensity_version: str
@@ -45,13 +45,13 @@ class Answer:
     call_id: str | None = None
 
 
-def answer(
+def score_and_record(
     session: Session,
     applications: Sequence[Application],
     model: str,
     user: str,
     purpose: str = "score",
-) -> Answer:
+) -> ScoredRequest:
     """Score as `score` does, and put input and output on record in `calls`.
 
     Args:
@@ -59,9 +59,9 @@ def answer(
         user: who asks, as `airflow:NAME`.
         purpose: score or what_if.
     """
-    found = score(session, applications, model)
+    found = score_applications(session, applications, model)
     now = datetime.now(UTC)
-    partitions.ensure(session.connection, "calls", now.date().isoformat())
+    partitions.ensure_partition(session.connection, "calls", now.date().isoformat())
     with database.transaction(session.connection):
         row = database.row(
             session.connection,
@@ -78,7 +78,7 @@ def answer(
             seconds=found.seconds,
         )
     assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
-    return Answer(
+    return ScoredRequest(
         found.propensity_version,
         found.personas_version,
         found.scores,
@@ -87,7 +87,9 @@ def answer(
     )
 
 
-def score(session: Session, applications: Sequence[Application], model: str = CHAMPION) -> Answer:
+def score_applications(
+    session: Session, applications: Sequence[Application], model: str = CHAMPION
+) -> ScoredRequest:
     """Score applications with the champions, or with the pair that a version was fitted in.
 
     They are parsed and judged by the contract as the rows of a file are; `known_key` alone is not
@@ -100,8 +102,8 @@ def score(session: Session, applications: Sequence[Application], model: str = CH
         BusyError: other applications are being scored.
     """
     started = time.monotonic()
-    scorer, versions = load(session, model)
-    table = typed(session.contract, applications, scorer.columns)
+    scorer, versions = load_pair(session, model)
+    table = typed_applications(session.contract, applications, scorer.columns)
     with _turn():
         scored = _one_thread(scorer, table)
     rows = table.select([KEY]).to_pylist()
@@ -110,18 +112,18 @@ def score(session: Session, applications: Sequence[Application], model: str = CH
         for key, row in zip(rows, scored.to_pylist(), strict=True)
     ]
     seconds = time.monotonic() - started
-    return Answer(versions[PROPENSITY], versions[PERSONAS], told, seconds)
+    return ScoredRequest(versions[PROPENSITY], versions[PERSONAS], told, seconds)
 
 
-def explain(
+def explain_application(
     session: Session, application: Application, model: str
 ) -> tuple[float, dict[str, float]] | None:
     """Return the base, and what each feature adds to the log-odds of one application.
 
     None where the contract excludes the application: no model judges it. Raises as `score` does.
     """
-    scorer, _ = load(session, model)
-    table = typed(session.contract, [application], scorer.columns)
+    scorer, _ = load_pair(session, model)
+    table = typed_applications(session.contract, [application], scorer.columns)
     with _turn():
         return scorer.explain(table)
 
@@ -146,7 +148,7 @@ _scorers: dict[tuple[str, ...], "Scorer"] = {}
 MOST_SCORERS = 4
 
 
-def load(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
+def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
     """Return the scorer of `champion` or a version, loaded once a process, and its versions.
 
     Artifacts are held against their sha256 when they are loaded; another artifact is another entry.
@@ -154,11 +156,12 @@ def load(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
     contract = session.contract
     with database.transaction(session.connection):
         if model == CHAMPION:
-            versions = dict(zip(registry.KINDS, registry.champions(session), strict=True))
+            versions = dict(zip(registry.KINDS, registry.champion_pair(session), strict=True))
         else:
-            versions = registry.pair_of(session, model)
+            versions = registry.fitted_pair(session, model)
         hashes = [
-            registry.model(session, versions[kind])["artifact_sha256"] for kind in registry.KINDS
+            registry.model_row(session, versions[kind])["artifact_sha256"]
+            for kind in registry.KINDS
         ]
     key = (contract.portfolio, *hashes)
     scorer = _scorers.get(key)
@@ -168,7 +171,7 @@ def load(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
         scorer = _scorers.get(key)
         if scorer is None or scorer.contract != contract:
             with database.transaction(session.connection):
-                scorer = registry.scorer(session, versions[PROPENSITY], versions[PERSONAS])
+                scorer = registry.load_scorer(session, versions[PROPENSITY], versions[PERSONAS])
             _scorers.pop(key, None)
             while len(_scorers) >= MOST_SCORERS:
                 del _scorers[next(iter(_scorers))]
@@ -176,7 +179,7 @@ def load(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
     return scorer, versions
 
 
-def typed(
+def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
     """Return applications as typed columns; a field that is left out is null.
@@ -191,7 +194,7 @@ def typed(
     import pyarrow as pa
 
     from loan_scoring.parsing import RowRules
-    from loan_scoring.sources import Block
+    from loan_scoring.sources.blocks import Block
 
     faults = _shape_faults(contract, applications, {KEY, *needed})
     if faults:
@@ -295,7 +298,7 @@ def _range(column: Column) -> str:
     return f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
 
 
-def example(contract: Contract) -> dict[str, Any]:
+def example_application(contract: Contract) -> dict[str, Any]:
     """Return an application as the contract would take it, to show what one looks like."""
     told: dict[str, Any] = {}
     for column in contract.columns:

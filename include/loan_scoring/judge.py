@@ -11,7 +11,7 @@ from loan_scoring import database, expectations, settings, validation
 from loan_scoring.contract import Contract
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
-from loan_scoring.validation import Verdict
+from loan_scoring.validation import ExpectationVerdict
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ POLICY = (
 """The page names style sheets and scripts of other hosts; who reads it shall not call them."""
 
 
-def judge(session: Session, batch: database.Row, batch_id: str) -> list[str]:
+def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     """Judge a revision inside the caller's transaction; return why it is to be refused, if it is.
 
     Rows of quality, alerts and the page derive from the revision and the contract: judging again
@@ -36,16 +36,16 @@ def judge(session: Session, batch: database.Row, batch_id: str) -> list[str]:
             session.connection, "select_last_volumes", batch_id=batch_id, nights=nights
         )
         volumes = [row["accepted"] for row in found]
-    expected = expectations.derive(session.contract, rows, volumes)
-    verdicts, page = validation.validate(session, batch_id, revision, expected)
+    expected = expectations.derive_expectations(session.contract, rows, volumes)
+    verdicts, page = validation.validate_revision(session, batch_id, revision, expected)
     empty = [
         each.expectation.column or ""
         for each in verdicts
         if each.expectation.rule == "null_share" and not each.is_success
     ]
     if empty:
-        expected += expectations.grave(session.contract, rows, empty)
-        verdicts, page = validation.validate(session, batch_id, revision, expected)
+        expected += expectations.critical_null_shares(session.contract, rows, empty)
+        verdicts, page = validation.validate_revision(session, batch_id, revision, expected)
     _write_quality(session, batch_id, revision, verdicts)
     failed = [each for each in verdicts if not each.is_success]
     _write_alerts(session, batch_id, revision, rows, failed)
@@ -59,10 +59,10 @@ def judge(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     )
     critical = [each for each in failed if each.expectation.severity == "critical"]
     critical.sort(key=lambda each: each.expectation.column is not None)
-    return [message(session.contract, each, rows) for each in critical]
+    return [expectation_message(session.contract, each, rows) for each in critical]
 
 
-def message(contract: Contract, verdict: Verdict, rows: int) -> str:
+def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: int) -> str:
     """Return one sentence: what was observed, against which limit."""
     expectation, limits = verdict.expectation, verdict.expectation.limits
     column = contract.by_name.get(expectation.column or "")
@@ -90,7 +90,9 @@ def message(contract: Contract, verdict: Verdict, rows: int) -> str:
     return f"{name} has {observed:,.0f} rows, expected {limits['min_value']:,} to {high}"
 
 
-def _write_quality(session: Session, batch_id: str, revision: int, verdicts: list[Verdict]) -> None:
+def _write_quality(
+    session: Session, batch_id: str, revision: int, verdicts: list[ExpectationVerdict]
+) -> None:
     ours = {"batch_id": batch_id, "revision": revision}
     database.execute(session.connection, "delete_quality", **ours)
     made = [each.expectation for each in verdicts]
@@ -112,11 +114,11 @@ def _write_quality(session: Session, batch_id: str, revision: int, verdicts: lis
 
 
 def _write_alerts(
-    session: Session, batch_id: str, revision: int, rows: int, failed: list[Verdict]
+    session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
 ) -> None:
     """Raise one alert a subject, with its worst severity; close those that no longer hold."""
     ours = {"batch_id": batch_id, "revision": revision}
-    by_subject: dict[str, list[Verdict]] = {}
+    by_subject: dict[str, list[ExpectationVerdict]] = {}
     for each in sorted(failed, key=lambda each: each.expectation.severity):
         by_subject.setdefault(each.expectation.column or "batch", []).append(each)
     subjects = list(by_subject)
@@ -124,7 +126,7 @@ def _write_alerts(
     for subject, verdicts in by_subject.items():
         worst = verdicts[0]
         severity = worst.expectation.severity
-        text = message(session.contract, worst, rows)
+        text = expectation_message(session.contract, worst, rows)
         evidence = {
             each.expectation.name: {
                 "observed": each.observed,
@@ -146,7 +148,7 @@ def _write_alerts(
 
 
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
-    path = settings.quality_page(portfolio, batch_id, revision)
+    path = settings.quality_page_path(portfolio, batch_id, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     partial.write_text(page.replace("<head>", f"<head>{POLICY}", 1), encoding="utf-8")

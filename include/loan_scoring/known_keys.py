@@ -14,7 +14,7 @@ from loan_scoring.session import Session
 
 
 @contextmanager
-def lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
+def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
     """Give what says which keys another batch's current revision holds; None where none can be.
 
     It is asked by the thread that parses, while this session's connection takes COPY: a connection
@@ -25,7 +25,7 @@ def lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
     if other is None or not other["is_there"]:
         yield None
         return
-    connection = database.beside(session.connection)
+    connection = database.connect_beside(session.connection)
     connection.autocommit = True
 
     def is_known(keys: pa.Array) -> np.ndarray:
@@ -40,7 +40,7 @@ def lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
         connection.close()
 
 
-def refuse_known(session: Session, batch_id: str, revision: int) -> None:
+def refuse_known_loans(session: Session, batch_id: str, revision: int) -> None:
     """Refuse to publish a revision whose loans another batch took since it landed.
 
     Raises:

@@ -30,7 +30,7 @@ VERDICTS = ("leak", "acknowledged", "excluded", "suspect", "clean")
 
 
 @dataclass(frozen=True)
-class Level:
+class PureLevel:
     """A level, a bin or a frequent number that holds hardly anything but one outcome.
 
     `loans` in it, the share of them that defaulted, and the share of all loans with the level's
@@ -44,7 +44,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Figures:
+class LeakFigures:
     """What a column gives away among some loans.
 
     `auc` and `null_auc` are None where the column, or its nulls, are the same for every loan.
@@ -54,11 +54,11 @@ class Figures:
     nulls: int
     auc: float | None
     null_auc: float | None
-    near_pure: list[Level]
+    near_pure: list[PureLevel]
 
 
 @dataclass(frozen=True)
-class Finding:
+class LeakFinding:
     """A column, its figures before and after exclusions, and the verdict.
 
     `role` is feature, protected, key, pricing or outcome. `verdict` is
@@ -76,23 +76,23 @@ class Finding:
 
     column: str
     role: str
-    everyone: Figures
-    judged: Figures
+    everyone: LeakFigures
+    judged: LeakFigures
     verdict: str
     reasons: list[str]
     is_decisive: bool
 
 
 @dataclass(frozen=True)
-class Report:
+class LeakReport:
     """The findings on every column of the contract, worst first."""
 
     loans: int
     judged_loans: int
-    findings: list[Finding]
+    findings: list[LeakFinding]
 
     @property
-    def decisive(self) -> list[Finding]:
+    def decisive(self) -> list[LeakFinding]:
         """The leaks among the columns that would be features."""
         return [finding for finding in self.findings if finding.is_decisive]
 
@@ -101,7 +101,9 @@ class Report:
         return asdict(self)
 
 
-def report(contract: Contract, table: pa.Table, judged: np.ndarray, history: np.ndarray) -> Report:
+def leak_report(
+    contract: Contract, table: pa.Table, judged: np.ndarray, history: np.ndarray
+) -> LeakReport:
     """Return what every column of the contract gives away.
 
     A column that is known later than the application is looked at in the history alone: later
@@ -124,28 +126,28 @@ def report(contract: Contract, table: pa.Table, judged: np.ndarray, history: np.
         values = table.column(column.name).combine_chunks()
         rows = np.ones(len(y), dtype=bool) if column.is_known_at_application else history
         everyone, judged_only = (
-            figures(values.filter(pa.array(mask)), y[mask], contract.training.leaks, seed)
+            leak_figures(values.filter(pa.array(mask)), y[mask], contract.training.leaks, seed)
             for mask in (rows, rows & judged)
         )
         findings.append(_judge(contract, column, everyone, judged_only))
     findings.sort(key=lambda each: (VERDICTS.index(each.verdict), -(each.everyone.auc or 0.0)))
-    return Report(len(y), int(judged.sum()), findings)
+    return LeakReport(len(y), int(judged.sum()), findings)
 
 
-def figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int) -> Figures:
+def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int) -> LeakFigures:
     """Return what one column gives away of outcomes `y`, shape (rows,), in these rows."""
     null = values.is_null().to_numpy(zero_copy_only=False)
     codes, names = _coded(values)
-    return Figures(
+    return LeakFigures(
         len(y),
         int(null.sum()),
-        auc(codes, y, seed),
-        auc(null.astype(int), y, seed),
+        level_auc(codes, y, seed),
+        level_auc(null.astype(int), y, seed),
         _near_pure(values, codes, names, y, policy),
     )
 
 
-def auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
+def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
     """Return the out-of-sample AUC of a column's levels, None where there is nothing to rank by.
 
     In each of 5 folds the levels are ranked by their default rates in the other four, shrunk to
@@ -217,7 +219,7 @@ def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
 
 def _near_pure(
     values: pa.Array, codes: np.ndarray, names: Sequence[str], y: np.ndarray, policy: LeakPolicy
-) -> list[Level]:
+) -> list[PureLevel]:
     """Return the levels that hold hardly anything but one outcome, most loans first.
 
     Levels of a category, bins of a number, null, and each single number that stands in at least
@@ -244,11 +246,13 @@ def _near_pure(
         for hits, total in ((bad, y.sum()), (n - bad, (~y).sum())):
             low = wilson(int(hits), int(n))[0]
             if low >= policy.pure_share and hits / n >= PURE_LIFT * total / len(y):
-                found.append(Level(name, int(n), float(bad / n), float(hits / total)))
+                found.append(PureLevel(name, int(n), float(bad / n), float(hits / total)))
     return sorted(found, key=lambda level: -level.loans)
 
 
-def _judge(contract: Contract, column: Column, everyone: Figures, judged: Figures) -> Finding:
+def _judge(
+    contract: Contract, column: Column, everyone: LeakFigures, judged: LeakFigures
+) -> LeakFinding:
     policy = contract.training.leaks
     is_feature = column in contract.features
     if is_feature:
@@ -266,13 +270,13 @@ def _judge(contract: Contract, column: Column, everyone: Figures, judged: Figure
         verdict = "excluded"
     else:
         verdict = "suspect" if everyone.near_pure or judged.near_pure else "clean"
-    return Finding(
+    return LeakFinding(
         column.name, role, everyone, judged, verdict, reasons or before,
         bool(reasons) and is_feature and not acknowledged,
     )  # fmt: skip
 
 
-def over_limits(of: Figures, policy: LeakPolicy) -> list[str]:
+def over_limits(of: LeakFigures, policy: LeakPolicy) -> list[str]:
     """Return, in words, each figure that is above its limit."""
     reasons = []
     if (of.auc or 0.0) >= policy.auc_limit:
@@ -291,7 +295,7 @@ def over_limits(of: Figures, policy: LeakPolicy) -> list[str]:
     return reasons
 
 
-def render(of: Report) -> str:
+def render_leaks(of: LeakReport) -> str:
     """Return the report as a table: before and after exclusions, joined by an arrow."""
     head = f"{'column':<28} {'role':<11} {'AUC':<16} {'AUC of nulls':<16} {'verdict':<13}"
     lines = [
@@ -316,8 +320,8 @@ def _pair(before: float | None, after: float | None) -> str:
     return f"{text(before)} -> {text(after)}"
 
 
-def _levels(of: Finding) -> str:
-    def text(levels: list[Level]) -> str:
+def _levels(of: LeakFinding) -> str:
+    def text(levels: list[PureLevel]) -> str:
         told = [f"{each.level} ({each.loans}, {each.default_rate:.1%})" for each in levels[:2]]
         more = [f"{len(levels) - 2} more"] if len(levels) > 2 else []
         return ", ".join(told + more) or "none"

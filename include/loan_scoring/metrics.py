@@ -16,12 +16,12 @@ from loan_scoring import (
     reading,
     registry,
 )
-from loan_scoring.alerts.causes import BAD_DATA, POPULATION, by_cause
+from loan_scoring.alerts.causes import BAD_DATA, POPULATION, group_by_cause
 from loan_scoring.contract import Contract
-from loan_scoring.drift.compare import compare
+from loan_scoring.drift.compare import compare_column
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import Verdict, decide
-from loan_scoring.drift.fitted import Fitted
+from loan_scoring.drift.decide import TestVerdict, decide_drift
+from loan_scoring.drift.fitted import FittedBaseline
 from loan_scoring.drift.joint import ALL
 from loan_scoring.errors import StateError
 from loan_scoring.performance import stage as performance
@@ -30,7 +30,7 @@ from loan_scoring.session import Session
 log = logging.getLogger(__name__)
 
 
-def measure(session: Session, batch_id: str) -> dict[str, int]:
+def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     """Write drift, distributions and alerts of a batch's current scoring run; return counts.
 
     Everything is one transaction and derives from the batch and the baseline alone: measuring
@@ -44,16 +44,16 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
         raise StateError(f"batch {batch_id} has no published scores; run score for it first")
     partitions.refuse_dropped(session.connection, batch_id)
     comparisons, probabilities = _compare(session, run)
-    verdicts, findings = decide(session.contract.monitoring, comparisons)
-    kinds = {each.feature: kind_of(each.feature) for each in comparisons}
+    verdicts, findings = decide_drift(session.contract.monitoring, comparisons)
+    kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         _write_drift(session, run["scoring_run_id"], verdicts)
-        distributions.write(session, run, kinds, comparisons, probabilities)
-        found = by_cause(session.contract, kinds, findings, comparisons)
-        alerts.note(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
-        performance.measure(session, run)
-    alerts.update(session)
+        distributions.write_distributions(session, run, kinds, comparisons, probabilities)
+        found = group_by_cause(session.contract, kinds, findings, comparisons)
+        alerts.record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
+        performance.measure_performance(session, run)
+    alerts.update_alerts(session)
     for each in found:
         log.warning("batch %s: %s", batch_id, each.message)
     log.info("%s: %d tests, %d causes of alert", run["scoring_run_id"], len(verdicts), len(found))
@@ -67,39 +67,41 @@ def measure(session: Session, batch_id: str) -> dict[str, int]:
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
     """Return every comparison of a batch, and the probabilities of what was scored."""
     contract = session.contract
-    propensity = registry.model(session, run["propensity_version"])
-    personas = registry.model(session, run["personas_version"])
+    propensity = registry.model_row(session, run["propensity_version"])
+    personas = registry.model_row(session, run["personas_version"])
     fitted = _fitted(contract, propensity)
     with database.transaction(session.connection):
-        batch = reading.slice_of_batch(session, run["batch_id"], run["revision"], fitted.inputs)
+        batch = reading.read_slice(session, run["batch_id"], run["revision"], fitted.inputs)
         predicted = _predictions(session, run)
-    apart = baseline.of_another_policy(run, propensity)
+    apart = baseline.predictions_of_other_policy(run, propensity)
     # Personas of another training have other names: there is nothing to compare them with.
     if personas["fingerprint"] != propensity["fingerprint"]:
         apart.add("persona")
     outputs = [name for name in fitted.outputs if name not in apart]
     comparisons = [
         *(
-            compare(name, contract.monitoring, fitted.columns[name], values.column(name))
+            compare_column(name, contract.monitoring, fitted.columns[name], values.column(name))
             for values, names in ((batch, fitted.inputs), (predicted, outputs))
             for name in names
         ),
         *fitted.together(contract.monitoring, batch),
     ]
-    return comparisons, baseline.numeric(predicted.column("default_probability"))
+    return comparisons, baseline.present_numbers(predicted.column("default_probability"))
 
 
-_FITTED: dict[tuple[str, ...], Fitted] = {}
+_FITTED: dict[tuple[str, ...], FittedBaseline] = {}
 """The baseline that this process compared with last: nights in a row share it."""
 
 
-def _fitted(contract: Contract, model: database.Row) -> Fitted:
+def _fitted(contract: Contract, model: database.Row) -> FittedBaseline:
     name, sha256 = model["baseline_artifact"], model["baseline_sha256"]
     key = (contract.model_dump_json(), model["model_version"], name, sha256)
     if key not in _FITTED:
-        sample = baseline.read_sample(artifacts.read(contract.portfolio, name, sha256))
+        sample = baseline.read_baseline_sample(
+            artifacts.read_artifact(contract.portfolio, name, sha256)
+        )
         _FITTED.clear()
-        _FITTED[key] = Fitted.fit(contract, model["baseline"], sample)
+        _FITTED[key] = FittedBaseline.fit(contract, model["baseline"], sample)
     return _FITTED[key]
 
 
@@ -117,19 +119,19 @@ def _predictions(session: Session, run: database.Row) -> pa.Table:
     return database.copy_out(session.connection, query, types)
 
 
-def kind_of(feature: str) -> str:
+def drift_kind(feature: str) -> str:
     """Return the drift kind of a feature: prediction for what scoring writes, data for inputs."""
     if feature == ALL:
         return "joint"
     return "prediction" if feature in baseline.PREDICTIONS else "data"
 
 
-def _write_drift(session: Session, run_id: str, verdicts: list[Verdict]) -> None:
+def _write_drift(session: Session, run_id: str, verdicts: list[TestVerdict]) -> None:
     database.execute(session.connection, "delete_drift", scoring_run_id=run_id)
     rows = pa.table(
         {
             "scoring_run_id": pa.repeat(run_id, len(verdicts)),
-            "kind": [kind_of(each.feature) for each in verdicts],
+            "kind": [drift_kind(each.feature) for each in verdicts],
             "feature": [each.feature for each in verdicts],
             "test": [each.test.name for each in verdicts],
             "statistic": [each.test.statistic for each in verdicts],

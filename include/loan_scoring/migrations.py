@@ -18,7 +18,7 @@ TYPES = {"integer": "bigint", "number": "double precision", "category": "text", 
 """Postgres type of each type of the contract."""
 
 
-def migrate(connection: Connection, contract: Contract) -> list[str]:
+def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
     """Apply what is missing to the portfolio's schema and return the names of what was applied.
 
     Each step stands with its row of the ledger `schema_migrations` in one transaction; an advisory

@@ -35,7 +35,7 @@ QUIET = {
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class MirrorCounts:
     """How many trials and model versions were written, and which versions are champions."""
 
     trials: int
@@ -43,7 +43,7 @@ class Mirrored:
     champions: dict[str, str]
 
 
-def mirror(session: Session) -> Mirrored:
+def mirror_models(session: Session) -> MirrorCounts:
     """Write to MLflow what it lacks of the portfolio, and set the alias `champion`.
 
     Raises:
@@ -83,7 +83,7 @@ def ui_environment(session: Session) -> dict[str, str]:
 @contextmanager
 def _alone(session: Session) -> Iterator[None]:
     """Make MLflow's schema, and let one mirror at a time through, of whichever portfolio."""
-    other = database.beside(session.connection)
+    other = database.connect_beside(session.connection)
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (SCHEMA,))
@@ -132,7 +132,7 @@ class _Mirror:
             )
         )
 
-    def run(self) -> Mirrored:
+    def run(self) -> MirrorCounts:
         with database.transaction(self.session.connection):
             trials = database.rows(self.session.connection, "select_all_trials")
             models = database.rows(self.session.connection, "select_all_models")
@@ -159,7 +159,7 @@ class _Mirror:
                 versions[row["kind"]][row["model_version"]],
             )
         in_use = {row["kind"]: row["model_version"] for row in champions}
-        return Mirrored(len(new_trials), len(new_models), in_use)
+        return MirrorCounts(len(new_trials), len(new_models), in_use)
 
     def _finished(self) -> dict[str, str]:
         """Return the runs that are whole, by our id; what a kill left half is taken away."""
@@ -273,7 +273,7 @@ class _Mirror:
         return run_id
 
     def _files(self, run_id: str, row: database.Row) -> None:
-        content = artifacts.read(self.portfolio, row["artifact"], row["artifact_sha256"])
+        content = artifacts.read_artifact(self.portfolio, row["artifact"], row["artifact_sha256"])
         with tempfile.TemporaryDirectory(prefix="loan-scoring-") as folder:
             path = Path(folder) / row["artifact"]
             path.write_bytes(content)

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from loan_scoring import database, quarantine, sources
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.overlap import ahead
+from loan_scoring.overlap import read_ahead
 from loan_scoring.parsing import any_of, parse_column
 from loan_scoring.session import Session
+from loan_scoring.sources import locations
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ may be all that a file holds."""
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenOutcomes:
     """What taking in a file of outcomes came to."""
 
     drop_id: str
@@ -38,7 +39,7 @@ class Taken:
     is_unchanged: bool = False
 
 
-def take(session: Session, location: str | Path) -> Taken:
+def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
     """Take in a file of outcomes in one transaction; the same bytes again change nothing.
 
     But where a loan of theirs that was unknown is an application now, as its night was late or its
@@ -53,7 +54,7 @@ def take(session: Session, location: str | Path) -> Taken:
             in.
     """
     with database.transaction(session.connection):
-        taken = take_within(session, location)
+        taken = take_outcomes_within(session, location)
         ours = {"batch_id": taken.drop_id, "revision": taken.revision}
         broken = database.rows(session.connection, "select_broken_rules", **ours)
     unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
@@ -67,20 +68,24 @@ def take(session: Session, location: str | Path) -> Taken:
     return taken
 
 
-def take_within(session: Session, location: str | Path, sha256: str | None = None) -> Taken:
+def take_outcomes_within(
+    session: Session, location: str | Path, sha256: str | None = None
+) -> TakenOutcomes:
     """Take in a file within the caller's transaction.
 
     `sha256` is what its hash must be: that of a history, whose same bytes are taken in again, as
     loans that were refused may be known now.
     """
     contract, connection = session.contract, session.connection
-    drop_id = f"outcomes-{Path(sources.label(location)).name.split('.')[0]}"
+    drop_id = f"outcomes-{Path(locations.location_label(location)).name.split('.')[0]}"
     wanted = [contract.key.source, contract.target.source]
     with sources.open_table(
         location, wanted, encoding=contract.source.encoding, optional=[OBSERVED_ON]
     ) as table:
         if sha256 is not None and sha256 != table.sha256:
-            raise SourceError(f"{sources.label(location)} changed since it landed; ingest it again")
+            raise SourceError(
+                f"{locations.location_label(location)} changed since it landed; ingest it again"
+            )
         # One file at a time: else two could bring contradicting outcomes of a loan.
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
@@ -89,7 +94,7 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
             return _unchanged(same)
         received = 0
         database.execute(connection, "create_landed_outcomes")
-        for rows in ahead(_parsed(contract, table)):
+        for rows in read_ahead(_parsed(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             received += rows.num_rows
         if same and not _is_any_known_now(session, same):
@@ -100,7 +105,7 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
             connection,
             "insert_outcome_drop",
             **ours,
-            source=sources.label(location),
+            source=locations.location_label(location),
             sha256=table.sha256,
         )
     quarantined = database.execute(connection, "quarantine_landed_outcomes", **ours)
@@ -108,10 +113,10 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     limit = contract.ingest.max_quarantined_share
     if quarantined >= FEW_ROWS and quarantined > limit * received:
         raise StateError(
-            f"{sources.label(location)}: {quarantined} of {received} outcomes broke a rule "
+            f"{locations.location_label(location)}: {quarantined} of {received} outcomes broke a rule "
             f"{_refusal(session, drop_id, revision)}"
         )
-    taken = Taken(drop_id, revision, received, received - quarantined, quarantined)
+    taken = TakenOutcomes(drop_id, revision, received, received - quarantined, quarantined)
     database.execute(
         connection,
         "update_outcome_drop",
@@ -123,10 +128,10 @@ def take_within(session: Session, location: str | Path, sha256: str | None = Non
     return taken
 
 
-def _unchanged(known: database.Row) -> Taken:
+def _unchanged(known: database.Row) -> TakenOutcomes:
     log.info("%s: the same bytes are revision %s already", known["drop_id"], known["revision"])
     counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
-    return Taken(known["drop_id"], known["revision"], **counts, is_unchanged=True)
+    return TakenOutcomes(known["drop_id"], known["revision"], **counts, is_unchanged=True)
 
 
 def _is_any_known_now(session: Session, known: database.Row) -> bool:
@@ -153,7 +158,7 @@ def _refusal(session: Session, drop_id: str, revision: int) -> str:
     )
 
 
-def _parsed(contract: Contract, table: sources.Table) -> Iterator[pa.Table]:
+def _parsed(contract: Contract, table: sources.SourceTable) -> Iterator[pa.Table]:
     """Yield the records of each block, typed, with the rules that they break on their own."""
     for block in table:
         loan_id, broken = parse_column(contract.key, block)
@@ -175,15 +180,15 @@ def _parsed(contract: Contract, table: sources.Table) -> Iterator[pa.Table]:
             {
                 "line_number": [*block.line_numbers.tolist(), *(m.line_number for m in malformed)],
                 "raw_text": [
-                    *(quarantine.storable(block.raw_text(row)) for row in rows),
-                    *(quarantine.storable(m.raw_text) for m in malformed),
+                    *(quarantine.storable_text(block.raw_text(row)) for row in rows),
+                    *(quarantine.storable_text(m.raw_text) for m in malformed),
                 ],
                 "rules": [
                     *(
-                        quarantine.array([rule for rule, mask in broken if mask[row]])
+                        quarantine.postgres_array([rule for rule, mask in broken if mask[row]])
                         for row in rows
                     ),
-                    *(quarantine.array([m.reason]) for m in malformed),
+                    *(quarantine.postgres_array([m.reason]) for m in malformed),
                 ],
                 KEY: _padded(loan_id, len(malformed)),
                 "is_default": _padded(

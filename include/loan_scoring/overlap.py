@@ -7,7 +7,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
     """Yield items in order while a thread makes the next one; an error comes at its place.
 
     One item is made ahead and no more, so that memory stays bounded.

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Column, Contract
-from loan_scoring.sources import Block
+from loan_scoring.sources.blocks import Block
 
 ARROW_TYPES = {
     "integer": pa.int64(),
@@ -28,7 +28,7 @@ NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedRow:
     """A record that broke rules: where it stands, what it says, which rules as `rule:column`."""
 
     line_number: int
@@ -44,13 +44,13 @@ class RowRules:
 
     def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
         self._contract = contract
-        self._keys = Keys(contract.key, is_known)
+        self._keys = KeyRules(contract.key, is_known)
 
     def remember(self, keys: pa.Array) -> None:
         """Take keys for seen: those of rows that the batch has already."""
         self._keys.remember(keys)
 
-    def apply(self, block: Block) -> tuple[pa.Table, list[Rejected]]:
+    def apply(self, block: Block) -> tuple[pa.Table, list[RejectedRow]]:
         """Return the accepted rows, typed, with line_number first; and the rejected ones.
 
         Every row of the block, malformed records included, is in exactly one of the two.
@@ -69,10 +69,10 @@ class RowRules:
                     expected
                 )
             broken.append((f"{ratio.name}:{ratio.column}", off))
-        return split(block, {"line_number": pa.array(block.line_numbers), **typed}, broken)
+        return split_rows(block, {"line_number": pa.array(block.line_numbers), **typed}, broken)
 
 
-class Keys:
+class KeyRules:
     """The rules of a key: readable, present, once in the batch, in no other batch."""
 
     def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
@@ -139,20 +139,20 @@ class SeenIntegers:
         return is_seen
 
 
-def split(
+def split_rows(
     block: Block, columns: dict[str, pa.Array], broken: Broken
-) -> tuple[pa.Table, list[Rejected]]:
+) -> tuple[pa.Table, list[RejectedRow]]:
     """Part a block's rows into the accepted ones, typed, and the rejected, malformed included."""
     bad = any_of([mask for _, mask in broken], block.table.num_rows)
     rejected = [
-        Rejected(
+        RejectedRow(
             int(block.line_numbers[row]),
             block.raw_text(row),
             [rule for rule, mask in broken if mask[row]],
         )
         for row in np.flatnonzero(bad).tolist()
     ]
-    rejected += [Rejected(m.line_number, m.raw_text, [m.reason]) for m in block.malformed]
+    rejected += [RejectedRow(m.line_number, m.raw_text, [m.reason]) for m in block.malformed]
     accepted = pa.table(columns)
     return accepted.filter(pa.array(~bad)) if bad.any() else accepted, rejected
 

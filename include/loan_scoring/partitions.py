@@ -9,7 +9,7 @@ HISTORY = "history"
 """The batch_id of the labelled past."""
 
 
-def ensure(connection: Connection, table: str, batch_id: str) -> None:
+def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
     """Create the partition of `table` that holds `batch_id`, in a transaction of its own.
 
     The new table is filled by nobody yet and attached, which blocks neither readers nor writers;
@@ -21,7 +21,7 @@ def ensure(connection: Connection, table: str, batch_id: str) -> None:
     """
     with database.transaction(connection), connection.cursor() as cursor:
         refuse_dropped(connection, batch_id)
-        if not _exists(connection, name_of(table, batch_id)):
+        if not _exists(connection, partition_name(table, batch_id)):
             cursor.execute("SELECT create_partition(%s, %s)", (table, batch_id))
 
 
@@ -41,16 +41,16 @@ def refuse_dropped(connection: Connection, batch_id: str) -> None:
         )
 
 
-def name_of(table: str, batch_id: str) -> str:
+def partition_name(table: str, batch_id: str) -> str:
     """Return the partition of `table` that holds `batch_id`.
 
     COPY straight into it is a quarter to a half quicker than COPY into the table, which finds the
     partition of each row anew. Postgres refuses rows that do not belong there.
     """
-    return bounds(table, batch_id)[0]
+    return partition_bounds(table, batch_id)[0]
 
 
-def bounds(table: str, batch_id: str) -> tuple[str, str, str]:
+def partition_bounds(table: str, batch_id: str) -> tuple[str, str, str]:
     """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
 
     >>> bounds("scores", "2026-12-05")

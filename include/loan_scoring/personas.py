@@ -26,7 +26,7 @@ SAME = 0.5
 (Hennig 2007 calls clusters dissolved that stay below)."""
 
 
-def fit(
+def fit_personas(
     contract: Contract, features: list[str], X: pd.DataFrame
 ) -> tuple[Pipeline, dict[int, float]]:
     """Return the fitted pipeline, and the silhouette of each number of personas in question.
@@ -41,11 +41,11 @@ def fit(
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
-        scale = build(contract, features, counts[0])[0].fit(X)
+        scale = build_personas(contract, features, counts[0])[0].fit(X)
         scaled = np.asarray(scale.transform(X))
         silhouettes = _silhouettes(contract, scaled) if len(counts) > 1 else {}
         count = max(silhouettes, key=lambda k: (silhouettes[k], -k)) if silhouettes else counts[0]
-        clusters = build(contract, features, count)[-1].fit(scaled)
+        clusters = build_personas(contract, features, count)[-1].fit(scaled)
     return Pipeline([("scale", scale), ("clusters", clusters)]), silhouettes
 
 
@@ -61,7 +61,7 @@ def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
     }
 
 
-def build(contract: Contract, features: list[str], count: int) -> Pipeline:
+def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
     """Return the unfitted pipeline: scaled inputs, then k-means into `count` clusters.
 
     Numbers go through their quantiles to a normal shape: a few incomes and values are a hundred
@@ -124,7 +124,7 @@ def name_clusters(
     return [name if i in kept else f"{name} ({i})" for i, name in enumerate(names)]
 
 
-def matched(
+def match_names(
     old: np.ndarray, new: np.ndarray, old_names: Sequence[str], count: int
 ) -> dict[int, str]:
     """Return the names that new clusters take over from old ones, by new cluster.
@@ -146,7 +146,9 @@ def matched(
     return {int(j): old_names[i] for i, j in pairs if overlap[i, j] > SAME}
 
 
-def describe(clusters: np.ndarray, y: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def describe_personas(
+    clusters: np.ndarray, y: np.ndarray, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return name, size and default rate with its Wilson interval of each cluster.
 
     An empty cluster has the overall rate, and knows nothing: its interval is (0, 1).

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from loan_scoring.contract import Contract
 from loan_scoring.contributions import Contributions
 from loan_scoring.encoding import Columns, Encoder, take_apart
-from loan_scoring.reasons import REASONS, in_words
+from loan_scoring.reasons import REASONS, top_reasons
 
 DECISIONS = ("approve", "review", "decline", "refer")
 
@@ -66,7 +66,7 @@ class Scorer:
             {
                 "default_probability": pa.array(probability, from_pandas=True),
                 "exclusion_reason": reason,
-                "decision": decisions(self.contract, probability),
+                "decision": decide_by_policy(self.contract, probability),
                 "persona": pa.array(self.persona_names).take(place),
                 "persona_default_rate": pa.array(self.persona_default_rates).take(place),
                 **told,
@@ -91,7 +91,7 @@ class Scorer:
         self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
     ) -> dict[str, pa.Array]:
         _, added = self._contributions.of(encoded, leaves)
-        return in_words(self.contract, self.propensity_features, added, columns)
+        return top_reasons(self.contract, self.propensity_features, added, columns)
 
     @cached_property
     def _propensity_encoder(self) -> Encoder:
@@ -124,7 +124,7 @@ def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
     return reason
 
 
-def decisions(contract: Contract, probability: np.ndarray) -> pa.Array:
+def decide_by_policy(contract: Contract, probability: np.ndarray) -> pa.Array:
     """Return the decision for each probability, refer where it is nan."""
     policy = contract.decision
     place = np.select(

@@ -23,7 +23,7 @@ from loan_scoring import (
 )
 from loan_scoring.contract import KEY
 from loan_scoring.errors import StateError
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.gates import Gate
 from loan_scoring.predict import exclusion_reasons
 from loan_scoring.registry import KINDS, PROPENSITY
@@ -36,7 +36,7 @@ POLICY = "policy:auto"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateJudgement:
     """What the gates say of a challenger, held against the champion on the same hold-out."""
 
     challenger: str
@@ -62,41 +62,41 @@ class Judgement:
         }
 
 
-def promote(session: Session, versions: dict[str, str], mode: str | None = None) -> str:
+def promote_by_gates(session: Session, versions: dict[str, str], mode: str | None = None) -> str:
     """Judge a fitted pair and promote it where every gate is passed; return what became of it.
 
     `promoted` and `refused` are recorded. `held`: every gate is passed, and with `mode` hold, the
     contract's unless given, a person decides. `unchanged`: it is in use already. `withheld`: a
     person rejected it or rolled it back, which stands until a person promotes it.
     """
-    return consider(session, versions, mode)[0]
+    return judge_and_promote(session, versions, mode)[0]
 
 
-def consider(
+def judge_and_promote(
     session: Session, versions: dict[str, str], mode: str | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Do as `promote`, and return the evidence too, which is empty where nothing was judged."""
     challenger = versions[PROPENSITY]
     with database.transaction(session.connection):
-        if registry.champion(session, PROPENSITY) == challenger:
+        if registry.champion_version(session, PROPENSITY) == challenger:
             return "unchanged", {}
         no = database.row(session.connection, "select_standing_no", model_version=challenger)
     if no is not None:
         word = "rolled it back" if no["occasion"] == "rollback" else "rejected it"
         log.info("%s: withheld, as %s %s", challenger, no["decided_by"], word)
         return "withheld", {}
-    judgement = judge(session, versions)
+    judgement = judge_challenger(session, versions)
     evidence = judgement.evidence()
     for gate in judgement.gates:
         log.info("%s: %s: %s", challenger, "passed" if gate.passed else "FAILED", gate.sentence)
     if judgement.failed:
-        return decide(session, versions, "refused", POLICY, evidence), evidence
+        return apply_verdict(session, versions, "refused", POLICY, evidence), evidence
     if (mode or settings.promotion_mode() or session.contract.promotion.mode) == "hold":
         return "held", evidence
-    return decide(session, versions, "promoted", POLICY, evidence), evidence
+    return apply_verdict(session, versions, "promoted", POLICY, evidence), evidence
 
 
-def decide(
+def apply_verdict(
     session: Session,
     versions: dict[str, str],
     verdict: str,
@@ -118,7 +118,7 @@ def decide(
         _load(session, versions)
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
-        champion = registry.champion(session, PROPENSITY)
+        champion = registry.champion_version(session, PROPENSITY)
         if verdict == "promoted" and champion == versions.get(PROPENSITY):
             return "unchanged"
         if verdict == "promoted" and champion != evidence["champion"]:
@@ -134,7 +134,7 @@ def decide(
             told = {"occasion": occasion, "comment": comment, "champion": champion}
             told |= {name: evidence[name] for name in ("overruled", "outdated") if name in evidence}
             subject = ", ".join(versions.values())
-            audit.record(session, decided_by, f"promotion.{verdict}", subject, told)
+            audit.record_entry(session, decided_by, f"promotion.{verdict}", subject, told)
     log.info("%s: %s by %s", ", ".join(versions.values()), verdict, decided_by)
     return verdict
 
@@ -149,10 +149,10 @@ def promote_by_hand(
     Raises:
         StateError: no such version, a gate failed and there is no comment, or a model is changed.
     """
-    versions = registry.pair_of(session, model_version)
-    if all(registry.champion(session, kind) == versions[kind] for kind in KINDS):
+    versions = registry.fitted_pair(session, model_version)
+    if all(registry.champion_version(session, kind) == versions[kind] for kind in KINDS):
         raise StateError(f"{' and '.join(versions.values())} are in use already")
-    judgement = judge(session, versions)
+    judgement = judge_challenger(session, versions)
     evidence = judgement.evidence()
     if judgement.failed:
         if not comment:
@@ -164,13 +164,13 @@ def promote_by_hand(
         evidence |= {"overruled": judgement.failed}
     if judgement.champion == versions[PROPENSITY]:  # only its personas are out of use
         versions = {kind: v for kind, v in versions.items() if kind != PROPENSITY}
-    verdict = decide(
+    verdict = apply_verdict(
         session, versions, "promoted", decided_by, evidence, occasion="command", comment=comment
     )
     return verdict, evidence
 
 
-def rollback(
+def rollback_champions(
     session: Session,
     decided_by: str,
     kind: str | None = None,
@@ -192,7 +192,7 @@ def rollback(
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
-        in_use = dict(zip(KINDS, registry.champions(session), strict=True))
+        in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
         if seen is not None and seen != in_use[PROPENSITY]:
             raise StateError(
                 f"{in_use[PROPENSITY]} is in use by now, no more {seen}: nothing was rolled back"
@@ -217,7 +217,7 @@ def rollback(
             )
         takes_out = [in_use[each] for each in back]
         told = {"takes_out": takes_out, "comment": comment}
-        audit.record(session, decided_by, "promotion.rollback", ", ".join(now.values()), told)
+        audit.record_entry(session, decided_by, "promotion.rollback", ", ".join(now.values()), told)
     log.info("rolled back to %s by %s", ", ".join(now.values()), decided_by)
     return now
 
@@ -225,10 +225,10 @@ def rollback(
 def _load(session: Session, versions: dict[str, str]) -> None:
     """Load the models, so that what cannot score does not come into use."""
     for version in versions.values():
-        registry.estimator(session, registry.model(session, version))
+        registry.model_estimator(session, registry.model_row(session, version))
 
 
-def judge(session: Session, versions: dict[str, str]) -> Judgement:
+def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgement:
     """Hold a pair's propensity model against the champion on loans that neither was fitted on.
 
     The hold-out is that of today's data: its loans are told by their keys (`holdout`), so that a
@@ -238,9 +238,9 @@ def judge(session: Session, versions: dict[str, str]) -> Judgement:
         StateError: no loan with an outcome is in the hold-out, or a model cannot be loaded.
     """
     contract = session.contract
-    challenger = registry.model(session, versions[PROPENSITY])
-    version = registry.champion(session, PROPENSITY)
-    champion = None if version is None else registry.model(session, version)
+    challenger = registry.model_row(session, versions[PROPENSITY])
+    version = registry.champion_version(session, PROPENSITY)
+    champion = None if version is None else registry.model_row(session, version)
     if champion is not None and champion["model_version"] == challenger["model_version"]:
         champion = None  # judged against itself, it could not be better
     models = [row for row in (challenger, champion) if row is not None]
@@ -258,7 +258,7 @@ def judge(session: Session, versions: dict[str, str]) -> Judgement:
     assert own is not None  # noqa: S101 - the challenger is a row
     approved = own < contract.decision.approve_below
     parities = [
-        fairness.parity(contract, name, table.column(name).to_pylist(), y, approved)
+        fairness.approval_parity(contract, name, table.column(name).to_pylist(), y, approved)
         for name in contract.fairness_attributes
     ]
     found = [
@@ -268,7 +268,7 @@ def judge(session: Session, versions: dict[str, str]) -> Judgement:
     ]
     if "leaks" in challenger:
         found.append(gates.free_of_leaks(challenger["leaks"], challenger["features"]))
-    return Judgement(challenger["model_version"], version, found, kept | {"rows": len(y)})
+    return GateJudgement(challenger["model_version"], version, found, kept | {"rows": len(y)})
 
 
 def _holdout(session: Session, models: list[database.Row]) -> tuple[pa.Table, dict[str, Any]]:
@@ -285,19 +285,19 @@ def _holdout(session: Session, models: list[database.Row]) -> tuple[pa.Table, di
     kept = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     policies = []
     for row in models:
-        policy = (row["evaluation"] or {}).get("holdout") or holdout.policy(contract)
-        kept = kept & holdout.members(table.column(KEY), policy["seed"], policy["share"])
+        policy = (row["evaluation"] or {}).get("holdout") or holdout.holdout_policy(contract)
+        kept = kept & holdout.holdout_members(table.column(KEY), policy["seed"], policy["share"])
         if policy not in policies:
             policies.append(policy)
     return table.filter(pa.array(kept)), {"policies": policies, "since": since}
 
 
 def _probabilities(session: Session, row: database.Row, table: pa.Table) -> np.ndarray:
-    X = frame(table, session.contract, row["features"])
-    return propensity.probabilities(registry.estimator(session, row), X)
+    X = feature_frame(table, session.contract, row["features"])
+    return propensity.default_probabilities(registry.model_estimator(session, row), X)
 
 
-def comparison(session: Session, evidence: dict[str, Any]) -> str:
+def render_comparison(session: Session, evidence: dict[str, Any]) -> str:
     """Return what a person is shown before deciding, in Markdown: old against new, gate by gate."""
     by_name = {gate["gate"]: gate for gate in evidence["gates"]}
     better, calibrated = by_name["better"]["figures"], by_name["calibrated"]["figures"]

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from loan_scoring.calibration import slope_and_intercept
 
 
-def parameters(pipeline: Pipeline) -> dict[str, Any]:
+def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
     """Return the estimator's parameters, fit for JSON, those of its calibration included."""
     return {
         name: value
@@ -27,12 +27,14 @@ def parameters(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
+def default_probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
     """Return the probability of default of each row, shape (rows,)."""
     return np.asarray(pipeline.predict_proba(X)[:, 1])
 
 
-def measure(y: np.ndarray, probability: np.ndarray, decline_from: float) -> dict[str, float]:
+def holdout_metrics(
+    y: np.ndarray, probability: np.ndarray, decline_from: float
+) -> dict[str, float]:
     """Return what the model is judged by on an untouched hold-out.
 
     Args:

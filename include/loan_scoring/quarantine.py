@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
-from loan_scoring.parsing import Rejected
+from loan_scoring.parsing import RejectedRow
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
-from loan_scoring.sources import fields
+from loan_scoring.sources.blocks import csv_fields
 from loan_scoring.sources.csv_header import DELIMITERS
 
 MALFORMED = {"field_count", "encoding"}
@@ -22,7 +22,9 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
 
-def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]) -> None:
+def add_rejected_rows(
+    session: Session, batch_id: str, revision: int, rejected: list[RejectedRow]
+) -> None:
     """COPY rejected records of a batch into quarantine."""
     if not rejected:
         return
@@ -31,30 +33,30 @@ def add(session: Session, batch_id: str, revision: int, rejected: list[Rejected]
             "batch_id": pa.repeat(batch_id, len(rejected)),
             "revision": pa.repeat(revision, len(rejected)),
             "line_number": [each.line_number for each in rejected],
-            "raw_text": [storable(each.raw_text) for each in rejected],
-            "rules": [array(each.rules) for each in rejected],
+            "raw_text": [storable_text(each.raw_text) for each in rejected],
+            "rules": [postgres_array(each.rules) for each in rejected],
         }
     )
     database.copy_in(session.connection, "quarantine", data.column_names, data)
 
 
-def array(rules: list[str]) -> str:
+def postgres_array(rules: list[str]) -> str:
     """Return rules as Postgres reads an array of text."""
     return "{" + ",".join(f'"{rule}"' for rule in rules) + "}"
 
 
-def storable(text: str) -> str:
+def storable_text(text: str) -> str:
     """Return text that Postgres can hold: a NUL, which it cannot, is written as \\x00."""
     return text.replace("\x00", "\\x00")
 
 
-def counts(session: Session, batch_id: str | None = None) -> list[database.Row]:
+def count_broken_rules(session: Session, batch_id: str | None = None) -> list[database.Row]:
     """Return how many rows broke each rule, by revision of a batch or file of outcomes."""
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)
 
 
-def export(session: Session, batch_id: str, out: TextIO) -> int:
+def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
     """Write the refused rows of a batch's current revision as a `Sheet`; return how many.
 
     Raises:
@@ -69,13 +71,15 @@ def export(session: Session, batch_id: str, out: TextIO) -> int:
             f"batch {batch_id} revision {current['revision']}: no row is in quarantine; "
             "there is nothing to correct"
         )
-    sheet = Sheet(out, session.contract, wanted(session.contract, batch_id), current)
+    sheet = QuarantineSheet(
+        out, session.contract, wanted_columns(session.contract, batch_id), current
+    )
     for row in refused:
-        sheet.add(Rejected(row["line_number"], row["raw_text"], row["rules"]))
+        sheet.add(RejectedRow(row["line_number"], row["raw_text"], row["rules"]))
     return len(refused)
 
 
-class Sheet:
+class QuarantineSheet:
     """Refused rows as CSV for a person to correct, written one by one.
 
     Before the source's columns stand line_number and rules; after them raw_text, which holds a
@@ -88,7 +92,7 @@ class Sheet:
         self, out: TextIO, contract: Contract, wanted: list[str], layout: database.Row
     ) -> None:
         header = layout["header"]
-        line_number, rules, raw_text = own_columns(contract)
+        line_number, rules, raw_text = export_columns(contract)
         own = {line_number, rules, raw_text}  # a column that nobody reads could be called so, too
         self._layout = layout
         self._shown = [place for place, name in enumerate(header) if name not in own]
@@ -98,14 +102,14 @@ class Sheet:
         self._writer = csv.writer(out, lineterminator="\n")
         sources = {*(column.source for column in contract.columns), contract.target.source}
         shown = [header[place] for place in self._shown]
-        names = [name if name in sources else as_text(name) for name in shown]
+        names = [name if name in sources else spreadsheet_text(name) for name in shown]
         self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
 
-    def add(self, refused: Rejected) -> None:
+    def add(self, refused: RejectedRow) -> None:
         """Write one refused row."""
-        parts = parted({"rules": refused.rules, "raw_text": refused.raw_text}, self._layout)
-        values = [as_text(parts[place]) if parts else "" for place in self._shown]
-        text = "" if parts else as_text(storable(refused.raw_text))
+        parts = split_record({"rules": refused.rules, "raw_text": refused.raw_text}, self._layout)
+        values = [spreadsheet_text(parts[place]) if parts else "" for place in self._shown]
+        text = "" if parts else spreadsheet_text(storable_text(refused.raw_text))
         self._writer.writerow(
             [
                 refused.line_number,
@@ -117,7 +121,7 @@ class Sheet:
         )
 
 
-def as_text(value: str) -> str:
+def spreadsheet_text(value: str) -> str:
     """Return a value as a spreadsheet shows it and does not calculate it: with a ' before it.
 
     >>> [as_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
@@ -132,7 +136,7 @@ def as_text(value: str) -> str:
     return value
 
 
-def as_they_came(values: pa.Table) -> pa.Table:
+def without_text_marks(values: pa.Table) -> pa.Table:
     """Return columns of text without what `as_text` put before their values."""
     signs = "".join(map(re.escape, FORMULA_SIGNS))
     for place, name in enumerate(values.column_names):
@@ -154,7 +158,7 @@ def current_revision(session: Session, batch_id: str) -> database.Row:
     raise StateError(f"batch {batch_id} has no published revision; ingest it first")
 
 
-def own_columns(contract: Contract) -> tuple[str, str, str]:
+def export_columns(contract: Contract) -> tuple[str, str, str]:
     """Return how an export calls line_number, rules and raw_text; the contract's names go first."""
     sources = {*(column.source for column in contract.columns), contract.target.source}
     line_number, rules, raw_text = (
@@ -164,19 +168,19 @@ def own_columns(contract: Contract) -> tuple[str, str, str]:
     return line_number, rules, raw_text
 
 
-def wanted(contract: Contract, batch_id: str) -> list[str]:
+def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
     """Return the source's columns that a file of the batch must have; a history has labels."""
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
 
 
-def parted(row: database.Row, revision: database.Row) -> list[str] | None:
+def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
     """Return a refused record's fields in the order of its revision's header, None of no row."""
     if MALFORMED.intersection(row["rules"]):
         return None
     # The files of a glob may differ in their delimiter: then another one fits.
     for delimiter in [revision["delimiter"], *DELIMITERS]:
-        values = fields(row["raw_text"], delimiter)
+        values = csv_fields(row["raw_text"], delimiter)
         if len(values) == len(revision["header"]):
             return values
     return None

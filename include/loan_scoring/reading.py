@@ -33,13 +33,13 @@ def labelled_applications(
         if since
         else sql.SQL(""),
     )
-    types = arrow_types(session.contract, [KEY, *columns])
+    types = column_types(session.contract, [KEY, *columns])
     types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
     types |= {"is_recent": pa.bool_()} if since else {}
     return database.copy_out(session.connection, query, types)
 
 
-def slice_of_batch(
+def read_slice(
     session: Session,
     batch_id: str,
     revision: int,
@@ -54,7 +54,7 @@ def slice_of_batch(
     return _applications(session, batch_id, revision, columns, within)
 
 
-def blocks_of_slice(
+def read_slice_blocks(
     session: Session,
     batch_id: str,
     revision: int,
@@ -99,7 +99,7 @@ def _applications(
         ),
         most=sql.Literal(most),
     )
-    types = arrow_types(session.contract, [KEY, *columns])
+    types = column_types(session.contract, [KEY, *columns])
     return database.copy_out(session.connection, query, types)
 
 
@@ -107,7 +107,7 @@ def _between(first: object, last: object) -> sql.Composed:
     return sql.SQL("loan_id BETWEEN {} AND {}").format(sql.Literal(first), sql.Literal(last))
 
 
-def arrow_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
+def column_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
     """Return the Arrow type of each of the contract's columns named."""
     return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
 

@@ -9,7 +9,7 @@ from loan_scoring.encoding import Columns
 REASONS = ("reason_1", "reason_2", "reason_3", "reason_4")
 
 
-def in_words(
+def top_reasons(
     contract: Contract, features: list[str], contributions: np.ndarray, columns: Columns
 ) -> dict[str, pa.Array]:
     """Return the largest pushes up of each row, the largest first, as the contract's labels.

@@ -16,7 +16,7 @@ KINDS = (PROPENSITY, PERSONAS)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A fitted model on its way into the registry."""
 
     kind: str
@@ -31,7 +31,7 @@ class Fitted:
     evaluation: dict[str, Any] | None = None
 
 
-def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
+def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str]:
     """Return the model versions by kind that were fitted on the same rows by the same code."""
     found = database.rows(
         session.connection, "select_models_by_fingerprint", fingerprint=fingerprint
@@ -39,8 +39,8 @@ def versions_of(session: Session, fingerprint: str) -> dict[str, str]:
     return {row["kind"]: row["model_version"] for row in found}
 
 
-def register(
-    session: Session, models: list[Fitted], fingerprint: str, training_data: dict[str, Any]
+def register_models(
+    session: Session, models: list[FittedModel], fingerprint: str, training_data: dict[str, Any]
 ) -> dict[str, str]:
     """Write the models' artifacts, then their rows in one transaction; return versions by kind.
 
@@ -49,8 +49,11 @@ def register(
     portfolio = session.contract.portfolio
     written = []
     for model in models:
-        name, sha256 = artifacts.keep(
-            portfolio, f"{model.kind}-{fingerprint[:16]}", "skops", artifacts.dump(model.estimator)
+        name, sha256 = artifacts.store_by_content(
+            portfolio,
+            f"{model.kind}-{fingerprint[:16]}",
+            "skops",
+            artifacts.dump_estimator(model.estimator),
         )
         values: dict[str, str | None] = {
             "artifact": name,
@@ -59,13 +62,13 @@ def register(
             "baseline_sha256": None,
         }
         if model.baseline_sample is not None:
-            values["baseline_artifact"], values["baseline_sha256"] = artifacts.keep(
+            values["baseline_artifact"], values["baseline_sha256"] = artifacts.store_by_content(
                 portfolio, f"baseline-{fingerprint[:16]}", "parquet", model.baseline_sample
             )
         written.append((model, values))
     with database.transaction(session.connection):
         database.lock(session.connection, "models")
-        known = versions_of(session, fingerprint)
+        known = versions_by_fingerprint(session, fingerprint)
         if known:
             return known
         for model, values in written:
@@ -90,7 +93,7 @@ def register(
     return known
 
 
-def model(session: Session, model_version: str) -> database.Row:
+def model_row(session: Session, model_version: str) -> database.Row:
     """Return a model's row.
 
     Raises:
@@ -102,12 +105,12 @@ def model(session: Session, model_version: str) -> database.Row:
     return row
 
 
-def champion(session: Session, kind: str) -> str | None:
+def champion_version(session: Session, kind: str) -> str | None:
     """Return the version in use of a kind, None before the first promotion."""
     return _in_use(session).get(kind)
 
 
-def champions(session: Session) -> tuple[str, str]:
+def champion_pair(session: Session) -> tuple[str, str]:
     """Return the champion propensity and personas versions, both of one moment.
 
     Raises:
@@ -128,13 +131,13 @@ def _in_use(session: Session) -> dict[str, str]:
     return {row["kind"]: row["model_version"] for row in rows}
 
 
-def pair_of(session: Session, model_version: str) -> dict[str, str]:
+def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
     """Return the versions by kind of the pair that a version was fitted in.
 
     Raises:
         StateError: there is no such version.
     """
-    return versions_of(session, model(session, model_version)["fingerprint"])
+    return versions_by_fingerprint(session, model_row(session, model_version)["fingerprint"])
 
 
 def record_verdict(
@@ -150,10 +153,10 @@ def record_verdict(
 
     What the last row of the version says already is not said again; returns whether it was said.
     """
-    kind = model(session, model_version)["kind"]
+    kind = model_row(session, model_version)["kind"]
     row = {
         "verdict": verdict,
-        "replaces": champion(session, kind),
+        "replaces": champion_version(session, kind),
         "decided_by": decided_by,
         "occasion": occasion,
         "comment": comment,
@@ -175,22 +178,24 @@ def record_verdict(
     return True
 
 
-def estimator(session: Session, row: database.Row) -> Any:
+def model_estimator(session: Session, row: database.Row) -> Any:
     """Load the estimator of a model's row, once a process."""
-    return artifacts.estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
+    return artifacts.load_estimator(
+        session.contract.portfolio, row["artifact"], row["artifact_sha256"]
+    )
 
 
-def scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
+def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
     """Return the scorer of a pair of model versions."""
     from loan_scoring.predict import Scorer  # scikit-learn is for those who score, not for all
 
-    propensity = model(session, propensity_version)
-    personas = model(session, personas_version)
+    propensity = model_row(session, propensity_version)
+    personas = model_row(session, personas_version)
     return Scorer(
         session.contract,
-        estimator(session, propensity),
+        model_estimator(session, propensity),
         propensity["features"],
-        estimator(session, personas),
+        model_estimator(session, personas),
         personas["features"],
         [persona["name"] for persona in personas["metrics"]["personas"]],
         [persona["default_rate"] for persona in personas["metrics"]["personas"]],

@@ -17,8 +17,7 @@ from loan_scoring import sources, synthetic
 from loan_scoring.contract import Contract
 from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.scenarios import parse_scenarios
-
-__all__ = ["Replay", "parse_scenarios", "replay"]
+from loan_scoring.sources import locations
 
 LOGGER = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Replay:
     unchanged: list[Path] = field(default_factory=list)
 
 
-def replay(
+def replay_loans(
     contract: Contract,
     *,
     source: str | None,
@@ -66,8 +65,8 @@ def replay(
             f"{nights} nights of {per_night} with seed {seed}: nights and seed are 0 or more, "
             "loans a night 1 or more"
         )
-    drifts.check(contract, nights, scenarios)
-    location = sources.resolve(contract, source)
+    drifts.check_scenarios(contract, nights, scenarios)
+    location = sources.resolve_source(contract, source)
     table, result = _labelled(contract, location, nights * per_night, seed, log)
     history_rows = int(table.num_rows * contract.replay.history_share)
     _need_rows(result.source, table.num_rows, history_rows, nights, per_night)
@@ -101,7 +100,7 @@ def _labelled(
     """Return the labelled rows, read or generated, and a replay that names their source."""
     if location is not None:
         is_synthetic = sources.is_synthetic(location)
-        text = f"{'synthetic: ' if is_synthetic else ''}{sources.label(location)}"
+        text = f"{'synthetic: ' if is_synthetic else ''}{locations.location_label(location)}"
         return _read(contract, location), Replay(text, is_synthetic)
     rows = contract.replay.generated_rows
     while rows - int(rows * contract.replay.history_share) < drawn:
@@ -113,7 +112,7 @@ def _labelled(
         f"{rows:,}",
     )
     text = f"synthetic: {rows} loans generated from the contract, seed {seed}"
-    return synthetic.generate(contract, rows, seed), Replay(text, is_synthetic=True)
+    return synthetic.generate_loans(contract, rows, seed), Replay(text, is_synthetic=True)
 
 
 def _read(contract: Contract, location: str) -> pa.Table:
@@ -124,14 +123,14 @@ def _read(contract: Contract, location: str) -> pa.Table:
         for block in table:
             for record in block.malformed:
                 raise SourceError(
-                    f"{sources.label(location)}: line {record.line_number} is no row "
+                    f"{locations.location_label(location)}: line {record.line_number} is no row "
                     f"({record.reason}): {record.raw_text[:80]!r}; mend or remove it"
                 )
             labels = block.table.column(contract.target.source)
             unknown = pc.index(pc.is_in(labels, value_set=known), False).as_py()
             if unknown >= 0:
                 raise SourceError(
-                    f"{sources.label(location)}: line {block.line_numbers[unknown]}: "
+                    f"{locations.location_label(location)}: line {block.line_numbers[unknown]}: "
                     f"{contract.target.source} is '{labels[unknown]}'; the contract's target knows "
                     f"{', '.join(known.to_pylist())}"
                 )
@@ -181,11 +180,11 @@ def _night(
         scenario = contract.replay.scenarios[name]
         # Seeded by name too: laying on a second scenario leaves the first as it was.
         rng = np.random.default_rng([seed, night, crc32(name.encode())])
-        applications = drifts.drift(applications, scenario, contract, rng)
+        applications = drifts.apply_scenario(applications, scenario, contract, rng)
         if scenario.kind == "worsen_outcomes":
-            drifts.worsen(labels, scenario, contract, rng)
+            drifts.worsen_outcomes(labels, scenario, contract, rng)
         elif scenario.kind == "shuffle_outcomes":
-            drifts.shuffle(labels, applications, scenario, contract, rng)
+            drifts.shuffle_outcomes(labels, applications, scenario, contract, rng)
     for column in contract.columns:
         if not column.is_known_at_application:
             # Not known on that night, and its nulls would give the outcome away.

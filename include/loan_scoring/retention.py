@@ -27,7 +27,7 @@ PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Month:
+class ExpiredMonth:
     """A partition that is old enough, with its rows and what it takes on disk."""
 
     partition: str
@@ -40,7 +40,9 @@ class Month:
     """Why it stays although it is old; None where it goes."""
 
 
-def expired(session: Session, keep_days: int, today: date | None = None) -> list[Month]:
+def expired_months(
+    session: Session, keep_days: int, today: date | None = None
+) -> list[ExpiredMonth]:
     """Return the partitions whose last day is more than `keep_days` days ago, the oldest first.
 
     The history is none of them: it has no month. Rows are not counted yet.
@@ -55,7 +57,7 @@ def expired(session: Session, keep_days: int, today: date | None = None) -> list
     with database.transaction(session.connection):
         change = database.row(session.connection, "select_change")
         found = [
-            Month(row["partition"], row["table_name"], row["month"], row["bytes"])
+            ExpiredMonth(row["partition"], row["table_name"], row["month"], row["bytes"])
             for row in database.rows(session.connection, "select_partitions")
             if date.fromisoformat(_bounds(row["month"])[1]) <= limit
         ]
@@ -72,7 +74,7 @@ def expired(session: Session, keep_days: int, today: date | None = None) -> list
     return found
 
 
-def _refuse_too_little(session: Session, found: list[Month]) -> None:
+def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
     months = [each.month for each in found if each.table == "applications"]
     if not months:
         return
@@ -87,9 +89,9 @@ def _refuse_too_little(session: Session, found: list[Month]) -> None:
         )
 
 
-def drop(
+def drop_expired(
     session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
-) -> list[Month]:
+) -> list[ExpiredMonth]:
     """Drop what is expired, each partition in one transaction with its record; return all.
 
     Killed anywhere, the next call does the rest. A night is held up for a second at most; one that
@@ -105,23 +107,23 @@ def drop(
         StateError: as `expired` has it.
     """
     done = []
-    for each in expired(session, keep_days, today):
+    for each in expired_months(session, keep_days, today):
         if each.kept_for is None:
             dropped = _drop_patiently(session, each, keep_days, by, patience)
             if dropped is not None:
                 done.append(dropped)
         else:
-            done.append(counted(session, each))
+            done.append(count_month(session, each))
     return done
 
 
-def counted(session: Session, month: Month) -> Month:
+def count_month(session: Session, month: ExpiredMonth) -> ExpiredMonth:
     """Return a partition that stays with the rows that it has."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
 
 
-def remove_files(session: Session) -> list[Path]:
+def remove_expired_files(session: Session) -> list[Path]:
     """Remove landing files and pages of nights whose applications are gone; return them.
 
     They hold the same rows. Nothing but the record of what was dropped says which, so that a
@@ -144,8 +146,8 @@ def remove_files(session: Session) -> list[Path]:
 
 
 def _drop_patiently(
-    session: Session, month: Month, keep_days: int, by: str, patience: float
-) -> Month | None:
+    session: Session, month: ExpiredMonth, keep_days: int, by: str, patience: float
+) -> ExpiredMonth | None:
     until = time.monotonic() + patience
     while True:
         try:
@@ -165,7 +167,7 @@ def _drop_patiently(
             ) from error
 
 
-def _drop(session: Session, month: Month, keep_days: int, by: str) -> Month | None:
+def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> ExpiredMonth | None:
     """Drop one partition and put it on record; None where another process just has."""
     connection = session.connection
     low, high = _bounds(month.month)
@@ -207,7 +209,7 @@ def _drop(session: Session, month: Month, keep_days: int, by: str) -> Month | No
         )
         cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(gone.partition)))
         details = {"rows": gone.rows, "quarantined": quarantined, "keep_days": keep_days}
-        audit.record(session, by, "partition.drop", gone.partition, details)
+        audit.record_entry(session, by, "partition.drop", gone.partition, details)
     log.info("dropped %s: %s rows, %s bytes", gone.partition, gone.rows, gone.bytes)
     return gone
 
@@ -221,4 +223,4 @@ def _rows(session: Session, partition: str) -> int:
 
 def _bounds(month: str) -> tuple[str, str]:
     """Return the first day of a month, and that of the next."""
-    return partitions.bounds("", f"{month}-01")[1:]
+    return partitions.partition_bounds("", f"{month}-01")[1:]

@@ -11,7 +11,7 @@ from loan_scoring.session import Session
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrainRequest:
     """A request for new models, asked or withheld, and why, in plain words."""
 
     cause: str
@@ -20,7 +20,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EarlierRequest:
     """A request that drift made before: for a batch, in a night that is so many nights ago."""
 
     batch_id: str
@@ -79,12 +79,12 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
         before = database.row(
             session.connection, "select_last_request", batch_id=batch_id, cause=cause
         )
-        request = judge(
+        request = judge_retraining(
             session.contract.retraining,
             cause,
             [(row["batch_id"], set(row["findings"])) for row in batches],
             batch_id,
-            Asked(**before) if before else None,
+            EarlierRequest(**before) if before else None,
         )
         if request is None:
             return None
@@ -99,13 +99,13 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
     return batch_id if request.is_asked else None
 
 
-def judge(
+def judge_retraining(
     policy: RetrainingPolicy,
     cause: str,
     batches: Sequence[tuple[str, set[str]]],
     batch_id: str,
-    before: Asked | None,
-) -> Request | None:
+    before: EarlierRequest | None,
+) -> RetrainRequest | None:
     """Say whether drift asks for new models, or why it does not; None where there is none.
 
     Args:
@@ -117,8 +117,8 @@ def judge(
     if cause not in shown.get(batch_id, set()):
         return None
 
-    def withheld(why: str) -> Request:
-        return Request(cause, is_asked=False, reason=f"{TOLD[cause]}, but {why}")
+    def withheld(why: str) -> RetrainRequest:
+        return RetrainRequest(cause, is_asked=False, reason=f"{TOLD[cause]}, but {why}")
 
     last = batches[-1][0]
     if batch_id != last:
@@ -137,7 +137,7 @@ def judge(
             f"new models were asked for in the night of {before.night}, for {before.batch_id}; "
             f"{policy.cooldown_nights} nights are to pass"
         )
-    return Request(
+    return RetrainRequest(
         cause,
         is_asked=True,
         reason=f"{TOLD[cause]}, in {len(drifted)} of the last {len(recent)} batches: "

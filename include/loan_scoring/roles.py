@@ -31,7 +31,7 @@ PASSWORDS = {
 """Variable of the password of each role that `from_environment` makes; airflow's may be unset."""
 
 
-def from_environment() -> list[str]:
+def create_roles_from_environment() -> list[str]:
     """Make the roles whose passwords the environment holds, as LOAN_SCORING_ADMIN_URL's superuser.
 
     Again is safe, and sets the passwords anew. Returns the roles.

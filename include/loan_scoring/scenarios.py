@@ -28,7 +28,9 @@ def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
     return nights
 
 
-def check(contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]) -> None:
+def check_scenarios(
+    contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]
+) -> None:
     """Refuse scenarios that the contract does not know, and nights that are not replayed.
 
     Raises:
@@ -55,7 +57,7 @@ def check(contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]
                 )
 
 
-def drift(
+def apply_scenario(
     table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> pa.Table:
     """Return a night's applications with a scenario laid on; outcomes are left as they are."""
@@ -75,23 +77,23 @@ def drift(
             "blank": [row for row in range(len(texts)) if not is_null[row]],
             "new_level": list(range(len(texts))),
         }[scenario.kind]
-        for row in chosen(eligible, scenario.share, rng):
+        for row in choose_share(eligible, scenario.share, rng):
             drifted[row] = scenario.level or ""
     table = _with_column(table, column.source, drifted)
     changed = [row for row, text in enumerate(texts) if drifted[row] != text]
     return _with_ratios(table, column, changed, contract)
 
 
-def worsen(
+def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
     """Turn a share of the negative outcomes of a night into positive ones, in place."""
     negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
-    for row in chosen(negative, scenario.share, rng):
+    for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
 
 
-def shuffle(
+def shuffle_outcomes(
     targets: list[str],
     applications: pa.Table,
     scenario: Scenario,
@@ -104,7 +106,9 @@ def shuffle(
     most of them default, so that trading outcomes with them would move the rate of the scored ones.
     """
     excluded = _excluded(applications, contract)
-    rows = chosen([row for row in range(len(targets)) if row not in excluded], scenario.share, rng)
+    rows = choose_share(
+        [row for row in range(len(targets)) if row not in excluded], scenario.share, rng
+    )
     dealt = [targets[row] for row in rows]
     for row, text in zip(sorted(rows), dealt, strict=True):  # drawn in an order of chance
         targets[row] = text
@@ -123,7 +127,7 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
     return found
 
 
-def chosen(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
+def choose_share(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
     """Draw a share of the rows: its exact number, so that a small night drifts as said."""
     count = round(len(rows) * (share or 0.0))
     picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from loan_scoring import database, partitions, reading, registry
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import StateError
-from loan_scoring.overlap import ahead
+from loan_scoring.overlap import read_ahead
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session
 
@@ -33,7 +33,7 @@ BLOCK_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringPlan:
     """A scoring run and the mini-batches that it is cut into, scored ones included."""
 
     scoring_run_id: str
@@ -41,7 +41,7 @@ class Plan:
     mini_batches: list[int]
 
 
-def plan(session: Session, batch_id: str) -> Plan:
+def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
     """Plan the scoring run of a batch's current revision with the champions.
 
     The run's id derives from batch, revision, model pair and the contract's policy: planning again
@@ -56,9 +56,9 @@ def plan(session: Session, batch_id: str) -> Plan:
     batch = database.row(session.connection, "select_current_batch", batch_id=batch_id)
     if batch is None:
         raise StateError(f"batch {batch_id} is not published; run ingest for it first")
-    propensity, personas = registry.champions(session)
-    run_id = run_id_of(session.contract, batch_id, batch["revision"], propensity, personas)
-    partitions.ensure(session.connection, "scores", batch_id)
+    propensity, personas = registry.champion_pair(session)
+    run_id = derive_run_id(session.contract, batch_id, batch["revision"], propensity, personas)
+    partitions.ensure_partition(session.connection, "scores", batch_id)
     policy = session.contract.scoring
     slices = min(-(-batch["accepted"] // policy.mini_batch_rows), policy.max_mini_batches)
     with database.transaction(session.connection):
@@ -84,10 +84,10 @@ def plan(session: Session, batch_id: str) -> Plan:
             )
         found = database.rows(session.connection, "select_mini_batches", scoring_run_id=run_id)
     log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], len(found))
-    return Plan(run_id, batch["accepted"], [row["mini_batch"] for row in found])
+    return ScoringPlan(run_id, batch["accepted"], [row["mini_batch"] for row in found])
 
 
-def run_id_of(
+def derive_run_id(
     contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
 ) -> str:
     """Return the id of the scoring run of a batch revision by a model pair under the policy."""
@@ -109,10 +109,12 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     waits, and then finds it scored.
     """
     started = time.monotonic()
-    of = run(session, run_id)
+    of = scoring_run(session, run_id)
     # By the policy of the plan: a contract that changes meanwhile would leave two in one batch.
-    scorer = registry.scorer(session.under(of), of["propensity_version"], of["personas_version"])
-    partition = partitions.name_of("scores", of["batch_id"])
+    scorer = registry.load_scorer(
+        session.under(of), of["propensity_version"], of["personas_version"]
+    )
+    partition = partitions.partition_name("scores", of["batch_id"])
     rows = referred = 0
     with database.transaction(session.connection):
         found = database.row(
@@ -124,7 +126,7 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             return int(found["applications"])
         with _blocks(session, of, scorer.columns, found) as applications:
             blocks = (_scored(scorer, of, mini_batch, block) for block in applications)
-            for scores, text in ahead(blocks):
+            for scores, text in read_ahead(blocks):
                 database.copy_csv(session.connection, partition, scores.column_names, text)
                 rows += scores.num_rows
                 referred += scores.num_rows - scores.column("exclusion_reason").null_count
@@ -151,11 +153,11 @@ def _blocks(
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
     which = (of["batch_id"], of["revision"], columns, bounds)
     if mini_batch["applications"] <= BLOCK_ROWS:
-        yield [reading.slice_of_batch(session, *which)]
+        yield [reading.read_slice(session, *which)]
         return
-    with closing(database.beside(session.connection)) as reader:
+    with closing(database.connect_beside(session.connection)) as reader:
         own = Session(session.contract, reader)
-        yield ahead(reading.blocks_of_slice(own, *which, BLOCK_ROWS))
+        yield read_ahead(reading.read_slice_blocks(own, *which, BLOCK_ROWS))
 
 
 def _scored(
@@ -184,7 +186,7 @@ def _scored(
     return written, database.as_csv(written)
 
 
-def publish(session: Session, run_id: str) -> int:
+def publish_scores(session: Session, run_id: str) -> int:
     """Make a run the current one of its batch, all its scores at once, after counts reconcile.
 
     Returns the rows that became visible.
@@ -192,7 +194,7 @@ def publish(session: Session, run_id: str) -> int:
     Raises:
         StateError: a mini-batch is not scored, or rows are missing or too many.
     """
-    of = run(session, run_id)
+    of = scoring_run(session, run_id)
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{of['batch_id']}")
         batch = database.row(session.connection, "select_current_batch", batch_id=of["batch_id"])
@@ -231,16 +233,16 @@ def publish(session: Session, run_id: str) -> int:
     return int(counts["rows"])
 
 
-def score(session: Session, batch_id: str) -> str:
+def score_batch(session: Session, batch_id: str) -> str:
     """Plan, score and publish a batch in this process; return the run's id.
 
     Mini-batches are scored beside each other, as tasks do: one on each core, on its own connection.
     """
-    planned = plan(session, batch_id)
+    planned = plan_scoring(session, batch_id)
     cores = len(os.sched_getaffinity(0))
 
     def work(mini_batches: list[int]) -> None:
-        with closing(database.beside(session.connection)) as connection:
+        with closing(database.connect_beside(session.connection)) as connection:
             own = Session(session.contract, connection)
             for mini_batch in mini_batches:
                 score_mini_batch(own, planned.scoring_run_id, mini_batch)
@@ -248,11 +250,11 @@ def score(session: Session, batch_id: str) -> str:
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
             pass  # an error of a mini-batch is raised here
-    publish(session, planned.scoring_run_id)
+    publish_scores(session, planned.scoring_run_id)
     return planned.scoring_run_id
 
 
-def run(session: Session, run_id: str) -> database.Row:
+def scoring_run(session: Session, run_id: str) -> database.Row:
     """Return the row of a scoring run.
 
     Raises:

@@ -49,7 +49,7 @@ def open_session(
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url, within_seconds, parameters)
-    place = database.place(connection)
+    place = database.location(connection)
     try:
         if migrates:
             _migrate(connection, loaded)
@@ -83,9 +83,9 @@ def _migrate(connection: Connection, loaded: Contract) -> None:
     if owner_url is not None:
         with closing(database.connect(loaded.portfolio, owner_url)) as owner:
             if _database(owner) == _database(connection):
-                migrations.migrate(owner, loaded)
+                migrations.migrate_schema(owner, loaded)
                 return
-    migrations.migrate(connection, loaded)
+    migrations.migrate_schema(connection, loaded)
 
 
 def _database(connection: Connection) -> tuple[str, int, str]:

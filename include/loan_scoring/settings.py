@@ -48,17 +48,17 @@ def quality_dir(portfolio: str) -> Path:
     return data_dir() / "quality" / portfolio
 
 
-def quality_page(portfolio: str, batch_id: str, revision: int) -> Path:
+def quality_page_path(portfolio: str, batch_id: str, revision: int) -> Path:
     """Return where the page of a revision's verdicts lies."""
     return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
 
 
-def card_page(portfolio: str, model_version: str) -> Path:
+def card_path(portfolio: str, model_version: str) -> Path:
     """Return where the model card of a version lies, as it was when it was fitted."""
     return artifacts_dir(portfolio) / f"{model_version}.html"
 
 
-def drift_page(portfolio: str) -> Path:
+def demo_page_path(portfolio: str) -> Path:
     """Return where the page of the drift demonstrations of a portfolio lies."""
     return data_dir() / "demo" / f"drift-{portfolio}.html"
 

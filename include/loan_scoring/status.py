@@ -9,7 +9,7 @@ NIGHTS = 7
 """How many nights' performance is shown."""
 
 
-def read(session: Session) -> dict[str, Any]:
+def read_status(session: Session) -> dict[str, Any]:
     """Return batches, champions, performance, alerts, service level and seconds, fit for JSON."""
     connection = session.connection
     champions = database.rows(connection, "select_champions")
@@ -35,7 +35,7 @@ def read(session: Session) -> dict[str, Any]:
     }
 
 
-def render(state: dict[str, Any]) -> str:
+def render_status(state: dict[str, Any]) -> str:
     """Return the state as a page of text."""
     lines = [
         f"portfolio {state['portfolio']}",

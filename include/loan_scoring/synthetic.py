@@ -25,7 +25,7 @@ MAX_GAIN = 20.0
 GAIN_ROWS = 10_000
 
 
-def generate(contract: Contract, rows: int, seed: int) -> pa.Table:
+def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     """Draw a labelled table of a contract's columns, all as text, nulls as they are written.
 
     Numbers follow the margin's quantiles by its piecewise-linear inverse distribution, categories

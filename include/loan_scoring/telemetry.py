@@ -15,14 +15,14 @@ from loan_scoring.session import Session
 
 
 @dataclass
-class Work:
+class TaskWork:
     """What a task counts while it works."""
 
     rows: int = 0
 
 
 @dataclass(frozen=True)
-class Start:
+class TaskStart:
     """When a scheduler started a task's try, and what the task had to wait for."""
 
     try_number: int
@@ -34,20 +34,20 @@ class Start:
 
 
 @contextmanager
-def measured(
+def measure_task(
     session: Session,
     run: str,
     task: str,
     batch_id: str | None = None,
     map_index: int = -1,
-    start: Start | None = None,
-) -> Iterator[Work]:
+    start: TaskStart | None = None,
+) -> Iterator[TaskWork]:
     """Time what stands inside and write it under (run, task, map_index), failed or not.
 
     `start` tells how long the task waited; a command has none.
     """
-    work = Work()
-    queue_seconds = None if start is None else waited(session, run, start)
+    work = TaskWork()
+    queue_seconds = None if start is None else queue_wait_seconds(session, run, start)
     started_at, started, failure = datetime.now(UTC), time.monotonic(), None
     try:
         yield work
@@ -83,7 +83,7 @@ def _line(error: BaseException) -> str:
     return str(error) if isinstance(error, LoanScoringError) else type(error).__name__
 
 
-def waited(session: Session, run: str, start: Start) -> float | None:
+def queue_wait_seconds(session: Session, run: str, start: TaskStart) -> float | None:
     """Return the seconds from when all that a task waits for was done until its try started.
 
     None where they are not known: of a later try, which waited for its delay or for a person, and

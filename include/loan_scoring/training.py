@@ -29,20 +29,20 @@ from loan_scoring import (
     settings,
     trials,
 )
-from loan_scoring.candidates import Result, Trial
+from loan_scoring.candidates import Trial, TrialResult
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.errors import ContractError, StateError
-from loan_scoring.features import frame
-from loan_scoring.holdout import split
+from loan_scoring.features import feature_frame
+from loan_scoring.holdout import split_holdout
 from loan_scoring.predict import Scorer, exclusion_reasons
-from loan_scoring.registry import PERSONAS, PROPENSITY, Fitted
+from loan_scoring.registry import PERSONAS, PROPENSITY, FittedModel
 from loan_scoring.session import Session
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A training that is to be done: its fingerprint, its trials' names, and how many rows."""
 
     fingerprint: str
@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRows:
     """The rows of one training, frozen: labelled applications, and what is known of them.
 
     `table` holds loan_id, the columns known at application and is_default; `batches` what the
@@ -68,7 +68,7 @@ class Training:
     since: str | None = None
 
 
-def fit(session: Session) -> tuple[dict[str, str], int]:
+def train(session: Session) -> tuple[dict[str, str], int]:
     """Try the candidates, fit the chosen propensity model and the personas, and register both.
 
     Returns their versions by kind, and how many labelled applications there were.
@@ -81,12 +81,12 @@ def fit(session: Session) -> tuple[dict[str, str], int]:
     """
     training = _freeze(session)
     if not _known(session, training.fingerprint):
-        for trial in candidates.trials(session.contract):
+        for trial in candidates.declared_trials(session.contract):
             _try(session, training, trial)
     return _finish(session, training), training.table.num_rows
 
 
-def plan(session: Session) -> Plan:
+def plan_training(session: Session) -> TrainingPlan:
     """Freeze the rows of a training in a file, judge them by the leak gate, and name its trials.
 
     What comes in later, while trials run, is the next training's.
@@ -98,8 +98,8 @@ def plan(session: Session) -> Plan:
     training = _freeze(session)
     if not _known(session, training.fingerprint):
         _write(session, training)
-    trials = [trial.name for trial in candidates.trials(session.contract)]
-    return Plan(training.fingerprint, trials, training.table.num_rows)
+    trials = [trial.name for trial in candidates.declared_trials(session.contract)]
+    return TrainingPlan(training.fingerprint, trials, training.table.num_rows)
 
 
 def try_trial(session: Session, fingerprint: str, name: str) -> int:
@@ -110,19 +110,19 @@ def try_trial(session: Session, fingerprint: str, name: str) -> int:
     Raises:
         StateError: the rows of the plan are gone, or there is no such trial.
     """
-    trial = next((t for t in candidates.trials(session.contract) if t.name == name), None)
+    trial = next((t for t in candidates.declared_trials(session.contract) if t.name == name), None)
     if trial is None:
         raise StateError(
             f"{session.contract.portfolio} declares no trial {name}; run the training again"
         )
-    if any(result.trial.name == name for result in trials.of(session, fingerprint)):
+    if any(result.trial.name == name for result in trials.recorded_trials(session, fingerprint)):
         return 0
     training = _load(session, fingerprint)
     _try(session, training, trial)
     return int(training.table.num_rows)
 
 
-def finish(session: Session, fingerprint: str) -> tuple[dict[str, str], int]:
+def finish_training(session: Session, fingerprint: str) -> tuple[dict[str, str], int]:
     """Choose among the trials of a planned training, fit and register; as `fit` returns.
 
     Raises:
@@ -135,7 +135,7 @@ def finish(session: Session, fingerprint: str) -> tuple[dict[str, str], int]:
     return _finish(session, training), training.table.num_rows
 
 
-def leak_report(session: Session) -> leaks.Report:
+def read_leak_report(session: Session) -> leaks.LeakReport:
     """Return what each column gives away of the outcome, over every labelled application.
 
     Raises:
@@ -147,18 +147,18 @@ def leak_report(session: Session) -> leaks.Report:
     return _leak_report(session.contract, table)
 
 
-def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
+def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
     """Return what a person wants to see of a training, fit for JSON and as text.
 
     The candidates' table, the hold-out's metrics with their intervals, and the personas.
     """
     with database.transaction(session.connection):
-        model = registry.model(session, versions[PROPENSITY])
-        people = registry.model(session, versions[PERSONAS])["metrics"]
+        model = registry.model_row(session, versions[PROPENSITY])
+        people = registry.model_row(session, versions[PERSONAS])["metrics"]
     metrics = model["metrics"]
-    results = trials.of(session, model["fingerprint"])
+    results = trials.recorded_trials(session, model["fingerprint"])
     lines = [
-        candidates.render(results, metrics["trial"]),
+        candidates.render_trials(results, metrics["trial"]),
         "",
         f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
         f"{metrics['default_rate']:.1%} defaulted; [] hold {metrics['confidence']:.0%} intervals",
@@ -184,7 +184,7 @@ def summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any],
 def _known(session: Session, fingerprint: str) -> dict[str, str]:
     """Return the versions by kind that were fitted on the same rows; none is the usual case."""
     with database.transaction(session.connection):
-        known = registry.versions_of(session, fingerprint)
+        known = registry.versions_by_fingerprint(session, fingerprint)
     if known:
         log.info("nothing new to learn: %s were fitted on these rows", ", ".join(known.values()))
     return known
@@ -211,13 +211,13 @@ def _changed_since(session: Session) -> str | None:
     return str(since)
 
 
-def _leak_report(contract: Contract, table: pa.Table) -> leaks.Report:
+def _leak_report(contract: Contract, table: pa.Table) -> leaks.LeakReport:
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     history = table.column("is_history").to_numpy()
-    return leaks.report(contract, table, judged, history)
+    return leaks.leak_report(contract, table, judged, history)
 
 
-def _freeze(session: Session) -> Training:
+def _freeze(session: Session) -> TrainingRows:
     contract = session.contract
     # What is published meanwhile is the next training's, or the record would not be of these rows.
     with database.snapshot(session.connection):
@@ -229,12 +229,12 @@ def _freeze(session: Session) -> Training:
     features = _past_the_gate(contract, report)
     kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
     table = table.select(kept + ["is_recent"] * (since is not None))
-    return Training(
+    return TrainingRows(
         fingerprint_of(contract, table), table, batches, report.as_json(), features, since
     )
 
 
-def _past_the_gate(contract: Contract, report: leaks.Report) -> list[str]:
+def _past_the_gate(contract: Contract, report: leaks.LeakReport) -> list[str]:
     """Return the features that the leak gate lets through.
 
     Raises:
@@ -256,15 +256,17 @@ def _file(fingerprint: str) -> str:
     return f"training-{fingerprint[:16]}.parquet"
 
 
-def _write(session: Session, training: Training) -> None:
+def _write(session: Session, training: TrainingRows) -> None:
     known = {name: getattr(training, name) for name in ("batches", "leaks", "features", "since")}
     buffer = io.BytesIO()
     table = training.table.replace_schema_metadata({"training": json.dumps(known, default=str)})
     pq.write_table(table, buffer, compression="zstd")
-    artifacts.write(session.contract.portfolio, _file(training.fingerprint), buffer.getvalue())
+    artifacts.write_artifact(
+        session.contract.portfolio, _file(training.fingerprint), buffer.getvalue()
+    )
 
 
-def _load(session: Session, fingerprint: str) -> Training:
+def _load(session: Session, fingerprint: str) -> TrainingRows:
     """Return a planned training: its file's, or the database's where that still has the rows.
 
     Raises:
@@ -276,7 +278,7 @@ def _load(session: Session, fingerprint: str) -> Training:
         table = pq.read_table(path)
         if fingerprint_of(contract, table) == fingerprint:
             known = json.loads(table.schema.metadata[b"training"])
-            return Training(fingerprint, table, **known)
+            return TrainingRows(fingerprint, table, **known)
     training = _freeze(session)
     if training.fingerprint != fingerprint:
         raise StateError(
@@ -286,8 +288,11 @@ def _load(session: Session, fingerprint: str) -> Training:
     return training
 
 
-def _try(session: Session, training: Training, trial: Trial) -> None:
-    if any(each.trial.name == trial.name for each in trials.of(session, training.fingerprint)):
+def _try(session: Session, training: TrainingRows, trial: Trial) -> None:
+    if any(
+        each.trial.name == trial.name
+        for each in trials.recorded_trials(session, training.fingerprint)
+    ):
         return
     part = _part(session.contract, training)
     result = candidates.cross_validate(
@@ -298,26 +303,26 @@ def _try(session: Session, training: Training, trial: Trial) -> None:
         part.y[part.learn],
         part.recent[part.learn],
     )
-    trials.record(session, training.fingerprint, result, len(part.learn))
+    trials.record_trial(session, training.fingerprint, result, len(part.learn))
     log.info("%s: AUC %.4f, %.1f s", trial.name, result.mean("auc"), result.seconds)
 
 
-def _finish(session: Session, training: Training) -> dict[str, str]:
+def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
     contract = session.contract
     known = _known(session, training.fingerprint)
     if known:
         return known
-    results = trials.of(session, training.fingerprint)
-    wanted = {trial.name for trial in candidates.trials(contract)}
+    results = trials.recorded_trials(session, training.fingerprint)
+    wanted = {trial.name for trial in candidates.declared_trials(contract)}
     missing = wanted - {result.trial.name for result in results}
     if missing:
         raise StateError(
             f"training {training.fingerprint[:16]} lacks its trials {', '.join(sorted(missing))}; "
             "run the training again"
         )
-    made = registry.register(
+    made = registry.register_models(
         session,
-        _fit(contract, training, candidates.choose(results), _old_personas(session)),
+        _fit(contract, training, candidates.choose_trial(results), _old_personas(session)),
         training.fingerprint,
         {
             "batches": training.batches,
@@ -377,14 +382,14 @@ class _Part:
     features: list[str]
 
 
-def _part(contract: Contract, training: Training) -> _Part:
+def _part(contract: Contract, training: TrainingRows) -> _Part:
     table = training.table
     y = table.column("is_default").to_numpy().astype(int)
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     recent = np.ones(len(y), dtype=bool)
     if training.since is not None:
         recent = table.column("is_recent").to_numpy()
-    learn, holdout = split(contract, table.column(KEY))
+    learn, holdout = split_holdout(contract, table.column(KEY))
     holdout = holdout[recent[holdout]]
     learn, test = learn[judged[learn]], holdout[judged[holdout]]
     features = [
@@ -392,7 +397,7 @@ def _part(contract: Contract, training: Training) -> _Part:
         for name in training.features
         if len(table.column(name).take(pa.array(learn)).unique()) > 1
     ]
-    X = frame(table, contract, features)
+    X = feature_frame(table, contract, features)
     return _Part(X, y, learn, test, holdout, recent, features)
 
 
@@ -401,53 +406,58 @@ OldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
 
 
 def _fit(
-    contract: Contract, training: Training, chosen: Result, old_personas: OldPersonas | None = None
-) -> list[Fitted]:
+    contract: Contract,
+    training: TrainingRows,
+    chosen: TrialResult,
+    old_personas: OldPersonas | None = None,
+) -> list[FittedModel]:
     part = _part(contract, training)
     X, y, learn, test, features = part.X, part.y, part.learn, part.test, part.features
-    model = candidates.fit_chosen(
+    model = candidates.fit_chosen_trial(
         contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
     )
-    metrics = measure(contract, y[test], propensity.probabilities(model, X.iloc[test]))
+    metrics = measure_holdout(
+        contract, y[test], propensity.default_probabilities(model, X.iloc[test])
+    )
     metrics |= {"trial": chosen.trial.name}
     log.info(
         "%s is chosen: hold-out AUC %.4f on %d loans",
         chosen.trial.name, metrics["auc"], metrics["rows"],
     )  # fmt: skip
 
-    clusters, silhouettes = personas.fit(contract, features, X.iloc[learn])
+    clusters, silhouettes = personas.fit_personas(contract, features, X.iloc[learn])
     labels = clusters[-1].labels_
     kept = {}
     if old_personas is not None:
         old, old_names = old_personas(training.table.take(pa.array(learn)))
-        kept = personas.matched(old, labels, old_names, clusters[-1].n_clusters)
+        kept = personas.match_names(old, labels, old_names, clusters[-1].n_clusters)
     names = personas.name_clusters(clusters, contract, X.iloc[learn], kept)
-    people = personas.describe(labels, y[learn], names)
+    people = personas.describe_personas(labels, y[learn], names)
 
     rates = [person["default_rate"] for person in people]
     scorer = Scorer(contract, model, features, clusters, features, names, rates)
     seen, frozen = _baseline(contract, training.table, part, scorer)
     return [
-        Fitted(
+        FittedModel(
             PROPENSITY,
             model,
-            propensity.parameters(model),
+            propensity.estimator_parameters(model),
             features,
             metrics,
-            algorithm=type(candidates.classifier(model)).__name__,
-            evaluation=evaluation.evaluate(
+            algorithm=type(candidates.final_classifier(model)).__name__,
+            evaluation=evaluation.evaluate_holdout(
                 contract, model, features, training.table.take(pa.array(test))
             ),
             baseline=frozen,
-            baseline_sample=baseline.sample(
+            baseline_sample=baseline.sample_rows(
                 seen, contract.monitoring.sample_rows, contract.training.seed
             ),
             leaks=training.leaks,
         ),
-        Fitted(
+        FittedModel(
             PERSONAS,
             clusters,
-            propensity.parameters(clusters),
+            propensity.estimator_parameters(clusters),
             features,
             {"personas": people, "silhouettes": silhouettes},
             algorithm=type(clusters[-1]).__name__,
@@ -455,13 +465,13 @@ def _fit(
     ]
 
 
-def measure(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
+def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
     """Return the metrics of a hold-out, and under `intervals` [lowest, highest] of each.
 
     A metric that has no value there, such as the slope of equal probabilities, is None.
     """
     threshold = contract.decision.decline_from
-    metrics = propensity.measure(y, probability, threshold)
+    metrics = propensity.holdout_metrics(y, probability, threshold)
     policy = contract.training
     found = intervals.bootstrap(y, probability, threshold, policy.resamples, policy.seed)
     known = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
@@ -472,22 +482,22 @@ def _old_personas(session: Session) -> OldPersonas | None:
     """Return the champion's clustering, None where there is none that can be asked."""
     contract = session.contract
     with database.transaction(session.connection):
-        version = registry.champion(session, PERSONAS)
+        version = registry.champion_version(session, PERSONAS)
         if version is None:
             return None
-        row = registry.model(session, version)
+        row = registry.model_row(session, version)
     if not set(row["features"]) <= {column.name for column in contract.monitored}:
         log.warning("%s reads columns that are gone: personas get new names", version)
         return None
     try:
-        old = registry.estimator(session, row)
+        old = registry.model_estimator(session, row)
     except StateError as error:
         log.warning("personas get new names: %s", error)
         return None
     names = [person["name"] for person in row["metrics"]["personas"]]
 
     def ask(table: pa.Table) -> tuple[np.ndarray, list[str]]:
-        return old.predict(frame(table, contract, row["features"])), names
+        return old.predict(feature_frame(table, contract, row["features"])), names
 
     return ask
 
@@ -507,7 +517,7 @@ def _baseline(
     table = table.filter(pa.array(part.recent))
     seen = table.select([column.name for column in contract.monitored])
     scored = scorer.score(table.take(pa.array(holdout))).select(list(baseline.PREDICTIONS))
-    frozen = baseline.fit(contract, seen) | baseline.fit(contract, scored)
+    frozen = baseline.fit_baseline(contract, seen) | baseline.fit_baseline(contract, scored)
     place = np.full(table.num_rows, -1)
     place[holdout] = np.arange(len(holdout))
     rows = pa.array(place, mask=place < 0)

@@ -4,11 +4,11 @@ import json
 import math
 
 from loan_scoring import database
-from loan_scoring.candidates import Result, Trial
+from loan_scoring.candidates import Trial, TrialResult
 from loan_scoring.session import Session
 
 
-def record(session: Session, fingerprint: str, result: Result, loans: int) -> None:
+def record_trial(session: Session, fingerprint: str, result: TrialResult, loans: int) -> None:
     """Write a trial's row; where the trial is on record already, the row stays as it is."""
     with database.transaction(session.connection):
         database.execute(
@@ -29,12 +29,12 @@ def record(session: Session, fingerprint: str, result: Result, loans: int) -> No
         )
 
 
-def of(session: Session, fingerprint: str) -> list[Result]:
+def recorded_trials(session: Session, fingerprint: str) -> list[TrialResult]:
     """Return the trials on record of a training, from the simplest on."""
     with database.transaction(session.connection):
         found = database.rows(session.connection, "select_trials", fingerprint=fingerprint)
     return [
-        Result(
+        TrialResult(
             Trial(row["trial"], row["place"], row["algorithm"], row["parameters"]),
             row["folds"],
             _number(row["calibration_slope"]),

@@ -32,7 +32,7 @@ COUNTS_ONLY = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExpectationVerdict:
     """What an expectation came to."""
 
     expectation: Expectation
@@ -42,9 +42,9 @@ class Verdict:
     observed_text: str | None = None
 
 
-def validate(
+def validate_revision(
     session: Session, batch_id: str, revision: int, expectations: Sequence[Expectation]
-) -> tuple[list[Verdict], str]:
+) -> tuple[list[ExpectationVerdict], str]:
     """Return a verdict on each expectation, and Data Docs' page of them as HTML.
 
     Raises:
@@ -90,7 +90,7 @@ def _view(session: Session, batch_id: str, revision: int) -> Iterator[Connection
 
     SQLAlchemy rolls back what it is given: the session's own transaction must not be.
     """
-    connection = database.beside(session.connection)
+    connection = database.connect_beside(session.connection)
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -121,7 +121,7 @@ def _configuration(expectation: Expectation) -> dict[str, Any]:
     }
 
 
-def _verdict(connection: Connection, expectation: Expectation, found: Any) -> Verdict:
+def _verdict(connection: Connection, expectation: Expectation, found: Any) -> ExpectationVerdict:
     if found.exception_info.get("raised_exception", True):
         reason = " ".join(str(found.exception_info.get("exception_message")).split())
         raise DatabaseError(f"Great Expectations could not evaluate {expectation.name}: {reason}")
@@ -130,14 +130,20 @@ def _verdict(connection: Connection, expectation: Expectation, found: Any) -> Ve
         wanted, there = set(expectation.limits["column_set"]), set(result["observed_value"])
         signs = [f"-{name}" for name in sorted(wanted - there)]
         signs += [f"+{name}" for name in sorted(there - wanted)]
-        return Verdict(expectation, is_success, None, None, ", ".join(signs) or "as expected")
+        return ExpectationVerdict(
+            expectation, is_success, None, None, ", ".join(signs) or "as expected"
+        )
     if "observed_value" in result:
-        return Verdict(expectation, is_success, float(result["observed_value"] or 0), None)
+        return ExpectationVerdict(
+            expectation, is_success, float(result["observed_value"] or 0), None
+        )
     rows, unexpected = result["element_count"], result["unexpected_count"]
     text = None
     if unexpected and "value_set" in expectation.limits:
         text = _unknown_levels(connection, expectation)
-    return Verdict(expectation, is_success, unexpected / rows if rows else 0.0, unexpected, text)
+    return ExpectationVerdict(
+        expectation, is_success, unexpected / rows if rows else 0.0, unexpected, text
+    )
 
 
 def _unknown_levels(connection: Connection, expectation: Expectation) -> str:

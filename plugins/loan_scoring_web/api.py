@@ -84,7 +84,10 @@ def document(request: Request) -> dict[str, Any]:
             operation["parameters"][0]["schema"]["example"] = first.portfolio
     score = found["paths"][f"{PREFIX}/{{portfolio}}/score"]["post"]
     body = score["requestBody"]["content"]["application/json"]
-    body["example"] = {"model": "champion", "applications": [json_scores.example(first)]}
+    body["example"] = {
+        "model": "champion",
+        "applications": [json_scores.example_application(first)],
+    }
     return found
 
 
@@ -94,7 +97,7 @@ def score(session: Operating, user: CurrentUser, wanted: shapes.ScoreRequest) ->
 
     The same parsing, rules and arithmetic as a night's; nothing is stored as a score.
     """
-    found = json_scores.answer(session, wanted.applications, wanted.model, by(user))
+    found = json_scores.score_and_record(session, wanted.applications, wanted.model, by(user))
     return shapes.Scored.model_validate(found, from_attributes=True)
 
 
@@ -109,7 +112,7 @@ def list_executions(
     limit: Limit = 100,
 ) -> shapes.Executions:
     """List published scoring runs by time, batch and model, in the order of their batches."""
-    rows = executions.runs(
+    rows = executions.list_scoring_runs(
         session, since=since, until=until, batch_id=batch, model_version=model, after=after,
         limit=limit,
     )  # fmt: skip
@@ -134,7 +137,7 @@ def list_scores(
     CSV has a header; `X-Next` of the answer's header names the page that
     follows, ready to be put behind `after=`.
     """
-    rows = executions.scores(session, scoring_run_id, after, limit)
+    rows = executions.list_scores(session, scoring_run_id, after, limit)
     follows = rows[-1]["loan_id"] if len(rows) == limit else None
     if form == "json":
         return {"scores": rows, "next": follows}
@@ -160,7 +163,7 @@ def list_calls(
 
     At most 100 a page: each may hold a thousand applications.
     """
-    rows = executions.calls(
+    rows = executions.list_calls(
         session, since=since, until=until, model_version=model, after=_call(after), limit=limit
     )
     for row in rows:
@@ -233,7 +236,7 @@ def acknowledge(
 ) -> shapes.Alert:
     """Acknowledge an alert under the user's name, with a comment where there is one to make."""
     row = _alert(session, alert_id)
-    handling.handle(session, alert_id, handling.ACKNOWLEDGE, by(user), told.comment)
+    handling.handle_alert(session, alert_id, handling.ACKNOWLEDGE, by(user), told.comment)
     row = _alert(session, alert_id)
     return shapes.Alert.model_validate(row)
 
@@ -254,8 +257,8 @@ def list_models(session: Reading) -> shapes.Models:
 @router.get("/{portfolio}/models/{model_version}", responses=refusals())
 def read_model(session: Reading, model_version: Version) -> shapes.Model:
     """Return a model version: what it reads, how it was measured, every verdict on it."""
-    row = registry.model(session, model_version)
-    pair = registry.pair_of(session, model_version)
+    row = registry.model_row(session, model_version)
+    pair = registry.fitted_pair(session, model_version)
     read = [session.contract.by_name.get(name) for name in row["features"]]
     inputs = [
         {
@@ -284,7 +287,7 @@ def read_card(session: Reading, model_version: Version) -> Response:
     """Return the model card of the pair that a version was fitted in, as Markdown."""
     from loan_scoring.card import content, render  # draws: imported where it is asked for
 
-    text = render.markdown(content.read(session, model_version))
+    text = render.render_card_markdown(content.read_card(session, model_version))
     return Response(text, media_type="text/markdown")
 
 

@@ -96,7 +96,7 @@ def read_session(portfolio: str) -> Iterator[Session]:
         raise _not_migrated(portfolio, error) from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DatabaseError(f"{database.place(connection)}: {reason}") from error
+        raise DatabaseError(f"{database.location(connection)}: {reason}") from error
     finally:
         connection.close()
 
@@ -152,7 +152,7 @@ def tell_at_start() -> None:
         return
     try:
         with read_session(portfolio) as session:
-            place = database.place(session.connection)
+            place = database.location(session.connection)
     except LoanScoringError as error:
         log.error("loan-scoring pages: %s; Airflow works without it", error)
         return

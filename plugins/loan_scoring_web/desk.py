@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from loan_scoring import approvals, desk, json_scores
 from loan_scoring.approvals import LEFT_TO_A_PERSON
-from loan_scoring.desk import Filter
+from loan_scoring.desk import QueueFilter
 from loan_scoring.errors import InputError, MissingError
 from loan_scoring.pages import desk as content
 from loan_scoring.session import Session
@@ -41,7 +41,7 @@ def queue(
     """Show the applications of a batch that are left to a person."""
     if batch and not BATCH.fullmatch(batch):
         raise HTTPException(422, "batch is no date, YYYY-MM-DD")
-    wanted = Filter(
+    wanted = QueueFilter(
         decision=choice(decision, "decision", LEFT_TO_A_PERSON),
         persona=storable(persona, "persona"),
         reason=storable(reason, "reason"),
@@ -52,7 +52,7 @@ def queue(
         ],
     )
     try:
-        shown = content.read_queue(session, batch or None, wanted, _after(after))
+        shown = content.read_queue_page(session, batch or None, wanted, _after(after))
     except MissingError as error:  # a portfolio without scores has a desk, and it is empty
         if batch:
             raise
@@ -82,7 +82,7 @@ def application(request: Request, session: Reading, loan_id: str) -> Response:
 def _application(
     request: Request, session: Session, loan_id: str, status: int = 200, **more: Any
 ) -> Response:
-    shown = content.read_application(session, loan_id) | more
+    shown = content.read_application_page(session, loan_id) | more
     return page(request, "desk_application.html", status, active="desk", **shown)
 
 
@@ -94,7 +94,7 @@ def decide(
     decision = choice(form.get("decision"), "decision", approvals.DECISIONS)
     if decision is None:
         raise HTTPException(422, "decision is empty: approve or decline")
-    approvals.decide(
+    approvals.record_decision(
         session,
         loan_id,
         decision,
@@ -103,7 +103,7 @@ def decide(
         required(form, "scoring_run_id", 200),
         form.get("seen", ""),
     )
-    key = approvals.key_of(session.contract, loan_id)
+    key = approvals.typed_loan_id(session.contract, loan_id)
     base = request.scope.get("root_path", "")
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/desk/{key}#decisions", 303)
 
@@ -116,13 +116,13 @@ def what_if(
     model = form.pop("model", json_scores.CHAMPION)
     if not MODEL.fullmatch(model):
         raise HTTPException(422, "model is neither champion nor a version")
-    shown = desk.application(session, loan_id)
-    changes = content.changes(session.contract, shown, form)
+    shown = desk.read_application(session, loan_id)
+    changes = content.changed_inputs(session.contract, shown, form)
     more: dict[str, Any] = {"form": form, "model": model}
     try:
-        changed, answer = desk.what_if(session, loan_id, changes, model, by(user))
+        changed, answer = desk.score_what_if(session, loan_id, changes, model, by(user))
     except InputError as error:
         more["faults"] = {each.field: each.message for each in error.faults}
         return _application(request, session, loan_id, 422, **more)
-    more["what_if"] = content.told(session.contract, answer, changed, shown)
+    more["what_if"] = content.what_if_result(session.contract, answer, changed, shown)
     return _application(request, session, loan_id, **more)

@@ -26,7 +26,7 @@ def quality(
     """Show how a revision of a batch was judged; who may see its ingest DAG may see this."""
     portfolio = _portfolio(dag_id, "ingest")
     if portfolio and re.fullmatch(BATCH_ID, batch_id):
-        page = settings.quality_page(portfolio, batch_id, revision)
+        page = settings.quality_page_path(portfolio, batch_id, revision)
         if page.is_file():
             return FileResponse(page, media_type="text/html")
     raise HTTPException(404, f"no page of batch {batch_id} revision {revision}: not judged yet")
@@ -37,7 +37,7 @@ def card(dag_id: str, model_version: str) -> FileResponse:
     """Show a model card as it was when the model was fitted; for who may see its train DAG."""
     portfolio = _portfolio(dag_id, "train")
     if portfolio and VERSION.fullmatch(model_version):
-        page = settings.card_page(portfolio, model_version)
+        page = settings.card_path(portfolio, model_version)
         if page.is_file():
             return FileResponse(page, media_type="text/html")
     raise HTTPException(404, f"no card of {model_version}; `loan-scoring models card` writes it")

@@ -26,7 +26,7 @@ def models(
     """Show every version, two beside each other, and who let which into use."""
     for version in filter(None, (left, right)):
         _refuse_no_version(version)
-    shown = content.read(session, left or None, right or None)
+    shown = content.read_models_page(session, left or None, right or None)
     return page(request, "models.html", active="models", **shown)
 
 
@@ -38,7 +38,9 @@ def card(session: Reading, model_version: str) -> Response:
     from loan_scoring.card import content as shown
     from loan_scoring.card import render
 
-    return HTMLResponse(render.page(shown.read(session, model_version)), headers=HEADERS)
+    return HTMLResponse(
+        render.render_card_html(shown.read_card(session, model_version)), headers=HEADERS
+    )
 
 
 @router.post("/rollback")
@@ -50,7 +52,7 @@ def rollback(request: Request, session: Administering, user: CurrentUser, form: 
         raise HTTPException(422, "confirm is not ticked: nothing was rolled back")
     from loan_scoring import promotion  # judges with scikit-learn: not at the server's start
 
-    promotion.rollback(session, by(user), comment=comment, seen=seen)
+    promotion.rollback_champions(session, by(user), comment=comment, seen=seen)
     base = request.scope.get("root_path", "")
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#history", 303)
 

@@ -61,7 +61,9 @@ def of_dag(request: Request, dag_id: str) -> Response:
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
     """Show the last nights at a glance."""
-    return page(request, "overview.html", active="portfolio", **overview.read(session))
+    return page(
+        request, "overview.html", active="portfolio", **overview.read_portfolio_page(session)
+    )
 
 
 @router.get("/p/{portfolio}/batches")
@@ -69,13 +71,15 @@ def batches(
     request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
 ) -> Response:
     """List the batches, newest first."""
-    return page(request, "batches.html", active="batches", **batch.read_all(session, until))
+    return page(
+        request, "batches.html", active="batches", **batch.read_batches_page(session, until)
+    )
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}")
 def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
     """Show one batch."""
-    found = batch.read(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
+    found = batch.read_batch_page(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
     if found is None:
         raise HTTPException(404, "there is no such batch")
     return page(request, "batch.html", active="batches", **found)
@@ -87,7 +91,7 @@ def quarantined(session: Reading, batch_id: str) -> Response:
     if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
         raise HTTPException(404, "there is no such batch")
     out = io.StringIO()
-    quarantine.export(session, batch_id, out)
+    quarantine.export_quarantine(session, batch_id, out)
     name = f"quarantine-{session.contract.portfolio}-{batch_id}.csv"
     return Response(
         out.getvalue(),
@@ -101,7 +105,7 @@ def drift_page(
     request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
 ) -> Response:
     """Show columns by nights, and performance over time."""
-    return page(request, "drift.html", active="drift", **drift.read(session, nights))
+    return page(request, "drift.html", active="drift", **drift.read_drift_page(session, nights))
 
 
 @router.get("/p/{portfolio}/alerts")
@@ -111,7 +115,7 @@ def alerts_page(
     of: Annotated[str | None, Query(alias="batch", pattern=BATCH_ID)] = None,
 ) -> Response:
     """List the alerts."""
-    return page(request, "alerts.html", active="alerts", **alerts.read(session, of))
+    return page(request, "alerts.html", active="alerts", **alerts.read_alerts_page(session, of))
 
 
 @router.post("/p/{portfolio}/alerts/{alert_id}")
@@ -125,7 +129,7 @@ def change_alert(
     until: Annotated[date | Literal[""], Form()] = "",
 ) -> Response:
     """Acknowledge, snooze or resolve an alert under the user's name, and show the alerts again."""
-    handling.handle(session, alert_id, action, by(user), comment, until or None)
+    handling.handle_alert(session, alert_id, action, by(user), comment, until or None)
     base = request.scope.get("root_path", "")
     address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
     return RedirectResponse(address, status_code=303)
@@ -134,4 +138,6 @@ def change_alert(
 @router.get("/p/{portfolio}/operations")
 def operations_page(request: Request, session: Reading) -> Response:
     """Show latency, traffic, errors and saturation."""
-    return page(request, "operations.html", active="operations", **operations.read(session))
+    return page(
+        request, "operations.html", active="operations", **operations.read_operations_page(session)
+    )

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from loan_scoring.pages.templating import render
+from loan_scoring.pages.templating import render_template
 from loan_scoring_web.rights import is_admin, may_operate, readable
 
 POLICY = "; ".join(
@@ -45,5 +45,5 @@ def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLR
         "is_operator": bool(user and portfolio and may_operate(request, portfolio, user)),
         "is_admin": bool(user and is_admin(user)),
     }
-    content = render(name, **known, **values)
+    content = render_template(name, **known, **values)
     return HTMLResponse(content, status, {**HEADERS, "Cache-Control": "no-store"})

@@ -16,7 +16,7 @@ import pytest
 
 from browser.shots import SIZES, Watched, browsing
 from loan_scoring.local.airflow_environment import PASSWORDS_FILE
-from loan_scoring.local.airflow_status import status
+from loan_scoring.local.airflow_status import stack_status
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 JOB = """
@@ -89,7 +89,7 @@ def site(
             if done.returncode == 0:
                 break
         assert done.returncode == 0, done.stdout + done.stderr
-        running = status(folder / "state")
+        running = stack_status(folder / "state")
         assert running is not None
         passwords = json.loads((folder / "state" / "airflow" / PASSWORDS_FILE).read_text())
         database_url = EmbeddedPostgres(folder / "state").start().url("loan_scoring")

@@ -8,7 +8,7 @@ import pytest
 
 from browser.shots import LAST, SIZES, THEMES
 from loan_scoring import contract, promotion, registry
-from loan_scoring.registry import KINDS, Fitted
+from loan_scoring.registry import KINDS, FittedModel
 from loan_scoring.session import Session, open_session
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integration]
@@ -29,12 +29,12 @@ def waiting(site: Any, decision: str, place: int = 0) -> tuple[int, str]:
     )
 
 
-def again(session: Session, version: str) -> Fitted:
+def again(session: Session, version: str) -> FittedModel:
     """Return a model on record as if it had been fitted once more."""
-    row = registry.model(session, version)
+    row = registry.model_row(session, version)
     names = ("kind", "parameters", "features", "metrics", "algorithm", "leaks", "evaluation")
-    return Fitted(
-        estimator=registry.estimator(session, row),
+    return FittedModel(
+        estimator=registry.model_estimator(session, row),
         baseline=row["baseline"],
         **{name: row[name] for name in names},
     )
@@ -46,16 +46,16 @@ def second(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str
     for name in ("LOAN_SCORING_DATA", "LOAN_SCORING_PORTFOLIOS"):
         monkeypatch.setenv(name, site.environment[name])
     with open_session("loan_default", site.database_url) as session:
-        first = dict(zip(KINDS, registry.champions(session), strict=True))
+        first = dict(zip(KINDS, registry.champion_pair(session), strict=True))
         pair = [again(session, version) for version in first.values()]
-        made = registry.register(session, pair, f"{'again':-<32}", {"batches": []})
+        made = registry.register_models(session, pair, f"{'again':-<32}", {"batches": []})
         evidence = {"champion": first["propensity"], "challenger": made["propensity"], "gates": []}
-        promotion.decide(
+        promotion.apply_verdict(
             session, made, "promoted", "cli:tests", evidence, occasion="command", comment=SCRIPT
         )
         yield made
-        if registry.champions(session) != tuple(first.values()):
-            promotion.rollback(session, "cli:tests")
+        if registry.champion_pair(session) != tuple(first.values()):
+            promotion.rollback_champions(session, "cli:tests")
 
 
 @pytest.mark.parametrize("theme", THEMES)

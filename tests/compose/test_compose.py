@@ -24,7 +24,7 @@ from loan_scoring.local import env_file
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.run import STAGES
 from loan_scoring.partitions import HISTORY
-from loan_scoring.replay import Replay, replay
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.compose
@@ -60,7 +60,7 @@ def replayed(folders: Path, labelled_loans: Path | None) -> Replay:
     raw["promotion"]["fairness"]["min_ratio"] = 0.2
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     (path.parent / "credit_data.yaml").unlink()
-    return replay(
+    return replay_loans(
         contract.load("loan_default"),
         source=str(labelled_loans) if labelled_loans else None,
         nights=NIGHTS,
@@ -76,12 +76,12 @@ def embedded_rows(
 ) -> dict[str, str]:
     """What the same drops leave in the tables on the embedded Postgres, without Airflow."""
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest(session, HISTORY, replayed.application_files[HISTORY])
-        versions, _ = training.fit(session)
-        assert promotion.promote(session, versions) == "promoted"
+        ingest.ingest_batch(session, HISTORY, replayed.application_files[HISTORY])
+        versions, _ = training.train(session)
+        assert promotion.promote_by_gates(session, versions) == "promoted"
         for batch_id in replayed.batch_ids:
-            ingest.ingest(session, batch_id, replayed.application_files[batch_id])
-            scoring.score(session, batch_id)
+            ingest.ingest_batch(session, batch_id, replayed.application_files[batch_id])
+            scoring.score_batch(session, batch_id)
         return digests(session, TABLES)
 
 
@@ -91,7 +91,7 @@ class Stack:
     def __init__(self, folder: Path, landing: Path, portfolios: Path) -> None:
         self.name = f"loan-scoring-test-{os.getpid()}"
         self.env = folder / ".env"
-        env_file.write(self.env, "nonprod")
+        env_file.write_env_file(self.env, "nonprod")
         self.port, self.postgres_port = free_port(), free_port()
         with self.env.open("a") as file:
             file.write(f"COMPOSE_PROJECT_NAME={self.name}\nLOAN_SCORING_IMAGE={self.name}:test\n")

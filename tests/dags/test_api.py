@@ -46,7 +46,7 @@ def postgres_url(session: Session) -> str:
 
 
 def column(session: Session, query: str) -> list:
-    return [row[0] for row in database.select(session.connection, query)[1]]
+    return [row[0] for row in database.select_read_only(session.connection, query)[1]]
 
 
 def applications(session: Session, where: str = "true", limit: int = 5) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def test_scores_are_those_of_the_night_and_the_call_is_on_record(
     answer = client.post(f"{P}/score", json={"applications": given}, headers=token("user"))
     assert answer.status_code == 200
     told = answer.json()
-    rows = database.select(
+    rows = database.select_read_only(
         night.connection,
         "select loan_id, default_probability, decision, persona, persona_default_rate"
         " from current_scores order by 1 limit 100",
@@ -225,7 +225,7 @@ def test_alert_is_acknowledged_once_and_by_whom(client: Any, token: Token, night
     with database.transaction(night.connection), night.connection.cursor() as cursor:
         cursor.execute("UPDATE alerts SET state = 'resolved'")
     assert client.post(path, json={}, headers=token("op")).status_code == 409
-    entry = audit.entries(night)[0]
+    entry = audit.recent_entries(night)[0]
     assert (entry["done_by"], entry["action"]) == ("airflow:a op", "alert.acknowledge")
 
 
@@ -287,7 +287,7 @@ def test_request_migrates_nothing(
     assert (answer.status_code, "is behind" in answer.json()["detail"]) == (503, True)
     with closing(database.connect("public", url)) as connection:
         query = "select 1 from pg_namespace where nspname = 'loan_default'"
-        assert database.select(connection, query)[1] == []
+        assert database.select_read_only(connection, query)[1] == []
 
 
 def test_connection_is_closed_before_the_answer_is_sent(
@@ -320,7 +320,7 @@ def test_connection_is_closed_before_the_answer_is_sent(
 @pytest.mark.parametrize("name", contract.names())
 def test_example_of_the_document_is_an_application(name: str) -> None:
     of = contract.load(name)
-    assert json_scores.typed(of, [json_scores.example(of)]).num_rows == 1
+    assert json_scores.typed_applications(of, [json_scores.example_application(of)]).num_rows == 1
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 def column(session: Session, query: str) -> list:
-    return [row[0] for row in database.select(session.connection, query)[1]]
+    return [row[0] for row in database.select_read_only(session.connection, query)[1]]
 
 
 def loan(session: Session, decision: str) -> int:
@@ -110,7 +110,7 @@ def test_decision_is_recorded_under_the_users_name(
         twice = client.post(f"{path}/decision", data=form, headers=token(role))
         assert twice.status_code == 409
         assert f"decided meanwhile by airflow:a {role}" in text(twice)
-    rows = database.select(
+    rows = database.select_read_only(
         night.connection, "select decision, decided_by from approvals order by decided_at"
     )[1]
     assert rows == [["approve", "airflow:a user"], ["decline", "airflow:a op"]]
@@ -229,7 +229,7 @@ def test_rollback_is_an_admins_confirmed_and_once(client: Any, token: Token, two
     answer = client.post(path, data=sent, headers=admin, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{P}/models#history")
     assert client.post(path, data=sent, headers=admin).status_code == 409
-    rows = database.select(
+    rows = database.select_read_only(
         two.connection,
         "select model_version, decided_by, comment from promotions where occasion = 'rollback'"
         " order by 1",

@@ -92,7 +92,7 @@ def beside(work: Callable[[], None]) -> threading.Thread:
 
 
 def verdicts(session: Session) -> list:
-    return database.select(session.connection, VERDICTS)[1]
+    return database.select_read_only(session.connection, VERDICTS)[1]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_answer_is_on_record_with_the_airflow_user(
     assert verdicts(ready)[-2:] == [
         [f"{kind}-1", verdict, f"{kind}-2", "airflow:ann", "seen by two"] for kind in registry.KINDS
     ]
-    assert registry.champion(ready, "propensity") == champion
+    assert registry.champion_version(ready, "propensity") == champion
 
 
 def test_no_answer_in_time_is_on_record_and_changes_nothing(
@@ -146,7 +146,7 @@ def test_no_answer_in_time_is_on_record_and_changes_nothing(
     assert verdicts(ready)[-2:] == [
         [f"{kind}-1", "timed_out", f"{kind}-2", "nobody", None] for kind in registry.KINDS
     ]
-    assert registry.champion(ready, "propensity") == "propensity-2"
+    assert registry.champion_version(ready, "propensity") == "propensity-2"
 
 
 def test_pair_that_fails_a_gate_is_refused_and_nobody_asked(

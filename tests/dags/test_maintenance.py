@@ -55,7 +55,7 @@ def test_it_drops_what_is_old_twice_as_once(
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path / "data"))  # no file of others goes
     for _ in range(2):
         assert dag.test().state == "success"
-        found = database.select(
+        found = database.select_read_only(
             scored.connection,
             "select partition, rows, dropped_by from dropped_partitions order by 1",
         )[1]
@@ -63,7 +63,7 @@ def test_it_drops_what_is_old_twice_as_once(
         assert found == [
             ["applications_2026_01", 1000, by], ["scores_2026_01", 1000, by]
         ]  # fmt: skip
-    told = database.select(
+    told = database.select_read_only(
         scored.connection, "select task, rows from task_metrics where rows > 0 and run !~ 'cli'"
     )[1]
     assert told == [["maintenance.drop", 2000]]
@@ -97,7 +97,7 @@ def test_the_page_of_a_dropped_batch_says_so(
     place = "/loan-scoring/p/loan_default"
     before = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
     assert "Retention dropped" not in before.text
-    retention.drop(scored, 30, "cli:ann")
+    retention.drop_expired(scored, 30, "cli:ann")
     after = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
     assert after.status_code == 200
     assert "Retention dropped its scores and applications on" in after.text
@@ -105,7 +105,9 @@ def test_the_page_of_a_dropped_batch_says_so(
     desk = client.get(f"{place}/desk?batch=2026-01-05", headers=token("viewer"))
     assert desk.status_code == 409
     assert "the rows of batch 2026-01-05 are gone" in desk.text
-    run_id = database.select(scored.connection, "select scoring_run_id from scoring_runs")[1][0][0]
+    run_id = database.select_read_only(
+        scored.connection, "select scoring_run_id from scoring_runs"
+    )[1][0][0]
     told = client.get(
         f"/loan-scoring/api/v1/loan_default/executions/{run_id}/scores", headers=token("viewer")
     )

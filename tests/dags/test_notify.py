@@ -126,7 +126,7 @@ def change(session: Session, statement: str, *values: Any) -> None:
 
 
 def rows(session: Session, query: str) -> list:
-    return database.select(session.connection, query)[1]
+    return database.select_read_only(session.connection, query)[1]
 
 
 def raised(session: Session, message: str = "it drifts") -> None:
@@ -161,8 +161,8 @@ def test_mail_tells_of_a_drifted_night_once(
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
     change(ready, "UPDATE alerts SET state = 'resolved'")  # what the history gave cause for
     shocked = drops.batch_ids[3]
-    ingest.ingest(ready, shocked, drops.application_files[shocked])
-    scoring.score(ready, shocked)
+    ingest.ingest_batch(ready, shocked, drops.application_files[shocked])
+    scoring.score_batch(ready, shocked)
     for _ in range(2):
         assert notify_of(run("metrics", shocked, MAIL)) == "success"
     (sent,) = mail.mails

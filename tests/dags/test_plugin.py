@@ -61,7 +61,7 @@ def test_server_starts_without_its_database_and_says_so_once(
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
-    path = settings.quality_page("loan_default", "2026-01-05", 1)
+    path = settings.quality_page_path("loan_default", "2026-01-05", 1)
     path.parent.mkdir(parents=True)
     path.write_text("<html>judged</html>")
     return path
@@ -75,7 +75,7 @@ def test_quality_page_is_for_who_may_see_the_dag(client: Any, page: Path, token:
 
 
 def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, token: Token) -> None:
-    card = settings.card_page("loan_default", "propensity-1")
+    card = settings.card_path("loan_default", "propensity-1")
     card.parent.mkdir(parents=True)
     card.write_text("<html>card</html>")
     assert client.get(CARD).status_code == 401

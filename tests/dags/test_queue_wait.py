@@ -23,14 +23,14 @@ def test_every_task_knows_how_long_it_waited(
     bag: Any, ready: Session, ready_url: str, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     dag = bag.dags["loan_default_score"]
     assert dag.test(run_conf={"batch_id": NIGHT}).state == "success"
     query = (
         "select task, queue_seconds, extract(epoch from started_at - lag(finished_at)"
         " over (order by started_at)) from task_metrics order by started_at"
     )
-    rows = database.select(ready.connection, query)[1]
+    rows = database.select_read_only(ready.connection, query)[1]
     assert [row[0] for row in rows] == [
         "score.plan",
         "score.score",
@@ -52,4 +52,4 @@ def test_task_that_failed_once_does_not_count_its_delay_as_a_wait(
         monkeypatch.setattr(task, "retry_delay", timedelta(seconds=0))
     assert dag.test(run_conf={"batch_id": "2031-01-01"}).state == "failed"
     query = "select task, errors, queue_seconds from task_metrics where task = 'score.plan'"
-    assert database.select(ready.connection, query)[1] == [["score.plan", 2, None]]
+    assert database.select_read_only(ready.connection, query)[1] == [["score.plan", 2, None]]

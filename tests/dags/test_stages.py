@@ -41,7 +41,7 @@ def run(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def rows(session: Session, *queries: str) -> list:
-    return [database.select(session.connection, query)[1] for query in queries]
+    return [database.select_read_only(session.connection, query)[1] for query in queries]
 
 
 def twice(run: Run, session: Session, stage: str, key: str | None, *queries: str) -> list:
@@ -68,7 +68,7 @@ def test_check_links_to_the_page_of_the_verdicts(run: Run, ready: Session, drops
     check = run("ingest", NIGHT).get_task_instance("check")
     link = check.xcom_pull(task_ids="check", key="_link_QualityPage")
     assert link == f"/loan-scoring/quality/loan_default_ingest/{NIGHT}/1"
-    assert settings.quality_page("loan_default", NIGHT, 1).is_file()
+    assert settings.quality_page_path("loan_default", NIGHT, 1).is_file()
 
 
 def test_ingest_of_the_history_goes_by_param(run: Run, ready: Session, drops: Replay) -> None:
@@ -145,7 +145,7 @@ def test_missing_file_is_waited_for(
 
 
 def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     taken, known = twice(
         run, ready, "outcomes", "2026-01-08",
         "select received, accepted, quarantined from outcome_drops where drop_id like '%01-08'",
@@ -156,7 +156,7 @@ def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
 
 
 def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -> None:
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)
     run("metrics", NIGHT)
     assert rows(ready, "select state from performance_by_batch") == [[["unknown"]]]
@@ -172,10 +172,10 @@ def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -
 def test_what_a_killed_run_left_is_restated_on_a_day_without_outcomes(
     run: Run, ready: Session, drops: Replay
 ) -> None:
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)
     run("metrics", NIGHT)
-    outcomes.take(ready, drops.outcome_files[0])
+    outcomes.take_outcomes(ready, drops.outcome_files[0])
     run("outcomes", "2030-01-01")
     assert rows(ready, "select state from performance_by_batch") == [[["realised"]]]
 
@@ -226,7 +226,7 @@ def test_train_from_nothing_on_mapped_tasks(
     url = new_database()
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
     with open_session("loan_default", url) as session:
-        ingest.ingest(session, "history", drops.application_files["history"])
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
         assert bag.dags["loan_default_train"].test().state == "success"
         tasks, models, verdicts = rows(
             session,
@@ -243,7 +243,7 @@ def test_train_from_nothing_on_mapped_tasks(
         ["train.notify", 1],
         ["train.plan", 1],
     ]
-    assert settings.card_page("loan_default", "propensity-1").is_file()
+    assert settings.card_path("loan_default", "propensity-1").is_file()
     assert [row[0] for row in models] == ["personas-1", "propensity-1"]
     # A small sample may fail a gate by noise: the verdict must be what its own gates say.
     ((verdict, count, is_passed),) = verdicts
@@ -252,7 +252,7 @@ def test_train_from_nothing_on_mapped_tasks(
 
 def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
     shocked = drops.batch_ids[3]
-    ingest.ingest(ready, shocked, drops.application_files[shocked])
+    ingest.ingest_batch(ready, shocked, drops.application_files[shocked])
     scores, runs = twice(
         run, ready, "score", shocked,
         "select s::text from current_scores s order by loan_id",

@@ -19,8 +19,8 @@ import yaml
 from loan_scoring import contract, database, settings
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.postgres import embedded
-from loan_scoring.local.run import STAGES, stack
-from loan_scoring.replay import Replay, replay
+from loan_scoring.local.run import STAGES, airflow_stack
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session, open_session
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
@@ -79,7 +79,7 @@ def running(cut: Replay) -> Iterator[tuple[Session, AirflowClient]]:
     of = contract.load(PORTFOLIO)
     url = embedded().start().url("loan_scoring")
     try:
-        with open_session(PORTFOLIO, url) as session, stack([of], url) as client:
+        with open_session(PORTFOLIO, url) as session, airflow_stack([of], url) as client:
             for stage in STAGES:
                 client.unpause(f"{PORTFOLIO}_{stage}")
             yield session, client
@@ -132,7 +132,7 @@ def pass_night(session: Session, client: AirflowClient, cut: Replay, date: str) 
 
 def test_other_defaults_ask_once_and_bad_data_never(course: Course) -> None:
     of = contract.load(PORTFOLIO)
-    cut = replay(
+    cut = replay_loans(
         of,
         source=course.source,
         nights=course.nights,

@@ -143,13 +143,13 @@ def deliver_into(url: str, channels: list[Channel], taken: str) -> None:
 
     with open_session("loan_default", url) as session:
         contract = session.contract.model_copy(update={"notifications": channels})
-        delivery.deliver(Session(contract, session.connection), send, "2026-01-05")
+        delivery.deliver_alerts(Session(contract, session.connection), send, "2026-01-05")
 
 
 def plan(url: str, batch_id: str) -> None:
     """Do what the task `plan` of the score DAG does."""
     with open_session("loan_default", url) as session:
-        scoring.plan(session, batch_id)
+        scoring.plan_scoring(session, batch_id)
 
 
 def score(url: str, run_id: str, mini_batches: list[int]) -> None:
@@ -162,7 +162,7 @@ def score(url: str, run_id: str, mini_batches: list[int]) -> None:
 def publish(url: str, run_id: str) -> None:
     """Do what the task `publish` of the score DAG does."""
     with open_session("loan_default", url) as session:
-        scoring.publish(session, run_id)
+        scoring.publish_scores(session, run_id)
 
 
 def _work(

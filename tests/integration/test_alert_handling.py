@@ -54,33 +54,33 @@ def show(session: Session, severity: str, **more: object) -> None:
 
 
 def stored(session: Session) -> list:
-    return database.select(
+    return database.select_read_only(
         session.connection, "select state, changed_by, snoozed_until from alerts"
     )[1][0]
 
 
 def test_snooze_stands_while_the_alert_goes_on(session: Session) -> None:
-    handling.handle(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
     show(session, "warning", batches=2)
     assert stored(session) == ["open", "airflow:ann", IN_A_WEEK]
 
 
 def test_snoozed_alert_wakes_where_it_turns_critical(session: Session) -> None:
-    handling.handle(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
     show(session, "critical")
     assert stored(session)[2] is None
 
 
 def test_acknowledging_a_snoozed_alert_wakes_it(session: Session) -> None:
-    handling.handle(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
-    handling.handle(session, 1, "acknowledge", "airflow:bob", "mine")
+    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handling.handle_alert(session, 1, "acknowledge", "airflow:bob", "mine")
     assert stored(session) == ["acknowledged", "airflow:bob", None]
 
 
 @pytest.mark.parametrize("days", [0, -1, 91])
 def test_day_of_a_snooze_is_to_come_and_near(session: Session, days: int) -> None:
     with pytest.raises(StateError, match="snoozed until a day from"):
-        handling.handle(
+        handling.handle_alert(
             session, 1, "snooze", "airflow:ann",
             until=datetime.now(UTC).date() + timedelta(days=days),
         )  # fmt: skip
@@ -88,9 +88,9 @@ def test_day_of_a_snooze_is_to_come_and_near(session: Session, days: int) -> Non
 
 def test_resolution_wants_a_comment_and_stays(session: Session) -> None:
     with pytest.raises(StateError, match="needs a comment"):
-        handling.handle(session, 1, "resolve", "airflow:ann", "  ")
-    handling.handle(session, 1, "resolve", "airflow:ann", "a campaign")
+        handling.handle_alert(session, 1, "resolve", "airflow:ann", "  ")
+    handling.handle_alert(session, 1, "resolve", "airflow:ann", "a campaign")
     with pytest.raises(StateError, match="alert 1 is resolved already"):
-        handling.handle(session, 1, "acknowledge", "airflow:ann")
+        handling.handle_alert(session, 1, "acknowledge", "airflow:ann")
     with pytest.raises(StateError, match="there is no alert 2"):
-        handling.handle(session, 2, "acknowledge", "airflow:ann")
+        handling.handle_alert(session, 2, "acknowledge", "airflow:ann")

@@ -4,7 +4,7 @@ import pytest
 
 from loan_scoring import alerts, database, ingest, metrics, retraining, scoring
 from loan_scoring.contract import Contract
-from loan_scoring.replay import Replay, replay
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -15,7 +15,7 @@ SHOCKED, BLANKED = (2, 3), 4
 @pytest.fixture(scope="module")
 def nights(loan_default: Contract, labelled_loans, drops: Replay, tmp_path_factory) -> Replay:
     """Nights of the history that `ready` knows: two with an income shock, one with a null burst."""
-    return replay(
+    return replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
         nights=6,
@@ -28,14 +28,14 @@ def nights(loan_default: Contract, labelled_loans, drops: Replay, tmp_path_facto
 def go(session: Session, nights: Replay, *places: int) -> None:
     for place in places:
         batch_id = nights.batch_ids[place - 1]
-        ingest.ingest(session, batch_id, nights.application_files[batch_id])
-        scoring.score(session, batch_id)
-        metrics.measure(session, batch_id)
+        ingest.ingest_batch(session, batch_id, nights.application_files[batch_id])
+        scoring.score_batch(session, batch_id)
+        metrics.compare_batch(session, batch_id)
         retraining.ask_where_drift_lasts(session, "population", batch_id)
 
 
 def told(session: Session, kind: str) -> list[list]:
-    return database.select(
+    return database.select_read_only(
         session.connection,
         "select batch_id, last_batch_id, batches, state, changed_by from alerts"
         f" where kind = '{kind}' order by batch_id",
@@ -43,7 +43,7 @@ def told(session: Session, kind: str) -> list[list]:
 
 
 def requests(session: Session) -> list[list]:
-    return database.select(
+    return database.select_read_only(
         session.connection,
         "select batch_id, cause, verdict from retrain_requests where cause is not null order by 1",
     )[1]
@@ -64,14 +64,16 @@ def test_from_the_first_night_to_the_second_stable_one(ready: Session, nights: R
     blanked = nights.batch_ids[BLANKED - 1]
     assert told(ready, "bad_data") == [[blanked, blanked, 1, "open", "metrics"]]
     assert told(ready, "population")[0][:4] == [first, last, 2, "open"]  # one stable night so far
-    ((message,),) = database.select(
+    ((message,),) = database.select_read_only(
         ready.connection, "select message from open_alerts where kind = 'bad_data'"
     )[1]
     assert message.startswith("Bad data: Monthly income (income_usd_per_month) is missing in ")
     still_open = (
         "select count(*) from open_alerts where kind = 'quality' and subject like 'income%'"
     )
-    assert database.select(ready.connection, still_open)[1] == [[0]]  # one alert for one cause
+    assert database.select_read_only(ready.connection, still_open)[1] == [
+        [0]
+    ]  # one alert for one cause
     assert len(requests(ready)) == 2  # bad data asks for nothing
 
     go(ready, nights, 5)
@@ -87,7 +89,7 @@ def test_what_a_person_resolved_stays_so_and_the_next_night_opens_another(
     go(ready, nights, 1, 2)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute("UPDATE alerts SET state = 'resolved', changed_by = 'ann'")
-    alerts.update(ready)
+    alerts.update_alerts(ready)
     assert told(ready, "population") == [[first, first, 1, "resolved", "ann"]]
     go(ready, nights, 3)
     assert told(ready, "population") == [

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 def fill(session: Session, entries: int) -> None:
     for number in range(1, entries + 1):
         with database.transaction(session.connection):
-            audit.record(
+            audit.record_entry(
                 session, "airflow:ann", "alert.acknowledge", f"alert {number}", {"n": number}
             )
 
@@ -30,13 +30,15 @@ def as_owner(session: Session, statement: str) -> None:
 
 
 def test_entries_follow_each_other(empty: Session) -> None:
-    assert audit.verify(empty) == audit.Verified(0, None, [])
+    assert audit.verify_chain(empty) == audit.ChainCheck(0, None, [])
     fill(empty, 3)
-    found = audit.entries(empty)
+    found = audit.recent_entries(empty)
     assert [each["entry_id"] for each in found] == [3, 2, 1]
-    assert [each["subject"] for each in audit.entries(empty, before=3, limit=1)] == ["alert 2"]
+    assert [each["subject"] for each in audit.recent_entries(empty, before=3, limit=1)] == [
+        "alert 2"
+    ]
     assert (found[0]["done_by"], found[0]["details"]) == ("airflow:ann", {"n": 3})
-    assert audit.verify(empty) == audit.Verified(3, found[0]["hash"], [])
+    assert audit.verify_chain(empty) == audit.ChainCheck(3, found[0]["hash"], [])
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_changing_is_refused(empty: Session, statement: str) -> None:
         empty.connection.cursor() as cursor,
     ):
         cursor.execute(statement)
-    assert audit.verify(empty).entries == 2
+    assert audit.verify_chain(empty).entries == 2
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_changing_is_refused(empty: Session, statement: str) -> None:
 def test_tampering_shows(empty: Session, statement: str, entry: int, fault: str) -> None:
     fill(empty, 4)
     as_owner(empty, statement)
-    assert audit.verify(empty).faults == [{"entry_id": entry, "fault": fault}]
+    assert audit.verify_chain(empty).faults == [{"entry_id": entry, "fault": fault}]
 
 
 def test_inserting_cannot_choose_number_time_or_hash(empty: Session) -> None:
@@ -94,8 +96,8 @@ def test_inserting_cannot_choose_number_time_or_hash(empty: Session) -> None:
             "INSERT INTO audit_log VALUES (7, '2000-01-01', 'airflow:eve', 'a.b', '', '{}',"
             " repeat('0', 64), 'mine'), (9, '2000-01-01', 'airflow:eve', 'a.c', '', '{}', '', '')"
         )
-    assert audit.verify(empty).entries == 3
-    assert audit.verify(empty).faults == []
+    assert audit.verify_chain(empty).entries == 3
+    assert audit.verify_chain(empty).faults == []
 
 
 def test_two_writers_at_once_make_one_chain(empty: Session) -> None:
@@ -105,7 +107,7 @@ def test_two_writers_at_once_make_one_chain(empty: Session) -> None:
 
     def write() -> None:
         try:
-            with closing(database.beside(empty.connection)) as connection:
+            with closing(database.connect_beside(empty.connection)) as connection:
                 start.wait()
                 fill(Session(empty.contract, connection), each)
         except BaseException as error:
@@ -118,19 +120,19 @@ def test_two_writers_at_once_make_one_chain(empty: Session) -> None:
     for thread in threads:
         thread.join(60)
     assert failed == []
-    verified = audit.verify(empty)
+    verified = audit.verify_chain(empty)
     assert (verified.entries, verified.faults) == (writers * each, [])
 
 
 def test_second_writer_waits_for_the_first(empty: Session) -> None:
-    with closing(database.beside(empty.connection)) as connection:
+    with closing(database.connect_beside(empty.connection)) as connection:
         second = Session(empty.contract, connection)
-        audit.record(empty, "airflow:ann", "first.first", "x", {})
+        audit.record_entry(empty, "airflow:ann", "first.first", "x", {})
         done: list[int] = []
 
         def write() -> None:
             with database.transaction(connection):
-                done.append(audit.record(second, "airflow:bob", "second.second", "x", {}))
+                done.append(audit.record_entry(second, "airflow:bob", "second.second", "x", {}))
 
         thread = threading.Thread(target=write)
         thread.start()
@@ -139,7 +141,7 @@ def test_second_writer_waits_for_the_first(empty: Session) -> None:
         empty.connection.rollback()  # what was not committed was never there
         thread.join(10)
         assert done == [1]
-    assert audit.verify(empty).faults == []
+    assert audit.verify_chain(empty).faults == []
 
 
 def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostgres) -> None:
@@ -148,9 +150,9 @@ def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostg
     url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
     with closing(database.connect("loan_default", url)) as connection:
         reader = Session(empty.contract, connection)
-        assert audit.verify(reader).entries == 2
+        assert audit.verify_chain(reader).entries == 2
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            audit.record(reader, "airflow:eve", "a.b", "x", {})
+            audit.record_entry(reader, "airflow:eve", "a.b", "x", {})
 
 
 def test_command_shows_the_chain_or_says_where_it_breaks(
@@ -163,7 +165,7 @@ def test_command_shows_the_chain_or_says_where_it_breaks(
     told = capsys.readouterr().out
     assert "alert 3" in told
     assert "alert 1" not in told
-    assert f"3 entries, one chain; its head is {audit.verify(empty).hash}" in told
+    assert f"3 entries, one chain; its head is {audit.verify_chain(empty).hash}" in told
     as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
     assert cli.main(["audit", "--database", url]) == 1
     assert "entry 2: it was changed" in capsys.readouterr().err

@@ -41,8 +41,8 @@ MIRROR += "with open_session('loan_default', sys.argv[1]) as session: mirror.mir
 def measured_url(new_database: Callable[..., str], night_scored: str) -> str:
     url = new_database(template=night_scored)
     with open_session("loan_default", url) as session:
-        metrics.measure(session, NIGHT)
-        audit.record(session, "cli:tests", "test.run", "backup", {})
+        metrics.compare_batch(session, NIGHT)
+        audit.record_entry(session, "cli:tests", "test.run", "backup", {})
         session.connection.commit()
     # By another process: MLflow keeps connections, and a database in use is no template.
     subprocess.run([sys.executable, "-c", MIRROR, url], check=True)
@@ -117,12 +117,12 @@ def test_what_was_wiped_is_back_and_the_next_night_runs(
     assert run("restore", "--from", str(kept), url=url) == 0
     assert md5s(url) == before
     with open_session("loan_default", url) as session:
-        assert audit.verify(session).faults == []
+        assert audit.verify_chain(session).faults == []
         night = drops.batch_ids[1]
-        ingest.ingest(session, night, drops.application_files[night])
-        scoring.score(session, night)
-        assert metrics.measure(session, night)["applications"] == 1000
-        scored = database.select(
+        ingest.ingest_batch(session, night, drops.application_files[night])
+        scoring.score_batch(session, night)
+        assert metrics.compare_batch(session, night)["applications"] == 1000
+        scored = database.select_read_only(
             session.connection,
             "select batch_id, count(*) from current_scores group by 1 order by 1",
         )[1]
@@ -138,21 +138,21 @@ def test_rights_are_as_they_were(url: str, tmp_path: Path) -> None:
     before = rights(url)
     assert ("create_partition", "-", "EXECUTE") not in before
     assert ("current_scores", "loan_scoring_reader", "SELECT") in before
-    backup.back_up(tmp_path / "backup", url)
+    backup.write_backup(tmp_path / "backup", url)
     wipe(url)
-    backup.restore(tmp_path / "backup", url)
+    backup.restore_backup(tmp_path / "backup", url)
     assert rights(url) == before
 
 
 def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> None:
-    backup.back_up(tmp_path / "backup", url)
+    backup.write_backup(tmp_path / "backup", url)
     manifest = json.loads((tmp_path / "backup" / backup.MANIFEST).read_text())
     with open_session("loan_default", url) as session:
-        champion = registry.model(session, "propensity-1")
+        champion = registry.model_row(session, "propensity-1")
     assert f"artifacts/loan_default/{champion['artifact']}" in manifest["files"]
     assert not [name for name in manifest["files"] if "training-" in name]
-    artifacts.write("loan_default", "later.skops", b"later")
-    backup.restore(tmp_path / "backup", url, replace=True)
+    artifacts.write_artifact("loan_default", "later.skops", b"later")
+    backup.restore_backup(tmp_path / "backup", url, replace=True)
     assert (settings.artifacts_dir("loan_default") / "later.skops").is_file()
 
 
@@ -169,18 +169,18 @@ def test_a_damaged_backup_changes_nothing(
     url: str, tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     kept = tmp_path / "backup"
-    backup.back_up(kept, url)
+    backup.write_backup(kept, url)
     damage(kept)
     before = md5s(url)
     with pytest.raises(StateError, match=said):
-        backup.restore(kept, url, replace=True)
+        backup.restore_backup(kept, url, replace=True)
     assert md5s(url) == before
 
 
 def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> None:
     """Its hash is right, and still pg_restore fails in the middle: what was there stays."""
     kept = tmp_path / "backup"
-    backup.back_up(kept, url)
+    backup.write_backup(kept, url)
     dump = kept / backup.DUMP
     dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
     manifest = json.loads((kept / backup.MANIFEST).read_text())
@@ -188,16 +188,16 @@ def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> Non
     (kept / backup.MANIFEST).write_text(json.dumps(manifest))
     before = md5s(url)
     with pytest.raises(StateError, match=r"pg_restore at postgresql://.*nothing was changed"):
-        backup.restore(kept, url, replace=True)
+        backup.restore_backup(kept, url, replace=True)
     assert md5s(url) == before
 
 
 def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> None:
     kept = tmp_path / "backup"
-    backup.back_up(kept, url)
+    backup.write_backup(kept, url)
     wanted = md5s(url)
     with open_session("loan_default", url) as session:
-        audit.record(session, "cli:tests", "test.run", "later", {})
+        audit.record_entry(session, "cli:tests", "test.run", "later", {})
         session.connection.commit()
     was = md5s(url)
     assert was != wanted
@@ -213,7 +213,7 @@ def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> N
         child.kill()
         child.wait()
         assert md5s(url) in (was, wanted)
-    backup.restore(kept, url, replace=True)
+    backup.restore_backup(kept, url, replace=True)
     assert md5s(url) == wanted
 
 

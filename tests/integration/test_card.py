@@ -24,9 +24,9 @@ EVIL = "<script>alert(1)</script> | $x$ & \"'"
 
 
 def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
-    card = content.read(ready, "propensity-1")
+    card = content.read_card(ready, "propensity-1")
     assert [section.title for section in card.sections] == SECTIONS
-    page = render.page(card)
+    page = render.render_card_html(card)
     found = parsed(page)
     assert found.tags.count("img") == 4 + len(ready.contract.protected)
     for link in found.links:
@@ -40,15 +40,17 @@ def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
 
 
 def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> None:
-    row = registry.model(ready, "propensity-1")
-    text = render.markdown(content.read(ready, "personas-1"))  # the pair has one card
+    row = registry.model_row(ready, "propensity-1")
+    text = render.render_card_markdown(
+        content.read_card(ready, "personas-1")
+    )  # the pair has one card
     assert text.startswith("# Model card: propensity-1\n")
     assert f"| AUC | {row['metrics']['auc']:.4f} |" in text
     assert row["fingerprint"] in text
     assert row["artifact_sha256"] in text
     for column in ready.contract.protected:
         assert f"{ready.contract.by_name[column].label}: the ratio" in text
-    for person in registry.model(ready, "personas-1")["metrics"]["personas"]:
+    for person in registry.model_row(ready, "personas-1")["metrics"]["personas"]:
         assert f"| {render._plain(person['name'])} |" in text
     assert f"| {render._plain(row['metrics']['trial'])} (chosen) |" in text
 
@@ -56,28 +58,30 @@ def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> Non
 def test_leaks_are_shown_where_they_are_recorded(
     ready: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = registry.model
+    real = registry.model_row
     figures = {"auc": 0.99, "null_auc": None, "near_pure": [{"level": "null"}]}
     finding = {
         "column": "income_usd_per_month", "role": "feature", "verdict": "acknowledged",
         "everyone": figures, "judged": figures, "reasons": ["by name"], "is_decisive": False,
     }  # fmt: skip
     leaks = {"findings": [finding, finding | {"verdict": "clean"}]}
-    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "leaks": leaks})
-    text = render.markdown(content.read(ready, "propensity-1"))
+    monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "leaks": leaks})
+    text = render.render_card_markdown(content.read_card(ready, "propensity-1"))
     assert "| Monthly income | feature | acknowledged | 0.9900 |  | null | by name |" in text
     assert "1 of 2 columns are clean." in text
 
 
 def test_same_card_is_the_same_bytes(ready: Session) -> None:
-    first, again = (render.page(content.read(ready, "propensity-1")) for _ in range(2))
+    first, again = (
+        render.render_card_html(content.read_card(ready, "propensity-1")) for _ in range(2)
+    )
     assert first == again
 
 
 def test_what_data_says_is_shown_and_not_run(
     ready: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = registry.model
+    real = registry.model_row
 
     def evil(session: Session, version: str) -> database.Row:
         row = json.loads(json.dumps(real(session, version), default=str))
@@ -89,13 +93,13 @@ def test_what_data_says_is_shown_and_not_run(
             row["evaluation"]["fairness"][0]["groups"][0]["group"] = EVIL
         return row
 
-    monkeypatch.setattr(registry, "model", evil)
-    card = content.read(ready, "propensity-1")
-    page = render.page(card)
+    monkeypatch.setattr(registry, "model_row", evil)
+    card = content.read_card(ready, "propensity-1")
+    page = render.render_card_html(card)
     assert "script" not in parsed(page).tags
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; | $x$ &amp; &quot;&#x27;") == 3
     before = 0
-    for line in render.markdown(card).splitlines():
+    for line in render.render_card_markdown(card).splitlines():
         assert "<" not in re.sub(r"\\.", "", line)
         cells = len(re.findall(r"(?<!\\)\|", line))
         assert not (before and cells) or cells == before  # a row is as wide as its table
@@ -105,12 +109,12 @@ def test_what_data_says_is_shown_and_not_run(
 def test_model_without_evaluation_has_a_card_that_says_so(
     ready: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = registry.model
-    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "evaluation": None})
-    text = render.markdown(content.read(ready, "propensity-1"))
+    real = registry.model_row
+    monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": None})
+    text = render.render_card_markdown(content.read_card(ready, "propensity-1"))
     assert "registered without an evaluation" in text
 
 
 def test_unknown_version_is_said(ready: Session) -> None:
     with pytest.raises(StateError, match="no model propensity-7 in loan_default"):
-        content.read(ready, "propensity-7")
+        content.read_card(ready, "propensity-7")

@@ -52,7 +52,7 @@ def test_promote_and_roll_back(ready: Session, challenge: Callable, run: Callabl
     assert f"promoted by {me} (command), instead of propensity-1: a drill" in shown
     assert "  better         FAILED  AUC 0." in shown
     assert "in use again: propensity-1, personas-1" in ok("rollback", "--comment", "enough")
-    assert registry.champions(ready) == ("propensity-1", "personas-1")
+    assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
     assert f"promoted by {me} (rollback)" in ok("list")
     last = json.loads(ok("show", "propensity-1", "--json"))["verdicts"][-1]
     assert (last["occasion"], last["replaces"], last["comment"]) == (
@@ -76,9 +76,9 @@ def test_train_with_hold_leaves_the_word_to_the_command(
         "propensity-1, personas-1: held; "
         "`loan-scoring models promote propensity-1` puts it into use\n"
     )
-    assert database.select(ready.connection, "select * from promotions")[1] == []
+    assert database.select_read_only(ready.connection, "select * from promotions")[1] == []
     assert cli.main(["models", "promote", "propensity-1", "--database", ready_url]) == 0
-    assert registry.champions(ready) == ("propensity-1", "personas-1")
+    assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
 def test_list_before_the_first_model(

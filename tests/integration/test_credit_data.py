@@ -21,11 +21,11 @@ def test_five_fold_f1_of_the_paid_is_at_least_the_references(
     if "credit_data" not in contracts.names() or not source.is_file():
         pytest.skip("there is no contract of credit_data, or its file is not beside the loans")
     with open_session("credit_data", new_database()) as session:
-        ingest.ingest(session, "history", str(source))
-        versions, rows = training.fit(session)
+        ingest.ingest_batch(session, "history", str(source))
+        versions, rows = training.train(session)
         assert rows == 4454
-        found, text = training.summary(session, versions)
-        _, trials = database.select(
+        found, text = training.training_summary(session, versions)
+        _, trials = database.select_read_only(
             session.connection,
             "select t.f1_paid, jsonb_array_length(t.folds) from trials t join models m"
             " on m.metrics ->> 'trial' = t.trial and m.fingerprint = t.fingerprint",

@@ -19,13 +19,13 @@ from markup import parsed
 from loan_scoring import cli, database, registry, settings, synthetic
 from loan_scoring.card import render
 from loan_scoring.contract import Contract
-from loan_scoring.demo import REPLAYED, TRAINED, Demonstrated, nights, page
-from loan_scoring.demo.judged import verdict
+from loan_scoring.demo import REPLAYED, TRAINED, DemoResult, nights, page
+from loan_scoring.demo.judged import demo_verdict
 from loan_scoring.demo.kinds import DEMONSTRATIONS, Demonstration, scenario_of
-from loan_scoring.demo.seen import Seen, read
+from loan_scoring.demo.seen import DemoRecord, read_demo_record
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.state import locked
-from loan_scoring.replay import replay
+from loan_scoring.replay import replay_loans
 from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.integration
@@ -37,7 +37,7 @@ SMALL = ["--nights", "4", "--per-night", "500"]
 def loans(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated loans, enough for a model and four small nights."""
     path = tmp_path_factory.mktemp("demo") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate(loan_default, 6_000, seed=1), path)
+    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, 6_000, seed=1), path)
     return path
 
 
@@ -49,12 +49,12 @@ def replayed(
     loan_default: Contract,
     labelled_loans: Path | None,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Session, Seen]]:
+) -> Iterator[tuple[Session, DemoRecord]]:
     """A demonstration in a copy of the trained database: two nights as they are, two drifted."""
     shown: Demonstration = request.param
     named = scenario_of(loan_default, shown)
     assert named is not None
-    cut = replay(
+    cut = replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
         nights=4,
@@ -63,24 +63,24 @@ def replayed(
         landing=tmp_path_factory.mktemp("landing"),
     )
     with open_session("loan_default", new_database(template=trained.url)) as session:
-        steps = list(nights.run(session, cut))
+        steps = list(nights.run_nights(session, cut))
         assert [step for step in steps if not step.startswith("outcomes")] == cut.batch_ids
         assert len(steps) == 8
-        yield session, read(session, shown, named, cut.batch_ids[2:])
+        yield session, read_demo_record(session, shown, named, cut.batch_ids[2:])
 
 
-def markdown(session: Session, *seen: Seen, is_synthetic: bool = False) -> str:
+def markdown(session: Session, *seen: DemoRecord, is_synthetic: bool = False) -> str:
     with database.transaction(session.connection):
-        champion = registry.model(session, "propensity-1")
-    done = Demonstrated(session.contract, "here", is_synthetic, champion, [], 1000, [*seen], [])
-    return render.markdown(page.card(done)).replace("\\", "")
+        champion = registry.model_row(session, "propensity-1")
+    done = DemoResult(session.contract, "here", is_synthetic, champion, [], 1000, [*seen], [])
+    return render.render_card_markdown(page.demo_page(done)).replace("\\", "")
 
 
 def select(session: Session, query: str) -> list[list]:
-    return database.select(session.connection, query)[1]
+    return database.select_read_only(session.connection, query)[1]
 
 
-def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, Seen]) -> None:
+def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, DemoRecord]) -> None:
     session, seen = replayed
     text = markdown(session, seen)
     for value, lower, upper, auc in select(
@@ -108,7 +108,7 @@ def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, Seen
     assert f"| {some} of {every:,} tests not stable |" in text
 
 
-def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, Seen]) -> None:
+def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, DemoRecord]) -> None:
     session, seen = replayed
     found = {
         batch_id: set(kinds)
@@ -124,7 +124,7 @@ def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, Seen]) -
     hits = [kind in found.get(night.batch_id, set()) for night in seen.nights]
     quiet = [set(seen.shown.quiet) & found.get(night.batch_id, set()) for night in seen.nights]
     false = [found.get(night.batch_id) for night in seen.calm]
-    is_right, sentence = verdict(seen)
+    is_right, sentence = demo_verdict(seen)
     assert is_right == (hits == [False, False, True, True] and not any(quiet) and not any(false))
     assert (
         f"found it on {sum(hits[2:])} of 2 drifted nights and on {sum(hits[:2])} of 2" in sentence
@@ -133,7 +133,7 @@ def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, Seen]) -
     assert hits[2:] == [True, True] or kind == "model"
 
 
-def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, Seen]) -> None:
+def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, DemoRecord]) -> None:
     session, seen = replayed
     blind = [replace(night, findings={}) for night in seen.nights]
     text = markdown(session, replace(seen, nights=blind, alerts=[], requests=[]))
@@ -145,7 +145,7 @@ def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, Seen]) -> Non
     assert "| no |" in text
 
     swapped = [replace(night, is_drifted=not night.is_drifted) for night in seen.nights]
-    assert not verdict(replace(seen, nights=swapped))[0]
+    assert not demo_verdict(replace(seen, nights=swapped))[0]
 
 
 def databases(postgres: EmbeddedPostgres) -> set[str]:
@@ -229,7 +229,7 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
 
     assert cli.main(["demo-drift", "--source", str(loans), *SMALL, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    path = settings.drift_page("loan_default")
+    path = settings.demo_page_path("loan_default")
     assert told["page"] == str(path)
     left = files(settings.data_dir())
     left.pop(path)

@@ -8,10 +8,10 @@ import pytest
 
 from loan_scoring import approvals, audit, database, desk, executions, scoring
 from loan_scoring.contract import Contract
-from loan_scoring.desk import Filter
+from loan_scoring.desk import QueueFilter
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.pages import desk as content
-from loan_scoring.pages.templating import render
+from loan_scoring.pages.templating import render_template
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,7 @@ ANN, BOB = "airflow:ann", "airflow:bob"
 
 
 def column(session: Session, query: str) -> list:
-    return [row[0] for row in database.select(session.connection, query)[1]]
+    return [row[0] for row in database.select_read_only(session.connection, query)[1]]
 
 
 def loan(session: Session, decision: str) -> int:
@@ -29,11 +29,11 @@ def loan(session: Session, decision: str) -> int:
     return found
 
 
-def walk(session: Session, wanted: Filter, limit: int) -> list[int]:
+def walk(session: Session, wanted: QueueFilter, limit: int) -> list[int]:
     """Return the loans of all pages."""
     found, after = [], None
     while True:
-        page = desk.queue(session, None, wanted, after, limit)
+        page = desk.read_queue(session, None, wanted, after, limit)
         assert len(page.rows) <= limit
         found += [row["loan_id"] for row in page.rows]
         after = page.next
@@ -49,7 +49,7 @@ def test_queue_is_what_is_left_to_a_person_the_worst_first(scored: Session) -> N
     )
     assert len(expected) > 60
     for limit in (7, 50, 1000):
-        assert walk(scored, Filter(), limit) == expected
+        assert walk(scored, QueueFilter(), limit) == expected
 
 
 def test_filters_are_those_of_the_rows(scored: Session) -> None:
@@ -63,14 +63,17 @@ def test_filters_are_those_of_the_rows(scored: Session) -> None:
         scored, "select exclusion_reason from current_scores where decision = 'refer' limit 1"
     )
     for wanted, condition in [
-        (Filter(decision="review"), "decision = 'review'"),
-        (Filter(decision="refer"), "decision = 'refer'"),
-        (Filter(persona=persona), f"persona = $${persona}$$"),
-        (Filter(reason=reason), f"$${reason}$$ in (reason_1, reason_2, reason_3, reason_4)"),
-        (Filter(reason=why), f"exclusion_reason = '{why}'"),
-        (Filter(low=0.2, high=0.3), "default_probability >= 0.2 and default_probability < 0.3"),
-        (Filter(is_decided=True), "false"),
-        (Filter(persona="no such"), "false"),
+        (QueueFilter(decision="review"), "decision = 'review'"),
+        (QueueFilter(decision="refer"), "decision = 'refer'"),
+        (QueueFilter(persona=persona), f"persona = $${persona}$$"),
+        (QueueFilter(reason=reason), f"$${reason}$$ in (reason_1, reason_2, reason_3, reason_4)"),
+        (QueueFilter(reason=why), f"exclusion_reason = '{why}'"),
+        (
+            QueueFilter(low=0.2, high=0.3),
+            "default_probability >= 0.2 and default_probability < 0.3",
+        ),
+        (QueueFilter(is_decided=True), "false"),
+        (QueueFilter(persona="no such"), "false"),
     ]:
         expected = column(
             scored,
@@ -82,42 +85,42 @@ def test_filters_are_those_of_the_rows(scored: Session) -> None:
 
 
 def test_counts_are_those_of_the_queue(scored: Session) -> None:
-    approvals.decide(scored, loan(scored, "review"), "approve", "fine", ANN)
+    approvals.record_decision(scored, loan(scored, "review"), "approve", "fine", ANN)
     run = desk.current_run(scored)
-    found = desk.counts(scored, run)
+    found = desk.count_queue(scored, run)
     of_decision = {row["value"]: (row["applications"], row["decided"]) for row in found["decision"]}
-    reviewed = len(walk(scored, Filter(decision="review"), 500))
-    referred = len(walk(scored, Filter(decision="refer"), 500))
+    reviewed = len(walk(scored, QueueFilter(decision="review"), 500))
+    referred = len(walk(scored, QueueFilter(decision="refer"), 500))
     assert of_decision == {"review": (reviewed, 1), "refer": (referred, 0)}
     for row in found["persona"]:
-        assert len(walk(scored, Filter(persona=row["value"]), 500)) == row["applications"]
+        assert len(walk(scored, QueueFilter(persona=row["value"]), 500)) == row["applications"]
     assert sum(row["applications"] for row in found["reason"]) == reviewed + referred
 
 
 def test_batch_that_is_not_scored_is_said(scored: Session, empty: Session) -> None:
     with pytest.raises(MissingError, match="batch 2020-01-01 is not scored in loan_default"):
-        desk.queue(scored, "2020-01-01")
+        desk.read_queue(scored, "2020-01-01")
     with pytest.raises(MissingError, match="no batch is scored yet"):
-        desk.queue(empty)
+        desk.read_queue(empty)
 
 
 def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Session) -> None:
     key = loan(scored, "review")
     before = column(scored, "select md5(string_agg(t::text, '|' order by loan_id)) from scores t")
-    done = approvals.decide(scored, str(key), "approve", "  pays elsewhere ", ANN)
+    done = approvals.record_decision(scored, str(key), "approve", "  pays elsewhere ", ANN)
     assert (done.replaces, done.decided_by) == (None, ANN)
-    header, rows = database.select(scored.connection, "select * from approvals")
+    header, rows = database.select_read_only(scored.connection, "select * from approvals")
     (row,) = (dict(zip(header, each, strict=True)) for each in rows)
     assert (row["loan_id"], row["decision"], row["comment"]) == (key, "approve", "pays elsewhere")
     assert (row["suggestion"], row["decided_by"]) == ("review", ANN)
     assert 0 < row["default_probability"] < 1
     assert row["scoring_run_id"] == desk.current_run(scored)["scoring_run_id"]
-    (entry,) = audit.entries(scored, limit=1)
+    (entry,) = audit.recent_entries(scored, limit=1)
     assert (entry["done_by"], entry["action"], entry["subject"]) == (
         ANN, "approval.approve", f"loan {key}",
     )  # fmt: skip
     assert entry["details"]["comment"] == "pays elsewhere"
-    assert audit.verify(scored).faults == []
+    assert audit.verify_chain(scored).faults == []
     # Nobody's score changes with what a person decides.
     assert before == column(
         scored, "select md5(string_agg(t::text, '|' order by loan_id)) from scores t"
@@ -126,18 +129,18 @@ def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Sessi
 
 def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
     key = loan(scored, "refer")
-    approvals.decide(scored, key, "approve", "value seen on paper", ANN)
-    again = approvals.decide(scored, key, "decline", "paper was forged", BOB)
+    approvals.record_decision(scored, key, "approve", "value seen on paper", ANN)
+    again = approvals.record_decision(scored, key, "decline", "paper was forged", BOB)
     assert again.replaces is not None
     assert again.replaces["decided_by"] == ANN
     assert "airflow:ann had decided approve" in again.sentence
-    shown = desk.application(scored, key)
+    shown = desk.read_application(scored, key)
     assert [(row["decision"], row["decided_by"]) for row in shown.approvals] == [
         ("decline", BOB), ("approve", ANN),
     ]  # fmt: skip
     (queued,) = [
         row
-        for row in desk.queue(scored, wanted=Filter(is_decided=True)).rows
+        for row in desk.read_queue(scored, wanted=QueueFilter(is_decided=True)).rows
         if row["loan_id"] == key
     ]
     assert (queued["decided"], queued["decided_by"]) == ("decline", BOB)
@@ -145,12 +148,12 @@ def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
 
 def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     key = loan(scored, "review")
-    done: list[approvals.Decided] = []
+    done: list[approvals.RecordedDecision] = []
 
     def decide(user: str) -> None:
-        with closing(database.beside(scored.connection)) as connection:
+        with closing(database.connect_beside(scored.connection)) as connection:
             own = Session(scored.contract, connection)
-            done.append(approvals.decide(own, key, "approve", "yes", user))
+            done.append(approvals.record_decision(own, key, "approve", "yes", user))
 
     threads = [threading.Thread(target=decide, args=(f"airflow:{n}",)) for n in range(4)]
     for thread in threads:
@@ -158,33 +161,35 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(each.replaces is None for each in done) == [False, False, False, True]
-    assert audit.verify(scored).faults == []
+    assert audit.verify_chain(scored).faults == []
 
 
 def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
     key = loan(scored, "review")
-    seen = content.read_application(scored, key)["seen"]
+    seen = content.read_application_page(scored, key)["seen"]
     assert seen == ""
-    approvals.decide(scored, key, "approve", "yes", ANN, seen=seen)
+    approvals.record_decision(scored, key, "approve", "yes", ANN, seen=seen)
     with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
-        approvals.decide(scored, key, "decline", "no", BOB, seen=seen)
+        approvals.record_decision(scored, key, "decline", "no", BOB, seen=seen)
     assert column(scored, "select decided_by from approvals") == [ANN]
-    seen = content.read_application(scored, key)["seen"]
-    assert approvals.decide(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
+    seen = content.read_application_page(scored, key)["seen"]
+    assert (
+        approvals.record_decision(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
+    )
 
 
 def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
     for decision in ("approve", "decline"):
         with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
-            approvals.decide(scored, loan(scored, decision), "approve", "why not", ANN)
+            approvals.record_decision(scored, loan(scored, decision), "approve", "why not", ANN)
     for key in (-1, 2**63, "1e5", "", "24890; drop table scores", "\u0661", 999_999_999):
         with pytest.raises(MissingError):
-            approvals.decide(scored, key, "approve", "why not", ANN)
+            approvals.record_decision(scored, key, "approve", "why not", ANN)
     key = loan(scored, "review")
     with pytest.raises(LoanScoringError, match="none of approve, decline"):
-        approvals.decide(scored, key, "review", "hm", ANN)
+        approvals.record_decision(scored, key, "review", "hm", ANN)
     with pytest.raises(LoanScoringError, match="comment is empty"):
-        approvals.decide(scored, key, "approve", "  \n", ANN)
+        approvals.record_decision(scored, key, "approve", "  \n", ANN)
     assert column(scored, "select count(*) from approvals") == [0]
     assert column(scored, "select count(*) from audit_log where action like 'approval%'") == [0]
 
@@ -193,13 +198,13 @@ def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> No
     key = loan(scored, "review")
     run = desk.current_run(scored)["scoring_run_id"]
     with pytest.raises(StateError, match="was scored anew since you opened it"):
-        approvals.decide(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
-    assert approvals.decide(scored, key, "approve", "yes", ANN, run).replaces is None
+        approvals.record_decision(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
+    assert approvals.record_decision(scored, key, "approve", "yes", ANN, run).replaces is None
 
 
 def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session) -> None:
     key = loan(scored, "review")
-    approvals.decide(scored, key, "approve", "yes", ANN)
+    approvals.record_decision(scored, key, "approve", "yes", ANN)
     older = desk.current_run(scored)["scoring_run_id"]
     with scored.connection, scored.connection.cursor() as cursor:
         cursor.execute(
@@ -210,13 +215,13 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
             " 'scoring_run_id', 'newer'))).* FROM scores AS s"
         )
     assert desk.current_run(scored)["scoring_run_id"] == "newer"
-    assert key in walk(scored, Filter(is_decided=False), 500)
-    assert walk(scored, Filter(is_decided=True), 500) == []
-    told = desk.counts(scored, desk.current_run(scored))["decision"]
+    assert key in walk(scored, QueueFilter(is_decided=False), 500)
+    assert walk(scored, QueueFilter(is_decided=True), 500) == []
+    told = desk.count_queue(scored, desk.current_run(scored))["decision"]
     assert {row["value"]: row["decided"] for row in told} == {"review": 0, "refer": 0}
-    shown = content.read_application(scored, key)
+    shown = content.read_application_page(scored, key)
     assert [each["scoring_run_id"] for each in shown["shown"].approvals] == [older]
-    page = render(
+    page = render_template(
         "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
         user="ann", is_operator=True, is_admin=False, active="desk", **shown,
     )  # fmt: skip
@@ -226,7 +231,7 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
 
 def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored: Session) -> None:
     key = loan(scored, "review")
-    shown = desk.application(scored, key)
+    shown = desk.read_application(scored, key)
     labels = {column.name: column.label for column in scored.contract.inputs}
     assert {each.name: each.label for each in shown.inputs} == labels
     assert (shown.unexplained, shown.approvals) == (None, [])
@@ -242,7 +247,7 @@ def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored
 
 
 def test_referred_application_is_shown_without_contributions(scored: Session) -> None:
-    shown = desk.application(scored, loan(scored, "refer"))
+    shown = desk.read_application(scored, loan(scored, "refer"))
     assert (shown.base, shown.contributions) == (None, [])
     assert shown.unexplained == "no model judges this application"
     assert shown.suggestion.startswith("Refer: ")
@@ -252,19 +257,19 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
     contract, key = scored.contract, loan(scored, "review")
     tables = ("scores", "applications", "scoring_runs", "approvals")
     counts = [column(scored, f"select count(*) from {table}") for table in tables]
-    same, answer = desk.what_if(scored, key, {}, "champion", ANN)
-    chance = desk.application(scored, key).score["default_probability"]
+    same, answer = desk.score_what_if(scored, key, {}, "champion", ANN)
+    chance = desk.read_application(scored, key).score["default_probability"]
     assert answer.scores[0]["default_probability"] == pytest.approx(chance, abs=1e-12)
     ratio = contract.ratios[0]
     halved = {ratio.denominator: same[ratio.denominator] / 2}
-    changed, answer = desk.what_if(scored, key, halved, "propensity-1", ANN)
+    changed, answer = desk.score_what_if(scored, key, halved, "propensity-1", ANN)
     assert changed[ratio.column] == pytest.approx(2 * same[ratio.column], rel=1e-3)
     assert answer.scores[0]["default_probability"] != pytest.approx(chance, abs=1e-12)
     with pytest.raises(InputError) as raised:
-        desk.what_if(scored, key, {ratio.denominator: "much"}, "champion", ANN)
+        desk.score_what_if(scored, key, {ratio.denominator: "much"}, "champion", ANN)
     assert {each.field for each in raised.value.faults} == {ratio.denominator}
     with pytest.raises(MissingError):
-        desk.what_if(scored, key, {}, "propensity-9", ANN)
+        desk.score_what_if(scored, key, {}, "propensity-9", ANN)
     assert [column(scored, f"select count(*) from {table}") for table in tables] == counts
     assert column(scored, "select purpose from calls") == ["what_if", "what_if"]
 
@@ -276,32 +281,34 @@ def test_word_for_no_value_is_told_as_no_value(loan_default: Contract) -> None:
 
 
 def test_executions_are_found_by_batch_model_and_time_and_paged_by_key(scored: Session) -> None:
-    scoring.score(scored, "2026-01-05")  # the same run
-    (run,) = executions.runs(scored)
+    scoring.score_batch(scored, "2026-01-05")  # the same run
+    (run,) = executions.list_scoring_runs(scored)
     moment = run["published_at"]
-    assert executions.runs(scored, batch_id="2026-01-05", model_version="personas-1") == [run]
-    assert executions.runs(scored, since=moment) == [run]
-    assert executions.runs(scored, until=moment) == []
-    assert executions.runs(scored, batch_id="2026-01-06") == []
-    assert executions.runs(scored, model_version="propensity-2") == []
-    assert executions.runs(scored, after=run["scoring_run_id"]) == []
+    assert executions.list_scoring_runs(
+        scored, batch_id="2026-01-05", model_version="personas-1"
+    ) == [run]
+    assert executions.list_scoring_runs(scored, since=moment) == [run]
+    assert executions.list_scoring_runs(scored, until=moment) == []
+    assert executions.list_scoring_runs(scored, batch_id="2026-01-06") == []
+    assert executions.list_scoring_runs(scored, model_version="propensity-2") == []
+    assert executions.list_scoring_runs(scored, after=run["scoring_run_id"]) == []
     found, after = [], None
-    while page := executions.scores(scored, run["scoring_run_id"], after, 300):
+    while page := executions.list_scores(scored, run["scoring_run_id"], after, 300):
         found += [row["loan_id"] for row in page]
         after = page[-1]["loan_id"]
     assert found == column(scored, "select loan_id from current_scores order by 1")
     with pytest.raises(MissingError, match="no published scoring run x"):
-        executions.scores(scored, "x")
+        executions.list_scores(scored, "x")
 
 
 def test_calls_are_extracted_in_the_order_of_time(scored: Session) -> None:
     key = loan(scored, "review")
     for user in (ANN, BOB, ANN):
-        desk.what_if(scored, key, {}, "champion", user)
-    found = executions.calls(scored)
+        desk.score_what_if(scored, key, {}, "champion", user)
+    found = executions.list_calls(scored)
     assert [row["called_by"] for row in found] == [ANN, BOB, ANN]
     first = (found[0]["called_at"], str(found[0]["call_id"]))
-    assert executions.calls(scored, after=first, limit=1) == found[1:2]
-    assert executions.calls(scored, since=found[2]["called_at"]) == found[2:]
-    assert executions.calls(scored, until=found[1]["called_at"]) == found[:1]
-    assert executions.calls(scored, model_version="propensity-2") == []
+    assert executions.list_calls(scored, after=first, limit=1) == found[1:2]
+    assert executions.list_calls(scored, since=found[2]["called_at"]) == found[2:]
+    assert executions.list_calls(scored, until=found[1]["called_at"]) == found[:1]
+    assert executions.list_calls(scored, model_version="propensity-2") == []

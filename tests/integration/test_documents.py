@@ -47,7 +47,7 @@ def test_command_is_understood(document: str, words: list[str]) -> None:
 @pytest.mark.parametrize(("document", "query"), QUERIES)
 def test_query_runs(night_scored: str, document: str, query: str) -> None:
     with open_session("loan_default", night_scored) as session:
-        header, _ = database.select(session.connection, query)
+        header, _ = database.select_read_only(session.connection, query)
     assert header, document
 
 

@@ -15,7 +15,7 @@ from loan_scoring import database, ingest, outcomes, promotion, registry, scorin
 from loan_scoring.contract import Contract
 from loan_scoring.performance import batch as batches
 from loan_scoring.performance import estimated, figures
-from loan_scoring.replay import replay
+from loan_scoring.replay import replay_loans
 from loan_scoring.session import Session, open_session
 
 pytestmark = pytest.mark.integration
@@ -28,7 +28,7 @@ NIGHT = "2026-01-05"
 
 def undrifted(
     real_loans: Path, url: str, landing: Path
-) -> tuple[Contract, database.Row, batches.Batch]:
+) -> tuple[Contract, database.Row, batches.ScoredBatch]:
     """Train on the history; score as one night what twenty batches can be dealt from."""
     with open_session("loan_default", url) as opened:
         raw = opened.contract.model_dump()
@@ -37,26 +37,26 @@ def undrifted(
         }
         raw["training"]["folds"] = 2
         session = Session(Contract.model_validate(raw), opened.connection)
-        drops = replay(
+        drops = replay_loans(
             session.contract, source=str(real_loans), nights=1, per_night=52_000, landing=landing
         )
-        ingest.ingest(session, "history", drops.application_files["history"])
-        versions, _ = training.fit(session)
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = training.train(session)
         promotion.promote_by_hand(session, versions["propensity"], "cli:tests", "to be measured")
-        ingest.ingest(session, NIGHT, drops.application_files[NIGHT])
-        scoring.score(session, NIGHT)
-        outcomes.take(session, drops.outcome_files[0])
+        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+        scoring.score_batch(session, NIGHT)
+        outcomes.take_outcomes(session, drops.outcome_files[0])
         run = database.row(session.connection, "select_current_run", batch_id=NIGHT)
         assert run is not None
-        model = registry.model(session, versions["propensity"])
-        return session.contract, model, batches.read(session, run)
+        model = registry.model_row(session, versions["propensity"])
+        return session.contract, model, batches.read_scored_batch(session, run)
 
 
 def test_estimate_is_near_and_its_interval_holds(
     real_loans: Path, new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     contract, model, scored = undrifted(real_loans, new_database(), tmp_path)
-    curve = figures.curve_of(model)
+    curve = figures.holdout_curve(model)
     threshold, policy = contract.decision.decline_from, contract.performance
     dice = np.random.default_rng(1)
     errors: dict[str, list[float]] = {name: [] for name in estimated.METRICS}
@@ -64,9 +64,9 @@ def test_estimate_is_near_and_its_interval_holds(
     deals = [dice.permutation(len(scored.probability))[: BATCHES * LOANS] for _ in range(DEALS)]
     for rows in np.concatenate(deals).reshape(DEALS * BATCHES, LOANS):
         p = scored.probability[rows]
-        drawn = estimated.draw(p, curve, policy.resamples, contract.training.seed)
-        told = estimated.estimate(p, curve, threshold, drawn)
-        realised = estimated.measured(p, threshold, scored.outcome[rows][None, :] == 1)
+        drawn = estimated.draw_outcomes(p, curve, policy.resamples, contract.training.seed)
+        told = estimated.estimate_metrics(p, curve, threshold, drawn)
+        realised = estimated.metrics_of_draws(p, threshold, scored.outcome[rows][None, :] == 1)
         for name, (value,) in realised.items():
             lower, upper = told[name].lower, told[name].upper
             assert lower is not None

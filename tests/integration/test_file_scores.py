@@ -18,7 +18,7 @@ from loan_scoring import cli, database, file_scores, ingest, promotion, quaranti
 from loan_scoring.errors import LoanScoringError, SourceError, StateError
 from loan_scoring.replay import Replay
 from loan_scoring.session import Session
-from loan_scoring.sources import Table
+from loan_scoring.sources import SourceTable
 
 pytestmark = pytest.mark.integration
 
@@ -69,7 +69,7 @@ def typed(rows: list[dict[str, str]]) -> list[tuple]:
 def current(session: Session) -> list[tuple]:
     names = ", ".join(COLUMNS).replace("loan_id", "loan_id::text")
     query = f"select {names} from current_scores order by 1"
-    return [tuple(row) for row in database.select(session.connection, query)[1]]
+    return [tuple(row) for row in database.select_read_only(session.connection, query)[1]]
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_scores_are_those_of_the_batch_whatever_the_champion_is(
     ready: Session, file: Path, tmp_path: Path
 ) -> None:
     file_scores.score_file(ready, file, tmp_path / "scores.csv")
-    ingest.ingest(ready, NIGHT, file)
-    scoring.score(ready, NIGHT)
+    ingest.ingest_batch(ready, NIGHT, file)
+    scoring.score_batch(ready, NIGHT)
     rows = sorted(typed(read(tmp_path / "scores.csv")))
     for row, expected in zip(rows, current(ready), strict=True):
         assert row[1] == (expected[1] and pytest.approx(expected[1], abs=1e-12))
@@ -102,8 +102,8 @@ def test_scores_are_those_of_the_batch_to_the_last_bit(
     ready = trees
     out = tmp_path / "scores.csv"
     before = file_scores.score_file(ready, file, out)
-    ingest.ingest(ready, NIGHT, file)
-    scoring.score(ready, NIGHT)
+    ingest.ingest_batch(ready, NIGHT, file)
+    scoring.score_batch(ready, NIGHT)
     rows = read(out)
     assert tuple(rows[0]) == COLUMNS
     assert sorted(typed(rows)) == current(ready)
@@ -126,7 +126,7 @@ def test_blocks_of_any_size_give_the_same_file(
 
     def small(location, wanted, *, encoding):
         sizes.append(location)
-        return Table(location, wanted, (), encoding=encoding, block_bytes=8 << 10)
+        return SourceTable(location, wanted, (), encoding=encoding, block_bytes=8 << 10)
 
     monkeypatch.setattr("loan_scoring.sources.open_table", small)
     parts = file_scores.score_file(ready, broken, tmp_path / "parts.csv")
@@ -153,9 +153,9 @@ def test_rows_that_break_a_rule_lie_beside_as_quarantine_exports_them(
         ("8", "duplicate_key:loan_id", ""),
     ]
     assert len(read(tmp_path / "scores.csv")) == 997
-    ingest.ingest(ready, NIGHT, broken)
+    ingest.ingest_batch(ready, NIGHT, broken)
     exported = io.StringIO()
-    quarantine.export(ready, NIGHT, exported)
+    quarantine.export_quarantine(ready, NIGHT, exported)
     assert refused.read_text(encoding="utf-8") == exported.getvalue()
 
 
@@ -223,18 +223,18 @@ def test_missing_column_refuses_the_file_by_name_and_a_strange_one_is_kept_out(
 
 def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Let the sources give a few blocks and then fail."""
-    real = Table.__iter__
+    real = SourceTable.__iter__
 
-    def some(table: Table):
+    def some(table: SourceTable):
         for number, block in enumerate(real(table)):
             if number == 2:
                 raise error
             yield block
 
-    monkeypatch.setattr(Table, "__iter__", some)
+    monkeypatch.setattr(SourceTable, "__iter__", some)
     monkeypatch.setattr(
         "loan_scoring.sources.open_table",
-        lambda location, wanted, *, encoding: Table(
+        lambda location, wanted, *, encoding: SourceTable(
             location, wanted, (), encoding=encoding, block_bytes=16 << 10
         ),
     )
@@ -308,7 +308,9 @@ def test_command_writes_its_task_metrics_row_and_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def state() -> list:
-        return [database.select(ready.connection, ROWS.format(table))[1] for table in TABLES]
+        return [
+            database.select_read_only(ready.connection, ROWS.format(table))[1] for table in TABLES
+        ]
 
     before = state()
     out = tmp_path / "scores.csv"
@@ -322,7 +324,7 @@ def test_command_writes_its_task_metrics_row_and_nothing_else(
     assert result["received"] == result["scored"] + result["referred"] + result["refused"] == 1000
     assert state() == before
     assert (
-        database.select(
+        database.select_read_only(
             ready.connection,
             "select batch_id, rows, errors from task_metrics where task = 'score.file'",
         )[1]

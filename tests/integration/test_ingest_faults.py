@@ -106,7 +106,7 @@ def test_broken_file_is_one_line_and_leaves_nothing(
     line = refused(url, path, capsys)
     assert str(path) in line
     assert re.search(message, line), line
-    _, left = database.select(
+    _, left = database.select_read_only(
         empty.connection,
         "select (select count(*) from applications), (select count(*) from quarantine),"
         " (select count(*) from batches where state <> 'refused')",

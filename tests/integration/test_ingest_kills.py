@@ -45,7 +45,7 @@ def files(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 def reached(session: Session, batch_id: str) -> str:
     """Say how far a killed ingest came; rows that are visible are so all at once."""
-    _, found = database.select(
+    _, found = database.select_read_only(
         session.connection,
         "select state, accepted = (select count(*) from current_applications a"
         " where a.batch_id = b.batch_id), (select count(*) from current_applications a"
@@ -84,7 +84,7 @@ def test_killed_ingest_ends_in_the_same_rows(
             child.kill()
             with open_session("loan_default", url) as session:
                 found[reached(session, batch_id)] += 1
-                ingest.ingest(session, batch_id, path)
+                ingest.ingest_batch(session, batch_id, path)
         with open_session("loan_default", url) as session:
             assert digests(session, TABLES) == expected
     with capsys.disabled():

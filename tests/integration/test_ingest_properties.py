@@ -55,7 +55,7 @@ def loans(new_database: Any, drops: Replay, loan_default: Contract) -> Iterator[
         for batch in (NIGHT, OTHER)
     )
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest(session, OTHER, drops.application_files[OTHER])
+        ingest.ingest_batch(session, OTHER, drops.application_files[OTHER])
         yield Loans(Session(patient, session.connection), ours[:200], [row["ID"] for row in others])
 
 
@@ -244,7 +244,7 @@ def clear(session: Session) -> None:
 
 
 def table(session: Session, query: str) -> list[dict[str, Any]]:
-    names, rows = database.select(session.connection, query)
+    names, rows = database.select_read_only(session.connection, query)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -278,8 +278,8 @@ def test_any_mixture_of_faults_is_named_and_nothing_else_is_refused(
         defaults = {**(sources.open_table.__kwdefaults__ or {}), "block_bytes": how["block_bytes"]}
         patch.setattr(sources.open_table, "__kwdefaults__", defaults)
         # The judge of the whole batch has tests of its own, and would refuse many of these.
-        landed = ingest.land(session, NIGHT, path)
-        ingest.publish(session, NIGHT, landed.revision, path)
+        landed = ingest.land_batch(session, NIGHT, path)
+        ingest.publish_batch(session, NIGHT, landed.revision, path)
 
     expected = {number: row.rules for number, row in lines.items() if row.rules}
     refused = table(session, f"select * from quarantine where batch_id = '{NIGHT}'")

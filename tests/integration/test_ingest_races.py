@@ -28,7 +28,7 @@ def other(drops: Replay, tmp_path: Path) -> Path:
 
 
 def revisions(session: Session) -> list[list]:
-    return database.select(
+    return database.select_read_only(
         session.connection,
         "select revision, state, is_current, accepted from batches order by batch_id, revision",
     )[1]
@@ -44,7 +44,9 @@ def race(spawn_ingest, url: str, *sources: Path) -> list[list]:
     for racer in racers:
         assert racer.end() == 0, racer.errors()
     with open_session("loan_default", url) as session:
-        visible = database.select(session.connection, "select count(*) from current_applications")
+        visible = database.select_read_only(
+            session.connection, "select count(*) from current_applications"
+        )
         current = [row for row in revisions(session) if row[2]]
         assert [row[3] for row in current] == visible[1][0]
         return revisions(session)
@@ -68,11 +70,11 @@ def test_revision_that_was_overtaken_does_not_come_back(
     empty: Session, drops: Replay, other: Path, caplog
 ) -> None:
     night = drops.application_files[NIGHT]
-    assert ingest.land(empty, NIGHT, night).revision == 1
-    assert ingest.land(empty, NIGHT, other).revision == 2
+    assert ingest.land_batch(empty, NIGHT, night).revision == 1
+    assert ingest.land_batch(empty, NIGHT, other).revision == 2
     for revision, source in ((2, other), (1, night)):
-        ingest.check(empty, NIGHT, revision)
-        ingest.publish(empty, NIGHT, revision, source)
+        ingest.check_batch(empty, NIGHT, revision)
+        ingest.publish_batch(empty, NIGHT, revision, source)
     assert revisions(empty) == [[1, "published", False, 1000], [2, "published", True, 999]]
     assert "revision 1 was overtaken by a newer one" in caplog.text
 
@@ -80,10 +82,10 @@ def test_revision_that_was_overtaken_does_not_come_back(
 def test_landed_revision_is_taken_up_again_by_its_own_file(
     empty: Session, drops: Replay, other: Path
 ) -> None:
-    ingest.land(empty, NIGHT, drops.application_files[NIGHT])
-    ingest.land(empty, NIGHT, other)
-    assert ingest.ingest(empty, NIGHT, drops.application_files[NIGHT]).revision == 1
-    assert ingest.ingest(empty, NIGHT, other).revision == 2
+    ingest.land_batch(empty, NIGHT, drops.application_files[NIGHT])
+    ingest.land_batch(empty, NIGHT, other)
+    assert ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT]).revision == 1
+    assert ingest.ingest_batch(empty, NIGHT, other).revision == 2
 
 
 def test_loan_of_two_batches_that_land_at_once_is_published_once(
@@ -94,13 +96,13 @@ def test_loan_of_two_batches_that_land_at_once_is_published_once(
     both = tmp_path / "next.csv"
     both.write_text("\n".join(lines) + "\n")
     night = drops.application_files[NIGHT]
-    ingest.land(empty, NIGHT, night)
-    assert ingest.land(empty, NEXT, both).accepted == 1000
-    ingest.publish(empty, NIGHT, 1, night)
+    ingest.land_batch(empty, NIGHT, night)
+    assert ingest.land_batch(empty, NEXT, both).accepted == 1000
+    ingest.publish_batch(empty, NIGHT, 1, night)
     with pytest.raises(StateError, match=f"1 of its loans became .* of batch {NIGHT} since"):
-        ingest.publish(empty, NEXT, 1, both)
-    assert ingest.ingest(empty, NEXT, both).quarantined == 1
-    assert database.select(
+        ingest.publish_batch(empty, NEXT, 1, both)
+    assert ingest.ingest_batch(empty, NEXT, both).quarantined == 1
+    assert database.select_read_only(
         empty.connection, "select batch_id, revision, line_number, rules from quarantine"
     )[1] == [[NEXT, 1, 5, ["known_key:loan_id"]]]
 
@@ -108,10 +110,10 @@ def test_loan_of_two_batches_that_land_at_once_is_published_once(
 def test_loan_of_another_batch_is_quarantined_and_of_the_own_one_is_not(
     empty: Session, drops: Replay, other: Path
 ) -> None:
-    ingest.ingest(empty, NIGHT, drops.application_files[NIGHT])
-    assert ingest.ingest(empty, NIGHT, other).quarantined == 0
-    assert ingest.land(empty, NEXT, other).quarantined == 999
-    again = ingest.land(empty, NEXT, other)
+    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
+    assert ingest.ingest_batch(empty, NIGHT, other).quarantined == 0
+    assert ingest.land_batch(empty, NEXT, other).quarantined == 999
+    again = ingest.land_batch(empty, NEXT, other)
     assert (again.revision, again.quarantined) == (1, 999)
     # The loan that the night's new revision left out is free again.
-    assert ingest.land(empty, NEXT, drops.application_files[NIGHT]).accepted == 1
+    assert ingest.land_batch(empty, NEXT, drops.application_files[NIGHT]).accepted == 1

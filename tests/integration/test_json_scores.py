@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 def applications(session: Session, where: str = "true", limit: int = 300) -> list[dict[str, Any]]:
     """Return applications as they are read from a JSON text."""
-    rows = database.select(
+    rows = database.select_read_only(
         session.connection,
         "select (to_jsonb(a) - '{batch_id,revision,line_number}'::text[])::text"
         f" from current_applications as a join current_scores as s using (batch_id, loan_id)"
@@ -32,7 +32,7 @@ def nightly(session: Session) -> dict[Any, dict[str, Any]]:
         "loan_id", "default_probability", "exclusion_reason", "decision", "persona",
         "persona_default_rate", "propensity_version", "personas_version",
     ]  # fmt: skip
-    header, rows = database.select(
+    header, rows = database.select_read_only(
         session.connection,
         f"select {', '.join(names)}, array_remove(array[reason_1, reason_2, reason_3, reason_4],"
         " null) as reasons from current_scores",
@@ -42,7 +42,7 @@ def nightly(session: Session) -> dict[Any, dict[str, Any]]:
 
 def faults(session: Session, *given: dict[str, Any]) -> list[tuple[int, str, str]]:
     with pytest.raises(InputError) as raised:
-        json_scores.score(session, given)
+        json_scores.score_applications(session, given)
     return [(each.row, each.field, each.rule) for each in raised.value.faults]
 
 
@@ -50,7 +50,7 @@ def test_scores_are_those_of_the_night(scored: Session) -> None:
     expected = nightly(scored)
     given = applications(scored, limit=1000)
     assert len(given) == 1000
-    answer = json_scores.score(scored, given)
+    answer = json_scores.score_applications(scored, given)
     for told in answer.scores:
         of_the_night = expected.pop(told["loan_id"])
         if of_the_night["default_probability"] is not None:
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_night(scored: Session) -> None:
 
 def test_one_application_is_scored_as_many_are(scored: Session) -> None:
     for each in applications(scored, limit=20):
-        (told,) = json_scores.score(scored, [each]).scores
+        (told,) = json_scores.score_applications(scored, [each]).scores
         chance = nightly(scored)[each["loan_id"]]["default_probability"]
         assert told["default_probability"] == (chance and pytest.approx(chance, abs=1e-12))
 
@@ -75,9 +75,9 @@ def test_text_and_numbers_are_read_alike(scored: Session) -> None:
     floats = [
         {name: float(v) if isinstance(v, int) else v for name, v in each.items()} for each in given
     ]
-    expected = json_scores.score(scored, given).scores
-    assert json_scores.score(scored, texts).scores == expected
-    assert json_scores.score(scored, floats).scores == expected
+    expected = json_scores.score_applications(scored, given).scores
+    assert json_scores.score_applications(scored, texts).scores == expected
+    assert json_scores.score_applications(scored, floats).scores == expected
 
 
 def test_named_version_scores_and_the_champion_is_the_default(
@@ -85,26 +85,28 @@ def test_named_version_scores_and_the_champion_is_the_default(
 ) -> None:
     given = applications(scored, "s.default_probability is not null", 50)
     pair = challenge("another")
-    of_champion = json_scores.score(ready, given)
-    of_another = json_scores.score(ready, given, pair["propensity"])
+    of_champion = json_scores.score_applications(ready, given)
+    of_another = json_scores.score_applications(ready, given, pair["propensity"])
     assert of_champion.propensity_version == "propensity-1"
     assert of_another.propensity_version == pair["propensity"]
     # A version of either kind names the pair that it was fitted in.
-    assert json_scores.score(ready, given, pair["personas"]).scores == of_another.scores
+    assert (
+        json_scores.score_applications(ready, given, pair["personas"]).scores == of_another.scores
+    )
     assert of_champion.scores != of_another.scores
     promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", "to see")
-    assert json_scores.score(ready, given).scores == of_another.scores
+    assert json_scores.score_applications(ready, given).scores == of_another.scores
     with pytest.raises(MissingError, match="no model propensity-9 in loan_default"):
-        json_scores.score(ready, given, "propensity-9")
+        json_scores.score_applications(ready, given, "propensity-9")
 
 
 def test_excluded_application_is_referred_without_probability(scored: Session) -> None:
     (given,) = applications(scored, "s.decision = 'refer'", 1)
-    (told,) = json_scores.score(scored, [given]).scores
+    (told,) = json_scores.score_applications(scored, [given]).scores
     assert told["decision"] == "refer"
     assert told["exclusion_reason"] == nightly(scored)[given["loan_id"]]["exclusion_reason"]
     assert (told["default_probability"], told["persona"], told["reasons"]) == (None, None, [])
-    assert json_scores.explain(scored, given, "champion") is None
+    assert json_scores.explain_application(scored, given, "champion") is None
 
 
 def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
@@ -142,17 +144,20 @@ def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
 
 def test_fields_that_no_model_reads_may_be_left_out(scored: Session) -> None:
     (good,) = applications(scored, "s.default_probability is not null", 1)
-    scorer, _ = json_scores.load(scored, "champion")
+    scorer, _ = json_scores.load_pair(scored, "champion")
     needed = {"loan_id", *scorer.columns}
     assert len(needed) < len(good)
     few = {name: value for name, value in good.items() if name in needed}
-    assert json_scores.score(scored, [few]).scores == json_scores.score(scored, [good]).scores
+    assert (
+        json_scores.score_applications(scored, [few]).scores
+        == json_scores.score_applications(scored, [good]).scores
+    )
 
 
 def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
     expected = nightly(scored)
     for each in applications(scored, "s.default_probability is not null", 30):
-        found = json_scores.explain(scored, each, "propensity-1")
+        found = json_scores.explain_application(scored, each, "propensity-1")
         assert found is not None
         base, added = found
         chance = expected[each["loan_id"]]["default_probability"]
@@ -163,15 +168,15 @@ def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
 
 def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) -> None:
     given = applications(scored, limit=3)
-    answer = json_scores.answer(scored, given, "champion", "airflow:ann")
-    header, rows = database.select(scored.connection, "select * from calls")
+    answer = json_scores.score_and_record(scored, given, "champion", "airflow:ann")
+    header, rows = database.select_read_only(scored.connection, "select * from calls")
     (row,) = (dict(zip(header, each, strict=True)) for each in rows)
     assert (row["call_id"], row["called_by"], row["purpose"]) == (
         answer.call_id, "airflow:ann", "score",
     )  # fmt: skip
     assert (row["propensity_version"], row["applications"]) == ("propensity-1", 3)
     assert (row["input"], row["output"]) == (given, answer.scores)
-    assert database.select(
+    assert database.select_read_only(
         scored.connection,
         "select relname from pg_class where oid = (select tableoid from calls)",
     )[1] == [[f"calls_{row['called_on']:%Y_%m}"]]
@@ -179,7 +184,7 @@ def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) 
 
 def test_without_a_champion_it_says_so(empty: Session) -> None:
     with pytest.raises(StateError, match="has no champion"):
-        json_scores.score(empty, [{"loan_id": 1}])
+        json_scores.score_applications(empty, [{"loan_id": 1}])
 
 
 def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
@@ -187,7 +192,7 @@ def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
     with database.transaction(scored.connection), scored.connection.cursor() as cursor:
         cursor.execute("update models set artifact_sha256 = repeat('0', 64) where number = 1")
     with pytest.raises(StateError, match="was changed"):
-        json_scores.score(scored, [given])
+        json_scores.score_applications(scored, [given])
 
 
 def test_importing_loads_no_statistics() -> None:

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.integration
 
 
 def run(session: Session, drops: Replay, batch_id: str) -> dict[str, int]:
-    ingest.ingest(session, batch_id, drops.application_files[batch_id])
-    scoring.score(session, batch_id)
-    return metrics.measure(session, batch_id)
+    ingest.ingest_batch(session, batch_id, drops.application_files[batch_id])
+    scoring.score_batch(session, batch_id)
+    return metrics.compare_batch(session, batch_id)
 
 
 def test_undrifted_nights_raise_no_alert(ready: Session, drops: Replay) -> None:
@@ -24,7 +24,7 @@ def test_undrifted_nights_raise_no_alert(ready: Session, drops: Replay) -> None:
 
 
 def alerts(session: Session) -> list[list]:
-    return database.select(
+    return database.select_read_only(
         session.connection,
         "select kind, batch_id, last_batch_id, batches, state, changed_by from alerts"
         " order by batch_id, kind",
@@ -33,7 +33,7 @@ def alerts(session: Session) -> list[list]:
 
 def test_income_shock_is_one_alert_in_plain_words(ready: Session, drops: Replay) -> None:
     assert run(ready, drops, drops.batch_ids[3])["alerts"] == 1
-    ((message, severity, subject),) = database.select(
+    ((message, severity, subject),) = database.select_read_only(
         ready.connection, "select message, severity, subject from open_alerts"
     )[1]
     assert message.startswith(
@@ -42,7 +42,7 @@ def test_income_shock_is_one_alert_in_plain_words(ready: Session, drops: Replay)
     assert "higher than at training (median" in message
     assert subject.startswith("income_usd_per_month")
     assert severity == "warning"
-    ((evidence,),) = database.select(ready.connection, "select evidence from alerts")[1]
+    ((evidence,),) = database.select_read_only(ready.connection, "select evidence from alerts")[1]
     assert evidence["income_usd_per_month"]["psi"] > evidence["income_usd_per_month"]["psi_noise"]
 
 
@@ -54,14 +54,14 @@ def test_measuring_again_writes_the_same_rows(ready: Session, drops: Replay) -> 
         "select a::text from alerts a order by 1",
         "select f::text from findings f order by 1",
     ]
-    before = [database.select(ready.connection, query) for query in queries]
-    metrics.measure(ready, batch_id)
-    assert [database.select(ready.connection, query) for query in queries] == before
+    before = [database.select_read_only(ready.connection, query) for query in queries]
+    metrics.compare_batch(ready, batch_id)
+    assert [database.select_read_only(ready.connection, query) for query in queries] == before
 
 
 def test_every_monitored_column_and_prediction_is_tested(ready: Session, drops: Replay) -> None:
     run(ready, drops, drops.batch_ids[0])
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         ready.connection,
         "select kind, count(distinct feature) from drift group by kind order by kind",
     )
@@ -71,16 +71,16 @@ def test_every_monitored_column_and_prediction_is_tested(ready: Session, drops: 
 def test_a_model_on_record_without_reasons_in_its_baseline_still_works(
     ready: Session, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = registry.model
+    recorded = registry.model_row
 
     def older(session: Session, version: str) -> database.Row:
         row = recorded(session, version)
         frozen = {k: v for k, v in (row["baseline"] or {}).items() if k != "reason_1"}
         return {**row, "model_version": f"older {version}", "baseline": frozen}
 
-    monkeypatch.setattr(registry, "model", older)
+    monkeypatch.setattr(registry, "model_row", older)
     run(ready, drops, drops.batch_ids[0])
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         ready.connection, "select distinct feature from drift where kind = 'prediction' order by 1"
     )
     assert [feature for (feature,) in rows] == ["decision", "default_probability", "persona"]
@@ -90,8 +90,8 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
     ready: Session, drops: Replay
 ) -> None:
     batch_id = drops.batch_ids[0]
-    ingest.ingest(ready, batch_id, drops.application_files[batch_id])
-    scoring.score(ready, batch_id)
+    ingest.ingest_batch(ready, batch_id, drops.application_files[batch_id])
+    scoring.score_batch(ready, batch_id)
     # Values of property go to other loans: the margins of every column stay as they were.
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
@@ -102,8 +102,10 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
             " WHERE a.loan_id = placed.loan_id AND a.batch_id = %s",
             (batch_id, batch_id),
         )
-    metrics.measure(ready, batch_id)
-    _, rows = database.select(ready.connection, "select kind, subject, message from alerts")
+    metrics.compare_batch(ready, batch_id)
+    _, rows = database.select_read_only(
+        ready.connection, "select kind, subject, message from alerts"
+    )
     ((kind, subject, message),) = rows
     assert (kind, subject) == ("population", "all")
     assert "All inputs together (all): a classifier tells the batch from the baseline" in message
@@ -115,11 +117,13 @@ def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay,
     run(ready, drops, batch_id)
     lines = drops.application_files[batch_id].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest(ready, batch_id, tmp_path / "x.csv")
-    scoring.score(ready, batch_id)
-    metrics.measure(ready, batch_id)
+    ingest.ingest_batch(ready, batch_id, tmp_path / "x.csv")
+    scoring.score_batch(ready, batch_id)
+    metrics.compare_batch(ready, batch_id)
     assert alerts(ready) == [["population", batch_id, batch_id, 1, "open", "metrics"]]
-    ((run_id,),) = database.select(ready.connection, "select scoring_run_id from alerts")[1]
+    ((run_id,),) = database.select_read_only(ready.connection, "select scoring_run_id from alerts")[
+        1
+    ]
     assert "-r2-" in run_id
 
 
@@ -132,29 +136,33 @@ def test_decisions_under_other_thresholds_are_not_held_against_the_old_ones(
     run(stricter, drops, batch_id)
     features = {
         row[0]
-        for row in database.select(
+        for row in database.select_read_only(
             ready.connection, "select feature from drift where kind = 'prediction'"
         )[1]
     }
     assert features == {"default_probability", "persona"}
     assert alerts(ready) == []
-    _, told = database.select(
+    _, told = database.select_read_only(
         ready.connection,
         "select metric, baseline is null from performance where segment = 'all'"
         " and metric in ('auc', 'f1', 'approval_rate') order by metric",
     )
     assert told == [["approval_rate", True], ["auc", False], ["f1", True]]
     # Measured by a process that has the contract of before, it is measured by the run's own policy.
-    metrics.measure(ready, batch_id)
+    metrics.compare_batch(ready, batch_id)
     assert (
-        len(database.select(ready.connection, "select 1 from drift where feature = 'decision'")[1])
+        len(
+            database.select_read_only(
+                ready.connection, "select 1 from drift where feature = 'decision'"
+            )[1]
+        )
         == 0
     )
 
 
 def test_unscored_batch_is_said(ready: Session) -> None:
     with pytest.raises(StateError, match="has no published scores; run score for it first"):
-        metrics.measure(ready, "2026-01-05")
+        metrics.compare_batch(ready, "2026-01-05")
 
 
 def test_distributions_hold_every_loan_of_the_batch(ready: Session, drops: Replay) -> None:
@@ -175,7 +183,7 @@ def test_distributions_hold_every_loan_of_the_batch(ready: Session, drops: Repla
 
 
 def current_run(session: Session, batch_id: str) -> str:
-    return database.select(
+    return database.select_read_only(
         session.connection,
         f"select scoring_run_id from scoring_runs where is_current and batch_id = '{batch_id}'",
     )[1][0][0]

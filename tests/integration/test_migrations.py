@@ -38,7 +38,7 @@ def changed(contract: Contract, **columns: dict | None) -> Contract:
 
 
 def test_second_run_applies_nothing(empty: Session) -> None:
-    assert migrations.migrate(empty.connection, empty.contract) == []
+    assert migrations.migrate_schema(empty.connection, empty.contract) == []
 
 
 def test_many_processes_at_once_end_in_one_schema(new_database: Callable[..., str]) -> None:
@@ -46,7 +46,7 @@ def test_many_processes_at_once_end_in_one_schema(new_database: Callable[..., st
     started = [subprocess.Popen([sys.executable, "-c", MIGRATE, url]) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0] * 4
     with open_session("loan_default", url) as session:
-        _, rows = database.select(
+        _, rows = database.select_read_only(
             session.connection, "select name, count(*) from schema_migrations group by name"
         )
     files = {path.name for path in (settings.home() / "sql/migrations").glob("*.sql")}
@@ -55,7 +55,7 @@ def test_many_processes_at_once_end_in_one_schema(new_database: Callable[..., st
 
 
 def test_every_table_and_column_has_a_comment(empty: Session) -> None:
-    _, bare = database.select(
+    _, bare = database.select_read_only(
         empty.connection,
         """
         select c.relname, a.attname
@@ -74,11 +74,13 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
         "source": "rooms", "name": "room_count", "label": "Rooms", "type": "integer",
         "known": "application",
     }  # fmt: skip
-    applied = migrations.migrate(empty.connection, changed(empty.contract, room_count=new))
+    applied = migrations.migrate_schema(empty.connection, changed(empty.contract, room_count=new))
     assert [name.split("-")[0] for name in applied] == ["contract"]
-    header, _ = database.select(empty.connection, "select room_count from current_applications")
+    header, _ = database.select_read_only(
+        empty.connection, "select room_count from current_applications"
+    )
     assert header == ["room_count"]
-    (entry,) = audit.entries(empty)
+    (entry,) = audit.recent_entries(empty)
     assert (entry["action"], entry["done_by"]) == ("contract.change", "role:loan_scoring")
     assert entry["details"]["changed"] == applied
 
@@ -98,7 +100,7 @@ def test_lost_or_retyped_column_is_refused(empty: Session, change: dict, message
     raw = empty.contract.model_dump() | {"replay": {}}
     contract = changed(Contract.model_validate(raw), **change)
     with pytest.raises(DatabaseError, match=message) as caught:
-        migrations.migrate(empty.connection, contract)
+        migrations.migrate_schema(empty.connection, contract)
     assert "write a migration" in str(caught.value)
 
 
@@ -107,7 +109,7 @@ def test_applied_file_that_was_changed_is_refused(empty: Session) -> None:
         cursor.execute("update schema_migrations set sha256 = 'other' where name like '0001%'")
         cursor.execute("delete from schema_migrations where name like 'contract-%'")
     with pytest.raises(DatabaseError, match=r"0001_\w+\.sql was changed after it was applied"):
-        migrations.migrate(empty.connection, empty.contract)
+        migrations.migrate_schema(empty.connection, empty.contract)
 
 
 def test_reader_reads_and_cannot_write(empty: Session, postgres: EmbeddedPostgres) -> None:
@@ -115,7 +117,7 @@ def test_reader_reads_and_cannot_write(empty: Session, postgres: EmbeddedPostgre
     url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
     reader = database.connect("loan_default", url)
     try:
-        assert database.select(reader, "select * from current_scores")[1] == []
+        assert database.select_read_only(reader, "select * from current_scores")[1] == []
         for statement in (
             "insert into outcomes values (1, true, null, 'outcomes-x', 1)",
             "delete from scores",
@@ -133,7 +135,7 @@ def test_reader_reads_and_cannot_write(empty: Session, postgres: EmbeddedPostgre
 
 
 def test_application_role_is_no_superuser(empty: Session) -> None:
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         empty.connection,
         "select rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = current_user",
     )
@@ -151,7 +153,7 @@ def test_promotions_are_append_only(ready: Session) -> None:
 
 def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_url: str) -> None:
     """A real outage is slow to make: what libpq is told is what can be seen."""
-    with closing(database.beside(empty.connection)) as other:
+    with closing(database.connect_beside(empty.connection)) as other:
         for connection in (empty.connection, other):
             assert database.ALIVE.items() <= connection.get_dsn_parameters().items()
         query = parse_qs(urlsplit(mirror._url(empty)).query)

@@ -27,7 +27,7 @@ def artifacts_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rows(session: Session, query: str) -> list:
-    return database.select(session.connection, query)[1]
+    return database.select_read_only(session.connection, query)[1]
 
 
 def whole(session: Session) -> None:
@@ -64,20 +64,20 @@ def whole(session: Session) -> None:
 def test_mirror_is_whole_and_the_same_the_second_time(
     ready: Session, artifacts_folder: Path
 ) -> None:
-    first = mirror.mirror(ready)
+    first = mirror.mirror_models(ready)
     assert (first.trials, first.models) == (4, 2)
     assert first.champions == {"propensity": "propensity-1", "personas": "personas-1"}
     whole(ready)
-    again = mirror.mirror(ready)
+    again = mirror.mirror_models(ready)
     assert (again.trials, again.models) == (0, 0)
     whole(ready)
-    row = registry.model(ready, "propensity-1")
+    row = registry.model_row(ready, "propensity-1")
     (copy,) = artifacts_folder.rglob(row["artifact"])
     assert copy.read_bytes() == (settings.artifacts_dir("loan_default") / copy.name).read_bytes()
 
 
 def test_alias_follows_the_champion(ready: Session) -> None:
-    mirror.mirror(ready)
+    mirror.mirror_models(ready)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
             "insert into models select 'propensity-2', kind, 2, algorithm, parameters, features,"
@@ -86,11 +86,11 @@ def test_alias_follows_the_champion(ready: Session) -> None:
             " where model_version = 'propensity-1'"
         )
     query = "select version from mlflow.registered_model_aliases where name like '%.propensity'"
-    mirror.mirror(ready)
+    mirror.mirror_models(ready)
     assert rows(ready, query) == [[1]]
     with database.transaction(ready.connection):
         registry.record_verdict(ready, "propensity-2", "promoted", {}, "a test")
-    mirror.mirror(ready)
+    mirror.mirror_models(ready)
     assert rows(ready, query) == [[2]]
 
 
@@ -112,7 +112,7 @@ def test_killed_mirror_is_made_whole_by_the_next(ready: Session, ready_url: str)
             time.sleep(0.01)
         killed += process.wait(60) == -signal.SIGKILL
     assert killed
-    mirror.mirror(ready)
+    mirror.mirror_models(ready)
     whole(ready)
 
 
@@ -121,11 +121,11 @@ def test_mirror_that_cannot_write_says_so_in_one_line(
 ) -> None:
     (tmp_path / "mlflow").write_text("in the way")
     with pytest.raises(TrackingError, match="models and promotions in Postgres are complete") as e:
-        mirror.mirror(ready)
+        mirror.mirror_models(ready)
     assert "\n" not in str(e.value)
     assert (ready.connection.info.password or "?") not in str(e.value)
     (tmp_path / "mlflow").unlink()
-    mirror.mirror(ready)
+    mirror.mirror_models(ready)
     whole(ready)
 
 

@@ -8,7 +8,7 @@ import pytest
 from loan_scoring import database
 from loan_scoring.alerts import handling
 from loan_scoring.pages import alerts, batch, overview, plots
-from loan_scoring.pages.templating import render
+from loan_scoring.pages.templating import render_template
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -66,27 +66,27 @@ def page(name: str, **shown: object) -> str:
         "base": "", "airflow": "", "portfolio": "loan_default", "portfolios": ["loan_default"],
         "user": None, "is_operator": False, "is_admin": False, "active": None,
     }  # fmt: skip
-    return render(name, **given, **shown)
+    return render_template(name, **given, **shown)
 
 
 def batch_page(session: Session) -> str:
-    found = batch.read(session, NIGHT)
+    found = batch.read_batch_page(session, NIGHT)
     assert found is not None
     return page("batch.html", **found)
 
 
 def texts(session: Session) -> list[str]:
-    return [point.text for point in overview.read(session)["points"]]
+    return [point.text for point in overview.read_portfolio_page(session)["points"]]
 
 
 def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
     land(session, 1, "refused", accepted=0)
-    assert overview.read(session)["last"]["punctuality"] == "refused"
+    assert overview.read_portfolio_page(session)["last"]["punctuality"] == "refused"
     assert f"The file of {NIGHT} was refused" in texts(session)
     land(session, 2)
-    assert overview.read(session)["last"]["punctuality"] == "waiting"
+    assert overview.read_portfolio_page(session)["last"]["punctuality"] == "waiting"
     score(session, 2)
-    shown = overview.read(session)
+    shown = overview.read_portfolio_page(session)
     assert shown["last"]["punctuality"] == "late"
     assert shown["slo"]["nights_on_time"] == 0
     assert f"{NIGHT} was scored late" in texts(session)
@@ -122,7 +122,7 @@ def alert(session: Session, kind: str, subject: str, batch_id: str) -> int:
         database.execute(
             session.connection, f"upsert_{kind}_alert", evidence=json.dumps({}), **values
         )
-    found = database.select(session.connection, "SELECT max(alert_id) FROM alerts")
+    found = database.select_read_only(session.connection, "SELECT max(alert_id) FROM alerts")
     return int(found[1][0][0])
 
 
@@ -134,14 +134,17 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
         "INSERT INTO drift (scoring_run_id, kind, feature, test, statistic, effect, threshold,"
         " level) VALUES ('run-1', 'data', 'income', 'psi', 0, 0, 1, 'stable')",
     )
-    assert overview.read(session)["verdict"] == ("good", "Everything is all right")
+    assert overview.read_portfolio_page(session)["verdict"] == ("good", "Everything is all right")
     one, two = alert(session, "failure", "train", NIGHT), alert(session, "delivery", "mail", NIGHT)
-    assert overview.read(session)["verdict"] == ("bad", "2 things need attention now")
-    handling.handle(session, one, "acknowledge", "airflow:ann")
-    handling.handle(
+    assert overview.read_portfolio_page(session)["verdict"] == (
+        "bad",
+        "2 things need attention now",
+    )
+    handling.handle_alert(session, one, "acknowledge", "airflow:ann")
+    handling.handle_alert(
         session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
     )
-    shown = overview.read(session)
+    shown = overview.read_portfolio_page(session)
     assert shown["points"] == []
     assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
     # The tile, the night's column, SQL and the page of alerts say the same number.
@@ -152,7 +155,7 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
 
 
 def alerts_page(session: Session) -> str:
-    return page("alerts.html", **alerts.read(session))
+    return page("alerts.html", **alerts.read_alerts_page(session))
 
 
 def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session: Session) -> None:
@@ -162,7 +165,7 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     alert(session, "failure", "ingest", "history")
     alert(session, "delivery", "mail", NIGHT)
     alert(session, "delivery", "mail", "2026-02-01")
-    (night,) = overview.read(session)["nights"]
+    (night,) = overview.read_portfolio_page(session)["nights"]
     assert night["open_alerts"] == 2
     shown = alerts_page(session)
     assert shown.count("A stage failed: ") == 3
@@ -177,10 +180,10 @@ def test_levels_whose_names_are_alike_have_places_of_their_own(
     length: int, places: str, shares: str
 ) -> None:
     levels = ["a" * length + "1", "a" * length + "2", "missing", "missing"]
-    drawn = plots.beside(levels, [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
+    drawn = plots.draw_side_by_side(levels, [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
     axis = drawn["layout"][f"{places}axis"]
     assert (
         [trace[places] for trace in drawn["data"]] == [axis["tickvals"]] * 2 == [[0, 1, 2, 3]] * 2
     )
     assert [trace[shares][0] for trace in drawn["data"]] == [0.1, 0.4]
-    assert axis["ticktext"] == [plots.label(level) for level in levels]
+    assert axis["ticktext"] == [plots.plot_label(level) for level in levels]

@@ -52,10 +52,12 @@ def lenient(ready: Session) -> Session:
 @pytest.fixture
 def verdicts(ready: Session) -> Callable[[], list]:
     """Return the rows of promotions that the test itself has made."""
-    _, [[last]] = database.select(ready.connection, "select max(promotion_id) from promotions")
+    _, [[last]] = database.select_read_only(
+        ready.connection, "select max(promotion_id) from promotions"
+    )
 
     def go() -> list:
-        return database.select(ready.connection, VERDICTS.replace("%s", str(last)))[1]
+        return database.select_read_only(ready.connection, VERDICTS.replace("%s", str(last)))[1]
 
     return go
 
@@ -66,13 +68,13 @@ def test_champion_stays_when_the_challenger_is_noise(
     # Other random bins, the same algorithm and data: as good, and better or worse by chance alone.
     versions = challenge("noise", max_bins=200)
     assert versions == SECOND
-    assert promotion.promote(lenient, versions) == "refused"
-    assert registry.champions(lenient) == ("propensity-1", "personas-1")
+    assert promotion.promote_by_gates(lenient, versions) == "refused"
+    assert registry.champion_pair(lenient) == ("propensity-1", "personas-1")
     assert verdicts() == [
         [SECOND[kind], "refused", "training", FIRST[kind], "policy:auto", None]
         for kind in registry.KINDS
     ]
-    _, [[evidence]] = database.select(
+    _, [[evidence]] = database.select_read_only(
         lenient.connection,
         "select evidence from promotions where model_version = 'propensity-2'",
     )
@@ -88,11 +90,11 @@ def test_same_verdict_again_is_recorded_once(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
     versions = challenge("again", max_bins=200)
-    promotion.promote(lenient, versions)
-    before, entries = verdicts(), audit.entries(lenient)
-    promotion.promote(lenient, versions)
+    promotion.promote_by_gates(lenient, versions)
+    before, entries = verdicts(), audit.recent_entries(lenient)
+    promotion.promote_by_gates(lenient, versions)
     assert verdicts() == before
-    assert audit.entries(lenient) == entries
+    assert audit.recent_entries(lenient) == entries
 
 
 def test_better_challenger_is_promoted(
@@ -100,9 +102,9 @@ def test_better_challenger_is_promoted(
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
     promotion.promote_by_hand(lenient, weak["personas"], "cli:ann", "a drill")
-    assert registry.champions(lenient) == ("propensity-2", "personas-2")
+    assert registry.champion_pair(lenient) == ("propensity-2", "personas-2")
     strong = challenge("strong", max_bins=200)
-    assert promotion.promote(lenient, strong) == "promoted"
+    assert promotion.promote_by_gates(lenient, strong) == "promoted"
     assert verdicts()[-2:] == [
         [strong[kind], "promoted", "training", weak[kind], "policy:auto", None]
         for kind in registry.KINDS
@@ -116,10 +118,10 @@ def test_worse_calibration_is_refused_whatever_the_auc(
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     timid = challenge("timid", max_iter=30, learning_rate=0.02)
     strict = with_promotion(lenient, calibration_slope=[0.9, 1.1])
-    judgement = promotion.judge(strict, timid)
+    judgement = promotion.judge_challenger(strict, timid)
     assert judgement.failed == ["calibrated"]
     assert judgement.gates[1].figures["slope"] > 1.5
-    assert promotion.promote(strict, timid) == "refused"
+    assert promotion.promote_by_gates(strict, timid) == "refused"
 
 
 def test_fairness_floor_is_enforced_on_the_models_own_approvals(
@@ -129,7 +131,7 @@ def test_fairness_floor_is_enforced_on_the_models_own_approvals(
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     fairness = {"attributes": ["gender"], "min_group": 30}
     for floor, failed in ((0.05, []), (1.0, ["fair"])):
-        judged = promotion.judge(
+        judged = promotion.judge_challenger(
             with_promotion(lenient, fairness=fairness | {"min_ratio": floor}), FIRST
         )
         assert judged.failed == failed
@@ -140,11 +142,15 @@ def test_fairness_floor_is_enforced_on_the_models_own_approvals(
 
 
 def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
-    told = promotion.judge(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    told = (
+        promotion.judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    )
     table = reading.labelled_applications(ready, [c.name for c in ready.contract.monitored])
-    _, kept = holdout.split(ready.contract, table.column(KEY))
+    _, kept = holdout.split_holdout(ready.contract, table.column(KEY))
     held = table.take(kept)
-    decisions = registry.scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
+    decisions = (
+        registry.load_scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
+    )
     gender = held.column("gender").to_pylist()
     for group in told:
         own = [d for d, g in zip(decisions, gender, strict=True) if g == group["group"]]
@@ -154,27 +160,29 @@ def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
 
 
 def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None:
-    real = registry.model
+    real = registry.model_row
     for report, failed in (
         ({"findings": [{"column": "loan_type", "is_decisive": False}]}, False),
         ({"findings": [{"column": "loan_type", "is_decisive": True}]}, True),
         (None, True),
     ):
-        monkeypatch.setattr(registry, "model", lambda s, v, r=report: {**real(s, v), "leaks": r})
-        assert ("free_of_leaks" in promotion.judge(ready, FIRST).failed) == failed
+        monkeypatch.setattr(
+            registry, "model_row", lambda s, v, r=report: {**real(s, v), "leaks": r}
+        )
+        assert ("free_of_leaks" in promotion.judge_challenger(ready, FIRST).failed) == failed
 
 
 def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
     ready: Session, challenge: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = challenge("other-seed", max_iter=20)
-    ours = holdout.policy(ready.contract)
+    ours = holdout.holdout_policy(ready.contract)
     theirs = ours | {"seed": 1, "share": 0.5}
-    real = registry.model
+    real = registry.model_row
     kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
-    before = promotion.judge(ready, versions).holdout
-    monkeypatch.setattr(registry, "model", lambda s, v: {**real(s, v), "evaluation": kept[v]})
-    after = promotion.judge(ready, versions).holdout
+    before = promotion.judge_challenger(ready, versions).holdout
+    monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept[v]})
+    after = promotion.judge_challenger(ready, versions).holdout
     assert before["policies"] == [ours]
     assert after["policies"] == [theirs, ours]
     assert after["rows"] / before["rows"] == pytest.approx(0.5, abs=0.05)
@@ -204,30 +212,30 @@ def test_a_persons_promotion_is_on_record_and_overruling_needs_a_reason(
 def test_rollback_restores_the_older_versions_scores_exactly(
     ready: Session, challenge: Callable, verdicts: Callable, drops: Replay
 ) -> None:
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
 
     def scored() -> list:
-        scoring.score(ready, NIGHT)
+        scoring.score_batch(ready, NIGHT)
         query = "select s::text from current_scores s order by loan_id"
-        return database.select(ready.connection, query)[1]
+        return database.select_read_only(ready.connection, query)[1]
 
     first = scored()
     challenge("another", max_iter=20)
     promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
     assert scored() != first
-    assert promotion.rollback(ready, "cli:bob", comment="approves too few") == FIRST
+    assert promotion.rollback_champions(ready, "cli:bob", comment="approves too few") == FIRST
     assert scored() == first
     assert verdicts()[2:] == [
         [FIRST[kind], "promoted", "rollback", SECOND[kind], "cli:bob", "approves too few"]
         for kind in registry.KINDS
     ]
-    _, runs = database.select(
+    _, runs = database.select_read_only(
         ready.connection, "select propensity_version, is_current from scoring_runs order by 1"
     )
     assert runs == [["propensity-1", True], ["propensity-2", False]]
     with pytest.raises(StateError, match="replaced no other model"):
-        promotion.rollback(ready, "cli:bob")
-    told = [(entry["done_by"], entry["action"]) for entry in audit.entries(ready, limit=2)]
+        promotion.rollback_champions(ready, "cli:bob")
+    told = [(entry["done_by"], entry["action"]) for entry in audit.recent_entries(ready, limit=2)]
     assert told == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
 
 
@@ -237,26 +245,26 @@ def test_what_was_rolled_back_comes_into_use_again_by_the_same_words(
     versions = challenge("another", max_iter=20)
     evidence = {"champion": "propensity-1", "challenger": "propensity-2", "gates": []}
     for _ in range(3):
-        promotion.decide(ready, versions, "promoted", "cli:ann", evidence, comment="again")
-        assert registry.champions(ready) == ("propensity-2", "personas-2")
-        promotion.rollback(ready, "cli:bob", comment="no")
-        assert registry.champions(ready) == ("propensity-1", "personas-1")
+        promotion.apply_verdict(ready, versions, "promoted", "cli:ann", evidence, comment="again")
+        assert registry.champion_pair(ready) == ("propensity-2", "personas-2")
+        promotion.rollback_champions(ready, "cli:bob", comment="no")
+        assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
 def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: Callable) -> None:
     for name in ("second", "third"):
         versions = challenge(name, max_iter=20 + len(name))
         promotion.promote_by_hand(ready, versions["propensity"], "cli:ann", "a drill")
-    assert registry.champions(ready) == ("propensity-3", "personas-3")
-    promotion.rollback(ready, "cli:bob", kind="personas")
-    assert registry.champions(ready) == ("propensity-3", "personas-2")
+    assert registry.champion_pair(ready) == ("propensity-3", "personas-3")
+    promotion.rollback_champions(ready, "cli:bob", kind="personas")
+    assert registry.champion_pair(ready) == ("propensity-3", "personas-2")
     promotion.promote_by_hand(ready, "propensity-3", "cli:bob", "its own personas again")
-    assert registry.champions(ready) == ("propensity-3", "personas-3")
-    promotion.rollback(ready, "cli:bob", kind="personas")
-    promotion.rollback(ready, "cli:bob")
-    assert registry.champions(ready) == ("propensity-2", "personas-1")
-    promotion.rollback(ready, "cli:bob", kind="propensity")
-    assert registry.champions(ready) == ("propensity-1", "personas-1")
+    assert registry.champion_pair(ready) == ("propensity-3", "personas-3")
+    promotion.rollback_champions(ready, "cli:bob", kind="personas")
+    promotion.rollback_champions(ready, "cli:bob")
+    assert registry.champion_pair(ready) == ("propensity-2", "personas-1")
+    promotion.rollback_champions(ready, "cli:bob", kind="propensity")
+    assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
 def test_a_promotion_meanwhile_gives_no_pair_of_both(
@@ -274,8 +282,8 @@ def test_a_promotion_meanwhile_gives_no_pair_of_both(
         return found
 
     monkeypatch.setattr(database, "rows", then_promote)
-    assert registry.champions(ready) == ("propensity-1", "personas-1")
-    assert registry.champions(ready) == ("propensity-2", "personas-2")
+    assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
+    assert registry.champion_pair(ready) == ("propensity-2", "personas-2")
 
 
 def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
@@ -284,13 +292,13 @@ def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     strong = challenge("strong", max_bins=200)
-    assert promotion.promote(lenient, strong) == "promoted"
-    promotion.rollback(lenient, "cli:ann")
+    assert promotion.promote_by_gates(lenient, strong) == "promoted"
+    promotion.rollback_champions(lenient, "cli:ann")
     before = verdicts()
-    assert promotion.promote(lenient, strong) == "withheld"
+    assert promotion.promote_by_gates(lenient, strong) == "withheld"
     assert verdicts() == before
     promotion.promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not to blame")
-    assert registry.champion(lenient, "propensity") == strong["propensity"]
+    assert registry.champion_version(lenient, "propensity") == strong["propensity"]
 
 
 def test_hold_asks_and_records_nothing_until_a_person_decides(
@@ -300,25 +308,25 @@ def test_hold_asks_and_records_nothing_until_a_person_decides(
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     before = verdicts()
     strong = challenge("strong", max_bins=200)
-    verdict, evidence = promotion.consider(lenient, strong, "hold")
+    verdict, evidence = promotion.judge_and_promote(lenient, strong, "hold")
     assert verdict == "held"
     assert verdicts() == before
     assert lenient.contract.promotion.mode == "auto"
     monkeypatch.setenv("LOAN_SCORING_PROMOTION", "hold")  # as in prod
-    assert promotion.consider(lenient, strong)[0] == "held"
+    assert promotion.judge_and_promote(lenient, strong)[0] == "held"
     assert verdicts() == before
-    shown = promotion.comparison(lenient, evidence)
+    shown = promotion.render_comparison(lenient, evidence)
     assert f"| | {weak['propensity']} | {strong['propensity']} |" in shown
     assert "- better: passed. AUC 0." in shown
-    promotion.decide(
+    promotion.apply_verdict(
         lenient, strong, "rejected", "airflow:ann", evidence, comment="not before the audit"
     )
-    assert registry.champion(lenient, "propensity") == weak["propensity"]
+    assert registry.champion_version(lenient, "propensity") == weak["propensity"]
     assert verdicts()[-2:] == [
         [strong[kind], "rejected", "training", weak[kind], "airflow:ann", "not before the audit"]
         for kind in registry.KINDS
     ]
-    assert promotion.promote(lenient, strong) == "withheld"  # a person's no stands
+    assert promotion.promote_by_gates(lenient, strong) == "withheld"  # a person's no stands
 
 
 def test_approval_of_an_outdated_comparison_is_recorded_as_refused(
@@ -327,22 +335,24 @@ def test_approval_of_an_outdated_comparison_is_recorded_as_refused(
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
     promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     strong = challenge("strong", max_bins=200)
-    _, evidence = promotion.consider(lenient, strong, "hold")
+    _, evidence = promotion.judge_and_promote(lenient, strong, "hold")
     promotion.promote_by_hand(lenient, "propensity-1", "cli:ann", "meanwhile")
-    assert promotion.decide(lenient, strong, "promoted", "airflow:bob", evidence) == "refused"
-    _, [[outdated]] = database.select(
+    assert (
+        promotion.apply_verdict(lenient, strong, "promoted", "airflow:bob", evidence) == "refused"
+    )
+    _, [[outdated]] = database.select_read_only(
         lenient.connection,
         "select evidence ->> 'outdated' from promotions order by promotion_id desc limit 1",
     )
     assert outdated == "propensity-1 was promoted meanwhile"
-    assert registry.champion(lenient, "propensity") == "propensity-1"
+    assert registry.champion_version(lenient, "propensity") == "propensity-1"
 
 
 def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
     ready: Session, challenge: Callable, verdicts: Callable, drops: Replay
 ) -> None:
     challenge("tampered", max_iter=20)
-    row = registry.model(ready, "propensity-2")
+    row = registry.model_row(ready, "propensity-2")
     path = settings.artifacts_dir("loan_default") / row["artifact"]
     good = path.read_bytes()
     path.write_bytes(good[:-1] + b"x")
@@ -352,9 +362,11 @@ def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
     assert verdicts() == []
     path.write_bytes(good)
     promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
-    artifacts.estimator.cache_clear()  # what is loaded already cannot be tampered with
+    artifacts.load_estimator.cache_clear()  # what is loaded already cannot be tampered with
     path.write_bytes(good[:-1] + b"x")
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="was changed: its sha256 is"):
-        scoring.score(ready, NIGHT)
-    assert database.select(ready.connection, "select count(*) from current_scores")[1] == [[0]]
+        scoring.score_batch(ready, NIGHT)
+    assert database.select_read_only(ready.connection, "select count(*) from current_scores")[
+        1
+    ] == [[0]]

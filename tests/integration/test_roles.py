@@ -71,12 +71,12 @@ def application_url(apart: EmbeddedPostgres, drops: Replay) -> str:
         patch.setenv("LOAN_SCORING_OWNER_URL", url_of(apart, database.OWNER))
         assert cli.main(["migrate"]) == 0
     with open_session("loan_default", url) as session:
-        ingest.ingest(session, "history", drops.application_files["history"])
-        versions, _ = training.fit(session)
-        if promotion.promote(session, versions) == "refused":
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = training.train(session)
+        if promotion.promote_by_gates(session, versions) == "refused":
             promotion.promote_by_hand(session, versions["propensity"], "cli:tests", "a sample")
-        mirror.mirror(session)
-        audit.record(session, "cli:tests", "test.run", "roles", {})
+        mirror.mirror_models(session)
+        audit.record_entry(session, "cli:tests", "test.run", "roles", {})
     for arguments in (
         ["ingest", "--batch", NIGHT, "--source", str(drops.application_files[NIGHT])],
         ["ingest", "--batch", NIGHT, "--source", str(drops.application_files[NIGHT])],
@@ -233,8 +233,8 @@ def test_the_application_makes_the_partition_of_a_month_and_no_other_table(
     with open_session("loan_default", application_url) as session:
         for table in ("applications", "scores", "calls"):
             for batch_id in ("2030-12-31", "2031-01-01"):
-                partitions.ensure(session.connection, table, batch_id)
-                partitions.ensure(session.connection, table, batch_id)
+                partitions.ensure_partition(session.connection, table, batch_id)
+                partitions.ensure_partition(session.connection, table, batch_id)
     bounds = dict(
         ask(
             application_url,
@@ -247,7 +247,7 @@ def test_the_application_makes_the_partition_of_a_month_and_no_other_table(
         name: f"FOR VALUES FROM ('{low}') TO ('{high}')"
         for table in ("applications", "scores", "calls")
         for name, low, high in (
-            partitions.bounds(table, "2030-12-31"), partitions.bounds(table, "2031-01-01"),
+            partitions.partition_bounds(table, "2030-12-31"), partitions.partition_bounds(table, "2031-01-01"),
         )
     }  # fmt: skip
     owners = ask(
@@ -270,7 +270,7 @@ def test_a_temporary_table_of_the_caller_does_not_pass_for_ours(application_url:
             cursor.execute("create temporary table scores (batch_id text) partition by range"
                            " (batch_id)")  # fmt: skip
             cursor.execute("create temporary table pg_class (relname text, relnamespace oid)")
-        partitions.ensure(connection, "scores", "2032-01-01")
+        partitions.ensure_partition(connection, "scores", "2032-01-01")
     assert ask(application_url, "select count(*) from scores_2032_01") == [(0,)]
 
 
@@ -320,7 +320,7 @@ def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
                 empty.connection.rollback()
                 with open_session("loan_default", owner_of(empty, postgres)):
                     pass
-                granted = database.select(
+                granted = database.select_read_only(
                     empty.connection,
                     "select has_table_privilege('loan_scoring_app', 'batches', 'update')",
                 )[1]
@@ -340,8 +340,8 @@ def test_a_restore_gives_each_role_what_it_had(
     owner = url_of(apart, database.OWNER)
     before = rights(owner)
     assert ("scores", "loan_scoring_app", "INSERT") in before
-    backup.back_up(tmp_path / "backup", owner)
-    backup.restore(tmp_path / "backup", owner, replace=True)
+    backup.write_backup(tmp_path / "backup", owner)
+    backup.restore_backup(tmp_path / "backup", owner, replace=True)
     assert rights(owner) == before
     owners = ask(owner, "select distinct schemaname, tableowner from pg_tables"
                         " where schemaname in ('loan_default', 'mlflow') order by 1")  # fmt: skip

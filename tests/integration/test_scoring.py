@@ -27,7 +27,7 @@ FINGERPRINT = """
 
 
 def fingerprint(session: Session) -> list:
-    return database.select(session.connection, FINGERPRINT)[1][0]
+    return database.select_read_only(session.connection, FINGERPRINT)[1][0]
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def night(ready: Session, drops: Replay) -> Session:
     """A session with one night ingested, to be scored in four mini-batches."""
     policy = ready.contract.scoring.model_copy(update={"mini_batch_rows": 250})
     contract = ready.contract.model_copy(update={"scoring": policy})
-    ingest.ingest(ready, NIGHT, drops.application_files[NIGHT])
+    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     return Session(contract, ready.connection)
 
 
 def test_all_that_is_on_record_of_a_loan_is_one_statement(
     night: Session, ready_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scoring.score(night, NIGHT)
-    (picked,) = database.select(
+    scoring.score_batch(night, NIGHT)
+    (picked,) = database.select_read_only(
         night.connection,
         "select loan_id, default_probability, reason_1 from current_scores"
         " where decision = 'decline' order by default_probability desc limit 1",
@@ -71,8 +71,8 @@ def test_all_that_is_on_record_of_a_loan_is_one_statement(
 
 
 def test_every_application_is_scored_or_referred(night: Session) -> None:
-    scoring.score(night, NIGHT)
-    _, rows = database.select(
+    scoring.score_batch(night, NIGHT)
+    _, rows = database.select_read_only(
         night.connection,
         "select count(*), count(distinct loan_id), count(default_probability),"
         " count(exclusion_reason), count(*) filter (where decision = 'refer'), count(persona)"
@@ -83,7 +83,7 @@ def test_every_application_is_scored_or_referred(night: Session) -> None:
     assert scored + referred == 1000
     assert referred == refer > 0
     assert personas == scored
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         night.connection, "select mini_batch, applications, scored + referred from mini_batches"
     )
     assert sorted(rows) == [[n, 250, 250] for n in range(4)]
@@ -101,20 +101,20 @@ def odd_night(ready: Session, drops: Replay, tmp_path: Path) -> Session:
         elif column.max_null_share:
             loans.loc[chosen, column.source] = ""
     loans.to_csv(tmp_path / "odd.csv", index=False)
-    ingest.ingest(ready, NIGHT, tmp_path / "odd.csv")
+    ingest.ingest_batch(ready, NIGHT, tmp_path / "odd.csv")
     return ready
 
 
 def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
     """What a person would do with pandas: no code of ours between the tables and scikit-learn."""
-    scoring.score(odd_night, NIGHT)
+    scoring.score_batch(odd_night, NIGHT)
     engine = create_engine("postgresql+psycopg2://", creator=lambda: odd_night.connection)
     loans = pd.read_sql(f"select * from applications where batch_id = '{NIGHT}'", engine)
     scores = pd.read_sql("select * from current_scores", engine).set_index("loan_id")
     loans = loans.set_index("loan_id").loc[scores.index].fillna(np.nan)
-    models = {kind: registry.model(odd_night, f"{kind}-1") for kind in registry.KINDS}
+    models = {kind: registry.model_row(odd_night, f"{kind}-1") for kind in registry.KINDS}
     propensity, personas = (
-        registry.estimator(odd_night, models[kind]) for kind in ("propensity", "personas")
+        registry.model_estimator(odd_night, models[kind]) for kind in ("propensity", "personas")
     )
     probability = propensity.predict_proba(loans[models["propensity"]["features"]])[:, 1]
     clusters = personas.predict(loans[models["personas"]["features"]])
@@ -145,16 +145,19 @@ def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
 
 
 def test_scoring_again_changes_nothing(night: Session) -> None:
-    scoring.score(night, NIGHT)
-    before = database.select(night.connection, "select s::text from scores s order by loan_id")
-    scoring.score(night, NIGHT)
+    scoring.score_batch(night, NIGHT)
+    before = database.select_read_only(
+        night.connection, "select s::text from scores s order by loan_id"
+    )
+    scoring.score_batch(night, NIGHT)
     assert (
-        database.select(night.connection, "select s::text from scores s order by loan_id") == before
+        database.select_read_only(night.connection, "select s::text from scores s order by loan_id")
+        == before
     )
 
 
 def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready_url: str) -> None:
-    planned = scoring.plan(night, NIGHT)
+    planned = scoring.plan_scoring(night, NIGHT)
     failures = []
 
     def work() -> None:
@@ -171,33 +174,33 @@ def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready
     for thread in threads:
         thread.join()
     assert failures == []
-    assert scoring.publish(night, planned.scoring_run_id) == 1000
+    assert scoring.publish_scores(night, planned.scoring_run_id) == 1000
 
 
 def test_nothing_is_visible_before_everything_is(night: Session) -> None:
-    planned = scoring.plan(night, NIGHT)
+    planned = scoring.plan_scoring(night, NIGHT)
     for number in planned.mini_batches[:-1]:
         scoring.score_mini_batch(night, planned.scoring_run_id, number)
     assert fingerprint(night)[0] == 0
     with pytest.raises(StateError, match="750 score rows for 1000 applications, 1 mini-batches"):
-        scoring.publish(night, planned.scoring_run_id)
+        scoring.publish_scores(night, planned.scoring_run_id)
     assert fingerprint(night)[0] == 0
     scoring.score_mini_batch(night, planned.scoring_run_id, planned.mini_batches[-1])
-    scoring.publish(night, planned.scoring_run_id)
+    scoring.publish_scores(night, planned.scoring_run_id)
     assert fingerprint(night)[0] == 1000
 
 
 def test_corrected_revision_adds_a_run_and_keeps_the_old(
     night: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    scoring.score(night, NIGHT)
+    scoring.score_batch(night, NIGHT)
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest(night, NIGHT, tmp_path / "x.csv")
+    ingest.ingest_batch(night, NIGHT, tmp_path / "x.csv")
     assert fingerprint(night)[0] == 1000  # until the new revision is scored, the old one stands
-    scoring.score(night, NIGHT)
+    scoring.score_batch(night, NIGHT)
     assert fingerprint(night)[0] == 999
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         night.connection, "select revision, is_current from scoring_runs order by revision"
     )
     assert rows == [[1, False], [2, True]]
@@ -206,14 +209,14 @@ def test_corrected_revision_adds_a_run_and_keeps_the_old(
 def test_run_of_a_replaced_revision_is_not_published(
     night: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    planned = scoring.plan(night, NIGHT)
+    planned = scoring.plan_scoring(night, NIGHT)
     for number in planned.mini_batches:
         scoring.score_mini_batch(night, planned.scoring_run_id, number)
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest(night, NIGHT, tmp_path / "x.csv")
+    ingest.ingest_batch(night, NIGHT, tmp_path / "x.csv")
     with pytest.raises(StateError, match="which a newer one has replaced"):
-        scoring.publish(night, planned.scoring_run_id)
+        scoring.publish_scores(night, planned.scoring_run_id)
 
 
 def stricter(session: Session) -> Session:
@@ -232,9 +235,11 @@ def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_aga
     scored: Session,
 ) -> None:
     before = fingerprint(scored)
-    (first,) = database.select(scored.connection, "select scoring_run_id from scoring_runs")[1]
-    scoring.score(stricter(scored), NIGHT)
-    _, rows = database.select(
+    (first,) = database.select_read_only(
+        scored.connection, "select scoring_run_id from scoring_runs"
+    )[1]
+    scoring.score_batch(stricter(scored), NIGHT)
+    _, rows = database.select_read_only(
         scored.connection,
         "select r.policy -> 'decision' ->> 'decline_from', count(*) filter (where s.decision ="
         " 'review'), count(*) filter (where s.decision = 'refer') from scoring_runs as r"
@@ -246,22 +251,22 @@ def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_aga
     assert (float(old), float(new)) == (limits.decline_from, limits.approve_below)
     assert (none, reviewed > 0, referred > 0) == ([0, 0], True, True)
     assert fingerprint(scored) != before
-    assert scoring.score(scored, NIGHT) == first[0]
+    assert scoring.score_batch(scored, NIGHT) == first[0]
     assert fingerprint(scored) == before
 
 
 def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Session) -> None:
-    planned = scoring.plan(night, NIGHT)
+    planned = scoring.plan_scoring(night, NIGHT)
     for number in planned.mini_batches:
         session = night if number % 2 else stricter(night)
         scoring.score_mini_batch(session, planned.scoring_run_id, number)
-    scoring.publish(night, planned.scoring_run_id)
+    scoring.publish_scores(night, planned.scoring_run_id)
     mixed = fingerprint(night)
-    scoring.score(stricter(night), NIGHT)
+    scoring.score_batch(stricter(night), NIGHT)
     assert fingerprint(night) != mixed
-    assert scoring.score(night, NIGHT) == planned.scoring_run_id
+    assert scoring.score_batch(night, NIGHT) == planned.scoring_run_id
     assert fingerprint(night) == mixed
-    _, rows = database.select(
+    _, rows = database.select_read_only(
         night.connection,
         "select bool_and((decision = 'decline') = (default_probability >="
         f" {night.contract.decision.decline_from})), count(*) filter (where decision = 'review')"
@@ -272,9 +277,9 @@ def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Sessio
 
 def test_unknown_batch_history_and_missing_champion_are_said(empty: Session, drops: Replay) -> None:
     with pytest.raises(StateError, match="batch 2030-01-01 is not published; run ingest"):
-        scoring.plan(empty, "2030-01-01")
+        scoring.plan_scoring(empty, "2030-01-01")
     with pytest.raises(StateError, match="the history trains models and is not scored"):
-        scoring.plan(empty, "history")
-    ingest.ingest(empty, NIGHT, drops.application_files[NIGHT])
+        scoring.plan_scoring(empty, "history")
+    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="has no champion: ingest the history and run"):
-        scoring.plan(empty, NIGHT)
+        scoring.plan_scoring(empty, NIGHT)

@@ -104,14 +104,14 @@ def night(new_database, trained, drops: Replay) -> str:
     """The URL of a database whose night is in and not scored, to be copied."""
     url = str(new_database(template=trained.url))
     with open_session("loan_default", url) as session:
-        ingest.ingest(session, NIGHT, drops.application_files[NIGHT])
+        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
     return url
 
 
 @pytest.fixture(scope="module")
 def ways(trained, loan_default: Contract) -> dict[str, Way]:
     """One process does it all; or tasks do, two of them side by side, as in the score DAG."""
-    run_id = scoring.run_id_of(loan_default, NIGHT, 1, **trained.versions)
+    run_id = scoring.derive_run_id(loan_default, NIGHT, 1, **trained.versions)
     workers = [(score, run_id, [0, 2]), (score, run_id, [1, 3])]
     return {
         "one process": [[(command, *SCORE)]],
@@ -183,7 +183,7 @@ def ask_server(server: EmbeddedPostgres, statement: str) -> None:
 
 def reached(session: Session) -> str:
     """Say how far a disturbed run came; mini-batches are whole, rows are visible all at once."""
-    (found,) = database.select(session.connection, STANDING)[1]
+    (found,) = database.select_read_only(session.connection, STANDING)[1]
     runs, current, slices, scored, loans_of_scored, rows, visible = found
     assert runs in (0, 1)
     assert slices == runs * SLICES
@@ -208,7 +208,7 @@ def test_killed_scoring_ends_in_the_same_rows(
             died_in[kill_at(at, ways[name], spawn, url)] += 1
             with open_session("loan_default", url) as session:
                 found[reached(session)] += 1
-                scoring.score(session, NIGHT)
+                scoring.score_batch(session, NIGHT)
                 assert reached(session) == "published"
                 assert digests(session, TABLES) == undisturbed[name].tables
     told(capsys, f"{KILLS} kills found {dict(found)}; they fell", died_in)
@@ -282,7 +282,7 @@ def test_crash_of_postgres_under_scoring_is_one_line_and_the_rerun_ends_in_the_s
                     assert line.count("\n") == 1
                 else:
                     assert state == "published"
-                scoring.score(session, NIGHT)
+                scoring.score_batch(session, NIGHT)
                 assert reached(session) == "published"
                 assert digests(session, TABLES) == undisturbed["one process"].tables
     told(capsys, f"{FEW} crashes of Postgres found", found)
@@ -316,7 +316,7 @@ def test_reader_sees_nothing_or_a_whole_revision_and_never_goes_back(
             for revision in (1, 2):
                 if revision == 2:
                     with open_session("loan_default", url) as session:
-                        ingest.ingest(session, NIGHT, corrected)
+                        ingest.ingest_batch(session, NIGHT, corrected)
                 at = undisturbed["one process"].instant((number + chance.random()) / FEW)
                 kill_at(at, ways["one process"], spawn, url)
                 child = spawn(command, url, *SCORE)

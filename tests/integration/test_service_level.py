@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def select(session: Session, query: str) -> list[dict[str, Any]]:
-    header, rows = database.select(session.connection, query)
+    header, rows = database.select_read_only(session.connection, query)
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -171,8 +171,8 @@ def test_the_contracts_promise_is_what_counts_and_may_change_back(
     assert slo(empty)["nights_on_time"] == 1
     strict = promised(loan_default, scored_within_minutes=15, nights_on_time=0.5)
     for contract, on_time, budget in ((strict, 0, 0.5), (loan_default, 1, 0.01)) * 2:
-        assert migrations.migrate(empty.connection, contract) == ["service_level"]
-        assert migrations.migrate(empty.connection, contract) == []
+        assert migrations.migrate_schema(empty.connection, contract) == ["service_level"]
+        assert migrations.migrate_schema(empty.connection, contract) == []
         row = slo(empty)
         assert (row["nights_on_time"], row["error_budget"]) == (on_time, budget)
     assert select(empty, "select count(*) as n from service_levels") == [{"n": 1}]
@@ -186,12 +186,12 @@ def test_a_promise_changes_no_model(loan_default: Contract, ready: Session) -> N
 
 def test_another_try_of_the_same_file_is_no_later_landing(ready: Session, drops: Replay) -> None:
     file = drops.application_files["2026-01-05"]
-    ingest.land(ready, "2026-01-05", file)
+    ingest.land_batch(ready, "2026-01-05", file)
     execute(ready, "update batches set landed_at = landed_at - interval '2 hours'")
     (before,) = select(ready, "select landed_at from batches where batch_id = '2026-01-05'")
-    ingest.ingest(ready, "2026-01-05", file)
+    ingest.ingest_batch(ready, "2026-01-05", file)
     assert select(ready, "select landed_at from batches where batch_id = '2026-01-05'") == [before]
-    scoring.score(ready, "2026-01-05")
+    scoring.score_batch(ready, "2026-01-05")
     row = slo(ready)
     assert (row["nights"], row["nights_on_time"]) == (1, 0)
     assert row["landing_to_scores_seconds_p50"] > 7200
@@ -266,7 +266,7 @@ def reader(empty: Session, postgres: EmbeddedPostgres) -> Iterator[Connection]:
 
 def test_reader_may_select_it(reader: Connection) -> None:
     for name, rows in (("slo", 1), ("slo_stages", 0), ("service_levels", 1)):
-        assert len(database.select(reader, f"select * from {name}")[1]) == rows
+        assert len(database.select_read_only(reader, f"select * from {name}")[1]) == rows
 
 
 def test_reader_of_a_schema_of_before_may_select_it_too(
@@ -282,7 +282,7 @@ def test_reader_of_a_schema_of_before_may_select_it_too(
         assert slo(session)["nights"] == 0
     reads = postgres.url("loan_scoring_reader").rpartition("/")[0] + "/" + url.rpartition("/")[2]
     connection = database.connect("loan_default", reads)
-    assert database.select(connection, "select nights from slo")[1] == [[0]]
+    assert database.select_read_only(connection, "select nights from slo")[1] == [[0]]
     connection.close()
 
 
@@ -292,14 +292,16 @@ def test_status_says_it_in_one_line(
     postgres: EmbeddedPostgres,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "nights on time: none was due in the last 30 days" in status.render(status.read(empty))
+    assert "nights on time: none was due in the last 30 days" in status.render_status(
+        status.read_status(empty)
+    )
     for late in (0, 0, 0, 0, 90):
         night = nights.add(timedelta(days=1))
         nights.score(night, timedelta(days=1, minutes=-late))
     assert (
         "nights on time: 4 of 5 within 60 minutes of landing (objective 0.99);"
         " error budget 0.05 late nights, -0.95 left"
-    ) in status.render(status.read(empty))
+    ) in status.render_status(status.read_status(empty))
     name = empty.connection.get_dsn_parameters()["dbname"]
     url = postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
     assert cli.main(["status", "--json", "--database", url]) == 0

@@ -7,7 +7,7 @@ import pytest
 from loan_scoring import database, telemetry
 from loan_scoring.errors import SourceError
 from loan_scoring.session import Session
-from loan_scoring.telemetry import Start
+from loan_scoring.telemetry import TaskStart
 
 pytestmark = pytest.mark.integration
 
@@ -34,30 +34,30 @@ def done(empty: Session) -> Session:
 @pytest.mark.parametrize(
     ("start", "waited"),
     [
-        (Start(1, after(3), RUN_AT, []), 3),  # the first task of a run
-        (Start(1, after(12.5), RUN_AT, ["score.a"]), 2.5),
-        (Start(1, after(31), RUN_AT, ["score.a", "score.b"]), 1),  # the last of all before it
-        (Start(1, after(29), RUN_AT, ["score.b"]), 0),  # clocks differ
-        (Start(1, after(99), RUN_AT, ["score.a", "score.person"]), None),  # no row of the one
-        (Start(2, after(99), RUN_AT, ["score.a"]), None),  # a retry, or cleared by hand
-        (Start(1, after(99), None, []), None),
+        (TaskStart(1, after(3), RUN_AT, []), 3),  # the first task of a run
+        (TaskStart(1, after(12.5), RUN_AT, ["score.a"]), 2.5),
+        (TaskStart(1, after(31), RUN_AT, ["score.a", "score.b"]), 1),  # the last of all before it
+        (TaskStart(1, after(29), RUN_AT, ["score.b"]), 0),  # clocks differ
+        (TaskStart(1, after(99), RUN_AT, ["score.a", "score.person"]), None),  # no row of the one
+        (TaskStart(2, after(99), RUN_AT, ["score.a"]), None),  # a retry, or cleared by hand
+        (TaskStart(1, after(99), None, []), None),
     ],
 )
 def test_wait_is_from_the_end_of_what_was_waited_for(
-    done: Session, start: Start, waited: float | None
+    done: Session, start: TaskStart, waited: float | None
 ) -> None:
-    assert telemetry.waited(done, "r", start) == waited
-    with telemetry.measured(done, "r", "score.c", start=start):
+    assert telemetry.queue_wait_seconds(done, "r", start) == waited
+    with telemetry.measure_task(done, "r", "score.c", start=start):
         pass
     query = "select queue_seconds from task_metrics where task = 'score.c'"
-    assert database.select(done.connection, query)[1] == [[waited]]
+    assert database.select_read_only(done.connection, query)[1] == [[waited]]
 
 
 def test_command_waits_for_nobody(empty: Session) -> None:
-    with telemetry.measured(empty, "cli-x", "score.batch"):
+    with telemetry.measure_task(empty, "cli-x", "score.batch"):
         pass
     query = "select queue_seconds from task_metrics"
-    assert database.select(empty.connection, query)[1] == [[None]]
+    assert database.select_read_only(empty.connection, query)[1] == [[None]]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_failed_task_says_why_until_it_goes_well(
     empty: Session, error: Exception, line: str
 ) -> None:
     query = "select errors, error from task_metrics"
-    with pytest.raises(type(error)), telemetry.measured(empty, "r", "ingest.check"):
+    with pytest.raises(type(error)), telemetry.measure_task(empty, "r", "ingest.check"):
         raise error
-    assert database.select(empty.connection, query)[1] == [[1, line]]
-    with telemetry.measured(empty, "r", "ingest.check"):
+    assert database.select_read_only(empty.connection, query)[1] == [[1, line]]
+    with telemetry.measure_task(empty, "r", "ingest.check"):
         pass
-    assert database.select(empty.connection, query)[1] == [[1, None]]
+    assert database.select_read_only(empty.connection, query)[1] == [[1, None]]

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_auc_is_what_an_honest_model_reaches(ready: Session, labelled_loans: Path | None) -> None:
-    metrics = registry.model(ready, "propensity-1")["metrics"]
+    metrics = registry.model_row(ready, "propensity-1")["metrics"]
     # The real sample is a tenth of the file: its hold-out of 2,100 loans has a standard error of
     # 0.013 around the 0.77 that 7,000 loans teach. Above 0.83 a leak is to be looked for.
     low, high = (0.72, 0.83) if labelled_loans else (0.68, 0.90)
@@ -43,17 +43,17 @@ def test_auc_is_what_an_honest_model_reaches(ready: Session, labelled_loans: Pat
 
 def test_no_feature_is_protected_or_known_later(ready: Session) -> None:
     for kind in registry.KINDS:
-        features = registry.model(ready, f"{kind}-1")["features"]
+        features = registry.model_row(ready, f"{kind}-1")["features"]
         allowed = {column.name for column in ready.contract.features}
         assert set(features) <= allowed
 
 
 def test_same_data_is_the_same_models(ready: Session) -> None:
     count = "select count(*) from promotions"
-    before = database.select(ready.connection, count)
-    assert training.fit(ready)[0] == {"propensity": "propensity-1", "personas": "personas-1"}
-    assert promotion.promote(ready, training.fit(ready)[0]) == "unchanged"
-    assert database.select(ready.connection, count) == before
+    before = database.select_read_only(ready.connection, count)
+    assert training.train(ready)[0] == {"propensity": "propensity-1", "personas": "personas-1"}
+    assert promotion.promote_by_gates(ready, training.train(ready)[0]) == "unchanged"
+    assert database.select_read_only(ready.connection, count) == before
 
 
 def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> None:
@@ -65,18 +65,20 @@ def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> No
         candidates.cross_validate(
             contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn]
         )
-        for trial in candidates.trials(contract)
+        for trial in candidates.declared_trials(contract)
         if trial.name.endswith("-1")
     ]
-    tried = {result.trial.name: result for result in trials.of(ready, frozen.fingerprint)}
+    tried = {
+        result.trial.name: result for result in trials.recorded_trials(ready, frozen.fingerprint)
+    }
     for new in results:
         assert new.folds == tried[new.trial.name].folds
         assert new.calibration_slope == tried[new.trial.name].calibration_slope
-    again = training._fit(contract, frozen, candidates.choose([*tried.values()]))
+    again = training._fit(contract, frozen, candidates.choose_trial([*tried.values()]))
     X = part.X.iloc[np.sort([*part.learn, *part.test])]
     for model in again:
-        known = registry.model(ready, f"{model.kind}-1")
-        old = registry.estimator(ready, known)
+        known = registry.model_row(ready, f"{model.kind}-1")
+        old = registry.model_estimator(ready, known)
         ask = "predict_proba" if model.kind == "propensity" else "transform"
         assert getattr(old, ask)(X).tobytes() == getattr(model.estimator, ask)(X).tobytes()
         assert model.metrics == known["metrics"] | {
@@ -90,24 +92,26 @@ def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> No
 def test_every_algorithm_is_the_same_after_its_artifact(ready: Session, algorithm: str) -> None:
     contract = ready.contract
     part = training._part(contract, training._freeze(ready))
-    trial = next(t for t in candidates.trials(contract) if t.algorithm == algorithm)
-    off = candidates.Result(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
-    model = candidates.fit_chosen(
+    trial = next(t for t in candidates.declared_trials(contract) if t.algorithm == algorithm)
+    off = candidates.TrialResult(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
+    model = candidates.fit_chosen_trial(
         contract, part.features, off, part.X.iloc[part.learn], part.y[part.learn]
     )
-    sha256 = artifacts.write("loan_default", f"{algorithm}.skops", artifacts.dump(model))
-    loaded = artifacts.estimator("loan_default", f"{algorithm}.skops", sha256)
+    sha256 = artifacts.write_artifact(
+        "loan_default", f"{algorithm}.skops", artifacts.dump_estimator(model)
+    )
+    loaded = artifacts.load_estimator("loan_default", f"{algorithm}.skops", sha256)
     X = part.X.iloc[part.test]
     assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
-    plain = candidates.classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
-    assert propensity.probabilities(loaded, X) == pytest.approx(
-        calibration.recalibrated(plain, 1.5, 0.1), abs=1e-15
+    plain = candidates.final_classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
+    assert propensity.default_probabilities(loaded, X) == pytest.approx(
+        calibration.recalibrate(plain, 1.5, 0.1), abs=1e-15
     )
 
 
 def test_chosen_is_the_simplest_within_one_standard_error_of_the_best(ready: Session) -> None:
-    model = registry.model(ready, "propensity-1")
-    _, rows = database.select(
+    model = registry.model_row(ready, "propensity-1")
+    _, rows = database.select_read_only(
         ready.connection,
         "select trial from trials where auc >= (select auc - auc_standard_error from trials"
         " order by auc desc, place limit 1) order by place limit 1",
@@ -120,8 +124,8 @@ def test_leak_report_of_the_model_finds_what_is_wrong_with_the_file(
 ) -> None:
     if labelled_loans is None:
         pytest.skip("generated loans have no leaks: LOAN_SCORING_SOURCE names no real ones")
-    report = registry.model(ready, "propensity-1")["leaks"]
-    assert report == json.loads(json.dumps(training.leak_report(ready).as_json()))
+    report = registry.model_row(ready, "propensity-1")["leaks"]
+    assert report == json.loads(json.dumps(training.read_leak_report(ready).as_json()))
     verdicts = {each["column"]: each["verdict"] for each in report["findings"]}
     for column in ready.contract.inputs:
         if column.known == "pricing":
@@ -142,15 +146,17 @@ def test_pricing_tagged_as_application_is_refused_in_one_line(
     column["known"] = "application"
     wrong = Contract.model_validate(raw)
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest(session, "history", drops.application_files["history"])
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
         with pytest.raises(ContractError) as caught:
-            training.fit(Session(wrong, session.connection))
+            training.train(Session(wrong, session.connection))
         with pytest.raises(ContractError):
-            training.plan(Session(wrong, session.connection))
+            training.plan_training(Session(wrong, session.connection))
         assert "\n" not in str(caught.value)
         assert "interest_rate_spread_points (AUC of the column alone 1.000" in str(caught.value)
         assert "; and" not in str(caught.value)  # no other column is blamed
-        assert database.select(session.connection, "select count(*) from models")[1] == [[0]]
+        assert database.select_read_only(session.connection, "select count(*) from models")[1] == [
+            [0]
+        ]
         leaks = {"action": "drop"}
         raw["training"]["leaks"] |= leaks
         dropping = training._freeze(Session(Contract.model_validate(raw), session.connection))
@@ -163,30 +169,30 @@ def test_pricing_tagged_as_application_is_refused_in_one_line(
 
 def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest(session, "history", drops.application_files["history"])
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
         few = {"logistic_regression": [{"C": 0.1}, {"C": 1}]}
         policy = session.contract.training.model_copy(update={"candidates": few, "resamples": 100})
         session = Session(
             session.contract.model_copy(update={"training": policy}), session.connection
         )
-        plan = training.plan(session)
+        plan = training.plan_training(session)
         assert plan.trials == ["logistic_regression-1", "logistic_regression-2"]
         with pytest.raises(StateError, match="lacks its trials logistic_regression-1, "):
-            training.finish(session, plan.fingerprint)
+            training.finish_training(session, plan.fingerprint)
         rows = "select t::text from trials t order by 1"
         assert training.try_trial(session, plan.fingerprint, plan.trials[0]) > 0
-        first = database.select(session.connection, rows)
+        first = database.select_read_only(session.connection, rows)
         assert training.try_trial(session, plan.fingerprint, plan.trials[0]) == 0
-        assert database.select(session.connection, rows) == first
+        assert database.select_read_only(session.connection, rows) == first
         # What comes in meanwhile is the next training's.
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute(
                 "delete from outcomes where loan_id = (select max(loan_id) from outcomes)"
             )
         assert training.try_trial(session, plan.fingerprint, plan.trials[1]) > 0
-        made, rows = training.finish(session, plan.fingerprint)
+        made, rows = training.finish_training(session, plan.fingerprint)
         assert rows == plan.applications
-        assert training.finish(session, plan.fingerprint)[0] == made
+        assert training.finish_training(session, plan.fingerprint)[0] == made
         with pytest.raises(StateError, match=r"rows of training \w+ are gone: .*run the training"):
             training._load(session, plan.fingerprint)
         with pytest.raises(StateError, match="declares no trial xgboost-1"):
@@ -194,7 +200,7 @@ def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
 
 
 def test_personas_have_names_of_their_own_and_shares_that_sum_up(ready: Session) -> None:
-    metrics = registry.model(ready, "personas-1")["metrics"]
+    metrics = registry.model_row(ready, "personas-1")["metrics"]
     people, silhouettes = metrics["personas"], metrics["silhouettes"]
     assert len({each["name"] for each in people}) == len(people)
     assert str(len(people)) == max(silhouettes, key=silhouettes.__getitem__)
@@ -216,12 +222,14 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
             " where kind = 'personas'"
         )
         cursor.execute("delete from outcomes where loan_id::bigint % 5 = 0")
-    old = registry.model(ready, "personas-1")["metrics"]["personas"]
+    old = registry.model_row(ready, "personas-1")["metrics"]["personas"]
     for seed in (1, 2):
         policy = ready.contract.training.model_copy(update={"seed": seed})
         contract = ready.contract.model_copy(update={"training": policy})
         frozen = training._freeze(ready)
-        chosen = trials.of(ready, registry.model(ready, "propensity-1")["fingerprint"])[0]
+        chosen = trials.recorded_trials(
+            ready, registry.model_row(ready, "propensity-1")["fingerprint"]
+        )[0]
         _, people = training._fit(contract, frozen, chosen, training._old_personas(ready))
         new = {each["name"]: each for each in people.metrics["personas"]}
         assert new.keys() == {each["name"] for each in old}
@@ -231,23 +239,28 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
 
 def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session) -> None:
     """The one that comes second writes its files before it finds the first's rows."""
-    rows = [registry.model(ready, f"{kind}-1") for kind in registry.KINDS]
+    rows = [registry.model_row(ready, f"{kind}-1") for kind in registry.KINDS]
     models = [
-        registry.Fitted(
-            row["kind"], registry.estimator(ready, row), {}, row["features"], {}, row["algorithm"]
+        registry.FittedModel(
+            row["kind"],
+            registry.model_estimator(ready, row),
+            {},
+            row["features"],
+            {},
+            row["algorithm"],
         )
         for row in rows
     ]
-    known = registry.register(ready, models, rows[0]["fingerprint"], {})
+    known = registry.register_models(ready, models, rows[0]["fingerprint"], {})
     assert known == {"propensity": "propensity-1", "personas": "personas-1"}
     for row in rows:
-        artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
 def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp_path) -> None:
     assert training._old_personas(ready) is not None
-    row = registry.model(ready, "personas-1")
-    artifacts.estimator.cache_clear()
+    row = registry.model_row(ready, "personas-1")
+    artifacts.load_estimator.cache_clear()
     path = settings.artifacts_dir("loan_default") / row["artifact"]
     path.rename(tmp_path / "aside")
     try:
@@ -257,16 +270,16 @@ def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp
 
 
 def test_tampered_artifact_is_refused(ready: Session, tmp_path: Path, monkeypatch) -> None:
-    row = registry.model(ready, "propensity-1")
+    row = registry.model_row(ready, "propensity-1")
     real = settings.artifacts_dir("loan_default") / row["artifact"]
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
     with pytest.raises(StateError, match="is missing; restore it"):
-        artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
     copy = settings.artifacts_dir("loan_default") / row["artifact"]
     copy.parent.mkdir(parents=True)
     copy.write_bytes(real.read_bytes()[:-1] + b"x")
     with pytest.raises(StateError, match="was changed: its sha256 is"):
-        artifacts.read("loan_default", row["artifact"], row["artifact_sha256"])
+        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
 def test_what_is_published_while_it_reads_is_the_next_trainings(
@@ -274,13 +287,13 @@ def test_what_is_published_while_it_reads_is_the_next_trainings(
 ) -> None:
     """The record of a model names the rows that it was fitted on: exactly these."""
     night = "2026-01-05"
-    ingest.ingest(ready, night, drops.application_files[night])
+    ingest.ingest_batch(ready, night, drops.application_files[night])
     read = reading.labelled_applications
 
     def then_outcomes_come(*given: Any) -> pa.Table:
         table = read(*given)
         with open_session("loan_default", ready_url) as other:
-            assert outcomes.take(other, drops.outcome_files[0]).accepted
+            assert outcomes.take_outcomes(other, drops.outcome_files[0]).accepted
         return table
 
     monkeypatch.setattr(reading, "labelled_applications", then_outcomes_come)
@@ -296,7 +309,7 @@ def test_training_without_outcomes_says_what_is_missing(empty: Session) -> None:
     with pytest.raises(
         StateError, match=r"0 applications with an outcome.*ingest the history first"
     ):
-        training.fit(empty)
+        training.train(empty)
 
 
 def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
@@ -304,11 +317,11 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
 ) -> None:
     with open_session("loan_default", new_database()) as session:
         assert not retraining.ask_for_model(session, "history")  # there is none yet
-        ingest.ingest(session, "history", drops.application_files["history"])
+        ingest.ingest_batch(session, "history", drops.application_files["history"])
         assert not retraining.ask_for_model(session, "2026-01-05")
         assert retraining.ask_for_model(session, "history")
         assert retraining.ask_for_model(session, "history")  # asked again, recorded once
-        _, rows = database.select(
+        _, rows = database.select_read_only(
             session.connection, "select verdict, reason from retrain_requests"
         )
         assert rows == [["asked", "revision 1 of the history is in, no model is in use"]]

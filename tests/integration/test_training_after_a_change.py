@@ -5,9 +5,9 @@ import pytest
 
 from loan_scoring import database, ingest, outcomes, promotion, reading, registry, scoring, training
 from loan_scoring.contract import Contract
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.predict import exclusion_reasons
-from loan_scoring.replay import Replay, replay
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def worse(loan_default: Contract, labelled_loans, tmp_path_factory) -> Replay:
     """Two nights of 2,000 loans whose outcomes are worse than those of the history."""
-    return replay(
+    return replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
         nights=2,
@@ -32,10 +32,10 @@ def changed(ready: Session, worse: Replay) -> Session:
     policy = ready.contract.training.model_copy(update={"min_recent_loans": 3000})
     session = Session(ready.contract.model_copy(update={"training": policy}), ready.connection)
     for batch_id in worse.batch_ids:
-        ingest.ingest(session, batch_id, worse.application_files[batch_id])
-        scoring.score(session, batch_id)
+        ingest.ingest_batch(session, batch_id, worse.application_files[batch_id])
+        scoring.score_batch(session, batch_id)
     for path in worse.outcome_files:
-        outcomes.take(session, path)
+        outcomes.take_outcomes(session, path)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts (kind, batch_id, last_batch_id, scoring_run_id, severity, subject,"
@@ -47,8 +47,8 @@ def changed(ready: Session, worse: Replay) -> Session:
 
 
 def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Replay) -> None:
-    versions, loans = training.fit(changed)
-    model = registry.model(changed, versions["propensity"])
+    versions, loans = training.train(changed)
+    model = registry.model_row(changed, versions["propensity"])
     assert loans > 10_000  # the history teaches it too
     assert model["training_data"]["since"] == worse.batch_ids[0]
     assert model["baseline"]["credit_score"]["rows"] == 4000
@@ -61,15 +61,15 @@ def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Re
     y = table.column("is_default").to_numpy().astype(int)[judged]
 
     def told(version: str) -> float:
-        row = registry.model(changed, version)
-        X = frame(table, changed.contract, row["features"]).iloc[judged]
-        return float(np.mean(registry.estimator(changed, row).predict_proba(X)[:, 1]))
+        row = registry.model_row(changed, version)
+        X = feature_frame(table, changed.contract, row["features"]).iloc[judged]
+        return float(np.mean(registry.model_estimator(changed, row).predict_proba(X)[:, 1]))
 
     noise = np.sqrt(y.mean() * (1 - y.mean()) / len(y))
     assert abs(told("propensity-1") - y.mean()) > 5 * noise
     assert abs(told(versions["propensity"]) - y.mean()) < 3 * noise
 
-    judgement = promotion.judge(changed, versions)
+    judgement = promotion.judge_challenger(changed, versions)
     assert judgement.holdout["since"] == worse.batch_ids[0]
     assert judgement.holdout["rows"] < 1000
     assert judgement.gates[0].passed, judgement.gates[0].sentence
@@ -79,5 +79,5 @@ def test_too_few_outcomes_since_tell_nothing(changed: Session) -> None:
     policy = changed.contract.training.model_copy(update={"min_recent_loans": 4001})
     contract = changed.contract.model_copy(update={"training": policy})
     session = Session(contract, changed.connection)
-    planned = training.plan(session)
+    planned = training.plan_training(session)
     assert training._load(session, planned.fingerprint).since is None

@@ -10,8 +10,8 @@ import pytest
 
 from loan_scoring import bench, cli, synthetic
 from loan_scoring.bench import comparing, ingesting, scoring_batch
-from loan_scoring.bench.loans import Loans, loans_of
-from loan_scoring.bench.result import Figure, Ratio, Result, seconds
+from loan_scoring.bench.loans import BenchLoans, prepare_loans
+from loan_scoring.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -37,24 +37,26 @@ def read(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate(loan_default, ROWS, seed=1), path)
+    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, ROWS, seed=1), path)
     return path
 
 
 def test_a_ratio_is_met_on_its_side_of_the_limit() -> None:
-    assert Ratio("cost", 3.0, 3).is_met
-    assert not Ratio("cost", 3.1, 3).is_met
-    assert Ratio("gain", 15.0, 15, is_at_most=False).is_met
-    assert not Ratio("gain", 14.9, 15, is_at_most=False).is_met
+    assert LimitedRatio("cost", 3.0, 3).is_met
+    assert not LimitedRatio("cost", 3.1, 3).is_met
+    assert LimitedRatio("gain", 15.0, 15, is_at_most=False).is_met
+    assert not LimitedRatio("gain", 14.9, 15, is_at_most=False).is_met
 
 
 def test_a_figure_is_the_median_of_its_measurements() -> None:
-    assert seconds("copy", [1.0, 9.0, 2.0]) == Figure("copy", 2.0, "s")
+    assert median_seconds("copy", [1.0, 9.0, 2.0]) == Measurement("copy", 2.0, "s")
 
 
 def test_the_text_says_met_or_missed() -> None:
-    ratios = [Ratio("a", 1.0, 2), Ratio("b", 3.0, 2)]
-    text = Result("ingest", "here", 1000, [Figure("copy", 0.5, "s", "floor")], ratios).as_text()
+    ratios = [LimitedRatio("a", 1.0, 2), LimitedRatio("b", 3.0, 2)]
+    text = BenchResult(
+        "ingest", "here", 1000, [Measurement("copy", 0.5, "s", "floor")], ratios
+    ).as_text()
     assert text.startswith("ingest: 1,000 loans of here\n")
     assert [line.split()[-1] for line in text.splitlines()[-2:]] == ["met", "missed"]
 
@@ -62,7 +64,7 @@ def test_the_text_says_met_or_missed() -> None:
 def test_ten_times_the_loans_have_ten_times_the_keys(
     loan_default: Contract, tmp_path: Path, source: Path
 ) -> None:
-    loans = loans_of(loan_default, tmp_path, str(source))
+    loans = prepare_loans(loan_default, tmp_path, str(source))
     rows = read(loans.tenfold)
     assert len({row[loan_default.key.source] for row in rows}) == len(rows) == 10 * ROWS
     assert read(loans.file) == rows[:ROWS]
@@ -127,12 +129,12 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
 def test_a_bench_that_fails_leaves_no_database(
     postgres: EmbeddedPostgres, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(loans: Loans, url: str) -> Result:
+    def fail(loans: BenchLoans, url: str) -> BenchResult:
         raise SourceError("no")
 
     monkeypatch.setattr(bench, "BENCHES", {"ingest": fail})
     with pytest.raises(SourceError):
-        bench.run("loan_default", tmp_path, str(source))
+        bench.run_benches("loan_default", tmp_path, str(source))
     assert bench.DATABASE not in databases(postgres)
 
 
@@ -176,7 +178,7 @@ def test_a_file_that_cannot_be_benched_is_one_line(
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(SourceError, match=message) as caught:
-        bench.run("loan_default", tmp_path, str(bad))
+        bench.run_benches("loan_default", tmp_path, str(bad))
     assert "\n" not in str(caught.value)
 
 
@@ -185,7 +187,7 @@ def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
 ) -> None:
     monkeypatch.setattr(comparing, "REPETITIONS", 1)
     monkeypatch.setattr(comparing.peers, "environment", lambda: None)
-    found = comparing.bench_metrics(loans_of(loan_default, tmp_path, str(source)), "")
+    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     assert (found.stage, found.rows) == ("metrics", ROWS)
     assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}
     assert all(figure.value > 0 for figure in found.figures)
@@ -197,7 +199,7 @@ def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
 ) -> None:
     monkeypatch.setattr(comparing, "REPETITIONS", 1)
     monkeypatch.setattr(comparing, "_evidently", lambda *_: [60.0])
-    found = comparing.bench_metrics(loans_of(loan_default, tmp_path, str(source)), "")
+    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     value = {figure.name: figure.value for figure in found.figures}
     alone = value["baseline, sorted once"] + value["tests of one column"]
     joint = value["baseline, joint tests"] + value["joint tests"]

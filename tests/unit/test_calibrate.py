@@ -11,25 +11,27 @@ import pyarrow.csv
 import pytest
 
 from loan_scoring import calibrate, cli, synthetic
-from loan_scoring.calibrate import Calibration, Plan, figures, page, peers, rounds
-from loan_scoring.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated, permuted
+from loan_scoring.calibrate import CalibrationPlan, CalibrationResult, figures, page, peers, rounds
+from loan_scoring.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated_pairs, permute_column
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
 
-SHORT = Plan(rounds=3, power_rounds=2, peer_rounds=0, sizes=(500, 1500), power_size=1500, jobs=1)
+SHORT = CalibrationPlan(
+    rounds=3, power_rounds=2, peer_rounds=0, sizes=(500, 1500), power_size=1500, jobs=1
+)
 KINDS = {shift.name: shift for shift in SHIFTS}
 
 
 @pytest.fixture(scope="module")
 def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("calibrate") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate(loan_default, 12_000, seed=1), path)
+    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, 12_000, seed=1), path)
     return path
 
 
 @pytest.fixture(scope="module")
-def measured(source: Path) -> Calibration:
-    return calibrate.calibrate("loan_default", SHORT, str(source))
+def measured(source: Path) -> CalibrationResult:
+    return calibrate.calibrate_drift_decision("loan_default", SHORT, str(source))
 
 
 def laid(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
@@ -37,20 +39,22 @@ def laid(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
     return KINDS[name].lay(column, column, size, np.random.default_rng(1))
 
 
-def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: Calibration) -> None:
+def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: CalibrationResult) -> None:
     assert {size: share.hits for size, share in figures.false_alarms(measured).items()} == {
         500: 0,
         1500: 0,
     }
-    found = {(power.shift, power.size): power.found for power in figures.powers(measured)}
+    found = {(power.shift, power.size): power.found for power in figures.detection_powers(measured)}
     assert found["mean", 0.3].value == found["nulls", 0.1].value == 1
     assert found["new_level", 0.02].batches == 2 * len(
         {name for shift, _, name in measured.rounds[0].detected if shift == "new_level"}
     )
 
 
-def test_the_page_says_what_was_measured_and_on_what(measured: Calibration, tmp_path: Path) -> None:
-    text = page.write(measured, tmp_path, "loan-scoring calibrate").read_text()
+def test_the_page_says_what_was_measured_and_on_what(
+    measured: CalibrationResult, tmp_path: Path
+) -> None:
+    text = page.write_figures_page(measured, tmp_path, "loan-scoring calibrate").read_text()
     assert "| loans | synthetic: " in text
     assert "| 1,500 | 3 | 0.0 % [0.0, 56.1] | met |" in text
     assert "Evidently and NannyML were not measured" in text
@@ -59,11 +63,11 @@ def test_the_page_says_what_was_measured_and_on_what(measured: Calibration, tmp_
         assert b"<svg" in (tmp_path / page.FOLDER / plot).read_bytes()
 
 
-def test_a_missed_figure_is_said_first(measured: Calibration) -> None:
+def test_a_missed_figure_is_said_first(measured: CalibrationResult) -> None:
     for each in measured.rounds:
         each.alerts[500].append("region: chi_square")
     try:
-        text = page.render(measured, "loan-scoring calibrate")
+        text = page.render_figures_page(measured, "loan-scoring calibrate")
     finally:
         for each in measured.rounds:
             each.alerts[500].clear()
@@ -75,7 +79,7 @@ def test_a_missed_figure_is_said_first(measured: Calibration) -> None:
 def test_a_round_deals_each_loan_once_and_is_the_same_again(loan_default: Contract) -> None:
     pool = pa.table({"income_usd_per_month": pa.array(np.arange(4000.0))})
     first, again, other = (
-        rounds.deal(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
+        rounds.deal_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
     )
     parts = [first.known, *first.batches.values()]
     assert sorted(value for part in parts for value in part.column(0).to_pylist()) == list(
@@ -106,9 +110,9 @@ def test_a_broken_correlation_leaves_the_margins() -> None:
     rng = np.random.default_rng(1)
     common, own = rng.normal(size=(2, 2000))
     table = pa.table({"x": pa.array(common), "y": pa.array(np.exp(common + 0.1 * own))})
-    ((_, _, before),) = correlated(table, ["x", "y"])
-    dealt = permuted(table, "y", rng)
-    ((_, _, after),) = correlated(dealt, ["x", "y"])
+    ((_, _, before),) = correlated_pairs(table, ["x", "y"])
+    dealt = permute_column(table, "y", rng)
+    ((_, _, after),) = correlated_pairs(dealt, ["x", "y"])
     assert before > 0.9
     assert abs(after) < 0.1
     assert sorted(dealt.column("y").to_pylist()) == sorted(table.column("y").to_pylist())
@@ -116,7 +120,7 @@ def test_a_broken_correlation_leaves_the_margins() -> None:
 
 def test_too_few_loans_are_one_line(source: Path) -> None:
     with pytest.raises(SourceError, match="leaves 8,000 loans beside those of the model"):
-        calibrate.calibrate("loan_default", Plan(), str(source))
+        calibrate.calibrate_drift_decision("loan_default", CalibrationPlan(), str(source))
 
 
 def test_no_peers_where_their_environment_cannot_be_made(
@@ -124,7 +128,7 @@ def test_no_peers_where_their_environment_cannot_be_made(
 ) -> None:
     monkeypatch.setenv("LOAN_SCORING_STATE", str(tmp_path))
     monkeypatch.setattr(peers.sys, "executable", "false")
-    assert peers.environment() is None
+    assert peers.peers_python() is None
 
 
 def test_the_command_writes_the_page(
@@ -133,7 +137,9 @@ def test_the_command_writes_the_page(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(calibrate, "Plan", partial(Plan, sizes=(400,), power_size=400))
+    monkeypatch.setattr(
+        calibrate, "CalibrationPlan", partial(CalibrationPlan, sizes=(400,), power_size=400)
+    )
     given = ["--rounds", "1", "--power-rounds", "0", "--peer-rounds", "0", "--jobs", "1"]
     where = ["--source", str(source), "--docs", str(tmp_path)]
     assert cli.main(["calibrate", *given, *where, "--json"]) == 0

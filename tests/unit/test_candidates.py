@@ -14,7 +14,7 @@ from sklearn import metrics as theirs
 from sklearn.linear_model import LogisticRegression
 
 from loan_scoring import calibration, candidates, intervals, personas, propensity
-from loan_scoring.candidates import Result, Trial
+from loan_scoring.candidates import Trial, TrialResult
 from loan_scoring.contract import Contract
 from loan_scoring.estimators import XGBoost
 
@@ -47,7 +47,7 @@ def test_slope_and_intercept_are_the_likeliest(slope: float, intercept: float) -
 
 def test_recalibrated_predictions_have_slope_one() -> None:
     y, p = predictions()
-    mended = calibration.recalibrated(p, *calibration.slope_and_intercept(y, p))
+    mended = calibration.recalibrate(p, *calibration.slope_and_intercept(y, p))
     assert calibration.slope_and_intercept(y, mended) == pytest.approx((1, 0), abs=1e-6)
     assert mended.mean() == pytest.approx(y.mean())
 
@@ -90,7 +90,7 @@ def test_metrics_and_their_intervals_are_scikit_learns_on_the_same_resamples() -
     plain = pd.DataFrame([_scikit_learns(y[row], p[row], threshold) for row in drawn])
     for name in intervals.METRICS:
         assert found[name] == pytest.approx(np.percentile(plain[name], [2.5, 97.5]), abs=1e-5)
-    whole = propensity.measure(y, p, threshold)
+    whole = propensity.holdout_metrics(y, p, threshold)
     for name, value in _scikit_learns(y, p, threshold).items():
         assert whole[name] == pytest.approx(value, abs=1e-9)
         assert found[name][0] < value < found[name][1]
@@ -137,18 +137,20 @@ def test_metric_without_a_value_has_no_interval() -> None:
     assert found["f1"] == [0.0, 0.0]
 
 
-def result(place: int, *aucs: float) -> Result:
-    return Result(Trial(f"t-{place}", place, "xgboost", {}), [{"auc": a} for a in aucs], 1, 0, 0)
+def result(place: int, *aucs: float) -> TrialResult:
+    return TrialResult(
+        Trial(f"t-{place}", place, "xgboost", {}), [{"auc": a} for a in aucs], 1, 0, 0
+    )
 
 
 def test_choice_is_the_simplest_within_one_standard_error() -> None:
     best = result(2, 0.78, 0.80, 0.82)  # 0.80, standard error 0.0115
     assert best.auc_standard_error == pytest.approx(0.02 / np.sqrt(3))
     near, far = result(1, 0.79, 0.79, 0.79), result(0, 0.788, 0.788, 0.788)
-    assert candidates.choose([best, far, near]) is near
-    assert candidates.choose([best, far]) is best
+    assert candidates.choose_trial([best, far, near]) is near
+    assert candidates.choose_trial([best, far]) is best
     alike = result(0, 0.78, 0.80, 0.82)
-    assert candidates.choose([best, alike]) is alike
+    assert candidates.choose_trial([best, alike]) is alike
 
 
 def test_f1_of_a_trial_is_that_of_the_paid_at_one_half() -> None:
@@ -160,8 +162,8 @@ def test_f1_of_a_trial_is_that_of_the_paid_at_one_half() -> None:
 
 def test_every_declared_trial_can_be_built(loan_default: Contract) -> None:
     features = [column.name for column in loan_default.features]
-    for trial in candidates.trials(loan_default):
-        last = candidates.build(loan_default, features, trial)[-1]
+    for trial in candidates.declared_trials(loan_default):
+        last = candidates.build_candidate(loan_default, features, trial)[-1]
         known = last.get_params()
         for name, value in trial.parameters.items():
             assert known[name] == value
@@ -204,7 +206,7 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
         sum(overlap[i, j] if olds <= news else overlap[j, i] for i, j in enumerate(chosen))
         for chosen in itertools.permutations(range(many), few)
     )
-    found = personas.matched(old, new, names, news)
+    found = personas.match_names(old, new, names, news)
     assert len(set(found.values())) == len(found)
     for j, name in found.items():
         assert overlap[names.index(name), j] > personas.SAME
@@ -217,7 +219,9 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
 
 def test_personas_are_described_with_their_intervals() -> None:
     y = np.array([1, 0, 0, 0, 1, 1])
-    first, second, empty = personas.describe(np.array([0, 0, 0, 0, 1, 1]), y, ["a", "b", "c"])
+    first, second, empty = personas.describe_personas(
+        np.array([0, 0, 0, 0, 1, 1]), y, ["a", "b", "c"]
+    )
     assert (first["loans"], first["default_rate"]) == (4, 0.25)
     assert first["default_rate_interval"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
     assert second["default_rate"] == 1

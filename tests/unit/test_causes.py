@@ -2,27 +2,27 @@
 
 import pytest
 
-from loan_scoring.alerts.causes import by_cause
+from loan_scoring.alerts.causes import group_by_cause
 from loan_scoring.contract import Contract
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import Finding
+from loan_scoring.drift.decide import DriftFinding
 
 KINDS = {"income_usd_per_month": "data", "region": "data", "all": "joint"}
 JOINT = {"rows": 500, "auc": 0.7, "told_by": {"region": 0.9}, "error": 2.0, "baseline_error": 2.0}
 
 
-def together() -> Finding:
-    return Finding(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
+def together() -> DriftFinding:
+    return DriftFinding(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
 
 
-def of_column(feature: str, test: str) -> Finding:
+def of_column(feature: str, test: str) -> DriftFinding:
     facts = {
         "nulls": 0.2,
         "baseline_nulls": 0.0,
         "shares": {"North": 0.2},
         "baseline_shares": {"North": 0.5},
     }
-    return Finding(Comparison(feature, [], 0.2, 0.01, facts), "warning", [test])
+    return DriftFinding(Comparison(feature, [], 0.2, 0.01, facts), "warning", [test])
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_a_joint_finding_goes_with_its_columns(
     loan_default: Contract, columns: list[tuple[str, str]], causes: list[tuple[str, list[str]]]
 ) -> None:
     findings = [together(), *(of_column(*column) for column in columns)]
-    found = by_cause(loan_default, KINDS, findings, [])
+    found = group_by_cause(loan_default, KINDS, findings, [])
     assert [(each.cause, each.subjects) for each in found] == causes
     assert any("a classifier tells the batch" in each.message for each in found)

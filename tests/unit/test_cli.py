@@ -165,7 +165,7 @@ def test_psql_opens_the_embedded_database_as_the_reader(postgres: EmbeddedPostgr
 def test_a_program_of_postgres_gets_what_libpq_reads_in_the_url() -> None:
     query = "host=db.example&sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=5"
     url = f"postgresql+psycopg2://ann:{quote(ODD, safe='')}@/loans?{query}"
-    told = database.environment(database.parameters_of(url))
+    told = database.libpq_environment(database.libpq_parameters(url))
     assert {name: value for name, value in told.items() if name not in os.environ} == {
         "PGUSER": "ann", "PGPASSWORD": ODD, "PGHOST": "db.example", "PGDATABASE": "loans",
         "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem", "PGCONNECT_TIMEOUT": "5",

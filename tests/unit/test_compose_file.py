@@ -157,7 +157,7 @@ def config(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
 def test_compose_accepts_the_file_with_what_make_env_writes(
     environment: str, tmp_path: Path, config: Callable
 ) -> None:
-    env_file.write(tmp_path / ".env", environment)
+    env_file.write_env_file(tmp_path / ".env", environment)
     done = config(tmp_path / ".env", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -172,7 +172,7 @@ def test_compose_says_what_to_do_without_env(tmp_path: Path, config: Callable) -
 def test_one_variable_makes_the_portfolio_database_another_server(
     tmp_path: Path, config: Callable
 ) -> None:
-    env_file.write(tmp_path / ".env", "prod")
+    env_file.write_env_file(tmp_path / ".env", "prod")
     elsewhere = "postgresql://ann:secret@lender.example/loans"
     with (tmp_path / ".env").open("a") as file:
         file.write(f"LOAN_SCORING_DATABASE_URL={elsewhere}\n")
@@ -200,7 +200,10 @@ def test_env_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_environments_differ_by_name_switch_and_promotion_and_share_no_secret() -> None:
-    prod, other = read(env_file.content("prod")), read(env_file.content("nonprod"))
+    prod, other = (
+        read(env_file.env_file_content("prod")),
+        read(env_file.env_file_content("nonprod")),
+    )
     chosen = {"COMPOSE_PROJECT_NAME", "LOAN_SCORING_ENVIRONMENT", "LOAN_SCORING_PAUSED",
               "LOAN_SCORING_PROMOTION"}  # fmt: skip
     assert prod.keys() == other.keys()

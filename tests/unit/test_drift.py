@@ -11,11 +11,11 @@ from scipy.spatial.distance import jensenshannon
 from loan_scoring import baseline
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.compare import Column, compare
+from loan_scoring.drift.compare import BaselineColumn, compare_column
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.comparison import Test as DriftTest
-from loan_scoring.drift.decide import decide
-from loan_scoring.drift.distribution import Distribution, gaps
+from loan_scoring.drift.comparison import DriftTest as DriftTest
+from loan_scoring.drift.decide import decide_drift
+from loan_scoring.drift.distribution import Distribution, cdf_gaps
 from loan_scoring.drift.jensen_shannon import jensen_shannon
 from loan_scoring.drift.ks import ks
 from loan_scoring.drift.psi import psi, psi_noise
@@ -32,7 +32,7 @@ def of(values: list[float]) -> Distribution:
 
 @given(numbers, numbers)
 def test_ks_is_that_of_scipy(left: list[float], right: list[float]) -> None:
-    _, heights = gaps(of(left), of(right))
+    _, heights = cdf_gaps(of(left), of(right))
     theirs = stats.ks_2samp(left, right, method="asymp")
     ours = ks(heights, len(left), len(right))
     assert ours == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-12)
@@ -41,11 +41,11 @@ def test_ks_is_that_of_scipy(left: list[float], right: list[float]) -> None:
 @given(numbers, numbers)
 def test_wasserstein_is_that_of_scipy(left: list[float], right: list[float]) -> None:
     theirs = stats.wasserstein_distance(left, right)
-    assert wasserstein(*gaps(of(left), of(right)), 2.0) == pytest.approx(theirs / 2, abs=1e-9)
+    assert wasserstein(*cdf_gaps(of(left), of(right)), 2.0) == pytest.approx(theirs / 2, abs=1e-9)
 
 
 def test_wasserstein_of_a_constant_baseline_is_zero() -> None:
-    assert wasserstein(*gaps(of([1.0] * 5), of([2.0] * 5)), 0.0) == 0.0
+    assert wasserstein(*cdf_gaps(of([1.0] * 5), of([2.0] * 5)), 0.0) == 0.0
 
 
 @given(numbers, st.lists(st.integers(-20, 20).map(float), max_size=6, unique=True).map(sorted))
@@ -135,9 +135,9 @@ def test_psi_noise_holds_at_its_stated_rate() -> None:
 
 def _verdict(values: pa.Array, batch: pa.Array):
     column = pa.chunked_array([values])
-    fitted = Column.fit(baseline.fit_column(column, POLICY.bins), column)
-    comparison = compare("x", POLICY, fitted, pa.chunked_array([batch]))
-    return decide(POLICY, [comparison])
+    fitted = BaselineColumn.fit(baseline.fit_column_baseline(column, POLICY.bins), column)
+    comparison = compare_column("x", POLICY, fitted, pa.chunked_array([batch]))
+    return decide_drift(POLICY, [comparison])
 
 
 def test_the_same_distribution_is_stable() -> None:
@@ -225,12 +225,12 @@ def _together(effect: float, p_value: float) -> Comparison:
 def test_a_test_without_a_psi_is_judged_by_its_effect(
     effect: float, p_value: float, level: str, severities: list[str]
 ) -> None:
-    verdicts, findings = decide(POLICY, [_together(effect, p_value)])
+    verdicts, findings = decide_drift(POLICY, [_together(effect, p_value)])
     assert [each.level for each in verdicts] == [level]
     assert [finding.severity for finding in findings] == severities
 
 
 def test_all_tests_of_a_batch_are_adjusted_together() -> None:
     quiet = Comparison("x", [DriftTest("ks", 0.0, 0.0, 0.03, 1.0)] * 9, psi=0.0, psi_noise=0.01)
-    verdicts, _ = decide(POLICY, [quiet, _together(0.1, 1e-4)])
+    verdicts, _ = decide_drift(POLICY, [quiet, _together(0.1, 1e-4)])
     assert verdicts[-1].p_adjusted == pytest.approx(10 * 1e-4)

@@ -27,7 +27,7 @@ def judged() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_area_under_the_points_is_the_auc(judged: tuple) -> None:
-    points = np.array(evaluation.roc(*judged))
+    points = np.array(evaluation.roc_points(*judged))
     assert points[0][0] == 0
     assert points[-1].tolist() == [1, 1]
     assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(
@@ -36,7 +36,7 @@ def test_area_under_the_points_is_the_auc(judged: tuple) -> None:
 
 
 def test_deciles_are_those_of_scikit_learn(judged: tuple) -> None:
-    found = evaluation.deciles(*judged)
+    found = evaluation.calibration_deciles(*judged)
     observed, predicted = calibration_curve(*judged, n_bins=10, strategy="quantile")
     assert [part["rows"] for part in found] == [400] * 10
     assert [part["predicted"] for part in found] == pytest.approx(predicted, abs=1e-3)
@@ -46,7 +46,7 @@ def test_deciles_are_those_of_scikit_learn(judged: tuple) -> None:
 
 def test_histogram_holds_every_loan_once(judged: tuple) -> None:
     y, _ = judged
-    found = evaluation.histogram(y, np.where(y == 1, 1.0, 0.0))
+    found = evaluation.score_histogram(y, np.where(y == 1, 1.0, 0.0))
     assert (found["paid"][0], found["defaulted"][-1]) == ((y == 0).sum(), y.sum())
     assert sum(found["paid"]) + sum(found["defaulted"]) == len(y)
 
@@ -76,7 +76,7 @@ def test_importance_is_that_of_scikit_learn(encode: Any, classifier: Any) -> Non
         {"kind": np.array([*levels], dtype=object)},
         {"kind": codes},
     )
-    found = evaluation.importance(model, features, columns, y, seed=3)
+    found = evaluation.permutation_importance(model, features, columns, y, seed=3)
     own = permutation_importance(model, X, y, scoring="roc_auc", n_repeats=20, random_state=4)
     assert [each["feature"] for each in found["features"]] == ["strong", "kind", "weak", "idle"]
     for each in found["features"]:

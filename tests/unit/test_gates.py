@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from loan_scoring import fairness, gates
 from loan_scoring.contract import Contract
-from loan_scoring.gates import auc, auc_differences, calibration
+from loan_scoring.gates import auc, auc_differences, fit_calibration_line
 
 
 def outcomes(rows: int, seed: int, lift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +156,7 @@ def test_calibration_is_the_maximum_likelihood_found_by_scipy() -> None:
             return float(np.sum(np.logaddexp(0, z) - y * z))
 
         best = optimize.minimize(loss, [0.0, 1.0], method="BFGS", options={"gtol": 1e-6})
-        found = calibration(y, told)
+        found = fit_calibration_line(y, told)
         assert (found.intercept, found.slope) == pytest.approx(best.x, abs=1e-4)
         curvature = optimize.approx_fprime(
             best.x, lambda line: optimize.approx_fprime(line, loss, 1e-4), 1e-4
@@ -199,7 +199,9 @@ def groups(*told: tuple[str | None, int, float]) -> tuple[list[str | None], np.n
 def test_fairness_floor_is_enforced(loan_default: Contract) -> None:
     for rate, passed in ((0.65, True), (0.63, False)):
         values, approved = groups(("Male", 1000, 0.8), ("Female", 1000, rate))
-        parity = fairness.parity(loan_default, "gender", values, approved.astype(int), approved)
+        parity = fairness.approval_parity(
+            loan_default, "gender", values, approved.astype(int), approved
+        )
         assert parity.ratio == pytest.approx(rate / 0.8)
         assert (parity.lowest, parity.highest) == ("Female", "Male")
         gate = gates.fair(loan_default, [parity])
@@ -213,7 +215,9 @@ def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
     values, approved = groups(
         ("Male", 400, 0.7), ("Female", 300, 0.63), ("Joint", 500, 0.95), (None, 199, 0.1)
     )
-    parity = fairness.parity(loan_default, "gender", values, np.zeros(len(values), int), approved)
+    parity = fairness.approval_parity(
+        loan_default, "gender", values, np.zeros(len(values), int), approved
+    )
     assert parity.ratio == pytest.approx(0.9)
     assert parity.ratio_of_all == pytest.approx(0.63 / 0.95)
     left_out = {each["group"]: each["left_out"] for each in parity.groups}
@@ -228,13 +232,16 @@ def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(("Male", 400, 0.7), ("Female", 100, 0.1))
-    alone = fairness.parity(loan_default, "gender", values, np.zeros(500, int), approved)
+    alone = fairness.approval_parity(loan_default, "gender", values, np.zeros(500, int), approved)
     assert alone.ratio is None
     gate = gates.fair(loan_default, [alone])
     assert gate.passed
     assert "fewer than two groups" in gate.sentence
     values, nobody = groups(("Male", 400, 0), ("Female", 400, 0))
-    assert fairness.parity(loan_default, "gender", values, nobody.astype(int), nobody).ratio == 1
+    assert (
+        fairness.approval_parity(loan_default, "gender", values, nobody.astype(int), nobody).ratio
+        == 1
+    )
 
 
 def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:

@@ -41,7 +41,7 @@ time.sleep(600)
 
 class Supervisor:
     def __init__(self, folder: Path) -> None:
-        self.prefix = guard.mark(folder)
+        self.prefix = guard.process_mark(folder)
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, folder, STUBBORN], stdout=subprocess.PIPE, text=True
         )
@@ -73,7 +73,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     supervisor = Supervisor(tmp_path)
     yield supervisor
     supervisor.kill()
-    guard.sweep(supervisor.prefix, patience_seconds=0)
+    guard.end_marked(supervisor.prefix, patience_seconds=0)
 
 
 def test_killed_supervisor_takes_stubborn_daemons_with_it(supervisor):
@@ -94,17 +94,17 @@ def test_sweep_does_the_work_of_a_killed_guard(supervisor):
     os.kill(supervisor.guard_pid, signal.SIGKILL)
     supervisor.kill()
     assert len(supervisor.marked()) == 4
-    assert guard.sweep(supervisor.prefix, patience_seconds=0.5) == []
+    assert guard.end_marked(supervisor.prefix, patience_seconds=0.5) == []
     assert supervisor.marked() == []
 
 
 def test_sweep_touches_no_other_stack(supervisor, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    guard.sweep(guard.mark(other), patience_seconds=0)
-    guard.sweep(guard.mark(tmp_path.with_name(tmp_path.name[:-1])), patience_seconds=0)
-    guard.sweep(guard.mark(tmp_path, "ru"), patience_seconds=0)
-    guard.sweep(guard.mark(tmp_path, "run", "chil"), patience_seconds=0)
+    guard.end_marked(guard.process_mark(other), patience_seconds=0)
+    guard.end_marked(guard.process_mark(tmp_path.with_name(tmp_path.name[:-1])), patience_seconds=0)
+    guard.end_marked(guard.process_mark(tmp_path, "ru"), patience_seconds=0)
+    guard.end_marked(guard.process_mark(tmp_path, "run", "chil"), patience_seconds=0)
     assert len(supervisor.marked()) == 4
 
 
@@ -112,17 +112,17 @@ def test_sweep_ends_obedient_processes_by_sigterm(tmp_path):
     told = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
     with subprocess.Popen(
         [sys.executable, "-c", told + "print(1, flush=True); time.sleep(600)"],
-        env=os.environ | {guard.MARK: guard.mark(tmp_path, "run")},
+        env=os.environ | {guard.MARK: guard.process_mark(tmp_path, "run")},
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        guard.sweep(guard.mark(tmp_path))
+        guard.end_marked(guard.process_mark(tmp_path))
         assert process.wait() == 7
 
 
 def test_released_guard_is_gone(tmp_path):
-    watch = guard.Guard(guard.mark(tmp_path, "run"), tmp_path / "guard.log")
+    watch = guard.Guard(guard.process_mark(tmp_path, "run"), tmp_path / "guard.log")
     watch.release()
     assert watch._process.returncode == 0
     assert (tmp_path / "guard.log").read_text() == ""

@@ -9,11 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from loan_scoring import baseline
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.drift.decide import decide
+from loan_scoring.drift.decide import decide_drift
 from loan_scoring.drift.domain_classifier import auc_against_chance, domain_classifier
-from loan_scoring.drift.encode import Encoding
-from loan_scoring.drift.joint import Joint
-from loan_scoring.drift.reconstruction import Plane, reconstruction
+from loan_scoring.drift.encode import MatrixEncoding
+from loan_scoring.drift.joint import JointBaseline
+from loan_scoring.drift.reconstruction import PrincipalPlane, reconstruction_error
 
 POLICY = MonitoringPolicy()
 MODEST = MonitoringPolicy(joint_rows=1000)
@@ -38,12 +38,13 @@ def applications(rows: int, seed: int, correlation: float = 0.9) -> pa.Table:
 
 def frozen(table: pa.Table) -> dict[str, dict[str, object]]:
     return {
-        name: baseline.fit_column(table.column(name), POLICY.bins) for name in table.column_names
+        name: baseline.fit_column_baseline(table.column(name), POLICY.bins)
+        for name in table.column_names
     }
 
 
-def fitted(table: pa.Table, policy: MonitoringPolicy = MODEST) -> Joint:
-    joint = Joint.fit(policy, frozen(table), table, seed=1)
+def fitted(table: pa.Table, policy: MonitoringPolicy = MODEST) -> JointBaseline:
+    joint = JointBaseline.fit(policy, frozen(table), table, seed=1)
     assert joint is not None
     return joint
 
@@ -79,7 +80,7 @@ def test_plane_and_errors_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6))
     others = rng.normal(size=(50, 6))
-    plane = Plane.fit(rows, explained=0.8)
+    plane = PrincipalPlane.fit(rows, explained=0.8)
     theirs = PCA(n_components=0.8, svd_solver="full").fit(rows)
     assert plane.axes.shape[1] == theirs.n_components_
     back = theirs.inverse_transform(theirs.transform(others))
@@ -89,17 +90,17 @@ def test_plane_and_errors_are_those_of_scikit_learn() -> None:
 def test_reconstruction_is_the_t_test_of_scipy() -> None:
     rng = np.random.default_rng(4)
     left, right = rng.gamma(2, size=900), rng.gamma(2.2, size=400)
-    z, p_value, effect = reconstruction(left, right)
+    z, p_value, effect = reconstruction_error(left, right)
     theirs = stats.ttest_ind(right, left)
     assert z == pytest.approx(theirs.statistic, rel=1e-9)
     assert p_value == pytest.approx(2 * stats.norm.sf(abs(z)))
     assert effect == pytest.approx(abs(right.mean() - left.mean()) / left.std())
-    assert reconstruction(np.ones(5), np.ones(5)) == (0.0, 1.0, 0.0)
+    assert reconstruction_error(np.ones(5), np.ones(5)) == (0.0, 1.0, 0.0)
 
 
 def test_encoding_is_the_same_for_any_batch() -> None:
     known = applications(2000, seed=5)
-    encoding = Encoding.fit(frozen(known), known)
+    encoding = MatrixEncoding.fit(frozen(known), known)
     row = pa.table(
         {
             "home": pa.array(["own", "boat", None]),
@@ -124,7 +125,7 @@ def test_a_broken_correlation_is_seen_by_the_joint_tests_alone() -> None:
     batch = applications(1000, seed=7)
     shuffled = np.random.default_rng(8).permutation(1000)
     broken = batch.set_column(0, "amount", batch.column("amount").take(pa.array(shuffled)))
-    assert [decide(MODEST, [joint.compare(MODEST, table)])[1] == [] for table in (batch, broken)] \
+    assert [decide_drift(MODEST, [joint.compare(MODEST, table)])[1] == [] for table in (batch, broken)] \
         == [True, False]  # fmt: skip
     found = joint.compare(MODEST, broken)
     assert list(found.facts["told_by"])[:2] in (["amount", "value"], ["value", "amount"])
@@ -139,5 +140,5 @@ def test_the_same_batch_gives_the_same_figures() -> None:
 
 def test_too_few_rows_are_not_tested() -> None:
     few = applications(49, seed=11)
-    assert Joint.fit(POLICY, frozen(few), few, seed=1) is None
+    assert JointBaseline.fit(POLICY, frozen(few), few, seed=1) is None
     assert fitted(applications(500, seed=12)).compare(MODEST, few) is None

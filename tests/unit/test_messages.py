@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loan_scoring.alerts.broken import reason
-from loan_scoring.alerts.messages import LONGEST, of_alerts
+from loan_scoring.alerts.broken import delivery_error
+from loan_scoring.alerts.messages import LONGEST, alerts_message
 from loan_scoring.contract import Contract
 from loan_scoring.errors import ChannelError
 
@@ -33,7 +33,7 @@ def event(**changed: Any) -> dict[str, Any]:
 
 
 def test_one_alert_is_its_own_subject(loan_default: Contract) -> None:
-    told = of_alerts(loan_default, [event()], "http://airflow.example/dags/d/runs/r")
+    told = alerts_message(loan_default, [event()], "http://airflow.example/dags/d/runs/r")
     assert told.subject == (
         "Residential loans: warning: other applicants, 2026-01-05 to 2026-01-06"
     )
@@ -53,7 +53,7 @@ def test_several_are_counted_the_worst_first(loan_default: Contract) -> None:
         event(alert_id=9, event="escalated", severity="critical"),
         event(alert_id=10, severity="critical"),
     ]
-    subject = of_alerts(loan_default, events, None).subject
+    subject = alerts_message(loan_default, events, None).subject
     assert subject == (
         "Residential loans: alerts: 1 critical, 1 now critical, 1 warning, 1 resolved"
     )
@@ -61,7 +61,7 @@ def test_several_are_counted_the_worst_first(loan_default: Contract) -> None:
 
 def test_nothing_from_a_file_becomes_markup_a_header_or_a_heading(loan_default: Contract) -> None:
     hostile = "a\r\nBcc: x@y.example\n\nCRITICAL: <!channel> <script> & {{ conn }}"
-    told = of_alerts(loan_default, [event(message=hostile, subject=hostile)], None)
+    told = alerts_message(loan_default, [event(message=hostile, subject=hostile)], None)
     assert "\n" not in told.subject
     assert "\nBcc" not in told.text
     assert "\nCRITICAL" not in told.text
@@ -71,16 +71,16 @@ def test_nothing_from_a_file_becomes_markup_a_header_or_a_heading(loan_default: 
 
 
 def test_endless_message_is_cut(loan_default: Contract) -> None:
-    told = of_alerts(loan_default, [event(message="level, " * 10_000)], None)
+    told = alerts_message(loan_default, [event(message="level, " * 10_000)], None)
     assert len(told.text) < LONGEST + 500
     assert len(told.payload["alerts"][0]["message"]) == LONGEST
 
 
 def test_same_events_have_the_same_id_and_others_another(loan_default: Contract) -> None:
-    first = of_alerts(loan_default, [event()], "one page").message_id
-    assert of_alerts(loan_default, [event()], "another page").message_id == first
+    first = alerts_message(loan_default, [event()], "one page").message_id
+    assert alerts_message(loan_default, [event()], "another page").message_id == first
     later = event(queued_at=AT.replace(microsecond=124))
-    assert of_alerts(loan_default, [later], None).message_id != first
+    assert alerts_message(loan_default, [later], None).message_id != first
 
 
 def caused(error: BaseException, by: BaseException) -> BaseException:
@@ -108,7 +108,7 @@ SECRET = "https://u:secret@h.example/secret"
     ],
 )
 def test_reason_is_in_our_words_and_quotes_nothing(error: BaseException, told: str) -> None:
-    said = reason(error)
+    said = delivery_error(error)
     assert told in said
     assert "secret" not in said
     assert "\n" not in said

@@ -7,7 +7,7 @@ import pytest
 
 from loan_scoring import sources
 from loan_scoring.contract import Contract
-from loan_scoring.parsing import Rejected, RowRules
+from loan_scoring.parsing import RejectedRow, RowRules
 
 CLEAN = {
     "ID": "1", "year": "2019", "loan_limit": "cf", "Gender": "Male", "approv_in_adv": "nopre",
@@ -25,7 +25,7 @@ CLEAN = {
 
 def apply(
     contract: Contract, folder: Path, *rows: dict[str, str]
-) -> tuple[pa.Table, list[Rejected]]:
+) -> tuple[pa.Table, list[RejectedRow]]:
     path = folder / "applications.csv"
     lines = [",".join(CLEAN), *(",".join((CLEAN | row).values()) for row in rows)]
     path.write_text("\n".join(lines) + "\n")

@@ -9,11 +9,11 @@ from loan_scoring.candidates import Trial
 from loan_scoring.contract import Contract
 from loan_scoring.contributions import Contributions
 from loan_scoring.encoding import Encoder, take_apart
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.parsing import RowRules
 from loan_scoring.predict import Scorer
 from loan_scoring.reasons import REASONS
-from loan_scoring.sources import Block
+from loan_scoring.sources.blocks import Block
 
 TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),
@@ -24,7 +24,7 @@ TRIALS = [
 @pytest.fixture(scope="module")
 def loans(loan_default: Contract) -> tuple[pa.Table, np.ndarray]:
     """Generated loans, typed, and their outcomes."""
-    table = synthetic.generate(loan_default, 5000, 7)
+    table = synthetic.generate_loans(loan_default, 5000, 7)
     lines = np.arange(2, 5002)
     typed, rejected = RowRules(loan_default).apply(Block(table, lines, []))
     assert not rejected
@@ -37,9 +37,11 @@ def loans(loan_default: Contract) -> tuple[pa.Table, np.ndarray]:
 def scorer(loan_default: Contract, loans: tuple, request: pytest.FixtureRequest) -> Scorer:
     table, y = loans
     names = [c.name for c in loan_default.features if c.name != "application_year"]
-    X = frame(table, loan_default, names)
-    model = candidates.fit(candidates.build(loan_default, names, request.param), X, y)
-    clusters, _ = personas.fit(loan_default, names, X.head(2000))
+    X = feature_frame(table, loan_default, names)
+    model = candidates.fit_pipeline(
+        candidates.build_candidate(loan_default, names, request.param), X, y
+    )
+    clusters, _ = personas.fit_personas(loan_default, names, X.head(2000))
     told = [f"persona {n}" for n in range(clusters[-1].n_clusters)]
     return Scorer(loan_default, model, names, clusters, names, told, [0.1] * len(told))
 
@@ -62,7 +64,7 @@ def test_scores_are_those_of_the_plain_pipelines(
     table = altered(loans[0].slice(0, 1000))
     found = scorer.score(table)
     judged = found.column("exclusion_reason").is_null().to_numpy()
-    X = frame(table, loan_default, scorer.propensity_features)[judged]
+    X = feature_frame(table, loan_default, scorer.propensity_features)[judged]
     probability = found.column("default_probability").to_numpy()[judged]
     assert probability == pytest.approx(scorer.propensity.predict_proba(X)[:, 1], abs=1e-12)
     persona = np.array(found.column("persona").to_pylist())[judged]
@@ -74,7 +76,7 @@ def test_encoding_by_level_is_the_transformers_bit_for_bit(
     loan_default: Contract, loans: tuple, scorer: Scorer
 ) -> None:
     table = altered(loans[0].slice(0, 1000))
-    X = frame(table, loan_default, scorer.propensity_features)
+    X = feature_frame(table, loan_default, scorer.propensity_features)
     columns = take_apart(table, loan_default, scorer.propensity_features)
     for pipeline in (scorer.propensity, scorer.personas):
         plain = np.asarray(pipeline[0].transform(X), dtype=float)
@@ -86,7 +88,7 @@ def test_reasons_are_the_largest_pushes_of_what_is_not_approved(
 ) -> None:
     table = altered(loans[0].slice(0, 1000))
     found = scorer.score(table)
-    X = frame(table, loan_default, scorer.propensity_features)
+    X = feature_frame(table, loan_default, scorer.propensity_features)
     encoded = np.asarray(scorer.propensity[0].transform(X), dtype=float)
     _, added = Contributions(scorer.propensity, scorer.propensity_features).of(encoded)
     decided = found.column("decision").to_pylist()

@@ -11,7 +11,7 @@ import pytest
 from loan_scoring import contract, synthetic
 from loan_scoring.contract import Contract, Source
 from loan_scoring.errors import LoanScoringError, SourceError
-from loan_scoring.replay import Replay, parse_scenarios, replay
+from loan_scoring.replay import Replay, parse_scenarios, replay_loans
 
 Rows = list[dict[str, str]]
 SOURCE = os.environ.get("LOAN_SCORING_SOURCE")
@@ -27,7 +27,7 @@ def loans() -> Contract:
 @pytest.fixture(scope="module")
 def labelled(loans: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a labelled file of 2,000 loans in another column order, and with CRLF."""
-    table = synthetic.generate(loans, 2000, seed=5)
+    table = synthetic.generate_loans(loans, 2000, seed=5)
     path = tmp_path_factory.mktemp("labelled") / "loans.csv"
     with path.open("w", newline="") as file:
         names = sorted(table.column_names)
@@ -45,7 +45,7 @@ def _no_other_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def cut(loans: Contract, source: Path | None, landing: Path, **arguments: object) -> Replay:
     defaults: dict[str, object] = {"nights": 3, "per_night": 200}
-    return replay(
+    return replay_loans(
         loans,
         source=str(source) if source else None,
         landing=landing,
@@ -189,7 +189,7 @@ def test_a_ratio_follows_its_operand(loans: Contract, labelled: Path, tmp_path: 
 
 
 def test_number_formats_of_the_source_are_kept(loans: Contract, tmp_path: Path) -> None:
-    table = synthetic.generate(loans, 2000, seed=5)
+    table = synthetic.generate_loans(loans, 2000, seed=5)
     income = pa.array([f"{v}.0" if v else "" for v in table.column("income").to_pylist()])
     place = table.column_names.index("income")
     path = tmp_path / "loans.csv"
@@ -303,7 +303,7 @@ def test_wrong_arguments_are_one_clear_line(
 def test_a_faulty_row_of_the_source_is_named_by_its_line(
     loans: Contract, tmp_path: Path, find: str, replace: str, message: str
 ) -> None:
-    table = synthetic.generate(loans, 50, seed=5)
+    table = synthetic.generate_loans(loans, 50, seed=5)
     texts = [list(row.values()) for row in table.to_pylist()]
     lines = [",".join(line) + "\r\n" for line in [table.column_names, *texts]]
     lines[1] = lines[1].replace(find, replace, 1)
@@ -361,6 +361,6 @@ def test_the_real_file_is_cut_as_the_contract_says(
         pytest.skip("LOAN_SCORING_SOURCE names no labelled file")
     monkeypatch.setenv("LOAN_SCORING_SOURCE", SOURCE)
     loans = contract.load("loan_default")
-    result = replay(loans, source=None, nights=5, per_night=5000, landing=tmp_path)
+    result = replay_loans(loans, source=None, nights=5, per_night=5000, landing=tmp_path)
     assert (result.history_rows, len(result.written), result.is_synthetic) == (89202, 11, False)
     assert sum(len(rows(path)) for path in result.application_files.values()) == 114_202

@@ -3,7 +3,7 @@
 import pytest
 
 from loan_scoring.contract import RetrainingPolicy
-from loan_scoring.retraining import Asked, Request, judge
+from loan_scoring.retraining import EarlierRequest, RetrainRequest, judge_retraining
 
 POLICY = RetrainingPolicy(drifted=2, of_last=5, cooldown_nights=7)
 P, B, C = "population", "bad_data", "concept"
@@ -13,9 +13,11 @@ def nights(*causes: set[str]) -> list[tuple[str, set[str]]]:
     return [(f"2026-01-{day:02d}", each) for day, each in enumerate(causes, 5)]
 
 
-def of_last(*causes: set[str], before: Asked | None = None, cause: str = P) -> Request | None:
+def of_last(
+    *causes: set[str], before: EarlierRequest | None = None, cause: str = P
+) -> RetrainRequest | None:
     batches = nights(*causes)
-    return judge(POLICY, cause, batches, batches[-1][0], before)
+    return judge_retraining(POLICY, cause, batches, batches[-1][0], before)
 
 
 def test_a_stable_batch_asks_for_nothing() -> None:
@@ -41,7 +43,7 @@ def test_the_latest_and_two_of_the_last_five_ask(causes: list[set[str]], is_aske
 
 
 def test_bad_data_never_asks_and_the_reason_says_so() -> None:
-    assert of_last({P}, {P}, {P, B}) == Request(
+    assert of_last({P}, {P}, {P, B}) == RetrainRequest(
         P,
         is_asked=False,
         reason="other people apply than at training, but the data are bad: mend them first, "
@@ -51,20 +53,20 @@ def test_bad_data_never_asks_and_the_reason_says_so() -> None:
 
 
 def test_cooldown_is_counted_in_nights_and_says_since_when() -> None:
-    request = of_last({P}, {P}, {P}, before=Asked("2025-12-20", "2025-12-31", 7))
+    request = of_last({P}, {P}, {P}, before=EarlierRequest("2025-12-20", "2025-12-31", 7))
     assert request is not None
     assert not request.is_asked
     assert request.reason.endswith(
         "but new models were asked for in the night of 2025-12-31, for 2025-12-20; "
         "7 nights are to pass"
     )
-    request = of_last({P}, {P}, {P}, before=Asked("2025-12-20", "2025-12-30", 8))
+    request = of_last({P}, {P}, {P}, before=EarlierRequest("2025-12-20", "2025-12-30", 8))
     assert request is not None
     assert request.is_asked
 
 
 def test_a_backfill_never_asks() -> None:
-    request = judge(POLICY, P, nights({P}, {P}, {P}), "2026-01-06", None)
+    request = judge_retraining(POLICY, P, nights({P}, {P}, {P}), "2026-01-06", None)
     assert request is not None
     assert not request.is_asked
     assert "2026-01-07 is in already: a backfill asks for nothing" in request.reason

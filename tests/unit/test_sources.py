@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 
 from loan_scoring import contract
 from loan_scoring.errors import SourceError
-from loan_scoring.sources import Block, csv_rows, is_synthetic, label, open_table, resolve, web
+from loan_scoring.sources import csv_rows, is_synthetic, open_table, resolve_source, web
+from loan_scoring.sources.blocks import Block
+from loan_scoring.sources.locations import location_label
 
 COLUMNS = ("a", "b", "c")
 SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"
@@ -426,7 +428,7 @@ def test_a_bad_connection_is_tried_three_times(
 
 def test_no_secret_of_a_url_is_shown(server: str) -> None:
     url = server.replace("//", "//user:secret@") + "/f.csv?signature=secret"
-    assert "secret" not in label(url)
+    assert "secret" not in location_label(url)
     with pytest.raises(SourceError, match="no user or password") as raised:
         Read(url)
     assert "secret" not in str(raised.value)
@@ -494,15 +496,15 @@ def test_resolve_goes_from_explicit_to_the_contract_url(
     loans = contract.load("loan_default")
     with_url = loans.model_copy(update={"source": contract.Source(url=f"{server}/f.csv.gz")})
     without = loans.model_copy(update={"source": contract.Source(url=f"{server}/none.csv")})
-    assert resolve(without, None) is None
-    assert resolve(with_url, None) == f"{server}/f.csv.gz"
+    assert resolve_source(without, None) is None
+    assert resolve_source(with_url, None) == f"{server}/f.csv.gz"
     for suffix in (".csv.zip", ".csv.gz", ".csv"):
         path = write(tmp_path / f"loan_default{suffix}", b"")
-        assert resolve(with_url, None) == str(path)
+        assert resolve_source(with_url, None) == str(path)
     environment, explicit = write(tmp_path / "e.csv", b""), write(tmp_path / "x.csv", b"")
     monkeypatch.setenv("LOAN_SCORING_SOURCE", str(environment))
-    assert resolve(with_url, None) == str(environment)
-    assert resolve(with_url, str(explicit)) == str(explicit)
+    assert resolve_source(with_url, None) == str(environment)
+    assert resolve_source(with_url, str(explicit)) == str(explicit)
 
 
 def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
@@ -510,10 +512,10 @@ def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
 ) -> None:
     loans = contract.load("loan_default")
     with pytest.raises(SourceError, match="404"):
-        resolve(loans, f"{server}/none.csv")
+        resolve_source(loans, f"{server}/none.csv")
     monkeypatch.setenv("LOAN_SCORING_SOURCE", str(tmp_path / "gone.csv"))
     with pytest.raises(SourceError, match=r"gone\.csv: no such file"):
-        resolve(loans, None)
+        resolve_source(loans, None)
 
 
 def test_a_name_tells_generated_rows() -> None:

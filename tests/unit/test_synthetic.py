@@ -22,7 +22,7 @@ def loans() -> Contract:
 
 @cache
 def texts() -> pd.DataFrame:
-    return pd.DataFrame(synthetic.generate(loans(), ROWS, seed=7).to_pydict())
+    return pd.DataFrame(synthetic.generate_loans(loans(), ROWS, seed=7).to_pydict())
 
 
 def is_null(column: Column) -> pd.Series:
@@ -49,7 +49,7 @@ def test_it_has_the_columns_of_the_contract_and_the_target() -> None:
 
 
 def test_the_same_seed_gives_the_same_loans_and_another_seed_others() -> None:
-    first, again, other = (synthetic.generate(loans(), 2000, seed) for seed in (1, 1, 2))
+    first, again, other = (synthetic.generate_loans(loans(), 2000, seed) for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
 
@@ -132,5 +132,5 @@ def test_the_target_can_be_learned_as_well_as_on_real_loans() -> None:
 
 def test_a_contract_without_margins_can_be_generated() -> None:
     bare = [column.model_copy(update={"margin": None}) for column in loans().columns]
-    table = synthetic.generate(loans().model_copy(update={"columns": bare}), 500, seed=1)
+    table = synthetic.generate_loans(loans().model_copy(update={"columns": bare}), 500, seed=1)
     assert table.num_rows == 500

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from loan_scoring import database
-from loan_scoring.alerts.causes import CAUSES, CONCEPT, Caused
-from loan_scoring.alerts.episodes import episodes
+from loan_scoring.alerts.causes import CAUSES, CONCEPT, BatchCause
+from loan_scoring.alerts.episodes import fold_episodes
 from loan_scoring.session import Session
 
 __all__ = ["note", "update"]
@@ -14,7 +14,9 @@ BY = "metrics"
 """Who resolves and reopens alerts where no person did."""
 
 
-def note(session: Session, run_id: str, causes: tuple[str, ...], found: list[Caused]) -> None:
+def record_causes(
+    session: Session, run_id: str, causes: tuple[str, ...], found: list[BatchCause]
+) -> None:
     """Write which of the `causes` a scoring run's batch shows, in the caller's transaction."""
     database.execute(
         session.connection, "delete_findings", scoring_run_id=run_id, causes=list(causes)
@@ -32,7 +34,7 @@ def note(session: Session, run_id: str, causes: tuple[str, ...], found: list[Cau
         )
 
 
-def update(session: Session) -> None:
+def update_alerts(session: Session) -> None:
     """Bring the alerts up to what the findings of all batches say, in one transaction.
 
     An alert is one cause from the first batch that shows it on; later ones bring it up to date,
@@ -64,7 +66,7 @@ def _update(
         for batch_id, row in told.items()
         if cause in row["findings"]
     }
-    found = episodes((batch_id, batch_id in shown) for batch_id in told)
+    found = fold_episodes((batch_id, batch_id in shown) for batch_id in told)
     for episode in found:
         last = shown[episode.last_batch_id]
         database.execute(

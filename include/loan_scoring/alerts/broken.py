@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from loan_scoring.errors import ChannelError
 
 
-def reason(error: BaseException) -> str:
+def delivery_error(error: BaseException) -> str:
     """Return what went wrong and what to do, without a secret.
 
     >>> reason(ConnectionRefusedError(111, "Connection refused"))

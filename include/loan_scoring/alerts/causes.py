@@ -7,7 +7,7 @@ from typing import Any
 from loan_scoring.alerts import words
 from loan_scoring.contract import Contract
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import Finding
+from loan_scoring.drift.decide import DriftFinding
 
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
@@ -20,7 +20,7 @@ MOVED = 0.005
 
 
 @dataclass(frozen=True)
-class Caused:
+class BatchCause:
     """One cause in one batch: the columns that show it, the worst first, and the words for it."""
 
     cause: str
@@ -30,12 +30,12 @@ class Caused:
     evidence: dict[str, Any]
 
 
-def by_cause(
+def group_by_cause(
     contract: Contract,
     kinds: Mapping[str, str],
-    findings: Sequence[Finding],
+    findings: Sequence[DriftFinding],
     comparisons: Sequence[Comparison],
-) -> list[Caused]:
+) -> list[BatchCause]:
     """Return one entry for each cause that the findings of a batch show.
 
     Scores, decisions and personas that drift are what inputs that drift lead to, and so, mostly,
@@ -57,12 +57,12 @@ def by_cause(
         other += outputs
     moved = _moved(comparisons)
     return [
-        Caused(
+        BatchCause(
             cause,
             "critical" if any(each.severity == "critical" for each in shown) else "warning",
             [each.comparison.feature for each in shown],
-            words.of_cause(contract, cause, shown, moved),
-            {each.comparison.feature: words.evidence(each) for each in shown},
+            words.describe_cause(contract, cause, shown, moved),
+            {each.comparison.feature: words.finding_evidence(each) for each in shown},
         )
         for cause, shown in ((BAD_DATA, bad), (POPULATION, other))
         if shown

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from loan_scoring import database
 from loan_scoring.alerts import messages
-from loan_scoring.alerts.broken import reason
+from loan_scoring.alerts.broken import delivery_error
 from loan_scoring.alerts.messages import Message
 from loan_scoring.contract import Channel, Contract
 from loan_scoring.session import Session
@@ -25,7 +25,7 @@ Send = Callable[[Channel, Message], None]
 """Sends a message through a channel and raises where it was not taken."""
 
 
-def deliver(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
+def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
     """Tell every channel what is new to it, and what it did not take before; return the messages.
 
     A channel that does not take its message is left for this run, and is an alert itself, which the
@@ -50,14 +50,14 @@ def deliver(session: Session, send: Send, batch_id: str, link: str | None = None
             return sent
 
 
-def tell_without_database(contract: Contract, send: Send, stage: str, run: str, why: str) -> None:
+def deliver_database_loss(contract: Contract, send: Send, stage: str, run: str, why: str) -> None:
     """Tell every channel that alerts cannot be read, where no outbox can keep it from repeating."""
-    message = messages.of_lost_database(contract, stage, run, why)
+    message = messages.lost_database_message(contract, stage, run, why)
     for channel in contract.notifications:
         try:
             send(channel, message)
         except Exception as error:  # noqa: BLE001 - the next one may work
-            log.warning("%s", _broken(channel, reason(error)))
+            log.warning("%s", _broken(channel, delivery_error(error)))
 
 
 def _queue(session: Session, channel: Channel) -> None:
@@ -92,11 +92,11 @@ def _send_next(
             "alert_ids": [each["alert_id"] for each in events],
             "numbers": [each["number"] for each in events],
         }
-        message = messages.of_alerts(session.contract, events, link)
+        message = messages.alerts_message(session.contract, events, link)
         try:
             send(channel, message)
         except Exception as error:  # noqa: BLE001 - whatever a channel does, the run goes on
-            why = reason(error)
+            why = delivery_error(error)
             log.warning("%s", _broken(channel, why))
             database.execute(connection, "update_undelivered", **ours, error=why)
             database.execute(

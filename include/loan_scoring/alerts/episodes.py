@@ -17,7 +17,7 @@ class Episode:
     is_over: bool
 
 
-def episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
+def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
     """Fold batches into episodes.
 
     Args:

@@ -12,7 +12,7 @@ CHECK = ["check"]
 """What fails where a batch is refused; mostly an alert on its quality says so already."""
 
 
-def note(
+def record_stage_result(
     session: Session, stage: str, batch_id: str | None, day: str, run: str, failed: list[str]
 ) -> None:
     """Open, bring up to date or resolve the alert on a stage, in one transaction.

@@ -11,7 +11,7 @@ ACTIONS = (ACKNOWLEDGE, SNOOZE, RESOLVE)
 LONGEST_SNOOZE = timedelta(days=90)
 
 
-def handle(
+def handle_alert(
     session: Session,
     alert_id: int,
     action: str,
@@ -59,7 +59,7 @@ def handle(
         )
         told = {"comment": said, "before": known["state"]}
         told |= {"until": until} if action == SNOOZE else {}
-        audit.record(session, by, f"alert.{action}", f"alert {alert_id}", told)
+        audit.record_entry(session, by, f"alert.{action}", f"alert {alert_id}", told)
 
 
 def _refuse_day(until: date | None) -> None:

@@ -43,7 +43,7 @@ class Message:
         return html.escape(f"{self.subject}\n\n{self.text}", quote=False)
 
 
-def of_alerts(contract: Contract, events: list[database.Row], link: str | None) -> Message:
+def alerts_message(contract: Contract, events: list[database.Row], link: str | None) -> Message:
     """Return one message on rows of `select_undelivered`; the same rows give the same id.
 
     Args:
@@ -64,7 +64,7 @@ def of_alerts(contract: Contract, events: list[database.Row], link: str | None) 
     )
 
 
-def of_lost_database(contract: Contract, stage: str, run: str, why: str) -> Message:
+def lost_database_message(contract: Contract, stage: str, run: str, why: str) -> Message:
     """Return the message that alerts cannot even be read, told without them."""
     return _message(
         contract,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
-from loan_scoring.drift.decide import Finding
+from loan_scoring.drift.decide import DriftFinding
 
 LABELS = {
     "default_probability": "The default probability",
@@ -19,10 +19,10 @@ MOST_NAMED = 3
 """Columns that an alert says a sentence of; the others are named."""
 
 
-def of_cause(
+def describe_cause(
     contract: Contract,
     cause: str,
-    findings: Sequence[Finding],
+    findings: Sequence[DriftFinding],
     moved: tuple[str, str, float] | None,
 ) -> str:
     """Return what a cause did to a batch: its worst columns, and what became of the decisions.
@@ -31,7 +31,7 @@ def of_cause(
         findings: the columns that show the cause, the worst first.
         moved: the decision that lost most, the one that won most, and the share of the batch.
     """
-    told = [message(contract, finding) for finding in findings[:MOST_NAMED]]
+    told = [describe_finding(contract, finding) for finding in findings[:MOST_NAMED]]
     more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
     parts = [". ".join(told)]
     if more:
@@ -42,7 +42,7 @@ def of_cause(
     return f"{OPENING[cause]}: {''.join(parts)}"
 
 
-def message(contract: Contract, finding: Finding) -> str:
+def describe_finding(contract: Contract, finding: DriftFinding) -> str:
     """Return one sentence: what is different, by how much, against what."""
     feature, facts = finding.comparison.feature, finding.comparison.facts
     if finding.comparison.psi is None:
@@ -68,7 +68,7 @@ def message(contract: Contract, finding: Finding) -> str:
     return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
 
 
-def evidence(finding: Finding) -> dict[str, Any]:
+def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
     """Return the figures behind a finding, fit for JSON."""
     return {
         "psi": finding.comparison.psi,
@@ -87,7 +87,7 @@ def evidence(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _together(contract: Contract, finding: Finding) -> str:
+def _together(contract: Contract, finding: DriftFinding) -> str:
     facts, parts = finding.comparison.facts, []
     if "domain_classifier" in finding.causes:
         by = [contract.by_name[name].label for name in facts["told_by"]]

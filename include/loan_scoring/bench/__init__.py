@@ -6,16 +6,16 @@ from pathlib import Path
 from loan_scoring import contract as contracts
 from loan_scoring.bench.comparing import bench_metrics
 from loan_scoring.bench.ingesting import bench_ingest
-from loan_scoring.bench.loans import Loans, loans_of
+from loan_scoring.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.bench.measuring import DATABASE
 from loan_scoring.bench.paging import bench_pages
-from loan_scoring.bench.result import Result
+from loan_scoring.bench.result import BenchResult
 from loan_scoring.bench.scoring_batch import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
 __all__ = ["BENCHES", "DATABASE", "run"]
 
-Bench = Callable[[Loans, str], Result]
+Bench = Callable[[BenchLoans, str], BenchResult]
 """Measures one stage on loans, in the empty database of a URL."""
 
 BENCHES: dict[str, Bench] = {
@@ -29,9 +29,9 @@ ASKED_FOR = {"pages"}
 """Benches that run where they are named alone: 15 million scores take minutes and 9 GB of disk."""
 
 
-def run(
+def run_benches(
     portfolio: str, folder: Path, source: str | None = None, stages: Sequence[str] = ()
-) -> list[Result]:
+) -> list[BenchResult]:
     """Run benches on the labelled loans of a portfolio; all but ASKED_FOR where `stages` is empty.
 
     Files are made in `folder`.
@@ -40,7 +40,7 @@ def run(
         SourceError: the source cannot be read.
         DatabaseError: the embedded Postgres does not start, or another bench is running.
     """
-    loans = loans_of(contracts.load(portfolio), folder, source)
+    loans = prepare_loans(contracts.load(portfolio), folder, source)
     results = []
     for stage in stages or [name for name in BENCHES if name not in ASKED_FOR]:
         with throwaway_database(DATABASE) as url:

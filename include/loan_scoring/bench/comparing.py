@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from loan_scoring import baseline
-from loan_scoring.bench.loans import Loans
-from loan_scoring.bench.result import Ratio, Result, seconds
+from loan_scoring.bench.loans import BenchLoans
+from loan_scoring.bench.result import BenchResult, LimitedRatio, median_seconds
 from loan_scoring.calibrate import peers
-from loan_scoring.calibrate.pool import IS_DEFAULT, labelled
+from loan_scoring.calibrate.pool import IS_DEFAULT, read_labelled_loans
 from loan_scoring.contract import KEY
-from loan_scoring.drift.compare import Column, compare
-from loan_scoring.drift.joint import Joint
+from loan_scoring.drift.compare import BaselineColumn, compare_column
+from loan_scoring.drift.joint import JointBaseline
 
 REPETITIONS = 5
 BATCH_SHARE = 49_047 / 148_670
@@ -31,7 +31,7 @@ NIGHT = 5_000
 log = logging.getLogger(__name__)
 
 
-def bench_metrics(loans: Loans, url: str) -> Result:  # noqa: ARG001 - nothing of it is in Postgres
+def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 - nothing of it is in Postgres
     """Measure every test of one column and the joint ones, on frames that are in memory.
 
     What is frozen of a baseline is made once a training; sorting its sample and fitting its plane
@@ -41,7 +41,7 @@ def bench_metrics(loans: Loans, url: str) -> Result:  # noqa: ARG001 - nothing o
     way is measured by itself, one thread.
     """
     contract = loans.contract
-    _, table = labelled(contract, str(loans.file), 0)
+    _, table = read_labelled_loans(contract, str(loans.file), 0)
     names = [
         name
         for name in table.column_names
@@ -49,19 +49,19 @@ def bench_metrics(loans: Loans, url: str) -> Result:  # noqa: ARG001 - nothing o
     ]
     known, batch = _cut(table.select(names), contract.training.seed)
     policy, seed = contract.monitoring, contract.training.seed
-    frozen = baseline.fit(contract, known)
-    sample = baseline.read_sample(baseline.sample(known, policy.sample_rows, seed))
+    frozen = baseline.fit_baseline(contract, known)
+    sample = baseline.read_baseline_sample(baseline.sample_rows(known, policy.sample_rows, seed))
     night = batch.slice(0, NIGHT)
 
-    def columns() -> dict[str, Column]:
-        return {name: Column.fit(frozen[name], sample.column(name)) for name in names}
+    def columns() -> dict[str, BaselineColumn]:
+        return {name: BaselineColumn.fit(frozen[name], sample.column(name)) for name in names}
 
-    def single(fitted: dict[str, Column], of: pa.Table) -> None:
+    def single(fitted: dict[str, BaselineColumn], of: pa.Table) -> None:
         for name, column in fitted.items():
-            compare(name, policy, column, of.column(name))
+            compare_column(name, policy, column, of.column(name))
 
-    def together() -> Joint | None:
-        return Joint.fit(policy, frozen, sample, seed)
+    def together() -> JointBaseline | None:
+        return JointBaseline.fit(policy, frozen, sample, seed)
 
     fitted, joint = columns(), together()
     with threadpool_limits(limits=1):
@@ -77,28 +77,34 @@ def bench_metrics(loans: Loans, url: str) -> Result:  # noqa: ARG001 - nothing o
     theirs = _evidently(known, batch)
     told = f"{batch.num_rows:,} loans, {len(names)} columns"
     figures = [
-        seconds("baseline, sorted once", steps["sorted"], f"{known.num_rows:,} loans, a process"),
-        seconds("tests of one column", steps["single"], told),
-        seconds(f"  of {night.num_rows:,} loans", steps["night"]),
+        median_seconds(
+            "baseline, sorted once", steps["sorted"], f"{known.num_rows:,} loans, a process"
+        ),
+        median_seconds("tests of one column", steps["single"], told),
+        median_seconds(f"  of {night.num_rows:,} loans", steps["night"]),
     ]
     alone = statistics.median(steps["sorted"]) + statistics.median(steps["single"])
     if joint is not None:
         figures += [
-            seconds("baseline, joint tests", steps["plane"], "a process"),
-            seconds("joint tests", steps["joint"], "domain classifier and reconstruction"),
-            seconds(f"  of {night.num_rows:,} loans", steps["joint_night"]),
+            median_seconds("baseline, joint tests", steps["plane"], "a process"),
+            median_seconds("joint tests", steps["joint"], "domain classifier and reconstruction"),
+            median_seconds(f"  of {night.num_rows:,} loans", steps["joint_night"]),
         ]
     ratios = []
     if theirs:
-        figures.append(seconds("Evidently, DataDriftPreset", theirs, "the same frames in pandas"))
+        figures.append(
+            median_seconds("Evidently, DataDriftPreset", theirs, "the same frames in pandas")
+        )
         slow = statistics.median(theirs)
-        ratios = [Ratio("Evidently / tests of one column", slow / alone, 20, is_at_most=False)]
+        ratios = [
+            LimitedRatio("Evidently / tests of one column", slow / alone, 20, is_at_most=False)
+        ]
         if joint is not None:
             both = alone + sum(statistics.median(steps[name]) for name in ("plane", "joint"))
-            ratios.append(Ratio("Evidently / all tests", slow / both, 10, is_at_most=False))
+            ratios.append(LimitedRatio("Evidently / all tests", slow / both, 10, is_at_most=False))
     else:
         log.warning("Evidently is not measured: its environment cannot be made here")
-    return Result("metrics", loans.source, loans.rows, figures, ratios)
+    return BenchResult("metrics", loans.source, loans.rows, figures, ratios)
 
 
 def _cut(table: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
@@ -120,14 +126,14 @@ def _timed(work: Callable[[], Any]) -> list[float]:
 
 def _evidently(known: pa.Table, batch: pa.Table) -> list[float]:
     """Return the seconds of Evidently's repetitions, none where it is not to be had."""
-    python = peers.environment()
+    python = peers.peers_python()
     if python is None:
         return []
     with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as name:
         folder = Path(name)
-        manifest: dict[str, Any] = {**peers.kinds_of(known), "repetitions": REPETITIONS}
+        manifest: dict[str, Any] = {**peers.column_kinds(known), "repetitions": REPETITIONS}
         for side, table in (("baseline", known), ("batch", batch)):
             manifest[side] = str(folder / f"{side}.parquet")
             pq.write_table(table, manifest[side])
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        return [float(each["seconds"]) for each in peers.run(python, "time", folder)]
+        return [float(each["seconds"]) for each in peers.run_peers(python, "time", folder)]

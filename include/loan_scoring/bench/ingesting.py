@@ -8,16 +8,16 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import create_engine
 
-from loan_scoring.bench.loans import TIMES, Loans
-from loan_scoring.bench.measuring import NAIVE_ROWS, in_process, peak
-from loan_scoring.bench.result import Ratio, Result, seconds
+from loan_scoring.bench.loans import TIMES, BenchLoans
+from loan_scoring.bench.measuring import NAIVE_ROWS, highest_peak, run_in_process
+from loan_scoring.bench.result import BenchResult, LimitedRatio, median_seconds
 from loan_scoring.errors import SourceError
 from loan_scoring.migrations import TYPES
 
 REPETITIONS = 5
 
 
-def bench_ingest(loans: Loans, url: str) -> Result:
+def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
     """Measure land and publish, and the check between, of the whole file as one night's batch.
 
     Every way reads the same unpacked CSV text. The floor is the least that any way must do: one
@@ -34,31 +34,33 @@ def bench_ingest(loans: Loans, url: str) -> Result:
         if repetition == REPETITIONS // 2:
             tenfold.append(_ingest(loans, loans.tenfold, url))
     figures = [
-        seconds("raw COPY", floor, "the floor: no key, no index, no rules"),
-        seconds("raw COPY, with the table's indexes", keyed, "for comparison"),
-        seconds("ingest", [run["seconds"] for run in ours], "land and publish"),
-        seconds("Great Expectations", [run["judge_seconds"] for run in ours], "the check between"),
-        seconds(
+        median_seconds("raw COPY", floor, "the floor: no key, no index, no rules"),
+        median_seconds("raw COPY, with the table's indexes", keyed, "for comparison"),
+        median_seconds("ingest", [run["seconds"] for run in ours], "land and publish"),
+        median_seconds(
+            "Great Expectations", [run["judge_seconds"] for run in ours], "the check between"
+        ),
+        median_seconds(
             "read_csv + to_sql",
             naive,
             "" if loans.rows <= NAIVE_ROWS else f"scaled from {NAIVE_ROWS:,} rows",
         ),
-        seconds(f"ingest, {TIMES} times the rows", [run["seconds"] for run in tenfold]),
-        peak("peak memory", ours),
-        peak(f"peak memory, {TIMES} times the rows", tenfold),
+        median_seconds(f"ingest, {TIMES} times the rows", [run["seconds"] for run in tenfold]),
+        highest_peak("peak memory", ours),
+        highest_peak(f"peak memory, {TIMES} times the rows", tenfold),
     ]
     copy, _, ingest, judge, to_sql, longer, low, high = (figure.value for figure in figures)
     ratios = [
-        Ratio("ingest / raw COPY", ingest / copy, 3),
-        Ratio("Great Expectations", judge, 2, unit="s"),
-        Ratio("to_sql / ingest", to_sql / ingest, 15, is_at_most=False),
-        Ratio(f"time at {TIMES} times the rows", longer / ingest, 11),
-        Ratio(f"memory at {TIMES} times the rows", high / low, 1.2),
+        LimitedRatio("ingest / raw COPY", ingest / copy, 3),
+        LimitedRatio("Great Expectations", judge, 2, unit="s"),
+        LimitedRatio("to_sql / ingest", to_sql / ingest, 15, is_at_most=False),
+        LimitedRatio(f"time at {TIMES} times the rows", longer / ingest, 11),
+        LimitedRatio(f"memory at {TIMES} times the rows", high / low, 1.2),
     ]
-    return Result("ingest", loans.source, loans.rows, figures, ratios)
+    return BenchResult("ingest", loans.source, loans.rows, figures, ratios)
 
 
-def _raw_copy(loans: Loans, url: str, *, has_keys: bool) -> float:
+def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     contract = loans.contract
     # A null token other than the empty text is no number to COPY.
     types = {c.source: "text" if c.null_tokens else TYPES[c.type] for c in contract.columns}
@@ -89,7 +91,7 @@ def _raw_copy(loans: Loans, url: str, *, has_keys: bool) -> float:
         connection.close()
 
 
-def _to_sql(loans: Loans, url: str) -> float:
+def _to_sql(loans: BenchLoans, url: str) -> float:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1))
     try:
         started = time.perf_counter()
@@ -100,6 +102,6 @@ def _to_sql(loans: Loans, url: str) -> float:
         engine.dispose()
 
 
-def _ingest(loans: Loans, file: Path, url: str) -> dict[str, float]:
+def _ingest(loans: BenchLoans, file: Path, url: str) -> dict[str, float]:
     """Ingest in a fresh process and return its `seconds` and `peak_memory_bytes`."""
-    return in_process("one_ingest", [loans.contract.portfolio, str(file)], url, loans.source)
+    return run_in_process("one_ingest", [loans.contract.portfolio, str(file)], url, loans.source)

@@ -100,7 +100,7 @@ QUESTIONS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryTiming:
     """What a question took: medians in milliseconds, and partitions that were looked into."""
 
     question: str
@@ -110,7 +110,7 @@ class Answer:
     blocks: int
 
 
-def fill(session: Session, nights: int, loans: int) -> list[str]:
+def fill_nights(session: Session, nights: int, loans: int) -> list[str]:
     """Make so many batches of so many loans each, applications and scores; return the batch_ids."""
     batch_ids = [(FIRST_NIGHT + timedelta(nth)).isoformat() for nth in range(nights)]
     connection = session.connection
@@ -123,8 +123,8 @@ def fill(session: Session, nights: int, loans: int) -> list[str]:
         places, of_month = zip(*days, strict=True)
         values = {"nights": list(of_month), "places": list(places), "loans": loans}
         for table, statement in (("applications", APPLICATIONS), ("scores", SCORES)):
-            partitions.ensure(connection, table, of_month[0])
-            name = sql.Identifier(partitions.name_of(table, of_month[0]))
+            partitions.ensure_partition(connection, table, of_month[0])
+            name = sql.Identifier(partitions.partition_name(table, of_month[0]))
             with database.transaction(connection), connection.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(table=name, columns=columns), values)
         sys.stderr.write(f"{month}: {len(of_month)} nights\n")
@@ -135,7 +135,7 @@ def fill(session: Session, nights: int, loans: int) -> list[str]:
     return batch_ids
 
 
-def ask(session: Session, batch_ids: list[str], loans: int) -> Iterator[Answer]:
+def time_questions(session: Session, batch_ids: list[str], loans: int) -> Iterator[QueryTiming]:
     """Yield what each question takes, asked of a night in the middle of the months."""
     place = len(batch_ids) * 2 // 3
     values = {
@@ -149,7 +149,7 @@ def ask(session: Session, batch_ids: list[str], loans: int) -> Iterator[Answer]:
         for question, statement in QUESTIONS.items():
             found = [_explained(cursor, statement, values) for _ in range(REPETITIONS)]
             session.connection.rollback()
-            yield Answer(
+            yield QueryTiming(
                 question,
                 statistics.median(each["Planning Time"] for each in found),
                 statistics.median(each["Execution Time"] for each in found),
@@ -197,14 +197,14 @@ def main() -> None:
     options = parser.parse_args()
     with throwaway_database(DATABASE) as url, open_session(options.portfolio, url) as session:
         started = time.perf_counter()
-        batch_ids = fill(session, options.nights, options.loans)
+        batch_ids = fill_nights(session, options.nights, options.loans)
         lines = [
             f"{options.nights:,} nights of {options.loans:,} loans, made in "
             f"{time.perf_counter() - started:.0f} s",
             *_sizes(session),
             f"{'question':<46}{'planning ms':>12}{'execution ms':>14}{'parts':>8}{'blocks':>9}",
         ]
-        for answer in ask(session, batch_ids, options.loans):
+        for answer in time_questions(session, batch_ids, options.loans):
             lines.append(
                 f"{answer.question:<46}{answer.planning:>12.1f}{answer.execution:>14.1f}"
                 f"{answer.partitions:>8}{answer.blocks:>9,}"

@@ -10,12 +10,13 @@ import pyarrow.csv
 from loan_scoring import sources, synthetic
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
+from loan_scoring.sources import locations
 
 TIMES = 10
 
 
 @dataclass(frozen=True)
-class Loans:
+class BenchLoans:
     """A portfolio's labelled loans in files of the contract's columns and the target."""
 
     contract: Contract
@@ -27,20 +28,22 @@ class Loans:
     """The same rows ten times, under keys that differ."""
 
 
-def loans_of(contract: Contract, folder: Path, source: str | None = None) -> Loans:
+def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -> BenchLoans:
     """Write the loans of the replay's source, or generated ones where none can be read.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
-    location = sources.resolve(contract, source)
+    location = sources.resolve_source(contract, source)
     wanted = [*(column.source for column in contract.columns), contract.target.source]
     if location is None:
         rows = contract.replay.generated_rows
         said = f"synthetic: generated from the contract {contract.portfolio}"
-        table = synthetic.generate(contract, rows, contract.training.seed).select(wanted)
+        table = synthetic.generate_loans(contract, rows, contract.training.seed).select(wanted)
     else:
-        said = f"{'synthetic: ' * sources.is_synthetic(location)}{sources.label(location)}"
+        said = (
+            f"{'synthetic: ' * sources.is_synthetic(location)}{locations.location_label(location)}"
+        )
         with sources.open_table(location, wanted, encoding=contract.source.encoding) as found:
             table = pa.concat_tables([block.table for block in found])
     file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
@@ -52,7 +55,7 @@ def loans_of(contract: Contract, folder: Path, source: str | None = None) -> Loa
             f"{said}: column {contract.key.source} holds what is no {contract.key.type}; "
             "bench a file without faults"
         ) from error
-    return Loans(contract, said, table.num_rows, file, tenfold)
+    return BenchLoans(contract, said, table.num_rows, file, tenfold)
 
 
 def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:

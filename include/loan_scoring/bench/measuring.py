@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring import database
-from loan_scoring.bench.result import Figure
+from loan_scoring.bench.result import Measurement
 from loan_scoring.errors import SourceError
 from loan_scoring.session import Session
 
@@ -19,7 +19,7 @@ NAIVE_ROWS = 20_000
 """Rows that the naive ways are measured on; they are linear in the rows."""
 
 
-def in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
+def run_in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
     """Run a module of loan_scoring.bench on a database and return the object that it prints.
 
     Raises:
@@ -48,17 +48,17 @@ def peak_memory_bytes() -> int:
     return int(found[1]) << 10 if found else 0
 
 
-def peak(name: str, runs: list[dict[str, Any]]) -> Figure:
+def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
     """Return the highest peak of memory of some runs as a figure."""
-    return Figure(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
+    return Measurement(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
 
 
-def empty(session: Session) -> None:
+def delete_batches(session: Session) -> None:
     """Take every batch out of the database, and what hangs on batches."""
-    truncate(session, "batches, applications, quarantine")
+    truncate_tables(session, "batches, applications, quarantine")
 
 
-def truncate(session: Session, tables: str) -> None:
+def truncate_tables(session: Session, tables: str) -> None:
     """Empty tables of the bench's own database, and what hangs on them.
 
     Decisions of people hang on scores and refuse to go; here nobody has decided anything.

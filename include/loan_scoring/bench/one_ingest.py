@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring import contract, ingest
-from loan_scoring.bench.measuring import empty, peak_memory_bytes
+from loan_scoring.bench.measuring import delete_batches, peak_memory_bytes
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.session import open_session
 
@@ -27,13 +27,13 @@ def main(portfolio: str, file: str) -> dict[str, float]:
         with Path(file).open("rb") as rows:
             few.write_bytes(b"".join(itertools.islice(rows, WARM_UP_ROWS + 1)))
         for each in (few, Path(file)):
-            empty(session)
+            delete_batches(session)
             started = time.perf_counter()
-            landed = ingest.land(session, night, each)
+            landed = ingest.land_batch(session, night, each)
             is_landed = time.perf_counter()
-            ingest.check(session, night, landed.revision)
+            ingest.check_batch(session, night, landed.revision)
             is_judged = time.perf_counter()
-            ingest.publish(session, night, landed.revision, each)
+            ingest.publish_batch(session, night, landed.revision, each)
             seconds = time.perf_counter() - is_judged + is_landed - started
     return {
         "seconds": seconds,

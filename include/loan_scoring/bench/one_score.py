@@ -21,11 +21,11 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import contract as contracts
 from loan_scoring import database, reading, registry, scoring, settings
-from loan_scoring.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate
+from loan_scoring.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate_tables
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.encoding import Encoder, take_apart
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.predict import Scorer, decisions, exclusion_reasons
+from loan_scoring.predict import Scorer, decide_by_policy, exclusion_reasons
 from loan_scoring.session import Session, open_session
 
 WARM_UP_ROWS = 1000
@@ -42,11 +42,11 @@ def main(portfolio: str, way: str) -> dict[str, float]:
     """Load the models and score a few rows to be warm, then the batch; return what that took."""
     batch_id = contracts.load(portfolio).replay.start
     with open_session(portfolio) as session:
-        truncate(session, "scoring_runs, mini_batches, scores")
+        truncate_tables(session, "scoring_runs, mini_batches, scores")
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS floor")
             cursor.execute("CREATE TABLE floor (LIKE scores)")
-        scorer = registry.scorer(session, *registry.champions(session))
+        scorer = registry.load_scorer(session, *registry.champion_pair(session))
         if way == "silent":
             scorer = SilentScorer(**vars(scorer))
         with database.transaction(session.connection):
@@ -57,9 +57,9 @@ def main(portfolio: str, way: str) -> dict[str, float]:
             return _floor(session, everything, scorer)
         if way == "naive":
             return _naive(portfolio, scorer, batch_id)
-        registry.scorer = lambda *_: scorer
+        registry.load_scorer = lambda *_: scorer
         started = time.perf_counter()
-        scoring.score(session, batch_id)
+        scoring.score_batch(session, batch_id)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
 
@@ -73,7 +73,7 @@ def _query(contract: Contract, batch_id: str, columns: list[str]) -> sql.Compose
 
 
 def _copied(session: Session, query: sql.Composed, columns: list[str]) -> pa.Table:
-    types = reading.arrow_types(session.contract, [KEY, *columns])
+    types = reading.column_types(session.contract, [KEY, *columns])
     return database.copy_out(session.connection, query, types)
 
 
@@ -111,7 +111,7 @@ def _floor(session: Session, everything: sql.Composed, scorer: Scorer) -> dict[s
                     KEY: table.column(KEY),
                     "default_probability": pa.array(probability, from_pandas=True),
                     "exclusion_reason": reason,
-                    "decision": decisions(session.contract, probability),
+                    "decision": decide_by_policy(session.contract, probability),
                     "persona": pa.array(scorer.persona_names).take(place),
                     "persona_default_rate": pa.array(scorer.persona_default_rates).take(place),
                     "propensity_version": pa.repeat("floor", rows),

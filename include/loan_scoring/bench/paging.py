@@ -17,12 +17,12 @@ from loan_scoring import alerts as causes
 from loan_scoring import database, metrics, scoring
 from loan_scoring import desk as queues
 from loan_scoring.bench import layout
-from loan_scoring.bench.loans import Loans
-from loan_scoring.bench.result import Figure, Ratio, Result, seconds
-from loan_scoring.bench.scoring_batch import take_in, train
-from loan_scoring.desk import Filter
+from loan_scoring.bench.loans import BenchLoans
+from loan_scoring.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
+from loan_scoring.bench.scoring_batch import replace_batch, train_bench_pair
+from loan_scoring.desk import QueueFilter
 from loan_scoring.pages import alerts, batch, desk, drift, models, operations, overview
-from loan_scoring.pages.templating import render
+from loan_scoring.pages.templating import render_template
 from loan_scoring.session import Session, open_session
 
 NIGHTS, LOANS_A_NIGHT = 100, 150_000
@@ -64,8 +64,8 @@ Page = tuple[str, Callable[[Session], dict[str, Any]]]
 
 
 def bench_pages(
-    loans: Loans, url: str, nights: int = NIGHTS, loans_a_night: int = LOANS_A_NIGHT
-) -> Result:
+    loans: BenchLoans, url: str, nights: int = NIGHTS, loans_a_night: int = LOANS_A_NIGHT
+) -> BenchResult:
     """Fill the database and measure each page."""
     with open_session(loans.contract.portfolio, url) as session:
         started = time.perf_counter()
@@ -73,36 +73,47 @@ def bench_pages(
         took = time.perf_counter() - started
         loan_id = _to_decide(session)
         pages: dict[str, Page] = {
-            "portfolio": ("overview.html", overview.read),
-            "batches": ("batches.html", lambda s: batch.read_all(s, None)),
-            "batch": ("batch.html", lambda s: batch.read(s, batch_ids[nights * 2 // 3]) or {}),
-            "drift, 30 nights": ("drift.html", lambda s: drift.read(s, 30)),
-            "alerts": ("alerts.html", alerts.read),
-            "operations": ("operations.html", operations.read),
-            "models": ("models.html", lambda s: models.read(s, None, None)),
-            "desk": ("desk.html", lambda s: desk.read_queue(s, batch_ids[-1], Filter(), None)),
-            "application": ("desk_application.html", lambda s: desk.read_application(s, loan_id)),
+            "portfolio": ("overview.html", overview.read_portfolio_page),
+            "batches": ("batches.html", lambda s: batch.read_batches_page(s, None)),
+            "batch": (
+                "batch.html",
+                lambda s: batch.read_batch_page(s, batch_ids[nights * 2 // 3]) or {},
+            ),
+            "drift, 30 nights": ("drift.html", lambda s: drift.read_drift_page(s, 30)),
+            "alerts": ("alerts.html", alerts.read_alerts_page),
+            "operations": ("operations.html", operations.read_operations_page),
+            "models": ("models.html", lambda s: models.read_models_page(s, None, None)),
+            "desk": (
+                "desk.html",
+                lambda s: desk.read_queue_page(s, batch_ids[-1], QueueFilter(), None),
+            ),
+            "application": (
+                "desk_application.html",
+                lambda s: desk.read_application_page(s, loan_id),
+            ),
         }
-        figures = [seconds(name, _times(url, session, page)) for name, page in pages.items()]
-    ratios = [Ratio(figure.name, figure.value, LIMIT_SECONDS, unit="s") for figure in figures]
-    made = Figure("rows made in", took, "s", f"{nights} nights of {loans_a_night:,} scores")
-    return Result("pages", loans.source, nights * loans_a_night, [made, *figures], ratios)
+        figures = [median_seconds(name, _times(url, session, page)) for name, page in pages.items()]
+    ratios = [
+        LimitedRatio(figure.name, figure.value, LIMIT_SECONDS, unit="s") for figure in figures
+    ]
+    made = Measurement("rows made in", took, "s", f"{nights} nights of {loans_a_night:,} scores")
+    return BenchResult("pages", loans.source, nights * loans_a_night, [made, *figures], ratios)
 
 
-def _make(session: Session, loans: Loans, nights: int, loans_a_night: int) -> list[str]:
+def _make(session: Session, loans: BenchLoans, nights: int, loans_a_night: int) -> list[str]:
     """Fill the database; return the batch_ids of the made nights."""
-    train(session, loans)
-    take_in(session, loans.file)
+    train_bench_pair(session, loans)
+    replace_batch(session, loans.file)
     real = session.contract.replay.start
-    run = scoring.score(session, real)
-    metrics.measure(session, real)
-    batch_ids = layout.fill(session, nights, loans_a_night)
+    run = scoring.score_batch(session, real)
+    metrics.compare_batch(session, real)
+    batch_ids = layout.fill_nights(session, nights, loans_a_night)
     values = {"run": run, "real": real, "nights": batch_ids}
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         for table in COPIED:
             cursor.execute(sql.SQL(COPY).format(table=sql.Identifier(table)), values)
         cursor.execute(MADE, values)
-    causes.update(session)
+    causes.update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
         cursor.execute("ANALYZE")  # what autovacuum does in a night
@@ -112,7 +123,9 @@ def _make(session: Session, loans: Loans, nights: int, loans_a_night: int) -> li
 
 def _to_decide(session: Session) -> Any:
     """Return a loan of the real night that is left to a person."""
-    found = queues.queue(session, session.contract.replay.start, Filter(decision="review"))
+    found = queues.read_queue(
+        session, session.contract.replay.start, QueueFilter(decision="review")
+    )
     return found.rows[0]["loan_id"]
 
 
@@ -126,7 +139,7 @@ def _times(url: str, session: Session, page: Page) -> list[float]:
             values = read(Session(session.contract, connection))
         finally:
             connection.close()
-        render(template, active="", portfolio=session.contract.portfolio, **USER, **values)
+        render_template(template, active="", portfolio=session.contract.portfolio, **USER, **values)
         if turn:  # the first one warms up
             found.append(time.perf_counter() - started)
     return found

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """A measured quantity; several measurements of one quantity are told by their median."""
 
     name: str
@@ -16,7 +16,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class LimitedRatio:
     """A quotient of two figures, or one figure, and its limit of DESIGN section 8."""
 
     name: str
@@ -32,14 +32,14 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Result:
+class BenchResult:
     """One bench: the stage, what it was measured on, its figures and ratios."""
 
     stage: str
     source: str
     rows: int
-    figures: list[Figure]
-    ratios: list[Ratio]
+    figures: list[Measurement]
+    ratios: list[LimitedRatio]
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain objects, the verdicts included."""
@@ -66,6 +66,6 @@ class Result:
         return "\n".join(lines)
 
 
-def seconds(name: str, measured: list[float], note: str = "") -> Figure:
+def median_seconds(name: str, measured: list[float], note: str = "") -> Measurement:
     """Return the median of repeated measurements as a figure."""
-    return Figure(name, statistics.median(measured), "s", note)
+    return Measurement(name, statistics.median(measured), "s", note)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from loan_scoring import ingest, registry, training
-from loan_scoring.bench.loans import TIMES, Loans
-from loan_scoring.bench.measuring import NAIVE_ROWS, empty, in_process, peak
-from loan_scoring.bench.result import Ratio, Result, seconds
+from loan_scoring.bench.loans import TIMES, BenchLoans
+from loan_scoring.bench.measuring import NAIVE_ROWS, delete_batches, highest_peak, run_in_process
+from loan_scoring.bench.result import BenchResult, LimitedRatio, median_seconds
 from loan_scoring.partitions import HISTORY
 from loan_scoring.session import Session, open_session
 
@@ -14,7 +14,7 @@ ALGORITHM = "hist_gradient_boosting"
 """The contract's first candidate of this kind is what scores; without one, its first of all."""
 
 
-def bench_score(loans: Loans, url: str) -> Result:
+def bench_score(loans: BenchLoans, url: str) -> BenchResult:
     """Measure planning, scoring and publishing a batch in one process, its reasons apart.
 
     The floor does the least, step after step on one core: COPY out of the used columns, encode,
@@ -26,17 +26,17 @@ def bench_score(loans: Loans, url: str) -> Result:
     portfolio = loans.contract.portfolio
 
     def run(way: str) -> dict[str, float]:
-        return in_process("one_score", [portfolio, way], url, loans.source)
+        return run_in_process("one_score", [portfolio, way], url, loans.source)
 
     with open_session(portfolio, url) as session:
-        train(session, loans)
-        take_in(session, loans.file)
+        train_bench_pair(session, loans)
+        replace_batch(session, loans.file)
         for repetition in range(REPETITIONS):
             for way in ("floor", "silent", "ours"):
                 ways[way].append(run(way))
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
-        take_in(session, loans.tenfold)
+        replace_batch(session, loans.tenfold)
     run("silent")  # the loans have been read before, as those of the median above have
     tenfold = [run("ours")]
     steps = {
@@ -45,43 +45,45 @@ def bench_score(loans: Loans, url: str) -> Result:
         if name != "seconds"
     }
     figures = [
-        *(seconds(f"  {name}", measured) for name, measured in steps.items()),
-        seconds("floor", [each["seconds"] for each in ways["floor"]], "all four: no key, no rules"),
-        seconds("score, without reasons", [each["seconds"] for each in ways["silent"]]),
-        seconds("score", [each["seconds"] for each in ways["ours"]], "plan, score, publish"),
-        seconds(
+        *(median_seconds(f"  {name}", measured) for name, measured in steps.items()),
+        median_seconds(
+            "floor", [each["seconds"] for each in ways["floor"]], "all four: no key, no rules"
+        ),
+        median_seconds("score, without reasons", [each["seconds"] for each in ways["silent"]]),
+        median_seconds("score", [each["seconds"] for each in ways["ours"]], "plan, score, publish"),
+        median_seconds(
             "read_sql + predict_proba + to_sql",
             [each["seconds"] * loans.rows / each["rows"] for each in ways["naive"]],
             "" if loans.rows <= NAIVE_ROWS else f"scaled from {NAIVE_ROWS:,} rows",
         ),
-        seconds(f"score, {TIMES} times the rows", [each["seconds"] for each in tenfold]),
-        peak("peak memory", ways["ours"]),
-        peak(f"peak memory, {TIMES} times the rows", tenfold),
+        median_seconds(f"score, {TIMES} times the rows", [each["seconds"] for each in tenfold]),
+        highest_peak("peak memory", ways["ours"]),
+        highest_peak(f"peak memory, {TIMES} times the rows", tenfold),
     ]
     floor, silent, ours, naive, longer, low, high = (figure.value for figure in figures[-7:])
     ratios = [
-        Ratio("score without reasons / floor", silent / floor, 1.3),
-        Ratio("naive / score", naive / ours, 8, is_at_most=False),
-        Ratio(f"time at {TIMES} times the rows", longer / ours, 11),
-        Ratio(f"memory at {TIMES} times the rows", high / low, 1.2),
+        LimitedRatio("score without reasons / floor", silent / floor, 1.3),
+        LimitedRatio("naive / score", naive / ours, 8, is_at_most=False),
+        LimitedRatio(f"time at {TIMES} times the rows", longer / ours, 11),
+        LimitedRatio(f"memory at {TIMES} times the rows", high / low, 1.2),
     ]
-    return Result("score", loans.source, loans.rows, figures, ratios)
+    return BenchResult("score", loans.source, loans.rows, figures, ratios)
 
 
-def train(session: Session, loans: Loans) -> None:
+def train_bench_pair(session: Session, loans: BenchLoans) -> None:
     """Fit one candidate and the personas on the loans, and put them into use."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
     one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
     contract = loans.contract.model_copy(update={"training": one})
-    ingest.ingest(session, HISTORY, loans.file)
-    versions, _ = training.fit(Session(contract, session.connection))
+    ingest.ingest_batch(session, HISTORY, loans.file)
+    versions, _ = training.train(Session(contract, session.connection))
     for version in versions.values():
         registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
     session.connection.commit()
 
 
-def take_in(session: Session, file: Path) -> None:
+def replace_batch(session: Session, file: Path) -> None:
     """Make the loans of a file the one batch that there is."""
-    empty(session)
-    ingest.ingest(session, session.contract.replay.start, file)
+    delete_batches(session)
+    ingest.ingest_batch(session, session.contract.replay.start, file)

@@ -21,9 +21,9 @@ from loan_scoring import __version__, baseline
 from loan_scoring import contract as contracts
 from loan_scoring.calibrate import peers, rounds
 from loan_scoring.calibrate.peers import Counts
-from loan_scoring.calibrate.pool import GENERATED_ROWS, pool_of
-from loan_scoring.calibrate.rounds import Round
-from loan_scoring.calibrate.shifts import correlated
+from loan_scoring.calibrate.pool import GENERATED_ROWS, build_pool
+from loan_scoring.calibrate.rounds import RoundResult
+from loan_scoring.calibrate.shifts import correlated_pairs
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
 
@@ -38,7 +38,7 @@ LEAST_BASELINE = 1_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class CalibrationPlan:
     """How much is measured: rounds, of them those with shifts, and those that peers get."""
 
     rounds: int = 500
@@ -54,14 +54,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationResult:
     """What was measured, on what, where and how."""
 
     portfolio: str
     source: str
-    plan: Plan
+    plan: CalibrationPlan
     seed: int
-    rounds: list[Round]
+    rounds: list[RoundResult]
     peers: Counts
     pool_rows: int
     model_rows: int
@@ -74,7 +74,9 @@ class Calibration:
     minutes: float
 
 
-def calibrate(portfolio: str, plan: Plan, source: str | None = None) -> Calibration:
+def calibrate_drift_decision(
+    portfolio: str, plan: CalibrationPlan, source: str | None = None
+) -> CalibrationResult:
     """Measure false alarms and power of a portfolio's decision on its labelled loans.
 
     Neither Airflow nor Postgres takes part: the functions are those that `metrics` calls.
@@ -84,7 +86,7 @@ def calibrate(portfolio: str, plan: Plan, source: str | None = None) -> Calibrat
     """
     started = time.monotonic()
     contract = contracts.load(portfolio)
-    pool = pool_of(contract, source, plan.generated_rows, is_swapped=plan.is_swapped)
+    pool = build_pool(contract, source, plan.generated_rows, is_swapped=plan.is_swapped)
     least = sum(plan.sizes) + LEAST_BASELINE
     if pool.table.num_rows < least:
         raise SourceError(
@@ -96,12 +98,12 @@ def calibrate(portfolio: str, plan: Plan, source: str | None = None) -> Calibrat
     with tempfile.TemporaryDirectory(prefix="loan-scoring-calibrate-") as folder:
         found = list(_rounds(contract, pool.table, plan, Path(folder)))
         seeds = [(seed, number) for number in range(plan.peer_rounds)]
-        counts, known = peers.measure(
+        counts, known = peers.count_peer_alerts(
             contract, pool.table, plan.sizes, plan.power_size, seeds, Path(folder)
         )
     numbers = [c.name for c in contract.monitored if c.is_numeric]
     varying = [name for name in numbers if len(pool.table.column(name).unique()) > 1]
-    return Calibration(
+    return CalibrationResult(
         portfolio,
         pool.source,
         plan,
@@ -111,8 +113,8 @@ def calibrate(portfolio: str, plan: Plan, source: str | None = None) -> Calibrat
         pool.table.num_rows,
         pool.model_rows,
         len(contract.monitored) + len(baseline.PREDICTIONS),
-        correlated(pool.table, varying)[:3],
-        machine(),
+        correlated_pairs(pool.table, varying)[:3],
+        describe_machine(),
         {"loan-scoring": __version__, "Python": platform.python_version()}
         | {name: version(name) for name in ("numpy", "scipy", "pyarrow", "xgboost-cpu")}
         | {f"{name} (peers)": number for name, number in known.items()},
@@ -121,7 +123,7 @@ def calibrate(portfolio: str, plan: Plan, source: str | None = None) -> Calibrat
     )
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Return what the figures were taken on: processor, cores, and how busy it was."""
     info = Path("/proc/cpuinfo")
     names = [
@@ -134,7 +136,9 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, load average {load:.1f} at the end"
 
 
-def _rounds(contract: Contract, pool: pa.Table, plan: Plan, folder: Path) -> Iterator[Round]:
+def _rounds(
+    contract: Contract, pool: pa.Table, plan: CalibrationPlan, folder: Path
+) -> Iterator[RoundResult]:
     """Yield the rounds in their order, worked on by several processes."""
     jobs = min(plan.jobs or os.cpu_count() or 1, plan.rounds)
     file = folder / "pool.parquet"
@@ -153,7 +157,7 @@ def _rounds(contract: Contract, pool: pa.Table, plan: Plan, folder: Path) -> Ite
         yield from _told(executor.map(_run, tasks, chunksize=1), plan.rounds)
 
 
-def _told(found: Iterator[Round], total: int) -> Iterator[Round]:
+def _told(found: Iterator[RoundResult], total: int) -> Iterator[RoundResult]:
     for number, each in enumerate(found, 1):
         if number % 50 == 0 or number == total:
             log.info("round %d of %d", number, total)
@@ -168,8 +172,8 @@ def _open(contract: Contract, file: Path) -> None:
     _OPENED[:] = [(contract, pq.read_table(file))]
 
 
-def _run(task: tuple[Sequence[int], int | None, int]) -> Round:
+def _run(task: tuple[Sequence[int], int | None, int]) -> RoundResult:
     sizes, power_size, number = task
     ((contract, pool),) = _OPENED
     with threadpool_limits(limits=1):
-        return rounds.run(contract, pool, sizes, power_size, (contract.training.seed, number))
+        return rounds.run_round(contract, pool, sizes, power_size, (contract.training.seed, number))

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from loan_scoring.calibrate import Calibration
-from loan_scoring.calibrate.peers import NONE, Counted
+from loan_scoring.calibrate import CalibrationResult
+from loan_scoring.calibrate.peers import NONE, PeerAlerts
 from loan_scoring.calibrate.shifts import CORRELATION, SHIFTS
 from loan_scoring.intervals import wilson
 
@@ -13,7 +13,7 @@ LEAST_FOUND = 0.95
 
 
 @dataclass(frozen=True)
-class Share:
+class AlertShare:
     """A share of batches with its 95 % Wilson interval."""
 
     hits: int
@@ -46,11 +46,11 @@ class Power:
     shift: str
     label: str
     size: float
-    found: Share
+    found: AlertShare
     """Of all batches, each drifted column by column."""
     columns: int
     hardest: str
-    hardest_found: Share
+    hardest_found: AlertShare
 
     @property
     def on_hardest(self) -> str:
@@ -59,17 +59,17 @@ class Power:
         return f"{self.hardest_found.as_text()}{f' {self.hardest}' if is_one else ''}"
 
 
-def false_alarms(measured: Calibration) -> dict[int, Share]:
+def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
     """Return the share of undrifted batches with any alert, by size."""
     return {
-        size: Share(
+        size: AlertShare(
             sum(bool(each.alerts[size]) for each in measured.rounds), len(measured.rounds)
         )
         for size in measured.plan.sizes
     }  # fmt: skip
 
 
-def culprits(measured: Calibration) -> list[tuple[str, int]]:
+def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
     """Return what raised false alarms, as `feature: tests, size`, and how often."""
     counted = Counter(
         f"{text}, {size:,} loans"
@@ -80,7 +80,7 @@ def culprits(measured: Calibration) -> list[tuple[str, int]]:
     return counted.most_common()
 
 
-def powers(measured: Calibration) -> list[Power]:
+def detection_powers(measured: CalibrationResult) -> list[Power]:
     """Return the power against every shift and size, in the order of SHIFTS, correlation last."""
     kinds = {shift.name: shift for shift in SHIFTS}
     counts: dict[tuple[str, float], dict[str, list[bool]]] = {}
@@ -89,33 +89,37 @@ def powers(measured: Calibration) -> list[Power]:
             counts.setdefault((shift, size), {}).setdefault(name, []).append(is_found)
     found = []
     for (shift, size), by_column in counts.items():
-        shares = {name: Share(sum(hits), len(hits)) for name, hits in by_column.items()}
+        shares = {name: AlertShare(sum(hits), len(hits)) for name, hits in by_column.items()}
         hardest = min(shares, key=lambda name: shares[name].value)
-        whole = Share(sum(s.hits for s in shares.values()), sum(s.batches for s in shares.values()))
+        whole = AlertShare(
+            sum(s.hits for s in shares.values()), sum(s.batches for s in shares.values())
+        )
         label = kinds[shift].told(size) if shift in kinds else "correlation broken"
         found.append(Power(shift, label, size, whole, len(shares), hardest, shares[hardest]))
     return found
 
 
-def asked(measured: Calibration) -> list[Power]:
+def required_powers(measured: CalibrationResult) -> list[Power]:
     """Return the power against the shifts that DESIGN section 8 names."""
     sizes = {shift.name: shift.asked for shift in SHIFTS} | {CORRELATION: 0.0}
-    return [power for power in powers(measured) if sizes[power.shift] == power.size]
+    return [power for power in detection_powers(measured) if sizes[power.shift] == power.size]
 
 
-def of_peer(measured: Calibration, way: str, shift: str, size: int) -> Share | None:
+def peer_alert_share(
+    measured: CalibrationResult, way: str, shift: str, size: int
+) -> AlertShare | None:
     """Return a peer's share of batches with an alert, None where it was not asked."""
-    counted = measured.peers.get(way, {}).get((shift, size), Counted(0, 0))
-    return Share(counted.alerts, counted.batches) if counted.batches else None
+    counted = measured.peers.get(way, {}).get((shift, size), PeerAlerts(0, 0))
+    return AlertShare(counted.alerts, counted.batches) if counted.batches else None
 
 
-def peers_false_alarms(measured: Calibration) -> dict[str, dict[int, Share]]:
+def peers_false_alarms(measured: CalibrationResult) -> dict[str, dict[int, AlertShare]]:
     """Return the same share of each peer, by size."""
     return {
         way: {
             size: share
             for size in measured.plan.sizes
-            if (share := of_peer(measured, way, NONE, size)) is not None
+            if (share := peer_alert_share(measured, way, NONE, size)) is not None
         }
         for way in measured.peers
     }

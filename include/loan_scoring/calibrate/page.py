@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from loan_scoring.calibrate import Calibration, plots
+from loan_scoring.calibrate import CalibrationResult, plots
 from loan_scoring.calibrate.figures import (
     LEAST_FOUND,
     MOST_FALSE,
-    Share,
-    asked,
-    culprits,
+    AlertShare,
+    detection_powers,
+    false_alarm_causes,
     false_alarms,
-    of_peer,
+    peer_alert_share,
     peers_false_alarms,
-    powers,
+    required_powers,
 )
 
 PAGE = "monitoring-figures.md"
@@ -27,17 +27,17 @@ TITLES = {
 }
 
 
-def write(measured: Calibration, docs: Path, command: str) -> Path:
+def write_figures_page(measured: CalibrationResult, docs: Path, command: str) -> Path:
     """Write the page and its plots below a folder of documentation; return the page."""
     (docs / FOLDER).mkdir(parents=True, exist_ok=True)
     drawn = {
-        "false-alarms.svg": plots.alarms(false_alarms(measured), peers_false_alarms(measured)),
-        "power.svg": plots.power(powers(measured), TITLES),
+        "false-alarms.svg": plots.draw_alarms(false_alarms(measured), peers_false_alarms(measured)),
+        "power.svg": plots.draw_power(detection_powers(measured), TITLES),
     }
     for name, content in drawn.items():
         (docs / FOLDER / name).write_bytes(content)
     page = docs / PAGE
-    page.write_text(render(measured, command))
+    page.write_text(render_figures_page(measured, command))
     return page
 
 
@@ -46,14 +46,14 @@ def _named(source: str) -> str:
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def missed(measured: Calibration) -> list[str]:
+def missed_limits(measured: CalibrationResult) -> list[str]:
     """Return a sentence for each figure that is not reached, none where all are."""
     found = [
         f"{100 * share.value:.1f} % of undrifted batches of {size:,} loans raise an alert"
         for size, share in false_alarms(measured).items()
         if share.value > MOST_FALSE
     ]
-    for power in asked(measured):
+    for power in required_powers(measured):
         if power.found.value < LEAST_FOUND:
             found.append(f"{power.label}: found in {100 * power.found.value:.1f} % of batches")
         elif power.hardest_found.value < LEAST_FOUND:
@@ -64,7 +64,7 @@ def missed(measured: Calibration) -> list[str]:
     return found
 
 
-def render(measured: Calibration, command: str) -> str:
+def render_figures_page(measured: CalibrationResult, command: str) -> str:
     """Return the page as Markdown."""
     plan = measured.plan
     lines = [
@@ -122,15 +122,15 @@ def render(measured: Calibration, command: str) -> str:
         "| --- | --- | --- |",
         *(
             f"| {each.label} | {100 * each.found.value:.1f} % | {each.on_hardest} |"
-            for each in powers(measured)
+            for each in detection_powers(measured)
         ),
     ]
     lines += ["", "## The peers", "", *_peers(measured)]
     return "\n".join(lines) + "\n"
 
 
-def _verdict(measured: Calibration) -> list[str]:
-    found = missed(measured)
+def _verdict(measured: CalibrationResult) -> list[str]:
+    found = missed_limits(measured)
     least = f"at least {100 * LEAST_FOUND:.0f} % of batches with a shift found"
     if not found:
         return [
@@ -141,7 +141,7 @@ def _verdict(measured: Calibration) -> list[str]:
     return [*lines, *(f"- {text}." for text in found)]
 
 
-def _alarms(measured: Calibration) -> list[str]:
+def _alarms(measured: CalibrationResult) -> list[str]:
     ways = list(measured.peers)
     lines = [
         f"| loans | batches | loan-scoring | at most 1 % |{''.join(f' {way} |' for way in ways)}",
@@ -151,26 +151,26 @@ def _alarms(measured: Calibration) -> list[str]:
         verdict = "met" if share.value <= MOST_FALSE else "**missed**"
         lines.append(
             f"| {size:,} | {share.batches} | {share.as_text()} | {verdict} |"
-            + "".join(_cell(of_peer(measured, way, "none", size)) for way in ways)
+            + "".join(_cell(peer_alert_share(measured, way, "none", size)) for way in ways)
         )
     return lines
 
 
-def _culprits(measured: Calibration) -> list[str]:
-    found = culprits(measured)
+def _culprits(measured: CalibrationResult) -> list[str]:
+    found = false_alarm_causes(measured)
     if not found:
         return ["No undrifted batch raised an alert."]
     return ["What raised them: " + "; ".join(f"{text} ({count})" for text, count in found) + "."]
 
 
-def _detection(measured: Calibration) -> list[str]:
+def _detection(measured: CalibrationResult) -> list[str]:
     ways = list(measured.peers)
     lines = [
         "| shift | batches x columns | found | the hardest column | at least 95 % |"
         + "".join(f" {way} |" for way in ways),
         f"| --- | --- | --- | --- | --- |{' --- |' * len(ways)}",
     ]
-    for power in asked(measured):
+    for power in required_powers(measured):
         if power.found.value < LEAST_FOUND:
             verdict = "**missed**"
         elif power.hardest_found.value < LEAST_FOUND:
@@ -182,14 +182,14 @@ def _detection(measured: Calibration) -> list[str]:
             f"| {100 * power.found.value:.1f} % "
             f"| {power.on_hardest} | {verdict} |"
             + "".join(
-                _cell(of_peer(measured, way, power.shift, measured.plan.power_size))
+                _cell(peer_alert_share(measured, way, power.shift, measured.plan.power_size))
                 for way in ways
             )
         )  # fmt: skip
     return lines
 
 
-def _pairs(measured: Calibration) -> list[str]:
+def _pairs(measured: CalibrationResult) -> list[str]:
     told = "; ".join(f"{a} and {b} {r:+.2f}" for a, b, r in measured.pairs)
     return [
         "The correlation is broken by dealing one column's values out again among the loans of the",
@@ -198,7 +198,7 @@ def _pairs(measured: Calibration) -> list[str]:
     ]
 
 
-def _peers(measured: Calibration) -> list[str]:
+def _peers(measured: CalibrationResult) -> list[str]:
     if not measured.peers:
         return [
             "Evidently and NannyML were not measured: none of their rounds was asked for, or their",
@@ -217,7 +217,7 @@ def _peers(measured: Calibration) -> list[str]:
     ]
 
 
-def _cell(share: Share | None) -> str:
+def _cell(share: AlertShare | None) -> str:
     return f" {share.as_text()} of {share.batches} |" if share else " not measured |"
 
 

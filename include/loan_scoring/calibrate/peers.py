@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from loan_scoring import settings
 from loan_scoring.baseline import PREDICTIONS
-from loan_scoring.calibrate.rounds import Dealt, broken, deal
-from loan_scoring.calibrate.shifts import CORRELATION, SHIFTS, eligible, permuted
+from loan_scoring.calibrate.rounds import DealtPool, columns_to_decorrelate, deal_pool
+from loan_scoring.calibrate.shifts import CORRELATION, SHIFTS, eligible_columns, permute_column
 from loan_scoring.contract import Contract
 
 log = logging.getLogger(__name__)
@@ -35,18 +35,18 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Counted:
+class PeerAlerts:
     """In how many of some batches a peer raised an alert."""
 
     alerts: int
     batches: int
 
 
-Counts = dict[str, dict[tuple[str, int], Counted]]
+Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
 """By peer, then by (shift, size of the batch)."""
 
 
-def environment() -> Path | None:
+def peers_python() -> Path | None:
     """Return the peers' Python, made where it is not there yet; None where it cannot be made."""
     folder = settings.state_dir() / "peers"
     python, ready = folder / "bin" / "python", folder / ".ready"
@@ -69,7 +69,7 @@ def environment() -> Path | None:
     return python
 
 
-def versions(python: Path) -> dict[str, str]:
+def peer_versions(python: Path) -> dict[str, str]:
     """Return the versions of what is compared with."""
     code = (
         "from importlib.metadata import version; import json; "
@@ -80,7 +80,7 @@ def versions(python: Path) -> dict[str, str]:
     return found
 
 
-def run(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
+def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what the peers' script prints for a folder with a manifest."""
     with subprocess.Popen(
         [str(python), str(SCRIPT), what, str(folder)],
@@ -97,7 +97,7 @@ def run(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
         log.warning("peers: %s ended with %d", what, process.returncode)
 
 
-def kinds_of(table: pa.Table) -> dict[str, list[str]]:
+def column_kinds(table: pa.Table) -> dict[str, list[str]]:
     """Return which columns of a table are numbers and which are categories, for a manifest."""
     kinds: dict[str, list[str]] = {"numbers": [], "categories": []}
     for field in table.schema:
@@ -105,7 +105,7 @@ def kinds_of(table: pa.Table) -> dict[str, list[str]]:
     return kinds
 
 
-def measure(
+def count_peer_alerts(
     contract: Contract,
     pool: pa.Table,
     sizes: Sequence[int],
@@ -120,22 +120,24 @@ def measure(
 
     Returns the counts and the versions, both empty where there are no peers.
     """
-    python = environment() if seeds else None
+    python = peers_python() if seeds else None
     if python is None:
         return {}, {}
     watched = pool.select([name for name in pool.column_names if name not in PREDICTIONS])
     rounds = []
     for turn, seed in enumerate(seeds):
         rounds.append(
-            _write(deal(contract, pool, sizes, seed), power_size, turn, seed, folder / str(turn))
+            _write(
+                deal_pool(contract, pool, sizes, seed), power_size, turn, seed, folder / str(turn)
+            )
         )
-    (folder / "manifest.json").write_text(json.dumps({**kinds_of(watched), "rounds": rounds}))
+    (folder / "manifest.json").write_text(json.dumps({**column_kinds(watched), "rounds": rounds}))
     counted: dict[str, dict[tuple[str, int], list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0, 0])
     )
     for what in ("evidently", "nannyml"):
         done = 0
-        for found in run(python, what, folder):
+        for found in run_peers(python, what, folder):
             count = counted[found["way"]][found["shift"], found["size"]]
             count[0] += found["drifted"] > 0
             count[1] += 1
@@ -143,14 +145,14 @@ def measure(
                 done = count[1]
                 log.info("%s: round %d of %d", what, done, len(seeds))
     told = {
-        way: {key: Counted(*count) for key, count in found.items()}
+        way: {key: PeerAlerts(*count) for key, count in found.items()}
         for way, found in counted.items()
     }
-    return told, versions(python)
+    return told, peer_versions(python)
 
 
 def _write(
-    dealt: Dealt, power_size: int, turn: int, seed: Sequence[int], folder: Path
+    dealt: DealtPool, power_size: int, turn: int, seed: Sequence[int], folder: Path
 ) -> dict[str, Any]:
     inputs = dealt.fitted.inputs
     folder.mkdir()
@@ -168,11 +170,11 @@ def _write(
     batch = dealt.batches[power_size].select(inputs)
     rng = np.random.default_rng(list(seed))
     for shift in (shift for shift in SHIFTS if shift.asked is not None):
-        names = eligible(shift, dealt.known.select(inputs), ())
+        names = eligible_columns(shift, dealt.known.select(inputs), ())
         name, asked = names[turn % len(names)], shift.asked or 0.0
         drifted = shift.lay(batch.column(name), dealt.known.column(name), asked, rng)
         write(pa.table({name: drifted}), shift.name, power_size)
-    names = broken(dealt.known, inputs)
+    names = columns_to_decorrelate(dealt.known, inputs)
     name = names[turn % len(names)]
-    write(permuted(batch, name, rng).select([name]), CORRELATION, power_size)
+    write(permute_column(batch, name, rng).select([name]), CORRELATION, power_size)
     return {"baseline": str(baseline), "batches": batches}

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from loan_scoring.calibrate.figures import MOST_FALSE, Power, Share
-from loan_scoring.card.plots import DEFAULTED, PAID, QUIET, drawn
+from loan_scoring.calibrate.figures import MOST_FALSE, AlertShare, Power
+from loan_scoring.card.plots import DEFAULTED, PAID, QUIET, as_svg
 
 PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
 
 
-@drawn
-def alarms(figure: Any, ours: dict[int, Share], peers: dict[str, dict[int, Share]]) -> None:
+@as_svg
+def draw_alarms(
+    figure: Any, ours: dict[int, AlertShare], peers: dict[str, dict[int, AlertShare]]
+) -> None:
     """Draw the share of undrifted batches with an alert, ours and the peers', with intervals."""
     figure.set_size_inches(7.6, 3.9)
     axes = figure.subplots()
@@ -28,8 +30,8 @@ def alarms(figure: Any, ours: dict[int, Share], peers: dict[str, dict[int, Share
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-@drawn
-def power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
+@as_svg
+def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
     """Draw how often a shift is found by its size, over all columns and on the hardest one."""
     figure.set_size_inches(9.0, 5.2)
     panels = figure.subplots(2, 3).ravel()

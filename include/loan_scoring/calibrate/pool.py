@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 from loan_scoring import baseline, candidates, personas, sources, synthetic
 from loan_scoring.candidates import Trial
 from loan_scoring.contract import Contract
-from loan_scoring.features import frame
+from loan_scoring.features import feature_frame
 from loan_scoring.parsing import RowRules
 from loan_scoring.predict import Scorer, exclusion_reasons
-from loan_scoring.sources import Block
+from loan_scoring.sources import locations
+from loan_scoring.sources.blocks import Block
 
 MODEL_SHARE = 1 / 3
 """Of all loans, those that the model is fitted on; they are in no baseline and in no batch."""
@@ -22,7 +23,7 @@ IS_DEFAULT = "is_default"
 
 
 @dataclass(frozen=True)
-class Pool:
+class LoanPool:
     """Loans of one population, each with what is watched of it: inputs and predictions."""
 
     source: str
@@ -32,13 +33,13 @@ class Pool:
     """Loans that the model was fitted on, which are not in the table."""
 
 
-def pool_of(
+def build_pool(
     contract: Contract,
     source: str | None = None,
     rows: int = GENERATED_ROWS,
     *,
     is_swapped: bool = False,
-) -> Pool:
+) -> LoanPool:
     """Read labelled loans, fit a model on a third of them, and score the others.
 
     Which loan is in which part is drawn by the contract's seed. The rest is one population: what
@@ -54,7 +55,7 @@ def pool_of(
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
-    said, loans = labelled(contract, source, rows)
+    said, loans = read_labelled_loans(contract, source, rows)
     order = np.random.default_rng(contract.training.seed).permutation(loans.num_rows)
     cut = int(loans.num_rows * MODEL_SHARE)
     parts = [loans.take(pa.array(np.sort(part))) for part in np.split(order, [cut])]
@@ -63,10 +64,10 @@ def pool_of(
     table = others.select([column.name for column in contract.monitored])
     for name in baseline.PREDICTIONS:
         table = table.append_column(name, scored.column(name))
-    return Pool(said, table.combine_chunks(), fitted_on.num_rows)
+    return LoanPool(said, table.combine_chunks(), fitted_on.num_rows)
 
 
-def labelled(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
+def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
     """Return what the loans are, and all that the contract's row rules accept, typed, with
     `is_default`.
 
@@ -74,13 +75,13 @@ def labelled(contract: Contract, source: str | None, rows: int) -> tuple[str, pa
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
     rules = RowRules(contract)
-    location = sources.resolve(contract, source)
+    location = sources.resolve_source(contract, source)
     if location is None:
-        text = synthetic.generate(contract, rows, contract.training.seed)
+        text = synthetic.generate_loans(contract, rows, contract.training.seed)
         block = Block(text, np.arange(2, text.num_rows + 2), [])
         said = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
         return said, _typed(contract, rules, block)
-    said = f"{'synthetic: ' * sources.is_synthetic(location)}{sources.label(location)}"
+    said = f"{'synthetic: ' * sources.is_synthetic(location)}{locations.location_label(location)}"
     wanted = [*(column.source for column in contract.columns), contract.target.source]
     with sources.open_table(location, wanted, encoding=contract.source.encoding) as found:
         return said, pa.concat_tables([_typed(contract, rules, block) for block in found])
@@ -104,13 +105,13 @@ def _scorer(contract: Contract, table: pa.Table) -> Scorer:
         for column in contract.features
         if len(loans.column(column.name).unique()) > 1
     ]  # fmt: skip
-    X = frame(loans, contract, features)
+    X = feature_frame(loans, contract, features)
     trial = Trial("hist_gradient_boosting-1", 0, "hist_gradient_boosting", {"max_iter": 60})
-    model = candidates.fit(candidates.build(contract, features, trial), X, y)
+    model = candidates.fit_pipeline(candidates.build_candidate(contract, features, trial), X, y)
     policy = contract.training.model_copy(update={"personas": PERSONAS})
     few = contract.model_copy(update={"training": policy})
-    clusters, _ = personas.fit(few, features, X)
+    clusters, _ = personas.fit_personas(few, features, X)
     names = personas.name_clusters(clusters, contract, X, {})
-    people = personas.describe(clusters[-1].labels_, y, names)
+    people = personas.describe_personas(clusters[-1].labels_, y, names)
     rates = [person["default_rate"] for person in people]
     return Scorer(contract, model, features, clusters, features, names, rates)

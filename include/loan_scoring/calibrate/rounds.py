@@ -14,15 +14,15 @@ from loan_scoring import baseline
 from loan_scoring.calibrate.shifts import (
     CORRELATION,
     SHIFTS,
-    correlated,
-    eligible,
-    permuted,
+    correlated_pairs,
+    eligible_columns,
+    permute_column,
 )
 from loan_scoring.contract import Contract
-from loan_scoring.drift.compare import compare
+from loan_scoring.drift.compare import compare_column
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import decide
-from loan_scoring.drift.fitted import Fitted
+from loan_scoring.drift.decide import decide_drift
+from loan_scoring.drift.fitted import FittedBaseline
 from loan_scoring.drift.joint import ALL
 
 HOLDOUT_SHARE = 0.25
@@ -32,7 +32,7 @@ PERMUTED = 3
 
 
 @dataclass
-class Round:
+class RoundResult:
     """What was found in one round.
 
     `alerts` has the features with an alert in the undrifted batch of each size, as text;
@@ -45,15 +45,17 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Dealt:
+class DealtPool:
     """A baseline, fitted, and the batches that were dealt beside it, by size."""
 
     known: pa.Table
-    fitted: Fitted
+    fitted: FittedBaseline
     batches: dict[int, pa.Table]
 
 
-def deal(contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]) -> Dealt:
+def deal_pool(
+    contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]
+) -> DealtPool:
     """Deal the pool: the batches first, the rest is the baseline, frozen as training does it."""
     rng = np.random.default_rng(list(seed))
     parts = np.split(rng.permutation(pool.num_rows), np.cumsum(sizes))
@@ -65,42 +67,46 @@ def deal(contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequenc
     is_holdout = rng.random(known.num_rows) < HOLDOUT_SHARE
     outputs = [name for name in baseline.PREDICTIONS if name in pool.column_names]
     scored = known.select(outputs).filter(pa.array(is_holdout))
-    frozen = baseline.fit(contract, known.drop_columns(outputs)) | baseline.fit(contract, scored)
+    frozen = baseline.fit_baseline(contract, known.drop_columns(outputs)) | baseline.fit_baseline(
+        contract, scored
+    )
     rows = pa.array(np.cumsum(is_holdout) - 1, mask=~is_holdout)
     sample = known.drop_columns(outputs)
     for name in outputs:
         sample = sample.append_column(name, scored.column(name).take(rows))
-    return Dealt(known, Fitted.fit(contract, frozen, sample), batches)
+    return DealtPool(known, FittedBaseline.fit(contract, frozen, sample), batches)
 
 
-def compared(contract: Contract, fitted: Fitted, batch: pa.Table) -> dict[str, Comparison]:
+def compare_columns(
+    contract: Contract, fitted: FittedBaseline, batch: pa.Table
+) -> dict[str, Comparison]:
     """Return every comparison of a batch, by feature, as metrics makes them."""
     policy = contract.monitoring
     found = {
-        name: compare(name, policy, column, batch.column(name))
+        name: compare_column(name, policy, column, batch.column(name))
         for name, column in fitted.columns.items()
     }
     return found | {each.feature: each for each in fitted.together(policy, batch)}
 
 
-def run(
+def run_round(
     contract: Contract,
     pool: pa.Table,
     sizes: Sequence[int],
     power_size: int | None,
     seed: Sequence[int],
-) -> Round:
+) -> RoundResult:
     """Deal once; count alerts in undrifted batches, and detections where `power_size` is given.
 
     A shift of one column is laid on the same batch, column after column. The joint tests beside it
     are those of the batch before the shift: at worst that makes a detection rarer, as a smaller p
     of theirs would only lower the adjusted p of others.
     """
-    dealt = deal(contract, pool, sizes, seed)
-    found = Round()
+    dealt = deal_pool(contract, pool, sizes, seed)
+    found = RoundResult()
     for size, batch in dealt.batches.items():
-        comparisons = compared(contract, dealt.fitted, batch)
-        _, findings = decide(contract.monitoring, list(comparisons.values()))
+        comparisons = compare_columns(contract, dealt.fitted, batch)
+        _, findings = decide_drift(contract.monitoring, list(comparisons.values()))
         found.alerts[size] = [
             f"{finding.comparison.feature}: {', '.join(finding.causes)}" for finding in findings
         ]
@@ -111,35 +117,35 @@ def run(
 
 def _powers(
     contract: Contract,
-    dealt: Dealt,
+    dealt: DealtPool,
     batch: pa.Table,
     comparisons: dict[str, Comparison],
-    found: Round,
+    found: RoundResult,
     rng: np.random.Generator,
 ) -> None:
     policy = contract.monitoring
     outputs = tuple(dealt.fitted.outputs)
 
     def is_found(name: str, changed: dict[str, Comparison]) -> bool:
-        _, findings = decide(policy, list((comparisons | changed).values()))
+        _, findings = decide_drift(policy, list((comparisons | changed).values()))
         return any(finding.comparison.feature == name for finding in findings)
 
     for shift in SHIFTS:
-        for name in eligible(shift, dealt.known, outputs):
+        for name in eligible_columns(shift, dealt.known, outputs):
             for size in shift.sizes:
                 drifted = shift.lay(batch.column(name), dealt.known.column(name), size, rng)
-                one = compare(name, policy, dealt.fitted.columns[name], drifted)
+                one = compare_column(name, policy, dealt.fitted.columns[name], drifted)
                 found.detected[shift.name, size, name] = is_found(name, {name: one})
-    for name in broken(dealt.known, list(dealt.fitted.inputs)):
-        together = dealt.fitted.together(policy, permuted(batch, name, rng))
+    for name in columns_to_decorrelate(dealt.known, list(dealt.fitted.inputs)):
+        together = dealt.fitted.together(policy, permute_column(batch, name, rng))
         changed = {each.feature: each for each in together}
         found.detected[CORRELATION, 0.0, name] = is_found(ALL, changed)
 
 
-def broken(known: pa.Table, inputs: list[str]) -> list[str]:
+def columns_to_decorrelate(known: pa.Table, inputs: list[str]) -> list[str]:
     """Return the columns whose correlation is broken: from the most strongly correlated pairs."""
-    numbers = eligible(SHIFTS[0], known.select(inputs), ())
+    numbers = eligible_columns(SHIFTS[0], known.select(inputs), ())
     names: list[str] = []
-    for left, right, _ in correlated(known, numbers):
+    for left, right, _ in correlated_pairs(known, numbers):
         names += [name for name in (left, right) if name not in names]
     return names[:PERMUTED]

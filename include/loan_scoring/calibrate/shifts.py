@@ -41,7 +41,7 @@ class Shift:
         return self.label.format(100 * size if self.is_share else size)
 
 
-def eligible(shift: Shift, table: pa.Table, outputs: tuple[str, ...]) -> list[str]:
+def eligible_columns(shift: Shift, table: pa.Table, outputs: tuple[str, ...]) -> list[str]:
     """Return the columns that a shift can be laid on: those that vary, of its type."""
     if shift.takes == "score":
         return [name for name in outputs if _is_number(table, name)]
@@ -105,13 +105,13 @@ def _log_odds_moved(
     return pa.chunked_array([pa.array(expit(logit(numbers) + size), from_pandas=True)])
 
 
-def permuted(table: pa.Table, name: str, rng: np.random.Generator) -> pa.Table:
+def permute_column(table: pa.Table, name: str, rng: np.random.Generator) -> pa.Table:
     """Deal the values of a column out again: its margin stays, what it hangs together with not."""
     dealt = table.column(name).take(pa.array(rng.permutation(table.num_rows)))
     return table.set_column(table.column_names.index(name), name, dealt)
 
 
-def correlated(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
+def correlated_pairs(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
     """Return pairs of numbers with their rank correlation over rows that have both, strongest
     first."""
     found = []

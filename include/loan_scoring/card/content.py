@@ -3,7 +3,7 @@
 from typing import Any
 
 from loan_scoring import database, registry, trials
-from loan_scoring.candidates import Result
+from loan_scoring.candidates import TrialResult
 from loan_scoring.card import plots
 from loan_scoring.card.blocks import Block, Card, Plot, Section, Table, Text
 from loan_scoring.contract import Contract
@@ -30,21 +30,21 @@ VERDICTS = {
 OCCASIONS = {"training": "after training", "command": "by command", "rollback": "by rollback"}
 
 
-def read(session: Session, model_version: str) -> Card:
+def read_card(session: Session, model_version: str) -> Card:
     """Return the card of the pair that a version was fitted in.
 
     Raises:
         StateError: there is no such version.
     """
     with database.transaction(session.connection):
-        versions = registry.pair_of(session, model_version)
-        propensity = registry.model(session, versions[PROPENSITY])
-        personas = registry.model(session, versions[PERSONAS])
+        versions = registry.fitted_pair(session, model_version)
+        propensity = registry.model_row(session, versions[PROPENSITY])
+        personas = registry.model_row(session, versions[PERSONAS])
         verdicts = database.rows(
             session.connection, "select_verdicts", model_version=versions[PROPENSITY]
         )
-        champion = registry.champion(session, PROPENSITY)
-    results = trials.of(session, propensity["fingerprint"])
+        champion = registry.champion_version(session, PROPENSITY)
+    results = trials.recorded_trials(session, propensity["fingerprint"])
     is_champion = champion == versions[PROPENSITY]
     contract = session.contract
     return Card(
@@ -118,13 +118,13 @@ def _drawings(contract: Contract, row: database.Row) -> list[Section]:
             "Ranking, calibration and scores",
             [
                 Text(_slope(found["calibration"])),
-                Plot(plots.roc(found, auc), "ROC curve on the hold-out."),
+                Plot(plots.draw_roc(found, auc), "ROC curve on the hold-out."),
                 Plot(
-                    plots.calibration(found),
+                    plots.draw_calibration(found),
                     "Predicted and observed default rates, by tenths of the score.",
                 ),
                 Plot(
-                    plots.histogram(found, contract),
+                    plots.draw_histogram(found, contract),
                     "Scores of loans that were paid and of loans that defaulted, with the "
                     "thresholds of the decision.",
                 ),
@@ -151,7 +151,7 @@ def _drawings(contract: Contract, row: database.Row) -> list[Section]:
                     "another look less important than they are."
                 ),
                 Table(["column", "AUC lost", "standard deviation"], top, frozenset({1, 2})),
-                Plot(plots.importance(found, contract), "Permutation importance."),
+                Plot(plots.draw_importance(found, contract), "Permutation importance."),
             ],
         ),
     ]  # fmt: skip
@@ -198,7 +198,7 @@ def _verdicts(verdicts: list[database.Row]) -> Section:
     return Section("Who let it into use", blocks)
 
 
-def _candidates(row: database.Row, results: list[Result]) -> Section:
+def _candidates(row: database.Row, results: list[TrialResult]) -> Section:
     title = "Candidates"
     if not results:
         return Section(title, [Text("No comparison of candidates was recorded.")])
@@ -281,7 +281,7 @@ def _fairness(contract: Contract, row: database.Row) -> Section:
                 frozenset({1, 2, 3, 4}),
             ),
             Plot(
-                plots.approval(parity, label),
+                plots.draw_approval(parity, label),
                 f"Approval by {label.lower()}; hollow: left out of the ratio.",
             ),
         ]  # fmt: skip

@@ -29,7 +29,7 @@ STYLE: Any = {
 Draw = Callable[..., None]
 
 
-def drawn(draw: Draw) -> Callable[..., bytes]:
+def as_svg(draw: Draw) -> Callable[..., bytes]:
     """Give a function that draws on a figure its figure, and return what it drew as SVG."""
 
     @wraps(draw)
@@ -49,8 +49,8 @@ def drawn(draw: Draw) -> Callable[..., bytes]:
     return make
 
 
-@drawn
-def roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
+@as_svg
+def draw_roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
     """Draw the ROC curve against chance."""
     axes = figure.subplots()
     false_positive, true_positive = zip(*evaluation["roc"], strict=True)
@@ -67,8 +67,8 @@ def roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
     axes.legend(loc="lower right")
 
 
-@drawn
-def calibration(figure: Any, evaluation: dict[str, Any]) -> None:
+@as_svg
+def draw_calibration(figure: Any, evaluation: dict[str, Any]) -> None:
     """Draw observed against predicted default rates of deciles."""
     axes = figure.subplots()
     parts = evaluation["deciles"]
@@ -94,8 +94,8 @@ def calibration(figure: Any, evaluation: dict[str, Any]) -> None:
     axes.legend(loc="upper left")
 
 
-@drawn
-def histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
+@as_svg
+def draw_histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
     """Draw the scores of paid loans and of defaults, each as shares of its own, with thresholds."""
     axes = figure.subplots()
     edges = evaluation["histogram"]["edges"]
@@ -119,8 +119,8 @@ def histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> No
     axes.legend(loc="center right")
 
 
-@drawn
-def importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
+@as_svg
+def draw_importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
     """Draw what each feature is worth in AUC, the most important on top."""
     features = evaluation["importance"]["features"][:20][::-1]
     figure.set_size_inches(5.6, 1.2 + 0.24 * len(features))
@@ -136,8 +136,8 @@ def importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> N
     axes.set(xlabel="AUC lost when the values are shuffled")
 
 
-@drawn
-def approval(figure: Any, parity: dict[str, Any], title: str) -> None:
+@as_svg
+def draw_approval(figure: Any, parity: dict[str, Any], title: str) -> None:
     """Draw the approval rate of each group of one attribute; those not compared are hollow."""
     groups = parity["groups"][::-1]
     figure.set_size_inches(5.6, 1.1 + 0.3 * len(groups))

@@ -47,7 +47,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The page loads and runs nothing, whatever a name in it says."""
 
 
-def markdown(card: Card) -> str:
+def render_card_markdown(card: Card) -> str:
     """Return the card as Markdown; a plot is told by its caption, its numbers are in tables."""
     lines = [f"# {_plain(card.title)}", "", _plain(card.lead)]
     for section in card.sections:
@@ -82,7 +82,7 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
-def page(card: Card) -> str:
+def render_card_html(card: Card) -> str:
     """Return the card as one HTML page that needs no other file."""
     title, lead = html.escape(card.title), html.escape(card.lead)
     body = [f"<h1>{title}</h1>", f'<p class="lead">{lead}</p>']

@@ -88,12 +88,12 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(handler=handler)
         return made
 
-    ingest = command("ingest", stages.ingest, "take in a batch of applications", batch)
+    ingest = command("ingest", stages.ingest_command, "take in a batch of applications", batch)
     ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
-    outcomes = command("outcomes", stages.outcomes, "take in a file of outcomes")
+    outcomes = command("outcomes", stages.outcomes_command, "take in a file of outcomes")
     outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
     train = command(
-        "train", stages.train, "fit a pair of models and judge it against the champions"
+        "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )
     train.add_argument(
         "--promote",
@@ -101,17 +101,17 @@ def parser() -> argparse.ArgumentParser:
         help="auto: a pair that passes every gate becomes champion; hold: a person decides;"
         " default: LOAN_SCORING_PROMOTION, else the contract's",
     )
-    command("leaks", stages.leaks, "show what each column alone gives away of the outcome")
-    models.add(commands, common)
-    score = command("score", stages.score, "score a batch, or a file, with the champions")
+    command("leaks", stages.leaks_command, "show what each column alone gives away of the outcome")
+    models.add_models_command(commands, common)
+    score = command("score", stages.score_command, "score a batch, or a file, with the champions")
     score.set_defaults(refuse=score.error)
     what = score.add_mutually_exclusive_group(required=True)
     what.add_argument("--batch", metavar="YYYY-MM-DD", type=_batch_id)
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
-    command("metrics", stages.metrics, "compare a scored batch with its baseline", batch)
+    command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
     replay = command(
-        "replay", stages.replay, "cut a labelled file into history, nights and outcomes"
+        "replay", stages.replay_command, "cut a labelled file into history, nights and outcomes"
     )
     replay.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     replay.add_argument("--nights", type=int, default=5, help="default: %(default)s")
@@ -127,17 +127,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME@NIGHT",
         help="drift a night (counted from 1); may be repeated",
     )
-    quarantine.add(commands, common, batch)
-    command("status", views.status, "show database, batches, champion and open alerts")
-    loan = command("loan", views.loan, "show all that is on record of one loan")
+    quarantine.add_quarantine_command(commands, common, batch)
+    command("status", views.status_command, "show database, batches, champion and open alerts")
+    loan = command("loan", views.loan_command, "show all that is on record of one loan")
     loan.add_argument("loan_id", metavar="LOAN")
-    audit = command("audit", views.audit, "work the audit log's chain out anew, and show its end")
+    audit = command(
+        "audit", views.audit_command, "work the audit log's chain out anew, and show its end"
+    )
     audit.add_argument(
         "--last", type=_count, default=20, metavar="N", help="entries; default: %(default)s"
     )
-    sql = command("sql", views.sql, "read the portfolio's schema: run a query, or open psql")
+    sql = command(
+        "sql", views.sql_command, "read the portfolio's schema: run a query, or open psql"
+    )
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
-    bench = command("bench", views.bench, "measure stages against their floors and the naive way")
+    bench = command(
+        "bench", views.bench_command, "measure stages against their floors and the naive way"
+    )
     bench.add_argument(
         "--stage",
         action="append",
@@ -146,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     calibrate = command(
-        "calibrate", views.calibrate, "measure false alarms and power of the drift decision"
+        "calibrate", views.calibrate_command, "measure false alarms and power of the drift decision"
     )
     calibrate.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     for name, what in (
@@ -162,8 +168,8 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument(
         "--docs", metavar="FOLDER", help="where the page is written; default: docs/ of the project"
     )
-    demo.add(commands, common, _count)
-    keeping.add(commands, common)
+    demo.add_demo_command(commands, common, _count)
+    keeping.add_upkeep_commands(commands, common)
     return parser
 
 

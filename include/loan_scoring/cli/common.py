@@ -13,7 +13,7 @@ from loan_scoring.errors import TrackingError
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 
-def measured(options: argparse.Namespace, task: str, work: Callable[..., int]) -> None:
+def run_measured(options: argparse.Namespace, task: str, work: Callable[..., int]) -> None:
     """Run a stage in a session and note what it cost; `work` returns the rows that it handled."""
     from loan_scoring import telemetry
     from loan_scoring.session import open_session
@@ -21,28 +21,28 @@ def measured(options: argparse.Namespace, task: str, work: Callable[..., int]) -
     run = f"cli-{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     with (
         open_session(options.portfolio, options.database) as session,
-        telemetry.measured(session, run, task, getattr(options, "batch", None)) as done,
+        telemetry.measure_task(session, run, task, getattr(options, "batch", None)) as done,
     ):
         done.rows = work(session)
 
 
-def mirrored(options: argparse.Namespace) -> bool:
+def mirror_after_training(options: argparse.Namespace) -> bool:
     """Show in MLflow what was trained; that it cannot be written is no fault of the training."""
     from loan_scoring import mirror
 
     def work(session: Any) -> int:
-        written = mirror.mirror(session)
+        written = mirror.mirror_models(session)
         return written.trials + written.models
 
     try:
-        measured(options, "train.mirror", work)
+        run_measured(options, "train.mirror", work)
     except TrackingError as error:
         logging.getLogger(__name__).warning("%s", error)
         return False
     return True
 
 
-def account() -> str:
+def account_name() -> str:
     """Return who runs the command, as the record names it: the operating system's account.
 
     The database role is the application's, the same for everybody.

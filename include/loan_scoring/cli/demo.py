@@ -8,7 +8,9 @@ from loan_scoring import settings
 from loan_scoring.errors import LoanScoringError
 
 
-def add(commands: Any, common: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
+def add_demo_command(
+    commands: Any, common: argparse.ArgumentParser, count: Callable[[str], int]
+) -> None:
     """Add `demo-drift` to the parser's commands."""
     help_ = "replay data, target and model drift, and write a page that explains what was seen"
     made = commands.add_parser("demo-drift", help=help_, description=help_, parents=[common])
@@ -22,18 +24,20 @@ def add(commands: Any, common: argparse.ArgumentParser, count: Callable[[str], i
 
 def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.card import render
-    from loan_scoring.demo import Plan, demonstrate, page
-    from loan_scoring.demo.judged import verdict
+    from loan_scoring.demo import DemoPlan, demonstrate_drift, page
+    from loan_scoring.demo.judged import demo_verdict
 
     if options.database is not None:
         raise LoanScoringError(
             "demo-drift makes databases of its own in the embedded Postgres: leave out --database"
         )
-    path = settings.drift_page(options.portfolio)
-    done = demonstrate(options.portfolio, Plan(options.nights, options.per_night), options.source)
+    path = settings.demo_page_path(options.portfolio)
+    done = demonstrate_drift(
+        options.portfolio, DemoPlan(options.nights, options.per_night), options.source
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render.page(page.card(done)), encoding="utf-8")
+        path.write_text(render.render_card_html(page.demo_page(done)), encoding="utf-8")
     except OSError as error:
         raise LoanScoringError(f"{path}: cannot be written: {error.strerror}") from error
     shown = [
@@ -46,7 +50,7 @@ def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:
             "retrain_requests": each.requests,
         }
         for each in done.seen
-        for is_right, sentence in [verdict(each)]
+        for is_right, sentence in [demo_verdict(each)]
     ]
     lines = [done.source, *(f"{each['drift']} drift: {each['verdict']}" for each in shown)]
     return {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring import settings
-from loan_scoring.cli.common import Handler, account
+from loan_scoring.cli.common import Handler, account_name
 from loan_scoring.errors import StateError
 
 
-def add(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands to the parser."""
 
     def command(name: str, handler: Handler, help_: str) -> Any:
@@ -20,43 +20,43 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         return made
 
     command(
-        "roles", roles, "make owner, application and reader on a server; passwords: environment"
+        "roles", _roles, "make owner, application and reader on a server; passwords: environment"
     )
-    command("migrate", migrate, "bring the schema of every portfolio up to date, as the owner")
-    kept = command("retention", retention, "drop months that are older than is to be kept")
+    command("migrate", _migrate, "bring the schema of every portfolio up to date, as the owner")
+    kept = command("retention", _retention, "drop months that are older than is to be kept")
     kept.add_argument(
         "--keep-days", type=int, metavar="N", help="default: the contract's retention.keep_days"
     )
     kept.add_argument("--dry-run", action="store_true", help="show what would go, drop nothing")
-    backup = command("backup", back_up, "write every portfolio's tables and artifacts to a folder")
+    backup = command("backup", _backup, "write every portfolio's tables and artifacts to a folder")
     backup.add_argument("--to", required=True, metavar="FOLDER", help="a new one")
-    restored = command("restore", restore, "bring database and artifacts back from a backup")
+    restored = command("restore", _restore, "bring database and artifacts back from a backup")
     restored.add_argument("--from", dest="folder", required=True, metavar="FOLDER")
     restored.add_argument(
         "--replace", action="store_true", help="drop the portfolios that the database holds"
     )
 
 
-def roles(_: argparse.Namespace) -> dict[str, Any]:
+def _roles(_: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import roles
 
-    made = roles.from_environment()
+    made = roles.create_roles_from_environment()
     return {"roles": made, "text": f"roles ready: {', '.join(made)}"}
 
 
-def migrate(options: argparse.Namespace) -> dict[str, Any]:
+def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract, database, migrations
 
     url = options.database or settings.owner_url()
     applied = {}
     for portfolio in contract.names():
         with closing(database.connect(portfolio, url)) as connection:
-            applied[portfolio] = migrations.migrate(connection, contract.load(portfolio))
+            applied[portfolio] = migrations.migrate_schema(connection, contract.load(portfolio))
     lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
     return {"applied": applied, "text": "\n".join(lines)}
 
 
-def retention(options: argparse.Namespace) -> dict[str, Any]:
+def _retention(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract, retention
     from loan_scoring.session import open_session
 
@@ -71,11 +71,14 @@ def retention(options: argparse.Namespace) -> dict[str, Any]:
         )
     with open_session(options.portfolio, options.database or settings.owner_url()) as session:
         if options.dry_run:
-            found = [retention.counted(session, each) for each in retention.expired(session, days)]
+            found = [
+                retention.count_month(session, each)
+                for each in retention.expired_months(session, days)
+            ]
             files = []
         else:
-            found = retention.drop(session, days, account())
-            files = retention.remove_files(session)
+            found = retention.drop_expired(session, days, account_name())
+            files = retention.remove_expired_files(session)
     lines = []
     for each in found:
         verb = "kept" if each.kept_for else "would drop" if options.dry_run else "dropped"
@@ -101,12 +104,12 @@ def _disk_told() -> Iterator[None]:
         raise StateError(f"{error.filename}: {error.strerror}; nothing was replaced") from error
 
 
-def back_up(options: argparse.Namespace) -> dict[str, Any]:
+def _backup(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import backup
 
     url = options.database or settings.owner_url()
     with _disk_told():
-        done = backup.back_up(Path(options.to).resolve(), url)
+        done = backup.write_backup(Path(options.to).resolve(), url)
     return {
         **vars(done),
         "text": f"backed up {', '.join(done.schemas)} to {done.folder}: "
@@ -114,12 +117,12 @@ def back_up(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def restore(options: argparse.Namespace) -> dict[str, Any]:
+def _restore(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import backup
 
     url = options.database or settings.owner_url()
     with _disk_told():
-        done = backup.restore(Path(options.folder).resolve(), url, replace=options.replace)
+        done = backup.restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
     return {
         **vars(done),
         "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder}",

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, account, mirrored
+from loan_scoring.cli.common import Handler, account_name, mirror_after_training
 from loan_scoring.errors import StateError
 
 
-def add(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add `models` and its commands to the parser's commands."""
     help_ = "list, show, promote and roll back models, and print their cards"
     models = commands.add_parser("models", help=help_, description=help_)
@@ -66,8 +66,8 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        row = registry.model(session, options.version)
-        pair = registry.pair_of(session, options.version)
+        row = registry.model_row(session, options.version)
+        pair = registry.fitted_pair(session, options.version)
         verdicts = database.rows(
             session.connection, "select_verdicts", model_version=options.version
         )
@@ -99,7 +99,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
 
     with open_session(options.portfolio, options.database) as session:
         verdict, evidence = promotion.promote_by_hand(
-            session, options.version, account(), options.comment
+            session, options.version, account_name(), options.comment
         )
     overruled = evidence.get("overruled", [])
     said = f"{options.version} and the model fitted with it: {verdict}"
@@ -108,7 +108,7 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "overruled": overruled,
-        "is_mirrored": mirrored(options),
+        "is_mirrored": mirror_after_training(options),
         "gates": evidence["gates"],
         "text": "\n".join([*_gates(evidence), said, _NEXT]),
     }
@@ -119,10 +119,12 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        in_use = promotion.rollback(session, account(), options.kind, options.comment)
+        in_use = promotion.rollback_champions(
+            session, account_name(), options.kind, options.comment
+        )
     return {
         **in_use,
-        "is_mirrored": mirrored(options),
+        "is_mirrored": mirror_after_training(options),
         "text": f"in use again: {', '.join(in_use.values())}\n{_NEXT}",
     }
 
@@ -132,12 +134,12 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        card = content.read(session, options.version)
+        card = content.read_card(session, options.version)
     if options.html is None:
-        text = render.markdown(card)
+        text = render.render_card_markdown(card)
         return {"markdown": text, "text": text.rstrip()}
     try:
-        options.html.write_text(render.page(card), encoding="utf-8")
+        options.html.write_text(render.render_card_html(card), encoding="utf-8")
     except OSError as error:
         raise StateError(f"cannot write {options.html}: {error.strerror}") from error
     return {"html": str(options.html), "text": f"written to {options.html}"}

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, measured
+from loan_scoring.cli.common import Handler, run_measured
 from loan_scoring.errors import LoanScoringError
 
 
-def add(commands: Any, common: argparse.ArgumentParser, batch: argparse.ArgumentParser) -> None:
+def add_quarantine_command(
+    commands: Any, common: argparse.ArgumentParser, batch: argparse.ArgumentParser
+) -> None:
     """Add `quarantine` and its commands to the parser's commands."""
     help_ = "list refused rows, export them, take them in corrected"
     inner = commands.add_parser("quarantine", help=help_, description=help_).add_subparsers(
@@ -36,7 +38,7 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        rows = quarantine.counts(session, options.batch)
+        rows = quarantine.count_broken_rules(session, options.batch)
     lines = [f"{'batch':<24}{'revision':>8}  {'':<7}  {'rows':>7}  rule"]
     lines += [
         f"{row['batch_id']:<24}{row['revision']:>8}  {'current' if row['is_current'] else 'old':<7}"
@@ -52,7 +54,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
     text = io.StringIO()
     with open_session(options.portfolio, options.database) as session:
-        rows = quarantine.export(session, options.batch, text)
+        rows = quarantine.export_quarantine(session, options.batch, text)
     if options.out is None:
         if not options.json:
             sys.stdout.write(text.getvalue())
@@ -70,11 +72,11 @@ def _replay(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        replayed = corrections.replay(session, options.batch, options.source)
+        replayed = corrections.replay_corrections(session, options.batch, options.source)
         result.update(asdict(replayed))
         return replayed.mended
 
-    measured(options, "quarantine.replay", work)
+    run_measured(options, "quarantine.replay", work)
     already = " (the same corrections: nothing changed)" if result["is_unchanged"] else ""
     result["text"] = (
         f"batch {result['batch_id']} revision {result['revision']}: {result['mended']} rows mended,"

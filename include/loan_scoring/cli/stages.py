@@ -5,23 +5,23 @@ from dataclasses import asdict
 from typing import Any
 
 from loan_scoring import settings
-from loan_scoring.cli.common import measured, mirrored
+from loan_scoring.cli.common import mirror_after_training, run_measured
 
 ASKS = "; new models are asked for: run `loan-scoring train`"
 
 
-def ingest(options: argparse.Namespace) -> dict[str, Any]:
+def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import ingest
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
         source = options.source or ingest.landed_file(session, options.batch)
-        landed = ingest.ingest(session, options.batch, source)
+        landed = ingest.ingest_batch(session, options.batch, source)
         result.update(asdict(landed))
         return landed.received
 
-    measured(options, "ingest.batch", work)
+    run_measured(options, "ingest.batch", work)
     already = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     result["text"] = (
         f"batch {result['batch_id']} revision {result['revision']}: {result['received']} received,"
@@ -30,20 +30,20 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def outcomes(options: argparse.Namespace) -> dict[str, Any]:
+def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import outcomes, retraining
     from loan_scoring.performance import stage
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        taken = outcomes.take(session, options.source)
-        result.update(asdict(taken), restated=stage.restate(session))
+        taken = outcomes.take_outcomes(session, options.source)
+        result.update(asdict(taken), restated=stage.restate_performance(session))
         asked_for = retraining.ask_where_drift_lasts(session, "concept")
         result["asks_for_model"] = asked_for is not None
         return taken.received
 
-    measured(options, "outcomes.take", work)
+    run_measured(options, "outcomes.take", work)
     already = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     result["text"] = (
         f"{result['drop_id']} revision {result['revision']}: {result['received']} received,"
@@ -55,20 +55,20 @@ def outcomes(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def train(options: argparse.Namespace) -> dict[str, Any]:
+def train_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import promotion, training
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        versions, rows = training.fit(session)
-        found, result["text"] = training.summary(session, versions)
-        verdict, evidence = promotion.consider(session, versions, options.promote)
+        versions, rows = training.train(session)
+        found, result["text"] = training.training_summary(session, versions)
+        verdict, evidence = promotion.judge_and_promote(session, versions, options.promote)
         result.update(versions, **found, verdict=verdict, gates=evidence.get("gates", []))
         return rows
 
-    measured(options, "train.pair", work)
-    result["is_mirrored"] = mirrored(options)
+    run_measured(options, "train.pair", work)
+    result["is_mirrored"] = mirror_after_training(options)
     result["text"] += f"\n\n{result['propensity']}, {result['personas']}: {result['verdict']}"
     failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
     if failed:
@@ -78,16 +78,16 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def leaks(options: argparse.Namespace) -> dict[str, Any]:
+def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import leaks, training
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        report = training.leak_report(session)
-    return {**report.as_json(), "text": leaks.render(report)}
+        report = training.read_leak_report(session)
+    return {**report.as_json(), "text": leaks.render_leaks(report)}
 
 
-def score(options: argparse.Namespace) -> dict[str, Any]:
+def score_command(options: argparse.Namespace) -> dict[str, Any]:
     if (options.file is None) != (options.out is None):
         options.refuse("--file and --out belong together: the file and where its scores go")
     return _score_file(options) if options.file is not None else _score_batch(options)
@@ -103,7 +103,7 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
         result.update(asdict(done))
         return done.received
 
-    measured(options, "score.file", work)
+    run_measured(options, "score.file", work)
     beside = f" ({result['refused_out']})" if result["refused_out"] else ""
     result["text"] = (
         f"{result['out']}: {result['received']} received = {result['scored']} scored"
@@ -120,30 +120,30 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result["scoring_run_id"] = scoring.score(session, options.batch)
-        run = scoring.run(session, result["scoring_run_id"])
+        result["scoring_run_id"] = scoring.score_batch(session, options.batch)
+        run = scoring.scoring_run(session, result["scoring_run_id"])
         result.update({name: run[name] for name in ("applications", "scored", "referred")})
         return int(run["applications"])
 
-    measured(options, "score.batch", work)
+    run_measured(options, "score.batch", work)
     result["text"] = (
         f"{result['scoring_run_id']}: {result['scored']} scored, {result['referred']} referred"
     )
     return result
 
 
-def metrics(options: argparse.Namespace) -> dict[str, Any]:
+def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import metrics, retraining
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result.update(metrics.measure(session, options.batch))
+        result.update(metrics.compare_batch(session, options.batch))
         asked_for = retraining.ask_where_drift_lasts(session, "population", options.batch)
         result["asks_for_model"] = asked_for is not None
         return int(result["applications"])
 
-    measured(options, "metrics.batch", work)
+    run_measured(options, "metrics.batch", work)
     result["text"] = (
         f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert"
         + ASKS * result["asks_for_model"]
@@ -151,11 +151,11 @@ def metrics(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def replay(options: argparse.Namespace) -> dict[str, Any]:
+def replay_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract
-    from loan_scoring.replay import parse_scenarios, replay
+    from loan_scoring.replay import parse_scenarios, replay_loans
 
-    cut = replay(
+    cut = replay_loans(
         contract.load(options.portfolio),
         source=options.source,
         nights=options.nights,

@@ -13,24 +13,24 @@ from loan_scoring import settings
 from loan_scoring.errors import StateError
 
 
-def status(options: argparse.Namespace) -> dict[str, Any]:
+def status_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import status
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        state = status.read(session)
+        state = status.read_status(session)
     state["database_url"] = _analyst_url(options)
     state["airflow"] = _airflow()
     where = f"database  {state['database_url']}"
     airflow = state["airflow"]
     ui = f"Airflow   {airflow['url'] if airflow else 'not running; `make up` starts it'}"
-    return {**state, "text": f"{where}\n{ui}\n\n{status.render(state)}"}
+    return {**state, "text": f"{where}\n{ui}\n\n{status.render_status(state)}"}
 
 
 def _airflow() -> dict[str, Any] | None:
     from loan_scoring.local import airflow_status
 
-    found = airflow_status.status(settings.state_dir())
+    found = airflow_status.stack_status(settings.state_dir())
     if found is not None:
         return {"url": found.url, "passwords": found.password_file}
     # In a container of one of its services Airflow runs beside us, and not as ours.
@@ -56,45 +56,45 @@ def _analyst_url(options: argparse.Namespace) -> str:
     return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{options.portfolio}"
 
 
-def sql(options: argparse.Namespace) -> dict[str, Any]:
+def sql_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
     from loan_scoring.session import open_session
 
     if options.query is None:
         return {"exit": _psql(options)}
     with open_session(options.portfolio, options.database) as session:
-        header, rows = database.select(session.connection, options.query)
+        header, rows = database.select_read_only(session.connection, options.query)
     if options.json:
         return {"columns": header, "rows": rows}
     csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return {}
 
 
-def bench(options: argparse.Namespace) -> dict[str, Any]:
+def bench_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import bench
 
     with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as folder:
-        results = bench.run(options.portfolio, Path(folder), options.source, options.stage)
+        results = bench.run_benches(options.portfolio, Path(folder), options.source, options.stage)
     return {
         "benches": [result.as_json() for result in results],
         "text": "\n\n".join(result.as_text() for result in results),
     }
 
 
-def calibrate(options: argparse.Namespace) -> dict[str, Any]:
+def calibrate_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import calibrate
     from loan_scoring.calibrate import figures, page
 
     given = {name: getattr(options, name) for name in ("rounds", "power_rounds", "peer_rounds")}
     given["jobs"] = options.jobs
-    plan = calibrate.Plan(
+    plan = calibrate.CalibrationPlan(
         **{name: value for name, value in given.items() if value is not None},
         is_swapped=options.swap,
     )
-    measured = calibrate.calibrate(options.portfolio, plan, options.source)
+    measured = calibrate.calibrate_drift_decision(options.portfolio, plan, options.source)
     flags = [f"--{name.replace('_', '-')} {n}" for name, n in given.items() if n is not None]
     flags += ["--swap"] * options.swap
-    written = page.write(
+    written = page.write_figures_page(
         measured,
         Path(options.docs) if options.docs else settings.home() / "docs",
         " ".join(["loan-scoring calibrate", *flags]),
@@ -102,14 +102,17 @@ def calibrate(options: argparse.Namespace) -> dict[str, Any]:
     shares = figures.false_alarms(measured)
     lines = [
         *(f"  {size:>6,} loans  {share.as_text()} false" for size, share in shares.items()),
-        *(f"  {each.label}: {each.found.as_text()} found" for each in figures.asked(measured)),
+        *(
+            f"  {each.label}: {each.found.as_text()} found"
+            for each in figures.required_powers(measured)
+        ),
     ]
     return {
         "page": written,
         "source": measured.source,
         "false_alarms": {size: share.value for size, share in shares.items()},
-        "detection": {each.shift: each.found.value for each in figures.asked(measured)},
-        "missed": page.missed(measured),
+        "detection": {each.shift: each.found.value for each in figures.required_powers(measured)},
+        "missed": page.missed_limits(measured),
         "text": "\n".join([f"{measured.source}; {written}", *lines]),
     }
 
@@ -121,17 +124,17 @@ def _psql(options: argparse.Namespace) -> int:
 
     given = options.database or settings.database_url()
     url = given or embedded().start().url(database.READER)
-    environment = database.environment(database.parameters_of(url))
+    environment = database.libpq_environment(database.libpq_parameters(url))
     told = f"-c search_path={options.portfolio} -c default_transaction_read_only=on"
     return subprocess.call([str(binary("psql"))], env=environment | {"PGOPTIONS": told})
 
 
-def loan(options: argparse.Namespace) -> dict[str, Any]:
+def loan_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import approvals, database
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        key = approvals.key_of(session.contract, options.loan_id)
+        key = approvals.typed_loan_id(session.contract, options.loan_id)
         label = {column.name: column.label for column in session.contract.columns}
         found = database.rows(session.connection, "select_loan_record", loan_id=key)
         gone = database.rows(session.connection, "select_dropped_months")
@@ -191,13 +194,13 @@ def _policy(policy: dict[str, Any] | None) -> str:
     )
 
 
-def audit(options: argparse.Namespace) -> dict[str, Any]:
+def audit_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import audit
     from loan_scoring.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
-        verified = audit.verify(session)
-        found = audit.entries(session, limit=options.last)
+        verified = audit.verify_chain(session)
+        found = audit.recent_entries(session, limit=options.last)
     faults = [f"entry {each['entry_id']}: {each['fault']}" for each in verified.faults]
     if faults:
         raise StateError(

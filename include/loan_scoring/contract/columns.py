@@ -21,13 +21,13 @@ def first_repeated(values: list[str]) -> str | None:
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
-class Model(BaseModel):
+class ContractPart(BaseModel):
     """Base of the contract's parts: unknown fields are mistakes, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Margin(Model):
+class Margin(ContractPart):
     """How a column is distributed in the data that the contract was written from.
 
     It feeds the generated portfolio only. `quantiles` are the values at 0, 5, 25, 50, 75, 95
@@ -49,7 +49,7 @@ class Margin(Model):
         return quantiles
 
 
-class Column(Model):
+class Column(ContractPart):
     """One column of the source: what it is called, what it may hold, when it is known."""
 
     source: str = Field(min_length=1)
@@ -129,7 +129,7 @@ class Column(Model):
         return self.known == "application"
 
 
-class Target(Model):
+class Target(ContractPart):
     """The column of a labelled file that says whether a loan defaulted."""
 
     source: str = Field(min_length=1)
@@ -145,14 +145,14 @@ class Target(Model):
         return self
 
 
-class Source(Model):
+class Source(ContractPart):
     """Where the portfolio's labelled data is published, and how its files are written."""
 
     url: str | None = None
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
 
-class Exclusion(Model):
+class Exclusion(ContractPart):
     """An application that no model should judge: it is referred, with this reason."""
 
     reason: str
@@ -175,7 +175,7 @@ class Exclusion(Model):
         return self
 
 
-class Ratio(Model):
+class Ratio(ContractPart):
     """A column that is computed from two others: scale x numerator / denominator."""
 
     name: str

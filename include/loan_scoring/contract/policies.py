@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from loan_scoring.contract.columns import NAME, Model, Positive, Share
+from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
 AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
 """What an alert may be about."""
 
 
-class VolumePolicy(Model):
+class VolumePolicy(ContractPart):
     """How many rows a night may bring, as multiples of the median of the last nights."""
 
     nights: Annotated[int, Field(ge=1, le=366)] = 14
@@ -28,21 +28,21 @@ class VolumePolicy(Model):
         return self
 
 
-class IngestPolicy(Model):
+class IngestPolicy(ContractPart):
     """When a landed batch is refused as a whole, and when it alerts."""
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
 
 
-class ScoringPolicy(Model):
+class ScoringPolicy(ContractPart):
     """How a batch is cut into mini-batches, each scored by one task."""
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
 
 
-class DecisionPolicy(Model):
+class DecisionPolicy(ContractPart):
     """Where approve ends and decline begins, as default probabilities."""
 
     approve_below: Annotated[float, Field(gt=0, lt=1)]
@@ -58,7 +58,7 @@ class DecisionPolicy(Model):
         return self
 
 
-class LeakPolicy(Model):
+class LeakPolicy(ContractPart):
     """What a column alone may give away of the outcome; why these limits: docs/adr/0009."""
 
     auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
@@ -98,7 +98,7 @@ CANDIDATES: dict[str, list[dict[str, float]]] = {
 """What is tried where the contract says nothing, the simplest first."""
 
 
-class TrainingPolicy(Model):
+class TrainingPolicy(ContractPart):
     """How models are fitted, chosen and measured: hold-out, folds, candidates, leaks, personas."""
 
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -148,7 +148,7 @@ class TrainingPolicy(Model):
         return tuple(range(low, high + 1)) or (low, high)
 
 
-class NotAGroup(Model):
+class NotAGroup(ContractPart):
     """A level of a protected attribute that names no group of people to be compared."""
 
     attribute: str
@@ -156,7 +156,7 @@ class NotAGroup(Model):
     reason: str = Field(min_length=1)
 
 
-class FairnessPolicy(Model):
+class FairnessPolicy(ContractPart):
     """The floor under the approval rates of groups, and which groups are compared."""
 
     attributes: list[str] | None = None
@@ -165,7 +165,7 @@ class FairnessPolicy(Model):
     not_a_group: list[NotAGroup] = Field(default_factory=list)
 
 
-class PromotionPolicy(Model):
+class PromotionPolicy(ContractPart):
     """What a challenger must show to become champion, and who has the last word."""
 
     mode: Literal["auto", "hold"] = "auto"
@@ -184,7 +184,7 @@ class PromotionPolicy(Model):
         return self
 
 
-class MonitoringPolicy(Model):
+class MonitoringPolicy(ContractPart):
     """When a batch has drifted: every limit that an alert must pass."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
@@ -212,7 +212,7 @@ class MonitoringPolicy(Model):
         return self
 
 
-class RetrainingPolicy(Model):
+class RetrainingPolicy(ContractPart):
     """When drift asks for new models: so many of the last batches, and not again for so long."""
 
     drifted: Annotated[int, Field(ge=1)] = 2
@@ -226,14 +226,14 @@ class RetrainingPolicy(Model):
         return self
 
 
-class ServiceLevel(Model):
+class ServiceLevel(ContractPart):
     """What a night promises: scores within so many minutes of landing, on that share of nights."""
 
     scored_within_minutes: Positive = 60
     nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
 
 
-class PerformancePolicy(Model):
+class PerformancePolicy(ContractPart):
     """When a batch's outcomes are in, and when they say that the model is no longer what it was."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -244,14 +244,14 @@ class PerformancePolicy(Model):
     drifted_from: Annotated[float, Field(gt=1)] = 2.0
 
 
-class BusinessPolicy(Model):
+class BusinessPolicy(ContractPart):
     """What a default costs: the column that holds the loan's amount, and the share that is lost."""
 
     amount: str
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
 
 
-class Channel(Model):
+class Channel(ContractPart):
     """A way to tell people of alerts: an Airflow connection, and which alerts go through it."""
 
     name: str
@@ -293,7 +293,7 @@ class Channel(Model):
         return self
 
 
-class Schedules(Model):
+class Schedules(ContractPart):
     """When the DAGs run on their own, as cron expressions in one time zone."""
 
     timezone: str = "UTC"
@@ -307,13 +307,13 @@ MOST_KEEP_DAYS = 36_500
 """A century of days: what is to be kept for longer is kept for good."""
 
 
-class RetentionPolicy(Model):
+class RetentionPolicy(ContractPart):
     """How long rows of loans are kept; without it, for good (docs/adr/0023)."""
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
 
 
-class Scenario(Model):
+class Scenario(ContractPart):
     """A drift that replay can lay on chosen nights."""
 
     label: str
@@ -342,7 +342,7 @@ class Scenario(Model):
         return self
 
 
-class ReplayPolicy(Model):
+class ReplayPolicy(ContractPart):
     """How a labelled file is cut into history, nights and outcomes."""
 
     start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")

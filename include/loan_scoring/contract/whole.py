@@ -10,8 +10,8 @@ from loan_scoring.contract.columns import (
     KEY,
     NAME,
     Column,
+    ContractPart,
     Exclusion,
-    Model,
     Ratio,
     Source,
     Target,
@@ -35,7 +35,7 @@ from loan_scoring.contract.policies import (
 )
 
 
-class Contract(Model):
+class Contract(ContractPart):
     """Everything that loan-scoring knows of a portfolio."""
 
     portfolio: str

@@ -11,15 +11,15 @@ from loan_scoring import database, ingest, promotion, registry, sources, trainin
 from loan_scoring.contract import Contract
 from loan_scoring.database import Row
 from loan_scoring.demo import nights
-from loan_scoring.demo.apart import alone, own_folder, quiet
-from loan_scoring.demo.kinds import DEMONSTRATIONS, absent, scenario_of
-from loan_scoring.demo.seen import Seen, read
+from loan_scoring.demo.apart import exclusive_demo, own_folders, quiet_stages
+from loan_scoring.demo.kinds import DEMONSTRATIONS, missing_scenario, scenario_of
+from loan_scoring.demo.seen import DemoRecord, read_demo_record
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.local.progress import Progress
 from loan_scoring.local.throwaway import throwaway_database
 from loan_scoring.partitions import HISTORY
 from loan_scoring.registry import PROPENSITY
-from loan_scoring.replay import Replay, replay
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session, open_session
 
 __all__ = ["Demonstrated", "Plan", "demonstrate"]
@@ -33,7 +33,7 @@ BY = "cli:demo-drift"
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """How much is replayed."""
 
     nights: int = 6
@@ -42,7 +42,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Demonstrated:
+class DemoResult:
     """What was replayed, with which model, and what came of it."""
 
     contract: Contract
@@ -53,14 +53,14 @@ class Demonstrated:
     overruled: list[str]
     """Gates that it did not pass."""
     per_night: int
-    seen: list[Seen]
+    seen: list[DemoRecord]
     missing: list[str]
     """A sentence for each demonstration that the contract has no scenario for."""
 
 
-def demonstrate(
-    portfolio: str, plan: Plan, source: str | None = None, out: TextIO = sys.stderr
-) -> Demonstrated:
+def demonstrate_drift(
+    portfolio: str, plan: DemoPlan, source: str | None = None, out: TextIO = sys.stderr
+) -> DemoResult:
     """Train a champion on the history, and replay nights of each kind of drift with it.
 
     All of it happens in databases of the embedded Postgres and in a folder of files that are made
@@ -77,17 +77,17 @@ def demonstrate(
             f"{plan.nights} nights are too few: {CALM_NIGHTS} without drift, then those that it "
             f"takes to ask for new models, are {least}"
         )
-    location = sources.resolve(contract, source)
+    location = sources.resolve_source(contract, source)
     if location is None:  # it did not answer: not to be asked again by each replay
         known = contract.source.model_copy(update={"url": None})
         contract = contract.model_copy(update={"source": known})
-    with alone(), quiet(), own_folder() as folder:
+    with exclusive_demo(), quiet_stages(), own_folders() as folder:
         return _demonstrate(contract, plan, location, folder, out)
 
 
 def _demonstrate(
-    contract: Contract, plan: Plan, location: str | None, folder: Path, out: TextIO
-) -> Demonstrated:
+    contract: Contract, plan: DemoPlan, location: str | None, folder: Path, out: TextIO
+) -> DemoResult:
     per_night = plan.per_night
     if per_night is None:
         per_night = _as_many_as_there_are(contract, plan, location, folder)
@@ -95,7 +95,7 @@ def _demonstrate(
     progress = Progress(2 + 2 * plan.nights * sum(named is not None for _, named in chosen), out)
 
     def cut(name: str, *scenarios: str) -> Replay:
-        return replay(
+        return replay_loans(
             contract,
             source=location,
             nights=plan.nights,
@@ -104,14 +104,14 @@ def _demonstrate(
             landing=folder / name,
         )
 
-    missing = [absent(contract, shown) for shown, named in chosen if named is None]
+    missing = [missing_scenario(contract, shown) for shown, named in chosen if named is None]
     seen = []
     with closing(progress), throwaway_database(TRAINED) as url:
         plain = cut("plain")
         for line in (f"{plain.source}: {plain.history_rows:,} loans teach the model", *missing):
             progress.say(line)
         with open_session(contract.portfolio, url) as session:
-            ingest.ingest(session, HISTORY, plain.application_files[HISTORY])
+            ingest.ingest_batch(session, HISTORY, plain.application_files[HISTORY])
             progress.reach(["history ingested"])
             champion, overruled = _train(session)
             progress.reach([f"{champion['model_version']} trained and put into use"])
@@ -123,30 +123,32 @@ def _demonstrate(
                 throwaway_database(REPLAYED, template=TRAINED) as copy,
                 open_session(contract.portfolio, copy) as session,
             ):
-                for step in nights.run(session, drops):
+                for step in nights.run_nights(session, drops):
                     progress.reach([f"{shown.kind} drift: {step}"])
-                seen.append(read(session, shown, named, drops.batch_ids[CALM_NIGHTS:]))
-    return Demonstrated(
+                seen.append(read_demo_record(session, shown, named, drops.batch_ids[CALM_NIGHTS:]))
+    return DemoResult(
         contract, plain.source, plain.is_synthetic, champion, overruled, per_night, seen, missing
     )
 
 
 def _train(session: Session) -> tuple[Row, list[str]]:
     """Put a pair of models into use; return the propensity model, and the gates it failed."""
-    versions, _ = training.fit(session)
-    _, evidence = promotion.consider(session, versions, "auto")
+    versions, _ = training.train(session)
+    _, evidence = promotion.judge_and_promote(session, versions, "auto")
     failed = [gate["gate"] for gate in evidence["gates"] if not gate["passed"]]
     if failed:
         promotion.promote_by_hand(session, versions[PROPENSITY], BY, "to demonstrate drift")
     with database.transaction(session.connection):
-        return registry.model(session, versions[PROPENSITY]), failed
+        return registry.model_row(session, versions[PROPENSITY]), failed
 
 
 def _as_many_as_there_are(
-    contract: Contract, plan: Plan, location: str | None, folder: Path
+    contract: Contract, plan: DemoPlan, location: str | None, folder: Path
 ) -> int:
     """Return how many loans a night can have, MOST_PER_NIGHT at most."""
-    history = replay(contract, source=location, nights=0, per_night=1, landing=folder / "counted")
+    history = replay_loans(
+        contract, source=location, nights=0, per_night=1, landing=folder / "counted"
+    )
     share = contract.replay.history_share
     left = int(history.history_rows / share - history.history_rows)
     return max(1, min(MOST_PER_NIGHT, left // plan.nights))

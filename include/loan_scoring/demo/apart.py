@@ -13,7 +13,7 @@ from loan_scoring.local.state import locked
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def exclusive_demo() -> Iterator[None]:
     """Hold what two demonstrations would share: the databases and the folder."""
     folder = settings.state_dir()
     with ExitStack() as stack:
@@ -28,7 +28,7 @@ def alone() -> Iterator[None]:
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
+def own_folders() -> Iterator[Path]:
     """Let landing files, artifacts and pages of the stages lie in a folder that goes again."""
     folder, name = settings.state_dir() / "demo", "LOAN_SCORING_DATA"
     before = os.environ.get(name)
@@ -45,7 +45,7 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_stages() -> Iterator[None]:
     """Keep the stages' own lines off the screen: the page tells what they would."""
     logger = logging.getLogger("loan_scoring")
     level = logger.level

@@ -5,14 +5,14 @@ from loan_scoring.card.blocks import Block, Plot, Table, Text
 from loan_scoring.contract import Contract
 from loan_scoring.database import Row
 from loan_scoring.demo import plots
-from loan_scoring.demo.judged import outside
+from loan_scoring.demo.judged import nights_outside_interval
 from loan_scoring.demo.kinds import MONITORS, SHORT
-from loan_scoring.demo.seen import Night, Seen
+from loan_scoring.demo.seen import DemoNight, DemoRecord
 
 NOT_KNOWN = "not known"
 
 
-def night_by_night(contract: Contract, seen: Seen) -> list[Block]:
+def night_by_night(contract: Contract, seen: DemoRecord) -> list[Block]:
     """Return the four plots, and their figures as a table."""
     rows = [
         (SHORT[kind], [(night.level(kind), _cell(night, kind)) for night in seen.nights])
@@ -21,24 +21,24 @@ def night_by_night(contract: Contract, seen: Seen) -> list[Block]:
     lines, told = _psi(contract, seen)
     return [
         Plot(
-            plots.monitors(rows, seen.nights),
+            plots.draw_monitors(rows, seen.nights),
             "The monitors: grey is stable, yellow attention, red drifted. Inputs and scores: the "
             "largest PSI. Together: how well a night is told from the baseline (AUC, 0.5 is "
             "chance). Performance: AUC of the scores. The other plots shade drifted nights.",
         ),
         Plot(
-            plots.psi(contract.monitoring, lines, told, seen.nights),
+            plots.draw_psi(contract.monitoring, lines, told, seen.nights),
             "PSI, how far a column's values moved, of each input and of what scoring writes; by "
             "name where it drifted. To be found, a column also needs an adjusted p below "
             f"{contract.monitoring.q:g} and an effect above its floor.",
         ),
         Plot(
-            plots.outcome("default_rate", "scored loans that default, %", 100, seen.nights),
+            plots.draw_metric("default_rate", "scored loans that default, %", 100, seen.nights),
             "Default rate, estimated on the night from the scores alone and realised once "
             f"outcomes are in, with 95 % intervals. {_outside(seen, 'default_rate')}",
         ),
         Plot(
-            plots.outcome("auc", "AUC", 1, seen.nights),
+            plots.draw_metric("auc", "AUC", 1, seen.nights),
             f"How well the scores rank, in the same way. {_outside(seen, 'auc')}",
         ),
         Text(
@@ -49,7 +49,7 @@ def night_by_night(contract: Contract, seen: Seen) -> list[Block]:
     ]
 
 
-def _cell(night: Night, kind: str) -> str:
+def _cell(night: DemoNight, kind: str) -> str:
     """Return the figure behind a monitor's level on a night, in a few characters."""
     if night.level(kind) is None:
         return NOT_KNOWN
@@ -64,7 +64,7 @@ def _cell(night: Night, kind: str) -> str:
     return f"{value:.1%}" if kind == "target" else f"{value:.2f}"
 
 
-def _psi(contract: Contract, seen: Seen) -> tuple[dict[str, list[float]], list[str]]:
+def _psi(contract: Contract, seen: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
     """Return the PSI by night of each column under its label, and the labels that were told of."""
     lines: dict[str, list[float]] = {}
     told: set[str] = set()
@@ -79,8 +79,8 @@ def _psi(contract: Contract, seen: Seen) -> tuple[dict[str, list[float]], list[s
     return lines, sorted(told, key=lambda label: -max(lines[label]))
 
 
-def _outside(seen: Seen, metric: str) -> str:
-    found, known = outside(seen, metric)
+def _outside(seen: DemoRecord, metric: str) -> str:
+    found, known = nights_outside_interval(seen, metric)
     if not known:
         return "It is not known of any drifted night."
     if not found:
@@ -91,7 +91,7 @@ def _outside(seen: Seen, metric: str) -> str:
     return f"{said}; one in twenty does by chance."
 
 
-def _table(seen: Seen) -> Table:
+def _table(seen: DemoRecord) -> Table:
     rows = []
     for night in seen.nights:
         inputs = [each for each in night.of("data") if each["test"] == "psi"]

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from loan_scoring.demo.kinds import MONITORS
-from loan_scoring.demo.seen import Seen
+from loan_scoring.demo.seen import DemoRecord
 
 FIND, QUIET, EITHER = "find it", "quiet", "either"
 
 
 @dataclass(frozen=True)
-class Told:
+class MonitorResult:
     """On how many nights a monitor found drift, and whether it should have."""
 
     kind: str
@@ -26,7 +26,7 @@ class Told:
     """Why that is right; empty where it is not, or where a monitor that may find drift did not."""
 
 
-def judge(seen: Seen) -> list[Told]:
+def judge_monitors(seen: DemoRecord) -> list[MonitorResult]:
     """Judge each monitor, the one that is to find the drift first."""
     shown = seen.shown
     return [
@@ -35,7 +35,7 @@ def judge(seen: Seen) -> list[Told]:
     ]
 
 
-def _judge(seen: Seen, kind: str) -> Told:
+def _judge(seen: DemoRecord, kind: str) -> MonitorResult:
     shown = seen.shown
     calm = sum(bool(night.found(kind)) for night in seen.calm)
     drifted = sum(bool(night.found(kind)) for night in seen.drifted)
@@ -49,12 +49,12 @@ def _judge(seen: Seen, kind: str) -> Told:
     else:
         should, is_right = EITHER, calm == 0
         why = shown.follows[kind] if drifted else ""
-    return Told(kind, calm, drifted, unknown, should, is_right, why if is_right else "")
+    return MonitorResult(kind, calm, drifted, unknown, should, is_right, why if is_right else "")
 
 
-def verdict(seen: Seen) -> tuple[bool, str]:
+def demo_verdict(seen: DemoRecord) -> tuple[bool, str]:
     """Return whether the demonstration shows what it should, and a sentence that says so or not."""
-    told = judge(seen)
+    told = judge_monitors(seen)
     first, of = told[0], f"{len(seen.drifted)} drifted nights"
     said = (
         f"“{MONITORS[first.kind]}” found it on {first.drifted} of {of} and on {first.calm} of "
@@ -68,7 +68,7 @@ def verdict(seen: Seen) -> tuple[bool, str]:
     return False, f"This run does not show it as it should: {'; '.join(parts)}."
 
 
-def _fault(seen: Seen, told: Told) -> str:
+def _fault(seen: DemoRecord, told: MonitorResult) -> str:
     parts = []
     if told.calm:
         parts.append(f"found drift on {told.calm} of {len(seen.calm)} nights without drift")
@@ -83,7 +83,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def outside(seen: Seen, metric: str) -> tuple[int, int]:
+def nights_outside_interval(seen: DemoRecord, metric: str) -> tuple[int, int]:
     """Return on how many drifted nights a metric left its estimate's interval, and of how many."""
     found = 0
     known = 0

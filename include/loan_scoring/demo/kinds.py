@@ -102,7 +102,7 @@ def scenario_of(contract: Contract, shown: Demonstration) -> tuple[str, Scenario
     return None
 
 
-def absent(contract: Contract, shown: Demonstration) -> str:
+def missing_scenario(contract: Contract, shown: Demonstration) -> str:
     """Return the sentence that says that the contract has no scenario for this drift."""
     return (
         f"{shown.kind} drift is not shown: the contract of {contract.portfolio} has no scenario of "

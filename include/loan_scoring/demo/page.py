@@ -1,14 +1,14 @@
 """The page of the demonstrations: what was done, what was seen, and what stayed quiet and why."""
 
 from loan_scoring.card.blocks import Block, Card, Note, Section, Table, Text
-from loan_scoring.demo import CALM_NIGHTS, Demonstrated
-from loan_scoring.demo.judged import verdict
+from loan_scoring.demo import CALM_NIGHTS, DemoResult
+from loan_scoring.demo.judged import demo_verdict
 from loan_scoring.demo.kinds import MONITORS, SHORT
-from loan_scoring.demo.section import section
-from loan_scoring.demo.seen import Night, Seen
+from loan_scoring.demo.section import demo_section
+from loan_scoring.demo.seen import DemoNight, DemoRecord
 
 
-def card(done: Demonstrated) -> Card:
+def demo_page(done: DemoResult) -> Card:
     """Return the page as blocks; every figure is of the rows that the demonstrations left."""
     title, champion = done.contract.title, done.champion
     metrics = champion["metrics"]
@@ -19,11 +19,11 @@ def card(done: Demonstrated) -> Card:
         f"loan-scoring {champion['code_version']}: AUC {metrics['auc']:.3f} on a hold-out of "
         f"{metrics['rows']:,} loans, of which {metrics['default_rate']:.1%} defaulted. Written by "
         "loan-scoring demo-drift.",
-        [_short(done), *(section(done.contract, seen) for seen in done.seen), _where(done)],
+        [_short(done), *(demo_section(done.contract, seen) for seen in done.seen), _where(done)],
     )
 
 
-def _short(done: Demonstrated) -> Section:
+def _short(done: DemoResult) -> Section:
     blocks: list[Block] = []
     if done.is_synthetic:
         blocks.append(
@@ -66,7 +66,7 @@ def _short(done: Demonstrated) -> Section:
     return Section("In short", blocks)
 
 
-def _no_one(seen: list[Seen]) -> str:
+def _no_one(seen: list[DemoRecord]) -> str:
     """Say that no monitor found every kind of drift, where that is so."""
     finders = [
         {kind for night in each.drifted for kind in MONITORS if night.found(kind)} for each in seen
@@ -76,15 +76,15 @@ def _no_one(seen: list[Seen]) -> str:
     return " No one monitor found all of them."
 
 
-def _row(seen: Seen) -> list[str]:
+def _row(seen: DemoRecord) -> list[str]:
     cells = []
     for kind in MONITORS:
         told = sum(bool(night.found(kind)) for night in seen.drifted)
         cells.append(f"{told} of {len(seen.drifted)}" if told else "quiet")
-    return [seen.shown.kind, seen.scenario.label, *cells, "yes" if verdict(seen)[0] else "no"]
+    return [seen.shown.kind, seen.scenario.label, *cells, "yes" if demo_verdict(seen)[0] else "no"]
 
 
-def _where(done: Demonstrated) -> Section:
+def _where(done: DemoResult) -> Section:
     head = ["table", "what stands in it", *(f"{each.shown.kind} drift" for each in done.seen)]
     rows = [
         ["drift", "every test of every night", *(_tests(each.nights) for each in done.seen)],
@@ -119,7 +119,7 @@ def _where(done: Demonstrated) -> Section:
     )  # fmt: skip
 
 
-def _tests(nights: list[Night]) -> str:
+def _tests(nights: list[DemoNight]) -> str:
     levels = [test["level"] for night in nights for test in night.tests]
     return f"{sum(level != 'stable' for level in levels)} of {len(levels):,} tests not stable"
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loan_scoring.card.plots import DEFAULTED, PAID, QUIET, drawn
+from loan_scoring.card.plots import DEFAULTED, PAID, QUIET, as_svg
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.demo.seen import Night
+from loan_scoring.demo.seen import DemoNight
 
 COLOURS = {"stable": "#e8ecf0", "attention": "#f2b866", "drifted": "#dd7748", None: "#ffffff"}
 LINES = (DEFAULTED, "#8a5fb0", "#3f8f5f", "#b8860b", "#2b9fa3", "#d0549b")
@@ -15,9 +15,9 @@ LEAST = 1e-4
 """Where the axis of PSI begins: less is nothing."""
 
 
-@drawn
-def monitors(
-    figure: Any, rows: list[tuple[str, list[tuple[str | None, str]]]], nights: list[Night]
+@as_svg
+def draw_monitors(
+    figure: Any, rows: list[tuple[str, list[tuple[str | None, str]]]], nights: list[DemoNight]
 ) -> None:
     """Draw a field for each monitor and night: its level, and the figure behind it.
 
@@ -39,13 +39,13 @@ def monitors(
     axes.spines[:].set_visible(False)
 
 
-@drawn
-def psi(
+@as_svg
+def draw_psi(
     figure: Any,
     policy: MonitoringPolicy,
     lines: dict[str, list[float]],
     told: Sequence[str],
-    nights: list[Night],
+    nights: list[DemoNight],
 ) -> None:
     """Draw the PSI of every column by night, those that drifted in colour and by name.
 
@@ -76,8 +76,8 @@ def psi(
     figure.legend(fontsize=8, loc="outside lower center", ncols=3, columnspacing=1)
 
 
-@drawn
-def outcome(figure: Any, metric: str, label: str, scale: int, nights: list[Night]) -> None:
+@as_svg
+def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[DemoNight]) -> None:
     """Draw a metric by night, estimated and realised with intervals, beside the hold-out's."""
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
@@ -109,7 +109,7 @@ def outcome(figure: Any, metric: str, label: str, scale: int, nights: list[Night
     figure.legend(fontsize=8, loc="outside lower center", ncols=3)
 
 
-def _nights(axes: Any, nights: list[Night]) -> None:
+def _nights(axes: Any, nights: list[DemoNight]) -> None:
     """Set the axis of nights, those with the scenario shaded."""
     drifted = [place for place, night in enumerate(nights, 1) if night.is_drifted]
     axes.axvspan(min(drifted) - 0.5, max(drifted) + 0.5, color=SHADE, lw=0, zorder=0)

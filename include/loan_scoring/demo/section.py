@@ -5,14 +5,14 @@ from datetime import date, timedelta
 from loan_scoring.card.blocks import Block, Heading, Note, Section, Table, Text
 from loan_scoring.contract import Contract
 from loan_scoring.demo.figures import night_by_night
-from loan_scoring.demo.judged import judge, verdict
+from loan_scoring.demo.judged import demo_verdict, judge_monitors
 from loan_scoring.demo.kinds import AT_ONCE, MONITORS
-from loan_scoring.demo.seen import Seen
+from loan_scoring.demo.seen import DemoRecord
 
 
-def section(contract: Contract, seen: Seen) -> Section:
+def demo_section(contract: Contract, seen: DemoRecord) -> Section:
     """Return the section of one demonstration."""
-    is_right, sentence = verdict(seen)
+    is_right, sentence = demo_verdict(seen)
     return Section(
         seen.shown.title,
         [
@@ -32,7 +32,7 @@ def section(contract: Contract, seen: Seen) -> Section:
     )
 
 
-def _what_was_done(contract: Contract, seen: Seen) -> str:
+def _what_was_done(contract: Contract, seen: DemoRecord) -> str:
     scenario = seen.scenario
     settings = {
         "kind": scenario.kind,
@@ -50,9 +50,9 @@ def _what_was_done(contract: Contract, seen: Seen) -> str:
     )
 
 
-def _monitors(seen: Seen) -> Table:
+def _monitors(seen: DemoRecord) -> Table:
     rows = []
-    for told in judge(seen):
+    for told in judge_monitors(seen):
         unknown = f", not known on {told.unknown} nights" if told.unknown else ""
         why = told.why or "It found nothing beyond chance and the floors of the contract."
         rows.append(
@@ -67,7 +67,7 @@ def _monitors(seen: Seen) -> Table:
     return Table(["monitor", "found before", "found when drifted", "should", "why"], rows)
 
 
-def _alerts(seen: Seen) -> list[Block]:
+def _alerts(seen: DemoRecord) -> list[Block]:
     if not seen.alerts:
         return [Text("None: no cause was found on any night, and table alerts has no row.")]
     blocks: list[Block] = []
@@ -86,7 +86,7 @@ def _alerts(seen: Seen) -> list[Block]:
     return blocks
 
 
-def _requests(contract: Contract, seen: Seen) -> list[Block]:
+def _requests(contract: Contract, seen: DemoRecord) -> list[Block]:
     policy = contract.retraining
     rule = (
         f"They are where the last batch and at least {policy.drifted} of the last "
@@ -109,9 +109,9 @@ def _requests(contract: Contract, seen: Seen) -> list[Block]:
     ]
 
 
-def _lesson(contract: Contract, seen: Seen) -> str:
+def _lesson(contract: Contract, seen: DemoRecord) -> str:
     """Return what is to be learned where the demonstration shows it, else that it does not."""
-    if not verdict(seen)[0]:
+    if not demo_verdict(seen)[0]:
         return "Nothing: this run does not show what it should."
     first, lag = seen.drifted[0].batch_id, contract.replay.outcome_lag_nights
     if seen.shown.kind in AT_ONCE:

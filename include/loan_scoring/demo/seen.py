@@ -7,7 +7,7 @@ from loan_scoring.alerts.causes import CONCEPT
 from loan_scoring.contract import Scenario
 from loan_scoring.database import Row
 from loan_scoring.demo.kinds import Demonstration
-from loan_scoring.metrics import kind_of
+from loan_scoring.metrics import drift_kind
 from loan_scoring.performance.model_drift import KINDS
 from loan_scoring.session import Session
 
@@ -15,7 +15,7 @@ LEVELS = ("stable", "attention", "drifted")
 
 
 @dataclass(frozen=True)
-class Night:
+class DemoNight:
     """A batch of the demonstration: its drift tests, figures and findings as they stand."""
 
     batch_id: str
@@ -37,7 +37,7 @@ class Night:
             subject
             for cause, finding in self.findings.items()
             for subject in finding["subjects"]
-            if (KINDS[subject] if cause == CONCEPT else kind_of(subject)) == kind
+            if (KINDS[subject] if cause == CONCEPT else drift_kind(subject)) == kind
         ]
 
     def level(self, kind: str) -> str | None:
@@ -55,33 +55,33 @@ class Night:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DemoRecord:
     """All that a demonstration left behind."""
 
     shown: Demonstration
     name: str
     scenario: Scenario
-    nights: list[Night]
+    nights: list[DemoNight]
     alerts: list[Row]
     requests: list[Row]
 
     @property
-    def calm(self) -> list[Night]:
+    def calm(self) -> list[DemoNight]:
         """The nights without the scenario."""
         return [night for night in self.nights if not night.is_drifted]
 
     @property
-    def drifted(self) -> list[Night]:
+    def drifted(self) -> list[DemoNight]:
         """The nights with it."""
         return [night for night in self.nights if night.is_drifted]
 
 
-def read(
+def read_demo_record(
     session: Session,
     shown: Demonstration,
     named: tuple[str, Scenario],
     drifted: list[str],
-) -> Seen:
+) -> DemoRecord:
     """Return what stands in the tables of a demonstration whose nights are run.
 
     Args:
@@ -95,7 +95,7 @@ def read(
         alerts = database.rows(session.connection, "select_every_alert")
         requests = database.rows(session.connection, "select_drift_requests")
     nights = [
-        Night(
+        DemoNight(
             batch["batch_id"],
             batch["batch_id"] in drifted,
             [row for row in tests if row["batch_id"] == batch["batch_id"]],
@@ -108,4 +108,4 @@ def read(
         )
         for batch in batches
     ]
-    return Seen(shown, *named, nights, alerts, requests)
+    return DemoRecord(shown, *named, nights, alerts, requests)

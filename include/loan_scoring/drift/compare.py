@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring.baseline import numeric
+from loan_scoring.baseline import present_numbers
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.drift.comparison import Comparison, Test
-from loan_scoring.drift.distribution import Distribution, gaps
+from loan_scoring.drift.comparison import Comparison, DriftTest
+from loan_scoring.drift.distribution import Distribution, cdf_gaps
 from loan_scoring.drift.jensen_shannon import jensen_shannon
 from loan_scoring.drift.ks import ks
 from loan_scoring.drift.psi import psi, psi_noise
@@ -19,7 +19,7 @@ from loan_scoring.drift.wasserstein import wasserstein
 
 
 @dataclass(frozen=True)
-class Column:
+class BaselineColumn:
     """A column's side of the baseline: bins or levels, and its sample, sorted once."""
 
     frozen: Mapping[str, Any]
@@ -27,25 +27,25 @@ class Column:
     """Of a number's sample; None of a category."""
 
     @classmethod
-    def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "Column":
+    def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
         """Take what baseline.fit froze of a column, and the column of the frozen sample."""
-        return cls(frozen, None if "levels" in frozen else Distribution.of(numeric(sample)))
+        return cls(frozen, None if "levels" in frozen else Distribution.of(present_numbers(sample)))
 
 
-def compare(
-    feature: str, policy: MonitoringPolicy, column: Column, values: pa.ChunkedArray
+def compare_column(
+    feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
 ) -> Comparison:
     """Run every test of one column of a batch, of which there is at least one row."""
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
-    missing = Test("null_share", difference, abs(difference), policy.share_floor, p_value)
+    missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
     facts: dict[str, Any] = {
         "nulls": nulls / len(values),
         "baseline_nulls": frozen["nulls"] / frozen["rows"],
     }
     told: list[int] | dict[str, int]
     if column.known is None:
-        told = levels_of(values)
+        told = count_levels(values)
         tests, expected, counted, more = _categories(policy, frozen, values, told)
     else:
         tests, expected, counted, more = _numbers(policy, frozen, column.known, values)
@@ -59,11 +59,11 @@ def compare(
         len(values),
         policy.psi_noise_quantile,
     )
-    tests += [missing, Test("psi", index, index, max(noise, policy.psi_attention))]
+    tests += [missing, DriftTest("psi", index, index, max(noise, policy.psi_attention))]
     return Comparison(feature, tests, index, noise, facts | more, told)
 
 
-def levels_of(values: pa.ChunkedArray) -> dict[str, int]:
+def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
     """Return how many rows each level has, the commonest first."""
     found = [each for each in values.value_counts().to_pylist() if each["values"] is not None]
     found.sort(key=lambda each: (-each["counts"], each["values"]))
@@ -75,18 +75,18 @@ def _numbers(
     frozen: Mapping[str, Any],
     known: Distribution,
     values: pa.ChunkedArray,
-) -> tuple[list[Test], np.ndarray, np.ndarray, dict[str, Any]]:
-    batch = Distribution.of(numeric(values))
+) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
+    batch = Distribution.of(present_numbers(values))
     counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
     if not batch.size or not known.size:
         return [], np.array(frozen["counts"]), counts, {}
-    points, heights = gaps(known, batch)
+    points, heights = cdf_gaps(known, batch)
     statistic, p_value = ks(heights, known.size, batch.size)
     distance = wasserstein(points, heights, frozen["standard_deviation"])
     return (
         [
-            Test("ks", statistic, statistic, policy.ks_floor, p_value),
-            Test("wasserstein", distance, distance, policy.wasserstein_floor),
+            DriftTest("ks", statistic, statistic, policy.ks_floor, p_value),
+            DriftTest("wasserstein", distance, distance, policy.wasserstein_floor),
         ],
         np.array(frozen["counts"]),
         counts,
@@ -104,7 +104,7 @@ def _categories(
     frozen: Mapping[str, Any],
     values: pa.ChunkedArray,
     counted: dict[str, int],
-) -> tuple[list[Test], np.ndarray, np.ndarray, dict[str, Any]]:
+) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)
@@ -112,9 +112,9 @@ def _categories(
     tests = []
     if expected.sum() and actual.sum():
         statistic, p_value, distance = chi_square(expected, actual)
-        tests.append(Test("chi_square", statistic, distance, policy.share_floor, p_value))
+        tests.append(DriftTest("chi_square", statistic, distance, policy.share_floor, p_value))
     share, p_value = unseen_levels(sum(unseen.values()), frozen["rows"], len(values))
-    tests.append(Test("unseen_levels", share, share, policy.unseen_floor, p_value))
+    tests.append(DriftTest("unseen_levels", share, share, policy.unseen_floor, p_value))
     facts: dict[str, Any] = {
         "shares": {level: count / len(values) for level, count in sorted(counted.items())},
         "baseline_shares": {
@@ -128,5 +128,5 @@ def _categories(
         actual = np.append(actual, sum(unseen.values()))
     if expected.sum() and actual.sum():
         moved = jensen_shannon(expected, actual)
-        tests.append(Test("jensen_shannon", moved, moved, policy.jensen_shannon_floor))
+        tests.append(DriftTest("jensen_shannon", moved, moved, policy.jensen_shannon_floor))
     return tests, expected, actual, facts

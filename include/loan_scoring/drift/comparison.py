@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Test:
+class DriftTest:
     """One test's figures; `p_value` is None where the test has none.
 
     `drifted_from` is the effect from which a test without a PSI beside it is in the upper band.
@@ -27,7 +27,7 @@ class Comparison:
     """
 
     feature: str
-    tests: list[Test]
+    tests: list[DriftTest]
     psi: float | None = None
     psi_noise: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)

@@ -6,21 +6,21 @@ import numpy as np
 
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.comparison import Comparison, Test
+from loan_scoring.drift.comparison import Comparison, DriftTest
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TestVerdict:
     """One test of one feature, judged."""
 
     feature: str
-    test: Test
+    test: DriftTest
     p_adjusted: float | None
     level: str
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """A feature that passed every limit that an alert must pass."""
 
     comparison: Comparison
@@ -28,9 +28,9 @@ class Finding:
     causes: list[str]
 
 
-def decide(
+def decide_drift(
     policy: MonitoringPolicy, comparisons: list[Comparison]
-) -> tuple[list[Verdict], list[Finding]]:
+) -> tuple[list[TestVerdict], list[DriftFinding]]:
     """Judge every test of a batch; return the verdicts, and the features that deserve an alert.
 
     A feature is a finding where some test has an adjusted p below q and an effect at or above its
@@ -47,8 +47,8 @@ def decide(
     p_adjusted = {
         (feature, test.name): float(p) for (feature, test), p in zip(places, adjusted, strict=True)
     }
-    verdicts: list[Verdict] = []
-    findings: list[Finding] = []
+    verdicts: list[TestVerdict] = []
+    findings: list[DriftFinding] = []
     for comparison in comparisons:
         feature = comparison.feature
         causes = [
@@ -66,14 +66,14 @@ def decide(
                 level = "drifted" if is_drifted else "attention"
             else:
                 level = "stable"
-            verdicts.append(Verdict(feature, test, p, level))
+            verdicts.append(TestVerdict(feature, test, p, level))
         if causes and comparison.is_above_noise:
             severity = "critical" if is_drifted else "warning"
-            findings.append(Finding(comparison, severity, [test.name for test in causes]))
+            findings.append(DriftFinding(comparison, severity, [test.name for test in causes]))
     return verdicts, findings
 
 
-def _is_drifted(policy: MonitoringPolicy, comparison: Comparison, causes: list[Test]) -> bool:
+def _is_drifted(policy: MonitoringPolicy, comparison: Comparison, causes: list[DriftTest]) -> bool:
     if comparison.psi is not None:
         return comparison.psi >= policy.psi_drifted
     return any(

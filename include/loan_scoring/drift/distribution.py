@@ -59,7 +59,7 @@ class Distribution:
         return np.diff(below, prepend=0, append=self.size)
 
 
-def gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
+def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
     """Return every distinct value of the two, ascending, and F_baseline - F_batch from each on.
 
     Shapes (points,). The two are merged by place, without sorting again.

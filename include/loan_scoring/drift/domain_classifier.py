@@ -25,7 +25,7 @@ ROUNDS = 20
 
 
 @dataclass(frozen=True)
-class Told:
+class Separation:
     """How well the two sides were told apart, and by which columns."""
 
     auc: float
@@ -35,7 +35,7 @@ class Told:
     """Share of each column in what the trees gained by their splits, shape (columns,)."""
 
 
-def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Told:
+def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
     """Fit trees on one half of both sides, judge the other half, and the other way round.
 
     Args:
@@ -57,7 +57,7 @@ def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Told:
         scores.append(z)
         gains += gained
     z = float(np.mean(scores))
-    return Told(float(np.mean(aucs)), z, float(ndtr(-z)), gains / (gains.sum() or 1.0))
+    return Separation(float(np.mean(aucs)), z, float(ndtr(-z)), gains / (gains.sum() or 1.0))
 
 
 def auc_against_chance(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float]:

@@ -15,7 +15,7 @@ TAIL = 0.01
 
 
 @dataclass(frozen=True)
-class Encoding:
+class MatrixEncoding:
     """What was learnt of the baseline's columns: levels by frequency, tails and moments."""
 
     levels: dict[str, list[str]]
@@ -26,7 +26,7 @@ class Encoding:
     """Of each number drawn in, mean and standard deviation."""
 
     @classmethod
-    def fit(cls, frozen: Mapping[str, Mapping[str, Any]], sample: pa.Table) -> "Encoding":
+    def fit(cls, frozen: Mapping[str, Mapping[str, Any]], sample: pa.Table) -> "MatrixEncoding":
         """Learn the columns of a baseline from what is frozen of them and from its sample."""
         levels, tails, moments = {}, {}, {}
         for name in sample.column_names:

@@ -8,21 +8,23 @@ import pyarrow as pa
 
 from loan_scoring.baseline import PREDICTIONS
 from loan_scoring.contract import Contract, MonitoringPolicy
-from loan_scoring.drift.compare import Column
+from loan_scoring.drift.compare import BaselineColumn
 from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.joint import Joint
+from loan_scoring.drift.joint import JointBaseline
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedBaseline:
     """Every watched column of a baseline, and its inputs together."""
 
-    columns: dict[str, Column]
-    joint: Joint | None
+    columns: dict[str, BaselineColumn]
+    joint: JointBaseline | None
     """None where the sample is too small for joint tests."""
 
     @classmethod
-    def fit(cls, contract: Contract, frozen: Mapping[str, Any], sample: pa.Table) -> "Fitted":
+    def fit(
+        cls, contract: Contract, frozen: Mapping[str, Any], sample: pa.Table
+    ) -> "FittedBaseline":
         """Prepare what is frozen of a model, and its sample.
 
         A column that the contract has come to watch since, or a prediction that scoring has come
@@ -31,8 +33,13 @@ class Fitted:
         inputs = [column.name for column in contract.monitored if column.name in frozen]
         outputs = [name for name in PREDICTIONS if name in frozen]
         return cls(
-            {name: Column.fit(frozen[name], sample.column(name)) for name in [*inputs, *outputs]},
-            Joint.fit(contract.monitoring, frozen, sample.select(inputs), contract.training.seed),
+            {
+                name: BaselineColumn.fit(frozen[name], sample.column(name))
+                for name in [*inputs, *outputs]
+            },
+            JointBaseline.fit(
+                contract.monitoring, frozen, sample.select(inputs), contract.training.seed
+            ),
         )
 
     @property

@@ -9,10 +9,10 @@ import pyarrow as pa
 from scipy.special import ndtr
 
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.drift.comparison import Comparison, Test
+from loan_scoring.drift.comparison import Comparison, DriftTest
 from loan_scoring.drift.domain_classifier import domain_classifier
-from loan_scoring.drift.encode import Encoding
-from loan_scoring.drift.reconstruction import Plane, reconstruction
+from loan_scoring.drift.encode import MatrixEncoding
+from loan_scoring.drift.reconstruction import PrincipalPlane, reconstruction_error
 
 ALL = "all"
 """The feature that joint tests are about."""
@@ -25,13 +25,13 @@ MOST_TOLD = 5
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointBaseline:
     """The baseline's side of the joint tests, derived from its frozen sample alone."""
 
-    encoding: Encoding
+    encoding: MatrixEncoding
     rows: np.ndarray
     """What the classifier tells a batch from, in random order, shape (joint_rows, columns)."""
-    plane: Plane
+    plane: PrincipalPlane
     errors: np.ndarray
     """Of rows of the baseline that the plane was not fitted on."""
     seed: int
@@ -43,7 +43,7 @@ class Joint:
         frozen: Mapping[str, Mapping[str, Any]],
         sample: pa.Table,
         seed: int,
-    ) -> "Joint | None":
+    ) -> "JointBaseline | None":
         """Prepare the baseline's side; None where its sample is too small.
 
         Args:
@@ -56,10 +56,10 @@ class Joint:
         if taken < 2 * MIN_ROWS:
             return None
         chosen = _some(sample, taken, seed)
-        encoding = Encoding.fit(frozen, chosen)
+        encoding = MatrixEncoding.fit(frozen, chosen)
         rows = encoding.matrix(chosen)
         standardised = encoding.standardised(rows)
-        plane = Plane.fit(standardised[::2])
+        plane = PrincipalPlane.fit(standardised[::2])
         errors = plane.errors(standardised[1::2])
         return cls(encoding, rows[: policy.joint_rows], plane, errors, seed)
 
@@ -71,7 +71,7 @@ class Joint:
         batch = self.encoding.matrix(_some(values.select(self.encoding.names), taken, self.seed))
         told = domain_classifier(self.rows[:taken], batch)
         errors = self.plane.errors(self.encoding.standardised(batch))
-        z, p_value, effect = reconstruction(self.errors, errors)
+        z, p_value, effect = reconstruction_error(self.errors, errors)
         # A normal shift of d standard deviations has a PSI of d squared, whatever the bins as they
         # get finer, and an AUC of Phi(d / sqrt 2): the bands of PSI are those of any effect.
         shift = policy.psi_drifted**0.5
@@ -79,7 +79,7 @@ class Joint:
         return Comparison(
             ALL,
             [
-                Test(
+                DriftTest(
                     "domain_classifier",
                     told.auc,
                     max(told.auc - 0.5, 0.0),
@@ -87,7 +87,7 @@ class Joint:
                     told.p_value,
                     drifted_from=float(ndtr(shift / 2**0.5)) - 0.5,
                 ),
-                Test(
+                DriftTest(
                     "reconstruction",
                     z,
                     effect,

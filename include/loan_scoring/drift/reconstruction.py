@@ -14,7 +14,7 @@ EXPLAINED = 0.65
 
 
 @dataclass(frozen=True)
-class Plane:
+class PrincipalPlane:
     """The baseline's mean row and the axes along which its rows lie furthest apart."""
 
     mean: np.ndarray
@@ -23,7 +23,7 @@ class Plane:
     """Orthonormal, shape (width, components)."""
 
     @classmethod
-    def fit(cls, rows: np.ndarray, explained: float = EXPLAINED) -> "Plane":
+    def fit(cls, rows: np.ndarray, explained: float = EXPLAINED) -> "PrincipalPlane":
         """Take the fewest axes that hold the share `explained` of the variance of rows.
 
         `rows` are standardised, shape (n, width), no nan.
@@ -44,7 +44,7 @@ class Plane:
         return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
-def reconstruction(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float, float]:
+def reconstruction_error(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float, float]:
     """Return the z of the difference of mean errors, its two-sided p-value, and the effect.
 
     Args:

@@ -10,17 +10,17 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if command == "run":
-            from loan_scoring.local.run import Job, run
+            from loan_scoring.local.run import MainJob, run_main_job
 
-            print(run(Job()))  # noqa: T201 - this is the interface
+            print(run_main_job(MainJob()))  # noqa: T201 - this is the interface
         elif command == "up":
-            from loan_scoring.local.up import up
+            from loan_scoring.local.up import start_services
 
-            print(up())  # noqa: T201
+            print(start_services())  # noqa: T201
         elif command == "down":
-            from loan_scoring.local.up import down
+            from loan_scoring.local.up import stop_services
 
-            print(down())  # noqa: T201
+            print(stop_services())  # noqa: T201
         else:
             print("usage: python -m loan_scoring.local run | up | down", file=sys.stderr)  # noqa: T201
             return 2

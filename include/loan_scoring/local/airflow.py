@@ -12,7 +12,7 @@ from types import TracebackType
 from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.local import airflow_status, guard, processes
 from loan_scoring.local.airflow_client import AirflowClient
-from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate
+from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate_airflow
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
 from loan_scoring.local.state import is_free, kept_port, locked
@@ -59,7 +59,7 @@ class AirflowStack:
                     f"an Airflow already runs or starts on {self.folder}; wait, or `make down`"
                 ) from None
             # Whoever held the lock before is dead, so what still carries its mark has no owner.
-            guard.sweep(guard.mark(self.folder), patience_seconds=2)
+            guard.end_marked(guard.process_mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
             undo.callback(Keeper(self._components, self.state_dir, self.metadata_url).stop)
@@ -94,9 +94,9 @@ class AirflowStack:
             raise StateError(f"port {port}, asked for Airflow, is taken by another program")
         self._url = f"http://127.0.0.1:{port}"
         self._publish(is_ready=False)
-        undo.callback(airflow_status.withdraw, self.state_dir)
+        undo.callback(airflow_status.withdraw_status, self.state_dir)
         airflow_passwords(self.folder)
-        mark = guard.mark(self.folder, secrets.token_hex(4))
+        mark = guard.process_mark(self.folder, secrets.token_hex(4))
         undo.callback(guard.Guard(mark, self.logs / "guard.log").release)
         undo.callback(self._end, mark)
         environment = airflow_environment(
@@ -108,7 +108,7 @@ class AirflowStack:
             parallelism=self.parallelism,
             extra={**self.environment, guard.MARK: mark},
         )
-        migrate(self.folder, environment, self.metadata_url, self.logs / "migration.log")
+        migrate_airflow(self.folder, environment, self.metadata_url, self.logs / "migration.log")
         self._components = []
         for name, arguments in COMPONENTS.items():
             log = self.logs / f"{name}.log"
@@ -122,7 +122,7 @@ class AirflowStack:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        survivors = guard.sweep(mark, patience_seconds=1)
+        survivors = guard.end_marked(mark, patience_seconds=1)
         for component in self._components:
             if component.process.pid not in survivors:
                 component.process.wait()  # killed, it may take a moment to be gone
@@ -130,12 +130,12 @@ class AirflowStack:
             raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
 
     def _publish(self, *, is_ready: bool) -> None:
-        airflow_status.publish(
+        airflow_status.publish_status(
             self.state_dir, url=self._url, is_ready=is_ready, is_detached=self.is_detached
         )
 
     def _wait_until_ready(self) -> AirflowClient:
-        client = airflow_status.client(self.state_dir, self._url)
+        client = airflow_status.stack_client(self.state_dir, self._url)
         deadline = time.monotonic() + _START_SECONDS
         while lack := self._lack(client):
             for component in self._components:

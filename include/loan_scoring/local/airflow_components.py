@@ -85,7 +85,7 @@ class Component:
             return str(self.death())
         if time.monotonic() >= self._restart_at:
             # A dead scheduler leaves workers, which would wait for ever and hold on to their tasks.
-            guard.sweep(self.mark, patience_seconds=0)
+            guard.end_marked(self.mark, patience_seconds=0)
             self.start()
         return None
 
@@ -95,7 +95,9 @@ class Component:
             os.kill(self.process.pid, signal.SIGTERM)
 
 
-def migrate(folder: Path, environment: Mapping[str, str], metadata_url: str, log: Path) -> None:
+def migrate_airflow(
+    folder: Path, environment: Mapping[str, str], metadata_url: str, log: Path
+) -> None:
     """Bring Airflow's metadata database to the installed version's tables, where it is not."""
     # Asking Airflow costs seconds at every start, so the outcome of the last time is kept.
     note = folder / "migrated.json"

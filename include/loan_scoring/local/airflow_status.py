@@ -26,7 +26,7 @@ def folder_of(state_dir: Path) -> Path:
     return state_dir.resolve() / "airflow"
 
 
-def publish(state_dir: Path, *, url: str, is_ready: bool, is_detached: bool) -> None:
+def publish_status(state_dir: Path, *, url: str, is_ready: bool, is_detached: bool) -> None:
     """Say that this process supervises an Airflow."""
     started = processes.started_at(os.getpid())
     content = {"pid": os.getpid(), "started": started, "url": url}
@@ -34,12 +34,12 @@ def publish(state_dir: Path, *, url: str, is_ready: bool, is_detached: bool) -> 
     write_private(folder_of(state_dir) / "stack.json", json.dumps(content))
 
 
-def withdraw(state_dir: Path) -> None:
+def withdraw_status(state_dir: Path) -> None:
     """Take back what was published."""
     (folder_of(state_dir) / "stack.json").unlink(missing_ok=True)
 
 
-def status(state_dir: Path) -> StackStatus | None:
+def stack_status(state_dir: Path) -> StackStatus | None:
     """Return where a state folder's Airflow runs, whoever started it; None where it does not."""
     folder = folder_of(state_dir)
     content = read_json(folder / "stack.json")
@@ -59,13 +59,13 @@ def status(state_dir: Path) -> StackStatus | None:
     )
 
 
-def client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
+def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
     """Return a client of a state folder's Airflow, logged in as one of its users."""
     folder = folder_of(state_dir)
     return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
 
 
-def attach(state_dir: Path) -> AirflowClient | None:
+def attach_to_stack(state_dir: Path) -> AirflowClient | None:
     """Return a client of the Airflow that runs and is ready, or None."""
-    found = status(state_dir)
-    return client(state_dir, found.url) if found and found.is_ready else None
+    found = stack_status(state_dir)
+    return stack_client(state_dir, found.url) if found and found.is_ready else None

@@ -74,14 +74,14 @@ def stop_detached(state_dir: Path) -> bool:
     folder = airflow_status.folder_of(state_dir)
     # The lock of a living stack is held: one in the foreground is not ours to end.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
-        guard.sweep(guard.mark(folder))
-        airflow_status.withdraw(state_dir)
+        guard.end_marked(guard.process_mark(folder))
+        airflow_status.withdraw_status(state_dir)
     return running is not None
 
 
 def detached_status(state_dir: Path) -> StackStatus | None:
     """Return where a detached stack runs or starts; None where none does."""
-    running = airflow_status.status(state_dir)
+    running = airflow_status.stack_status(state_dir)
     return running if running is not None and running.is_detached else None
 
 

@@ -24,7 +24,7 @@ PASSWORDS = (
 USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEWER_PASSWORD")
 
 
-def content(environment: str) -> str:
+def env_file_content(environment: str) -> str:
     """Return the file of an environment, with secrets that were never used before."""
     long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
     lines = [
@@ -46,14 +46,14 @@ def content(environment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, environment: str) -> bool:
+def write_env_file(path: Path, environment: str) -> bool:
     """Write the file for its owner alone, and return True; leave one that is there as it is."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w") as file:
-        file.write(content(environment))
+        file.write(env_file_content(environment))
     return True
 
 
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--path", type=Path, default=Path(".env"))
     options = parser.parse_args()
     try:
-        is_written = write(options.path, options.environment)
+        is_written = write_env_file(options.path, options.environment)
     except OSError as error:
         print(f"make env: cannot write {options.path}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1

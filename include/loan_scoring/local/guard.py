@@ -19,13 +19,13 @@ _PATIENCE_SECONDS = 4.0
 _LIMIT_SECONDS = 9.0
 
 
-def mark(folder: Path, *parts: str) -> str:
+def process_mark(folder: Path, *parts: str) -> str:
     """Return the mark of a folder's stacks, of one of them, or of one of its components."""
     # A resolved path holds no //, so that no mark is the beginning of another folder's.
     return "".join(f"{part}//" for part in (str(folder.resolve()), *parts))
 
 
-def sweep(prefix: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> list[int]:
+def end_marked(prefix: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> list[int]:
     """End all processes whose mark begins so, and return those that even SIGKILL does not end."""
     began = time.monotonic()
     asked: set[int] = set()
@@ -73,7 +73,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # whoever tells the supervisor may tell us too
     while os.read(0, 1024):
         pass
-    if survivors := sweep(sys.argv[1]):
+    if survivors := end_marked(sys.argv[1]):
         sys.exit(f"guard: these processes of {sys.argv[1]} do not end: {survivors}")
 
 

@@ -16,7 +16,7 @@ from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.postgres import embedded
 from loan_scoring.local.progress import Progress
 from loan_scoring.partitions import HISTORY
-from loan_scoring.replay import Replay, replay
+from loan_scoring.replay import Replay, replay_loans
 from loan_scoring.session import Session, open_session
 
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
@@ -24,7 +24,7 @@ STALLED_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Job:
+class MainJob:
     """What `make run` brings in."""
 
     portfolio: str = "loan_default"
@@ -34,7 +34,7 @@ class Job:
     drifted_nights: tuple[int, ...] = (4, 5)
 
 
-def run(job: Job) -> str:
+def run_main_job(job: MainJob) -> str:
     """Do the job, or what is left of it, and return a summary read from Postgres.
 
     Raises:
@@ -45,7 +45,7 @@ def run(job: Job) -> str:
     started = time.monotonic()
     with _database() as url, open_session(of.portfolio, url) as session:
         _refuse_a_mixture(session)
-        cut = replay(
+        cut = replay_loans(
             of,
             source=None,
             nights=job.nights,
@@ -65,9 +65,9 @@ def run(job: Job) -> str:
             with _airflow(of, url, progress) as client:
                 _drive(session, client, cut, progress)
         progress.close()
-        state = status.read(session)
+        state = status.read_status(session)
     seconds = time.monotonic() - started
-    return f"\n{status.render(state)}\n\n{_next(cut, seconds)}"
+    return f"\n{status.render_status(state)}\n\n{_next(cut, seconds)}"
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def _database() -> Iterator[str]:
             server.stop()
 
 
-def stack(of: list[Contract], url: str, *, is_detached: bool = False) -> AirflowStack:
+def airflow_stack(of: list[Contract], url: str, *, is_detached: bool = False) -> AirflowStack:
     """Return the Airflow of this checkout, its tasks connected to the portfolio database."""
     server = embedded().start()
     return AirflowStack(
@@ -114,13 +114,13 @@ def _connections(url: str) -> dict[str, str]:
 @contextmanager
 def _airflow(of: Contract, url: str, progress: Progress) -> Iterator[AirflowClient]:
     """Use the Airflow that `make up` left on, else one of our own until the job is done."""
-    running = airflow_status.attach(settings.state_dir())
+    running = airflow_status.attach_to_stack(settings.state_dir())
     if running is not None:
         progress.say(f"Airflow runs already at {running.url}")
         yield running
         return
     progress.say("starting Airflow: scheduler, DAG processor, triggerer, API server")
-    with stack([of], url) as client:
+    with airflow_stack([of], url) as client:
         progress.say(f"Airflow is ready at {client.url}")
         yield client
         progress.say("stopping Airflow")
@@ -260,7 +260,7 @@ def _refuse_a_mixture(session: Session) -> None:
         known = database.row(session.connection, "select_current_batch", batch_id=HISTORY)
     if known is None:
         return
-    found = sources.resolve(session.contract, None)
+    found = sources.resolve_source(session.contract, None)
     was_synthetic, is_synthetic = known["source"].startswith("synthetic"), found is None
     if was_synthetic != is_synthetic:
         words = {True: "synthetic", False: "real"}

@@ -5,18 +5,18 @@ from loan_scoring.local.airflow_environment import airflow_passwords
 from loan_scoring.local.airflow_status import folder_of
 from loan_scoring.local.detached import start_detached, stop_detached
 from loan_scoring.local.postgres import embedded
-from loan_scoring.local.run import stack
+from loan_scoring.local.run import airflow_stack
 from loan_scoring.session import open_session
 
 
-def up() -> str:
+def start_services() -> str:
     """Start everything in the background, and return where it is and how to log in."""
     portfolios = [contract.load(name) for name in contract.names()]
     url = settings.database_url() or embedded().start().url("loan_scoring")
     for each in portfolios:
         with open_session(each.portfolio, url):
             pass  # migrated, so that analysts find the tables before the first night
-    running = start_detached(stack(portfolios, url))
+    running = start_detached(airflow_stack(portfolios, url))
     password = airflow_passwords(folder_of(settings.state_dir()))["admin"]
     return "\n".join(
         [
@@ -29,7 +29,7 @@ def up() -> str:
     )
 
 
-def down() -> str:
+def stop_services() -> str:
     """End Airflow and the embedded Postgres, and return what was ended."""
     server = embedded()
     ended = ["Airflow"] if stop_detached(settings.state_dir()) else []

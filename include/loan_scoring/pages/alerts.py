@@ -19,12 +19,12 @@ CAUSES = {
 }
 
 
-def read(session: Session, batch_id: str | None = None) -> dict[str, Any]:
+def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
     """Return the alerts, of one batch or all, in their three groups."""
     found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
     for alert in found:
         alert["cause"] = CAUSES.get(alert["kind"], alert["kind"])
-        alert["figures"] = figures(session.contract, alert["evidence"])
+        alert["figures"] = evidence_rows(session.contract, alert["evidence"])
     waiting = [each for each in found if each["state"] != "resolved"]
     today = datetime.now(UTC).date()
     return {
@@ -39,7 +39,7 @@ def read(session: Session, batch_id: str | None = None) -> dict[str, Any]:
     }
 
 
-def figures(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
+def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the evidence as rows of a table: column, figure, value.
 
     Evidence is kept by column where several show a cause, else as plain facts.

@@ -13,7 +13,7 @@ from loan_scoring.session import Session
 PER_PAGE = 100
 
 
-def read_all(session: Session, until: str | None) -> dict[str, Any]:
+def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
     """Return the batches up to one, newest first, and whether there are older ones."""
     found = database.rows(session.connection, "select_nights", nights=PER_PAGE + 1, until=until)
     nights = found[::-1]
@@ -24,7 +24,7 @@ def read_all(session: Session, until: str | None) -> dict[str, Any]:
     }
 
 
-def read(session: Session, batch_id: str) -> dict[str, Any] | None:
+def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
     """Return what the page of a batch shows, None where there is no such batch."""
     connection, contract = session.connection, session.contract
     nights = database.rows(connection, "select_nights", nights=1, until=batch_id)
@@ -47,7 +47,7 @@ def read(session: Session, batch_id: str) -> dict[str, Any] | None:
         "alerts": database.rows(connection, "select_alerts", batch_id=batch_id, alerts=20),
         "failed": [each for each in judged if not each["is_success"]],
         "judged": len(judged),
-        "has_quality_page": settings.quality_page(
+        "has_quality_page": settings.quality_page_path(
             contract.portfolio, batch_id, night["revision"]
         ).is_file(),
         "rules": [each for each in quarantined if each["revision"] == night["revision"]],
@@ -74,7 +74,7 @@ def _scored(session: Session, night: database.Row) -> dict[str, Any]:
         connection, "select_persona_groups", model_version=night["personas_version"]
     )
     return {
-        "features": compared.features(
+        "features": compared.compared_columns(
             contract,
             model,
             counted,
@@ -118,7 +118,7 @@ def _scores(
         (contract.decision.approve_below, "review from"),
         (contract.decision.decline_from, "decline from"),
     )
-    return plots.plot(
+    return plots.make_plot(
         data,
         xaxis={"title": {"text": "default probability"}, "range": [0, 1], "tickformat": ".0%"},
         yaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share"}},
@@ -191,7 +191,7 @@ def _fairness(contract: Contract, rows: list[database.Row]) -> list[dict[str, An
 
 def _groups(groups: list[dict[str, Any]]) -> plots.Plot:
     """Draw the approval rate of each group with its interval."""
-    names = [plots.label(each["group"]) for each in groups]  # may be alike: ticks, not places
+    names = [plots.plot_label(each["group"]) for each in groups]  # may be alike: ticks, not places
     places = list(range(len(groups)))
     rates = [each["approval_rate"] for each in groups]
     trace = {
@@ -207,7 +207,7 @@ def _groups(groups: list[dict[str, Any]]) -> plots.Plot:
         },
         "hovertemplate": "%{x:.1%}<extra></extra>",
     }  # fmt: skip
-    return plots.plot(
+    return plots.make_plot(
         [trace],
         hovermode="closest",
         showlegend=False,

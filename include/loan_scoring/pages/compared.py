@@ -7,13 +7,13 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.pages import plots
-from loan_scoring.pages.drift import KINDS, LEVELS, name_of
+from loan_scoring.pages.drift import KINDS, LEVELS, compared_name
 
 REST, MISSING = "other levels", "missing"
 MOST_LEVELS = 20
 
 
-def features(
+def compared_columns(
     contract: Contract,
     model: database.Row,
     counted: Mapping[str, database.Row],
@@ -30,7 +30,7 @@ def features(
                 "kind": KINDS.get(test["kind"], test["kind"]),
                 "is_input": test["kind"] == "data",
                 "feature": test["feature"],
-                "label": name_of(contract, test["feature"]),
+                "label": compared_name(contract, test["feature"]),
                 "importance": importance.get(test["feature"]),
                 "level": "stable",
                 "psi": None,
@@ -42,17 +42,17 @@ def features(
         if test["test"] == "psi":
             row["psi"] = test["effect"]
     for row in found.values():
-        row["sides"] = sides(
+        row["sides"] = both_shares(
             (model["baseline"] or {}).get(row["feature"]), counted.get(row["feature"])
         )
-        row["plot"] = plots.beside(*row["sides"]) if row["sides"] else None
+        row["plot"] = plots.draw_side_by_side(*row["sides"]) if row["sides"] else None
     return sorted(
         found.values(),
         key=lambda row: (row["is_input"], -(row["importance"] or -1.0), row["label"]),
     )
 
 
-def sides(
+def both_shares(
     frozen: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
 ) -> tuple[list[str], list[float], list[float]] | None:
     """Return names of bins or levels, and the shares of the baseline and of the batch in each.
@@ -64,7 +64,7 @@ def sides(
     if "levels" in frozen:
         names, baseline, batch = _levels(frozen, counted)
     else:
-        names, baseline, batch = bins(frozen["edges"]), frozen["counts"], counted["counts"]
+        names, baseline, batch = bin_names(frozen["edges"]), frozen["counts"], counted["counts"]
     if frozen["nulls"] or counted["nulls"]:
         names = [*names, MISSING]
         baseline, batch = [*baseline, frozen["nulls"]], [*batch, counted["nulls"]]
@@ -93,7 +93,7 @@ def _levels(
     return names, baseline, batch
 
 
-def bins(edges: Sequence[float]) -> list[str]:
+def bin_names(edges: Sequence[float]) -> list[str]:
     """Return the names of the bins that inner edges make.
 
     >>> bins([10.0, 2500.0])

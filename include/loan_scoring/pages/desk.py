@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from loan_scoring import approvals, database, desk
 from loan_scoring.contract import Column, Contract
-from loan_scoring.desk import Application, Filter, Input, Queue
-from loan_scoring.json_scores import CHAMPION, Answer
-from loan_scoring.pages.plots import Plot, label, plot
+from loan_scoring.desk import ApplicationField, DeskApplication, QueueFilter, QueuePage
+from loan_scoring.json_scores import CHAMPION, ScoredRequest
+from loan_scoring.pages.plots import Plot, make_plot, plot_label
 from loan_scoring.pages.templating import shown_value
 from loan_scoring.registry import PROPENSITY
 from loan_scoring.session import Session
@@ -18,18 +18,18 @@ STRONGEST = 10
 """Inputs that the waterfall tells apart; the others are one step."""
 
 
-def read_queue(
-    session: Session, batch_id: str | None, wanted: Filter, after: tuple[float, Any] | None
+def read_queue_page(
+    session: Session, batch_id: str | None, wanted: QueueFilter, after: tuple[float, Any] | None
 ) -> dict[str, Any]:
     """Return what the page of the queue shows."""
-    found = desk.queue(session, batch_id, wanted, after)
+    found = desk.read_queue(session, batch_id, wanted, after)
     contract = session.contract.under(found.run["policy"])
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_scored_batches")
     return {
         "queue": found,
         "batches": batches,
-        "counts": desk.counts(session, found.run),
+        "counts": desk.count_queue(session, found.run),
         "wanted": wanted,
         "first": None if after is None else _query(found, wanted, None),
         "next": None if found.next is None else _query(found, wanted, found.next),
@@ -38,7 +38,7 @@ def read_queue(
     }
 
 
-def _query(found: Queue, wanted: Filter, after: tuple[float, Any] | None) -> str:
+def _query(found: QueuePage, wanted: QueueFilter, after: tuple[float, Any] | None) -> str:
     """Return the query of the page of the queue that begins after a place in it."""
     asked = {
         "batch": found.run["batch_id"],
@@ -53,9 +53,9 @@ def _query(found: Queue, wanted: Filter, after: tuple[float, Any] | None) -> str
     return urlencode({name: value for name, value in asked.items() if value is not None})
 
 
-def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
+def read_application_page(session: Session, loan_id: Any) -> dict[str, Any]:
     """Return what the page of one application shows before a what-if is asked."""
-    shown = desk.application(session, loan_id)
+    shown = desk.read_application(session, loan_id)
     contract = session.contract.under(shown.score["policy"])
     with database.transaction(session.connection):
         models = database.rows(session.connection, "select_models")
@@ -67,15 +67,18 @@ def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
         "what_if": None,
         "faults": {},
         "form": {},
-        "place": None if not histogram or chance is None else below(histogram, chance),
-        "distribution": distribution(contract, histogram, chance)
+        "place": None if not histogram or chance is None else share_below(histogram, chance),
+        "distribution": draw_holdout(contract, histogram, chance)
         if histogram and chance is not None
         else None,
-        "waterfall": waterfall(shown) if shown.base is not None else None,
-        "fields": [field(contract.by_name[each.name], each) for each in asked(contract, shown)],
+        "waterfall": draw_waterfall(shown) if shown.base is not None else None,
+        "fields": [
+            form_field(contract.by_name[each.name], each)
+            for each in what_if_inputs(contract, shown)
+        ],
         "names": {column.name: column.label for column in contract.columns},
         "calculated": [ratio.column for ratio in contract.ratios],
-        "seen": approvals.mark(shown.approvals),
+        "seen": approvals.decision_token(shown.approvals),
         "can_be_decided": shown.score["decision"] in ("review", "refer"),
         "exclusion": next(
             (e.label for e in contract.exclusions if e.reason == shown.score["exclusion_reason"]),
@@ -84,7 +87,7 @@ def read_application(session: Session, loan_id: Any) -> dict[str, Any]:
     }
 
 
-def asked(contract: Contract, shown: Application) -> list[Input]:
+def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[ApplicationField]:
     """Return the inputs that the what-if form asks for: those that a score depends on.
 
     What the contract calculates from others follows them and is not asked for.
@@ -97,9 +100,9 @@ def asked(contract: Contract, shown: Application) -> list[Input]:
     return [each for each in shown.inputs if each.name in (read | excluding) - calculated]
 
 
-def field(column: Column, given: Input) -> dict[str, Any]:
+def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
     """Return an input as a field of the what-if form."""
-    value = text(given.value)
+    value = field_text(given.value)
     levels = list(column.levels or [])
     if column.levels and value and value not in levels:
         levels.append(value)
@@ -114,22 +117,24 @@ def field(column: Column, given: Input) -> dict[str, Any]:
     }
 
 
-def changes(contract: Contract, shown: Application, form: Mapping[str, str]) -> dict[str, Any]:
+def changed_inputs(
+    contract: Contract, shown: DeskApplication, form: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what a form of `asked` changes; an empty field is null."""
     return {
         each.name: form[each.name].strip() or None
-        for each in asked(contract, shown)
-        if each.name in form and form[each.name].strip() != text(each.value)
+        for each in what_if_inputs(contract, shown)
+        if each.name in form and form[each.name].strip() != field_text(each.value)
     }
 
 
-def text(value: Any) -> str:
+def field_text(value: Any) -> str:
     """Return a value as a field of a form holds it."""
     return "" if value is None else str(value)
 
 
-def told(
-    contract: Contract, answer: Answer, changed: Mapping[str, Any], shown: Application
+def what_if_result(
+    contract: Contract, answer: ScoredRequest, changed: Mapping[str, Any], shown: DeskApplication
 ) -> dict[str, Any]:
     """Return what a what-if showed, beside what the application's own score is."""
     before = {each.name: each for each in shown.inputs}
@@ -140,7 +145,7 @@ def told(
         "changes": [
             (before[name], _typed(contract.by_name[name], value))
             for name, value in changed.items()
-            if name in before and text(value) != text(before[name].value)
+            if name in before and field_text(value) != field_text(before[name].value)
         ],
     }
 
@@ -152,7 +157,7 @@ def _typed(column: Column, value: Any) -> Any:
     return float(value) if column.is_numeric and isinstance(value, str) else value
 
 
-def below(histogram: Mapping[str, Any], chance: float) -> float:
+def share_below(histogram: Mapping[str, Any], chance: float) -> float:
     """Return the share of loans with a lower probability, evenly spread within a bin."""
     edges = histogram["edges"]
     counts = [paid + bad for paid, bad in _loans(histogram)]
@@ -167,7 +172,7 @@ def _loans(histogram: Mapping[str, Any]) -> list[tuple[int, int]]:
     return list(zip(histogram["paid"], histogram["defaulted"], strict=True))
 
 
-def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
+def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
     """Draw the hold-out's probabilities, and where this application's stands among them."""
     edges = histogram["edges"]
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
@@ -194,7 +199,7 @@ def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float
         (policy.decline_from, "decline from", "--dim", "dot"),
         (chance, f"this one: {chance:.1%}", "--text", "solid"),
     ]
-    return plot(
+    return make_plot(
         bars,
         barmode="stack",
         bargap=0,
@@ -218,7 +223,7 @@ def distribution(contract: Contract, histogram: Mapping[str, Any], chance: float
     )  # fmt: skip
 
 
-def waterfall(shown: Application) -> Plot:
+def draw_waterfall(shown: DeskApplication) -> Plot:
     """Draw the way from the base to the log-odds of an application, the strongest inputs first."""
     strongest = shown.contributions[:STRONGEST]
     others = shown.contributions[STRONGEST:]
@@ -230,7 +235,7 @@ def waterfall(shown: Application) -> Plot:
     values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
     reached = [0.0, *accumulate(values[:-1])]
     room = 0.12 * (max(reached) - min(reached))  # for the text beside the outermost bars
-    return plot(
+    return make_plot(
         [
             {
                 "type": "waterfall",
@@ -258,7 +263,7 @@ def waterfall(shown: Application) -> Plot:
         hovermode=False,
         yaxis={
             "autorange": "reversed", "tickmode": "array", "tickvals": list(range(len(names))),
-            "ticktext": [label(name, 60) for name in names], "showgrid": False,
+            "ticktext": [plot_label(name, 60) for name in names], "showgrid": False,
         },
         xaxis={
             "title": {"text": "Log-odds of default"}, "zeroline": False,
@@ -269,9 +274,9 @@ def waterfall(shown: Application) -> Plot:
     )  # fmt: skip
 
 
-def _named(given: Input) -> str:
+def _named(given: ApplicationField) -> str:
     return f"{given.label}: {shown_value(given.value)}{_unit(given)}"
 
 
-def _unit(given: Input) -> str:
+def _unit(given: ApplicationField) -> str:
     return f" {given.unit}" if given.unit and given.value is not None else ""

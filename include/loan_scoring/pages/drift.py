@@ -20,7 +20,7 @@ KINDS = {
 """Kinds of drift in the order of the map."""
 
 
-def read(session: Session, nights: int) -> dict[str, Any]:
+def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
     """Return the map and the plots of the last nights."""
     connection = session.connection
     history = database.rows(connection, "select_performance_history", batches=nights)
@@ -37,7 +37,7 @@ def read(session: Session, nights: int) -> dict[str, Any]:
     }
 
 
-def name_of(contract: Contract, feature: str) -> str:
+def compared_name(contract: Contract, feature: str) -> str:
     """Return what a person calls a compared column."""
     column = contract.by_name.get(feature)
     if column is not None:
@@ -67,7 +67,7 @@ def _groups(
         {
             "kind": kind,
             "feature": feature,
-            "label": name_of(contract, feature),
+            "label": compared_name(contract, feature),
             "cells": [nights.get(batch_id) for batch_id in batch_ids],
         }
         for (kind, feature), nights in sorted(of.items(), key=lambda each: rank(each[1]))
@@ -86,23 +86,23 @@ def _auc(history: list[database.Row]) -> plots.Plot:
         return [row[name] for row in history]
 
     data = [
-        plots.line(
+        plots.night_line(
             "estimated", x, of("estimated_auc"), "--blue",
             (of("estimated_auc_lower"), of("estimated_auc_upper")),
         ),
-        plots.line(
+        plots.night_line(
             "realised", x, of("realised_auc"), "--orange",
             (of("realised_auc_lower"), of("realised_auc_upper")), mode="markers",
         ),
     ]  # fmt: skip
     data += _baseline(x, of("baseline_auc"))
-    return plots.plot(data, xaxis=plots.nights_axis(x), yaxis={"tickformat": ".2f"})
+    return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis={"tickformat": ".2f"})
 
 
 def _rate(history: list[database.Row]) -> plots.Plot:
     x = [row["batch_id"] for row in history]
     data = [
-        plots.line(
+        plots.night_line(
             name, x, [row[f"{name}_default_rate"] for row in history], colour, form=".1%", mode=mode
         )
         for name, colour, mode in (
@@ -112,24 +112,24 @@ def _rate(history: list[database.Row]) -> plots.Plot:
     ]
     data += _baseline(x, [row["baseline_default_rate"] for row in history])
     axis = {"tickformat": ".0%", "rangemode": "tozero"}
-    return plots.plot(data, xaxis=plots.nights_axis(x), yaxis=axis)
+    return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis=axis)
 
 
 def _loss(history: list[database.Row]) -> plots.Plot:
     x = [row["batch_id"] for row in history]
     data = [
-        plots.line(name, x, [row[column] for row in history], colour, form=",.3s", mode=mode)
+        plots.night_line(name, x, [row[column] for row in history], colour, form=",.3s", mode=mode)
         for name, column, colour, mode in (
             ("expected", "expected_loss_of_approved", "--blue", BOTH),
             ("realised", "realised_loss_of_approved", "--orange", "markers"),
         )
     ]
     axis = {"tickformat": "~s", "rangemode": "tozero"}
-    return plots.plot(data, xaxis=plots.nights_axis(x), yaxis=axis)
+    return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis=axis)
 
 
 def _baseline(x: list[str], values: list[float | None]) -> list[dict[str, Any]]:
     if not any(values):
         return []
-    trace = plots.line("on the hold-out", x, values, "--grey", mode="lines")
+    trace = plots.night_line("on the hold-out", x, values, "--grey", mode="lines")
     return [trace | {"line": {"color": "--grey", "width": 1, "dash": "dash", "shape": "hv"}}]

@@ -4,7 +4,7 @@ from typing import Any
 
 from loan_scoring import database, registry
 from loan_scoring.errors import StateError
-from loan_scoring.pages.plots import Plot, plot
+from loan_scoring.pages.plots import Plot, make_plot
 from loan_scoring.registry import KINDS, PERSONAS, PROPENSITY
 from loan_scoring.session import Session
 
@@ -22,7 +22,7 @@ METRICS = (
 COLOURS = ("--blue", "--orange")
 
 
-def read(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
+def read_models_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
     """Return what the page shows; `left` and `right` are propensity versions to compare.
 
     Where none is named, the one in use stands beside the last of the others.
@@ -33,12 +33,12 @@ def read(session: Session, left: str | None, right: str | None) -> dict[str, Any
     with database.transaction(session.connection):
         rows = database.rows(session.connection, "select_models")
         history = database.rows(session.connection, "select_promotions")
-        champions = {kind: registry.champion(session, kind) for kind in KINDS}
-        back = rollback(session)
+        champions = {kind: registry.champion_version(session, kind) for kind in KINDS}
+        back = preview_rollback(session)
         pairs = _pairs(rows)
         versions = [pair[PROPENSITY]["model_version"] for pair in pairs if PROPENSITY in pair]
         left, right = _chosen(versions, champions[PROPENSITY], left, right)
-        compared = compare(session, left, right) if left and right else None
+        compared = compare_versions(session, left, right) if left and right else None
     return {
         "pairs": pairs,
         "history": history,
@@ -71,10 +71,10 @@ def _chosen(
     return left, right or (others[0] if others else None)
 
 
-def rollback(session: Session) -> dict[str, str] | None:
+def preview_rollback(session: Session) -> dict[str, str] | None:
     """Return what a rollback would put into use by kind, None where it is refused."""
     try:
-        in_use = dict(zip(KINDS, registry.champions(session), strict=True))
+        in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
     except StateError:
         return None
     back = {}
@@ -86,13 +86,13 @@ def rollback(session: Session) -> dict[str, str] | None:
     return None if back == in_use else back
 
 
-def compare(session: Session, left: str, right: str) -> dict[str, Any]:
+def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
     """Return two propensity versions beside each other."""
-    two = [registry.model(session, version) for version in (left, right)]
+    two = [registry.model_row(session, version) for version in (left, right)]
     people = []
     for row in two:
-        fitted = registry.versions_of(session, row["fingerprint"]).get(PERSONAS)
-        people.append(None if fitted is None else registry.model(session, fitted))
+        fitted = registry.versions_by_fingerprint(session, row["fingerprint"]).get(PERSONAS)
+        people.append(None if fitted is None else registry.model_row(session, fitted))
     labels = {column.name: column.label for column in session.contract.columns}
     read_by = [set(row["features"]) for row in two]
     return {
@@ -127,8 +127,8 @@ def compare(session: Session, left: str, right: str) -> dict[str, Any]:
             ("Code", [f"loan-scoring {row['code_version']}" for row in two]),
             ("Artifact", [f"sha256 {row['artifact_sha256'][:16]}" for row in two]),
         ],
-        "roc": _drawn(two, roc),
-        "calibration": _drawn(two, calibration),
+        "roc": _drawn(two, draw_both_roc),
+        "calibration": _drawn(two, draw_both_calibrations),
     }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
     return drawn
 
 
-def roc(two: list[database.Row]) -> Plot:
+def draw_both_roc(two: list[database.Row]) -> Plot:
     """Draw both ROC curves, each on the hold-out of its training."""
     lines = [
         {
@@ -161,14 +161,14 @@ def roc(two: list[database.Row]) -> Plot:
         }
         for row, colour, dash in zip(two, COLOURS, ("solid", "dash"), strict=True)
     ]
-    return plot(
+    return make_plot(
         [*lines, _diagonal()],
         xaxis={"title": {"text": "Paid loans above the threshold"}, "tickformat": ".0%"},
         yaxis={"title": {"text": "Defaults above it"}, "tickformat": ".0%"},
     )
 
 
-def calibration(two: list[database.Row]) -> Plot:
+def draw_both_calibrations(two: list[database.Row]) -> Plot:
     """Draw observed against predicted default rates by tenths of the score."""
     lines = [
         {
@@ -181,7 +181,7 @@ def calibration(two: list[database.Row]) -> Plot:
         }
         for row, colour, dash in zip(two, COLOURS, ("solid", "dash"), strict=True)
     ]
-    return plot(
+    return make_plot(
         [*lines, _diagonal()],
         hovermode="closest",
         xaxis={"title": {"text": "Predicted default rate"}, "tickformat": ".0%"},

@@ -10,7 +10,7 @@ NIGHTS = 30
 COLOURS = {"ingest": "--blue", "score": "--green", "metrics": "--violet", "outcomes": "--orange"}
 
 
-def read(session: Session) -> dict[str, Any]:
+def read_operations_page(session: Session) -> dict[str, Any]:
     """Return what the operations page shows."""
     connection = session.connection
     slo = database.row(connection, "select_slo")
@@ -55,14 +55,14 @@ def _latency(nights: list[database.Row], slo: database.Row | None) -> plots.Plot
         line = plots.level_line("promised", x, slo["scored_within_minutes"], "--orange")
         data.append(line | {"hovertemplate": "%{y:g} min"})
     axis = {"title": {"text": "minutes"}, "rangemode": "tozero"}
-    return plots.plot(data, xaxis=plots.nights_axis(x), yaxis=axis, showlegend=True)
+    return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis=axis, showlegend=True)
 
 
 def _stages(batch_ids: list[str], rows: list[database.Row]) -> plots.Plot:
     data = [
         {
             "type": "bar",
-            "name": plots.label(stage),
+            "name": plots.plot_label(stage),
             "x": [row["batch_id"] for row in rows if row["stage"] == stage],
             "y": [float(row["seconds"]) for row in rows if row["stage"] == stage],
             "marker": {"color": COLOURS.get(stage, "--grey")},
@@ -71,7 +71,7 @@ def _stages(batch_ids: list[str], rows: list[database.Row]) -> plots.Plot:
         for stage in sorted({row["stage"] for row in rows})
     ]
     axis = {"title": {"text": "seconds of work"}, "rangemode": "tozero"}
-    return plots.plot(data, barmode="stack", xaxis=plots.nights_axis(batch_ids), yaxis=axis)
+    return plots.make_plot(data, barmode="stack", xaxis=plots.nights_axis(batch_ids), yaxis=axis)
 
 
 def _traffic(nights: list[database.Row]) -> plots.Plot:
@@ -86,4 +86,4 @@ def _traffic(nights: list[database.Row]) -> plots.Plot:
         )
     ]  # fmt: skip
     axis = {"title": {"text": "rows"}, "rangemode": "tozero"}
-    return plots.plot(data, barmode="stack", xaxis=plots.nights_axis(x), yaxis=axis)
+    return plots.make_plot(data, barmode="stack", xaxis=plots.nights_axis(x), yaxis=axis)

@@ -20,7 +20,7 @@ LATEST_HOURS = 36
 
 
 @dataclass(frozen=True)
-class Point:
+class Problem:
     """Something that is not all right: what, and the page that tells more."""
 
     severity: str
@@ -28,7 +28,7 @@ class Point:
     path: str
 
 
-def read(session: Session) -> dict[str, Any]:
+def read_portfolio_page(session: Session) -> dict[str, Any]:
     """Return what the portfolio page shows."""
     connection = session.connection
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
@@ -54,7 +54,7 @@ def read(session: Session) -> dict[str, Any]:
         "slo": slo,
         "unit": amount_unit(session.contract),
         "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
-        "decisions_plot": plots.decisions(nights),
+        "decisions_plot": plots.draw_decisions(nights),
         "risk_plot": _risk(nights),
     }
 
@@ -73,53 +73,53 @@ def _points(
     champions: dict[str, database.Row],
     slo: database.Row | None,
     now: datetime,
-) -> list[Point]:
+) -> list[Problem]:
     found = []
     if "propensity" not in champions:
-        found.append(Point("critical", "No champion: nothing can be scored", "models"))
+        found.append(Problem("critical", "No champion: nothing can be scored", "models"))
     if nights:
         found += _of_last(contract, nights[-1], now)
     earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]
     if earlier:
         text = f"{len(earlier)} earlier nights are without scores: {', '.join(earlier[-3:])}"
-        found.append(Point("warning", text, "batches"))
+        found.append(Problem("warning", text, "batches"))
     for night in nights:
         if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
             text = (
                 f"{night['batch_id']}: scores are of revision {night['scored_revision']}; "
                 f"revision {night['revision']} is not scored yet"
             )
-            found.append(Point("warning", text, f"batches/{night['batch_id']}"))
+            found.append(Problem("warning", text, f"batches/{night['batch_id']}"))
     for alert in alerts:
         if not alert["is_snoozed"] and alert["state"] == "open":
             text = f"{alert['last_batch_id']}: {alert['message']}"
-            found.append(Point(alert["severity"], text, f"alerts#alert-{alert['alert_id']}"))
+            found.append(Problem(alert["severity"], text, f"alerts#alert-{alert['alert_id']}"))
     if slo and slo["nights"] and slo["error_budget_left"] < 0:
         text = f"The error budget is used up: {slo['nights_on_time']} of {slo['nights']} nights"
-        found.append(Point("warning", f"{text} were on time", "operations"))
+        found.append(Problem("warning", f"{text} were on time", "operations"))
     return sorted(found, key=lambda each: each.severity)
 
 
-def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Point]:
+def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Problem]:
     found, path = [], f"batches/{last['batch_id']}"
     if last["state"] == "refused":
-        found.append(Point("critical", f"The file of {last['batch_id']} was refused", path))
+        found.append(Problem("critical", f"The file of {last['batch_id']} was refused", path))
     elif last["scoring_run_id"] is None and last["punctuality"] == "late":
-        found.append(Point("critical", f"{last['batch_id']} is not scored in time", path))
+        found.append(Problem("critical", f"{last['batch_id']} is not scored in time", path))
     elif last["punctuality"] == "late":
-        found.append(Point("warning", f"{last['batch_id']} was scored late", path))
+        found.append(Problem("warning", f"{last['batch_id']} was scored late", path))
     elif last["scoring_run_id"] and not last["tests"]:
-        found.append(Point("warning", f"{last['batch_id']} is not compared yet", path))
+        found.append(Problem("warning", f"{last['batch_id']} is not compared yet", path))
     is_nightly = contract.schedules.ingest.split()[2:] == ["*", "*", "*"]
     hours = (now - last["first_landed_at"]).total_seconds() / 3600
     if is_nightly and hours > LATEST_HOURS:
         text = f"No file has landed for {hours / 24:.0f} days; the last night is {last['batch_id']}"
-        found.append(Point("warning", text, "batches"))
+        found.append(Problem("warning", text, "batches"))
     return found
 
 
 def _verdict(
-    points: Sequence[Point], nights: Sequence[database.Row], alerts: Sequence[database.Row]
+    points: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
 ) -> tuple[str, str]:
     """Return the level of the whole, and the sentence that tells it."""
     if not nights:
@@ -157,7 +157,7 @@ def _days_since_training(champions: dict[str, database.Row], now: datetime) -> i
 def _risk(nights: Sequence[database.Row]) -> plots.Plot:
     """Draw what is expected: the default rate of the scored loans, the loss of the approved."""
     x = [night["batch_id"] for night in nights]
-    return plots.plot(
+    return plots.make_plot(
         [
             {
                 "type": "bar",
@@ -169,11 +169,11 @@ def _risk(nights: Sequence[database.Row]) -> plots.Plot:
                 "yaxis": "y2",
                 "hovertemplate": "%{y:,.3s}",
             },
-            plots.line(
+            plots.night_line(
                 "expected default", x, [n["default_rate"] for n in nights], "--orange",
                 form=".1%",
             ),
-            plots.line(
+            plots.night_line(
                 "approved", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
             ),
         ],

@@ -16,7 +16,7 @@ SHORT = 20
 """Characters of a name that has room below a bar."""
 
 
-def label(text: str, longest: int = 40) -> str:
+def plot_label(text: str, longest: int = 40) -> str:
     """Return text that plotly shows as it stands.
 
     >>> label("<b>25-34</b> & more")
@@ -26,7 +26,7 @@ def label(text: str, longest: int = 40) -> str:
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
+def make_plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
     """Return a plot of traces with a layout."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {"legend": legend, "hovermode": "x unified", **layout}}
@@ -45,7 +45,7 @@ def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
+def draw_decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
     """Draw each night's shares of decisions, stacked."""
     known = [night for night in nights if night["decisions"]]
     totals = [sum(night["decisions"].values()) for night in known]
@@ -63,7 +63,7 @@ def decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
         }
         for name, colour in DECISIONS.items()
     ]
-    return plot(
+    return make_plot(
         data,
         barmode="stack",
         bargap=0.25,
@@ -73,7 +73,7 @@ def decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
     )
 
 
-def line(
+def night_line(
     name: str,
     x: Sequence[str],
     y: Sequence[float | None],
@@ -124,7 +124,7 @@ def level_line(name: str, x: Sequence[str], at: float, colour: str = "--grey") -
     }
 
 
-def beside(
+def draw_side_by_side(
     levels: Sequence[str],
     baseline: Sequence[float],
     batch: Sequence[float],
@@ -140,7 +140,7 @@ def beside(
     names = {
         "tickmode": "array",
         "tickvals": places,
-        "ticktext": [label(level) for level in levels],
+        "ticktext": [plot_label(level) for level in levels],
         "showgrid": False,
     }
     shares_axis = {"tickformat": ".0%", "rangemode": "tozero"}
@@ -163,5 +163,5 @@ def beside(
     bars = {"barmode": "group", "bargap": 0.2}
     if lie:
         downwards = {**names, "autorange": "reversed"}
-        return plot(data, xaxis=shares_axis, yaxis=downwards, hovermode="y unified", **bars)
-    return plot(data, xaxis=names, yaxis=shares_axis, **bars)
+        return make_plot(data, xaxis=shares_axis, yaxis=downwards, hovermode="y unified", **bars)
+    return make_plot(data, xaxis=names, yaxis=shares_axis, **bars)

@@ -13,13 +13,13 @@ NONE = "\N{EN DASH}"
 """What stands where there is no value."""
 
 
-def render(name: str, **values: Any) -> str:
+def render_template(name: str, **values: Any) -> str:
     """Return a template of this package's templates/ with values in it."""
-    return environment().get_template(name).render(**values)
+    return template_environment().get_template(name).render(**values)
 
 
 @cache
-def environment() -> Environment:
+def template_environment() -> Environment:
     """Return the environment of all templates."""
     made = Environment(
         loader=PackageLoader("loan_scoring.pages"),

@@ -13,7 +13,7 @@ from loan_scoring.session import Session
 
 
 @dataclass(frozen=True)
-class Batch:
+class ScoredBatch:
     """The loans of a run that got a probability, in the order of loan_id, shape (rows,) each.
 
     `outcome` is 1 for default, 0 for paid, nan where it is not known yet; `amount` nan where it is
@@ -33,7 +33,7 @@ class Batch:
         return np.asarray(~np.isnan(self.outcome))
 
 
-def read(session: Session, run: database.Row) -> Batch:
+def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     """Read the scored loans of a run; referred ones have no score that could be measured.
 
     Three reads and no join: of rows that have just been written the planner knows nothing, and
@@ -44,9 +44,9 @@ def read(session: Session, run: database.Row) -> Batch:
     amount = [contract.business.amount] if contract.business else []
     protected = protected_categories(contract)
     columns = list(dict.fromkeys([*amount, *protected]))
-    inputs = reading.slice_of_batch(session, run["batch_id"], run["revision"], columns)
+    inputs = reading.read_slice(session, run["batch_id"], run["revision"], columns)
     inputs = inputs.take(_places(scores, inputs))
-    return Batch(
+    return ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
         scores.column("persona").to_pylist(),
@@ -56,7 +56,7 @@ def read(session: Session, run: database.Row) -> Batch:
     )
 
 
-def errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
+def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
     """Return whether the class predicted at a threshold was wrong, in the order of loan_id.
 
     Of the loans of a run with an outcome, shape (loans,), bool.
@@ -75,7 +75,7 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
         " AND default_probability IS NOT NULL ORDER BY loan_id"
     ).format(**_run(run))
     types = {
-        **reading.arrow_types(session.contract, [KEY]),
+        **reading.column_types(session.contract, [KEY]),
         "default_probability": pa.float64(),
         "is_approved": pa.bool_(),
         "persona": pa.string(),
@@ -90,7 +90,7 @@ def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> np.ndarr
         "SELECT loan_id FROM scores WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
         " AND default_probability IS NOT NULL))"
     ).format(**_run(run))
-    types = {**reading.arrow_types(session.contract, [KEY]), "outcome": pa.float64()}
+    types = {**reading.column_types(session.contract, [KEY]), "outcome": pa.float64()}
     known = database.copy_out(session.connection, query, types)
     return _numbers(known.column("outcome").take(_places(scores, known)))
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from loan_scoring.intervals import wilson
-from loan_scoring.performance.estimated import BLOCK_VALUES, Estimate, limits
+from loan_scoring.performance.estimated import BLOCK_VALUES, Estimate, prediction_limits
 
 ALL = "all"
 """The segment of every scored loan; the others are personas."""
 
 
-def segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+def decision_segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name of each segment and which rows are in it, shape (rows,), `all` first."""
     of = np.asarray(personas, dtype=object)
     yield ALL, np.ones(len(of), dtype=bool)
@@ -49,7 +49,7 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
     losses = [
         drawn[start : start + size].astype(float) @ exposure for start in range(0, len(drawn), size)
     ]
-    return Estimate(float(true @ exposure), *limits(np.concatenate(losses)))
+    return Estimate(float(true @ exposure), *prediction_limits(np.concatenate(losses)))
 
 
 def realised_loss(y: np.ndarray, exposure: np.ndarray) -> Estimate:

@@ -17,7 +17,7 @@ BY_OUTCOME = ("equal_opportunity_difference", "equalized_odds_difference")
 
 
 @dataclass(frozen=True)
-class Counts:
+class GroupCounts:
     """Loans and approvals of one kind by group, shape (groups,) each."""
 
     loans: np.ndarray
@@ -40,7 +40,7 @@ class Counts:
             return np.asarray(np.where(np.isnan(rates), np.nan, drawn / self.loans))
 
 
-def count(values: np.ndarray, groups: list[str], approved: np.ndarray) -> Counts:
+def count_by_group(values: np.ndarray, groups: list[str], approved: np.ndarray) -> GroupCounts:
     """Count loans and approvals of each of the groups.
 
     Args:
@@ -49,12 +49,12 @@ def count(values: np.ndarray, groups: list[str], approved: np.ndarray) -> Counts
         approved: whether each row is approved, shape (rows,), bool.
     """
     of = [values == group for group in groups]
-    return Counts(
+    return GroupCounts(
         np.array([mask.sum() for mask in of]), np.array([approved[mask].sum() for mask in of])
     )
 
 
-def parity(all_loans: Counts, resamples: int, seed: int) -> dict[str, Estimate]:
+def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dict[str, Estimate]:
     """Return demographic parity difference and ratio of approval.
 
     The highest approval rate of a group less the lowest, and the lowest over the highest: Agarwal
@@ -78,7 +78,9 @@ def parity(all_loans: Counts, resamples: int, seed: int) -> dict[str, Estimate]:
     }
 
 
-def odds(paid: Counts, defaulted: Counts, resamples: int, seed: int) -> dict[str, Estimate]:
+def equal_odds(
+    paid: GroupCounts, defaulted: GroupCounts, resamples: int, seed: int
+) -> dict[str, Estimate]:
     """Return equal opportunity and equalized odds difference of approval; none without outcomes.
 
     To be approved is the good that is dealt out, so that a loan that is paid is the positive class:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 from scipy.stats import rankdata
 
-from loan_scoring.calibration import Curve
+from loan_scoring.calibration import CalibrationCurve
 from loan_scoring.intervals import CONFIDENCE
 
 METRICS = ("default_rate", "auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss")
@@ -31,7 +31,9 @@ class Estimate:
     upper: float | None = None
 
 
-def draw(probability: np.ndarray, curve: Curve, resamples: int, seed: int) -> np.ndarray:
+def draw_outcomes(
+    probability: np.ndarray, curve: CalibrationCurve, resamples: int, seed: int
+) -> np.ndarray:
     """Return outcomes that the batch may have, shape (resamples, rows), bool.
 
     A parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap", section
@@ -46,8 +48,8 @@ def draw(probability: np.ndarray, curve: Curve, resamples: int, seed: int) -> np
     return found
 
 
-def estimate(
-    probability: np.ndarray, curve: Curve, threshold: float, drawn: np.ndarray
+def estimate_metrics(
+    probability: np.ndarray, curve: CalibrationCurve, threshold: float, drawn: np.ndarray
 ) -> dict[str, Estimate]:
     """Return each metric that has a value, with its interval.
 
@@ -60,14 +62,16 @@ def estimate(
         threshold: from which F1, precision and recall of default are taken.
         drawn: outcomes by `draw`, shape (resamples, rows).
     """
-    per_draw = measured(probability, threshold, drawn)
-    values = expected(probability, curve.corrected(probability), threshold)
+    per_draw = metrics_of_draws(probability, threshold, drawn)
+    values = expected_metrics(probability, curve.corrected(probability), threshold)
     values["ks"] = _mean(per_draw["ks"])
-    found = {name: Estimate(values[name], *limits(per_draw[name])) for name in METRICS}
+    found = {name: Estimate(values[name], *prediction_limits(per_draw[name])) for name in METRICS}
     return {name: each for name, each in found.items() if np.isfinite(each.value)}
 
 
-def expected(probability: np.ndarray, true: np.ndarray, threshold: float) -> dict[str, float]:
+def expected_metrics(
+    probability: np.ndarray, true: np.ndarray, threshold: float
+) -> dict[str, float]:
     """Return the metrics of the expected confusion matrix, nan where one has no value.
 
     Args:
@@ -96,7 +100,7 @@ def expected_auc(probability: np.ndarray, true: np.ndarray) -> float:
     return float((bad @ below - own / 2) / pairs) if pairs > 0 else float("nan")
 
 
-def measured(
+def metrics_of_draws(
     probability: np.ndarray, threshold: float, outcomes: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return each metric of each row of outcomes, shape (resamples,), nan where it has no value.
@@ -146,7 +150,7 @@ def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[st
         }
 
 
-def limits(values: np.ndarray) -> tuple[float | None, float | None]:
+def prediction_limits(values: np.ndarray) -> tuple[float | None, float | None]:
     """Return the limits between which one more draw lies at the rate of CONFIDENCE.
 
     Of N draws the k-th smallest is above the next one with probability k / (N + 1): quantiles are

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from loan_scoring import fairness
-from loan_scoring.calibration import AS_THEY_ARE, Curve
+from loan_scoring.calibration import AS_THEY_ARE, CalibrationCurve
 from loan_scoring.contract import Contract
 from loan_scoring.performance import business, by_group, estimated, realised
-from loan_scoring.performance.batch import Batch
+from loan_scoring.performance.batch import ScoredBatch
 from loan_scoring.performance.business import ALL
 from loan_scoring.performance.ddm import ddm
 from loan_scoring.performance.estimated import Estimate
@@ -20,7 +20,7 @@ DECILES = 10
 
 
 @dataclass(frozen=True)
-class Figure:
+class PerformanceFigure:
     """A row of `performance`."""
 
     segment: str
@@ -32,7 +32,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Fairness:
+class FairnessFigure:
     """A row of `fairness`."""
 
     attribute: str
@@ -41,7 +41,9 @@ class Fairness:
     groups: list[dict[str, Any]]
 
 
-def before_outcomes(contract: Contract, model: Mapping[str, Any], batch: Batch) -> list[Figure]:
+def figures_before_outcomes(
+    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch
+) -> list[PerformanceFigure]:
     """Return what scores and decisions alone say: expected metrics, approval, expected loss.
 
     Args:
@@ -50,27 +52,29 @@ def before_outcomes(contract: Contract, model: Mapping[str, Any], batch: Batch) 
     policy, p = contract.performance, batch.probability
     if not len(p):
         return []
-    curve = curve_of(model)
-    drawn = estimated.draw(p, curve, policy.resamples, contract.training.seed)
-    metrics = estimated.estimate(p, curve, contract.decision.decline_from, drawn)
+    curve = holdout_curve(model)
+    drawn = estimated.draw_outcomes(p, curve, policy.resamples, contract.training.seed)
+    metrics = estimated.estimate_metrics(p, curve, contract.decision.decline_from, drawn)
     found = [
-        Figure(ALL, name, ESTIMATED, each, len(p), model["metrics"].get(name))
+        PerformanceFigure(ALL, name, ESTIMATED, each, len(p), model["metrics"].get(name))
         for name, each in metrics.items()
     ]
     true = curve.corrected(p)
-    for segment, rows in business.segments(batch.personas):
+    for segment, rows in business.decision_segments(batch.personas):
         approval = business.approval_rate(batch.approved[rows])
         known = approved_on_holdout(model["baseline"]) if segment == ALL else None
-        found.append(Figure(segment, "approval_rate", ESTIMATED, approval, int(rows.sum()), known))
+        found.append(
+            PerformanceFigure(segment, "approval_rate", ESTIMATED, approval, int(rows.sum()), known)
+        )
         for metric, lent, exposure in _exposures(contract, batch, rows):
             loss = business.expected_loss(true[lent], exposure, drawn[:, lent])
-            found.append(Figure(segment, metric, ESTIMATED, loss, len(exposure)))
+            found.append(PerformanceFigure(segment, metric, ESTIMATED, loss, len(exposure)))
     return found
 
 
-def after_outcomes(
-    contract: Contract, model: Mapping[str, Any], batch: Batch, earlier: np.ndarray
-) -> list[Figure]:
+def figures_after_outcomes(
+    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch, earlier: np.ndarray
+) -> list[PerformanceFigure]:
     """Return what the outcomes that are in say: metrics, rates by decile, DDM, realised loss.
 
     Args:
@@ -81,18 +85,20 @@ def after_outcomes(
     y, p = batch.outcome[is_in].astype(int), batch.probability[is_in]
     resamples, seed = contract.performance.resamples, contract.training.seed
     found = [
-        Figure(ALL, name, REALISED, each, len(y), model["metrics"].get(name))
-        for name, each in realised.measure(y, p, threshold, resamples, seed).items()
+        PerformanceFigure(ALL, name, REALISED, each, len(y), model["metrics"].get(name))
+        for name, each in realised.realised_metrics(y, p, threshold, resamples, seed).items()
     ]
     found += _deciles(model, y, p)
     distance = ddm_distance(earlier, (p >= threshold) != y)
-    found.append(Figure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
-    true = curve_of(model).corrected(batch.probability)
-    for segment, rows in business.segments(batch.personas):
+    found.append(PerformanceFigure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
+    true = holdout_curve(model).corrected(batch.probability)
+    for segment, rows in business.decision_segments(batch.personas):
         for metric, lent, exposure in _exposures(contract, batch, rows & is_in):
             loss = business.realised_loss(batch.outcome[lent], exposure)
             foreseen = float(true[lent] @ exposure)
-            found.append(Figure(segment, metric, REALISED, loss, len(exposure), foreseen))
+            found.append(
+                PerformanceFigure(segment, metric, REALISED, loss, len(exposure), foreseen)
+            )
     return found
 
 
@@ -102,14 +108,14 @@ def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
     return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
 
 
-def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Figure]:
+def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[PerformanceFigure]:
     """Return the default rate by decile of the hold-out's scores, where the baseline has them."""
     edges = ((model["baseline"] or {}).get("default_probability") or {}).get("edges") or []
     if len(edges) != DECILES - 1:
         return []
     told = (model["evaluation"] or {}).get("deciles") or [{}] * DECILES
     return [
-        Figure(
+        PerformanceFigure(
             ALL,
             f"default_rate_decile_{place}",
             REALISED,
@@ -118,14 +124,14 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Fig
             baseline.get("observed"),
         )
         for place, (each, baseline) in enumerate(
-            zip(realised.deciles(y, p, edges), told, strict=True), start=1
+            zip(realised.default_rate_by_decile(y, p, edges), told, strict=True), start=1
         )
         if each is not None
     ]
 
 
 def _exposures(
-    contract: Contract, batch: Batch, rows: np.ndarray
+    contract: Contract, batch: ScoredBatch, rows: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return metric, loans and what is lost on each, of all the rows and of the approved ones."""
     if contract.business is None:
@@ -138,10 +144,10 @@ def _exposures(
     return found
 
 
-def curve_of(model: Mapping[str, Any]) -> Curve:
+def holdout_curve(model: Mapping[str, Any]) -> CalibrationCurve:
     """Return the calibration curve of a model's hold-out; none that corrects where none is kept."""
     kept = (model["evaluation"] or {}).get("calibration_curve")
-    return Curve(**kept) if kept else AS_THEY_ARE
+    return CalibrationCurve(**kept) if kept else AS_THEY_ARE
 
 
 def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
@@ -162,7 +168,9 @@ def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
     return {**model, "metrics": metrics, "baseline": frozen}
 
 
-def fairness_of(contract: Contract, batch: Batch, is_mature: bool) -> list[Fairness]:
+def fairness_figures(
+    contract: Contract, batch: ScoredBatch, is_mature: bool
+) -> list[FairnessFigure]:
     """Return how far groups are apart in approval, and in that by outcome where outcomes are in.
 
     Groups below the contract's `min_group`, and levels that it names as no group, are told and not
@@ -172,17 +180,19 @@ def fairness_of(contract: Contract, batch: Batch, is_mature: bool) -> list[Fairn
     found = []
     for attribute, stated in batch.groups.items():
         known = batch.outcome if is_mature else np.full(len(stated), np.nan)
-        told = fairness.by_group(contract, attribute, stated, known, batch.approved)
+        told = fairness.groups_in_order(contract, attribute, stated, known, batch.approved)
         values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
         compared = [each["group"] for each in told if each["left_out"] is None]
         if len(compared) < 2:
             continue
-        metrics = by_group.parity(by_group.count(values, compared, batch.approved), resamples, seed)
+        metrics = by_group.demographic_parity(
+            by_group.count_by_group(values, compared, batch.approved), resamples, seed
+        )
         if is_mature:
             paid, defaulted = (
-                by_group.count(values[kind], compared, batch.approved[kind])
+                by_group.count_by_group(values[kind], compared, batch.approved[kind])
                 for kind in (batch.outcome == 0, batch.outcome == 1)
             )
-            metrics |= by_group.odds(paid, defaulted, resamples, seed)
-        found += [Fairness(attribute, name, each, told) for name, each in metrics.items()]
+            metrics |= by_group.equal_odds(paid, defaulted, resamples, seed)
+        found += [FairnessFigure(attribute, name, each, told) for name, each in metrics.items()]
     return found

@@ -9,8 +9,8 @@ from scipy.stats import norm
 
 from loan_scoring.contract import PerformancePolicy
 from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.comparison import Test
-from loan_scoring.drift.decide import Verdict
+from loan_scoring.drift.comparison import DriftTest
+from loan_scoring.drift.decide import TestVerdict
 from loan_scoring.drift.shares import null_share
 from loan_scoring.fairness import Z95
 from loan_scoring.performance import ddm
@@ -25,7 +25,7 @@ approximation does not hold and the test is left out."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class OutcomeFinding:
     """A subject whose tests passed every limit that an alert must pass, and which of them did."""
 
     subject: str
@@ -33,13 +33,13 @@ class Finding:
     causes: list[str]
 
 
-def tests(
+def outcome_tests(
     policy: PerformancePolicy,
     holdout: Mapping[str, Any],
     y: np.ndarray,
     probability: np.ndarray,
     ddm_distance: float,
-) -> list[tuple[str, Test]]:
+) -> list[tuple[str, DriftTest]]:
     """Return every test that the batch is large enough for, with what it is about.
 
     Args:
@@ -48,7 +48,7 @@ def tests(
         probability: the scores, shape (rows,).
         ddm_distance: the largest of the batch, nan where there is none yet.
     """
-    found: list[tuple[str, Test]] = []
+    found: list[tuple[str, DriftTest]] = []
     error = standard_error(holdout.get("intervals", {}).get("auc"))
     defaults = int(y.sum())
     if error is not None and min(defaults, len(y) - defaults) >= MIN_EACH:
@@ -56,7 +56,7 @@ def tests(
     if min(probability.sum(), (1 - probability).sum()) >= MIN_EACH:
         found.append((MODEL, calibration_in_the_large(y, probability, policy.calibration_floor)))
     if np.isfinite(ddm_distance):
-        found.append((MODEL, Test("ddm", ddm_distance, ddm_distance, ddm.DRIFT)))
+        found.append((MODEL, DriftTest("ddm", ddm_distance, ddm_distance, ddm.DRIFT)))
     rate, rows = holdout.get("default_rate"), holdout.get("rows")
     if rate is not None and rows is not None and min(rate, 1 - rate) * len(y) >= MIN_EACH:
         known = round(rate * rows)
@@ -66,7 +66,7 @@ def tests(
 
 def auc_drop(
     holdout_auc: float, holdout_error: float, y: np.ndarray, probability: np.ndarray, floor: float
-) -> Test:
+) -> DriftTest:
     """Test whether the AUC fell below the hold-out's: a z-test, one-sided, of two samples.
 
     The batch's standard error is DeLong's; an AUC that rose is no drift of the model. Source:
@@ -75,10 +75,10 @@ def auc_drop(
     auc, error = delong(y, probability)
     drop = holdout_auc - auc
     z = drop / float(np.hypot(error, holdout_error))
-    return Test("auc_drop", z, drop, floor, float(norm.sf(z)))
+    return DriftTest("auc_drop", z, drop, floor, float(norm.sf(z)))
 
 
-def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> Test:
+def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> DriftTest:
     """Test whether as many loans defaulted as the scores foresaw: Spiegelhalter's z, two-sided.
 
     The number of defaults has variance sum p (1 - p) where each loan defaults with its own p.
@@ -87,13 +87,15 @@ def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: floa
     """
     difference = float(np.mean(y) - np.mean(probability))
     z = difference * len(y) / float(np.sqrt(np.sum(probability * (1 - probability))))
-    return Test("calibration", z, abs(difference), floor, float(2 * norm.sf(abs(z))))
+    return DriftTest("calibration", z, abs(difference), floor, float(2 * norm.sf(abs(z))))
 
 
-def default_rate(holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float) -> Test:
+def default_rate(
+    holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float
+) -> DriftTest:
     """Test whether the default rate is that of the hold-out: two-proportion z-test, two-sided."""
     difference, p_value = null_share(holdout_defaults, holdout_rows, int(y.sum()), len(y))
-    return Test("default_rate", difference, abs(difference), floor, p_value)
+    return DriftTest("default_rate", difference, abs(difference), floor, p_value)
 
 
 def standard_error(interval: list[float] | None) -> float | None:
@@ -105,9 +107,9 @@ def standard_error(interval: list[float] | None) -> float | None:
     return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
 
 
-def judge(
-    policy: PerformancePolicy, q: float, found: list[tuple[str, Test]]
-) -> tuple[list[Verdict], list[Finding]]:
+def judge_outcomes(
+    policy: PerformancePolicy, q: float, found: list[tuple[str, DriftTest]]
+) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
     """Judge the tests of a batch's outcomes; return the verdicts, and what deserves an alert.
 
     A test with a Benjamini-Hochberg-adjusted p below q and an effect at or above its floor is at
@@ -137,13 +139,13 @@ def judge(
         ]
         if causes:
             severity = "critical" if "drifted" in dict(causes).values() else "warning"
-            findings.append(Finding(subject, severity, [name for name, _ in causes]))
+            findings.append(OutcomeFinding(subject, severity, [name for name, _ in causes]))
     caused = {finding.subject for finding in findings}
     for place, (subject, test) in enumerate(found):
         if test.p_value is None and subject in caused and test.effect >= test.threshold:
             levels[place] = "attention"
     verdicts = [
-        Verdict(subject, test, p_adjusted.get(place), levels[place])
+        TestVerdict(subject, test, p_adjusted.get(place), levels[place])
         for place, (subject, test) in enumerate(found)
     ]
     return verdicts, findings

@@ -13,7 +13,7 @@ METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss"
 """What the hold-out is measured by too; the default rate stands beside them."""
 
 
-def measure(
+def realised_metrics(
     y: np.ndarray, probability: np.ndarray, threshold: float, resamples: int, seed: int
 ) -> dict[str, Estimate]:
     """Return each metric that has a value, with its 95 % interval by the bootstrap over loans.
@@ -31,7 +31,7 @@ def measure(
     found = {"default_rate": Estimate(rate, *wilson(rate * len(y), len(y)))}
     if not 0 < rate < 1:
         return found
-    values = propensity.measure(y, probability, threshold)
+    values = propensity.holdout_metrics(y, probability, threshold)
     if not (probability >= threshold).any():
         del values["precision"]
     spread = intervals.bootstrap(y, probability, threshold, resamples, seed)
@@ -42,7 +42,7 @@ def measure(
     return found
 
 
-def deciles(
+def default_rate_by_decile(
     y: np.ndarray, probability: np.ndarray, edges: Sequence[float]
 ) -> list[tuple[Estimate, int] | None]:
     """Return the rate of defaults between each two edges with Wilson's interval, and the loans.

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring import alerts, baseline, database, registry
-from loan_scoring.alerts.causes import CONCEPT, Caused
+from loan_scoring.alerts.causes import CONCEPT, BatchCause
 from loan_scoring.contract import Contract
-from loan_scoring.drift.decide import Verdict
+from loan_scoring.drift.decide import TestVerdict
 from loan_scoring.performance import batch as batches
 from loan_scoring.performance import figures, model_drift, wording
-from loan_scoring.performance.batch import Batch
+from loan_scoring.performance.batch import ScoredBatch
 from loan_scoring.performance.business import ALL
 from loan_scoring.performance.estimated import Estimate
-from loan_scoring.performance.figures import Fairness, Figure
+from loan_scoring.performance.figures import FairnessFigure, PerformanceFigure
 from loan_scoring.performance.model_drift import KINDS
 from loan_scoring.session import Session
 
@@ -29,7 +29,7 @@ Errors = dict[tuple[str, float], np.ndarray]
 wrong."""
 
 
-def restate(session: Session) -> list[str]:
+def restate_performance(session: Session) -> list[str]:
     """Measure anew each current run whose outcomes came since it was measured; return their ids.
 
     A known outcome never changes, so that counts say exactly what is new: a run is measured again
@@ -38,7 +38,7 @@ def restate(session: Session) -> list[str]:
     call does the rest, and where nothing came nothing is done.
     """
     with database.transaction(session.connection):
-        stale = [each for each in coverage(session) if each.is_stale]
+        stale = [each for each in outcome_coverage(session) if each.is_stale]
     restated, known = [], Errors()
     for each in stale:
         with database.transaction(session.connection):
@@ -46,15 +46,15 @@ def restate(session: Session) -> list[str]:
             run = database.row(session.connection, "select_current_run", batch_id=each.batch_id)
             if run is None or run["scoring_run_id"] != each.scoring_run_id:
                 continue  # scored anew meanwhile: metrics measures the new run
-            measure(session, run, known)
+            measure_performance(session, run, known)
         restated.append(each.scoring_run_id)
-    alerts.update(session)
+    alerts.update_alerts(session)
     if restated:
         log.info("restated %s", ", ".join(restated))
     return restated
 
 
-def measure(session: Session, run: database.Row, known: Errors | None = None) -> None:
+def measure_performance(session: Session, run: database.Row, known: Errors | None = None) -> None:
     """Write performance and fairness of a scoring run within the caller's transaction.
 
     What is realised, its tests and its alerts are written where the contract's `mature_share` of
@@ -67,31 +67,31 @@ def measure(session: Session, run: database.Row, known: Errors | None = None) ->
     """
     session = session.under(run)
     contract = session.contract
-    model = registry.model(session, run["propensity_version"])
-    batch = batches.read(session, run)
+    model = registry.model_row(session, run["propensity_version"])
+    batch = batches.read_scored_batch(session, run)
     is_mature = is_enough(contract, int(batch.known.sum()), len(batch.outcome))
-    if "decision" in baseline.of_another_policy(run, model):
+    if "decision" in baseline.predictions_of_other_policy(run, model):
         model = figures.without_decisions(model)
-    found = figures.before_outcomes(contract, model, batch)
-    verdicts: list[Verdict] = []
-    findings: list[model_drift.Finding] = []
+    found = figures.figures_before_outcomes(contract, model, batch)
+    verdicts: list[TestVerdict] = []
+    findings: list[model_drift.OutcomeFinding] = []
     facts: dict[str, Any] = {}
     if is_mature:
         earlier = _earlier_errors(session, run, {} if known is None else known)
-        found += figures.after_outcomes(contract, model, batch, earlier)
+        found += figures.figures_after_outcomes(contract, model, batch, earlier)
         facts = _facts(model, batch, found)
         verdicts, findings = _judged(contract, model, batch, facts)
     _write_figures(session, run, found)
-    _write_fairness(session, run, figures.fairness_of(contract, batch, is_mature))
+    _write_fairness(session, run, figures.fairness_figures(contract, batch, is_mature))
     _write_drift(session, run, verdicts)
     found_cause = _cause(contract, findings, facts)
-    alerts.note(session, run["scoring_run_id"], (CONCEPT,), found_cause)
+    alerts.record_causes(session, run["scoring_run_id"], (CONCEPT,), found_cause)
     for each in found_cause:
         log.warning("batch %s: %s", run["batch_id"], each.message)
 
 
 @dataclass(frozen=True)
-class Coverage:
+class OutcomeCoverage:
     """How many outcomes a current run has, and whether it was measured on other ones.
 
     `stream` counts those of the matured batches up to this one that the same model scored, of the
@@ -107,7 +107,7 @@ class Coverage:
     is_dropped: bool
 
 
-def coverage(session: Session) -> list[Coverage]:
+def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
     """Return the coverage of each current run, in the order of batches."""
     streams: dict[str, int] = {}
     dropped: dict[str, int] = {}
@@ -126,7 +126,7 @@ def coverage(session: Session) -> list[Coverage]:
         else:
             is_known = row["measured_loans"] is None and row["measured_stream"] is None
         found.append(
-            Coverage(
+            OutcomeCoverage(
                 row["scoring_run_id"],
                 row["batch_id"],
                 version,
@@ -148,17 +148,19 @@ def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.nd
     """Return the errors of the matured batches before this one that the same model scored."""
     threshold = session.contract.decision.decline_from
     parts = [np.zeros(0, dtype=bool)]
-    for each in coverage(session):
+    for each in outcome_coverage(session):
         is_of_model = each.propensity_version == run["propensity_version"] and not each.is_dropped
         if each.is_mature and is_of_model and each.batch_id < run["batch_id"]:
             key = each.scoring_run_id, threshold
             if key not in known:
-                known[key] = batches.errors(session, vars(each), threshold)
+                known[key] = batches.classification_errors(session, vars(each), threshold)
             parts.append(known[key])
     return np.concatenate(parts)
 
 
-def _facts(model: database.Row, batch: Batch, found: Sequence[Figure]) -> dict[str, Any]:
+def _facts(
+    model: database.Row, batch: ScoredBatch, found: Sequence[PerformanceFigure]
+) -> dict[str, Any]:
     """Return what a message tells of a batch's outcomes, fit for JSON."""
     realised = {
         each.metric: each.estimate.value
@@ -172,26 +174,26 @@ def _facts(model: database.Row, batch: Batch, found: Sequence[Figure]) -> dict[s
         "mean_probability": float(batch.probability[batch.known].mean()),
         "auc": realised.get("auc"),
         "ddm": distance,
-        "ddm_level": wording.level(distance),
+        "ddm_level": wording.ddm_level(distance),
         "holdout_auc": model["metrics"].get("auc"),
         "holdout_default_rate": model["metrics"].get("default_rate"),
     }
 
 
 def _judged(
-    contract: Contract, model: database.Row, batch: Batch, facts: dict[str, Any]
-) -> tuple[list[Verdict], list[model_drift.Finding]]:
-    tests = model_drift.tests(
+    contract: Contract, model: database.Row, batch: ScoredBatch, facts: dict[str, Any]
+) -> tuple[list[TestVerdict], list[model_drift.OutcomeFinding]]:
+    tests = model_drift.outcome_tests(
         contract.performance,
         model["metrics"],
         batch.outcome[batch.known].astype(int),
         batch.probability[batch.known],
         float("nan") if facts["ddm"] is None else facts["ddm"],
     )
-    return model_drift.judge(contract.performance, contract.monitoring.q, tests)
+    return model_drift.judge_outcomes(contract.performance, contract.monitoring.q, tests)
 
 
-def _write_figures(session: Session, run: database.Row, found: Sequence[Figure]) -> None:
+def _write_figures(session: Session, run: database.Row, found: Sequence[PerformanceFigure]) -> None:
     database.execute(session.connection, "delete_performance", scoring_run_id=run["scoring_run_id"])
     rows = pa.table(
         {
@@ -208,7 +210,7 @@ def _write_figures(session: Session, run: database.Row, found: Sequence[Figure])
         database.copy_in(session.connection, "performance", rows.column_names, rows)
 
 
-def _write_fairness(session: Session, run: database.Row, found: Sequence[Fairness]) -> None:
+def _write_fairness(session: Session, run: database.Row, found: Sequence[FairnessFigure]) -> None:
     database.execute(session.connection, "delete_fairness", scoring_run_id=run["scoring_run_id"])
     rows = pa.table(
         {
@@ -235,7 +237,7 @@ def _floats(values: Sequence[float | None]) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True)
 
 
-def _write_drift(session: Session, run: database.Row, verdicts: Sequence[Verdict]) -> None:
+def _write_drift(session: Session, run: database.Row, verdicts: Sequence[TestVerdict]) -> None:
     run_id = run["scoring_run_id"]
     database.execute(
         session.connection, "delete_outcome_drift", scoring_run_id=run_id, kinds=[*KINDS.values()]
@@ -259,17 +261,17 @@ def _write_drift(session: Session, run: database.Row, verdicts: Sequence[Verdict
 
 
 def _cause(
-    contract: Contract, findings: Sequence[model_drift.Finding], facts: dict[str, Any]
-) -> list[Caused]:
+    contract: Contract, findings: Sequence[model_drift.OutcomeFinding], facts: dict[str, Any]
+) -> list[BatchCause]:
     """Return what findings on outcomes have in common: one cause, or none."""
     if not findings:
         return []
     return [
-        Caused(
+        BatchCause(
             CONCEPT,
             "critical" if any(each.severity == "critical" for each in findings) else "warning",
             [each.subject for each in findings],
-            wording.of_cause(contract, findings, facts),
+            wording.describe_outcome_cause(contract, findings, facts),
             {each.subject: {**facts, "causes": each.causes} for each in findings},
         )
     ]

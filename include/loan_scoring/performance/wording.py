@@ -5,16 +5,20 @@ from typing import Any
 
 from loan_scoring.contract import Contract
 from loan_scoring.performance import ddm
-from loan_scoring.performance.model_drift import TARGET, Finding
+from loan_scoring.performance.model_drift import TARGET, OutcomeFinding
 
 
-def of_cause(contract: Contract, findings: Sequence[Finding], facts: dict[str, Any]) -> str:
+def describe_outcome_cause(
+    contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
+) -> str:
     """Return what a batch's outcomes show: the same people default otherwise."""
-    told = ". ".join(message(contract, each, facts) for each in findings)
+    told = ". ".join(describe_outcome_finding(contract, each, facts) for each in findings)
     return f"Other defaults than at training: {told}"
 
 
-def message(contract: Contract, finding: Finding, facts: dict[str, Any]) -> str:
+def describe_outcome_finding(
+    contract: Contract, finding: OutcomeFinding, facts: dict[str, Any]
+) -> str:
     """Return one sentence: what turned out otherwise, by how much, against what.
 
     Args:
@@ -37,13 +41,13 @@ def message(contract: Contract, finding: Finding, facts: dict[str, Any]) -> str:
         parts.append(f"foresaw {facts['mean_probability']:.1%} defaults where {observed} defaulted")
     if facts["ddm"] is not None and facts["ddm"] >= ddm.WARNING:
         parts.append(
-            f"errs more than at its best (DDM {level(facts['ddm'])}, {facts['ddm']:.1f} standard "
-            "deviations)"
+            f"errs more than at its best (DDM {ddm_level(facts['ddm'])}, {facts['ddm']:.1f} "
+            "standard deviations)"
         )
     return f"The default probability {'; '.join(parts)}"
 
 
-def level(distance: float | None) -> str | None:
+def ddm_level(distance: float | None) -> str | None:
     """Return what Gama et al. call a distance: none, warning or drift; None where there is none."""
     if distance is None:
         return None

@@ -11,31 +11,18 @@ from typing import BinaryIO, Self
 from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import PassingSourceError, SourceError
-from loan_scoring.sources.blocks import Block, Header, Malformed, fields, joined
+from loan_scoring.sources.blocks import Block, Header, Malformed
 from loan_scoring.sources.csv_rows import CsvRows
-from loan_scoring.sources.fetching import check, deliver
-from loan_scoring.sources.locations import label
+from loan_scoring.sources.fetching import check_location, open_files
+from loan_scoring.sources.locations import location_label
 from loan_scoring.sources.parquet_rows import ParquetRows
 from loan_scoring.sources.unpacking import suffix_of, unpack
-
-__all__ = [
-    "Block",
-    "Header",
-    "Malformed",
-    "Table",
-    "fields",
-    "is_synthetic",
-    "joined",
-    "label",
-    "open_table",
-    "resolve",
-]
 
 PARQUET_MAGIC = b"PAR1"
 HASH_BYTES = 1 << 20
 
 
-def resolve(contract: Contract, explicit: str | None) -> str | None:
+def resolve_source(contract: Contract, explicit: str | None) -> str | None:
     """Find the labelled source of a portfolio, or None where none can be read.
 
     The order: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the contract's
@@ -46,7 +33,7 @@ def resolve(contract: Contract, explicit: str | None) -> str | None:
     """
     chosen = explicit or settings.source()
     if chosen:
-        check(chosen)
+        check_location(chosen)
         return chosen
     for suffix in (".csv", ".csv.gz", ".csv.zip"):
         path = settings.data_dir() / f"{contract.portfolio}{suffix}"
@@ -54,7 +41,7 @@ def resolve(contract: Contract, explicit: str | None) -> str | None:
             return str(path)
     try:
         if contract.source.url:
-            check(contract.source.url)
+            check_location(contract.source.url)
     except SourceError:
         return None
     return contract.source.url
@@ -62,7 +49,7 @@ def resolve(contract: Contract, explicit: str | None) -> str | None:
 
 def is_synthetic(location: str | Path) -> bool:
     """Say whether a file's name marks its rows as generated, as in 2026-01-05.synthetic.csv."""
-    return ".synthetic." in PurePosixPath(label(location)).name
+    return ".synthetic." in PurePosixPath(location_label(location)).name
 
 
 def open_table(
@@ -72,16 +59,16 @@ def open_table(
     encoding: str = "utf-8",
     optional: Sequence[str] = (),
     block_bytes: int = 4 << 20,
-) -> "Table":
+) -> "SourceTable":
     """Open a file, a glob of files or a URL as one table; use it as a context manager.
 
     Raises:
         SourceError: it cannot be read, or lacks a wanted column.
     """
-    return Table(location, wanted, optional, encoding=encoding, block_bytes=block_bytes)
+    return SourceTable(location, wanted, optional, encoding=encoding, block_bytes=block_bytes)
 
 
-class Table:
+class SourceTable:
     """The rows of one location: its header, the hash of its bytes, and its blocks.
 
     The files of a glob are one table in the order of their names. Its lines are numbered as if the
@@ -101,7 +88,7 @@ class Table:
         self._encoding, self._block_bytes = encoding, block_bytes
         with ExitStack() as stack:
             self._files = [
-                (where, stack.enter_context(file)) for where, file in deliver(str(location))
+                (where, stack.enter_context(file)) for where, file in open_files(str(location))
             ]
             self._stats = [_stat(file) for _, file in self._files]
             rows = [self._rows(where, file) for where, file in self._files]

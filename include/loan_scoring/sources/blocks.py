@@ -57,12 +57,12 @@ class Block:
         Of Parquet: its columns that were read, in the table's order, as CSV.
         """
         if self._bounds is None:
-            return joined([column[row].as_py() for column in self.table.columns])
+            return csv_record([column[row].as_py() for column in self.table.columns])
         start, end = self._bounds[:, row]
         return self._records[start:end].decode()
 
 
-def fields(record: str, delimiter: str) -> list[str]:
+def csv_fields(record: str, delimiter: str) -> list[str]:
     """Return the fields of a record of CSV; none where one is longer than any may be."""
     try:
         # As a list of one string the record keeps the line ends inside its quotes.
@@ -71,7 +71,7 @@ def fields(record: str, delimiter: str) -> list[str]:
         return []
 
 
-def joined(values: Sequence[str], delimiter: str = ",") -> str:
+def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
     """Return fields as a record of CSV without its line end.
 
     >>> joined(["two\\nlines", "a,b", "c"])

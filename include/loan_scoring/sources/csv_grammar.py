@@ -107,6 +107,6 @@ def is_text(data: bytes, size: int) -> bool:
     return True
 
 
-def shown(data: bytes) -> str:
+def escaped_text(data: bytes) -> str:
     r"""Return bytes that are no text as text: what is not UTF-8, and NUL, as \x and two digits."""
     return data.decode(errors="backslashreplace").replace("\0", r"\x00")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from loan_scoring.errors import SourceError
-from loan_scoring.sources.blocks import Readable, fields
+from loan_scoring.sources.blocks import Readable, csv_fields
 
 HEADER_BYTES = 64 << 10
 MAX_LINE_BYTES = 16 << 20
@@ -12,7 +12,7 @@ DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
-class Start:
+class FileStart:
     """The header's line, the bytes read after it, whether that is all, and the encoding of both."""
 
     line: bytes
@@ -29,7 +29,7 @@ class Start:
                 f"{where}: the header is not {self.encoding}; declare source.encoding in "
                 "the contract or convert the file"
             ) from error
-        splits = {d: fields(text, d) for d in DELIMITERS}
+        splits = {d: csv_fields(text, d) for d in DELIMITERS}
         best = max(DELIMITERS, key=lambda d: len(asked.intersection(splits[d])))
         if not asked.intersection(splits[best]):
             start = text if len(text) <= 60 else text[:60] + "..."
@@ -42,7 +42,7 @@ class Start:
 
 def read_start(
     stream: Readable, where: str, encoding: str, first_line: int, block_bytes: int
-) -> Start:
+) -> FileStart:
     """Read up to the second line end at least, and refuse what cannot be a CSV file.
 
     Raises:
@@ -51,7 +51,7 @@ def read_start(
     data, is_at_end = stream.read(min(HEADER_BYTES, block_bytes)), False
     while data.count(b"\n") < 2 and not is_at_end:
         if len(data) > MAX_LINE_BYTES:
-            raise too_long(where, first_line + data.count(b"\n"))
+            raise line_too_long(where, first_line + data.count(b"\n"))
         more = stream.read(block_bytes)
         data, is_at_end = data + more, not more
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -68,10 +68,10 @@ def read_start(
         if b"\r" in line.rstrip(b"\r"):
             raise SourceError(f"{where}: lines end in CR alone; save it with LF or CRLF")
         raise SourceError(f"{where}: a header and no rows; deliver the file again")
-    return Start(line.rstrip(b"\r"), rest, is_at_end, encoding)
+    return FileStart(line.rstrip(b"\r"), rest, is_at_end, encoding)
 
 
-def too_long(where: str, line_number: int) -> SourceError:
+def line_too_long(where: str, line_number: int) -> SourceError:
     """Say that a line has no end within bounds."""
     return SourceError(
         f"{where}: line {line_number} is longer than {MAX_LINE_BYTES >> 20} MB; "

@@ -11,15 +11,15 @@ from loan_scoring.sources.blocks import Block, Malformed, Readable, choose_colum
 from loan_scoring.sources.csv_grammar import (
     MAX_QUOTED_BYTES,
     MAX_QUOTED_LINES,
+    escaped_text,
     is_clean,
     is_text,
     plain_lines,
     record_ends,
     record_pattern,
-    shown,
     without_line_ends,
 )
-from loan_scoring.sources.csv_header import MAX_LINE_BYTES, read_start, too_long
+from loan_scoring.sources.csv_header import MAX_LINE_BYTES, line_too_long, read_start
 
 FEW_ROWS = 10
 """Below so many faulty rows nothing is concluded about the whole file."""
@@ -65,7 +65,7 @@ class CsvRows:
             block, consumed = self._read_block(data)
             self._carry = data[consumed:]
             if len(self._carry) > MAX_LINE_BYTES and b"\n" not in self._carry:
-                raise too_long(self._where, self.next_line)
+                raise line_too_long(self._where, self.next_line)
             if rows + malformed == 0 and len(block.malformed) >= FEW_ROWS:
                 self._judge(block)
             rows, malformed = rows + block.table.num_rows, malformed + len(block.malformed)
@@ -98,7 +98,7 @@ class CsvRows:
         if len(data) > MAX_LINE_BYTES and len(line_ends):
             lengths = np.diff(line_ends, prepend=-1)
             if lengths.max() > MAX_LINE_BYTES:
-                raise too_long(self._where, self.next_line + int(lengths.argmax()))
+                raise line_too_long(self._where, self.next_line + int(lengths.argmax()))
         last = record_ends(data, line_ends, self.delimiter)
         is_open = self._is_at_end and last is not None and len(line_ends) - 1 not in last[-1:]
         if last is not None and not is_open:
@@ -162,7 +162,7 @@ class CsvRows:
             text = data[start:end].rstrip(b"\r\n")
             if text:
                 if not is_text(text, len(text)):
-                    malformed.append(Malformed(self.next_line + at, shown(text), "encoding"))
+                    malformed.append(Malformed(self.next_line + at, escaped_text(text), "encoding"))
                 elif match is None:
                     malformed.append(Malformed(self.next_line + at, text.decode(), "field_count"))
                 else:

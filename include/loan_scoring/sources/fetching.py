@@ -7,25 +7,25 @@ from typing import BinaryIO
 
 from loan_scoring.errors import SourceError
 from loan_scoring.sources import objects, web
-from loan_scoring.sources.locations import label, scheme_of
+from loan_scoring.sources.locations import location_label, scheme_of
 
 
-def deliver(location: str) -> Iterator[tuple[str, BinaryIO]]:
+def open_files(location: str) -> Iterator[tuple[str, BinaryIO]]:
     """Open each file of a location, those of a URL as unnamed local copies."""
     scheme = scheme_of(location)
     if scheme is None:
         for path in _local_paths(location):
             yield str(path), _open_local(path)
     elif scheme in ("http", "https"):
-        yield label(location), web.download(location)
+        yield location_label(location), web.download(location)
     else:
-        system, paths = objects.find(location, scheme)
+        system, paths = objects.find_objects(location, scheme)
         for name in paths:
             where = f"{scheme}://{name}"
-            yield where, objects.copy(system, name, where)
+            yield where, objects.copy_object(system, name, where)
 
 
-def check(location: str) -> None:
+def check_location(location: str) -> None:
     """Raise a SourceError unless the location can be opened now."""
     scheme = scheme_of(location)
     if scheme is None:
@@ -34,7 +34,7 @@ def check(location: str) -> None:
     elif scheme in ("http", "https"):
         web.probe(location)
     else:
-        objects.find(location, scheme)
+        objects.find_objects(location, scheme)
 
 
 def _local_paths(location: str) -> list[Path]:

@@ -11,7 +11,7 @@ COPY_BYTES = 1 << 20
 """How much of a remote file is copied at a time."""
 
 
-def label(location: str | Path) -> str:
+def location_label(location: str | Path) -> str:
     """Return a location as it may stand in logs and tables: without user, password and query."""
     parts = urlsplit(str(location))
     if scheme_of(location) is None:
@@ -30,6 +30,6 @@ def scheme_of(location: str | Path) -> str | None:
     return scheme.lower()
 
 
-def cut_short(where: str, size: int, expected: object) -> SourceError:
+def cut_short_error(where: str, size: int, expected: object) -> SourceError:
     """Say that a copy has fewer bytes than there are."""
     return PassingSourceError(f"{where}: ended after {size} of {expected} bytes; try again")

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, cast
 
 from loan_scoring.errors import PassingSourceError, SourceError
-from loan_scoring.sources.locations import COPY_BYTES, OBJECT_STORES, cut_short
+from loan_scoring.sources.locations import COPY_BYTES, OBJECT_STORES, cut_short_error
 
 
-def find(location: str, scheme: str) -> tuple[Any, list[str]]:
+def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
     """Return the file system of an object store, and the paths that a location names there."""
     package = OBJECT_STORES[scheme]
     try:
@@ -29,7 +29,7 @@ def find(location: str, scheme: str) -> tuple[Any, list[str]]:
     return system, paths
 
 
-def copy(system: Any, path: str, where: str) -> BinaryIO:
+def copy_object(system: Any, path: str, where: str) -> BinaryIO:
     """Copy an object into an unnamed temporary file."""
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())
@@ -41,7 +41,7 @@ def copy(system: Any, path: str, where: str) -> BinaryIO:
             raise _refused(where, error) from error
         copy.flush()
         if copy.tell() != expected:
-            raise cut_short(where, copy.tell(), expected)
+            raise cut_short_error(where, copy.tell(), expected)
         stack.pop_all()
         return cast(BinaryIO, copy)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from loan_scoring.errors import SourceError
 from loan_scoring.sources.blocks import Block, Malformed, choose_columns
-from loan_scoring.sources.csv_grammar import shown
+from loan_scoring.sources.csv_grammar import escaped_text
 
 
 class ParquetRows:
@@ -80,7 +80,9 @@ def _without_nul(block: Block) -> Block:
     if not has_nul.any():
         return block
     malformed = [
-        Malformed(int(block.line_numbers[row]), shown(block.raw_text(row).encode()), "encoding")
+        Malformed(
+            int(block.line_numbers[row]), escaped_text(block.raw_text(row).encode()), "encoding"
+        )
         for row in np.flatnonzero(has_nul).tolist()
     ]
     return Block(block.table.filter(~has_nul), block.line_numbers[~has_nul], malformed)

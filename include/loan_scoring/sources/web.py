@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 from loan_scoring.errors import PassingSourceError, SourceError
-from loan_scoring.sources.locations import COPY_BYTES, cut_short, label
+from loan_scoring.sources.locations import COPY_BYTES, cut_short_error, location_label
 
 TIMEOUT_SECONDS = 30.0
 PROBE_SECONDS = 10.0
@@ -22,7 +22,7 @@ RETRY_SECONDS = (1.0, 3.0)
 
 def _get(url: str, timeout: float) -> HTTPResponse:
     if "@" in urlsplit(url).netloc:
-        raise SourceError(f"{label(url)}: no user or password in a URL; use a signed URL")
+        raise SourceError(f"{location_label(url)}: no user or password in a URL; use a signed URL")
     request = urllib.request.Request(url, headers={"User-Agent": "loan-scoring"})  # noqa: S310 (scheme_of allows http and https alone)
     return cast(HTTPResponse, urllib.request.urlopen(request, timeout=timeout))  # noqa: S310
 
@@ -48,7 +48,7 @@ def download(url: str) -> BinaryIO:
                 if expected is None or copy.tell() == int(expected):
                     stack.pop_all()
                     return cast(BinaryIO, copy)
-                error = cut_short(label(url), copy.tell(), expected)
+                error = cut_short_error(location_label(url), copy.tell(), expected)
             except (OSError, HTTPException) as failure:
                 error = _unreachable(url, failure)
                 if not isinstance(error, PassingSourceError):
@@ -75,4 +75,4 @@ def _unreachable(url: str, error: Exception) -> SourceError:
     code = getattr(error, "code", None)
     is_final = code in range(400, 500) and code not in (408, 429)
     kind = SourceError if is_final else PassingSourceError
-    return kind(f"{label(url)}: {why}; check the URL and the network")
+    return kind(f"{location_label(url)}: {why}; check the URL and the network")
