@@ -23,13 +23,13 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@touch $@
 
 run: setup ## replay history and five nights on a real Airflow, print what was done, stop
-	@$(BIN)/python -m loan_scoring.local run
+	@$(BIN)/python -m loan_scoring.cli.run run
 
 up: setup ## start Postgres and Airflow with its UI, and leave them on
-	@$(BIN)/python -m loan_scoring.local up
+	@$(BIN)/python -m loan_scoring.cli.run up
 
 down: setup ## stop what `make up` or the command line started
-	@$(BIN)/python -m loan_scoring.local down
+	@$(BIN)/python -m loan_scoring.cli.run down
 
 test: setup lint ## lint, types, tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -72,5 +72,5 @@ lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-i
 	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
 
 clean: ## remove the environment and all state, embedded database included
-	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.local down
+	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
 	rm -rf $(VENV) .local data/landing data/artifacts data/quality data/demo

@@ -11,7 +11,7 @@ from loan_scoring.contract import Channel
 from loan_scoring.errors import ChannelError
 
 if TYPE_CHECKING:
-    from loan_scoring.alerts.messages import Message
+    from loan_scoring.monitoring.alerts.messages import Message
 
 ANSWER_WITHIN_SECONDS = 30
 """How long a channel may take where its connection does not say."""

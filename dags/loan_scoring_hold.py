@@ -44,14 +44,14 @@ def ask_a_person(of: Contract, case: Any) -> Any:
     @task
     def record(case: dict, answer: dict) -> str:
         """Record what the person decided, or that nobody did; return the verdict."""
-        from loan_scoring import promotion
+        from loan_scoring.models.promotion.decide import apply_verdict
 
         user = answer["responded_by_user"]
         verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
         by = "nobody" if user is None else f"airflow:{user['name']}"
         comment = (answer["params_input"].get("comment") or None) if user else None
         with task_session(of.portfolio) as (session, _):
-            return promotion.apply_verdict(
+            return apply_verdict(
                 session, case["versions"], verdict, by, case["evidence"], comment=comment
             )
 

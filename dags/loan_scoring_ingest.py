@@ -41,31 +41,31 @@ def build(of: Contract) -> DAG:
         @task
         def land() -> int:
             """Copy the landed file's rows into an unpublished revision."""
-            from loan_scoring import ingest
+            from loan_scoring.ingest.batches import land_batch, landed_file
 
             with task_session(portfolio, batch_id()) as (session, work):
-                source = ingest.landed_file(session, batch_id())
-                landed = ingest.land_batch(session, batch_id(), source)
+                source = landed_file(session, batch_id())
+                landed = land_batch(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
 
         @task
         def check(revision: int) -> int:
             """Judge the batch as a whole; a refused one leaves no row."""
-            from loan_scoring import ingest
+            from loan_scoring.ingest.batches import check_batch
 
             with task_session(portfolio, batch_id()) as (session, _):
-                ingest.check_batch(session, batch_id(), revision)
+                check_batch(session, batch_id(), revision)
             return revision
 
         @task
         def publish(revision: int) -> None:
             """Make the revision the current one."""
-            from loan_scoring import ingest
+            from loan_scoring.ingest.batches import landed_file, publish_batch
 
             with task_session(portfolio, batch_id()) as (session, _):
-                source = ingest.landed_file(session, batch_id())
-                ingest.publish_batch(session, batch_id(), revision, source)
+                source = landed_file(session, batch_id())
+                publish_batch(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:
@@ -77,10 +77,10 @@ def build(of: Contract) -> DAG:
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
             """Ask for training when a history is in that the champion was not fitted on."""
-            from loan_scoring import retraining
+            from loan_scoring.monitoring import retrain_requests
 
             with task_session(portfolio, batch_id()) as (session, _):
-                is_asked = retraining.ask_for_model(session, batch_id())
+                is_asked = retrain_requests.ask_for_model(session, batch_id())
             if not is_asked:
                 raise AirflowSkipException("the champion knows the history")
 

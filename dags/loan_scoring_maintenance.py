@@ -31,10 +31,10 @@ def build(of: Contract, policy: RetentionPolicy) -> DAG:
         @task
         def drop() -> list[str]:
             """Drop what is old enough; return the partitions."""
-            from loan_scoring import retention
+            from loan_scoring.database.retention import drop_expired
 
             with task_session(portfolio, as_owner=True) as (session, work):
-                found = retention.drop_expired(session, policy.keep_days, f"airflow:{dag.dag_id}")
+                found = drop_expired(session, policy.keep_days, f"airflow:{dag.dag_id}")
                 dropped = [each for each in found if each.kept_for is None]
                 work.rows = sum(each.rows for each in dropped)
             return [each.partition for each in dropped]
@@ -42,10 +42,10 @@ def build(of: Contract, policy: RetentionPolicy) -> DAG:
         @task
         def remove_files() -> int:
             """Remove landing files and pages of the nights that are gone; return how many."""
-            from loan_scoring import retention
+            from loan_scoring.database.retention import remove_expired_files
 
             with task_session(portfolio) as (session, _):
-                return len(retention.remove_expired_files(session))
+                return len(remove_expired_files(session))
 
         drop() >> remove_files()
         notify_at_the_end(of, dag)

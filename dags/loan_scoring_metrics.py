@@ -27,20 +27,20 @@ def build(of: Contract) -> DAG:
         @task
         def measure() -> dict[str, int]:
             """Write drift tests and alerts of the batch; return how many of each."""
-            from loan_scoring import metrics
+            from loan_scoring.monitoring.measure import compare_batch
 
             with task_session(portfolio, batch_id()) as (session, work):
-                counts = metrics.compare_batch(session, batch_id())
+                counts = compare_batch(session, batch_id())
                 work.rows = counts["applications"]
             return counts
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> str:
             """Ask for training where batches of late show other applicants; return for which."""
-            from loan_scoring import retraining
+            from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
             with task_session(portfolio, batch_id()) as (session, _):
-                asked_for = retraining.ask_where_drift_lasts(session, "population", batch_id())
+                asked_for = ask_where_drift_lasts(session, "population", batch_id())
             if asked_for is None:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
             return asked_for

@@ -23,7 +23,8 @@ def notify_at_the_end(of: Contract, dag: DAG) -> None:
     @task
     def notify() -> None:
         """Keep the alert on a failed stage, and tell every channel what is new to it."""
-        from loan_scoring.alerts import delivery, failures
+        from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
+        from loan_scoring.monitoring.alerts.failures import record_stage_result
 
         context: Any = get_current_context()
         instance, run = context["ti"], context["dag_run"]
@@ -32,11 +33,11 @@ def notify_at_the_end(of: Contract, dag: DAG) -> None:
         batch, day = batch_of(context), run.run_after.date().isoformat()
         try:
             with task_session(of.portfolio, batch) as (session, work):
-                failures.record_stage_result(session, stage, batch, day, run.run_id, failed)
-                work.rows = delivery.deliver_alerts(session, send, batch or day, page_of(run))
+                record_stage_result(session, stage, batch, day, run.run_id, failed)
+                work.rows = deliver_alerts(session, send, batch or day, page_of(run))
         except DatabaseError as error:
             if instance.try_number > instance.max_tries:
-                delivery.deliver_database_loss(of, send, stage, run.run_id, str(error))
+                deliver_database_loss(of, send, stage, run.run_id, str(error))
             raise
 
     last = dag.leaves

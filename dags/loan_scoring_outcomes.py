@@ -34,13 +34,14 @@ def build(of: Contract) -> DAG:
         @task
         def take() -> int:
             """Take in the date's file, or skip where none landed; return its accepted rows."""
-            from loan_scoring import ingest, outcomes
+            from loan_scoring.ingest.batches import landing_file, landing_files
+            from loan_scoring.ingest.outcomes import take_outcomes
 
-            if not ingest.landing_files(portfolio, "outcomes", batch_id()):
+            if not landing_files(portfolio, "outcomes", batch_id()):
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
             with task_session(portfolio) as (session, work):
-                source = ingest.landing_file(portfolio, "outcomes", batch_id())
-                taken = outcomes.take_outcomes(session, source)
+                source = landing_file(portfolio, "outcomes", batch_id())
+                taken = take_outcomes(session, source)
                 work.rows = taken.received
             return taken.accepted
 
@@ -48,18 +49,18 @@ def build(of: Contract) -> DAG:
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure anew the scored batches whose outcomes came; return their scoring runs."""
-            from loan_scoring.performance import stage
+            from loan_scoring.monitoring.performance.measure import restate_performance
 
             with task_session(portfolio) as (session, _):
-                return stage.restate_performance(session)
+                return restate_performance(session)
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> str:
             """Ask for training where the outcomes of late show other defaults; return for which."""
-            from loan_scoring import retraining
+            from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
             with task_session(portfolio) as (session, _):
-                asked_for = retraining.ask_where_drift_lasts(session, "concept")
+                asked_for = ask_where_drift_lasts(session, "concept")
             if asked_for is None:
                 raise AirflowSkipException("no reason for new models; see retrain_requests")
             return asked_for

@@ -28,10 +28,10 @@ def build(of: Contract) -> DAG:
         @task
         def plan() -> list[dict[str, str | int]]:
             """Plan the batch's scoring run; return its mini-batches, each for one task."""
-            from loan_scoring import scoring
+            from loan_scoring.scoring.batch import plan_scoring
 
             with task_session(portfolio, batch_id()) as (session, work):
-                planned = scoring.plan_scoring(session, batch_id())
+                planned = plan_scoring(session, batch_id())
                 work.rows = planned.applications
             return [
                 {"run_id": planned.scoring_run_id, "mini_batch": mini_batch}
@@ -41,19 +41,19 @@ def build(of: Contract) -> DAG:
         @task
         def score(run_id: str, mini_batch: int) -> str:
             """Score one mini-batch in one transaction; return the run's id."""
-            from loan_scoring import scoring
+            from loan_scoring.scoring.batch import score_mini_batch
 
             with task_session(portfolio, batch_id()) as (session, work):
-                work.rows = scoring.score_mini_batch(session, run_id, mini_batch)
+                work.rows = score_mini_batch(session, run_id, mini_batch)
             return run_id
 
         @task(outlets=[scores(portfolio)])
         def publish(run_ids: Iterable[str], outlet_events=None) -> None:
             """Make the run, the one that every mini-batch names, current once counts reconcile."""
-            from loan_scoring import scoring
+            from loan_scoring.scoring.batch import publish_scores
 
             with task_session(portfolio, batch_id()) as (session, work):
-                work.rows = scoring.publish_scores(session, next(iter(run_ids)))
+                work.rows = publish_scores(session, next(iter(run_ids)))
             outlet_events[scores(portfolio)].add_partitions(batch_id())
 
         publish(score.expand_kwargs(plan()))

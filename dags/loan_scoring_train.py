@@ -45,10 +45,10 @@ def build(of: Contract) -> DAG:
         @task
         def plan() -> list[dict[str, str]]:
             """Freeze the rows, pass the leak gate; return the trials, each for one task."""
-            from loan_scoring import training
+            from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
-                planned = training.plan_training(session)
+                planned = plan_training(session)
                 work.rows = planned.applications
             return [
                 {"fingerprint": planned.fingerprint, "trial": trial} for trial in planned.trials
@@ -60,34 +60,33 @@ def build(of: Contract) -> DAG:
         )
         def cross_validate(fingerprint: str, trial: str) -> str:
             """Cross-validate one trial and record it; return the training's fingerprint."""
-            from loan_scoring import training
+            from loan_scoring.models.training.run import try_trial
 
             with task_session(portfolio) as (session, work):
-                work.rows = training.try_trial(session, fingerprint, trial)
+                work.rows = try_trial(session, fingerprint, trial)
             return fingerprint
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
             """Fit what the trials decide and register the pair; return versions by kind."""
-            from loan_scoring import card, training
+            from loan_scoring.models.card.write import write_card
+            from loan_scoring.models.training.run import finish_training
 
             with task_session(portfolio) as (session, work):
-                versions, work.rows = training.finish_training(session, next(iter(fingerprints)))
-                card.write_card(session, versions["propensity"])
+                versions, work.rows = finish_training(session, next(iter(fingerprints)))
+                write_card(session, versions["propensity"])
             return versions
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
             """Judge the pair and record the verdict; where a person decides, return the case."""
-            from loan_scoring import promotion
+            from loan_scoring.models.promotion.decide import judge_and_promote, render_comparison
 
             with task_session(portfolio) as (session, _):
-                verdict, evidence = promotion.judge_and_promote(
-                    session, versions, params["promote"]
-                )
+                verdict, evidence = judge_and_promote(session, versions, params["promote"])
                 if verdict != "held":
                     return {}
-                shown = promotion.render_comparison(session, evidence)
+                shown = render_comparison(session, evidence)
             version = versions["propensity"]
             card = page_address(f"models/{portfolio}_train/{version}")
             shown += f"\n\n[The model card of {version}]({card})"
@@ -96,10 +95,10 @@ def build(of: Contract) -> DAG:
         @task(trigger_rule="none_failed")
         def mirror() -> None:
             """Show trials, models and champions in MLflow; nothing waits for it."""
-            from loan_scoring import mirror
+            from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):
-                mirrored = mirror.mirror_models(session)
+                mirrored = mirror_models(session)
                 work.rows = mirrored.trials + mirrored.models
 
         case = judge(fit(cross_validate.expand_kwargs(plan())))

@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from loan_scoring.errors import ContractError, GoneError, PassingSourceError, SourceError
 
 if TYPE_CHECKING:
-    from loan_scoring.session import Session
+    from loan_scoring.database.session import Session
+    from loan_scoring.database.task_metrics import TaskWork
 
 DEFAULT_ARGS = {
     "retries": 3,
@@ -69,8 +70,8 @@ def task_session(
     `loan_scoring_owner` where there is one: its role may drop tables. A statement has the task's
     limit of time, too: the signal by which Airflow keeps to it is heard once Postgres answers.
     """
-    from loan_scoring.session import open_session
-    from loan_scoring.telemetry import TaskStart, measure_task
+    from loan_scoring.database.session import open_session
+    from loan_scoring.database.task_metrics import TaskStart, measure_task
 
     context: Any = get_current_context()
     instance, run_at = context["ti"], context["dag_run"].start_date

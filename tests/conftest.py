@@ -21,14 +21,21 @@ from sklearn.preprocessing import OrdinalEncoder
 from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
-from loan_scoring import database, holdout, ingest, promotion, reading, registry, scoring, training
+from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.features import feature_frame
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
-from loan_scoring.predict import exclusion_reasons
-from loan_scoring.registry import FittedModel
-from loan_scoring.replay import Replay, replay_loans
-from loan_scoring.session import Session, open_session
+from loan_scoring.models import registry
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.holdout import split_holdout
+from loan_scoring.models.promotion.decide import promote_by_gates, promote_by_hand
+from loan_scoring.models.registry import FittedModel
+from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.models.training.run import train
+from loan_scoring.scoring.batch import score_batch
 
 # As modules with doctests they would all be looked for under one name.
 collect_ignore_glob = ["*conftest.py"]
@@ -199,14 +206,12 @@ class Trained:
 def trained(new_database: NewDatabase, drops: Replay) -> Trained:
     url = new_database()
     with open_session("loan_default", url) as session:
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
-        versions, _ = training.train(session)
+        ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = train(session)
         if (
-            promotion.promote_by_gates(session, versions) == "refused"
+            promote_by_gates(session, versions) == "refused"
         ):  # a tenth of the loans, ten times the noise
-            promotion.promote_by_hand(
-                session, versions["propensity"], "cli:tests", "a small sample"
-            )
+            promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
     return Trained(url, versions)
 
 
@@ -222,8 +227,8 @@ def night_scored(new_database: NewDatabase, trained: Trained, drops: Replay) -> 
     """The URL of a database whose first night is scored, to be copied."""
     url = new_database(template=trained.url)
     with open_session("loan_default", url) as session:
-        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
-        scoring.score_batch(session, NIGHT)
+        ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+        score_batch(session, NIGHT)
     return url
 
 
@@ -319,9 +324,9 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
     given, with other parameters; the personas are those of the first pair.
     """
     contract = ready.contract
-    table = reading.labelled_applications(ready, [c.name for c in contract.monitored])
+    table = labelled_applications(ready, [c.name for c in contract.monitored])
     y = table.column("is_default").to_numpy().astype(int)
-    training, _ = holdout.split_holdout(contract, table.column(KEY))
+    training, _ = split_holdout(contract, table.column(KEY))
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
     learn = training[judged[training]]
     people = registry.model_row(ready, "personas-1")

@@ -20,9 +20,9 @@ from loan_scoring.errors import (
     MissingError,
     StateError,
 )
-from loan_scoring_web import api, desk, files, models, pages
 from loan_scoring_web.rendering import HEADERS, page
-from loan_scoring_web.static import Static
+from loan_scoring_web.routes import api, desk, files, models, pages
+from loan_scoring_web.routes.static import Static
 
 # Airflow mounts a plugin's app without any check of its own, and FastAPI's pages of documentation
 # heed no dependency: the API brings its own.

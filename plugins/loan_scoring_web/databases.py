@@ -13,11 +13,11 @@ from fastapi import Depends
 
 from loan_scoring import contract, database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import DatabaseError, LoanScoringError
-from loan_scoring.session import Session, open_session
 from loan_scoring_web.rights import Admin, Operator, Reader, same_site
 
-log = logging.getLogger("loan_scoring.pages")
+log = logging.getLogger("loan_scoring.web")
 
 MAIN, READER = "loan_scoring", "loan_scoring_reader"
 CONNECT_SECONDS = 3

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from loan_scoring.pages.templating import render_template
+from loan_scoring_web.pages.templating import render_template
 from loan_scoring_web.rights import is_admin, may_operate, readable
 
 POLICY = "; ".join(
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a template of loan_scoring.pages for the user and portfolio of the request.
+    """Render a template for the user and portfolio of the request.
 
     Beside `values` it is given: `base`, what addresses of pages begin with; `airflow`, the same of
     Airflow's; `portfolio`, `portfolios`, `user`, `is_operator`, `is_admin`.

@@ -82,7 +82,7 @@ def site(
         )  # fmt: skip
 
     try:
-        done = python("-m", "loan_scoring.local", "up")
+        done = python("-m", "loan_scoring.cli.run", "up")
         assert done.returncode == 0, done.stdout + done.stderr
         for _ in range(TRIES):
             done = python("-c", JOB)
@@ -95,7 +95,7 @@ def site(
         database_url = EmbeddedPostgres(folder / "state").start().url("loan_scoring")
         yield Site(running.url, passwords, database_url, environment)
     finally:
-        python("-m", "loan_scoring.local", "down")
+        python("-m", "loan_scoring.cli.run", "down")
 
 
 @pytest.fixture(scope="package")

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from browser.shots import LAST, SIZES, THEMES
-from loan_scoring import contract, promotion, registry
-from loan_scoring.registry import KINDS, FittedModel
-from loan_scoring.session import Session, open_session
+from loan_scoring import contract
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.models import registry
+from loan_scoring.models.promotion.decide import apply_verdict, rollback_champions
+from loan_scoring.models.registry import KINDS, FittedModel
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integration]
 
@@ -50,12 +52,12 @@ def second(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str
         pair = [again(session, version) for version in first.values()]
         made = registry.register_models(session, pair, f"{'again':-<32}", {"batches": []})
         evidence = {"champion": first["propensity"], "challenger": made["propensity"], "gates": []}
-        promotion.apply_verdict(
+        apply_verdict(
             session, made, "promoted", "cli:tests", evidence, occasion="command", comment=SCRIPT
         )
         yield made
         if registry.champion_pair(session) != tuple(first.values()):
-            promotion.rollback_champions(session, "cli:tests")
+            rollback_champions(session, "cli:tests")
 
 
 @pytest.mark.parametrize("theme", THEMES)

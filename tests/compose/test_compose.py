@@ -19,13 +19,17 @@ import psycopg2
 import pytest
 import yaml
 
-from loan_scoring import contract, database, ingest, promotion, scoring, settings, training
+from loan_scoring import contract, database, settings
+from loan_scoring.database.partitions import HISTORY
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.main_job import STAGES
+from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local import env_file
 from loan_scoring.local.airflow_client import AirflowClient
-from loan_scoring.local.run import STAGES
-from loan_scoring.partitions import HISTORY
-from loan_scoring.replay import Replay, replay_loans
-from loan_scoring.session import Session, open_session
+from loan_scoring.models.promotion.decide import promote_by_gates
+from loan_scoring.models.training.run import train
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.compose
 
@@ -76,12 +80,12 @@ def embedded_rows(
 ) -> dict[str, str]:
     """What the same drops leave in the tables on the embedded Postgres, without Airflow."""
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest_batch(session, HISTORY, replayed.application_files[HISTORY])
-        versions, _ = training.train(session)
-        assert promotion.promote_by_gates(session, versions) == "promoted"
+        ingest_batch(session, HISTORY, replayed.application_files[HISTORY])
+        versions, _ = train(session)
+        assert promote_by_gates(session, versions) == "promoted"
         for batch_id in replayed.batch_ids:
-            ingest.ingest_batch(session, batch_id, replayed.application_files[batch_id])
-            scoring.score_batch(session, batch_id)
+            ingest_batch(session, batch_id, replayed.application_files[batch_id])
+            score_batch(session, batch_id)
         return digests(session, TABLES)
 
 

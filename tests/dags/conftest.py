@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from loan_scoring.database.session import Session
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.session import Session
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

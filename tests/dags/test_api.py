@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from loan_scoring import audit, contract, database, json_scores
+from loan_scoring import contract, database
+from loan_scoring.database import audit
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.local.postgres import embedded
-from loan_scoring.session import Session, open_session
+from loan_scoring.scoring import request
+from loan_scoring.scoring.request import _working, example_application, typed_applications
 
 pytestmark = [
     pytest.mark.dags,
@@ -256,9 +259,9 @@ def test_database_that_is_down_is_said(
 def test_who_waits_too_long_for_a_score_is_told_to_try_again(
     client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_scores, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(request, "BUSY_SECONDS", 0.1)
     body = {"applications": applications(night, limit=1)}
-    with json_scores._working:
+    with _working:
         answer = client.post(f"{P}/score", json=body, headers=token("op"))
     assert (answer.status_code, "try again" in answer.json()["detail"]) == (503, True)
     assert client.post(f"{P}/score", json=body, headers=token("op")).status_code == 200
@@ -320,7 +323,7 @@ def test_connection_is_closed_before_the_answer_is_sent(
 @pytest.mark.parametrize("name", contract.names())
 def test_example_of_the_document_is_an_application(name: str) -> None:
     of = contract.load(name)
-    assert json_scores.typed_applications(of, [json_scores.example_application(of)]).num_rows == 1
+    assert typed_applications(of, [example_application(of)]).num_rows == 1
 
 
 @pytest.fixture

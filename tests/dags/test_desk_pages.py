@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, promotion
-from loan_scoring.session import Session
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.models.promotion.decide import promote_by_hand
 
 pytestmark = [
     pytest.mark.dags,
@@ -196,7 +197,7 @@ def two(
 ) -> Session:
     """The plugin's database: a second pair of models is in use, and a persona's name is markup."""
     pair = challenge("second")
-    promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", f"why {SCRIPT}")
+    promote_by_hand(ready, pair["propensity"], "cli:tests", f"why {SCRIPT}")
     point(ready)
     return ready
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from loan_scoring import database, promotion, registry, settings
-from loan_scoring.session import Session
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session
+from loan_scoring.models import registry
+from loan_scoring.models.promotion.decide import promote_by_hand
 
 pytestmark = [
     pytest.mark.dags,
@@ -48,7 +50,7 @@ def train(
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
     challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
+    promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(settings.home() / "dags" / "loan_scoring_train.py")

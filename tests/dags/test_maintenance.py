@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from loan_scoring import database, retention, settings
-from loan_scoring.session import Session
+from loan_scoring import database, settings
+from loan_scoring.database.retention import drop_expired
+from loan_scoring.database.session import Session
 
 pytestmark = [
     pytest.mark.dags,
@@ -97,7 +98,7 @@ def test_the_page_of_a_dropped_batch_says_so(
     place = "/loan-scoring/p/loan_default"
     before = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
     assert "Retention dropped" not in before.text
-    retention.drop_expired(scored, 30, "cli:ann")
+    drop_expired(scored, 30, "cli:ann")
     after = client.get(f"{place}/batches/2026-01-05", headers=token("viewer"))
     assert after.status_code == 200
     assert "Retention dropped its scores and applications on" in after.text

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from receivers import LOGIN, PASSWORD, MailServer, WebServer, serving
 
-from loan_scoring import database, ingest, scoring, settings
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = [
     pytest.mark.dags,
@@ -161,8 +163,8 @@ def test_mail_tells_of_a_drifted_night_once(
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
     change(ready, "UPDATE alerts SET state = 'resolved'")  # what the history gave cause for
     shocked = drops.batch_ids[3]
-    ingest.ingest_batch(ready, shocked, drops.application_files[shocked])
-    scoring.score_batch(ready, shocked)
+    ingest_batch(ready, shocked, drops.application_files[shocked])
+    score_batch(ready, shocked)
     for _ in range(2):
         assert notify_of(run("metrics", shocked, MAIL)) == "success"
     (sent,) = mail.mails

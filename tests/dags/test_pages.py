@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from loan_scoring.session import Session
+from loan_scoring.database.session import Session
 
 pytestmark = [
     pytest.mark.dags,
@@ -318,7 +318,7 @@ def test_start_without_a_database_is_one_line(
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
     tell_at_start()
-    (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.pages"]
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.web"]
     assert line.startswith("loan-scoring pages: no database at postgresql://u@127.0.0.1:1/none")
     assert line.endswith("Airflow works without it")
     assert "\n" not in line

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, ingest
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
 
 pytestmark = [
     pytest.mark.dags,
@@ -23,7 +24,7 @@ def test_every_task_knows_how_long_it_waited(
     bag: Any, ready: Session, ready_url: str, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     dag = bag.dags["loan_default_score"]
     assert dag.test(run_conf={"batch_id": NIGHT}).state == "success"
     query = (

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from loan_scoring import database, ingest, outcomes, retraining, settings
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay
+from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
 pytestmark = [
     pytest.mark.dags,
@@ -145,7 +148,7 @@ def test_missing_file_is_waited_for(
 
 
 def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     taken, known = twice(
         run, ready, "outcomes", "2026-01-08",
         "select received, accepted, quarantined from outcome_drops where drop_id like '%01-08'",
@@ -156,7 +159,7 @@ def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
 
 
 def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)
     run("metrics", NIGHT)
     assert rows(ready, "select state from performance_by_batch") == [[["unknown"]]]
@@ -172,10 +175,10 @@ def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -
 def test_what_a_killed_run_left_is_restated_on_a_day_without_outcomes(
     run: Run, ready: Session, drops: Replay
 ) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)
     run("metrics", NIGHT)
-    outcomes.take_outcomes(ready, drops.outcome_files[0])
+    take_outcomes(ready, drops.outcome_files[0])
     run("outcomes", "2030-01-01")
     assert rows(ready, "select state from performance_by_batch") == [[["realised"]]]
 
@@ -194,7 +197,7 @@ def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any)
     for night in ("2026-01-05", "2026-01-06"):
         show(night, "concept", is_mature=True)
     # As a task leaves it that is killed before training is started.
-    assert retraining.ask_where_drift_lasts(ready, "concept") == "2026-01-06"
+    assert ask_where_drift_lasts(ready, "concept") == "2026-01-06"
     for day in ("2030-01-01", "2030-01-02"):  # nights without outcomes
         run("outcomes", day)
     assert started() == before + 1
@@ -226,7 +229,7 @@ def test_train_from_nothing_on_mapped_tasks(
     url = new_database()
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
     with open_session("loan_default", url) as session:
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        ingest_batch(session, "history", drops.application_files["history"])
         assert bag.dags["loan_default_train"].test().state == "success"
         tasks, models, verdicts = rows(
             session,
@@ -252,7 +255,7 @@ def test_train_from_nothing_on_mapped_tasks(
 
 def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
     shocked = drops.batch_ids[3]
-    ingest.ingest_batch(ready, shocked, drops.application_files[shocked])
+    ingest_batch(ready, shocked, drops.application_files[shocked])
     scores, runs = twice(
         run, ready, "score", shocked,
         "select s::text from current_scores s order by loan_id",

@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from loan_scoring import contract, database, settings
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.lab.main_job import STAGES, airflow_stack
+from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.postgres import embedded
-from loan_scoring.local.run import STAGES, airflow_stack
-from loan_scoring.replay import Replay, replay_loans
-from loan_scoring.session import Session, open_session
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 

@@ -21,11 +21,12 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection, cursor
 
-from loan_scoring import cli, scoring
-from loan_scoring.alerts import delivery
-from loan_scoring.alerts.messages import Message
+from loan_scoring.cli.main import main
 from loan_scoring.contract import Channel
-from loan_scoring.session import Session, open_session
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.monitoring.alerts.delivery import deliver_alerts
+from loan_scoring.monitoring.alerts.messages import Message
+from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_mini_batch
 
 PRELOADED = [
     "great_expectations",
@@ -34,11 +35,11 @@ PRELOADED = [
     "sklearn.pipeline",
     "skops.io",
     "loan_scoring.cli",
-    "loan_scoring.ingest",
-    "loan_scoring.predict",
-    "loan_scoring.scoring",
-    "loan_scoring.telemetry",
-    "loan_scoring.validation",
+    "loan_scoring.ingest.batches",
+    "loan_scoring.models.scorer",
+    "loan_scoring.scoring.batch",
+    "loan_scoring.database.task_metrics",
+    "loan_scoring.ingest.quality.great_expectations",
 ]
 _FORKING = get_context("forkserver")
 _FORKING.set_forkserver_preload(PRELOADED)
@@ -131,7 +132,7 @@ def spawning(folder: Path) -> Iterator[Spawn]:
 
 def command(url: str, *arguments: str) -> int:
     """Run a command of loan-scoring on a database."""
-    return cli.main([*arguments, "--database", url])
+    return main([*arguments, "--database", url])
 
 
 def deliver_into(url: str, channels: list[Channel], taken: str) -> None:
@@ -143,26 +144,26 @@ def deliver_into(url: str, channels: list[Channel], taken: str) -> None:
 
     with open_session("loan_default", url) as session:
         contract = session.contract.model_copy(update={"notifications": channels})
-        delivery.deliver_alerts(Session(contract, session.connection), send, "2026-01-05")
+        deliver_alerts(Session(contract, session.connection), send, "2026-01-05")
 
 
 def plan(url: str, batch_id: str) -> None:
     """Do what the task `plan` of the score DAG does."""
     with open_session("loan_default", url) as session:
-        scoring.plan_scoring(session, batch_id)
+        plan_scoring(session, batch_id)
 
 
 def score(url: str, run_id: str, mini_batches: list[int]) -> None:
     """Do what a worker does to which the DAG's mapped tasks of some mini-batches fall."""
     with open_session("loan_default", url) as session:
         for mini_batch in mini_batches:
-            scoring.score_mini_batch(session, run_id, mini_batch)
+            score_mini_batch(session, run_id, mini_batch)
 
 
 def publish(url: str, run_id: str) -> None:
     """Do what the task `publish` of the score DAG does."""
     with open_session("loan_default", url) as session:
-        scoring.publish_scores(session, run_id)
+        publish_scores(session, run_id)
 
 
 def _work(

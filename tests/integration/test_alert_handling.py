@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loan_scoring import database
-from loan_scoring.alerts import handling
+from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.session import Session
+from loan_scoring.monitoring.alerts.handling import handle_alert
 
 pytestmark = pytest.mark.integration
 
@@ -60,27 +60,27 @@ def stored(session: Session) -> list:
 
 
 def test_snooze_stands_while_the_alert_goes_on(session: Session) -> None:
-    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
     show(session, "warning", batches=2)
     assert stored(session) == ["open", "airflow:ann", IN_A_WEEK]
 
 
 def test_snoozed_alert_wakes_where_it_turns_critical(session: Session) -> None:
-    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
     show(session, "critical")
     assert stored(session)[2] is None
 
 
 def test_acknowledging_a_snoozed_alert_wakes_it(session: Session) -> None:
-    handling.handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
-    handling.handle_alert(session, 1, "acknowledge", "airflow:bob", "mine")
+    handle_alert(session, 1, "snooze", "airflow:ann", until=IN_A_WEEK)
+    handle_alert(session, 1, "acknowledge", "airflow:bob", "mine")
     assert stored(session) == ["acknowledged", "airflow:bob", None]
 
 
 @pytest.mark.parametrize("days", [0, -1, 91])
 def test_day_of_a_snooze_is_to_come_and_near(session: Session, days: int) -> None:
     with pytest.raises(StateError, match="snoozed until a day from"):
-        handling.handle_alert(
+        handle_alert(
             session, 1, "snooze", "airflow:ann",
             until=datetime.now(UTC).date() + timedelta(days=days),
         )  # fmt: skip
@@ -88,9 +88,9 @@ def test_day_of_a_snooze_is_to_come_and_near(session: Session, days: int) -> Non
 
 def test_resolution_wants_a_comment_and_stays(session: Session) -> None:
     with pytest.raises(StateError, match="needs a comment"):
-        handling.handle_alert(session, 1, "resolve", "airflow:ann", "  ")
-    handling.handle_alert(session, 1, "resolve", "airflow:ann", "a campaign")
+        handle_alert(session, 1, "resolve", "airflow:ann", "  ")
+    handle_alert(session, 1, "resolve", "airflow:ann", "a campaign")
     with pytest.raises(StateError, match="alert 1 is resolved already"):
-        handling.handle_alert(session, 1, "acknowledge", "airflow:ann")
+        handle_alert(session, 1, "acknowledge", "airflow:ann")
     with pytest.raises(StateError, match="there is no alert 2"):
-        handling.handle_alert(session, 2, "acknowledge", "airflow:ann")
+        handle_alert(session, 2, "acknowledge", "airflow:ann")

@@ -2,10 +2,15 @@
 
 import pytest
 
-from loan_scoring import alerts, database, ingest, metrics, retraining, scoring
+from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.replay import Replay, replay_loans
-from loan_scoring.session import Session
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.monitoring.alerts.store import update_alerts
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -28,10 +33,10 @@ def nights(loan_default: Contract, labelled_loans, drops: Replay, tmp_path_facto
 def go(session: Session, nights: Replay, *places: int) -> None:
     for place in places:
         batch_id = nights.batch_ids[place - 1]
-        ingest.ingest_batch(session, batch_id, nights.application_files[batch_id])
-        scoring.score_batch(session, batch_id)
-        metrics.compare_batch(session, batch_id)
-        retraining.ask_where_drift_lasts(session, "population", batch_id)
+        ingest_batch(session, batch_id, nights.application_files[batch_id])
+        score_batch(session, batch_id)
+        compare_batch(session, batch_id)
+        ask_where_drift_lasts(session, "population", batch_id)
 
 
 def told(session: Session, kind: str) -> list[list]:
@@ -89,7 +94,7 @@ def test_what_a_person_resolved_stays_so_and_the_next_night_opens_another(
     go(ready, nights, 1, 2)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute("UPDATE alerts SET state = 'resolved', changed_by = 'ann'")
-    alerts.update_alerts(ready)
+    update_alerts(ready)
     assert told(ready, "population") == [[first, first, 1, "resolved", "ann"]]
     go(ready, nights, 3)
     assert told(ready, "population") == [
@@ -125,11 +130,11 @@ def test_a_lasting_cause_asks_once_for_a_batch(ready: Session, show) -> None:
     show(first, is_mature=True)
     show(second, "concept", is_mature=True)
     show(third, "concept", is_mature=True)
-    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    assert ask_where_drift_lasts(ready, "concept") == third
     show("2026-01-08")  # its outcomes are not in: the next night finds the same
-    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    assert ask_where_drift_lasts(ready, "concept") == third
     show(first, "concept")  # late outcomes: other figures, the same request
-    assert retraining.ask_where_drift_lasts(ready, "concept") == third
+    assert ask_where_drift_lasts(ready, "concept") == third
     assert requests(ready) == [[third, "concept", "asked"]]
 
 
@@ -145,10 +150,10 @@ def test_no_cause_asks_within_the_cooldown_of_another_however_late_outcomes_come
         show(night, "concept", is_mature=True)
     for night in latest:
         show(night, "population")
-    assert retraining.ask_where_drift_lasts(ready, asks_first) == batch[asks_first]
-    assert retraining.ask_where_drift_lasts(ready, then) is None
+    assert ask_where_drift_lasts(ready, asks_first) == batch[asks_first]
+    assert ask_where_drift_lasts(ready, then) is None
     show("2026-01-13", "population")  # the seventh night
-    assert retraining.ask_where_drift_lasts(ready, then) is None
+    assert ask_where_drift_lasts(ready, then) is None
     show("2026-01-14", "population")
     batch["population"] = "2026-01-14"
-    assert retraining.ask_where_drift_lasts(ready, then) == batch[then]
+    assert ask_where_drift_lasts(ready, then) == batch[then]

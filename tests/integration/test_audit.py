@@ -6,9 +6,11 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from loan_scoring import audit, cli, database
+from loan_scoring import database
+from loan_scoring.cli.main import main
+from loan_scoring.database import audit
+from loan_scoring.database.session import Session
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
-from loan_scoring.session import Session
 
 pytestmark = pytest.mark.integration
 
@@ -161,11 +163,11 @@ def test_command_shows_the_chain_or_says_where_it_breaks(
     info = empty.connection.info
     url = embedded().url("loan_scoring").rpartition("/")[0] + f"/{info.dbname}"
     fill(empty, 3)
-    assert cli.main(["audit", "--last", "2", "--database", url]) == 0
+    assert main(["audit", "--last", "2", "--database", url]) == 0
     told = capsys.readouterr().out
     assert "alert 3" in told
     assert "alert 1" not in told
     assert f"3 entries, one chain; its head is {audit.verify_chain(empty).hash}" in told
     as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
-    assert cli.main(["audit", "--database", url]) == 1
+    assert main(["audit", "--database", url]) == 1
     assert "entry 2: it was changed" in capsys.readouterr().err

@@ -14,21 +14,25 @@ import psycopg2
 import pytest
 from rights import rights
 
-from loan_scoring import (
-    artifacts,
-    audit,
-    backup,
-    cli,
-    database,
-    ingest,
-    metrics,
-    registry,
-    scoring,
-    settings,
+from loan_scoring import database, settings
+from loan_scoring.cli.main import main
+from loan_scoring.database import audit
+from loan_scoring.database.backup import (
+    DUMP,
+    FOLDERS,
+    MANIFEST,
+    _sha256,
+    restore_backup,
+    write_backup,
 )
+from loan_scoring.database.session import open_session
 from loan_scoring.errors import StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
+from loan_scoring.models import registry
+from loan_scoring.models.artifacts import write_artifact
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +45,7 @@ MIRROR += "with open_session('loan_default', sys.argv[1]) as session: mirror.mir
 def measured_url(new_database: Callable[..., str], night_scored: str) -> str:
     url = new_database(template=night_scored)
     with open_session("loan_default", url) as session:
-        metrics.compare_batch(session, NIGHT)
+        compare_batch(session, NIGHT)
         audit.record_entry(session, "cli:tests", "test.run", "backup", {})
         session.connection.commit()
     # By another process: MLflow keeps connections, and a database in use is no template.
@@ -56,7 +60,7 @@ def url(
 ) -> Iterator[str]:  # fmt: skip
     """A copy of that database, with artifacts of its own."""
     folder = tmp_path / "data"
-    for name in backup.FOLDERS:
+    for name in FOLDERS:
         shutil.copytree(settings.data_dir() / name, folder / name)
     monkeypatch.setenv("LOAN_SCORING_DATA", str(folder))
     return new_database(template=measured_url)
@@ -86,7 +90,7 @@ def wipe(url: str) -> None:
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("drop schema loan_default cascade; drop schema mlflow cascade")
         connection.commit()
-    for name in backup.FOLDERS:
+    for name in FOLDERS:
         shutil.rmtree(settings.data_dir() / name)
 
 
@@ -101,7 +105,7 @@ def is_restoring(url: str) -> bool:
 
 
 def run(*arguments: str, url: str) -> int:
-    return cli.main([*arguments, "--database", url])
+    return main([*arguments, "--database", url])
 
 
 def test_what_was_wiped_is_back_and_the_next_night_runs(
@@ -119,9 +123,9 @@ def test_what_was_wiped_is_back_and_the_next_night_runs(
     with open_session("loan_default", url) as session:
         assert audit.verify_chain(session).faults == []
         night = drops.batch_ids[1]
-        ingest.ingest_batch(session, night, drops.application_files[night])
-        scoring.score_batch(session, night)
-        assert metrics.compare_batch(session, night)["applications"] == 1000
+        ingest_batch(session, night, drops.application_files[night])
+        score_batch(session, night)
+        assert compare_batch(session, night)["applications"] == 1000
         scored = database.select_read_only(
             session.connection,
             "select batch_id, count(*) from current_scores group by 1 order by 1",
@@ -138,29 +142,29 @@ def test_rights_are_as_they_were(url: str, tmp_path: Path) -> None:
     before = rights(url)
     assert ("create_partition", "-", "EXECUTE") not in before
     assert ("current_scores", "loan_scoring_reader", "SELECT") in before
-    backup.write_backup(tmp_path / "backup", url)
+    write_backup(tmp_path / "backup", url)
     wipe(url)
-    backup.restore_backup(tmp_path / "backup", url)
+    restore_backup(tmp_path / "backup", url)
     assert rights(url) == before
 
 
 def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> None:
-    backup.write_backup(tmp_path / "backup", url)
-    manifest = json.loads((tmp_path / "backup" / backup.MANIFEST).read_text())
+    write_backup(tmp_path / "backup", url)
+    manifest = json.loads((tmp_path / "backup" / MANIFEST).read_text())
     with open_session("loan_default", url) as session:
         champion = registry.model_row(session, "propensity-1")
     assert f"artifacts/loan_default/{champion['artifact']}" in manifest["files"]
     assert not [name for name in manifest["files"] if "training-" in name]
-    artifacts.write_artifact("loan_default", "later.skops", b"later")
-    backup.restore_backup(tmp_path / "backup", url, replace=True)
+    write_artifact("loan_default", "later.skops", b"later")
+    restore_backup(tmp_path / "backup", url, replace=True)
     assert (settings.artifacts_dir("loan_default") / "later.skops").is_file()
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda kept: (kept / backup.MANIFEST).unlink(), "is no backup"),
-        (lambda kept: (kept / backup.DUMP).write_bytes(b"x"), "is missing or was changed since"),
+        (lambda kept: (kept / MANIFEST).unlink(), "is no backup"),
+        (lambda kept: (kept / DUMP).write_bytes(b"x"), "is missing or was changed since"),
         (lambda kept: next(kept.rglob("*.skops")).unlink(), "is missing or was changed since"),
     ],
     ids=["manifest", "dump", "artifact"],
@@ -169,32 +173,32 @@ def test_a_damaged_backup_changes_nothing(
     url: str, tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     kept = tmp_path / "backup"
-    backup.write_backup(kept, url)
+    write_backup(kept, url)
     damage(kept)
     before = md5s(url)
     with pytest.raises(StateError, match=said):
-        backup.restore_backup(kept, url, replace=True)
+        restore_backup(kept, url, replace=True)
     assert md5s(url) == before
 
 
 def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> None:
     """Its hash is right, and still pg_restore fails in the middle: what was there stays."""
     kept = tmp_path / "backup"
-    backup.write_backup(kept, url)
-    dump = kept / backup.DUMP
+    write_backup(kept, url)
+    dump = kept / DUMP
     dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
-    manifest = json.loads((kept / backup.MANIFEST).read_text())
-    manifest["files"][backup.DUMP]["sha256"] = backup._sha256(dump)
-    (kept / backup.MANIFEST).write_text(json.dumps(manifest))
+    manifest = json.loads((kept / MANIFEST).read_text())
+    manifest["files"][DUMP]["sha256"] = _sha256(dump)
+    (kept / MANIFEST).write_text(json.dumps(manifest))
     before = md5s(url)
     with pytest.raises(StateError, match=r"pg_restore at postgresql://.*nothing was changed"):
-        backup.restore_backup(kept, url, replace=True)
+        restore_backup(kept, url, replace=True)
     assert md5s(url) == before
 
 
 def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> None:
     kept = tmp_path / "backup"
-    backup.write_backup(kept, url)
+    write_backup(kept, url)
     wanted = md5s(url)
     with open_session("loan_default", url) as session:
         audit.record_entry(session, "cli:tests", "test.run", "later", {})
@@ -213,7 +217,7 @@ def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> N
         child.kill()
         child.wait()
         assert md5s(url) in (was, wanted)
-    backup.restore_backup(kept, url, replace=True)
+    restore_backup(kept, url, replace=True)
     assert md5s(url) == wanted
 
 

@@ -8,10 +8,12 @@ from xml.etree import ElementTree
 import pytest
 from markup import parsed
 
-from loan_scoring import database, registry
-from loan_scoring.card import content, render
+from loan_scoring import database
+from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.session import Session
+from loan_scoring.models import registry
+from loan_scoring.models.card.content import read_card
+from loan_scoring.models.card.render import _plain, render_card_html, render_card_markdown
 
 pytestmark = pytest.mark.integration
 
@@ -24,9 +26,9 @@ EVIL = "<script>alert(1)</script> | $x$ & \"'"
 
 
 def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
-    card = content.read_card(ready, "propensity-1")
+    card = read_card(ready, "propensity-1")
     assert [section.title for section in card.sections] == SECTIONS
-    page = render.render_card_html(card)
+    page = render_card_html(card)
     found = parsed(page)
     assert found.tags.count("img") == 4 + len(ready.contract.protected)
     for link in found.links:
@@ -41,9 +43,7 @@ def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
 
 def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> None:
     row = registry.model_row(ready, "propensity-1")
-    text = render.render_card_markdown(
-        content.read_card(ready, "personas-1")
-    )  # the pair has one card
+    text = render_card_markdown(read_card(ready, "personas-1"))  # the pair has one card
     assert text.startswith("# Model card: propensity-1\n")
     assert f"| AUC | {row['metrics']['auc']:.4f} |" in text
     assert row["fingerprint"] in text
@@ -51,8 +51,8 @@ def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> Non
     for column in ready.contract.protected:
         assert f"{ready.contract.by_name[column].label}: the ratio" in text
     for person in registry.model_row(ready, "personas-1")["metrics"]["personas"]:
-        assert f"| {render._plain(person['name'])} |" in text
-    assert f"| {render._plain(row['metrics']['trial'])} (chosen) |" in text
+        assert f"| {_plain(person['name'])} |" in text
+    assert f"| {_plain(row['metrics']['trial'])} (chosen) |" in text
 
 
 def test_leaks_are_shown_where_they_are_recorded(
@@ -66,15 +66,13 @@ def test_leaks_are_shown_where_they_are_recorded(
     }  # fmt: skip
     leaks = {"findings": [finding, finding | {"verdict": "clean"}]}
     monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "leaks": leaks})
-    text = render.render_card_markdown(content.read_card(ready, "propensity-1"))
+    text = render_card_markdown(read_card(ready, "propensity-1"))
     assert "| Monthly income | feature | acknowledged | 0.9900 |  | null | by name |" in text
     assert "1 of 2 columns are clean." in text
 
 
 def test_same_card_is_the_same_bytes(ready: Session) -> None:
-    first, again = (
-        render.render_card_html(content.read_card(ready, "propensity-1")) for _ in range(2)
-    )
+    first, again = (render_card_html(read_card(ready, "propensity-1")) for _ in range(2))
     assert first == again
 
 
@@ -94,12 +92,12 @@ def test_what_data_says_is_shown_and_not_run(
         return row
 
     monkeypatch.setattr(registry, "model_row", evil)
-    card = content.read_card(ready, "propensity-1")
-    page = render.render_card_html(card)
+    card = read_card(ready, "propensity-1")
+    page = render_card_html(card)
     assert "script" not in parsed(page).tags
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; | $x$ &amp; &quot;&#x27;") == 3
     before = 0
-    for line in render.render_card_markdown(card).splitlines():
+    for line in render_card_markdown(card).splitlines():
         assert "<" not in re.sub(r"\\.", "", line)
         cells = len(re.findall(r"(?<!\\)\|", line))
         assert not (before and cells) or cells == before  # a row is as wide as its table
@@ -111,10 +109,10 @@ def test_model_without_evaluation_has_a_card_that_says_so(
 ) -> None:
     real = registry.model_row
     monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": None})
-    text = render.render_card_markdown(content.read_card(ready, "propensity-1"))
+    text = render_card_markdown(read_card(ready, "propensity-1"))
     assert "registered without an evaluation" in text
 
 
 def test_unknown_version_is_said(ready: Session) -> None:
     with pytest.raises(StateError, match="no model propensity-7 in loan_default"):
-        content.read_card(ready, "propensity-7")
+        read_card(ready, "propensity-7")

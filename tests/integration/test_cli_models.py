@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loan_scoring import cli, database, registry, settings
-from loan_scoring.session import Session
+from loan_scoring import database, settings
+from loan_scoring.cli.main import main
+from loan_scoring.database.session import Session
+from loan_scoring.models import registry
 
 pytestmark = pytest.mark.integration
 
@@ -19,7 +21,7 @@ Ok = Callable[..., str]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], ready_url: str) -> Callable[..., tuple[int, str, str]]:
     def go(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(["models", *arguments, "--database", ready_url])
+        code = main(["models", *arguments, "--database", ready_url])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -70,21 +72,21 @@ def test_train_with_hold_leaves_the_word_to_the_command(
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute("alter table promotions disable trigger user")
         cursor.execute("delete from promotions")
-    assert cli.main(["train", "--promote", "hold", "--database", ready_url]) == 0
+    assert main(["train", "--promote", "hold", "--database", ready_url]) == 0
     out = capsys.readouterr().out
     assert out.endswith(
         "propensity-1, personas-1: held; "
         "`loan-scoring models promote propensity-1` puts it into use\n"
     )
     assert database.select_read_only(ready.connection, "select * from promotions")[1] == []
-    assert cli.main(["models", "promote", "propensity-1", "--database", ready_url]) == 0
+    assert main(["models", "promote", "propensity-1", "--database", ready_url]) == 0
     assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
 def test_list_before_the_first_model(
     capsys: pytest.CaptureFixture[str], new_database: Callable[..., str]
 ) -> None:
-    assert cli.main(["models", "list", "--database", new_database()]) == 0
+    assert main(["models", "list", "--database", new_database()]) == 0
     assert "no model yet: ingest the history" in capsys.readouterr().out
 
 

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import cli, corrections, database, ingest, quarantine
+from loan_scoring import database
+from loan_scoring.cli.main import main
+from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.corrections import replay_corrections
+from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -41,14 +45,14 @@ def night(empty: Session, drops: Replay, tmp_path: Path) -> Path:
     lines[2], lines[4], lines[7] = ",".join(fields), "a,b", lines[6]
     path = tmp_path / "night.csv"
     path.write_text("\n".join(lines) + "\n")
-    landed = ingest.ingest_batch(empty, NIGHT, path)
+    landed = ingest_batch(empty, NIGHT, path)
     assert (landed.received, landed.accepted, landed.quarantined) == (1000, 997, 3)
     return path
 
 
 def exported(session: Session, batch_id: str = NIGHT) -> list[dict[str, str]]:
     out = io.StringIO()
-    quarantine.export_quarantine(session, batch_id, out)
+    export_quarantine(session, batch_id, out)
     return list(csv.DictReader(io.StringIO(out.getvalue().removeprefix("\ufeff"))))
 
 
@@ -108,7 +112,7 @@ def test_no_cell_is_a_formula_and_what_is_left_comes_back_as_it_came(
     path = tmp_path / "night.csv"
     with path.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows([header, *rows, *rest, ["=cmd()", "x"]])
-    ingest.ingest_batch(empty, NIGHT, path)
+    ingest_batch(empty, NIGHT, path)
     raw = "select line_number, raw_text from quarantine where revision = {} order by 1"
     before = select(empty, raw.format(1))
     shown = exported(empty)
@@ -121,7 +125,7 @@ def test_no_cell_is_a_formula_and_what_is_left_comes_back_as_it_came(
     # One row is mended; of the others only the income is changed, and breaks another rule.
     edits: dict[str, Edit] = {str(n): lambda row: row.update(income="-1") for n in range(3, 11)}
     fixed = corrected(empty, tmp_path / "1.csv", edits | {"2": mend_income})
-    assert corrections.replay_corrections(empty, NIGHT, fixed).mended == 1
+    assert replay_corrections(empty, NIGHT, fixed).mended == 1
     after = select(empty, raw.format(2))
     assert [line for line, _ in after] == [line for line, _ in before[1:]]
     parted = [next(csv.reader([text])) for _, text in after[:-1]]
@@ -140,7 +144,7 @@ def test_corrected_rows_join_the_accepted_ones_in_a_new_revision(
         {"3": mend_income, "5": filled_from(night, 2, "900001"), "8": leave},
         delimiter=";",
     )
-    replayed = corrections.replay_corrections(empty, NIGHT, path)
+    replayed = replay_corrections(empty, NIGHT, path)
     assert (replayed.revision, replayed.mended) == (2, 2)
     assert select(
         empty,
@@ -170,9 +174,7 @@ def test_corrected_rows_join_the_accepted_ones_in_a_new_revision(
 def test_accepted_rows_are_carried_value_for_value(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
-    corrections.replay_corrections(
-        empty, NIGHT, corrected(empty, tmp_path / "c.csv", {"3": mend_income})
-    )
+    replay_corrections(empty, NIGHT, corrected(empty, tmp_path / "c.csv", {"3": mend_income}))
     assert select(
         empty,
         "select line_number from (select to_jsonb(a) - 'revision' as loan from applications a"
@@ -188,7 +190,7 @@ def test_accepted_rows_are_carried_value_for_value(
 def test_rows_that_were_not_corrected_stay_in_quarantine(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
-    replayed = corrections.replay_corrections(
+    replayed = replay_corrections(
         empty, NIGHT, corrected(empty, tmp_path / "c.csv", {"3": mend_income, "5": leave})
     )
     assert (replayed.received, replayed.accepted, replayed.quarantined) == (1000, 998, 2)
@@ -204,7 +206,7 @@ def test_still_broken_row_is_judged_anew_and_can_be_corrected_again(
     def half(row: dict[str, str]) -> None:
         row.update(income="5760", Gender='a "new", one')
 
-    corrections.replay_corrections(
+    replay_corrections(
         empty,
         NIGHT,
         corrected(empty, tmp_path / "1.csv", {"3": half, "5": filled_from(night, 2, "900001")}),
@@ -212,7 +214,7 @@ def test_still_broken_row_is_judged_anew_and_can_be_corrected_again(
     (third, _) = exported(empty)
     assert third["rules"] == "unknown_level:gender"
     assert (third["income"], third["Gender"]) == ("5760", 'a "new", one')
-    second = corrections.replay_corrections(
+    second = replay_corrections(
         empty, NIGHT, corrected(empty, tmp_path / "2.csv", {"3": mend_income})
     )
     assert (second.revision, second.accepted, second.quarantined) == (3, 999, 1)
@@ -222,23 +224,21 @@ def test_the_same_corrections_again_change_nothing(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
     first = corrected(empty, tmp_path / "1.csv", {"3": mend_income})
-    corrections.replay_corrections(empty, NIGHT, first)
+    replay_corrections(empty, NIGHT, first)
     second = corrected(empty, tmp_path / "2.csv", {"5": filled_from(night, 2, "900001")})
-    corrections.replay_corrections(empty, NIGHT, second)
+    replay_corrections(empty, NIGHT, second)
     before = state(empty)
-    assert corrections.replay_corrections(empty, NIGHT, second).is_unchanged
-    assert corrections.replay_corrections(empty, NIGHT, first).is_unchanged
+    assert replay_corrections(empty, NIGHT, second).is_unchanged
+    assert replay_corrections(empty, NIGHT, first).is_unchanged
     assert state(empty) == before
 
 
 def test_the_original_file_again_keeps_the_corrections(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
-    corrections.replay_corrections(
-        empty, NIGHT, corrected(empty, tmp_path / "1.csv", {"3": mend_income})
-    )
+    replay_corrections(empty, NIGHT, corrected(empty, tmp_path / "1.csv", {"3": mend_income}))
     before = state(empty)
-    again = ingest.ingest_batch(empty, NIGHT, night)
+    again = ingest_batch(empty, NIGHT, night)
     assert (again.is_unchanged, again.revision, again.accepted) == (True, 2, 998)
     assert state(empty) == before
 
@@ -246,10 +246,8 @@ def test_the_original_file_again_keeps_the_corrections(
 def test_another_file_replaces_the_corrections_aloud(
     empty: Session, night: Path, tmp_path: Path, drops: Replay, caplog
 ) -> None:
-    corrections.replay_corrections(
-        empty, NIGHT, corrected(empty, tmp_path / "1.csv", {"3": mend_income})
-    )
-    assert ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT]).revision == 3
+    replay_corrections(empty, NIGHT, corrected(empty, tmp_path / "1.csv", {"3": mend_income}))
+    assert ingest_batch(empty, NIGHT, drops.application_files[NIGHT]).revision == 3
     assert "replaces revision 2, whose rows were corrected by hand" in caplog.text
     assert select(empty, "select revision, corrects_revision, origin_sha256 is null from batches"
                   " where is_current") == [[3, None, True]]  # fmt: skip
@@ -258,10 +256,10 @@ def test_another_file_replaces_the_corrections_aloud(
 def test_corrected_key_that_is_taken_is_refused_by_rule(
     empty: Session, night: Path, tmp_path: Path, drops: Replay
 ) -> None:
-    ingest.ingest_batch(empty, NEXT, drops.application_files[NEXT])
+    ingest_batch(empty, NEXT, drops.application_files[NEXT])
     taken = drops.application_files[NEXT].read_text().splitlines()[1].split(",")[0]
     own = night.read_text().splitlines()[1].split(",")[0]
-    corrections.replay_corrections(
+    replay_corrections(
         empty,
         NIGHT,
         corrected(
@@ -296,7 +294,7 @@ def test_corrections_that_cannot_be_placed_change_nothing(
     path = corrected(empty, tmp_path / "1.csv", edits)
     before = state(empty)
     with pytest.raises(SourceError, match=message) as caught:
-        corrections.replay_corrections(empty, NIGHT, path)
+        replay_corrections(empty, NIGHT, path)
     assert "\n" not in str(caught.value)
     assert state(empty) == before
 
@@ -305,7 +303,7 @@ def test_malformed_corrections_change_nothing(empty: Session, night: Path, tmp_p
     path = corrected(empty, tmp_path / "1.csv", {"3": mend_income})
     path.write_text(path.read_text() + "8,too,few\n")
     with pytest.raises(SourceError, match="line 3 is no row"):
-        corrections.replay_corrections(empty, NIGHT, path)
+        replay_corrections(empty, NIGHT, path)
 
 
 def test_batch_without_quarantine_or_revision_is_named(
@@ -314,8 +312,8 @@ def test_batch_without_quarantine_or_revision_is_named(
     with pytest.raises(StateError, match=f"batch {NEXT} has no published revision"):
         exported(empty, NEXT)
     with pytest.raises(StateError, match=f"batch {NEXT} has no published revision"):
-        corrections.replay_corrections(empty, NEXT, tmp_path / "x.csv")
-    ingest.ingest_batch(empty, NEXT, drops.application_files[NEXT])
+        replay_corrections(empty, NEXT, tmp_path / "x.csv")
+    ingest_batch(empty, NEXT, drops.application_files[NEXT])
     with pytest.raises(StateError, match="no row is in quarantine"):
         exported(empty, NEXT)
 
@@ -330,7 +328,7 @@ def test_corrected_history_brings_the_labels_of_its_rows(
     lines[2] = ",".join(fields)
     path = tmp_path / "history.csv"
     path.write_text("\n".join(lines) + "\n")
-    ingest.ingest_batch(empty, "history", path)
+    ingest_batch(empty, "history", path)
     without = "select count(*) from current_applications left join outcomes o using (loan_id)"
     without += " where o.loan_id is null"
     assert select(empty, "select count(*) from outcomes") == [[len(lines) - 2]]
@@ -338,7 +336,7 @@ def test_corrected_history_brings_the_labels_of_its_rows(
     row["Credit_Score"] = good
     fixed = tmp_path / "fixed.csv"
     fixed.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
-    assert corrections.replay_corrections(empty, "history", fixed).quarantined == 0
+    assert replay_corrections(empty, "history", fixed).quarantined == 0
     assert select(empty, "select count(*) from outcomes") == [[len(lines) - 1]]
     assert select(empty, without) == [[0]]
 
@@ -352,7 +350,7 @@ def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_pa
     rows[3]["Gender"] = "Mädchen"
     path = tmp_path / "night.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
-    ingest.ingest_batch(empty, NIGHT, path)
+    ingest_batch(empty, NIGHT, path)
     (row,) = exported(empty)
     assert (row["line_number"], row["Gender"]) == ("5", "Mädchen")
     declared = empty.contract.model_copy(
@@ -360,7 +358,7 @@ def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_pa
     )
     latin = Session(declared, empty.connection)
     fixed = corrected(latin, tmp_path / "c.csv", {"5": lambda row: row.update(Gender="Male")})
-    assert corrections.replay_corrections(latin, NIGHT, fixed).accepted == 1000
+    assert replay_corrections(latin, NIGHT, fixed).accepted == 1000
 
 
 def test_command_line_lists_exports_and_replays(
@@ -370,7 +368,7 @@ def test_command_line_lists_exports_and_replays(
     url = postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(["quarantine", *arguments, "--database", url])
+        code = main(["quarantine", *arguments, "--database", url])
         return code, *capsys.readouterr()
 
     code, out, _ = run("list")

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import contract as contracts
-from loan_scoring import database, ingest, training
-from loan_scoring.session import open_session
+from loan_scoring import database
+from loan_scoring.database.session import open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.models.training.run import train, training_summary
 
 pytestmark = pytest.mark.integration
 
@@ -21,10 +23,10 @@ def test_five_fold_f1_of_the_paid_is_at_least_the_references(
     if "credit_data" not in contracts.names() or not source.is_file():
         pytest.skip("there is no contract of credit_data, or its file is not beside the loans")
     with open_session("credit_data", new_database()) as session:
-        ingest.ingest_batch(session, "history", str(source))
-        versions, rows = training.train(session)
+        ingest_batch(session, "history", str(source))
+        versions, rows = train(session)
         assert rows == 4454
-        found, text = training.training_summary(session, versions)
+        found, text = training_summary(session, versions)
         _, trials = database.select_read_only(
             session.connection,
             "select t.f1_paid, jsonb_array_length(t.folds) from trials t join models m"

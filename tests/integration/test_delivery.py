@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from children import Spawn, deliver_into
 
-from loan_scoring import alerts, database
-from loan_scoring.alerts import delivery, failures
-from loan_scoring.alerts.messages import Message
+from loan_scoring import database
 from loan_scoring.contract import Channel, Contract
-from loan_scoring.session import Session, open_session
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.monitoring.alerts.delivery import Send, deliver_alerts, deliver_database_loss
+from loan_scoring.monitoring.alerts.failures import record_stage_result
+from loan_scoring.monitoring.alerts.messages import Message
+from loan_scoring.monitoring.alerts.store import update_alerts
 
 pytestmark = pytest.mark.integration
 
@@ -98,30 +100,28 @@ def channel_alerts(session: Session) -> list:
 def test_opened_escalated_and_resolved_are_told_once_each(portfolio: Portfolio) -> None:
     session, receiver = portfolio(MAIL, GRAVE), Receiver()
     alert = raised(session)
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 1
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 0
+    assert deliver_alerts(session, receiver, NIGHT) == 1
+    assert deliver_alerts(session, receiver, NIGHT) == 0
     assert receiver.told == [("mail", "opened", alert)]
 
     run(session, "UPDATE alerts SET message = 'more of it', last_batch_id = '2026-01-06'")
-    assert (
-        delivery.deliver_alerts(session, receiver, "2026-01-06") == 0
-    )  # brought up to date, not told
+    assert deliver_alerts(session, receiver, "2026-01-06") == 0  # brought up to date, not told
 
     run(session, "UPDATE alerts SET severity = 'critical'")
-    delivery.deliver_alerts(session, receiver, "2026-01-06")
+    deliver_alerts(session, receiver, "2026-01-06")
     assert receiver.told == [("mail", "escalated", alert), ("grave", "opened", alert)]
     run(session, "UPDATE alerts SET severity = 'warning'")
     run(session, "UPDATE alerts SET severity = 'critical'")
     run(session, "UPDATE alerts SET state = 'acknowledged'")
-    assert delivery.deliver_alerts(session, receiver, "2026-01-06") == 0
+    assert deliver_alerts(session, receiver, "2026-01-06") == 0
 
     run(session, "UPDATE alerts SET state = 'resolved'")
-    delivery.deliver_alerts(session, receiver, "2026-01-07")
+    deliver_alerts(session, receiver, "2026-01-07")
     assert receiver.told == [("mail", "resolved", alert), ("grave", "resolved", alert)]
     run(session, "UPDATE alerts SET state = 'open'")
-    delivery.deliver_alerts(session, receiver, "2026-01-08")
+    deliver_alerts(session, receiver, "2026-01-08")
     assert receiver.told == [("mail", "opened", alert), ("grave", "opened", alert)]
-    assert delivery.deliver_alerts(session, receiver, "2026-01-09") == 0
+    assert deliver_alerts(session, receiver, "2026-01-09") == 0
 
 
 def test_what_nobody_was_told_of_is_not_told_to_be_over(portfolio: Portfolio) -> None:
@@ -132,14 +132,14 @@ def test_what_nobody_was_told_of_is_not_told_to_be_over(portfolio: Portfolio) ->
     run(
         session, "UPDATE alerts SET state = 'acknowledged' WHERE alert_id = %(id)s", id=acknowledged
     )
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 0
+    assert deliver_alerts(session, receiver, NIGHT) == 0
     assert outbox(session) == []
 
 
 def test_channel_hears_of_its_own_kinds_and_severities(portfolio: Portfolio) -> None:
     session, receiver = portfolio(GRAVE, FAILED), Receiver()
     warning, critical = raised(session), raised(session, "critical")
-    delivery.deliver_alerts(session, receiver, NIGHT)
+    deliver_alerts(session, receiver, NIGHT)
     assert receiver.told == [
         ("grave", "opened", critical),
         ("failed", "opened", warning),
@@ -151,7 +151,7 @@ def test_one_message_tells_all_that_is_new_and_many_are_told_in_parts(portfolio:
     session, receiver = portfolio(MAIL), Receiver()
     for severity in ["critical"] * 2 + ["warning"] * 23:
         raised(session, severity)
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 2
+    assert deliver_alerts(session, receiver, NIGHT) == 2
     (_, first), (_, second) = receiver.took
     assert first.subject == "Residential loans: alerts: 2 critical, 18 warning"
     assert second.subject == "Residential loans: alerts: 5 warning"
@@ -163,7 +163,7 @@ def test_broken_channel_is_an_alert_that_the_others_tell_and_that_ends(
 ) -> None:
     session, receiver = portfolio(MAIL, CHAT), Receiver("chat")
     alert = raised(session)
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 2
+    assert deliver_alerts(session, receiver, NIGHT) == 2
     assert channel_alerts(session) == [["chat", "critical", "open", NIGHT, NIGHT]]
     assert receiver.told == [("mail", "opened", alert), ("mail", "opened", alert + 1)]
     assert receiver.asked == ["mail", "chat", "mail"]  # the broken one is asked once a run
@@ -173,7 +173,7 @@ def test_broken_channel_is_an_alert_that_the_others_tell_and_that_ends(
         "(ConnectionRefusedError); it is tried again with the next run"
     )
 
-    delivery.deliver_alerts(session, receiver, "2026-01-06")
+    deliver_alerts(session, receiver, "2026-01-06")
     assert channel_alerts(session) == [["chat", "critical", "open", NIGHT, "2026-01-06"]]
     assert receiver.told == []  # nothing is told again of what lasts
     tries = "channel, tries, error is null, delivered_at is null"
@@ -181,14 +181,14 @@ def test_broken_channel_is_an_alert_that_the_others_tell_and_that_ends(
     assert "secret" not in json.dumps(outbox(session, "deliveries::text")) + caplog.text
 
     receiver.broken.clear()
-    delivery.deliver_alerts(session, receiver, "2026-01-07")
+    deliver_alerts(session, receiver, "2026-01-07")
     assert channel_alerts(session) == [["chat", "critical", "resolved", NIGHT, "2026-01-06"]]
     assert receiver.told == [("chat", "opened", alert), ("mail", "resolved", alert + 1)]
-    assert delivery.deliver_alerts(session, receiver, "2026-01-08") == 0
+    assert deliver_alerts(session, receiver, "2026-01-08") == 0
 
     receiver.broken.add("chat")
     raised(session)
-    delivery.deliver_alerts(session, receiver, "2026-01-09")
+    deliver_alerts(session, receiver, "2026-01-09")
     assert [row[2] for row in channel_alerts(session)] == ["resolved", "open"]
 
 
@@ -197,10 +197,10 @@ def test_only_channel_tells_what_it_did_not_take_and_not_that_it_was_broken(
 ) -> None:
     session, receiver = portfolio(MAIL), Receiver("mail")
     alert = raised(session)
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 0
+    assert deliver_alerts(session, receiver, NIGHT) == 0
     run(session, "UPDATE alerts SET state = 'resolved' WHERE kind = 'failure'")
     receiver.broken.clear()
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 1
+    assert deliver_alerts(session, receiver, NIGHT) == 1
     assert receiver.told == [("mail", "opened", alert), ("mail", "resolved", alert)]
     assert channel_alerts(session)[0][2] == "resolved"
 
@@ -208,13 +208,13 @@ def test_only_channel_tells_what_it_did_not_take_and_not_that_it_was_broken(
 def test_alert_on_a_channel_that_the_contract_drops_is_over(portfolio: Portfolio) -> None:
     session = portfolio(MAIL, CHAT)
     raised(session)
-    delivery.deliver_alerts(session, Receiver("mail", "chat"), NIGHT)
-    alerts.update_alerts(portfolio(MAIL))
+    deliver_alerts(session, Receiver("mail", "chat"), NIGHT)
+    update_alerts(portfolio(MAIL))
     assert [row[:3:2] for row in channel_alerts(session)] == [
         ["chat", "resolved"],
         ["mail", "open"],
     ]
-    alerts.update_alerts(portfolio())
+    update_alerts(portfolio())
     assert [row[2] for row in channel_alerts(session)] == ["resolved", "resolved"]
 
 
@@ -232,8 +232,8 @@ def test_two_at_once_tell_it_once(portfolio: Portfolio, empty_url: str) -> None:
     alert = raised(first)
     counts: dict[str, int] = {}
 
-    def work(name: str, session: Session, send: delivery.Send) -> None:
-        counts[name] = delivery.deliver_alerts(session, send, NIGHT)
+    def work(name: str, session: Session, send: Send) -> None:
+        counts[name] = deliver_alerts(session, send, NIGHT)
 
     with open_session("loan_default", empty_url) as other:
         second = Session(first.contract, other.connection)
@@ -290,14 +290,14 @@ def test_warning_on_quality_waits_until_metrics_may_have_merged_it(
     portfolio: Portfolio, ready_batch: None
 ) -> None:
     session, receiver = portfolio(MAIL), Receiver()
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 1
+    assert deliver_alerts(session, receiver, NIGHT) == 1
     assert [event for _, event, _ in receiver.told] == ["opened"]  # the critical one
     run(
         session,
         "INSERT INTO drift SELECT scoring_run_id, 'data', 'f', 'ks', 0, 1, 1, 0, 1, 'stable'"
         " FROM scoring_runs",
     )
-    assert delivery.deliver_alerts(session, receiver, NIGHT) == 1
+    assert deliver_alerts(session, receiver, NIGHT) == 1
 
 
 @pytest.fixture
@@ -335,24 +335,24 @@ def test_failure_of_a_stage_is_one_alert_until_it_goes_well(portfolio: Portfolio
         return database.select_read_only(session.connection, query)[1]
 
     for _ in range(2):
-        failures.record_stage_result(session, "score", NIGHT, NIGHT, "r", ["plan"])
+        record_stage_result(session, "score", NIGHT, NIGHT, "r", ["plan"])
     message = f"The stage score failed for {NIGHT} at plan: the task's log says why"
     assert found() == [["score", NIGHT, "critical", "open", message]]
-    failures.record_stage_result(session, "score", "2026-01-06", "2026-01-06", "r", [])
+    record_stage_result(session, "score", "2026-01-06", "2026-01-06", "r", [])
     assert found()[0][3] == "open"  # another night
-    failures.record_stage_result(session, "score", NIGHT, NIGHT, "r", [])
+    record_stage_result(session, "score", NIGHT, NIGHT, "r", [])
     assert found()[0][3] == "resolved"
 
-    failures.record_stage_result(session, "train", None, "2026-01-04", "r", ["fit"])
+    record_stage_result(session, "train", None, "2026-01-04", "r", ["fit"])
     assert found()[1][:4] == ["train", "2026-01-04", "warning", "open"]
-    failures.record_stage_result(session, "train", None, "2026-01-11", "r", [])
+    record_stage_result(session, "train", None, "2026-01-11", "r", [])
     assert found()[1][3] == "resolved"
 
 
 def test_database_that_is_gone_is_told_past_broken_channels(loan_default: Contract) -> None:
     receiver = Receiver("mail")
     contract = loan_default.model_copy(update={"notifications": [MAIL, CHAT]})
-    delivery.deliver_database_loss(contract, receiver, "metrics", "r", "no database at X")
+    deliver_database_loss(contract, receiver, "metrics", "r", "no database at X")
     ((name, message),) = receiver.took
     assert (name, message.subject) == (
         "chat",

@@ -16,17 +16,22 @@ import pytest
 import yaml
 from markup import parsed
 
-from loan_scoring import cli, database, registry, settings, synthetic
-from loan_scoring.card import render
+from loan_scoring import database, settings
+from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
-from loan_scoring.demo import REPLAYED, TRAINED, DemoResult, nights, page
-from loan_scoring.demo.judged import demo_verdict
-from loan_scoring.demo.kinds import DEMONSTRATIONS, Demonstration, scenario_of
-from loan_scoring.demo.seen import DemoRecord, read_demo_record
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.lab.demo.judged import demo_verdict
+from loan_scoring.lab.demo.kinds import DEMONSTRATIONS, Demonstration, scenario_of
+from loan_scoring.lab.demo.nights import run_nights
+from loan_scoring.lab.demo.page import demo_page
+from loan_scoring.lab.demo.run import REPLAYED, TRAINED, DemoResult
+from loan_scoring.lab.demo.seen import DemoRecord, read_demo_record
+from loan_scoring.lab.replay import replay_loans
+from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.state import locked
-from loan_scoring.replay import replay_loans
-from loan_scoring.session import Session, open_session
+from loan_scoring.models import registry
+from loan_scoring.models.card.render import render_card_markdown
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +42,7 @@ SMALL = ["--nights", "4", "--per-night", "500"]
 def loans(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated loans, enough for a model and four small nights."""
     path = tmp_path_factory.mktemp("demo") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, 6_000, seed=1), path)
+    pyarrow.csv.write_csv(generate_loans(loan_default, 6_000, seed=1), path)
     return path
 
 
@@ -63,7 +68,7 @@ def replayed(
         landing=tmp_path_factory.mktemp("landing"),
     )
     with open_session("loan_default", new_database(template=trained.url)) as session:
-        steps = list(nights.run_nights(session, cut))
+        steps = list(run_nights(session, cut))
         assert [step for step in steps if not step.startswith("outcomes")] == cut.batch_ids
         assert len(steps) == 8
         yield session, read_demo_record(session, shown, named, cut.batch_ids[2:])
@@ -73,7 +78,7 @@ def markdown(session: Session, *seen: DemoRecord, is_synthetic: bool = False) ->
     with database.transaction(session.connection):
         champion = registry.model_row(session, "propensity-1")
     done = DemoResult(session.contract, "here", is_synthetic, champion, [], 1000, [*seen], [])
-    return render.render_card_markdown(page.demo_page(done)).replace("\\", "")
+    return render_card_markdown(demo_page(done)).replace("\\", "")
 
 
 def select(session: Session, query: str) -> list[list]:
@@ -227,7 +232,7 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     assert (settings.state_dir() / "demo").exists()
     before = files(settings.data_dir()), users_rows(postgres), os.environ["LOAN_SCORING_DATA"]
 
-    assert cli.main(["demo-drift", "--source", str(loans), *SMALL, "--json"]) == 0
+    assert main(["demo-drift", "--source", str(loans), *SMALL, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     path = settings.demo_page_path("loan_default")
     assert told["page"] == str(path)
@@ -261,7 +266,7 @@ def test_a_second_one_at_once_is_one_line(
     postgres: EmbeddedPostgres, loans: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with locked(settings.state_dir() / "demo.lock"):
-        assert cli.main(["demo-drift", "--source", str(loans), *SMALL]) == 1
+        assert main(["demo-drift", "--source", str(loans), *SMALL]) == 1
     assert capsys.readouterr().err == (
         "loan-scoring: another demo-drift is running; wait for it to end\n"
     )
@@ -283,7 +288,7 @@ def test_what_cannot_be_shown_is_one_line(
     arguments: list[str],
     message: str,
 ) -> None:
-    assert cli.main(["demo-drift", "--source", str(loans), *arguments]) == 1
+    assert main(["demo-drift", "--source", str(loans), *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

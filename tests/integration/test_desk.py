@@ -6,13 +6,24 @@ from contextlib import closing
 
 import pytest
 
-from loan_scoring import approvals, audit, database, desk, executions, scoring
+from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.desk import QueueFilter
+from loan_scoring.database import audit
+from loan_scoring.database.session import Session
+from loan_scoring.desk.decisions import RecordedDecision, record_decision
+from loan_scoring.desk.extracts import list_calls, list_scores, list_scoring_runs
+from loan_scoring.desk.queue import (
+    QueueFilter,
+    count_queue,
+    current_run,
+    read_application,
+    read_queue,
+    score_what_if,
+)
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
-from loan_scoring.pages import desk as content
-from loan_scoring.pages.templating import render_template
-from loan_scoring.session import Session
+from loan_scoring.scoring.batch import score_batch
+from loan_scoring_web.pages.desk import _typed, read_application_page
+from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +44,7 @@ def walk(session: Session, wanted: QueueFilter, limit: int) -> list[int]:
     """Return the loans of all pages."""
     found, after = [], None
     while True:
-        page = desk.read_queue(session, None, wanted, after, limit)
+        page = read_queue(session, None, wanted, after, limit)
         assert len(page.rows) <= limit
         found += [row["loan_id"] for row in page.rows]
         after = page.next
@@ -85,9 +96,9 @@ def test_filters_are_those_of_the_rows(scored: Session) -> None:
 
 
 def test_counts_are_those_of_the_queue(scored: Session) -> None:
-    approvals.record_decision(scored, loan(scored, "review"), "approve", "fine", ANN)
-    run = desk.current_run(scored)
-    found = desk.count_queue(scored, run)
+    record_decision(scored, loan(scored, "review"), "approve", "fine", ANN)
+    run = current_run(scored)
+    found = count_queue(scored, run)
     of_decision = {row["value"]: (row["applications"], row["decided"]) for row in found["decision"]}
     reviewed = len(walk(scored, QueueFilter(decision="review"), 500))
     referred = len(walk(scored, QueueFilter(decision="refer"), 500))
@@ -99,22 +110,22 @@ def test_counts_are_those_of_the_queue(scored: Session) -> None:
 
 def test_batch_that_is_not_scored_is_said(scored: Session, empty: Session) -> None:
     with pytest.raises(MissingError, match="batch 2020-01-01 is not scored in loan_default"):
-        desk.read_queue(scored, "2020-01-01")
+        read_queue(scored, "2020-01-01")
     with pytest.raises(MissingError, match="no batch is scored yet"):
-        desk.read_queue(empty)
+        read_queue(empty)
 
 
 def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Session) -> None:
     key = loan(scored, "review")
     before = column(scored, "select md5(string_agg(t::text, '|' order by loan_id)) from scores t")
-    done = approvals.record_decision(scored, str(key), "approve", "  pays elsewhere ", ANN)
+    done = record_decision(scored, str(key), "approve", "  pays elsewhere ", ANN)
     assert (done.replaces, done.decided_by) == (None, ANN)
     header, rows = database.select_read_only(scored.connection, "select * from approvals")
     (row,) = (dict(zip(header, each, strict=True)) for each in rows)
     assert (row["loan_id"], row["decision"], row["comment"]) == (key, "approve", "pays elsewhere")
     assert (row["suggestion"], row["decided_by"]) == ("review", ANN)
     assert 0 < row["default_probability"] < 1
-    assert row["scoring_run_id"] == desk.current_run(scored)["scoring_run_id"]
+    assert row["scoring_run_id"] == current_run(scored)["scoring_run_id"]
     (entry,) = audit.recent_entries(scored, limit=1)
     assert (entry["done_by"], entry["action"], entry["subject"]) == (
         ANN, "approval.approve", f"loan {key}",
@@ -129,18 +140,18 @@ def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Sessi
 
 def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
     key = loan(scored, "refer")
-    approvals.record_decision(scored, key, "approve", "value seen on paper", ANN)
-    again = approvals.record_decision(scored, key, "decline", "paper was forged", BOB)
+    record_decision(scored, key, "approve", "value seen on paper", ANN)
+    again = record_decision(scored, key, "decline", "paper was forged", BOB)
     assert again.replaces is not None
     assert again.replaces["decided_by"] == ANN
     assert "airflow:ann had decided approve" in again.sentence
-    shown = desk.read_application(scored, key)
+    shown = read_application(scored, key)
     assert [(row["decision"], row["decided_by"]) for row in shown.approvals] == [
         ("decline", BOB), ("approve", ANN),
     ]  # fmt: skip
     (queued,) = [
         row
-        for row in desk.read_queue(scored, wanted=QueueFilter(is_decided=True)).rows
+        for row in read_queue(scored, wanted=QueueFilter(is_decided=True)).rows
         if row["loan_id"] == key
     ]
     assert (queued["decided"], queued["decided_by"]) == ("decline", BOB)
@@ -148,12 +159,12 @@ def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
 
 def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     key = loan(scored, "review")
-    done: list[approvals.RecordedDecision] = []
+    done: list[RecordedDecision] = []
 
     def decide(user: str) -> None:
         with closing(database.connect_beside(scored.connection)) as connection:
             own = Session(scored.contract, connection)
-            done.append(approvals.record_decision(own, key, "approve", "yes", user))
+            done.append(record_decision(own, key, "approve", "yes", user))
 
     threads = [threading.Thread(target=decide, args=(f"airflow:{n}",)) for n in range(4)]
     for thread in threads:
@@ -166,46 +177,44 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
 
 def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
     key = loan(scored, "review")
-    seen = content.read_application_page(scored, key)["seen"]
+    seen = read_application_page(scored, key)["seen"]
     assert seen == ""
-    approvals.record_decision(scored, key, "approve", "yes", ANN, seen=seen)
+    record_decision(scored, key, "approve", "yes", ANN, seen=seen)
     with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
-        approvals.record_decision(scored, key, "decline", "no", BOB, seen=seen)
+        record_decision(scored, key, "decline", "no", BOB, seen=seen)
     assert column(scored, "select decided_by from approvals") == [ANN]
-    seen = content.read_application_page(scored, key)["seen"]
-    assert (
-        approvals.record_decision(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
-    )
+    seen = read_application_page(scored, key)["seen"]
+    assert record_decision(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
 
 
 def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
     for decision in ("approve", "decline"):
         with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
-            approvals.record_decision(scored, loan(scored, decision), "approve", "why not", ANN)
+            record_decision(scored, loan(scored, decision), "approve", "why not", ANN)
     for key in (-1, 2**63, "1e5", "", "24890; drop table scores", "\u0661", 999_999_999):
         with pytest.raises(MissingError):
-            approvals.record_decision(scored, key, "approve", "why not", ANN)
+            record_decision(scored, key, "approve", "why not", ANN)
     key = loan(scored, "review")
     with pytest.raises(LoanScoringError, match="none of approve, decline"):
-        approvals.record_decision(scored, key, "review", "hm", ANN)
+        record_decision(scored, key, "review", "hm", ANN)
     with pytest.raises(LoanScoringError, match="comment is empty"):
-        approvals.record_decision(scored, key, "approve", "  \n", ANN)
+        record_decision(scored, key, "approve", "  \n", ANN)
     assert column(scored, "select count(*) from approvals") == [0]
     assert column(scored, "select count(*) from audit_log where action like 'approval%'") == [0]
 
 
 def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> None:
     key = loan(scored, "review")
-    run = desk.current_run(scored)["scoring_run_id"]
+    run = current_run(scored)["scoring_run_id"]
     with pytest.raises(StateError, match="was scored anew since you opened it"):
-        approvals.record_decision(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
-    assert approvals.record_decision(scored, key, "approve", "yes", ANN, run).replaces is None
+        record_decision(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
+    assert record_decision(scored, key, "approve", "yes", ANN, run).replaces is None
 
 
 def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session) -> None:
     key = loan(scored, "review")
-    approvals.record_decision(scored, key, "approve", "yes", ANN)
-    older = desk.current_run(scored)["scoring_run_id"]
+    record_decision(scored, key, "approve", "yes", ANN)
+    older = current_run(scored)["scoring_run_id"]
     with scored.connection, scored.connection.cursor() as cursor:
         cursor.execute(
             "UPDATE scoring_runs SET is_current = false;"
@@ -214,12 +223,12 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
             "INSERT INTO scores SELECT (jsonb_populate_record(s, jsonb_build_object("
             " 'scoring_run_id', 'newer'))).* FROM scores AS s"
         )
-    assert desk.current_run(scored)["scoring_run_id"] == "newer"
+    assert current_run(scored)["scoring_run_id"] == "newer"
     assert key in walk(scored, QueueFilter(is_decided=False), 500)
     assert walk(scored, QueueFilter(is_decided=True), 500) == []
-    told = desk.count_queue(scored, desk.current_run(scored))["decision"]
+    told = count_queue(scored, current_run(scored))["decision"]
     assert {row["value"]: row["decided"] for row in told} == {"review": 0, "refer": 0}
-    shown = content.read_application_page(scored, key)
+    shown = read_application_page(scored, key)
     assert [each["scoring_run_id"] for each in shown["shown"].approvals] == [older]
     page = render_template(
         "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
@@ -231,7 +240,7 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
 
 def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored: Session) -> None:
     key = loan(scored, "review")
-    shown = desk.read_application(scored, key)
+    shown = read_application(scored, key)
     labels = {column.name: column.label for column in scored.contract.inputs}
     assert {each.name: each.label for each in shown.inputs} == labels
     assert (shown.unexplained, shown.approvals) == (None, [])
@@ -247,7 +256,7 @@ def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored
 
 
 def test_referred_application_is_shown_without_contributions(scored: Session) -> None:
-    shown = desk.read_application(scored, loan(scored, "refer"))
+    shown = read_application(scored, loan(scored, "refer"))
     assert (shown.base, shown.contributions) == (None, [])
     assert shown.unexplained == "no model judges this application"
     assert shown.suggestion.startswith("Refer: ")
@@ -257,19 +266,19 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
     contract, key = scored.contract, loan(scored, "review")
     tables = ("scores", "applications", "scoring_runs", "approvals")
     counts = [column(scored, f"select count(*) from {table}") for table in tables]
-    same, answer = desk.score_what_if(scored, key, {}, "champion", ANN)
-    chance = desk.read_application(scored, key).score["default_probability"]
+    same, answer = score_what_if(scored, key, {}, "champion", ANN)
+    chance = read_application(scored, key).score["default_probability"]
     assert answer.scores[0]["default_probability"] == pytest.approx(chance, abs=1e-12)
     ratio = contract.ratios[0]
     halved = {ratio.denominator: same[ratio.denominator] / 2}
-    changed, answer = desk.score_what_if(scored, key, halved, "propensity-1", ANN)
+    changed, answer = score_what_if(scored, key, halved, "propensity-1", ANN)
     assert changed[ratio.column] == pytest.approx(2 * same[ratio.column], rel=1e-3)
     assert answer.scores[0]["default_probability"] != pytest.approx(chance, abs=1e-12)
     with pytest.raises(InputError) as raised:
-        desk.score_what_if(scored, key, {ratio.denominator: "much"}, "champion", ANN)
+        score_what_if(scored, key, {ratio.denominator: "much"}, "champion", ANN)
     assert {each.field for each in raised.value.faults} == {ratio.denominator}
     with pytest.raises(MissingError):
-        desk.score_what_if(scored, key, {}, "propensity-9", ANN)
+        score_what_if(scored, key, {}, "propensity-9", ANN)
     assert [column(scored, f"select count(*) from {table}") for table in tables] == counts
     assert column(scored, "select purpose from calls") == ["what_if", "what_if"]
 
@@ -277,38 +286,36 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
 def test_word_for_no_value_is_told_as_no_value(loan_default: Contract) -> None:
     number = next(each for each in loan_default.features if each.is_numeric)
     number = number.model_copy(update={"null_tokens": ["NA"]})
-    assert [content._typed(number, each) for each in ("NA", "7", None)] == [None, 7.0, None]
+    assert [_typed(number, each) for each in ("NA", "7", None)] == [None, 7.0, None]
 
 
 def test_executions_are_found_by_batch_model_and_time_and_paged_by_key(scored: Session) -> None:
-    scoring.score_batch(scored, "2026-01-05")  # the same run
-    (run,) = executions.list_scoring_runs(scored)
+    score_batch(scored, "2026-01-05")  # the same run
+    (run,) = list_scoring_runs(scored)
     moment = run["published_at"]
-    assert executions.list_scoring_runs(
-        scored, batch_id="2026-01-05", model_version="personas-1"
-    ) == [run]
-    assert executions.list_scoring_runs(scored, since=moment) == [run]
-    assert executions.list_scoring_runs(scored, until=moment) == []
-    assert executions.list_scoring_runs(scored, batch_id="2026-01-06") == []
-    assert executions.list_scoring_runs(scored, model_version="propensity-2") == []
-    assert executions.list_scoring_runs(scored, after=run["scoring_run_id"]) == []
+    assert list_scoring_runs(scored, batch_id="2026-01-05", model_version="personas-1") == [run]
+    assert list_scoring_runs(scored, since=moment) == [run]
+    assert list_scoring_runs(scored, until=moment) == []
+    assert list_scoring_runs(scored, batch_id="2026-01-06") == []
+    assert list_scoring_runs(scored, model_version="propensity-2") == []
+    assert list_scoring_runs(scored, after=run["scoring_run_id"]) == []
     found, after = [], None
-    while page := executions.list_scores(scored, run["scoring_run_id"], after, 300):
+    while page := list_scores(scored, run["scoring_run_id"], after, 300):
         found += [row["loan_id"] for row in page]
         after = page[-1]["loan_id"]
     assert found == column(scored, "select loan_id from current_scores order by 1")
     with pytest.raises(MissingError, match="no published scoring run x"):
-        executions.list_scores(scored, "x")
+        list_scores(scored, "x")
 
 
 def test_calls_are_extracted_in_the_order_of_time(scored: Session) -> None:
     key = loan(scored, "review")
     for user in (ANN, BOB, ANN):
-        desk.score_what_if(scored, key, {}, "champion", user)
-    found = executions.list_calls(scored)
+        score_what_if(scored, key, {}, "champion", user)
+    found = list_calls(scored)
     assert [row["called_by"] for row in found] == [ANN, BOB, ANN]
     first = (found[0]["called_at"], str(found[0]["call_id"]))
-    assert executions.list_calls(scored, after=first, limit=1) == found[1:2]
-    assert executions.list_calls(scored, since=found[2]["called_at"]) == found[2:]
-    assert executions.list_calls(scored, until=found[1]["called_at"]) == found[:1]
-    assert executions.list_calls(scored, model_version="propensity-2") == []
+    assert list_calls(scored, after=first, limit=1) == found[1:2]
+    assert list_calls(scored, since=found[2]["called_at"]) == found[2:]
+    assert list_calls(scored, until=found[1]["called_at"]) == found[:1]
+    assert list_calls(scored, model_version="propensity-2") == []

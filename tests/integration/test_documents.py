@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import cli, database
-from loan_scoring.session import open_session
+from loan_scoring import database
+from loan_scoring.cli.main import parser
+from loan_scoring.database.session import open_session
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = {
@@ -40,7 +41,7 @@ def test_documents_have_commands_and_queries() -> None:
 
 @pytest.mark.parametrize(("document", "words"), COMMANDS)
 def test_command_is_understood(document: str, words: list[str]) -> None:
-    options = cli.parser().parse_args(words)
+    options = parser().parse_args(words)
     assert callable(options.handler), document
 
 

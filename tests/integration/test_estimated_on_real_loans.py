@@ -11,12 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loan_scoring import database, ingest, outcomes, promotion, registry, scoring, training
+from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.performance import batch as batches
-from loan_scoring.performance import estimated, figures
-from loan_scoring.replay import replay_loans
-from loan_scoring.session import Session, open_session
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import replay_loans
+from loan_scoring.models import registry
+from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.models.training.run import train
+from loan_scoring.monitoring.performance.batch import ScoredBatch, read_scored_batch
+from loan_scoring.monitoring.performance.estimated import (
+    ESTIMATED_METRICS,
+    draw_outcomes,
+    estimate_metrics,
+    metrics_of_draws,
+)
+from loan_scoring.monitoring.performance.figures import holdout_curve
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +40,7 @@ NIGHT = "2026-01-05"
 
 def undrifted(
     real_loans: Path, url: str, landing: Path
-) -> tuple[Contract, database.Row, batches.ScoredBatch]:
+) -> tuple[Contract, database.Row, ScoredBatch]:
     """Train on the history; score as one night what twenty batches can be dealt from."""
     with open_session("loan_default", url) as opened:
         raw = opened.contract.model_dump()
@@ -40,33 +52,33 @@ def undrifted(
         drops = replay_loans(
             session.contract, source=str(real_loans), nights=1, per_night=52_000, landing=landing
         )
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
-        versions, _ = training.train(session)
-        promotion.promote_by_hand(session, versions["propensity"], "cli:tests", "to be measured")
-        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
-        scoring.score_batch(session, NIGHT)
-        outcomes.take_outcomes(session, drops.outcome_files[0])
+        ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = train(session)
+        promote_by_hand(session, versions["propensity"], "cli:tests", "to be measured")
+        ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+        score_batch(session, NIGHT)
+        take_outcomes(session, drops.outcome_files[0])
         run = database.row(session.connection, "select_current_run", batch_id=NIGHT)
         assert run is not None
         model = registry.model_row(session, versions["propensity"])
-        return session.contract, model, batches.read_scored_batch(session, run)
+        return session.contract, model, read_scored_batch(session, run)
 
 
 def test_estimate_is_near_and_its_interval_holds(
     real_loans: Path, new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     contract, model, scored = undrifted(real_loans, new_database(), tmp_path)
-    curve = figures.holdout_curve(model)
+    curve = holdout_curve(model)
     threshold, policy = contract.decision.decline_from, contract.performance
     dice = np.random.default_rng(1)
-    errors: dict[str, list[float]] = {name: [] for name in estimated.METRICS}
-    covered: dict[str, list[bool]] = {name: [] for name in estimated.METRICS}
+    errors: dict[str, list[float]] = {name: [] for name in ESTIMATED_METRICS}
+    covered: dict[str, list[bool]] = {name: [] for name in ESTIMATED_METRICS}
     deals = [dice.permutation(len(scored.probability))[: BATCHES * LOANS] for _ in range(DEALS)]
     for rows in np.concatenate(deals).reshape(DEALS * BATCHES, LOANS):
         p = scored.probability[rows]
-        drawn = estimated.draw_outcomes(p, curve, policy.resamples, contract.training.seed)
-        told = estimated.estimate_metrics(p, curve, threshold, drawn)
-        realised = estimated.metrics_of_draws(p, threshold, scored.outcome[rows][None, :] == 1)
+        drawn = draw_outcomes(p, curve, policy.resamples, contract.training.seed)
+        told = estimate_metrics(p, curve, threshold, drawn)
+        realised = metrics_of_draws(p, threshold, scored.outcome[rows][None, :] == 1)
         for name, (value,) in realised.items():
             lower, upper = told[name].lower, told[name].upper
             assert lower is not None
@@ -79,7 +91,7 @@ def test_estimate_is_near_and_its_interval_holds(
         f"{metrics['calibration_slope']:.3f}; {BATCHES} batches of {LOANS:,} loans",
         f"metric        mean error  covered   in {DEALS} deals of them",
     ]
-    for name in estimated.METRICS:
+    for name in ESTIMATED_METRICS:
         first = f"{np.mean(errors[name][:BATCHES]):10.4f}  {np.mean(covered[name][:BATCHES]):7.2f}"
         every = f"{np.mean(errors[name]):10.4f}  {np.mean(covered[name]):7.3f}"
         lines.append(f"{name:<13} {first}   {every}")

@@ -14,11 +14,17 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from loan_scoring import cli, database, file_scores, ingest, promotion, quarantine, scoring
+from loan_scoring import database
+from loan_scoring.cli.main import main
+from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, SourceError, StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
-from loan_scoring.sources import SourceTable
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.lab.replay import Replay
+from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.scoring.batch import score_batch
+from loan_scoring.scoring.file import score_file
 
 pytestmark = pytest.mark.integration
 
@@ -80,16 +86,16 @@ def trees(ready: Session, challenge: Callable[..., dict[str, str]]) -> Session:
     last digits.
     """
     pair = challenge("trees", max_iter=30)
-    promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", "exact sums")
+    promote_by_hand(ready, pair["propensity"], "cli:tests", "exact sums")
     return ready
 
 
 def test_scores_are_those_of_the_batch_whatever_the_champion_is(
     ready: Session, file: Path, tmp_path: Path
 ) -> None:
-    file_scores.score_file(ready, file, tmp_path / "scores.csv")
-    ingest.ingest_batch(ready, NIGHT, file)
-    scoring.score_batch(ready, NIGHT)
+    score_file(ready, file, tmp_path / "scores.csv")
+    ingest_batch(ready, NIGHT, file)
+    score_batch(ready, NIGHT)
     rows = sorted(typed(read(tmp_path / "scores.csv")))
     for row, expected in zip(rows, current(ready), strict=True):
         assert row[1] == (expected[1] and pytest.approx(expected[1], abs=1e-12))
@@ -101,9 +107,9 @@ def test_scores_are_those_of_the_batch_to_the_last_bit(
 ) -> None:
     ready = trees
     out = tmp_path / "scores.csv"
-    before = file_scores.score_file(ready, file, out)
-    ingest.ingest_batch(ready, NIGHT, file)
-    scoring.score_batch(ready, NIGHT)
+    before = score_file(ready, file, out)
+    ingest_batch(ready, NIGHT, file)
+    score_batch(ready, NIGHT)
     rows = read(out)
     assert tuple(rows[0]) == COLUMNS
     assert sorted(typed(rows)) == current(ready)
@@ -113,7 +119,7 @@ def test_scores_are_those_of_the_batch_to_the_last_bit(
     assert (before.refused, before.refused_out) == (0, None)
     assert sorted(tmp_path.iterdir()) == [out]
     # That its loans are in the database by now changes nothing.
-    assert file_scores.score_file(ready, file, out) == before
+    assert score_file(ready, file, out) == before
     assert read(out) == rows
 
 
@@ -121,15 +127,15 @@ def test_blocks_of_any_size_give_the_same_file(
     trees: Session, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = trees
-    whole = file_scores.score_file(ready, broken, tmp_path / "whole.csv")
+    whole = score_file(ready, broken, tmp_path / "whole.csv")
     sizes = []
 
     def small(location, wanted, *, encoding):
         sizes.append(location)
         return SourceTable(location, wanted, (), encoding=encoding, block_bytes=8 << 10)
 
-    monkeypatch.setattr("loan_scoring.sources.open_table", small)
-    parts = file_scores.score_file(ready, broken, tmp_path / "parts.csv")
+    monkeypatch.setattr("loan_scoring.ingest.files.table.open_table", small)
+    parts = score_file(ready, broken, tmp_path / "parts.csv")
     assert sizes == [broken]
     assert (whole.scored, whole.refused) == (parts.scored, parts.refused)
     for name in ("whole{}.csv", "whole.refused{}.csv"):
@@ -142,7 +148,7 @@ def test_blocks_of_any_size_give_the_same_file(
 def test_rows_that_break_a_rule_lie_beside_as_quarantine_exports_them(
     ready: Session, broken: Path, tmp_path: Path
 ) -> None:
-    done = file_scores.score_file(ready, broken, tmp_path / "scores.csv")
+    done = score_file(ready, broken, tmp_path / "scores.csv")
     assert (done.received, done.refused) == (1000, 3)
     assert done.received == done.scored + done.referred + done.refused
     assert done.refused_out == str(tmp_path / "scores.refused.csv")
@@ -153,9 +159,9 @@ def test_rows_that_break_a_rule_lie_beside_as_quarantine_exports_them(
         ("8", "duplicate_key:loan_id", ""),
     ]
     assert len(read(tmp_path / "scores.csv")) == 997
-    ingest.ingest_batch(ready, NIGHT, broken)
+    ingest_batch(ready, NIGHT, broken)
     exported = io.StringIO()
-    quarantine.export_quarantine(ready, NIGHT, exported)
+    export_quarantine(ready, NIGHT, exported)
     assert refused.read_text(encoding="utf-8") == exported.getvalue()
 
 
@@ -163,7 +169,7 @@ def test_corrected_rows_can_be_scored_and_a_stale_file_of_refused_ones_goes(
     ready: Session, broken: Path, file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.csv"
-    file_scores.score_file(ready, broken, out)
+    score_file(ready, broken, out)
     beside = tmp_path / "scores.refused.csv"
     rows = read(beside)[:1]
     rows[0].update(income="5760", Gender="Joint")
@@ -172,15 +178,15 @@ def test_corrected_rows_can_be_scored_and_a_stale_file_of_refused_ones_goes(
         writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    done = file_scores.score_file(ready, corrected, tmp_path / "more.csv")
+    done = score_file(ready, corrected, tmp_path / "more.csv")
     assert (done.received, done.refused) == (1, 0)
     assert beside.exists()
-    file_scores.score_file(ready, file, out)
+    score_file(ready, file, out)
     assert not beside.exists()
 
 
 def test_every_kind_of_source_is_read(ready: Session, file: Path, tmp_path: Path) -> None:
-    file_scores.score_file(ready, file, tmp_path / "plain.csv")
+    score_file(ready, file, tmp_path / "plain.csv")
     packed = tmp_path / "new.csv.gz"
     packed.write_bytes(gzip.compress(file.read_bytes()))
     with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
@@ -193,7 +199,7 @@ def test_every_kind_of_source_is_read(ready: Session, file: Path, tmp_path: Path
     )
     pa.parquet.write_table(text, tmp_path / "new.parquet")
     for name in ("new.csv.gz", "new.zip", "new.parquet"):
-        file_scores.score_file(ready, tmp_path / name, tmp_path / "other.csv")
+        score_file(ready, tmp_path / name, tmp_path / "other.csv")
         assert (tmp_path / "other.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
@@ -203,7 +209,7 @@ def test_file_of_nothing_but_broken_rows_is_all_refused(
     header, first = file.read_text().splitlines()[:2]
     path = tmp_path / "new.csv"
     path.write_text(f"{header}\n{first.replace(first.split(',')[0], 'x', 1)}\n")
-    done = file_scores.score_file(ready, path, tmp_path / "scores.csv")
+    done = score_file(ready, path, tmp_path / "scores.csv")
     assert (done.received, done.scored, done.referred, done.refused) == (1, 0, 0, 1)
     assert (tmp_path / "scores.csv").read_text() == ",".join(COLUMNS) + "\n"
 
@@ -215,9 +221,9 @@ def test_missing_column_refuses_the_file_by_name_and_a_strange_one_is_kept_out(
     path = tmp_path / "new.csv"
     path.write_text("\n".join([lines[0].replace("income", "salary"), *lines[1:]]))
     with pytest.raises(SourceError, match="column income missing from the header"):
-        file_scores.score_file(ready, path, tmp_path / "scores.csv")
+        score_file(ready, path, tmp_path / "scores.csv")
     path.write_text("\n".join([f"{lines[0]},Shoes", *(f"{line},44" for line in lines[1:])]))
-    file_scores.score_file(ready, path, tmp_path / "scores.csv")
+    score_file(ready, path, tmp_path / "scores.csv")
     assert "does not know were kept out: Shoes" in caplog.text
 
 
@@ -233,7 +239,7 @@ def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
     monkeypatch.setattr(SourceTable, "__iter__", some)
     monkeypatch.setattr(
-        "loan_scoring.sources.open_table",
+        "loan_scoring.ingest.files.table.open_table",
         lambda location, wanted, *, encoding: SourceTable(
             location, wanted, (), encoding=encoding, block_bytes=16 << 10
         ),
@@ -246,12 +252,12 @@ def test_failed_run_leaves_no_half_file_and_what_stood_there(
 ) -> None:
     fails_late(monkeypatch, error)
     with pytest.raises(type(error)):
-        file_scores.score_file(ready, broken, tmp_path / "scores.csv")
+        score_file(ready, broken, tmp_path / "scores.csv")
     assert sorted(tmp_path.iterdir()) == [broken]
     (tmp_path / "scores.csv").write_text("of yesterday")
     (tmp_path / "scores.refused.csv").write_text("of yesterday, too")
     with pytest.raises(type(error)):
-        file_scores.score_file(ready, broken, tmp_path / "scores.csv")
+        score_file(ready, broken, tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text() == "of yesterday"
     assert (tmp_path / "scores.refused.csv").read_text() == "of yesterday, too"
     assert len(list(tmp_path.iterdir())) == 3
@@ -261,12 +267,12 @@ def test_place_that_cannot_be_written_is_one_line(
     ready: Session, file: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(LoanScoringError, match=r"scores\.csv: cannot be written: No such file"):
-        file_scores.score_file(ready, file, tmp_path / "nowhere" / "scores.csv")
+        score_file(ready, file, tmp_path / "nowhere" / "scores.csv")
     for place in (tmp_path, "", "/", "/dev/null"):
         with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
-            file_scores.score_file(ready, file, place)
+            score_file(ready, file, place)
     with pytest.raises(LoanScoringError, match="cannot be written: File name too long"):
-        file_scores.score_file(ready, file, tmp_path / ("x" * 300))
+        score_file(ready, file, tmp_path / ("x" * 300))
 
 
 def test_file_that_is_scored_is_not_replaced(ready: Session, broken: Path, tmp_path: Path) -> None:
@@ -281,7 +287,7 @@ def test_file_that_is_scored_is_not_replaced(ready: Session, broken: Path, tmp_p
         (f"{tmp_path}/*.refused.csv", tmp_path / "scores.csv"),
     ):
         with pytest.raises(LoanScoringError, match="is a file that is scored"):
-            file_scores.score_file(ready, location, out)
+            score_file(ready, location, out)
     assert broken.read_bytes() == beside.read_bytes() == before
 
 
@@ -289,14 +295,14 @@ def test_out_may_be_a_link_to_its_place(ready: Session, file: Path, tmp_path: Pa
     (tmp_path / "far").mkdir()
     link = tmp_path / "scores.csv"
     link.symlink_to(tmp_path / "far" / "scores.csv")
-    file_scores.score_file(ready, file, link)
+    score_file(ready, file, link)
     assert link.is_symlink()
     assert len(read(tmp_path / "far" / "scores.csv")) == 1000
 
 
 def test_without_a_champion_nothing_is_written(empty: Session, file: Path, tmp_path: Path) -> None:
     with pytest.raises(StateError, match="has no champion"):
-        file_scores.score_file(empty, file, tmp_path / "scores.csv")
+        score_file(empty, file, tmp_path / "scores.csv")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -315,11 +321,11 @@ def test_command_writes_its_task_metrics_row_and_nothing_else(
     before = state()
     out = tmp_path / "scores.csv"
     arguments = ["score", "--file", str(broken), "--out", str(out), "--database", ready_url]
-    assert cli.main(arguments) == 0
+    assert main(arguments) == 0
     text = capsys.readouterr().out
     assert f"{out}: 1000 received = " in text
     assert f" + 3 refused ({tmp_path / 'scores.refused.csv'}), by propensity-1" in text
-    assert cli.main([*arguments, "--json"]) == 0
+    assert main([*arguments, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["received"] == result["scored"] + result["referred"] + result["refused"] == 1000
     assert state() == before
@@ -334,7 +340,7 @@ def test_command_writes_its_task_metrics_row_and_nothing_else(
 
 def test_numbers_are_written_as_they_are(ready: Session, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    file_scores.score_file(ready, file, out)
+    score_file(ready, file, out)
     told = [row["default_probability"] for row in read(out) if row["default_probability"]]
     assert max(len(text.rstrip("0").rpartition(".")[2]) for text in told) >= 15
     assert all(math.isfinite(float(text)) for text in told)
@@ -355,6 +361,6 @@ def test_batch_or_file_with_out(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["score", *arguments])
+        main(["score", *arguments])
     assert stopped.value.code == 2
     assert "usage: loan-scoring score" in capsys.readouterr().err

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, ingest, outcomes
+from loan_scoring import database
 from loan_scoring.contract import IngestPolicy
+from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring.ingest.batches import check_batch, ingest_batch, landing_file
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +43,7 @@ def with_value(source: Path, line: int, column: str, value: str) -> str:
 
 
 def test_clean_file_becomes_the_batch(empty: Session, night: Path) -> None:
-    landed = ingest.ingest_batch(empty, NIGHT, night)
+    landed = ingest_batch(empty, NIGHT, night)
     assert (landed.received, landed.accepted, landed.quarantined) == (1000, 1000, 0)
     assert select(empty, "select revision, state, is_current, received from batches") == [
         [1, "published", True, 1000]
@@ -52,18 +54,18 @@ def test_clean_file_becomes_the_batch(empty: Session, night: Path) -> None:
 
 
 def test_same_bytes_again_change_nothing(empty: Session, night: Path) -> None:
-    ingest.ingest_batch(empty, NIGHT, night)
+    ingest_batch(empty, NIGHT, night)
     before = select(empty, "select b::text from batches b")
-    assert ingest.ingest_batch(empty, NIGHT, night).is_unchanged
+    assert ingest_batch(empty, NIGHT, night).is_unchanged
     assert select(empty, "select b::text from batches b") == before
 
 
 def test_other_bytes_become_a_revision_and_the_old_is_kept(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
-    ingest.ingest_batch(empty, NIGHT, night)
+    ingest_batch(empty, NIGHT, night)
     other = rewrite(night, tmp_path / "other.csv", {2: with_value(night, 2, "year", "2020")})
-    assert ingest.ingest_batch(empty, NIGHT, other).revision == 2
+    assert ingest_batch(empty, NIGHT, other).revision == 2
     assert select(empty, "select revision, is_current from batches order by revision") == [
         [1, False],
         [2, True],
@@ -83,7 +85,7 @@ def test_broken_rows_are_quarantined_with_line_text_and_rules(
     other = rewrite(
         night, tmp_path / "x.csv", {3: bad, 10: "a,b", 11: night.read_text().splitlines()[8]}
     )
-    landed = ingest.ingest_batch(empty, NIGHT, other)
+    landed = ingest_batch(empty, NIGHT, other)
     assert (landed.received, landed.accepted, landed.quarantined) == (1000, 997, 3)
     assert select(empty, "select line_number, rules from quarantine order by line_number") == [
         [3, ["not_a_number:income_usd_per_month"]],
@@ -102,7 +104,7 @@ def test_batch_with_too_many_broken_rows_is_refused_and_leaves_no_row(
         with pytest.raises(
             SourceError, match=r"200 of 1000 rows .*unknown_level:gender 200"
         ) as caught:
-            ingest.ingest_batch(empty, NIGHT, other)
+            ingest_batch(empty, NIGHT, other)
         assert "\n" not in str(caught.value)
     assert select(empty, "select revision, state, is_current from batches") == [
         [1, "refused", False]
@@ -110,10 +112,8 @@ def test_batch_with_too_many_broken_rows_is_refused_and_leaves_no_row(
     assert select(empty, "select count(*) from applications") == [[0]]
     assert select(empty, "select count(*) from quarantine") == [[0]]
     with pytest.raises(SourceError, match=r"revision 1 was refused.*clear `land`"):
-        ingest.check_batch(
-            empty, NIGHT, 1
-        )  # as of a task that was cleared without the one before it
-    assert ingest.ingest_batch(empty, NIGHT, night).revision == 2
+        check_batch(empty, NIGHT, 1)  # as of a task that was cleared without the one before it
+    assert ingest_batch(empty, NIGHT, night).revision == 2
 
 
 @pytest.mark.parametrize("content", ["", "ID,year\n", None])
@@ -124,7 +124,7 @@ def test_file_that_is_broken_as_a_whole_leaves_nothing(
     if content is not None:
         path.write_text(content)
     with pytest.raises(SourceError) as caught:
-        ingest.ingest_batch(empty, NIGHT, path)
+        ingest_batch(empty, NIGHT, path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert select(empty, "select count(*) from batches") == [[0]]
@@ -134,7 +134,7 @@ def test_missing_column_is_named(empty: Session, night: Path, tmp_path: Path) ->
     header = night.read_text().splitlines()[0].replace(",income,", ",salary,")
     other = rewrite(night, tmp_path / "x.csv", {1: header})
     with pytest.raises(SourceError, match="income"):
-        ingest.ingest_batch(empty, NIGHT, other)
+        ingest_batch(empty, NIGHT, other)
 
 
 def test_extra_column_is_kept_out_and_reported(empty: Session, night: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_extra_column_is_kept_out_and_reported(empty: Session, night: Path, tmp_
     other.write_text("".join(f"{line},x\n" for line in night.read_text().splitlines()))
     header = other.read_text().splitlines()[0].removesuffix(",x") + ",mood"
     rewrite(other, other, {1: header})
-    assert ingest.ingest_batch(empty, NIGHT, other).accepted == 1000
+    assert ingest_batch(empty, NIGHT, other).accepted == 1000
     assert select(empty, "select ignored_columns from batches") == [[["mood"]]]
 
 
@@ -153,10 +153,10 @@ def test_history_brings_its_outcomes(ready: Session) -> None:
 
 
 def test_outcomes_follow_and_the_same_file_changes_nothing(ready: Session, drops: Replay) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
-    first = outcomes.take_outcomes(ready, drops.outcome_files[0])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    first = take_outcomes(ready, drops.outcome_files[0])
     assert (first.received, first.accepted, first.quarantined) == (1000, 1000, 0)
-    assert outcomes.take_outcomes(ready, drops.outcome_files[0]).is_unchanged
+    assert take_outcomes(ready, drops.outcome_files[0]).is_unchanged
     assert select(
         ready, "select count(*) from outcomes join current_applications a using (loan_id)"
         " where a.batch_id = '2026-01-05' and observed_on = '2026-01-08'"
@@ -166,8 +166,8 @@ def test_outcomes_follow_and_the_same_file_changes_nothing(ready: Session, drops
 def test_outcomes_that_cannot_be_true_are_quarantined(
     ready: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
-    outcomes.take_outcomes(ready, drops.outcome_files[0])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    take_outcomes(ready, drops.outcome_files[0])
     header, first, second, third, *_ = drops.outcome_files[0].read_text().splitlines()
     key, label, date = first.split(",")
     other = tmp_path / "late.csv"
@@ -183,7 +183,7 @@ def test_outcomes_that_cannot_be_true_are_quarantined(
         f"{unsure.split(',')[0]},maybe,2026-01-08",
     ]
     other.write_text("\n".join(lines) + "\n")
-    taken = outcomes.take_outcomes(ready, other)
+    taken = take_outcomes(ready, other)
     assert (taken.received, taken.accepted, taken.quarantined) == (202, 196, 6)
     rules = select(
         ready, "select rules from quarantine where batch_id = 'outcomes-late' order by line_number"
@@ -202,16 +202,16 @@ def test_outcomes_that_come_before_their_applications_are_refused_as_a_whole(
     ready: Session, drops: Replay
 ) -> None:
     with pytest.raises(StateError, match=r"1000 of 1000 outcomes .*unknown_loan:loan_id 1000"):
-        outcomes.take_outcomes(ready, drops.outcome_files[0])
+        take_outcomes(ready, drops.outcome_files[0])
     assert select(ready, "select count(*) from quarantine") == [[0]]
     assert select(ready, "select count(*) from outcome_drops") == [[1]]  # the history's
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
-    assert outcomes.take_outcomes(ready, drops.outcome_files[0]).accepted == 1000
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    assert take_outcomes(ready, drops.outcome_files[0]).accepted == 1000
 
 
 def test_missing_landing_file_says_where_to_put_it() -> None:
     with pytest.raises(SourceError, match=r"put 2031-01-01\.csv .* into .*applications"):
-        ingest.landing_file("loan_default", "applications", "2031-01-01")
+        landing_file("loan_default", "applications", "2031-01-01")
 
 
 def test_the_same_history_under_a_looser_rule_brings_the_loans_that_were_refused(
@@ -223,12 +223,12 @@ def test_the_same_history_under_a_looser_rule_brings_the_loans_that_were_refused
         for column in empty.contract.columns
     ]
     update = {"columns": strict, "ingest": IngestPolicy(max_quarantined_share=0.5)}
-    before = ingest.ingest_batch(
+    before = ingest_batch(
         Session(empty.contract.model_copy(update=update), empty.connection), "history", path
     )
     assert before.quarantined > 100
     known = select(empty, "select count(*) from outcomes")[0][0]
-    after = ingest.ingest_batch(empty, "history", path)
+    after = ingest_batch(empty, "history", path)
     assert (after.revision, after.quarantined, after.is_unchanged) == (2, 0, False)
     assert select(empty, "select count(*) from outcomes")[0][0] == known + before.quarantined
-    assert ingest.ingest_batch(empty, "history", path).is_unchanged
+    assert ingest_batch(empty, "history", path).is_unchanged

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import cli, database
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring import database
+from loan_scoring.cli.main import main
+from loan_scoring.database.session import Session
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +88,7 @@ def url(empty: Session, postgres) -> str:
 def refused(url: str, source: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Ingest through the command line; return the one line of its failure."""
     capsys.readouterr()
-    code = cli.main(["ingest", "--batch", NIGHT, "--source", str(source), "--database", url])
+    code = main(["ingest", "--batch", NIGHT, "--source", str(source), "--database", url])
     out, err = capsys.readouterr()
     assert (code, out) == (1, "")
     assert err.startswith("loan-scoring: ")

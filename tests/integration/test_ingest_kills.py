@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, ingest
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring import database
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -84,7 +85,7 @@ def test_killed_ingest_ends_in_the_same_rows(
             child.kill()
             with open_session("loan_default", url) as session:
                 found[reached(session, batch_id)] += 1
-                ingest.ingest_batch(session, batch_id, path)
+                ingest_batch(session, batch_id, path)
         with open_session("loan_default", url) as session:
             assert digests(session, TABLES) == expected
     with capsys.disabled():

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loan_scoring import database, ingest, sources
+from loan_scoring import database
 from loan_scoring.contract import Contract, IngestPolicy
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch, land_batch, publish_batch
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +57,7 @@ def loans(new_database: Any, drops: Replay, loan_default: Contract) -> Iterator[
         for batch in (NIGHT, OTHER)
     )
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest_batch(session, OTHER, drops.application_files[OTHER])
+        ingest_batch(session, OTHER, drops.application_files[OTHER])
         yield Loans(Session(patient, session.connection), ours[:200], [row["ID"] for row in others])
 
 
@@ -275,11 +277,11 @@ def test_any_mixture_of_faults_is_named_and_nothing_else_is_refused(
     judge(contract, rows, set(loans.taken))
     clear(session)
     with pytest.MonkeyPatch.context() as patch:
-        defaults = {**(sources.open_table.__kwdefaults__ or {}), "block_bytes": how["block_bytes"]}
-        patch.setattr(sources.open_table, "__kwdefaults__", defaults)
+        defaults = {**(open_table.__kwdefaults__ or {}), "block_bytes": how["block_bytes"]}
+        patch.setattr(open_table, "__kwdefaults__", defaults)
         # The judge of the whole batch has tests of its own, and would refuse many of these.
-        landed = ingest.land_batch(session, NIGHT, path)
-        ingest.publish_batch(session, NIGHT, landed.revision, path)
+        landed = land_batch(session, NIGHT, path)
+        publish_batch(session, NIGHT, landed.revision, path)
 
     expected = {number: row.rules for number, row in lines.items() if row.rules}
     refused = table(session, f"select * from quarantine where batch_id = '{NIGHT}'")

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, ingest
+from loan_scoring import database
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import check_batch, ingest_batch, land_batch, publish_batch
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -70,11 +71,11 @@ def test_revision_that_was_overtaken_does_not_come_back(
     empty: Session, drops: Replay, other: Path, caplog
 ) -> None:
     night = drops.application_files[NIGHT]
-    assert ingest.land_batch(empty, NIGHT, night).revision == 1
-    assert ingest.land_batch(empty, NIGHT, other).revision == 2
+    assert land_batch(empty, NIGHT, night).revision == 1
+    assert land_batch(empty, NIGHT, other).revision == 2
     for revision, source in ((2, other), (1, night)):
-        ingest.check_batch(empty, NIGHT, revision)
-        ingest.publish_batch(empty, NIGHT, revision, source)
+        check_batch(empty, NIGHT, revision)
+        publish_batch(empty, NIGHT, revision, source)
     assert revisions(empty) == [[1, "published", False, 1000], [2, "published", True, 999]]
     assert "revision 1 was overtaken by a newer one" in caplog.text
 
@@ -82,10 +83,10 @@ def test_revision_that_was_overtaken_does_not_come_back(
 def test_landed_revision_is_taken_up_again_by_its_own_file(
     empty: Session, drops: Replay, other: Path
 ) -> None:
-    ingest.land_batch(empty, NIGHT, drops.application_files[NIGHT])
-    ingest.land_batch(empty, NIGHT, other)
-    assert ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT]).revision == 1
-    assert ingest.ingest_batch(empty, NIGHT, other).revision == 2
+    land_batch(empty, NIGHT, drops.application_files[NIGHT])
+    land_batch(empty, NIGHT, other)
+    assert ingest_batch(empty, NIGHT, drops.application_files[NIGHT]).revision == 1
+    assert ingest_batch(empty, NIGHT, other).revision == 2
 
 
 def test_loan_of_two_batches_that_land_at_once_is_published_once(
@@ -96,12 +97,12 @@ def test_loan_of_two_batches_that_land_at_once_is_published_once(
     both = tmp_path / "next.csv"
     both.write_text("\n".join(lines) + "\n")
     night = drops.application_files[NIGHT]
-    ingest.land_batch(empty, NIGHT, night)
-    assert ingest.land_batch(empty, NEXT, both).accepted == 1000
-    ingest.publish_batch(empty, NIGHT, 1, night)
+    land_batch(empty, NIGHT, night)
+    assert land_batch(empty, NEXT, both).accepted == 1000
+    publish_batch(empty, NIGHT, 1, night)
     with pytest.raises(StateError, match=f"1 of its loans became .* of batch {NIGHT} since"):
-        ingest.publish_batch(empty, NEXT, 1, both)
-    assert ingest.ingest_batch(empty, NEXT, both).quarantined == 1
+        publish_batch(empty, NEXT, 1, both)
+    assert ingest_batch(empty, NEXT, both).quarantined == 1
     assert database.select_read_only(
         empty.connection, "select batch_id, revision, line_number, rules from quarantine"
     )[1] == [[NEXT, 1, 5, ["known_key:loan_id"]]]
@@ -110,10 +111,10 @@ def test_loan_of_two_batches_that_land_at_once_is_published_once(
 def test_loan_of_another_batch_is_quarantined_and_of_the_own_one_is_not(
     empty: Session, drops: Replay, other: Path
 ) -> None:
-    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
-    assert ingest.ingest_batch(empty, NIGHT, other).quarantined == 0
-    assert ingest.land_batch(empty, NEXT, other).quarantined == 999
-    again = ingest.land_batch(empty, NEXT, other)
+    ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
+    assert ingest_batch(empty, NIGHT, other).quarantined == 0
+    assert land_batch(empty, NEXT, other).quarantined == 999
+    again = land_batch(empty, NEXT, other)
     assert (again.revision, again.quarantined) == (1, 999)
     # The loan that the night's new revision left out is free again.
-    assert ingest.land_batch(empty, NEXT, drops.application_files[NIGHT]).accepted == 1
+    assert land_batch(empty, NEXT, drops.application_files[NIGHT]).accepted == 1

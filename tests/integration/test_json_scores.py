@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from loan_scoring import database, json_scores, promotion, settings
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session
 from loan_scoring.errors import InputError, MissingError, StateError
-from loan_scoring.session import Session
+from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.scoring.request import (
+    explain_application,
+    load_pair,
+    score_and_record,
+    score_applications,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +49,7 @@ def nightly(session: Session) -> dict[Any, dict[str, Any]]:
 
 def faults(session: Session, *given: dict[str, Any]) -> list[tuple[int, str, str]]:
     with pytest.raises(InputError) as raised:
-        json_scores.score_applications(session, given)
+        score_applications(session, given)
     return [(each.row, each.field, each.rule) for each in raised.value.faults]
 
 
@@ -50,7 +57,7 @@ def test_scores_are_those_of_the_night(scored: Session) -> None:
     expected = nightly(scored)
     given = applications(scored, limit=1000)
     assert len(given) == 1000
-    answer = json_scores.score_applications(scored, given)
+    answer = score_applications(scored, given)
     for told in answer.scores:
         of_the_night = expected.pop(told["loan_id"])
         if of_the_night["default_probability"] is not None:
@@ -64,7 +71,7 @@ def test_scores_are_those_of_the_night(scored: Session) -> None:
 
 def test_one_application_is_scored_as_many_are(scored: Session) -> None:
     for each in applications(scored, limit=20):
-        (told,) = json_scores.score_applications(scored, [each]).scores
+        (told,) = score_applications(scored, [each]).scores
         chance = nightly(scored)[each["loan_id"]]["default_probability"]
         assert told["default_probability"] == (chance and pytest.approx(chance, abs=1e-12))
 
@@ -75,9 +82,9 @@ def test_text_and_numbers_are_read_alike(scored: Session) -> None:
     floats = [
         {name: float(v) if isinstance(v, int) else v for name, v in each.items()} for each in given
     ]
-    expected = json_scores.score_applications(scored, given).scores
-    assert json_scores.score_applications(scored, texts).scores == expected
-    assert json_scores.score_applications(scored, floats).scores == expected
+    expected = score_applications(scored, given).scores
+    assert score_applications(scored, texts).scores == expected
+    assert score_applications(scored, floats).scores == expected
 
 
 def test_named_version_scores_and_the_champion_is_the_default(
@@ -85,28 +92,26 @@ def test_named_version_scores_and_the_champion_is_the_default(
 ) -> None:
     given = applications(scored, "s.default_probability is not null", 50)
     pair = challenge("another")
-    of_champion = json_scores.score_applications(ready, given)
-    of_another = json_scores.score_applications(ready, given, pair["propensity"])
+    of_champion = score_applications(ready, given)
+    of_another = score_applications(ready, given, pair["propensity"])
     assert of_champion.propensity_version == "propensity-1"
     assert of_another.propensity_version == pair["propensity"]
     # A version of either kind names the pair that it was fitted in.
-    assert (
-        json_scores.score_applications(ready, given, pair["personas"]).scores == of_another.scores
-    )
+    assert score_applications(ready, given, pair["personas"]).scores == of_another.scores
     assert of_champion.scores != of_another.scores
-    promotion.promote_by_hand(ready, pair["propensity"], "cli:tests", "to see")
-    assert json_scores.score_applications(ready, given).scores == of_another.scores
+    promote_by_hand(ready, pair["propensity"], "cli:tests", "to see")
+    assert score_applications(ready, given).scores == of_another.scores
     with pytest.raises(MissingError, match="no model propensity-9 in loan_default"):
-        json_scores.score_applications(ready, given, "propensity-9")
+        score_applications(ready, given, "propensity-9")
 
 
 def test_excluded_application_is_referred_without_probability(scored: Session) -> None:
     (given,) = applications(scored, "s.decision = 'refer'", 1)
-    (told,) = json_scores.score_applications(scored, [given]).scores
+    (told,) = score_applications(scored, [given]).scores
     assert told["decision"] == "refer"
     assert told["exclusion_reason"] == nightly(scored)[given["loan_id"]]["exclusion_reason"]
     assert (told["default_probability"], told["persona"], told["reasons"]) == (None, None, [])
-    assert json_scores.explain_application(scored, given, "champion") is None
+    assert explain_application(scored, given, "champion") is None
 
 
 def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
@@ -144,20 +149,17 @@ def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
 
 def test_fields_that_no_model_reads_may_be_left_out(scored: Session) -> None:
     (good,) = applications(scored, "s.default_probability is not null", 1)
-    scorer, _ = json_scores.load_pair(scored, "champion")
+    scorer, _ = load_pair(scored, "champion")
     needed = {"loan_id", *scorer.columns}
     assert len(needed) < len(good)
     few = {name: value for name, value in good.items() if name in needed}
-    assert (
-        json_scores.score_applications(scored, [few]).scores
-        == json_scores.score_applications(scored, [good]).scores
-    )
+    assert score_applications(scored, [few]).scores == score_applications(scored, [good]).scores
 
 
 def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
     expected = nightly(scored)
     for each in applications(scored, "s.default_probability is not null", 30):
-        found = json_scores.explain_application(scored, each, "propensity-1")
+        found = explain_application(scored, each, "propensity-1")
         assert found is not None
         base, added = found
         chance = expected[each["loan_id"]]["default_probability"]
@@ -168,7 +170,7 @@ def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
 
 def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) -> None:
     given = applications(scored, limit=3)
-    answer = json_scores.score_and_record(scored, given, "champion", "airflow:ann")
+    answer = score_and_record(scored, given, "champion", "airflow:ann")
     header, rows = database.select_read_only(scored.connection, "select * from calls")
     (row,) = (dict(zip(header, each, strict=True)) for each in rows)
     assert (row["call_id"], row["called_by"], row["purpose"]) == (
@@ -184,7 +186,7 @@ def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) 
 
 def test_without_a_champion_it_says_so(empty: Session) -> None:
     with pytest.raises(StateError, match="has no champion"):
-        json_scores.score_applications(empty, [{"loan_id": 1}])
+        score_applications(empty, [{"loan_id": 1}])
 
 
 def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
@@ -192,7 +194,7 @@ def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
     with database.transaction(scored.connection), scored.connection.cursor() as cursor:
         cursor.execute("update models set artifact_sha256 = repeat('0', 64) where number = 1")
     with pytest.raises(StateError, match="was changed"):
-        json_scores.score_applications(scored, [given])
+        score_applications(scored, [given])
 
 
 def test_importing_loads_no_statistics() -> None:

@@ -4,18 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from loan_scoring import database, ingest, metrics, registry, scoring
+from loan_scoring import database
+from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
+from loan_scoring.models import registry
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
 
 def run(session: Session, drops: Replay, batch_id: str) -> dict[str, int]:
-    ingest.ingest_batch(session, batch_id, drops.application_files[batch_id])
-    scoring.score_batch(session, batch_id)
-    return metrics.compare_batch(session, batch_id)
+    ingest_batch(session, batch_id, drops.application_files[batch_id])
+    score_batch(session, batch_id)
+    return compare_batch(session, batch_id)
 
 
 def test_undrifted_nights_raise_no_alert(ready: Session, drops: Replay) -> None:
@@ -55,7 +59,7 @@ def test_measuring_again_writes_the_same_rows(ready: Session, drops: Replay) -> 
         "select f::text from findings f order by 1",
     ]
     before = [database.select_read_only(ready.connection, query) for query in queries]
-    metrics.compare_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     assert [database.select_read_only(ready.connection, query) for query in queries] == before
 
 
@@ -90,8 +94,8 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
     ready: Session, drops: Replay
 ) -> None:
     batch_id = drops.batch_ids[0]
-    ingest.ingest_batch(ready, batch_id, drops.application_files[batch_id])
-    scoring.score_batch(ready, batch_id)
+    ingest_batch(ready, batch_id, drops.application_files[batch_id])
+    score_batch(ready, batch_id)
     # Values of property go to other loans: the margins of every column stay as they were.
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
@@ -102,7 +106,7 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
             " WHERE a.loan_id = placed.loan_id AND a.batch_id = %s",
             (batch_id, batch_id),
         )
-    metrics.compare_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     _, rows = database.select_read_only(
         ready.connection, "select kind, subject, message from alerts"
     )
@@ -117,9 +121,9 @@ def test_alert_speaks_of_the_revision_that_counts(ready: Session, drops: Replay,
     run(ready, drops, batch_id)
     lines = drops.application_files[batch_id].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest_batch(ready, batch_id, tmp_path / "x.csv")
-    scoring.score_batch(ready, batch_id)
-    metrics.compare_batch(ready, batch_id)
+    ingest_batch(ready, batch_id, tmp_path / "x.csv")
+    score_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     assert alerts(ready) == [["population", batch_id, batch_id, 1, "open", "metrics"]]
     ((run_id,),) = database.select_read_only(ready.connection, "select scoring_run_id from alerts")[
         1
@@ -149,7 +153,7 @@ def test_decisions_under_other_thresholds_are_not_held_against_the_old_ones(
     )
     assert told == [["approval_rate", True], ["auc", False], ["f1", True]]
     # Measured by a process that has the contract of before, it is measured by the run's own policy.
-    metrics.compare_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     assert (
         len(
             database.select_read_only(
@@ -162,7 +166,7 @@ def test_decisions_under_other_thresholds_are_not_held_against_the_old_ones(
 
 def test_unscored_batch_is_said(ready: Session) -> None:
     with pytest.raises(StateError, match="has no published scores; run score for it first"):
-        metrics.compare_batch(ready, "2026-01-05")
+        compare_batch(ready, "2026-01-05")
 
 
 def test_distributions_hold_every_loan_of_the_batch(ready: Session, drops: Replay) -> None:

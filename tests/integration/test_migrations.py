@@ -10,12 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg2
 import pytest
 
-from loan_scoring import audit, database, migrations, mirror, settings
 from loan_scoring import contract as contracts
+from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database import audit
+from loan_scoring.database.migrations import migrate_schema
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.session import Session, open_session
+from loan_scoring.models.mlflow_mirror import _url
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +41,7 @@ def changed(contract: Contract, **columns: dict | None) -> Contract:
 
 
 def test_second_run_applies_nothing(empty: Session) -> None:
-    assert migrations.migrate_schema(empty.connection, empty.contract) == []
+    assert migrate_schema(empty.connection, empty.contract) == []
 
 
 def test_many_processes_at_once_end_in_one_schema(new_database: Callable[..., str]) -> None:
@@ -74,7 +77,7 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
         "source": "rooms", "name": "room_count", "label": "Rooms", "type": "integer",
         "known": "application",
     }  # fmt: skip
-    applied = migrations.migrate_schema(empty.connection, changed(empty.contract, room_count=new))
+    applied = migrate_schema(empty.connection, changed(empty.contract, room_count=new))
     assert [name.split("-")[0] for name in applied] == ["contract"]
     header, _ = database.select_read_only(
         empty.connection, "select room_count from current_applications"
@@ -100,7 +103,7 @@ def test_lost_or_retyped_column_is_refused(empty: Session, change: dict, message
     raw = empty.contract.model_dump() | {"replay": {}}
     contract = changed(Contract.model_validate(raw), **change)
     with pytest.raises(DatabaseError, match=message) as caught:
-        migrations.migrate_schema(empty.connection, contract)
+        migrate_schema(empty.connection, contract)
     assert "write a migration" in str(caught.value)
 
 
@@ -109,7 +112,7 @@ def test_applied_file_that_was_changed_is_refused(empty: Session) -> None:
         cursor.execute("update schema_migrations set sha256 = 'other' where name like '0001%'")
         cursor.execute("delete from schema_migrations where name like 'contract-%'")
     with pytest.raises(DatabaseError, match=r"0001_\w+\.sql was changed after it was applied"):
-        migrations.migrate_schema(empty.connection, empty.contract)
+        migrate_schema(empty.connection, empty.contract)
 
 
 def test_reader_reads_and_cannot_write(empty: Session, postgres: EmbeddedPostgres) -> None:
@@ -156,7 +159,7 @@ def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_
     with closing(database.connect_beside(empty.connection)) as other:
         for connection in (empty.connection, other):
             assert database.ALIVE.items() <= connection.get_dsn_parameters().items()
-        query = parse_qs(urlsplit(mirror._url(empty)).query)
+        query = parse_qs(urlsplit(_url(empty)).query)
         assert {name: query[name] for name in database.ALIVE} == {
             name: [value] for name, value in database.ALIVE.items()
         }

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, mirror, registry, settings
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session
 from loan_scoring.errors import TrackingError
-from loan_scoring.session import Session
+from loan_scoring.models import registry
+from loan_scoring.models.mlflow_mirror import mirror_models
 
 pytestmark = pytest.mark.integration
 
@@ -64,11 +66,11 @@ def whole(session: Session) -> None:
 def test_mirror_is_whole_and_the_same_the_second_time(
     ready: Session, artifacts_folder: Path
 ) -> None:
-    first = mirror.mirror_models(ready)
+    first = mirror_models(ready)
     assert (first.trials, first.models) == (4, 2)
     assert first.champions == {"propensity": "propensity-1", "personas": "personas-1"}
     whole(ready)
-    again = mirror.mirror_models(ready)
+    again = mirror_models(ready)
     assert (again.trials, again.models) == (0, 0)
     whole(ready)
     row = registry.model_row(ready, "propensity-1")
@@ -77,7 +79,7 @@ def test_mirror_is_whole_and_the_same_the_second_time(
 
 
 def test_alias_follows_the_champion(ready: Session) -> None:
-    mirror.mirror_models(ready)
+    mirror_models(ready)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
             "insert into models select 'propensity-2', kind, 2, algorithm, parameters, features,"
@@ -86,11 +88,11 @@ def test_alias_follows_the_champion(ready: Session) -> None:
             " where model_version = 'propensity-1'"
         )
     query = "select version from mlflow.registered_model_aliases where name like '%.propensity'"
-    mirror.mirror_models(ready)
+    mirror_models(ready)
     assert rows(ready, query) == [[1]]
     with database.transaction(ready.connection):
         registry.record_verdict(ready, "propensity-2", "promoted", {}, "a test")
-    mirror.mirror_models(ready)
+    mirror_models(ready)
     assert rows(ready, query) == [[2]]
 
 
@@ -112,7 +114,7 @@ def test_killed_mirror_is_made_whole_by_the_next(ready: Session, ready_url: str)
             time.sleep(0.01)
         killed += process.wait(60) == -signal.SIGKILL
     assert killed
-    mirror.mirror_models(ready)
+    mirror_models(ready)
     whole(ready)
 
 
@@ -121,11 +123,11 @@ def test_mirror_that_cannot_write_says_so_in_one_line(
 ) -> None:
     (tmp_path / "mlflow").write_text("in the way")
     with pytest.raises(TrackingError, match="models and promotions in Postgres are complete") as e:
-        mirror.mirror_models(ready)
+        mirror_models(ready)
     assert "\n" not in str(e.value)
     assert (ready.connection.info.password or "?") not in str(e.value)
     (tmp_path / "mlflow").unlink()
-    mirror.mirror_models(ready)
+    mirror_models(ready)
     whole(ready)
 
 

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from loan_scoring import database, ingest, outcomes, quarantine
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch, land_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.ingest.quarantine import count_broken_rules
+from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
 
@@ -16,7 +19,7 @@ NIGHT = "2026-01-05"
 @pytest.fixture
 def loans(empty: Session, drops: Replay) -> list[str]:
     """Keys of a published night, in the order of the file."""
-    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
     return [line.split(",")[0] for line in drops.application_files[NIGHT].read_text().splitlines()][
         1:
     ]
@@ -46,7 +49,7 @@ def test_outcomes_that_contradict_each_other_are_all_refused(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a, b = loans[:2]
-    taken = outcomes.take_outcomes(
+    taken = take_outcomes(
         empty, write(tmp_path, f"{a},0,2026-01-08", f"{b},1,2026-01-08", f"{a},1,2026-01-08")
     )
     assert (taken.received, taken.accepted, taken.quarantined) == (3, 1, 2)
@@ -61,7 +64,7 @@ def test_the_first_of_equal_outcomes_is_taken(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a = loans[0]
-    taken = outcomes.take_outcomes(empty, write(tmp_path, *[f"{a},1,2026-01-08"] * 3))
+    taken = take_outcomes(empty, write(tmp_path, *[f"{a},1,2026-01-08"] * 3))
     assert (taken.received, taken.accepted, taken.quarantined) == (3, 1, 2)
     assert refused(empty) == {3: ["duplicate_key:loan_id"], 4: ["duplicate_key:loan_id"]}
     assert known(empty) == {int(a): True}
@@ -71,8 +74,8 @@ def test_every_rule_of_an_outcome_is_named(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a, b, c = loans[:3]
-    outcomes.take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
-    taken = outcomes.take_outcomes(
+    take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
+    taken = take_outcomes(
         empty,
         write(
             tmp_path,
@@ -98,8 +101,8 @@ def test_known_outcome_again_is_accepted_and_changes_nothing(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a = loans[0]
-    outcomes.take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
-    taken = outcomes.take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-09", name="second.csv"))
+    take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-08", name="first.csv"))
+    taken = take_outcomes(empty, write(tmp_path, f"{a},1,2026-01-09", name="second.csv"))
     assert (taken.accepted, taken.quarantined) == (1, 0)
     assert database.select_read_only(
         empty.connection, "select observed_on::text, drop_id from outcomes"
@@ -109,9 +112,9 @@ def test_known_outcome_again_is_accepted_and_changes_nothing(
 def test_loan_that_was_only_in_an_unpublished_revision_is_unknown(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    ingest.land_batch(empty, NIGHT, drops.application_files[NIGHT])
+    land_batch(empty, NIGHT, drops.application_files[NIGHT])
     key = drops.application_files[NIGHT].read_text().splitlines()[1].split(",")[0]
-    taken = outcomes.take_outcomes(empty, write(tmp_path, f"{key},1,2026-01-08"))
+    taken = take_outcomes(empty, write(tmp_path, f"{key},1,2026-01-08"))
     assert taken.quarantined == 1
     assert refused(empty) == {2: ["unknown_loan:loan_id"]}
 
@@ -120,8 +123,8 @@ def test_corrected_outcomes_come_as_a_file_of_their_own(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a = loans[0]
-    outcomes.take_outcomes(empty, write(tmp_path, f"{a},maybe,2026-01-08"))
-    taken = outcomes.take_outcomes(empty, write(tmp_path, f"{a},0,2026-01-08"))
+    take_outcomes(empty, write(tmp_path, f"{a},maybe,2026-01-08"))
+    taken = take_outcomes(empty, write(tmp_path, f"{a},0,2026-01-08"))
     assert (taken.revision, taken.accepted) == (2, 1)
     assert known(empty) == {int(a): False}
 
@@ -133,21 +136,19 @@ def test_outcomes_of_a_night_that_was_missing_come_in_with_the_same_file(
     late = drops.application_files[later].read_text().splitlines()[1].split(",")[0]
     a = loans[0]
     path = write(tmp_path, f"{a},0,2026-01-08", f"{late},1,2026-01-09", "999999999,1,2026-01-09")
-    taken = outcomes.take_outcomes(empty, path)
+    taken = take_outcomes(empty, path)
     assert (taken.accepted, taken.quarantined) == (1, 2)
-    assert outcomes.take_outcomes(empty, path).is_unchanged  # nobody is known who was not
+    assert take_outcomes(empty, path).is_unchanged  # nobody is known who was not
 
-    ingest.ingest_batch(empty, later, drops.application_files[later])
-    taken = outcomes.take_outcomes(empty, path)
+    ingest_batch(empty, later, drops.application_files[later])
+    taken = take_outcomes(empty, path)
     assert (taken.revision, taken.accepted, taken.quarantined) == (2, 2, 1)
     assert not taken.is_unchanged
     assert known(empty) == {int(a): False, int(late): True}
-    again = outcomes.take_outcomes(empty, path)
+    again = take_outcomes(empty, path)
     assert again.is_unchanged
     assert (again.revision, again.accepted, again.quarantined) == (2, 2, 1)
-    assert [
-        (row["revision"], row["is_current"]) for row in quarantine.count_broken_rules(empty)
-    ] == [
+    assert [(row["revision"], row["is_current"]) for row in count_broken_rules(empty)] == [
         (1, False),
         (2, True),
     ]
@@ -159,10 +160,10 @@ def test_loan_that_is_known_now_and_breaks_another_rule_is_judged_anew_once(
     later = drops.batch_ids[1]
     late = drops.application_files[later].read_text().splitlines()[1].split(",")[0]
     path = write(tmp_path, f"{loans[0]},0,2026-01-08", f"{late},maybe,2026-01-09")
-    outcomes.take_outcomes(empty, path)
-    ingest.ingest_batch(empty, later, drops.application_files[later])
-    assert outcomes.take_outcomes(empty, path).revision == 2
-    assert outcomes.take_outcomes(empty, path).is_unchanged
+    take_outcomes(empty, path)
+    ingest_batch(empty, later, drops.application_files[later])
+    assert take_outcomes(empty, path).revision == 2
+    assert take_outcomes(empty, path).is_unchanged
     ((rules,),) = database.select_read_only(
         empty.connection, "select rules from quarantine where revision = 2"
     )[1]

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loan_scoring import database
-from loan_scoring.alerts import handling
-from loan_scoring.pages import alerts, batch, overview, plots
-from loan_scoring.pages.templating import render_template
-from loan_scoring.session import Session
+from loan_scoring.database.session import Session
+from loan_scoring.monitoring.alerts.handling import handle_alert
+from loan_scoring_web.pages import plots
+from loan_scoring_web.pages.alerts import read_alerts_page
+from loan_scoring_web.pages.batch import read_batch_page
+from loan_scoring_web.pages.overview import read_portfolio_page
+from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration
 
@@ -70,23 +73,23 @@ def page(name: str, **shown: object) -> str:
 
 
 def batch_page(session: Session) -> str:
-    found = batch.read_batch_page(session, NIGHT)
+    found = read_batch_page(session, NIGHT)
     assert found is not None
     return page("batch.html", **found)
 
 
 def texts(session: Session) -> list[str]:
-    return [point.text for point in overview.read_portfolio_page(session)["points"]]
+    return [point.text for point in read_portfolio_page(session)["points"]]
 
 
 def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
     land(session, 1, "refused", accepted=0)
-    assert overview.read_portfolio_page(session)["last"]["punctuality"] == "refused"
+    assert read_portfolio_page(session)["last"]["punctuality"] == "refused"
     assert f"The file of {NIGHT} was refused" in texts(session)
     land(session, 2)
-    assert overview.read_portfolio_page(session)["last"]["punctuality"] == "waiting"
+    assert read_portfolio_page(session)["last"]["punctuality"] == "waiting"
     score(session, 2)
-    shown = overview.read_portfolio_page(session)
+    shown = read_portfolio_page(session)
     assert shown["last"]["punctuality"] == "late"
     assert shown["slo"]["nights_on_time"] == 0
     assert f"{NIGHT} was scored late" in texts(session)
@@ -134,17 +137,17 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
         "INSERT INTO drift (scoring_run_id, kind, feature, test, statistic, effect, threshold,"
         " level) VALUES ('run-1', 'data', 'income', 'psi', 0, 0, 1, 'stable')",
     )
-    assert overview.read_portfolio_page(session)["verdict"] == ("good", "Everything is all right")
+    assert read_portfolio_page(session)["verdict"] == ("good", "Everything is all right")
     one, two = alert(session, "failure", "train", NIGHT), alert(session, "delivery", "mail", NIGHT)
-    assert overview.read_portfolio_page(session)["verdict"] == (
+    assert read_portfolio_page(session)["verdict"] == (
         "bad",
         "2 things need attention now",
     )
-    handling.handle_alert(session, one, "acknowledge", "airflow:ann")
-    handling.handle_alert(
+    handle_alert(session, one, "acknowledge", "airflow:ann")
+    handle_alert(
         session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
     )
-    shown = overview.read_portfolio_page(session)
+    shown = read_portfolio_page(session)
     assert shown["points"] == []
     assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
     # The tile, the night's column, SQL and the page of alerts say the same number.
@@ -155,7 +158,7 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
 
 
 def alerts_page(session: Session) -> str:
-    return page("alerts.html", **alerts.read_alerts_page(session))
+    return page("alerts.html", **read_alerts_page(session))
 
 
 def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session: Session) -> None:
@@ -165,7 +168,7 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     alert(session, "failure", "ingest", "history")
     alert(session, "delivery", "mail", NIGHT)
     alert(session, "delivery", "mail", "2026-02-01")
-    (night,) = overview.read_portfolio_page(session)["nights"]
+    (night,) = read_portfolio_page(session)["nights"]
     assert night["open_alerts"] == 2
     shown = alerts_page(session)
     assert shown.count("A stage failed: ") == 3

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from loan_scoring import database, ingest, metrics, outcomes, scoring, status
+from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.performance import stage
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.performance.measure import restate_performance
+from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -41,10 +46,10 @@ def night(ready: Session, drops: Replay) -> Callable[..., str]:
 
     def go(place: int = 0, is_measured: bool = True) -> str:
         batch_id = drops.batch_ids[place]
-        ingest.ingest_batch(ready, batch_id, drops.application_files[batch_id])
-        scoring.score_batch(ready, batch_id)
+        ingest_batch(ready, batch_id, drops.application_files[batch_id])
+        score_batch(ready, batch_id)
         if is_measured:
-            metrics.compare_batch(ready, batch_id)
+            compare_batch(ready, batch_id)
         return batch_id
 
     return go
@@ -66,7 +71,7 @@ def take(ready: Session, drops: Replay, tmp_path: Path) -> Callable[..., None]:
             chosen = [",".join(fields) for fields in told]
         path = tmp_path / f"late-{place}-{start}.csv"
         path.write_text("\n".join([header, *chosen]) + "\n")
-        outcomes.take_outcomes(ready, path)
+        take_outcomes(ready, path)
 
     return go
 
@@ -78,15 +83,15 @@ def test_unknown_until_enough_outcomes_are_in(
     query = "select state, realised_auc, realised_loans from performance_by_batch"
     assert select(ready, query) == [["unknown", None, None]]
     take(0, 0, 0.8)
-    assert stage.restate_performance(ready) == []
+    assert restate_performance(ready) == []
     assert select(ready, query) == [["unknown", None, None]]
     assert select(ready, "select count(*) from performance where basis = 'realised'") == [[0]]
     take(0, 0.8, 0.95)
-    assert len(stage.restate_performance(ready)) == 1
+    assert len(restate_performance(ready)) == 1
     ((state, first, loans),) = select(ready, query)
     assert state == "realised"
     take(0, 0.95, 1)
-    assert len(stage.restate_performance(ready)) == 1
+    assert len(restate_performance(ready)) == 1
     ((_, second, all_loans),) = select(ready, query)
     assert loans < all_loans
     assert first != second
@@ -97,7 +102,7 @@ def test_realised_is_what_outcomes_and_scores_say(
 ) -> None:
     night()
     take(0)
-    stage.restate_performance(ready)
+    restate_performance(ready)
     scored = select(
         ready,
         "select is_default::int, default_probability, loan_amount_usd, decision, persona"
@@ -155,10 +160,10 @@ def test_measuring_again_writes_the_same_rows(
 ) -> None:
     batch_id = night()
     take(0)
-    assert len(stage.restate_performance(ready)) == 1
+    assert len(restate_performance(ready)) == 1
     before = everything(ready)
-    assert stage.restate_performance(ready) == []
-    metrics.compare_batch(ready, batch_id)
+    assert restate_performance(ready) == []
+    compare_batch(ready, batch_id)
     assert everything(ready) == before
 
 
@@ -167,10 +172,10 @@ def test_outcomes_that_came_before_the_measuring_are_used(
 ) -> None:
     batch_id = night(is_measured=False)
     take(0)
-    metrics.compare_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     before = everything(ready)
     assert select(ready, "select state from performance_by_batch") == [["realised"]]
-    assert stage.restate_performance(ready) == []
+    assert restate_performance(ready) == []
     assert everything(ready) == before
 
 
@@ -180,14 +185,14 @@ def test_late_outcomes_restate_the_stream_of_later_batches(
     night(0)
     night(1)
     take(1)
-    assert [run[:10] for run in stage.restate_performance(ready)] == ["2026-01-06"]
+    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-06"]
     query = "select scoring_run_id, loans from performance where metric = 'ddm' order by 1"
     ((_, alone),) = select(ready, query)
     take(0)
-    assert [run[:10] for run in stage.restate_performance(ready)] == ["2026-01-05", "2026-01-06"]
+    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05", "2026-01-06"]
     (_, first), (_, second) = select(ready, query)
     assert second == first + alone
-    assert stage.restate_performance(ready) == []
+    assert restate_performance(ready) == []
 
 
 def test_restating_at_once_ends_in_the_rows_of_one(
@@ -200,7 +205,7 @@ def test_restating_at_once_ends_in_the_rows_of_one(
 
     def work(_: int) -> list[str]:
         with closing(database.connect_beside(ready.connection)) as connection:
-            return stage.restate_performance(Session(ready.contract, connection))
+            return restate_performance(Session(ready.contract, connection))
 
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(work, range(3)))
@@ -208,9 +213,9 @@ def test_restating_at_once_ends_in_the_rows_of_one(
         row[0] for row in select(ready, "select scoring_run_id from performance_by_batch")
     }
     before = everything(ready)
-    assert stage.restate_performance(ready) == []
+    assert restate_performance(ready) == []
     for batch_id in ("2026-01-05", "2026-01-06"):
-        metrics.compare_batch(ready, batch_id)
+        compare_batch(ready, batch_id)
     assert everything(ready) == before
 
 
@@ -219,7 +224,7 @@ def test_undrifted_outcomes_raise_no_alert(
 ) -> None:
     night()
     take(0)
-    stage.restate_performance(ready)
+    restate_performance(ready)
     assert select(ready, "select * from open_alerts") == []
     tests = select(
         ready,
@@ -238,7 +243,7 @@ def test_loans_that_default_more_often_are_told_in_plain_words(
 ) -> None:
     night()
     take(0, worse=0.3)
-    stage.restate_performance(ready)
+    restate_performance(ready)
     alerts = select(ready, "select kind, severity, message from open_alerts order by kind")
     ((kind, severity, message),) = alerts
     assert (kind, severity) == ("concept", "critical")
@@ -257,13 +262,13 @@ def test_alert_is_closed_where_outcomes_no_longer_show_it(
 ) -> None:
     batch_id = night()
     take(0, worse=0.3)
-    stage.restate_performance(ready)
+    restate_performance(ready)
     lax = ready.contract.model_dump()
     lax["performance"] |= dict.fromkeys(["auc_floor", "calibration_floor", "default_rate_floor"], 1)
     query = "select distinct state, changed_by from alerts"
-    metrics.compare_batch(Session(Contract.model_validate(lax), ready.connection), batch_id)
+    compare_batch(Session(Contract.model_validate(lax), ready.connection), batch_id)
     assert select(ready, query) == [["resolved", "metrics"]]
-    metrics.compare_batch(ready, batch_id)
+    compare_batch(ready, batch_id)
     assert select(ready, query) == [["open", "metrics"]]
 
 
@@ -279,14 +284,14 @@ def test_fairness_by_batch_and_by_outcome(
         " bool_and(value <= upper), max(jsonb_path_query_array(groups, '$.group')::text)"
         " from fairness group by 1 order by 1"
     )
-    metrics.compare_batch(session, batch_id)
+    compare_batch(session, batch_id)
     before = select(session, query)
     assert [row[0] for row in before] == ["age_band", "gender", "region"]
     assert {tuple(row[1]) for row in before} == {
         ("demographic_parity_difference", "demographic_parity_ratio")
     }
     take(0)
-    stage.restate_performance(session)
+    restate_performance(session)
     after = select(session, query)
     assert len(after[1][1]) == 4
     assert all(row[2] and row[3] for row in after)
@@ -305,8 +310,8 @@ def test_status_tells_the_last_nights(
     night(0)
     night(1)
     take(0)
-    stage.restate_performance(ready)
-    text = status.render_status(status.read_status(ready))
+    restate_performance(ready)
+    text = render_status(read_status(ready))
     (line,) = [each for each in text.splitlines() if each.startswith("AUC of the last nights")]
     first, second = text[text.index(line) :].splitlines()[1:3]
     assert first.split()[0] == "2026-01-05"
@@ -321,6 +326,6 @@ def test_portfolio_without_amounts_tells_no_loss(
     raw = ready.contract.model_dump() | {"business": None}
     batch_id = night(is_measured=False)
     take(0)
-    metrics.compare_batch(Session(Contract.model_validate(raw), ready.connection), batch_id)
+    compare_batch(Session(Contract.model_validate(raw), ready.connection), batch_id)
     assert select(ready, "select count(*) from performance where metric like 'loss_o%'") == [[0]]
     assert select(ready, "select count(*) from performance where metric = 'auc'") == [[2]]

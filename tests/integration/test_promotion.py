@@ -6,22 +6,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loan_scoring import (
-    artifacts,
-    audit,
-    database,
-    holdout,
-    ingest,
-    promotion,
-    reading,
-    registry,
-    scoring,
-    settings,
-)
+from loan_scoring import database, settings
 from loan_scoring.contract import KEY, Contract
+from loan_scoring.database import audit
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
+from loan_scoring.models import registry
+from loan_scoring.models.artifacts import load_estimator
+from loan_scoring.models.holdout import holdout_policy, split_holdout
+from loan_scoring.models.promotion.decide import (
+    apply_verdict,
+    judge_and_promote,
+    judge_challenger,
+    promote_by_gates,
+    promote_by_hand,
+    render_comparison,
+    rollback_champions,
+)
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +73,7 @@ def test_champion_stays_when_the_challenger_is_noise(
     # Other random bins, the same algorithm and data: as good, and better or worse by chance alone.
     versions = challenge("noise", max_bins=200)
     assert versions == SECOND
-    assert promotion.promote_by_gates(lenient, versions) == "refused"
+    assert promote_by_gates(lenient, versions) == "refused"
     assert registry.champion_pair(lenient) == ("propensity-1", "personas-1")
     assert verdicts() == [
         [SECOND[kind], "refused", "training", FIRST[kind], "policy:auto", None]
@@ -90,9 +95,9 @@ def test_same_verdict_again_is_recorded_once(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
     versions = challenge("again", max_bins=200)
-    promotion.promote_by_gates(lenient, versions)
+    promote_by_gates(lenient, versions)
     before, entries = verdicts(), audit.recent_entries(lenient)
-    promotion.promote_by_gates(lenient, versions)
+    promote_by_gates(lenient, versions)
     assert verdicts() == before
     assert audit.recent_entries(lenient) == entries
 
@@ -101,10 +106,10 @@ def test_better_challenger_is_promoted(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["personas"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["personas"], "cli:ann", "a drill")
     assert registry.champion_pair(lenient) == ("propensity-2", "personas-2")
     strong = challenge("strong", max_bins=200)
-    assert promotion.promote_by_gates(lenient, strong) == "promoted"
+    assert promote_by_gates(lenient, strong) == "promoted"
     assert verdicts()[-2:] == [
         [strong[kind], "promoted", "training", weak[kind], "policy:auto", None]
         for kind in registry.KINDS
@@ -115,23 +120,23 @@ def test_worse_calibration_is_refused_whatever_the_auc(
     lenient: Session, challenge: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     timid = challenge("timid", max_iter=30, learning_rate=0.02)
     strict = with_promotion(lenient, calibration_slope=[0.9, 1.1])
-    judgement = promotion.judge_challenger(strict, timid)
+    judgement = judge_challenger(strict, timid)
     assert judgement.failed == ["calibrated"]
     assert judgement.gates[1].figures["slope"] > 1.5
-    assert promotion.promote_by_gates(strict, timid) == "refused"
+    assert promote_by_gates(strict, timid) == "refused"
 
 
 def test_fairness_floor_is_enforced_on_the_models_own_approvals(
     lenient: Session, challenge: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     fairness = {"attributes": ["gender"], "min_group": 30}
     for floor, failed in ((0.05, []), (1.0, ["fair"])):
-        judged = promotion.judge_challenger(
+        judged = judge_challenger(
             with_promotion(lenient, fairness=fairness | {"min_ratio": floor}), FIRST
         )
         assert judged.failed == failed
@@ -142,11 +147,9 @@ def test_fairness_floor_is_enforced_on_the_models_own_approvals(
 
 
 def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
-    told = (
-        promotion.judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
-    )
-    table = reading.labelled_applications(ready, [c.name for c in ready.contract.monitored])
-    _, kept = holdout.split_holdout(ready.contract, table.column(KEY))
+    told = judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    table = labelled_applications(ready, [c.name for c in ready.contract.monitored])
+    _, kept = split_holdout(ready.contract, table.column(KEY))
     held = table.take(kept)
     decisions = (
         registry.load_scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
@@ -169,20 +172,20 @@ def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None
         monkeypatch.setattr(
             registry, "model_row", lambda s, v, r=report: {**real(s, v), "leaks": r}
         )
-        assert ("free_of_leaks" in promotion.judge_challenger(ready, FIRST).failed) == failed
+        assert ("free_of_leaks" in judge_challenger(ready, FIRST).failed) == failed
 
 
 def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
     ready: Session, challenge: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = challenge("other-seed", max_iter=20)
-    ours = holdout.holdout_policy(ready.contract)
+    ours = holdout_policy(ready.contract)
     theirs = ours | {"seed": 1, "share": 0.5}
     real = registry.model_row
     kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
-    before = promotion.judge_challenger(ready, versions).holdout
+    before = judge_challenger(ready, versions).holdout
     monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept[v]})
-    after = promotion.judge_challenger(ready, versions).holdout
+    after = judge_challenger(ready, versions).holdout
     assert before["policies"] == [ours]
     assert after["policies"] == [theirs, ours]
     assert after["rows"] / before["rows"] == pytest.approx(0.5, abs=0.05)
@@ -193,10 +196,10 @@ def test_a_persons_promotion_is_on_record_and_overruling_needs_a_reason(
 ) -> None:
     challenge("by-hand", max_iter=20)
     with pytest.raises(StateError, match=r"propensity-2 fails better.*--comment") as caught:
-        promotion.promote_by_hand(ready, "propensity-2", "cli:ann")
+        promote_by_hand(ready, "propensity-2", "cli:ann")
     assert "\n" not in str(caught.value)
     assert verdicts() == []
-    verdict, evidence = promotion.promote_by_hand(ready, "personas-2", "cli:ann", "a drill")
+    verdict, evidence = promote_by_hand(ready, "personas-2", "cli:ann", "a drill")
     assert verdict == "promoted"
     assert "better" in evidence["overruled"]
     assert verdicts() == [
@@ -204,26 +207,26 @@ def test_a_persons_promotion_is_on_record_and_overruling_needs_a_reason(
         for kind in registry.KINDS
     ]
     with pytest.raises(StateError, match="propensity-2 and personas-2 are in use already"):
-        promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "again")
+        promote_by_hand(ready, "propensity-2", "cli:ann", "again")
     with pytest.raises(StateError, match="no model propensity-9"):
-        promotion.promote_by_hand(ready, "propensity-9", "cli:ann")
+        promote_by_hand(ready, "propensity-9", "cli:ann")
 
 
 def test_rollback_restores_the_older_versions_scores_exactly(
     ready: Session, challenge: Callable, verdicts: Callable, drops: Replay
 ) -> None:
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
 
     def scored() -> list:
-        scoring.score_batch(ready, NIGHT)
+        score_batch(ready, NIGHT)
         query = "select s::text from current_scores s order by loan_id"
         return database.select_read_only(ready.connection, query)[1]
 
     first = scored()
     challenge("another", max_iter=20)
-    promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+    promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
     assert scored() != first
-    assert promotion.rollback_champions(ready, "cli:bob", comment="approves too few") == FIRST
+    assert rollback_champions(ready, "cli:bob", comment="approves too few") == FIRST
     assert scored() == first
     assert verdicts()[2:] == [
         [FIRST[kind], "promoted", "rollback", SECOND[kind], "cli:bob", "approves too few"]
@@ -234,7 +237,7 @@ def test_rollback_restores_the_older_versions_scores_exactly(
     )
     assert runs == [["propensity-1", True], ["propensity-2", False]]
     with pytest.raises(StateError, match="replaced no other model"):
-        promotion.rollback_champions(ready, "cli:bob")
+        rollback_champions(ready, "cli:bob")
     told = [(entry["done_by"], entry["action"]) for entry in audit.recent_entries(ready, limit=2)]
     assert told == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
 
@@ -245,25 +248,25 @@ def test_what_was_rolled_back_comes_into_use_again_by_the_same_words(
     versions = challenge("another", max_iter=20)
     evidence = {"champion": "propensity-1", "challenger": "propensity-2", "gates": []}
     for _ in range(3):
-        promotion.apply_verdict(ready, versions, "promoted", "cli:ann", evidence, comment="again")
+        apply_verdict(ready, versions, "promoted", "cli:ann", evidence, comment="again")
         assert registry.champion_pair(ready) == ("propensity-2", "personas-2")
-        promotion.rollback_champions(ready, "cli:bob", comment="no")
+        rollback_champions(ready, "cli:bob", comment="no")
         assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
 def test_rollback_goes_back_step_by_step_and_by_kind(ready: Session, challenge: Callable) -> None:
     for name in ("second", "third"):
         versions = challenge(name, max_iter=20 + len(name))
-        promotion.promote_by_hand(ready, versions["propensity"], "cli:ann", "a drill")
+        promote_by_hand(ready, versions["propensity"], "cli:ann", "a drill")
     assert registry.champion_pair(ready) == ("propensity-3", "personas-3")
-    promotion.rollback_champions(ready, "cli:bob", kind="personas")
+    rollback_champions(ready, "cli:bob", kind="personas")
     assert registry.champion_pair(ready) == ("propensity-3", "personas-2")
-    promotion.promote_by_hand(ready, "propensity-3", "cli:bob", "its own personas again")
+    promote_by_hand(ready, "propensity-3", "cli:bob", "its own personas again")
     assert registry.champion_pair(ready) == ("propensity-3", "personas-3")
-    promotion.rollback_champions(ready, "cli:bob", kind="personas")
-    promotion.rollback_champions(ready, "cli:bob")
+    rollback_champions(ready, "cli:bob", kind="personas")
+    rollback_champions(ready, "cli:bob")
     assert registry.champion_pair(ready) == ("propensity-2", "personas-1")
-    promotion.rollback_champions(ready, "cli:bob", kind="propensity")
+    rollback_champions(ready, "cli:bob", kind="propensity")
     assert registry.champion_pair(ready) == ("propensity-1", "personas-1")
 
 
@@ -278,7 +281,7 @@ def test_a_promotion_meanwhile_gives_no_pair_of_both(
         found = read(*given, **values)
         monkeypatch.undo()
         with open_session("loan_default", ready_url) as other:
-            promotion.promote_by_hand(other, versions["propensity"], "cli:ann", "a drill")
+            promote_by_hand(other, versions["propensity"], "cli:ann", "a drill")
         return found
 
     monkeypatch.setattr(database, "rows", then_promote)
@@ -290,14 +293,14 @@ def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     strong = challenge("strong", max_bins=200)
-    assert promotion.promote_by_gates(lenient, strong) == "promoted"
-    promotion.rollback_champions(lenient, "cli:ann")
+    assert promote_by_gates(lenient, strong) == "promoted"
+    rollback_champions(lenient, "cli:ann")
     before = verdicts()
-    assert promotion.promote_by_gates(lenient, strong) == "withheld"
+    assert promote_by_gates(lenient, strong) == "withheld"
     assert verdicts() == before
-    promotion.promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not to blame")
+    promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not to blame")
     assert registry.champion_version(lenient, "propensity") == strong["propensity"]
 
 
@@ -305,20 +308,20 @@ def test_hold_asks_and_records_nothing_until_a_person_decides(
     lenient: Session, challenge: Callable, verdicts: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     before = verdicts()
     strong = challenge("strong", max_bins=200)
-    verdict, evidence = promotion.judge_and_promote(lenient, strong, "hold")
+    verdict, evidence = judge_and_promote(lenient, strong, "hold")
     assert verdict == "held"
     assert verdicts() == before
     assert lenient.contract.promotion.mode == "auto"
     monkeypatch.setenv("LOAN_SCORING_PROMOTION", "hold")  # as in prod
-    assert promotion.judge_and_promote(lenient, strong)[0] == "held"
+    assert judge_and_promote(lenient, strong)[0] == "held"
     assert verdicts() == before
-    shown = promotion.render_comparison(lenient, evidence)
+    shown = render_comparison(lenient, evidence)
     assert f"| | {weak['propensity']} | {strong['propensity']} |" in shown
     assert "- better: passed. AUC 0." in shown
-    promotion.apply_verdict(
+    apply_verdict(
         lenient, strong, "rejected", "airflow:ann", evidence, comment="not before the audit"
     )
     assert registry.champion_version(lenient, "propensity") == weak["propensity"]
@@ -326,20 +329,18 @@ def test_hold_asks_and_records_nothing_until_a_person_decides(
         [strong[kind], "rejected", "training", weak[kind], "airflow:ann", "not before the audit"]
         for kind in registry.KINDS
     ]
-    assert promotion.promote_by_gates(lenient, strong) == "withheld"  # a person's no stands
+    assert promote_by_gates(lenient, strong) == "withheld"  # a person's no stands
 
 
 def test_approval_of_an_outdated_comparison_is_recorded_as_refused(
     lenient: Session, challenge: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promotion.promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
+    promote_by_hand(lenient, weak["propensity"], "cli:ann", "a drill")
     strong = challenge("strong", max_bins=200)
-    _, evidence = promotion.judge_and_promote(lenient, strong, "hold")
-    promotion.promote_by_hand(lenient, "propensity-1", "cli:ann", "meanwhile")
-    assert (
-        promotion.apply_verdict(lenient, strong, "promoted", "airflow:bob", evidence) == "refused"
-    )
+    _, evidence = judge_and_promote(lenient, strong, "hold")
+    promote_by_hand(lenient, "propensity-1", "cli:ann", "meanwhile")
+    assert apply_verdict(lenient, strong, "promoted", "airflow:bob", evidence) == "refused"
     _, [[outdated]] = database.select_read_only(
         lenient.connection,
         "select evidence ->> 'outdated' from promotions order by promotion_id desc limit 1",
@@ -357,16 +358,16 @@ def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
     good = path.read_bytes()
     path.write_bytes(good[:-1] + b"x")
     with pytest.raises(StateError, match="was changed: its sha256 is") as caught:
-        promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+        promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
     assert "\n" not in str(caught.value)
     assert verdicts() == []
     path.write_bytes(good)
-    promotion.promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
-    artifacts.load_estimator.cache_clear()  # what is loaded already cannot be tampered with
+    promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
+    load_estimator.cache_clear()  # what is loaded already cannot be tampered with
     path.write_bytes(good[:-1] + b"x")
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="was changed: its sha256 is"):
-        scoring.score_batch(ready, NIGHT)
+        score_batch(ready, NIGHT)
     assert database.select_read_only(ready.connection, "select count(*) from current_scores")[
         1
     ] == [[0]]

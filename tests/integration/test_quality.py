@@ -7,12 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from loan_scoring import database, expectations, ingest, settings
+from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import SourceError
-from loan_scoring.replay import Replay
-from loan_scoring.scenarios import is_null_text
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import check_batch, ingest_batch, land_batch
+from loan_scoring.ingest.quality.expectations import critical_null_shares, derive_expectations
+from loan_scoring.lab.replay import Replay
+from loan_scoring.lab.scenarios import is_null_text
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +45,7 @@ def three_nights_url(new_database: Callable[..., str], drops: Replay) -> str:
     url = new_database()
     with open_session("loan_default", url) as session:
         for batch_id in drops.batch_ids[:3]:
-            ingest.ingest_batch(session, batch_id, drops.application_files[batch_id])
+            ingest_batch(session, batch_id, drops.application_files[batch_id])
     return url
 
 
@@ -54,7 +56,7 @@ def three_nights(new_database: Callable[..., str], three_nights_url: str) -> Ite
 
 
 def test_suite_derives_from_the_contract(loan_default: Contract) -> None:
-    suite = expectations.derive_expectations(loan_default, 1000, [1000, 900, 1100])
+    suite = derive_expectations(loan_default, 1000, [1000, 900, 1100])
     names = {each.name for each in suite}
     assert len(names) == len(suite)
     judged = [column.name for column in loan_default.monitored if column.max_null_share < 1]
@@ -69,7 +71,7 @@ def test_suite_derives_from_the_contract(loan_default: Contract) -> None:
     assert {each.rule for each in suite if each.severity == "warning"} == {
         "volume", "null_share", "open_levels",
     }  # fmt: skip
-    grave = expectations.critical_null_shares(loan_default, 1000, judged)
+    grave = critical_null_shares(loan_default, 1000, judged)
     assert {(each.name, each.severity) for each in grave} == {
         (f"null_share_critical:{name}", "critical") for name in judged
     }
@@ -77,8 +79,8 @@ def test_suite_derives_from_the_contract(loan_default: Contract) -> None:
 
 def test_limits_are_the_contract_s_or_what_chance_explains(loan_default: Contract) -> None:
     def limits(rows: int, volumes: list[int]) -> dict[str, dict]:
-        suite = expectations.derive_expectations(loan_default, rows, volumes)
-        suite += expectations.critical_null_shares(loan_default, rows, list(loan_default.by_name))
+        suite = derive_expectations(loan_default, rows, volumes)
+        suite += critical_null_shares(loan_default, rows, list(loan_default.by_name))
         return {each.name: each.limits for each in suite}
 
     many = limits(1_000_000, [1000, 1000, 1000])
@@ -99,12 +101,12 @@ def test_nothing_is_expected_of_the_volume_of_history_and_first_nights(
         [0]
     ]
     fourth = drops.batch_ids[3]
-    ingest.ingest_batch(three_nights, fourth, drops.application_files[fourth])
+    ingest_batch(three_nights, fourth, drops.application_files[fourth])
     assert select(
         three_nights, "select batch_id, expectation, observed from quality"
         " where expectation ~ '^volume' order by 2"
     ) == [[fourth, "volume", 1000], [fourth, "volume_critical", 1000]]  # fmt: skip
-    ingest.ingest_batch(three_nights, "history", drops.application_files["history"])
+    ingest_batch(three_nights, "history", drops.application_files["history"])
     assert select(
         three_nights, "select count(*) from quality where batch_id = 'history'"
         " and expectation ~ '^volume'"
@@ -112,11 +114,11 @@ def test_nothing_is_expected_of_the_volume_of_history_and_first_nights(
 
 
 def test_clean_night_meets_every_expectation(empty: Session, drops: Replay) -> None:
-    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
     found = select(
         empty, "select severity, is_success, count(*) from quality group by 1, 2 order by 1"
     )
-    suite = expectations.derive_expectations(empty.contract, 1000, [])
+    suite = derive_expectations(empty.contract, 1000, [])
     counted = Counter(each.severity for each in suite)
     assert found == [[name, True, counted[name]] for name in ("critical", "warning")]
     assert select(empty, "select count(*) from alerts") == [[0]]
@@ -131,7 +133,7 @@ def test_observed_values_are_those_of_the_file(
         return rows
 
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", change)
-    ingest.ingest_batch(empty, NIGHT, path)
+    ingest_batch(empty, NIGHT, path)
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     found = {
         name: (observed, unexpected)
@@ -166,11 +168,11 @@ def test_collapsed_volume_is_refused(three_nights: Session, drops: Replay, tmp_p
     path = changed(drops.application_files[fourth], tmp_path / "x.csv", lambda rows: rows[:100])
     for _ in range(2):
         with pytest.raises(SourceError, match="has 100 rows, expected 200 to 5,000") as caught:
-            ingest.ingest_batch(three_nights, fourth, path)
+            ingest_batch(three_nights, fourth, path)
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(f"batch {fourth} refused: {path}: ")
     with pytest.raises(SourceError, match="revision 1 was refused"):
-        ingest.check_batch(three_nights, fourth, 1)
+        check_batch(three_nights, fourth, 1)
     ours = f"where batch_id = '{fourth}'"
     assert select(three_nights, f"select revision, state, is_current from batches {ours}") == [
         [1, "refused", False]
@@ -190,8 +192,8 @@ def test_mended_file_closes_the_alert(three_nights: Session, drops: Replay, tmp_
     source = drops.application_files[fourth]
     path = changed(source, tmp_path / "x.csv", lambda rows: rows[:100])
     with pytest.raises(SourceError):
-        ingest.ingest_batch(three_nights, fourth, path)
-    assert ingest.ingest_batch(three_nights, fourth, source).revision == 2
+        ingest_batch(three_nights, fourth, path)
+    assert ingest_batch(three_nights, fourth, source).revision == 2
     assert select(three_nights, "select revision, state, changed_by from alerts") == [
         [1, "resolved", "quality"]
     ]
@@ -201,7 +203,7 @@ def test_burst_of_nulls_is_let_in_and_raises_one_alert(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", blank("income", 0.25))
-    ingest.ingest_batch(empty, NIGHT, path)
+    ingest_batch(empty, NIGHT, path)
     assert select(empty, "select state from batches") == [["published"]]
     ((severity, kind, subject, message),) = select(
         empty, "select severity, kind, subject, message from open_alerts"
@@ -218,10 +220,10 @@ def test_column_that_is_all_null_is_refused_and_nothing_is_published(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     source = drops.application_files[NIGHT]
-    ingest.ingest_batch(empty, NIGHT, source)
+    ingest_batch(empty, NIGHT, source)
     path = changed(source, tmp_path / "x.csv", blank("Credit_Score", 1))
     with pytest.raises(SourceError, match=r"Credit score .* is missing in 100\.0% of 1,000 rows"):
-        ingest.ingest_batch(empty, NIGHT, path)
+        ingest_batch(empty, NIGHT, path)
     assert select(empty, "select revision, state, is_current from batches order by revision") == [
         [1, "published", True],
         [2, "refused", False],
@@ -238,7 +240,7 @@ def test_unknown_level_of_an_open_column_is_let_in_and_named(
         return rows
 
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", change)
-    assert ingest.ingest_batch(empty, NIGHT, path).accepted == 1000
+    assert ingest_batch(empty, NIGHT, path).accepted == 1000
     assert select(empty, "select severity, message from open_alerts") == [
         [
             "warning",
@@ -250,14 +252,14 @@ def test_unknown_level_of_an_open_column_is_let_in_and_named(
 
 def test_judging_again_writes_the_same_rows(empty: Session, drops: Replay, tmp_path: Path) -> None:
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", blank("income", 0.25))
-    ingest.land_batch(empty, NIGHT, path)
+    land_batch(empty, NIGHT, path)
     queries = [
         "select to_jsonb(q) - 'judged_at' from quality q order by expectation",
         "select a::text from alerts a",
     ]
-    ingest.check_batch(empty, NIGHT, 1)
+    check_batch(empty, NIGHT, 1)
     before = [select(empty, query) for query in queries]
-    ingest.check_batch(empty, NIGHT, 1)
+    check_batch(empty, NIGHT, 1)
     assert [select(empty, query) for query in queries] == before
 
 
@@ -269,7 +271,7 @@ def test_page_holds_no_applicant_s_value_and_calls_nobody(
         return rows
 
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", change)
-    ingest.ingest_batch(empty, NIGHT, path)
+    ingest_batch(empty, NIGHT, path)
     page = settings.quality_page_path("loan_default", NIGHT, 1)
     text = page.read_text()
     assert "alert(1)" not in text

@@ -9,25 +9,23 @@ import psycopg2
 import pytest
 from children import Spawn
 
-from loan_scoring import (
-    audit,
-    cli,
-    database,
-    desk,
-    executions,
-    ingest,
-    metrics,
-    outcomes,
-    partitions,
-    retention,
-    scoring,
-    settings,
-)
+from loan_scoring import database, settings
+from loan_scoring.cli.main import main
+from loan_scoring.database import audit
+from loan_scoring.database import retention as database_retention
+from loan_scoring.database.partitions import ensure_partition
+from loan_scoring.database.retention import drop_expired, expired_months, remove_expired_files
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.desk.extracts import list_scores
+from loan_scoring.desk.queue import read_queue
 from loan_scoring.errors import BusyError, GoneError, StateError
-from loan_scoring.pages import batch as batch_page
-from loan_scoring.performance import stage
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch, land_batch, landed_file, landing_file
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.performance.measure import restate_performance
+from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch, score_mini_batch
+from loan_scoring_web.pages.batch import read_batch_page
 
 pytestmark = pytest.mark.integration
 
@@ -52,13 +50,13 @@ def nights_url(new_database: Callable[..., str], night_scored: str, drops: Repla
     url = new_database(template=night_scored)
     second = drops.batch_ids[1]
     with open_session("loan_default", url) as session:
-        metrics.compare_batch(session, OLD)
-        ingest.ingest_batch(session, NEW, drops.application_files[second])
-        scoring.score_batch(session, NEW)
-        metrics.compare_batch(session, NEW)
-        outcomes.take_outcomes(session, drops.outcome_files[0])
-        stage.restate_performance(session)
-        partitions.ensure_partition(session.connection, "calls", OLD)
+        compare_batch(session, OLD)
+        ingest_batch(session, NEW, drops.application_files[second])
+        score_batch(session, NEW)
+        compare_batch(session, NEW)
+        take_outcomes(session, drops.outcome_files[0])
+        restate_performance(session)
+        ensure_partition(session.connection, "calls", OLD)
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute(
                 "insert into quarantine values (%s, 1, 999999, 'x', '{null_key:loan_id}'),"
@@ -105,7 +103,7 @@ def partitions_of(session: Session) -> set[str]:
 def test_months_that_are_old_go_and_all_else_stays(nights: Session, digests) -> None:
     before, tables = digests(nights, DERIVED), partitions_of(nights)
     new = digests(nights, {f"(select * from current_scores where batch_id = '{NEW}')": "t"})
-    dropped = retention.drop_expired(nights, KEEP, BY, TODAY)
+    dropped = drop_expired(nights, KEEP, BY, TODAY)
     assert [(each.partition, each.rows, each.quarantined) for each in dropped] == [
         ("scores_2026_01", 1000, 0),
         ("calls_2026_01", 0, 0),
@@ -127,7 +125,7 @@ def test_months_that_are_old_go_and_all_else_stays(nights: Session, digests) -> 
         ("partition.drop", each.partition, BY) for each in dropped[::-1]
     ]
     assert audit.verify_chain(nights).faults == []
-    assert retention.drop_expired(nights, KEEP, BY, TODAY) == []
+    assert drop_expired(nights, KEEP, BY, TODAY) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +140,7 @@ def test_months_that_are_old_go_and_all_else_stays(nights: Session, digests) -> 
 def test_a_month_goes_when_its_last_day_is_older(
     nights: Session, today: date, keep_days: int, goes: bool
 ) -> None:
-    found = {each.month for each in retention.expired_months(nights, keep_days, today)}
+    found = {each.month for each in expired_months(nights, keep_days, today)}
     assert found == ({"2026-01"} if goes else set())
 
 
@@ -154,7 +152,7 @@ def test_what_training_learns_from_stays(nights: Session) -> None:
             " 'population', 'x', 'x', '{}' from scoring_runs where batch_id = %s",
             (OLD,),
         )
-    kept = retention.drop_expired(nights, KEEP, BY, TODAY)
+    kept = drop_expired(nights, KEEP, BY, TODAY)
     why = f"an open alert tells of a change since {OLD}, which training learns from"
     assert {each.table: each.kept_for for each in kept} == {
         "scores": why, "applications": why, "calls": None,
@@ -166,7 +164,7 @@ def test_too_little_left_to_train_on_is_refused(nights: Session) -> None:
     with database.transaction(nights.connection), nights.connection.cursor() as cursor:
         cursor.execute("update batches set is_current = false where batch_id = 'history'")
     with pytest.raises(StateError, match=r"training has \d+ labelled loans, .* wants 1000"):
-        retention.drop_expired(nights, KEEP, BY, TODAY)
+        drop_expired(nights, KEEP, BY, TODAY)
     assert ask(nights, "select * from dropped_partitions") == []
 
 
@@ -174,19 +172,19 @@ def test_work_on_a_dropped_batch_is_refused_in_one_line(
     nights: Session, drops: Replay, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = ask(nights, f"select scoring_run_id from scoring_runs where batch_id = '{OLD}'")[0][0]
-    retention.drop_expired(nights, KEEP, BY, TODAY)
+    drop_expired(nights, KEEP, BY, TODAY)
     file = drops.application_files[OLD]
     for work in (
-        lambda: ingest.land_batch(nights, OLD, file),
-        lambda: ingest.landed_file(nights, OLD),
-        lambda: scoring.plan_scoring(nights, OLD),
-        lambda: scoring.score_mini_batch(nights, run_id, 0),
-        lambda: scoring.publish_scores(nights, run_id),
-        lambda: metrics.compare_batch(nights, OLD),
-        lambda: desk.read_queue(nights, OLD),
-        lambda: executions.list_scores(nights, run_id),
+        lambda: land_batch(nights, OLD, file),
+        lambda: landed_file(nights, OLD),
+        lambda: plan_scoring(nights, OLD),
+        lambda: score_mini_batch(nights, run_id, 0),
+        lambda: publish_scores(nights, run_id),
+        lambda: compare_batch(nights, OLD),
+        lambda: read_queue(nights, OLD),
+        lambda: list_scores(nights, run_id),
         # Of the same month, though it never came: what would it be compared with?
-        lambda: ingest.land_batch(nights, "2026-01-31", file),
+        lambda: land_batch(nights, "2026-01-31", file),
     ):
         with pytest.raises(
             GoneError, match=rf"{BY} dropped the scores and applications of 2026-01"
@@ -195,12 +193,12 @@ def test_work_on_a_dropped_batch_is_refused_in_one_line(
         nights.connection.rollback()
     assert "scores_2026_01" not in partitions_of(nights)
     capsys.readouterr()
-    assert cli.main(["score", "--batch", OLD, "--database", url_of(nights)]) == 1
+    assert main(["score", "--batch", OLD, "--database", url_of(nights)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_partition_is_not_made_anew_by_who_waited(nights: Session) -> None:
-    retention.drop_expired(nights, KEEP, BY, TODAY)
+    drop_expired(nights, KEEP, BY, TODAY)
     with (
         pytest.raises(psycopg2.errors.RaiseException, match="retention has dropped scores_2026_01"),
         database.transaction(nights.connection),
@@ -210,13 +208,13 @@ def test_a_partition_is_not_made_anew_by_who_waited(nights: Session) -> None:
 
 
 def test_its_page_says_so(nights: Session) -> None:
-    assert batch_page.read_batch_page(nights, OLD)["gone"] == []
-    retention.drop_expired(nights, KEEP, BY, TODAY)
-    shown = batch_page.read_batch_page(nights, OLD)
+    assert read_batch_page(nights, OLD)["gone"] == []
+    drop_expired(nights, KEEP, BY, TODAY)
+    shown = read_batch_page(nights, OLD)
     assert [row["table_name"] for row in shown["gone"]] == ["scores", "applications"]
     assert shown["night"]["accepted"] == 1000
     assert shown["features"]
-    assert batch_page.read_batch_page(nights, NEW)["gone"] == []
+    assert read_batch_page(nights, NEW)["gone"] == []
 
 
 def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
@@ -224,18 +222,18 @@ def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
 ) -> None:
     old = {f"(select * from performance where scoring_run_id like '{OLD}%')": "t"}
     before = digests(nights, old)
-    assert stage.restate_performance(nights) == []
-    retention.drop_expired(nights, KEEP, BY, TODAY)
-    assert stage.restate_performance(nights) == []
+    assert restate_performance(nights) == []
+    drop_expired(nights, KEEP, BY, TODAY)
+    assert restate_performance(nights) == []
     first, second = (each.read_text() for each in drops.outcome_files[:2])
     again = tmp_path / "2026-02-05.csv"
     again.write_text(first + "\n")  # a file that repeats what is known of loans that are gone
-    assert outcomes.take_outcomes(nights, again).quarantined == 0
+    assert take_outcomes(nights, again).quarantined == 0
     later = tmp_path / "2026-02-06.csv"
     later.write_text(second.replace("2026-01-09", "2026-02-06"))
-    assert outcomes.take_outcomes(nights, later).quarantined == 0
-    assert [each[:10] for each in stage.restate_performance(nights)] == [NEW]
-    assert stage.restate_performance(nights) == []
+    assert take_outcomes(nights, later).quarantined == 0
+    assert [each[:10] for each in restate_performance(nights)] == [NEW]
+    assert restate_performance(nights) == []
     assert digests(nights, old) == before
 
 
@@ -244,31 +242,31 @@ def test_a_shorter_stream_is_no_reason_to_measure_anew(
 ) -> None:
     later = tmp_path / "2026-02-06.csv"
     later.write_text(drops.outcome_files[1].read_text().replace("2026-01-09", "2026-02-06"))
-    outcomes.take_outcomes(nights, later)
-    assert len(stage.restate_performance(nights)) == 1
+    take_outcomes(nights, later)
+    assert len(restate_performance(nights)) == 1
     before = digests(nights, {"performance": "t"})
-    retention.drop_expired(nights, KEEP, BY, TODAY)
-    assert stage.restate_performance(nights) == []
-    metrics.compare_batch(nights, NEW)  # asked for: measured on the stream that is there
-    assert stage.restate_performance(nights) == []
+    drop_expired(nights, KEEP, BY, TODAY)
+    assert restate_performance(nights) == []
+    compare_batch(nights, NEW)  # asked for: measured on the stream that is there
+    assert restate_performance(nights) == []
     after = digests(nights, {"performance": "t"})
     assert after != before
 
 
 def test_the_next_night_is_scored_and_measured(nights: Session, drops: Replay) -> None:
-    retention.drop_expired(nights, KEEP, BY, TODAY)
-    ingest.ingest_batch(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
-    scoring.score_batch(nights, "2026-03-01")
-    assert metrics.compare_batch(nights, "2026-03-01")["applications"] == 1000
+    drop_expired(nights, KEEP, BY, TODAY)
+    ingest_batch(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
+    score_batch(nights, "2026-03-01")
+    assert compare_batch(nights, "2026-03-01")["applications"] == 1000
 
 
 def test_files_of_dropped_nights_go_too(nights: Session) -> None:
-    assert retention.remove_expired_files(nights) == []
-    retention.drop_expired(nights, KEEP, BY, TODAY)
-    removed = [path.name for path in retention.remove_expired_files(nights)]
+    assert remove_expired_files(nights) == []
+    drop_expired(nights, KEEP, BY, TODAY)
+    removed = [path.name for path in remove_expired_files(nights)]
     assert removed == [f"{OLD}.csv", f"{OLD}-r1.html"]
-    assert retention.remove_expired_files(nights) == []
-    assert ingest.landing_file("loan_default", "applications", NEW).is_file()
+    assert remove_expired_files(nights) == []
+    assert landing_file("loan_default", "applications", NEW).is_file()
 
 
 def test_a_kill_at_any_statement_and_a_rerun_end_the_same(
@@ -304,15 +302,15 @@ def test_a_kill_at_any_statement_and_a_rerun_end_the_same(
 
 def drop_as_child(url: str) -> None:
     with open_session("loan_default", url) as session:
-        retention.drop_expired(session, KEEP, BY, TODAY)
+        drop_expired(session, KEEP, BY, TODAY)
 
 
 def test_a_night_that_runs_meanwhile_is_not_held_up(
     nights: Session, spawn: Spawn, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader holds the tables for as long as retention tries: the night goes on beside it."""
-    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.2)
-    ingest.ingest_batch(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
+    monkeypatch.setattr(database_retention, "PAUSE_SECONDS", 0.2)
+    ingest_batch(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
     with closing(database.connect_beside(nights.connection)) as reader, reader.cursor() as cursor:
         cursor.execute("select count(*) from scores")
         child = spawn(drop_as_child, url_of(nights))
@@ -321,7 +319,7 @@ def test_a_night_that_runs_meanwhile_is_not_held_up(
             if ask(nights, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
                            " and query like 'LOCK TABLE ONLY%'") == [[1]]:  # fmt: skip
                 break
-        scoring.score_batch(nights, "2026-03-01")
+        score_batch(nights, "2026-03-01")
         assert ask(nights, "select count(*) from dropped_partitions") == [[0]]
         reader.commit()
     assert child.end() == 0, child.errors()
@@ -335,12 +333,12 @@ def test_a_night_that_runs_meanwhile_is_not_held_up(
 def test_a_table_in_use_all_the_time_ends_it_in_one_line(
     nights: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(retention, "LOCK_MILLISECONDS", 100)
+    monkeypatch.setattr(database_retention, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(database_retention, "LOCK_MILLISECONDS", 100)
     with closing(database.connect_beside(nights.connection)) as reader, reader.cursor() as cursor:
         cursor.execute("select count(*) from scores")
         with pytest.raises(BusyError, match=r"scores has been in use for 0\.3 s"):
-            retention.drop_expired(nights, KEEP, BY, TODAY, patience=0.3)
+            drop_expired(nights, KEEP, BY, TODAY, patience=0.3)
 
 
 def test_an_auditor_still_finds_who_promoted_what_on_which_evidence(nights: Session) -> None:
@@ -354,26 +352,26 @@ def test_an_auditor_still_finds_who_promoted_what_on_which_evidence(nights: Sess
     """
     before = ask(nights, query)
     assert {row[0] for row in before} == {OLD, NEW}
-    retention.drop_expired(nights, KEEP, BY, TODAY)
+    drop_expired(nights, KEEP, BY, TODAY)
     assert ask(nights, query) == before
 
 
 def test_on_the_command_line(nights: Session, capsys: pytest.CaptureFixture[str]) -> None:
     url = url_of(nights)
-    assert cli.main(["retention", "--database", url]) == 1
+    assert main(["retention", "--database", url]) == 1
     assert "keeps rows for good; say --keep-days" in capsys.readouterr().err
-    assert cli.main(["retention", "--keep-days", "0", "--database", url]) == 1
+    assert main(["retention", "--keep-days", "0", "--database", url]) == 1
     capsys.readouterr()
-    assert cli.main(["retention", "--keep-days", "1", "--dry-run", "--database", url]) == 0
+    assert main(["retention", "--keep-days", "1", "--dry-run", "--database", url]) == 0
     dry = capsys.readouterr().out
     assert "would drop scores_2026_01: 1,000 rows" in dry
     assert "scores_2026_01" in partitions_of(nights)
-    assert cli.main(["retention", "--keep-days", "1", "--database", url]) == 0
+    assert main(["retention", "--keep-days", "1", "--database", url]) == 0
     assert "dropped scores_2026_01: 1,000 rows" in capsys.readouterr().out
     assert ask(nights, "select distinct dropped_by like 'cli:%' from dropped_partitions") == [
         [True]
     ]
     loan = ask(nights, "select min(loan_id) from outcomes")[0][0]
     capsys.readouterr()
-    assert cli.main(["loan", str(loan), "--database", url]) == 1
+    assert main(["loan", str(loan), "--database", url]) == 1
     assert "retention has dropped" in capsys.readouterr().err

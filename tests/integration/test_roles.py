@@ -15,23 +15,19 @@ from psycopg2.errors import (
 )
 from rights import rights
 
-from loan_scoring import (
-    audit,
-    backup,
-    cli,
-    database,
-    grants,
-    ingest,
-    mirror,
-    partitions,
-    promotion,
-    roles,
-    settings,
-    training,
-)
+from loan_scoring import database, settings
+from loan_scoring.cli.main import main
+from loan_scoring.database import audit, roles
+from loan_scoring.database.backup import restore_backup, write_backup
+from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, step
+from loan_scoring.database.partitions import ensure_partition, partition_bounds
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.models.mlflow_mirror import mirror_models
+from loan_scoring.models.promotion.decide import promote_by_gates, promote_by_hand
+from loan_scoring.models.training.run import train
 
 pytestmark = pytest.mark.integration
 
@@ -47,8 +43,8 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres
         patch.setenv("LOAN_SCORING_ADMIN_URL", server.url("postgres"))
         for role, variable in roles.PASSWORDS.items():
             patch.setenv(variable, PASSWORDS.get(role, ""))
-        assert cli.main(["roles"]) == 0
-        assert cli.main(["roles"]) == 0  # again changes nothing
+        assert main(["roles"]) == 0
+        assert main(["roles"]) == 0  # again changes nothing
     yield server
     server.stop()
 
@@ -69,13 +65,13 @@ def application_url(apart: EmbeddedPostgres, drops: Replay) -> str:
     url = url_of(apart, database.APPLICATION)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOAN_SCORING_OWNER_URL", url_of(apart, database.OWNER))
-        assert cli.main(["migrate"]) == 0
+        assert main(["migrate"]) == 0
     with open_session("loan_default", url) as session:
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
-        versions, _ = training.train(session)
-        if promotion.promote_by_gates(session, versions) == "refused":
-            promotion.promote_by_hand(session, versions["propensity"], "cli:tests", "a sample")
-        mirror.mirror_models(session)
+        ingest_batch(session, "history", drops.application_files["history"])
+        versions, _ = train(session)
+        if promote_by_gates(session, versions) == "refused":
+            promote_by_hand(session, versions["propensity"], "cli:tests", "a sample")
+        mirror_models(session)
         audit.record_entry(session, "cli:tests", "test.run", "roles", {})
     for arguments in (
         ["ingest", "--batch", NIGHT, "--source", str(drops.application_files[NIGHT])],
@@ -85,7 +81,7 @@ def application_url(apart: EmbeddedPostgres, drops: Replay) -> str:
         ["metrics", "--batch", NIGHT],
         ["outcomes", "--source", str(drops.outcome_files[0])],
     ):
-        assert cli.main([*arguments, "--database", url]) == 0
+        assert main([*arguments, "--database", url]) == 0
     return url
 
 
@@ -233,8 +229,8 @@ def test_the_application_makes_the_partition_of_a_month_and_no_other_table(
     with open_session("loan_default", application_url) as session:
         for table in ("applications", "scores", "calls"):
             for batch_id in ("2030-12-31", "2031-01-01"):
-                partitions.ensure_partition(session.connection, table, batch_id)
-                partitions.ensure_partition(session.connection, table, batch_id)
+                ensure_partition(session.connection, table, batch_id)
+                ensure_partition(session.connection, table, batch_id)
     bounds = dict(
         ask(
             application_url,
@@ -247,7 +243,7 @@ def test_the_application_makes_the_partition_of_a_month_and_no_other_table(
         name: f"FOR VALUES FROM ('{low}') TO ('{high}')"
         for table in ("applications", "scores", "calls")
         for name, low, high in (
-            partitions.partition_bounds(table, "2030-12-31"), partitions.partition_bounds(table, "2031-01-01"),
+            partition_bounds(table, "2030-12-31"), partition_bounds(table, "2031-01-01"),
         )
     }  # fmt: skip
     owners = ask(
@@ -270,7 +266,7 @@ def test_a_temporary_table_of_the_caller_does_not_pass_for_ours(application_url:
             cursor.execute("create temporary table scores (batch_id text) partition by range"
                            " (batch_id)")  # fmt: skip
             cursor.execute("create temporary table pg_class (relname text, relnamespace oid)")
-        partitions.ensure_partition(connection, "scores", "2032-01-01")
+        ensure_partition(connection, "scores", "2032-01-01")
     assert ask(application_url, "select count(*) from scores_2032_01") == [(0,)]
 
 
@@ -284,21 +280,21 @@ def test_every_statement_of_the_stages_is_granted() -> None:
         if "DO UPDATE" in text:
             verbs["UPDATE"] |= set(re.findall(r"^\s*INSERT INTO (\w+)", text, re.MULTILINE))
     temporary = {"landed_outcomes"}
-    assert verbs["UPDATE"] - {"service_levels"} == set(grants.UPDATED)
-    assert verbs["DELETE FROM"] - temporary == set(grants.REPLACED)
-    added = {*grants.APPENDED, *grants.UPDATED, *grants.REPLACED}
+    assert verbs["UPDATE"] - {"service_levels"} == set(UPDATED)
+    assert verbs["DELETE FROM"] - temporary == set(REPLACED)
+    added = {*APPENDED, *UPDATED, *REPLACED}
     assert verbs["INSERT INTO"] - added == {"service_levels", "dropped_partitions"}
 
 
 def test_an_application_that_may_not_migrate_says_who_may(
     apart: EmbeddedPostgres, application_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["status", "--portfolio", "credit_data", "--database", application_url]) == 0
+    assert main(["status", "--portfolio", "credit_data", "--database", application_url]) == 0
     owner = url_of(apart, database.OWNER)
     ask(owner, "delete from schema_migrations where name like 'contract-%'")
     try:
         capsys.readouterr()
-        assert cli.main(["status", "--database", application_url]) == 1
+        assert main(["status", "--database", application_url]) == 1
         said = capsys.readouterr().err
         assert "LOAN_SCORING_OWNER_URL" in said
         assert said.count("\n") == 1
@@ -310,13 +306,13 @@ def test_an_application_that_may_not_migrate_says_who_may(
 def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
     empty: Session, postgres: EmbeddedPostgres
 ) -> None:
-    before = grants.step(empty.connection)
+    before = step(empty.connection)
     with closing(psycopg2.connect(postgres.url("postgres"))) as server:
         server.autocommit = True
         with server.cursor() as cursor:
             cursor.execute("create role loan_scoring_app login")
             try:
-                assert grants.step(empty.connection) != before
+                assert step(empty.connection) != before
                 empty.connection.rollback()
                 with open_session("loan_default", owner_of(empty, postgres)):
                     pass
@@ -340,8 +336,8 @@ def test_a_restore_gives_each_role_what_it_had(
     owner = url_of(apart, database.OWNER)
     before = rights(owner)
     assert ("scores", "loan_scoring_app", "INSERT") in before
-    backup.write_backup(tmp_path / "backup", owner)
-    backup.restore_backup(tmp_path / "backup", owner, replace=True)
+    write_backup(tmp_path / "backup", owner)
+    restore_backup(tmp_path / "backup", owner, replace=True)
     assert rights(owner) == before
     owners = ask(owner, "select distinct schemaname, tableowner from pg_tables"
                         " where schemaname in ('loan_default', 'mlflow') order by 1")  # fmt: skip
@@ -351,7 +347,7 @@ def test_a_restore_gives_each_role_what_it_had(
         ["ingest", "--batch", night, "--source", str(drops.application_files[night])],
         ["score", "--batch", night],
     ):
-        assert cli.main([*arguments, "--database", application_url]) == 0
+        assert main([*arguments, "--database", application_url]) == 0
 
 
 def test_an_application_that_asks_for_retention_is_told_who_may(
@@ -359,7 +355,7 @@ def test_an_application_that_asks_for_retention_is_told_who_may(
 ) -> None:
     ask(application_url, "update alerts set state = 'resolved'")  # an open one keeps its month
     capsys.readouterr()
-    assert cli.main(["retention", "--keep-days", "1", "--database", application_url]) == 1
+    assert main(["retention", "--keep-days", "1", "--database", application_url]) == 1
     said = capsys.readouterr().err
     assert "does not own scores_2026_01; name the owner's URL" in said
     assert said.count("\n") == 1
@@ -370,7 +366,7 @@ def test_roles_say_what_is_missing(
 ) -> None:
     for name in ("LOAN_SCORING_ADMIN_URL", *roles.PASSWORDS.values()):
         monkeypatch.delenv(name, raising=False)
-    assert cli.main(["roles"]) == 1
+    assert main(["roles"]) == 1
     assert capsys.readouterr().err == (
         "loan-scoring: set LOAN_SCORING_ADMIN_URL, LOAN_SCORING_OWNER_PASSWORD, "
         "LOAN_SCORING_APP_PASSWORD, LOAN_SCORING_READER_PASSWORD in the environment: "

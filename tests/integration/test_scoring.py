@@ -9,10 +9,14 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine
 
-from loan_scoring import cli, database, ingest, registry, scoring
+from loan_scoring import database
+from loan_scoring.cli.main import main
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import StateError
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
+from loan_scoring.models import registry
+from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch, score_mini_batch
 
 pytestmark = pytest.mark.integration
 
@@ -35,14 +39,14 @@ def night(ready: Session, drops: Replay) -> Session:
     """A session with one night ingested, to be scored in four mini-batches."""
     policy = ready.contract.scoring.model_copy(update={"mini_batch_rows": 250})
     contract = ready.contract.model_copy(update={"scoring": policy})
-    ingest.ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     return Session(contract, ready.connection)
 
 
 def test_all_that_is_on_record_of_a_loan_is_one_statement(
     night: Session, ready_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     (picked,) = database.select_read_only(
         night.connection,
         "select loan_id, default_probability, reason_1 from current_scores"
@@ -56,7 +60,7 @@ def test_all_that_is_on_record_of_a_loan_is_one_statement(
     assert row["artifact_sha256"]
     assert row["promoted_by"]
     night.connection.rollback()
-    assert cli.main(["loan", str(picked[0]), "--database", ready_url]) == 0
+    assert main(["loan", str(picked[0]), "--database", ready_url]) == 0
     told = capsys.readouterr().out
     assert f"decision     decline, default probability {picked[1]:.4f}" in told
     assert f"reasons      {picked[2]}" in told
@@ -65,13 +69,13 @@ def test_all_that_is_on_record_of_a_loan_is_one_statement(
         f"policy       approve below {limits.approve_below:g}, decline from"
         f" {limits.decline_from:g}; refer on " in told
     )
-    assert cli.main(["loan", "7", "--database", ready_url]) == 1
+    assert main(["loan", "7", "--database", ready_url]) == 1
     assert "no published score of loan 7" in capsys.readouterr().err
-    assert cli.main(["loan", "x", "--database", ready_url]) == 1
+    assert main(["loan", "x", "--database", ready_url]) == 1
 
 
 def test_every_application_is_scored_or_referred(night: Session) -> None:
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     _, rows = database.select_read_only(
         night.connection,
         "select count(*), count(distinct loan_id), count(default_probability),"
@@ -101,13 +105,13 @@ def odd_night(ready: Session, drops: Replay, tmp_path: Path) -> Session:
         elif column.max_null_share:
             loans.loc[chosen, column.source] = ""
     loans.to_csv(tmp_path / "odd.csv", index=False)
-    ingest.ingest_batch(ready, NIGHT, tmp_path / "odd.csv")
+    ingest_batch(ready, NIGHT, tmp_path / "odd.csv")
     return ready
 
 
 def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
     """What a person would do with pandas: no code of ours between the tables and scikit-learn."""
-    scoring.score_batch(odd_night, NIGHT)
+    score_batch(odd_night, NIGHT)
     engine = create_engine("postgresql+psycopg2://", creator=lambda: odd_night.connection)
     loans = pd.read_sql(f"select * from applications where batch_id = '{NIGHT}'", engine)
     scores = pd.read_sql("select * from current_scores", engine).set_index("loan_id")
@@ -145,11 +149,11 @@ def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
 
 
 def test_scoring_again_changes_nothing(night: Session) -> None:
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     before = database.select_read_only(
         night.connection, "select s::text from scores s order by loan_id"
     )
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     assert (
         database.select_read_only(night.connection, "select s::text from scores s order by loan_id")
         == before
@@ -157,14 +161,14 @@ def test_scoring_again_changes_nothing(night: Session) -> None:
 
 
 def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready_url: str) -> None:
-    planned = scoring.plan_scoring(night, NIGHT)
+    planned = plan_scoring(night, NIGHT)
     failures = []
 
     def work() -> None:
         try:
             with open_session("loan_default", ready_url) as session:
                 for number in planned.mini_batches:
-                    scoring.score_mini_batch(session, planned.scoring_run_id, number)
+                    score_mini_batch(session, planned.scoring_run_id, number)
         except Exception as error:  # noqa: BLE001 - told to the test below
             failures.append(error)
 
@@ -174,31 +178,31 @@ def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready
     for thread in threads:
         thread.join()
     assert failures == []
-    assert scoring.publish_scores(night, planned.scoring_run_id) == 1000
+    assert publish_scores(night, planned.scoring_run_id) == 1000
 
 
 def test_nothing_is_visible_before_everything_is(night: Session) -> None:
-    planned = scoring.plan_scoring(night, NIGHT)
+    planned = plan_scoring(night, NIGHT)
     for number in planned.mini_batches[:-1]:
-        scoring.score_mini_batch(night, planned.scoring_run_id, number)
+        score_mini_batch(night, planned.scoring_run_id, number)
     assert fingerprint(night)[0] == 0
     with pytest.raises(StateError, match="750 score rows for 1000 applications, 1 mini-batches"):
-        scoring.publish_scores(night, planned.scoring_run_id)
+        publish_scores(night, planned.scoring_run_id)
     assert fingerprint(night)[0] == 0
-    scoring.score_mini_batch(night, planned.scoring_run_id, planned.mini_batches[-1])
-    scoring.publish_scores(night, planned.scoring_run_id)
+    score_mini_batch(night, planned.scoring_run_id, planned.mini_batches[-1])
+    publish_scores(night, planned.scoring_run_id)
     assert fingerprint(night)[0] == 1000
 
 
 def test_corrected_revision_adds_a_run_and_keeps_the_old(
     night: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest_batch(night, NIGHT, tmp_path / "x.csv")
+    ingest_batch(night, NIGHT, tmp_path / "x.csv")
     assert fingerprint(night)[0] == 1000  # until the new revision is scored, the old one stands
-    scoring.score_batch(night, NIGHT)
+    score_batch(night, NIGHT)
     assert fingerprint(night)[0] == 999
     _, rows = database.select_read_only(
         night.connection, "select revision, is_current from scoring_runs order by revision"
@@ -209,14 +213,14 @@ def test_corrected_revision_adds_a_run_and_keeps_the_old(
 def test_run_of_a_replaced_revision_is_not_published(
     night: Session, drops: Replay, tmp_path: Path
 ) -> None:
-    planned = scoring.plan_scoring(night, NIGHT)
+    planned = plan_scoring(night, NIGHT)
     for number in planned.mini_batches:
-        scoring.score_mini_batch(night, planned.scoring_run_id, number)
+        score_mini_batch(night, planned.scoring_run_id, number)
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
-    ingest.ingest_batch(night, NIGHT, tmp_path / "x.csv")
+    ingest_batch(night, NIGHT, tmp_path / "x.csv")
     with pytest.raises(StateError, match="which a newer one has replaced"):
-        scoring.publish_scores(night, planned.scoring_run_id)
+        publish_scores(night, planned.scoring_run_id)
 
 
 def stricter(session: Session) -> Session:
@@ -238,7 +242,7 @@ def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_aga
     (first,) = database.select_read_only(
         scored.connection, "select scoring_run_id from scoring_runs"
     )[1]
-    scoring.score_batch(stricter(scored), NIGHT)
+    score_batch(stricter(scored), NIGHT)
     _, rows = database.select_read_only(
         scored.connection,
         "select r.policy -> 'decision' ->> 'decline_from', count(*) filter (where s.decision ="
@@ -251,20 +255,20 @@ def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_aga
     assert (float(old), float(new)) == (limits.decline_from, limits.approve_below)
     assert (none, reviewed > 0, referred > 0) == ([0, 0], True, True)
     assert fingerprint(scored) != before
-    assert scoring.score_batch(scored, NIGHT) == first[0]
+    assert score_batch(scored, NIGHT) == first[0]
     assert fingerprint(scored) == before
 
 
 def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Session) -> None:
-    planned = scoring.plan_scoring(night, NIGHT)
+    planned = plan_scoring(night, NIGHT)
     for number in planned.mini_batches:
         session = night if number % 2 else stricter(night)
-        scoring.score_mini_batch(session, planned.scoring_run_id, number)
-    scoring.publish_scores(night, planned.scoring_run_id)
+        score_mini_batch(session, planned.scoring_run_id, number)
+    publish_scores(night, planned.scoring_run_id)
     mixed = fingerprint(night)
-    scoring.score_batch(stricter(night), NIGHT)
+    score_batch(stricter(night), NIGHT)
     assert fingerprint(night) != mixed
-    assert scoring.score_batch(night, NIGHT) == planned.scoring_run_id
+    assert score_batch(night, NIGHT) == planned.scoring_run_id
     assert fingerprint(night) == mixed
     _, rows = database.select_read_only(
         night.connection,
@@ -277,9 +281,9 @@ def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Sessio
 
 def test_unknown_batch_history_and_missing_champion_are_said(empty: Session, drops: Replay) -> None:
     with pytest.raises(StateError, match="batch 2030-01-01 is not published; run ingest"):
-        scoring.plan_scoring(empty, "2030-01-01")
+        plan_scoring(empty, "2030-01-01")
     with pytest.raises(StateError, match="the history trains models and is not scored"):
-        scoring.plan_scoring(empty, "history")
-    ingest.ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
+        plan_scoring(empty, "history")
+    ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="has no champion: ingest the history and run"):
-        scoring.plan_scoring(empty, NIGHT)
+        plan_scoring(empty, NIGHT)

@@ -24,14 +24,16 @@ import pytest
 import yaml
 from children import Child, command, plan, publish, score, spawning
 
-from loan_scoring import database, ingest, scoring, settings
+from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.replay import Replay
 from loan_scoring.local import processes
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.postgres_account import binary
 from loan_scoring.local.postgres_pidfile import read_postmaster
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
+from loan_scoring.scoring.batch import derive_run_id, score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -104,14 +106,14 @@ def night(new_database, trained, drops: Replay) -> str:
     """The URL of a database whose night is in and not scored, to be copied."""
     url = str(new_database(template=trained.url))
     with open_session("loan_default", url) as session:
-        ingest.ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+        ingest_batch(session, NIGHT, drops.application_files[NIGHT])
     return url
 
 
 @pytest.fixture(scope="module")
 def ways(trained, loan_default: Contract) -> dict[str, Way]:
     """One process does it all; or tasks do, two of them side by side, as in the score DAG."""
-    run_id = scoring.derive_run_id(loan_default, NIGHT, 1, **trained.versions)
+    run_id = derive_run_id(loan_default, NIGHT, 1, **trained.versions)
     workers = [(score, run_id, [0, 2]), (score, run_id, [1, 3])]
     return {
         "one process": [[(command, *SCORE)]],
@@ -208,7 +210,7 @@ def test_killed_scoring_ends_in_the_same_rows(
             died_in[kill_at(at, ways[name], spawn, url)] += 1
             with open_session("loan_default", url) as session:
                 found[reached(session)] += 1
-                scoring.score_batch(session, NIGHT)
+                score_batch(session, NIGHT)
                 assert reached(session) == "published"
                 assert digests(session, TABLES) == undisturbed[name].tables
     told(capsys, f"{KILLS} kills found {dict(found)}; they fell", died_in)
@@ -282,7 +284,7 @@ def test_crash_of_postgres_under_scoring_is_one_line_and_the_rerun_ends_in_the_s
                     assert line.count("\n") == 1
                 else:
                     assert state == "published"
-                scoring.score_batch(session, NIGHT)
+                score_batch(session, NIGHT)
                 assert reached(session) == "published"
                 assert digests(session, TABLES) == undisturbed["one process"].tables
     told(capsys, f"{FEW} crashes of Postgres found", found)
@@ -316,7 +318,7 @@ def test_reader_sees_nothing_or_a_whole_revision_and_never_goes_back(
             for revision in (1, 2):
                 if revision == 2:
                     with open_session("loan_default", url) as session:
-                        ingest.ingest_batch(session, NIGHT, corrected)
+                        ingest_batch(session, NIGHT, corrected)
                 at = undisturbed["one process"].instant((number + chance.random()) / FEW)
                 kill_at(at, ways["one process"], spawn, url)
                 child = spawn(command, url, *SCORE)

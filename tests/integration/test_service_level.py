@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from loan_scoring import cli, database, ingest, migrations, reading, scoring, status
+from loan_scoring import database
+from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract, ServiceLevel
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.migrations import migrate_schema
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch, land_batch
+from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.replay import Replay
-from loan_scoring.session import Session, open_session
-from loan_scoring.training import fingerprint_of
+from loan_scoring.models.training.run import fingerprint_of
+from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -171,27 +177,27 @@ def test_the_contracts_promise_is_what_counts_and_may_change_back(
     assert slo(empty)["nights_on_time"] == 1
     strict = promised(loan_default, scored_within_minutes=15, nights_on_time=0.5)
     for contract, on_time, budget in ((strict, 0, 0.5), (loan_default, 1, 0.01)) * 2:
-        assert migrations.migrate_schema(empty.connection, contract) == ["service_level"]
-        assert migrations.migrate_schema(empty.connection, contract) == []
+        assert migrate_schema(empty.connection, contract) == ["service_level"]
+        assert migrate_schema(empty.connection, contract) == []
         row = slo(empty)
         assert (row["nights_on_time"], row["error_budget"]) == (on_time, budget)
     assert select(empty, "select count(*) as n from service_levels") == [{"n": 1}]
 
 
 def test_a_promise_changes_no_model(loan_default: Contract, ready: Session) -> None:
-    table = reading.labelled_applications(ready, [])
+    table = labelled_applications(ready, [])
     strict = promised(loan_default, scored_within_minutes=1)
     assert fingerprint_of(strict, table) == fingerprint_of(loan_default, table)
 
 
 def test_another_try_of_the_same_file_is_no_later_landing(ready: Session, drops: Replay) -> None:
     file = drops.application_files["2026-01-05"]
-    ingest.land_batch(ready, "2026-01-05", file)
+    land_batch(ready, "2026-01-05", file)
     execute(ready, "update batches set landed_at = landed_at - interval '2 hours'")
     (before,) = select(ready, "select landed_at from batches where batch_id = '2026-01-05'")
-    ingest.ingest_batch(ready, "2026-01-05", file)
+    ingest_batch(ready, "2026-01-05", file)
     assert select(ready, "select landed_at from batches where batch_id = '2026-01-05'") == [before]
-    scoring.score_batch(ready, "2026-01-05")
+    score_batch(ready, "2026-01-05")
     row = slo(ready)
     assert (row["nights"], row["nights_on_time"]) == (1, 0)
     assert row["landing_to_scores_seconds_p50"] > 7200
@@ -292,19 +298,17 @@ def test_status_says_it_in_one_line(
     postgres: EmbeddedPostgres,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "nights on time: none was due in the last 30 days" in status.render_status(
-        status.read_status(empty)
-    )
+    assert "nights on time: none was due in the last 30 days" in render_status(read_status(empty))
     for late in (0, 0, 0, 0, 90):
         night = nights.add(timedelta(days=1))
         nights.score(night, timedelta(days=1, minutes=-late))
     assert (
         "nights on time: 4 of 5 within 60 minutes of landing (objective 0.99);"
         " error budget 0.05 late nights, -0.95 left"
-    ) in status.render_status(status.read_status(empty))
+    ) in render_status(read_status(empty))
     name = empty.connection.get_dsn_parameters()["dbname"]
     url = postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
-    assert cli.main(["status", "--json", "--database", url]) == 0
+    assert main(["status", "--json", "--database", url]) == 0
     told = json.loads(capsys.readouterr().out)["slo"]
     assert (told["nights"], told["nights_on_time"], told["error_budget"]) == (5, 4, 0.05)
     assert told["landing_to_scores_seconds_p50"] == 0

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from loan_scoring import database, telemetry
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.database.task_metrics import TaskStart, measure_task, queue_wait_seconds
 from loan_scoring.errors import SourceError
-from loan_scoring.session import Session
-from loan_scoring.telemetry import TaskStart
 
 pytestmark = pytest.mark.integration
 
@@ -46,15 +46,15 @@ def done(empty: Session) -> Session:
 def test_wait_is_from_the_end_of_what_was_waited_for(
     done: Session, start: TaskStart, waited: float | None
 ) -> None:
-    assert telemetry.queue_wait_seconds(done, "r", start) == waited
-    with telemetry.measure_task(done, "r", "score.c", start=start):
+    assert queue_wait_seconds(done, "r", start) == waited
+    with measure_task(done, "r", "score.c", start=start):
         pass
     query = "select queue_seconds from task_metrics where task = 'score.c'"
     assert database.select_read_only(done.connection, query)[1] == [[waited]]
 
 
 def test_command_waits_for_nobody(empty: Session) -> None:
-    with telemetry.measure_task(empty, "cli-x", "score.batch"):
+    with measure_task(empty, "cli-x", "score.batch"):
         pass
     query = "select queue_seconds from task_metrics"
     assert database.select_read_only(empty.connection, query)[1] == [[None]]
@@ -71,9 +71,9 @@ def test_failed_task_says_why_until_it_goes_well(
     empty: Session, error: Exception, line: str
 ) -> None:
     query = "select errors, error from task_metrics"
-    with pytest.raises(type(error)), telemetry.measure_task(empty, "r", "ingest.check"):
+    with pytest.raises(type(error)), measure_task(empty, "r", "ingest.check"):
         raise error
     assert database.select_read_only(empty.connection, query)[1] == [[1, line]]
-    with telemetry.measure_task(empty, "r", "ingest.check"):
+    with measure_task(empty, "r", "ingest.check"):
         pass
     assert database.select_read_only(empty.connection, query)[1] == [[1, None]]

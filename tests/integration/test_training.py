@@ -8,26 +8,47 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loan_scoring import (
-    artifacts,
-    calibration,
-    candidates,
-    database,
-    ingest,
-    outcomes,
-    promotion,
-    propensity,
-    reading,
-    registry,
-    retraining,
-    settings,
-    training,
-    trials,
-)
 from loan_scoring import contract as contracts
+from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database import applications
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import ContractError, StateError
-from loan_scoring.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.models import registry
+from loan_scoring.models.artifacts import (
+    dump_estimator,
+    load_estimator,
+    read_artifact,
+    write_artifact,
+)
+from loan_scoring.models.promotion.decide import promote_by_gates
+from loan_scoring.models.training.candidates import (
+    TrialResult,
+    choose_trial,
+    cross_validate,
+    declared_trials,
+    final_classifier,
+    fit_chosen_trial,
+)
+from loan_scoring.models.training.run import (
+    _fit,
+    _freeze,
+    _load,
+    _old_personas,
+    _part,
+    finish_training,
+    plan_training,
+    read_leak_report,
+    train,
+    try_trial,
+)
+from loan_scoring.models.training.trials import recorded_trials
+from loan_scoring.monitoring.retrain_requests import ask_for_model
+from loan_scoring.statistics.calibration import recalibrate
+from loan_scoring.statistics.model_metrics import default_probabilities
 
 pytestmark = pytest.mark.integration
 
@@ -51,30 +72,26 @@ def test_no_feature_is_protected_or_known_later(ready: Session) -> None:
 def test_same_data_is_the_same_models(ready: Session) -> None:
     count = "select count(*) from promotions"
     before = database.select_read_only(ready.connection, count)
-    assert training.train(ready)[0] == {"propensity": "propensity-1", "personas": "personas-1"}
-    assert promotion.promote_by_gates(ready, training.train(ready)[0]) == "unchanged"
+    assert train(ready)[0] == {"propensity": "propensity-1", "personas": "personas-1"}
+    assert promote_by_gates(ready, train(ready)[0]) == "unchanged"
     assert database.select_read_only(ready.connection, count) == before
 
 
 def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> None:
     """Anew from the rows: trials of each algorithm, calibration, fit."""
     contract = ready.contract
-    frozen = training._freeze(ready)
-    part = training._part(contract, frozen)
+    frozen = _freeze(ready)
+    part = _part(contract, frozen)
     results = [
-        candidates.cross_validate(
-            contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn]
-        )
-        for trial in candidates.declared_trials(contract)
+        cross_validate(contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn])
+        for trial in declared_trials(contract)
         if trial.name.endswith("-1")
     ]
-    tried = {
-        result.trial.name: result for result in trials.recorded_trials(ready, frozen.fingerprint)
-    }
+    tried = {result.trial.name: result for result in recorded_trials(ready, frozen.fingerprint)}
     for new in results:
         assert new.folds == tried[new.trial.name].folds
         assert new.calibration_slope == tried[new.trial.name].calibration_slope
-    again = training._fit(contract, frozen, candidates.choose_trial([*tried.values()]))
+    again = _fit(contract, frozen, choose_trial([*tried.values()]))
     X = part.X.iloc[np.sort([*part.learn, *part.test])]
     for model in again:
         known = registry.model_row(ready, f"{model.kind}-1")
@@ -91,21 +108,19 @@ def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> No
 @pytest.mark.parametrize("algorithm", contracts.PARAMETERS)
 def test_every_algorithm_is_the_same_after_its_artifact(ready: Session, algorithm: str) -> None:
     contract = ready.contract
-    part = training._part(contract, training._freeze(ready))
-    trial = next(t for t in candidates.declared_trials(contract) if t.algorithm == algorithm)
-    off = candidates.TrialResult(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
-    model = candidates.fit_chosen_trial(
+    part = _part(contract, _freeze(ready))
+    trial = next(t for t in declared_trials(contract) if t.algorithm == algorithm)
+    off = TrialResult(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
+    model = fit_chosen_trial(
         contract, part.features, off, part.X.iloc[part.learn], part.y[part.learn]
     )
-    sha256 = artifacts.write_artifact(
-        "loan_default", f"{algorithm}.skops", artifacts.dump_estimator(model)
-    )
-    loaded = artifacts.load_estimator("loan_default", f"{algorithm}.skops", sha256)
+    sha256 = write_artifact("loan_default", f"{algorithm}.skops", dump_estimator(model))
+    loaded = load_estimator("loan_default", f"{algorithm}.skops", sha256)
     X = part.X.iloc[part.test]
     assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
-    plain = candidates.final_classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
-    assert propensity.default_probabilities(loaded, X) == pytest.approx(
-        calibration.recalibrate(plain, 1.5, 0.1), abs=1e-15
+    plain = final_classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
+    assert default_probabilities(loaded, X) == pytest.approx(
+        recalibrate(plain, 1.5, 0.1), abs=1e-15
     )
 
 
@@ -125,7 +140,7 @@ def test_leak_report_of_the_model_finds_what_is_wrong_with_the_file(
     if labelled_loans is None:
         pytest.skip("generated loans have no leaks: LOAN_SCORING_SOURCE names no real ones")
     report = registry.model_row(ready, "propensity-1")["leaks"]
-    assert report == json.loads(json.dumps(training.read_leak_report(ready).as_json()))
+    assert report == json.loads(json.dumps(read_leak_report(ready).as_json()))
     verdicts = {each["column"]: each["verdict"] for each in report["findings"]}
     for column in ready.contract.inputs:
         if column.known == "pricing":
@@ -146,11 +161,11 @@ def test_pricing_tagged_as_application_is_refused_in_one_line(
     column["known"] = "application"
     wrong = Contract.model_validate(raw)
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        ingest_batch(session, "history", drops.application_files["history"])
         with pytest.raises(ContractError) as caught:
-            training.train(Session(wrong, session.connection))
+            train(Session(wrong, session.connection))
         with pytest.raises(ContractError):
-            training.plan_training(Session(wrong, session.connection))
+            plan_training(Session(wrong, session.connection))
         assert "\n" not in str(caught.value)
         assert "interest_rate_spread_points (AUC of the column alone 1.000" in str(caught.value)
         assert "; and" not in str(caught.value)  # no other column is blamed
@@ -159,44 +174,44 @@ def test_pricing_tagged_as_application_is_refused_in_one_line(
         ]
         leaks = {"action": "drop"}
         raw["training"]["leaks"] |= leaks
-        dropping = training._freeze(Session(Contract.model_validate(raw), session.connection))
+        dropping = _freeze(Session(Contract.model_validate(raw), session.connection))
         assert column["name"] not in dropping.features
         assert len(dropping.features) == len(loan_default.features)
         raw["training"]["leaks"] |= {"acknowledged": {column["name"]: "a test of the test"}}
-        frozen = training._freeze(Session(Contract.model_validate(raw), session.connection))
+        frozen = _freeze(Session(Contract.model_validate(raw), session.connection))
         assert column["name"] in frozen.features
 
 
 def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
     with open_session("loan_default", new_database()) as session:
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
+        ingest_batch(session, "history", drops.application_files["history"])
         few = {"logistic_regression": [{"C": 0.1}, {"C": 1}]}
         policy = session.contract.training.model_copy(update={"candidates": few, "resamples": 100})
         session = Session(
             session.contract.model_copy(update={"training": policy}), session.connection
         )
-        plan = training.plan_training(session)
+        plan = plan_training(session)
         assert plan.trials == ["logistic_regression-1", "logistic_regression-2"]
         with pytest.raises(StateError, match="lacks its trials logistic_regression-1, "):
-            training.finish_training(session, plan.fingerprint)
+            finish_training(session, plan.fingerprint)
         rows = "select t::text from trials t order by 1"
-        assert training.try_trial(session, plan.fingerprint, plan.trials[0]) > 0
+        assert try_trial(session, plan.fingerprint, plan.trials[0]) > 0
         first = database.select_read_only(session.connection, rows)
-        assert training.try_trial(session, plan.fingerprint, plan.trials[0]) == 0
+        assert try_trial(session, plan.fingerprint, plan.trials[0]) == 0
         assert database.select_read_only(session.connection, rows) == first
         # What comes in meanwhile is the next training's.
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute(
                 "delete from outcomes where loan_id = (select max(loan_id) from outcomes)"
             )
-        assert training.try_trial(session, plan.fingerprint, plan.trials[1]) > 0
-        made, rows = training.finish_training(session, plan.fingerprint)
+        assert try_trial(session, plan.fingerprint, plan.trials[1]) > 0
+        made, rows = finish_training(session, plan.fingerprint)
         assert rows == plan.applications
-        assert training.finish_training(session, plan.fingerprint)[0] == made
+        assert finish_training(session, plan.fingerprint)[0] == made
         with pytest.raises(StateError, match=r"rows of training \w+ are gone: .*run the training"):
-            training._load(session, plan.fingerprint)
+            _load(session, plan.fingerprint)
         with pytest.raises(StateError, match="declares no trial xgboost-1"):
-            training.try_trial(session, plan.fingerprint, "xgboost-1")
+            try_trial(session, plan.fingerprint, "xgboost-1")
 
 
 def test_personas_have_names_of_their_own_and_shares_that_sum_up(ready: Session) -> None:
@@ -226,11 +241,9 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
     for seed in (1, 2):
         policy = ready.contract.training.model_copy(update={"seed": seed})
         contract = ready.contract.model_copy(update={"training": policy})
-        frozen = training._freeze(ready)
-        chosen = trials.recorded_trials(
-            ready, registry.model_row(ready, "propensity-1")["fingerprint"]
-        )[0]
-        _, people = training._fit(contract, frozen, chosen, training._old_personas(ready))
+        frozen = _freeze(ready)
+        chosen = recorded_trials(ready, registry.model_row(ready, "propensity-1")["fingerprint"])[0]
+        _, people = _fit(contract, frozen, chosen, _old_personas(ready))
         new = {each["name"]: each for each in people.metrics["personas"]}
         assert new.keys() == {each["name"] for each in old}
         for each in old:
@@ -254,17 +267,17 @@ def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session)
     known = registry.register_models(ready, models, rows[0]["fingerprint"], {})
     assert known == {"propensity": "propensity-1", "personas": "personas-1"}
     for row in rows:
-        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
+        read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
 def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp_path) -> None:
-    assert training._old_personas(ready) is not None
+    assert _old_personas(ready) is not None
     row = registry.model_row(ready, "personas-1")
-    artifacts.load_estimator.cache_clear()
+    load_estimator.cache_clear()
     path = settings.artifacts_dir("loan_default") / row["artifact"]
     path.rename(tmp_path / "aside")
     try:
-        assert training._old_personas(ready) is None
+        assert _old_personas(ready) is None
     finally:
         (tmp_path / "aside").rename(path)
 
@@ -274,12 +287,12 @@ def test_tampered_artifact_is_refused(ready: Session, tmp_path: Path, monkeypatc
     real = settings.artifacts_dir("loan_default") / row["artifact"]
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
     with pytest.raises(StateError, match="is missing; restore it"):
-        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
+        read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
     copy = settings.artifacts_dir("loan_default") / row["artifact"]
     copy.parent.mkdir(parents=True)
     copy.write_bytes(real.read_bytes()[:-1] + b"x")
     with pytest.raises(StateError, match="was changed: its sha256 is"):
-        artifacts.read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
+        read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
 def test_what_is_published_while_it_reads_is_the_next_trainings(
@@ -287,19 +300,19 @@ def test_what_is_published_while_it_reads_is_the_next_trainings(
 ) -> None:
     """The record of a model names the rows that it was fitted on: exactly these."""
     night = "2026-01-05"
-    ingest.ingest_batch(ready, night, drops.application_files[night])
-    read = reading.labelled_applications
+    ingest_batch(ready, night, drops.application_files[night])
+    read = labelled_applications
 
     def then_outcomes_come(*given: Any) -> pa.Table:
         table = read(*given)
         with open_session("loan_default", ready_url) as other:
-            assert outcomes.take_outcomes(other, drops.outcome_files[0]).accepted
+            assert take_outcomes(other, drops.outcome_files[0]).accepted
         return table
 
-    monkeypatch.setattr(reading, "labelled_applications", then_outcomes_come)
-    first = training._freeze(ready)
+    monkeypatch.setattr(applications, "labelled_applications", then_outcomes_come)
+    first = _freeze(ready)
     monkeypatch.undo()
-    then = training._freeze(ready)
+    then = _freeze(ready)
     for each in (first, then):
         assert sum(batch["applications"] for batch in each.batches) == each.table.num_rows
     assert [len(each.batches) for each in (first, then)] == [1, 2]
@@ -309,18 +322,18 @@ def test_training_without_outcomes_says_what_is_missing(empty: Session) -> None:
     with pytest.raises(
         StateError, match=r"0 applications with an outcome.*ingest the history first"
     ):
-        training.train(empty)
+        train(empty)
 
 
 def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
     new_database, drops
 ) -> None:
     with open_session("loan_default", new_database()) as session:
-        assert not retraining.ask_for_model(session, "history")  # there is none yet
-        ingest.ingest_batch(session, "history", drops.application_files["history"])
-        assert not retraining.ask_for_model(session, "2026-01-05")
-        assert retraining.ask_for_model(session, "history")
-        assert retraining.ask_for_model(session, "history")  # asked again, recorded once
+        assert not ask_for_model(session, "history")  # there is none yet
+        ingest_batch(session, "history", drops.application_files["history"])
+        assert not ask_for_model(session, "2026-01-05")
+        assert ask_for_model(session, "history")
+        assert ask_for_model(session, "history")  # asked again, recorded once
         _, rows = database.select_read_only(
             session.connection, "select verdict, reason from retrain_requests"
         )
@@ -328,4 +341,4 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
 
 
 def test_champion_that_knows_the_history_is_not_asked_to_learn_it(ready: Session) -> None:
-    assert not retraining.ask_for_model(ready, "history")
+    assert not ask_for_model(ready, "history")

@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 
-from loan_scoring import database, ingest, outcomes, promotion, reading, registry, scoring, training
+from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.features import feature_frame
-from loan_scoring.predict import exclusion_reasons
-from loan_scoring.replay import Replay, replay_loans
-from loan_scoring.session import Session
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.models import registry
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.promotion.decide import judge_challenger
+from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.models.training.run import _load, plan_training, train
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
 
@@ -32,10 +39,10 @@ def changed(ready: Session, worse: Replay) -> Session:
     policy = ready.contract.training.model_copy(update={"min_recent_loans": 3000})
     session = Session(ready.contract.model_copy(update={"training": policy}), ready.connection)
     for batch_id in worse.batch_ids:
-        ingest.ingest_batch(session, batch_id, worse.application_files[batch_id])
-        scoring.score_batch(session, batch_id)
+        ingest_batch(session, batch_id, worse.application_files[batch_id])
+        score_batch(session, batch_id)
     for path in worse.outcome_files:
-        outcomes.take_outcomes(session, path)
+        take_outcomes(session, path)
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts (kind, batch_id, last_batch_id, scoring_run_id, severity, subject,"
@@ -47,13 +54,13 @@ def changed(ready: Session, worse: Replay) -> Session:
 
 
 def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Replay) -> None:
-    versions, loans = training.train(changed)
+    versions, loans = train(changed)
     model = registry.model_row(changed, versions["propensity"])
     assert loans > 10_000  # the history teaches it too
     assert model["training_data"]["since"] == worse.batch_ids[0]
     assert model["baseline"]["credit_score"]["rows"] == 4000
 
-    table = reading.labelled_applications(
+    table = labelled_applications(
         changed, [column.name for column in changed.contract.inputs], worse.batch_ids[0]
     )
     table = table.filter(table.column("is_recent"))
@@ -69,7 +76,7 @@ def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Re
     assert abs(told("propensity-1") - y.mean()) > 5 * noise
     assert abs(told(versions["propensity"]) - y.mean()) < 3 * noise
 
-    judgement = promotion.judge_challenger(changed, versions)
+    judgement = judge_challenger(changed, versions)
     assert judgement.holdout["since"] == worse.batch_ids[0]
     assert judgement.holdout["rows"] < 1000
     assert judgement.gates[0].passed, judgement.gates[0].sentence
@@ -79,5 +86,5 @@ def test_too_few_outcomes_since_tell_nothing(changed: Session) -> None:
     policy = changed.contract.training.model_copy(update={"min_recent_loans": 4001})
     contract = changed.contract.model_copy(update={"training": policy})
     session = Session(contract, changed.connection)
-    planned = training.plan_training(session)
-    assert training._load(session, planned.fingerprint).since is None
+    planned = plan_training(session)
+    assert _load(session, planned.fingerprint).since is None

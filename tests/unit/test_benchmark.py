@@ -8,12 +8,14 @@ import psycopg2
 import pyarrow.csv
 import pytest
 
-from loan_scoring import bench, cli, synthetic
-from loan_scoring.bench import comparing, ingesting, scoring_batch
-from loan_scoring.bench.loans import BenchLoans, prepare_loans
-from loan_scoring.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
+from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
+from loan_scoring.lab.bench import comparing, ingesting, run, scoring_batch
+from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
+from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
+from loan_scoring.lab.bench.run import DATABASE, run_benches
+from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.throwaway import throwaway_database
 
@@ -37,7 +39,7 @@ def read(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, ROWS, seed=1), path)
+    pyarrow.csv.write_csv(generate_loans(loan_default, ROWS, seed=1), path)
     return path
 
 
@@ -75,7 +77,7 @@ def benched(
     stage: str, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Run one bench from the command line; return its figures and ratios by name."""
-    assert cli.main(["bench", "--json", "--stage", stage, "--source", str(source)]) == 0
+    assert main(["bench", "--json", "--stage", stage, "--source", str(source)]) == 0
     (found,) = json.loads(capsys.readouterr().out)["benches"]
     assert (found["stage"], found["rows"]) == (stage, ROWS)
     figures = {figure["name"]: figure["value"] for figure in found["figures"]}
@@ -101,7 +103,7 @@ def test_score_is_benched_on_a_model_of_its_own(
         "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
         / figures["peak memory"],
     }
-    assert bench.DATABASE not in databases(postgres)
+    assert DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration
@@ -121,7 +123,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
         "memory at 10 times the rows": figures["peak memory, 10 times the rows"]
         / figures["peak memory"],
     }
-    assert bench.DATABASE not in databases(postgres)
+    assert DATABASE not in databases(postgres)
     assert postgres.is_running()
 
 
@@ -132,23 +134,23 @@ def test_a_bench_that_fails_leaves_no_database(
     def fail(loans: BenchLoans, url: str) -> BenchResult:
         raise SourceError("no")
 
-    monkeypatch.setattr(bench, "BENCHES", {"ingest": fail})
+    monkeypatch.setattr(run, "BENCHES", {"ingest": fail})
     with pytest.raises(SourceError):
-        bench.run_benches("loan_default", tmp_path, str(source))
-    assert bench.DATABASE not in databases(postgres)
+        run_benches("loan_default", tmp_path, str(source))
+    assert DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration
 def test_a_second_bench_at_once_is_refused(postgres: EmbeddedPostgres) -> None:
-    with throwaway_database(bench.DATABASE) as url:
+    with throwaway_database(DATABASE) as url:
         other = psycopg2.connect(url)
         with (
             pytest.raises(DatabaseError, match="wait for the other run"),
-            throwaway_database(bench.DATABASE),
+            throwaway_database(DATABASE),
         ):
             pass
         other.close()
-    assert bench.DATABASE not in databases(postgres)
+    assert DATABASE not in databases(postgres)
 
 
 @pytest.mark.integration
@@ -178,7 +180,7 @@ def test_a_file_that_cannot_be_benched_is_one_line(
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(SourceError, match=message) as caught:
-        bench.run_benches("loan_default", tmp_path, str(bad))
+        run_benches("loan_default", tmp_path, str(bad))
     assert "\n" not in str(caught.value)
 
 

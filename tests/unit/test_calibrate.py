@@ -10,11 +10,20 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
-from loan_scoring import calibrate, cli, synthetic
-from loan_scoring.calibrate import CalibrationPlan, CalibrationResult, figures, page, peers, rounds
-from loan_scoring.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated_pairs, permute_column
+from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
+from loan_scoring.lab.calibrate import figures, run
+from loan_scoring.lab.calibrate.page import FOLDER, render_figures_page, write_figures_page
+from loan_scoring.lab.calibrate.peers import peers_python, sys
+from loan_scoring.lab.calibrate.rounds import deal_pool
+from loan_scoring.lab.calibrate.run import (
+    CalibrationPlan,
+    CalibrationResult,
+    calibrate_drift_decision,
+)
+from loan_scoring.lab.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated_pairs, permute_column
+from loan_scoring.lab.synthetic import generate_loans
 
 SHORT = CalibrationPlan(
     rounds=3, power_rounds=2, peer_rounds=0, sizes=(500, 1500), power_size=1500, jobs=1
@@ -25,13 +34,13 @@ KINDS = {shift.name: shift for shift in SHIFTS}
 @pytest.fixture(scope="module")
 def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("calibrate") / "loans.synthetic.csv"
-    pyarrow.csv.write_csv(synthetic.generate_loans(loan_default, 12_000, seed=1), path)
+    pyarrow.csv.write_csv(generate_loans(loan_default, 12_000, seed=1), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def measured(source: Path) -> CalibrationResult:
-    return calibrate.calibrate_drift_decision("loan_default", SHORT, str(source))
+    return calibrate_drift_decision("loan_default", SHORT, str(source))
 
 
 def laid(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
@@ -54,20 +63,20 @@ def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: Calibrat
 def test_the_page_says_what_was_measured_and_on_what(
     measured: CalibrationResult, tmp_path: Path
 ) -> None:
-    text = page.write_figures_page(measured, tmp_path, "loan-scoring calibrate").read_text()
+    text = write_figures_page(measured, tmp_path, "loan-scoring calibrate").read_text()
     assert "| loans | synthetic: " in text
     assert "| 1,500 | 3 | 0.0 % [0.0, 56.1] | met |" in text
     assert "Evidently and NannyML were not measured" in text
     for plot in ("false-alarms.svg", "power.svg"):
-        assert f"({page.FOLDER}/{plot})" in text
-        assert b"<svg" in (tmp_path / page.FOLDER / plot).read_bytes()
+        assert f"({FOLDER}/{plot})" in text
+        assert b"<svg" in (tmp_path / FOLDER / plot).read_bytes()
 
 
 def test_a_missed_figure_is_said_first(measured: CalibrationResult) -> None:
     for each in measured.rounds:
         each.alerts[500].append("region: chi_square")
     try:
-        text = page.render_figures_page(measured, "loan-scoring calibrate")
+        text = render_figures_page(measured, "loan-scoring calibrate")
     finally:
         for each in measured.rounds:
             each.alerts[500].clear()
@@ -79,7 +88,7 @@ def test_a_missed_figure_is_said_first(measured: CalibrationResult) -> None:
 def test_a_round_deals_each_loan_once_and_is_the_same_again(loan_default: Contract) -> None:
     pool = pa.table({"income_usd_per_month": pa.array(np.arange(4000.0))})
     first, again, other = (
-        rounds.deal_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
+        deal_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
     )
     parts = [first.known, *first.batches.values()]
     assert sorted(value for part in parts for value in part.column(0).to_pylist()) == list(
@@ -120,15 +129,15 @@ def test_a_broken_correlation_leaves_the_margins() -> None:
 
 def test_too_few_loans_are_one_line(source: Path) -> None:
     with pytest.raises(SourceError, match="leaves 8,000 loans beside those of the model"):
-        calibrate.calibrate_drift_decision("loan_default", CalibrationPlan(), str(source))
+        calibrate_drift_decision("loan_default", CalibrationPlan(), str(source))
 
 
 def test_no_peers_where_their_environment_cannot_be_made(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LOAN_SCORING_STATE", str(tmp_path))
-    monkeypatch.setattr(peers.sys, "executable", "false")
-    assert peers.peers_python() is None
+    monkeypatch.setattr(sys, "executable", "false")
+    assert peers_python() is None
 
 
 def test_the_command_writes_the_page(
@@ -138,11 +147,11 @@ def test_the_command_writes_the_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        calibrate, "CalibrationPlan", partial(CalibrationPlan, sizes=(400,), power_size=400)
+        run, "CalibrationPlan", partial(CalibrationPlan, sizes=(400,), power_size=400)
     )
     given = ["--rounds", "1", "--power-rounds", "0", "--peer-rounds", "0", "--jobs", "1"]
     where = ["--source", str(source), "--docs", str(tmp_path)]
-    assert cli.main(["calibrate", *given, *where, "--json"]) == 0
+    assert main(["calibrate", *given, *where, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["false_alarms"] == {"400": 0.0}
     assert f"`loan-scoring calibrate {' '.join(given)}`" in Path(told["page"]).read_text()

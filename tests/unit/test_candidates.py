@@ -13,10 +13,25 @@ from scipy.special import expit
 from sklearn import metrics as theirs
 from sklearn.linear_model import LogisticRegression
 
-from loan_scoring import calibration, candidates, intervals, personas, propensity
-from loan_scoring.candidates import Trial, TrialResult
 from loan_scoring.contract import Contract
-from loan_scoring.estimators import XGBoost
+from loan_scoring.models.estimators import XGBoost
+from loan_scoring.models.training.candidates import (
+    Trial,
+    TrialResult,
+    _measure,
+    build_candidate,
+    choose_trial,
+    declared_trials,
+)
+from loan_scoring.models.training.personas import SAME, describe_personas, match_names
+from loan_scoring.statistics.calibration import (
+    log_odds,
+    recalibrate,
+    slope_and_intercept,
+    slopes_and_intercepts,
+)
+from loan_scoring.statistics.intervals import BLOCK, HOLDOUT_METRICS, bootstrap
+from loan_scoring.statistics.model_metrics import holdout_metrics
 
 DICE = np.random.default_rng(11)
 
@@ -31,14 +46,14 @@ def predictions(n: int = 3000, slope: float = 1.4, intercept: float = -0.3) -> t
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (1.4, -0.3), (0.5, 0.8), (-0.4, -1)])
 def test_slope_and_intercept_are_the_likeliest(slope: float, intercept: float) -> None:
     y, p = predictions(slope=slope, intercept=intercept)
-    x = calibration.log_odds(p)
+    x = log_odds(p)
 
     def loss(of: np.ndarray) -> float:
         z = of[1] + of[0] * x
         return float(np.sum(np.logaddexp(0, z) - y * z))
 
     plain = minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-9})
-    found = calibration.slope_and_intercept(y, p)
+    found = slope_and_intercept(y, p)
     assert found == pytest.approx(plain.x, abs=1e-5)
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x[:, None], y)
     assert found == pytest.approx((fitted.coef_[0, 0], fitted.intercept_[0]), abs=1e-5)
@@ -47,19 +62,19 @@ def test_slope_and_intercept_are_the_likeliest(slope: float, intercept: float) -
 
 def test_recalibrated_predictions_have_slope_one() -> None:
     y, p = predictions()
-    mended = calibration.recalibrate(p, *calibration.slope_and_intercept(y, p))
-    assert calibration.slope_and_intercept(y, mended) == pytest.approx((1, 0), abs=1e-6)
+    mended = recalibrate(p, *slope_and_intercept(y, p))
+    assert slope_and_intercept(y, mended) == pytest.approx((1, 0), abs=1e-6)
     assert mended.mean() == pytest.approx(y.mean())
 
 
 def test_weights_are_repetitions() -> None:
     y, p = predictions(400)
     weights = DICE.integers(0, 4, (5, 400)).astype(float)
-    slopes, intercepts = calibration.slopes_and_intercepts(y, p, weights)
+    slopes, intercepts = slopes_and_intercepts(y, p, weights)
     for row, slope, intercept in zip(weights.astype(int), slopes, intercepts, strict=True):
-        known = calibration.slope_and_intercept(np.repeat(y, row), np.repeat(p, row))
+        known = slope_and_intercept(np.repeat(y, row), np.repeat(p, row))
         assert (slope, intercept) == pytest.approx(known, abs=1e-6)
-        assert calibration.slope_and_intercept(y, p, row.astype(float)) == pytest.approx(known)
+        assert slope_and_intercept(y, p, row.astype(float)) == pytest.approx(known)
 
 
 @pytest.mark.parametrize(
@@ -72,25 +87,25 @@ def test_weights_are_repetitions() -> None:
     ],
 )
 def test_where_no_line_is_likeliest_there_is_none(y: list[int], p: list[float]) -> None:
-    assert np.isnan(calibration.slope_and_intercept(np.array(y), np.array(p))).all()
+    assert np.isnan(slope_and_intercept(np.array(y), np.array(p))).all()
 
 
 def test_metrics_and_their_intervals_are_scikit_learns_on_the_same_resamples() -> None:
     y, p = predictions(700)
     resamples, seed, threshold = 120, 5, 0.3
-    found = intervals.bootstrap(y, p, threshold, resamples, seed)
+    found = bootstrap(y, p, threshold, resamples, seed)
     order = np.argsort(p, kind="stable")
     y, p = y[order], p[order]
     dice = np.random.default_rng(seed)
     drawn = [
         row
-        for start in range(0, resamples, intervals.BLOCK)
-        for row in dice.integers(len(y), size=(min(intervals.BLOCK, resamples - start), len(y)))
+        for start in range(0, resamples, BLOCK)
+        for row in dice.integers(len(y), size=(min(BLOCK, resamples - start), len(y)))
     ]
     plain = pd.DataFrame([_scikit_learns(y[row], p[row], threshold) for row in drawn])
-    for name in intervals.METRICS:
+    for name in HOLDOUT_METRICS:
         assert found[name] == pytest.approx(np.percentile(plain[name], [2.5, 97.5]), abs=1e-5)
-    whole = propensity.holdout_metrics(y, p, threshold)
+    whole = holdout_metrics(y, p, threshold)
     for name, value in _scikit_learns(y, p, threshold).items():
         assert whole[name] == pytest.approx(value, abs=1e-9)
         assert found[name][0] < value < found[name][1]
@@ -98,7 +113,7 @@ def test_metrics_and_their_intervals_are_scikit_learns_on_the_same_resamples() -
 
 def _scikit_learns(y: np.ndarray, p: np.ndarray, threshold: float) -> dict[str, float]:
     false_positive, true_positive, _ = theirs.roc_curve(y, p, drop_intermediate=False)
-    slope, intercept = calibration.slope_and_intercept(y, p)
+    slope, intercept = slope_and_intercept(y, p)
     auc = theirs.roc_auc_score(y, p)
     return {
         "auc": auc,
@@ -121,7 +136,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         dice = np.random.default_rng(seed)
         p = dice.beta(1, 4, 400)
         y = (dice.random(400) < p).astype(int)
-        low, high = intervals.bootstrap(y, p, 0.3, 200, seed)["brier"]
+        low, high = bootstrap(y, p, 0.3, 200, seed)["brier"]
         hits += low <= 1 / 5 * 4 / 6 <= high  # E[p(1-p)] of a beta(1, 4): ab / (a+b)(a+b+1)
     assert hits >= 50
 
@@ -130,7 +145,7 @@ def test_metric_without_a_value_has_no_interval() -> None:
     y, _ = predictions(300)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = intervals.bootstrap(y, np.full(300, 0.2), 0.9, 100, 1)
+        found = bootstrap(y, np.full(300, 0.2), 0.9, 100, 1)
     assert "precision" not in found
     assert "calibration_slope" not in found
     assert found["auc"] == [0.5, 0.5]
@@ -147,23 +162,23 @@ def test_choice_is_the_simplest_within_one_standard_error() -> None:
     best = result(2, 0.78, 0.80, 0.82)  # 0.80, standard error 0.0115
     assert best.auc_standard_error == pytest.approx(0.02 / np.sqrt(3))
     near, far = result(1, 0.79, 0.79, 0.79), result(0, 0.788, 0.788, 0.788)
-    assert candidates.choose_trial([best, far, near]) is near
-    assert candidates.choose_trial([best, far]) is best
+    assert choose_trial([best, far, near]) is near
+    assert choose_trial([best, far]) is best
     alike = result(0, 0.78, 0.80, 0.82)
-    assert candidates.choose_trial([best, alike]) is alike
+    assert choose_trial([best, alike]) is alike
 
 
 def test_f1_of_a_trial_is_that_of_the_paid_at_one_half() -> None:
     y, p = predictions(500)
-    found = candidates._measure(y, p)
+    found = _measure(y, p)
     assert found["f1_paid"] == pytest.approx(theirs.f1_score(y, p >= 0.5, pos_label=0))
     assert found["f1_default"] == pytest.approx(theirs.f1_score(y, p >= 0.5, pos_label=1))
 
 
 def test_every_declared_trial_can_be_built(loan_default: Contract) -> None:
     features = [column.name for column in loan_default.features]
-    for trial in candidates.declared_trials(loan_default):
-        last = candidates.build_candidate(loan_default, features, trial)[-1]
+    for trial in declared_trials(loan_default):
+        last = build_candidate(loan_default, features, trial)[-1]
         known = last.get_params()
         for name, value in trial.parameters.items():
             assert known[name] == value
@@ -206,12 +221,12 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
         sum(overlap[i, j] if olds <= news else overlap[j, i] for i, j in enumerate(chosen))
         for chosen in itertools.permutations(range(many), few)
     )
-    found = personas.match_names(old, new, names, news)
+    found = match_names(old, new, names, news)
     assert len(set(found.values())) == len(found)
     for j, name in found.items():
-        assert overlap[names.index(name), j] > personas.SAME
+        assert overlap[names.index(name), j] > SAME
     # Above one half a cluster has one partner at most: no pairing may lose such a pair.
-    assert {(names[i], j) for i, j in np.argwhere(overlap > personas.SAME)} == {
+    assert {(names[i], j) for i, j in np.argwhere(overlap > SAME)} == {
         (name, j) for j, name in found.items()
     }
     assert sum(overlap[names.index(n), j] for j, n in found.items()) <= best + 1e-9
@@ -219,9 +234,7 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
 
 def test_personas_are_described_with_their_intervals() -> None:
     y = np.array([1, 0, 0, 0, 1, 1])
-    first, second, empty = personas.describe_personas(
-        np.array([0, 0, 0, 0, 1, 1]), y, ["a", "b", "c"]
-    )
+    first, second, empty = describe_personas(np.array([0, 0, 0, 0, 1, 1]), y, ["a", "b", "c"])
     assert (first["loans"], first["default_rate"]) == (4, 0.25)
     assert first["default_rate_interval"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
     assert second["default_rate"] == 1

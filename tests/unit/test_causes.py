@@ -2,10 +2,10 @@
 
 import pytest
 
-from loan_scoring.alerts.causes import group_by_cause
 from loan_scoring.contract import Contract
-from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.decide import DriftFinding
+from loan_scoring.monitoring.alerts.causes import group_by_cause
+from loan_scoring.monitoring.drift.comparison import Comparison
+from loan_scoring.monitoring.drift.decide import DriftFinding
 
 KINDS = {"income_usd_per_month": "data", "region": "data", "all": "joint"}
 JOINT = {"rows": 500, "auc": 0.7, "told_by": {"region": 0.9}, "error": 2.0, "baseline_error": 2.0}

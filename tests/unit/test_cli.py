@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import psycopg2
 import pytest
 
-from loan_scoring import cli, database
+from loan_scoring import database
+from loan_scoring.cli.main import main
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 ODD = "p@ss:/?#% +"
@@ -22,7 +23,7 @@ ODD = "p@ss:/?#% +"
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     try:
-        code = cli.main(arguments)
+        code = main(arguments)
     except SystemExit as stopped:
         code = int(stopped.code or 0)
     printed = capsys.readouterr()

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pytest
 from scipy.special import logit
 
-from loan_scoring import artifacts, candidates, synthetic
-from loan_scoring.candidates import Trial
 from loan_scoring.contract import Contract
-from loan_scoring.contributions import Contributions, Tree
-from loan_scoring.estimators import Calibrated
-from loan_scoring.features import feature_frame
+from loan_scoring.lab.synthetic import generate_loans
+from loan_scoring.models.artifacts import TRUSTED, _skops, dump_estimator
+from loan_scoring.models.contributions import Contributions, Tree
+from loan_scoring.models.estimators import Calibrated
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 
 TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),
@@ -24,7 +25,7 @@ TRIALS = [
 @pytest.fixture(scope="module")
 def loans(loan_default: Contract) -> tuple[list[str], pd.DataFrame, np.ndarray]:
     """Generated loans with nulls, typed by hand, and their outcomes."""
-    table = synthetic.generate_loans(loan_default, 4000, 3)
+    table = generate_loans(loan_default, 4000, 3)
     features = [column for column in loan_default.features if column.name != "application_year"]
     typed = {}
     for column in features:
@@ -42,7 +43,7 @@ def test_base_and_contributions_are_the_log_odds(
     loan_default: Contract, loans: tuple, trial: Trial, is_calibrated: bool
 ) -> None:
     names, X, y = loans
-    pipeline = candidates.fit_pipeline(candidates.build_candidate(loan_default, names, trial), X, y)
+    pipeline = fit_pipeline(build_candidate(loan_default, names, trial), X, y)
     if is_calibrated:
         last = Calibrated(pipeline[-1], 0.8, -0.1)
         last.classes_ = pipeline[-1].classes_
@@ -76,12 +77,8 @@ def test_paths_of_a_tree_are_those_walked_by_hand() -> None:
 
 def test_contributions_survive_the_artifact(loan_default: Contract, loans: tuple) -> None:
     names, X, y = loans
-    pipeline = candidates.fit_pipeline(
-        candidates.build_candidate(loan_default, names, TRIALS[0]), X, y
-    )
-    loaded = artifacts._skops().loads(
-        artifacts.dump_estimator(pipeline), trusted=list(artifacts.TRUSTED)
-    )
+    pipeline = fit_pipeline(build_candidate(loan_default, names, TRIALS[0]), X, y)
+    loaded = _skops().loads(dump_estimator(pipeline), trusted=list(TRUSTED))
     encoded = np.asarray(pipeline[0].transform(X.head(50)))
     for here, there in zip(
         Contributions(pipeline, names).of(encoded),

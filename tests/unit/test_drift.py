@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from loan_scoring import baseline
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.drift.adjust import benjamini_hochberg
-from loan_scoring.drift.compare import BaselineColumn, compare_column
-from loan_scoring.drift.comparison import Comparison
-from loan_scoring.drift.comparison import DriftTest as DriftTest
-from loan_scoring.drift.decide import decide_drift
-from loan_scoring.drift.distribution import Distribution, cdf_gaps
-from loan_scoring.drift.jensen_shannon import jensen_shannon
-from loan_scoring.drift.ks import ks
-from loan_scoring.drift.psi import psi, psi_noise
-from loan_scoring.drift.shares import chi_square, null_share, unseen_levels
-from loan_scoring.drift.wasserstein import wasserstein
+from loan_scoring.models.baseline import fit_column_baseline
+from loan_scoring.monitoring.drift.compare import BaselineColumn, compare_column
+from loan_scoring.monitoring.drift.comparison import Comparison
+from loan_scoring.monitoring.drift.comparison import DriftTest as DriftTest
+from loan_scoring.monitoring.drift.decide import decide_drift
+from loan_scoring.monitoring.drift.jensen_shannon import jensen_shannon
+from loan_scoring.monitoring.drift.ks import ks
+from loan_scoring.monitoring.drift.psi import psi, psi_noise
+from loan_scoring.monitoring.drift.shares import chi_square, null_share, unseen_levels
+from loan_scoring.monitoring.drift.wasserstein import wasserstein
+from loan_scoring.statistics.distribution import Distribution, cdf_gaps
+from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 
 POLICY = MonitoringPolicy()
 numbers = st.lists(st.integers(-20, 20).map(float), min_size=5, max_size=60)
@@ -135,7 +135,7 @@ def test_psi_noise_holds_at_its_stated_rate() -> None:
 
 def _verdict(values: pa.Array, batch: pa.Array):
     column = pa.chunked_array([values])
-    fitted = BaselineColumn.fit(baseline.fit_column_baseline(column, POLICY.bins), column)
+    fitted = BaselineColumn.fit(fit_column_baseline(column, POLICY.bins), column)
     comparison = compare_column("x", POLICY, fitted, pa.chunked_array([batch]))
     return decide_drift(POLICY, [comparison])
 

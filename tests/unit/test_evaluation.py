@@ -15,8 +15,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from loan_scoring import evaluation
-from loan_scoring.encoding import Columns
+from loan_scoring.models.encoding import Columns
+from loan_scoring.models.training import evaluation
 
 
 @pytest.fixture(scope="module")

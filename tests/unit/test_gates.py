@@ -8,9 +8,10 @@ from scipy import optimize, stats
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
-from loan_scoring import fairness, gates
 from loan_scoring.contract import Contract
-from loan_scoring.gates import auc, auc_differences, fit_calibration_line
+from loan_scoring.models.promotion import gates
+from loan_scoring.models.promotion.gates import auc, auc_differences, fit_calibration_line
+from loan_scoring.statistics import fairness
 
 
 def outcomes(rows: int, seed: int, lift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

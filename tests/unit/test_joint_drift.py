@@ -7,13 +7,13 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from loan_scoring import baseline
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.drift.decide import decide_drift
-from loan_scoring.drift.domain_classifier import auc_against_chance, domain_classifier
-from loan_scoring.drift.encode import MatrixEncoding
-from loan_scoring.drift.joint import JointBaseline
-from loan_scoring.drift.reconstruction import PrincipalPlane, reconstruction_error
+from loan_scoring.models.baseline import fit_column_baseline
+from loan_scoring.monitoring.drift.decide import decide_drift
+from loan_scoring.monitoring.drift.domain_classifier import auc_against_chance, domain_classifier
+from loan_scoring.monitoring.drift.encode import MatrixEncoding
+from loan_scoring.monitoring.drift.joint import JointBaseline
+from loan_scoring.monitoring.drift.reconstruction import PrincipalPlane, reconstruction_error
 
 POLICY = MonitoringPolicy()
 MODEST = MonitoringPolicy(joint_rows=1000)
@@ -38,8 +38,7 @@ def applications(rows: int, seed: int, correlation: float = 0.9) -> pa.Table:
 
 def frozen(table: pa.Table) -> dict[str, dict[str, object]]:
     return {
-        name: baseline.fit_column_baseline(table.column(name), POLICY.bins)
-        for name in table.column_names
+        name: fit_column_baseline(table.column(name), POLICY.bins) for name in table.column_names
     }
 
 

@@ -10,9 +10,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from loan_scoring import leaks
 from loan_scoring.contract import Contract, LeakPolicy
-from loan_scoring.intervals import wilson
+from loan_scoring.models.training.leaks import _auc_of_counts, leak_report, level_auc, render_leaks
+from loan_scoring.statistics.intervals import wilson
 
 POLICY = LeakPolicy()
 DICE = np.random.default_rng(7)
@@ -62,9 +62,7 @@ def table(**columns: object) -> pa.Table:
 
 def findings(of: pa.Table, judged: np.ndarray | None = None, **policy: object) -> dict:
     everyone = np.ones(N, dtype=bool)
-    made = leaks.leak_report(
-        contract(**policy), of, everyone if judged is None else judged, everyone
-    )
+    made = leak_report(contract(**policy), of, everyone if judged is None else judged, everyone)
     return {finding.column: finding for finding in made.findings}
 
 
@@ -75,7 +73,7 @@ def test_auc_is_that_of_rates_learnt_in_the_other_folds() -> None:
     for learn, test in StratifiedKFold(5, shuffle=True, random_state=1).split(codes, Y):
         rates = pd.Series(Y[learn]).groupby(codes[learn]).mean()
         plain.append(roc_auc_score(Y[test], rates.reindex(codes[test])))
-    assert leaks.level_auc(codes, Y, seed=1) == pytest.approx(np.mean(plain), abs=0.002)
+    assert level_auc(codes, Y, seed=1) == pytest.approx(np.mean(plain), abs=0.002)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=9))
@@ -86,7 +84,7 @@ def test_auc_of_counts_is_scikit_learns(counts: list[tuple[int, int]]) -> None:
     levels = np.arange(len(bad))
     places = np.concatenate([np.repeat(levels, bad), np.repeat(levels, good)])
     y = np.repeat([1, 0], [bad.sum(), good.sum()])
-    assert leaks._auc_of_counts(bad, good) == pytest.approx(roc_auc_score(y, places))
+    assert _auc_of_counts(bad, good) == pytest.approx(roc_auc_score(y, places))
 
 
 @given(st.integers(0, 500), st.integers(1, 500), st.sampled_from([0.8, 0.95, 0.99]))
@@ -178,7 +176,7 @@ def test_later_column_is_looked_at_in_the_history_alone() -> None:
     """Nights have it blank whatever becomes of their loans, which would hide what it says."""
     history = np.arange(N) < 2000
     rates = table(rate=pa.array(np.ones(N), mask=Y | ~history))
-    made = leaks.leak_report(contract(), rates, np.ones(N, dtype=bool), history)
+    made = leak_report(contract(), rates, np.ones(N, dtype=bool), history)
     known = next(finding for finding in made.findings if finding.column == "rate")
     assert (known.everyone.loans, known.everyone.null_auc) == (2000, 1.0)
 
@@ -192,13 +190,13 @@ def test_acknowledged_leak_is_told_and_stops_nothing() -> None:
 
 
 def test_report_is_a_table_with_the_worst_first() -> None:
-    made = leaks.leak_report(
+    made = leak_report(
         contract(),
         table(kind=pa.array(np.where(Y, "x", "y"))),
         np.ones(N, dtype=bool),
         np.zeros(N, dtype=bool),
     )
-    lines = leaks.render_leaks(made).splitlines()
+    lines = render_leaks(made).splitlines()
     assert lines[3].split()[:2] == ["kind", "feature"]
     assert "1.000 -> 1.000" in lines[3]
     assert lines[3].endswith(f"x ({Y.sum()}, 100.0%) -> x ({Y.sum()}, 100.0%)")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from loan_scoring.alerts.broken import delivery_error
-from loan_scoring.alerts.messages import LONGEST, alerts_message
 from loan_scoring.contract import Contract
 from loan_scoring.errors import ChannelError
+from loan_scoring.monitoring.alerts.delivery_errors import delivery_error
+from loan_scoring.monitoring.alerts.messages import LONGEST, alerts_message
 
 AT = datetime(2026, 1, 6, 2, 5, 7, 123, tzinfo=UTC)
 

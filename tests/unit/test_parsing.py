@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from loan_scoring import sources
 from loan_scoring.contract import Contract
-from loan_scoring.parsing import RejectedRow, RowRules
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
 CLEAN = {
     "ID": "1", "year": "2019", "loan_limit": "cf", "Gender": "Male", "approv_in_adv": "nopre",
@@ -29,7 +29,7 @@ def apply(
     path = folder / "applications.csv"
     lines = [",".join(CLEAN), *(",".join((CLEAN | row).values()) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
-    with sources.open_table(path, [column.source for column in contract.columns]) as table:
+    with open_table(path, [column.source for column in contract.columns]) as table:
         (block,) = table
         return RowRules(contract).apply(block)
 

@@ -12,20 +12,41 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from sklearn import metrics as sklearn
 
-from loan_scoring import fairness, propensity
-from loan_scoring.calibration import (
+from loan_scoring.contract import Contract, PerformancePolicy
+from loan_scoring.monitoring.drift import compare
+from loan_scoring.monitoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
+from loan_scoring.monitoring.performance.estimated import (
+    ESTIMATED_METRICS,
+    Estimate,
+    draw_outcomes,
+    estimate_metrics,
+    expected_metrics,
+    metrics_of_draws,
+    prediction_limits,
+)
+from loan_scoring.monitoring.performance.loss import expected_loss, exposures, realised_loss
+from loan_scoring.monitoring.performance.outcome_tests import (
+    auc_drop,
+    calibration_in_the_large,
+    default_rate,
+    judge_outcomes,
+    outcome_tests,
+)
+from loan_scoring.monitoring.performance.realised import (
+    REALISED_METRICS,
+    default_rate_by_decile,
+    realised_metrics,
+)
+from loan_scoring.statistics import fairness, group_differences
+from loan_scoring.statistics.auc import delong
+from loan_scoring.statistics.calibration import (
     AS_THEY_ARE,
     DEGREE,
     CalibrationCurve,
     fit_calibration_curve,
     log_odds,
 )
-from loan_scoring.contract import Contract, PerformancePolicy
-from loan_scoring.drift import compare
-from loan_scoring.performance import business, by_group, estimated, model_drift, realised
-from loan_scoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
-from loan_scoring.performance.delong import delong
-from loan_scoring.performance.estimated import Estimate
+from loan_scoring.statistics.model_metrics import holdout_metrics
 
 POLICY = PerformancePolicy()
 THRESHOLD = 0.3
@@ -49,7 +70,7 @@ def ks_of(y: np.ndarray, p: np.ndarray) -> float:
 def test_metrics_of_outcomes_are_those_of_scikit_learn_and_scipy(digits: int | None) -> None:
     p = scores(400, 1, digits)
     drawn = np.stack([outcomes(p, seed) for seed in range(20)])
-    found = estimated.metrics_of_draws(p, THRESHOLD, drawn.astype(bool))
+    found = metrics_of_draws(p, THRESHOLD, drawn.astype(bool))
     for place, y in enumerate(drawn):
         theirs = {
             "default_rate": y.mean(),
@@ -87,15 +108,15 @@ def test_expected_metrics_are_those_of_all_pairs_and_cells(digits: int | None) -
         "recall": hits / bad,
         "brier": np.mean([t * (1 - s) ** 2 + (1 - t) * s**2 for t, s in zip(true, p, strict=True)]),
     }
-    found = estimated.expected_metrics(p, true, THRESHOLD)
+    found = expected_metrics(p, true, THRESHOLD)
     assert {name: found[name] for name in by_hand} == pytest.approx(by_hand)
 
 
 def test_expected_metrics_are_the_mean_of_what_may_be_realised() -> None:
     p = scores(2000, 3)
-    drawn = estimated.draw_outcomes(p, AS_THEY_ARE, 4000, 1)
-    per_draw = estimated.metrics_of_draws(p, THRESHOLD, drawn)
-    for name, value in estimated.expected_metrics(p, p, THRESHOLD).items():
+    drawn = draw_outcomes(p, AS_THEY_ARE, 4000, 1)
+    per_draw = metrics_of_draws(p, THRESHOLD, drawn)
+    for name, value in expected_metrics(p, p, THRESHOLD).items():
         error = np.std(per_draw[name]) / np.sqrt(len(drawn))
         # A ratio of expectations is off by a thousandth of its spread; five errors are for noise.
         assert value == pytest.approx(np.mean(per_draw[name]), abs=5 * error), name
@@ -149,16 +170,14 @@ def test_curve_of_few_odd_loans_is_finite(y: np.ndarray, p: np.ndarray) -> None:
 
 @pytest.mark.parametrize("is_bent", [False, True])
 def test_interval_covers_the_realised_value_at_its_stated_rate(is_bent: bool) -> None:
-    batches, covered = 400, dict.fromkeys(estimated.METRICS, 0)
+    batches, covered = 400, dict.fromkeys(ESTIMATED_METRICS, 0)
     for seed in range(batches):
         p, held = scores(1000, seed), scores(3000, 10_000 + seed)
         true, true_held = (bent(p), bent(held)) if is_bent else (p, held)
         known = fit_calibration_curve(outcomes(true_held, 20_000 + seed), held)
-        found = estimated.estimate_metrics(
-            p, known, THRESHOLD, estimated.draw_outcomes(p, known, 200, 1)
-        )
+        found = estimate_metrics(p, known, THRESHOLD, draw_outcomes(p, known, 200, 1))
         y = outcomes(true, 30_000 + seed)[None, :].astype(bool)
-        for name, (value,) in estimated.metrics_of_draws(p, THRESHOLD, y).items():
+        for name, (value,) in metrics_of_draws(p, THRESHOLD, y).items():
             lower, upper = found[name].lower, found[name].upper
             assert lower is not None
             assert upper is not None
@@ -176,9 +195,7 @@ def test_without_the_holdouts_error_intervals_would_cover_too_seldom() -> None:
         blind = CalibrationCurve(
             known.coefficients, np.zeros((4, 4)).tolist(), known.lowest, known.highest
         )
-        lower, upper = estimated.prediction_limits(
-            estimated.draw_outcomes(p, blind, 200, 1).mean(axis=1)
-        )
+        lower, upper = prediction_limits(draw_outcomes(p, blind, 200, 1).mean(axis=1))
         assert lower is not None
         assert upper is not None
         covered += lower <= outcomes(p, 30_000 + seed).mean() <= upper
@@ -187,9 +204,7 @@ def test_without_the_holdouts_error_intervals_would_cover_too_seldom() -> None:
 
 def test_metric_without_a_value_is_left_out() -> None:
     p = np.full(50, 0.1)
-    found = estimated.estimate_metrics(
-        p, AS_THEY_ARE, 0.5, estimated.draw_outcomes(p, AS_THEY_ARE, 200, 1)
-    )
+    found = estimate_metrics(p, AS_THEY_ARE, 0.5, draw_outcomes(p, AS_THEY_ARE, 200, 1))
     assert "precision" not in found
     assert found["auc"].value == pytest.approx(0.5)
 
@@ -197,10 +212,10 @@ def test_metric_without_a_value_is_left_out() -> None:
 def test_realised_metrics_are_those_of_the_holdout() -> None:
     p = scores(1500, 6)
     y = outcomes(p, 7)
-    found = realised.realised_metrics(y, p, THRESHOLD, 200, 1)
-    theirs = propensity.holdout_metrics(y, p, THRESHOLD)
+    found = realised_metrics(y, p, THRESHOLD, 200, 1)
+    theirs = holdout_metrics(y, p, THRESHOLD)
     assert {name: each.value for name, each in found.items()} == pytest.approx(
-        {name: theirs[name] for name in ("default_rate", *realised.METRICS)}
+        {name: theirs[name] for name in ("default_rate", *REALISED_METRICS)}
     )
     for name, each in found.items():
         assert each.lower is not None, name
@@ -209,10 +224,10 @@ def test_realised_metrics_are_those_of_the_holdout() -> None:
 
 
 def test_one_outcome_alone_ranks_nothing() -> None:
-    found = realised.realised_metrics(np.zeros(40, dtype=int), scores(40, 1), THRESHOLD, 200, 1)
+    found = realised_metrics(np.zeros(40, dtype=int), scores(40, 1), THRESHOLD, 200, 1)
     assert list(found) == ["default_rate"]
     assert found["default_rate"].value == 0
-    nobody = realised.realised_metrics(outcomes(scores(400, 1), 2), scores(400, 1), 1.0, 200, 1)
+    nobody = realised_metrics(outcomes(scores(400, 1), 2), scores(400, 1), 1.0, 200, 1)
     assert "precision" not in nobody
 
 
@@ -220,10 +235,10 @@ def test_rates_by_decile_are_those_of_pandas() -> None:
     p, edges = scores(3000, 8, 2), np.quantile(scores(3000, 9, 2), np.arange(1, 10) / 10).tolist()
     y = outcomes(p, 10)
     theirs = pd.Series(y).groupby(pd.cut(p, [-1, *edges, 2], right=False, labels=False))
-    found = realised.default_rate_by_decile(y, p, edges)
+    found = default_rate_by_decile(y, p, edges)
     assert [each[0].value for each in found if each] == pytest.approx(theirs.mean().tolist())
     assert [each[1] for each in found if each] == theirs.count().tolist()
-    assert realised.default_rate_by_decile(y[:1], np.array([0.9]), [0.5, 0.8])[:2] == [None, None]
+    assert default_rate_by_decile(y[:1], np.array([0.9]), [0.5, 0.8])[:2] == [None, None]
 
 
 @pytest.mark.parametrize("digits", [None, 1])
@@ -242,7 +257,7 @@ def test_delong_is_that_of_its_definition(digits: int | None) -> None:
 def test_delong_agrees_with_a_bootstrap() -> None:
     p = scores(2000, 13)
     y = outcomes(p, 14)
-    found = realised.realised_metrics(y, p, THRESHOLD, 2000, 1)["auc"]
+    found = realised_metrics(y, p, THRESHOLD, 2000, 1)["auc"]
     assert found.lower is not None
     assert found.upper is not None
     assert (found.upper - found.lower) / (2 * 1.96) == pytest.approx(delong(y, p)[1], rel=0.07)
@@ -290,7 +305,7 @@ def test_drop_of_auc_is_a_z_test_of_two_samples() -> None:
     p = scores(2000, 15)
     y = outcomes(p, 16)
     auc, error = delong(y, p)
-    found = model_drift.auc_drop(auc + 0.05, 0.004, y, p, 0.02)
+    found = auc_drop(auc + 0.05, 0.004, y, p, 0.02)
     assert found.effect == pytest.approx(0.05)
     assert found.p_value == pytest.approx(stats.norm.sf(0.05 / math.hypot(error, 0.004)))
 
@@ -302,9 +317,9 @@ def test_p_values_of_undrifted_batches_are_uniform() -> None:
         y, known = outcomes(p, 20_000 + seed), outcomes(held, 30_000 + seed)
         auc, error = delong(known, held)
         for each in (
-            model_drift.auc_drop(auc, error, y, p, 0.02),
-            model_drift.calibration_in_the_large(y, p, 0.03),
-            model_drift.default_rate(int(known.sum()), 4000, y, 0.03),
+            auc_drop(auc, error, y, p, 0.02),
+            calibration_in_the_large(y, p, 0.03),
+            default_rate(int(known.sum()), 4000, y, 0.03),
         ):
             tested[each.name].append(each.p_value)
     for name, p_values in tested.items():
@@ -313,7 +328,7 @@ def test_p_values_of_undrifted_batches_are_uniform() -> None:
 
 def test_default_rate_is_tested_as_a_contingency_table() -> None:
     y = np.repeat([1, 0], [260, 740])
-    found = model_drift.default_rate(1600, 10_000, y, 0.03)
+    found = default_rate(1600, 10_000, y, 0.03)
     theirs = stats.chi2_contingency([[1600, 8400], [260, 740]], correction=False)
     assert (found.effect, found.p_value) == pytest.approx((0.1, theirs.pvalue))
 
@@ -335,7 +350,7 @@ def test_alert_needs_significance_and_an_effect(
         ("default_probability", compare.Test("ddm", 3.5, 3.5, 3.0)),
         ("is_default", compare.Test("default_rate", 0.0, 0.0, 0.03, 0.5)),
     ]
-    verdicts, findings = model_drift.judge_outcomes(POLICY, 0.001, tests)
+    verdicts, findings = judge_outcomes(POLICY, 0.001, tests)
     assert [each.level for each in verdicts] == [
         level,
         "attention" if severity else "stable",
@@ -348,7 +363,7 @@ def test_alert_needs_significance_and_an_effect(
 
 
 def test_ddm_alone_raises_no_alert() -> None:
-    _, findings = model_drift.judge_outcomes(
+    _, findings = judge_outcomes(
         POLICY, 0.001, [("default_probability", compare.Test("ddm", 9.0, 9.0, 3.0))]
     )
     assert findings == []
@@ -357,9 +372,9 @@ def test_ddm_alone_raises_no_alert() -> None:
 def test_few_loans_are_not_tested() -> None:
     holdout = {"auc": 0.8, "intervals": {"auc": [0.79, 0.81]}, "default_rate": 0.2, "rows": 5000}
     p = scores(100, 1)
-    assert model_drift.outcome_tests(POLICY, holdout, outcomes(p, 1), p, math.nan) == []
+    assert outcome_tests(POLICY, holdout, outcomes(p, 1), p, math.nan) == []
     p = scores(1000, 1)
-    found = model_drift.outcome_tests(POLICY, holdout, outcomes(p, 1), p, 1.2)
+    found = outcome_tests(POLICY, holdout, outcomes(p, 1), p, 1.2)
     assert [test.name for _, test in found] == ["auc_drop", "calibration", "ddm", "default_rate"]
 
 
@@ -380,12 +395,15 @@ def test_fairness_is_that_of_fairlearn() -> None:
     told: dict[str, Any] = {
         "y_true": 1 - y, "y_pred": approved.astype(int), "sensitive_features": values,
     }  # fmt: skip
-    found = by_group.demographic_parity(by_group.count_by_group(values, GROUPS, approved), 200, 1)
+    found = group_differences.demographic_parity(
+        group_differences.count_by_group(values, GROUPS, approved), 200, 1
+    )
     kinds = [
-        by_group.count_by_group(values[y == kind], GROUPS, approved[y == kind]) for kind in (0, 1)
+        group_differences.count_by_group(values[y == kind], GROUPS, approved[y == kind])
+        for kind in (0, 1)
     ]
-    found |= by_group.equal_odds(kinds[0], kinds[1], 200, 1)
-    assert list(found) == [*by_group.BY_APPROVAL, *by_group.BY_OUTCOME]
+    found |= group_differences.equal_odds(kinds[0], kinds[1], 200, 1)
+    assert list(found) == [*group_differences.BY_APPROVAL, *group_differences.BY_OUTCOME]
     for name, each in found.items():
         assert each.value == pytest.approx(getattr(fairlearn, name)(**told)), name
         assert each.lower is not None
@@ -395,7 +413,7 @@ def test_fairness_is_that_of_fairlearn() -> None:
 
 def test_resamples_of_counts_are_those_of_loans() -> None:
     values, _, approved = grouped(600, 2)
-    counts = by_group.count_by_group(values, GROUPS, approved)
+    counts = group_differences.count_by_group(values, GROUPS, approved)
     ours = counts.resampled(4000, np.random.default_rng(1))
     dice = np.random.default_rng(2)
     for place, group in enumerate(GROUPS):
@@ -410,20 +428,20 @@ def test_interval_of_a_gap_covers_it_at_least_at_its_stated_rate(rates: list[flo
     loans = np.array([600, 500, 400, 300])[: len(rates)]
     true = (max(rates) - min(rates), min(rates) / max(rates))
     for seed in range(400):
-        counts = by_group.GroupCounts(loans, dice.binomial(loans, rates))
-        found = by_group.demographic_parity(counts, 200, seed).values()
+        counts = group_differences.GroupCounts(loans, dice.binomial(loans, rates))
+        found = group_differences.demographic_parity(counts, 200, seed).values()
         covered += [e.lower <= t <= e.upper for e, t in zip(found, true, strict=True)]
     assert (covered >= stats.binom.ppf(1e-4, 400, 0.95)).all(), covered
 
 
 def test_nobody_approved_is_nobody_approved_less() -> None:
-    counts = by_group.GroupCounts(np.array([300, 200]), np.array([0, 0]))
-    found = by_group.demographic_parity(counts, 200, 1)
+    counts = group_differences.GroupCounts(np.array([300, 200]), np.array([0, 0]))
+    found = group_differences.demographic_parity(counts, 200, 1)
     assert found["demographic_parity_ratio"].value == 1
     assert found["demographic_parity_difference"] == Estimate(0, 0, 0)
     assert (
-        by_group.equal_odds(
-            counts, by_group.GroupCounts(np.array([3, 0]), np.array([1, 0])), 200, 1
+        group_differences.equal_odds(
+            counts, group_differences.GroupCounts(np.array([3, 0]), np.array([1, 0])), 200, 1
         )
         == {}
     )
@@ -432,8 +450,10 @@ def test_nobody_approved_is_nobody_approved_less() -> None:
 @given(st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), min_size=2, max_size=5))
 def test_limits_are_numbers_however_few_are_approved(groups: list[tuple[int, float]]) -> None:
     loans = np.array([size for size, _ in groups])
-    counts = by_group.GroupCounts(loans, np.array([int(size * share) for size, share in groups]))
-    found = by_group.demographic_parity(counts, 200, 1) | by_group.equal_odds(
+    counts = group_differences.GroupCounts(
+        loans, np.array([int(size * share) for size, share in groups])
+    )
+    found = group_differences.demographic_parity(counts, 200, 1) | group_differences.equal_odds(
         counts, counts, 200, 1
     )
     for each in found.values():
@@ -441,8 +461,8 @@ def test_limits_are_numbers_however_few_are_approved(groups: list[tuple[int, flo
 
 
 def test_ratio_may_be_anything_where_hardly_anybody_of_a_group_is_approved() -> None:
-    counts = by_group.GroupCounts(np.array([300, 300, 300]), np.array([1, 2, 90]))
-    found = by_group.demographic_parity(counts, 200, 1)["demographic_parity_ratio"]
+    counts = group_differences.GroupCounts(np.array([300, 300, 300]), np.array([1, 2, 90]))
+    found = group_differences.demographic_parity(counts, 200, 1)["demographic_parity_ratio"]
     assert (found.lower, found.upper) == (0, 1)
 
 
@@ -473,14 +493,14 @@ def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: C
 def test_losses_are_sums_over_loans() -> None:
     p = scores(3000, 17)
     amount = np.random.default_rng(18).lognormal(12, 0.6, 3000)
-    exposure = business.exposures(amount, 0.45)
-    found = business.expected_loss(p, exposure, estimated.draw_outcomes(p, AS_THEY_ARE, 2000, 1))
+    exposure = exposures(amount, 0.45)
+    found = expected_loss(p, exposure, draw_outcomes(p, AS_THEY_ARE, 2000, 1))
     by_hand = sum(each * 0.45 * lent for each, lent in zip(p, amount, strict=True))
     deviation = math.sqrt(np.sum(p * (1 - p) * exposure**2))
     assert found.value == pytest.approx(by_hand)
     assert found.lower == pytest.approx(by_hand - 1.96 * deviation, rel=0.02)
     assert found.upper == pytest.approx(by_hand + 1.96 * deviation, rel=0.02)
     y = outcomes(p, 19)
-    assert business.realised_loss(y, exposure).value == pytest.approx(
+    assert realised_loss(y, exposure).value == pytest.approx(
         sum(0.45 * lent for bad, lent in zip(y, amount, strict=True) if bad)
     )

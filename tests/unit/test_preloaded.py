@@ -32,5 +32,5 @@ def test_stages_find_their_libraries_loaded() -> None:
     assert done.returncode == 0, done.stderr
     heavy = {"great_expectations", "pandas", "pyarrow", "scipy", "skops", "sklearn", "xgboost"}
     imported = done.stdout.split()
-    assert "loan_scoring.scoring" in imported
+    assert "loan_scoring.scoring.batch" in imported
     assert not [name for name in imported if name.split(".")[0] in heavy]

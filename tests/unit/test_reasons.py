@@ -4,16 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loan_scoring import candidates, personas, synthetic
-from loan_scoring.candidates import Trial
 from loan_scoring.contract import Contract
-from loan_scoring.contributions import Contributions
-from loan_scoring.encoding import Encoder, take_apart
-from loan_scoring.features import feature_frame
-from loan_scoring.parsing import RowRules
-from loan_scoring.predict import Scorer
-from loan_scoring.reasons import REASONS
-from loan_scoring.sources.blocks import Block
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.row_rules import RowRules
+from loan_scoring.lab.synthetic import generate_loans
+from loan_scoring.models.contributions import Contributions
+from loan_scoring.models.encoding import Encoder, take_apart
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.reasons import REASONS
+from loan_scoring.models.scorer import Scorer
+from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
+from loan_scoring.models.training.personas import fit_personas
 
 TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),
@@ -24,7 +25,7 @@ TRIALS = [
 @pytest.fixture(scope="module")
 def loans(loan_default: Contract) -> tuple[pa.Table, np.ndarray]:
     """Generated loans, typed, and their outcomes."""
-    table = synthetic.generate_loans(loan_default, 5000, 7)
+    table = generate_loans(loan_default, 5000, 7)
     lines = np.arange(2, 5002)
     typed, rejected = RowRules(loan_default).apply(Block(table, lines, []))
     assert not rejected
@@ -38,10 +39,8 @@ def scorer(loan_default: Contract, loans: tuple, request: pytest.FixtureRequest)
     table, y = loans
     names = [c.name for c in loan_default.features if c.name != "application_year"]
     X = feature_frame(table, loan_default, names)
-    model = candidates.fit_pipeline(
-        candidates.build_candidate(loan_default, names, request.param), X, y
-    )
-    clusters, _ = personas.fit_personas(loan_default, names, X.head(2000))
+    model = fit_pipeline(build_candidate(loan_default, names, request.param), X, y)
+    clusters, _ = fit_personas(loan_default, names, X.head(2000))
     told = [f"persona {n}" for n in range(clusters[-1].n_clusters)]
     return Scorer(loan_default, model, names, clusters, names, told, [0.1] * len(told))
 

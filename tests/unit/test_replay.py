@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from loan_scoring import contract, synthetic
+from loan_scoring import contract
 from loan_scoring.contract import Contract, Source
 from loan_scoring.errors import LoanScoringError, SourceError
-from loan_scoring.replay import Replay, parse_scenarios, replay_loans
+from loan_scoring.lab.replay import Replay, parse_scenarios, replay_loans
+from loan_scoring.lab.synthetic import generate_loans
 
 Rows = list[dict[str, str]]
 SOURCE = os.environ.get("LOAN_SCORING_SOURCE")
@@ -27,7 +28,7 @@ def loans() -> Contract:
 @pytest.fixture(scope="module")
 def labelled(loans: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a labelled file of 2,000 loans in another column order, and with CRLF."""
-    table = synthetic.generate_loans(loans, 2000, seed=5)
+    table = generate_loans(loans, 2000, seed=5)
     path = tmp_path_factory.mktemp("labelled") / "loans.csv"
     with path.open("w", newline="") as file:
         names = sorted(table.column_names)
@@ -189,7 +190,7 @@ def test_a_ratio_follows_its_operand(loans: Contract, labelled: Path, tmp_path: 
 
 
 def test_number_formats_of_the_source_are_kept(loans: Contract, tmp_path: Path) -> None:
-    table = synthetic.generate_loans(loans, 2000, seed=5)
+    table = generate_loans(loans, 2000, seed=5)
     income = pa.array([f"{v}.0" if v else "" for v in table.column("income").to_pylist()])
     place = table.column_names.index("income")
     path = tmp_path / "loans.csv"
@@ -303,7 +304,7 @@ def test_wrong_arguments_are_one_clear_line(
 def test_a_faulty_row_of_the_source_is_named_by_its_line(
     loans: Contract, tmp_path: Path, find: str, replace: str, message: str
 ) -> None:
-    table = synthetic.generate_loans(loans, 50, seed=5)
+    table = generate_loans(loans, 50, seed=5)
     texts = [list(row.values()) for row in table.to_pylist()]
     lines = [",".join(line) + "\r\n" for line in [table.column_names, *texts]]
     lines[1] = lines[1].replace(find, replace, 1)

@@ -3,7 +3,11 @@
 import pytest
 
 from loan_scoring.contract import RetrainingPolicy
-from loan_scoring.retraining import EarlierRequest, RetrainRequest, judge_retraining
+from loan_scoring.monitoring.retrain_requests import (
+    EarlierRequest,
+    RetrainRequest,
+    judge_retraining,
+)
 
 POLICY = RetrainingPolicy(drifted=2, of_last=5, cooldown_nights=7)
 P, B, C = "population", "bad_data", "concept"

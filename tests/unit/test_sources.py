@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 
 from loan_scoring import contract
 from loan_scoring.errors import SourceError
-from loan_scoring.sources import csv_rows, is_synthetic, open_table, resolve_source, web
-from loan_scoring.sources.blocks import Block
-from loan_scoring.sources.locations import location_label
+from loan_scoring.ingest.files import csv_rows
+from loan_scoring.ingest.files import web as files_web
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
 
 COLUMNS = ("a", "b", "c")
 SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"
@@ -387,7 +389,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(web, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(files_web, "RETRY_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(Handler, "requests", [])
     monkeypatch.setattr(Handler, "failures", 99)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -435,7 +437,7 @@ def test_no_secret_of_a_url_is_shown(server: str) -> None:
 
 
 def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "RETRY_SECONDS", ())
+    monkeypatch.setattr(files_web, "RETRY_SECONDS", ())
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
         url = f"http://127.0.0.1:{closed.server_address[1]}/f.csv"
     with pytest.raises(SourceError, match="connection refused; check the URL and the network"):

@@ -9,8 +9,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from loan_scoring import contract, synthetic
+from loan_scoring import contract
 from loan_scoring.contract import Column, Contract
+from loan_scoring.lab.synthetic import QUANTILE_SHARES, generate_loans
 
 ROWS = 30_000
 
@@ -22,7 +23,7 @@ def loans() -> Contract:
 
 @cache
 def texts() -> pd.DataFrame:
-    return pd.DataFrame(synthetic.generate_loans(loans(), ROWS, seed=7).to_pydict())
+    return pd.DataFrame(generate_loans(loans(), ROWS, seed=7).to_pydict())
 
 
 def is_null(column: Column) -> pd.Series:
@@ -49,7 +50,7 @@ def test_it_has_the_columns_of_the_contract_and_the_target() -> None:
 
 
 def test_the_same_seed_gives_the_same_loans_and_another_seed_others() -> None:
-    first, again, other = (synthetic.generate_loans(loans(), 2000, seed) for seed in (1, 1, 2))
+    first, again, other = (generate_loans(loans(), 2000, seed) for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
 
@@ -60,9 +61,7 @@ def test_numbers_follow_the_quantiles_of_their_margin(name: str) -> None:
     margin, drawn = column.margin, values(column)
     assert margin is not None
     assert margin.quantiles is not None
-    for share, quantile in zip(
-        synthetic.QUANTILE_SHARES[1:-1], margin.quantiles[1:-1], strict=True
-    ):
+    for share, quantile in zip(QUANTILE_SHARES[1:-1], margin.quantiles[1:-1], strict=True):
         # A tie or a step may hold many ranks: the quantile must lie between its own two.
         low, high = np.nanquantile(drawn, [max(0, share - 0.02), min(1, share + 0.02)])
         assert low - (margin.step or 0) <= quantile <= high + (margin.step or 0)
@@ -132,5 +131,5 @@ def test_the_target_can_be_learned_as_well_as_on_real_loans() -> None:
 
 def test_a_contract_without_margins_can_be_generated() -> None:
     bare = [column.model_copy(update={"margin": None}) for column in loans().columns]
-    table = synthetic.generate_loans(loans().model_copy(update={"columns": bare}), 500, seed=1)
+    table = generate_loans(loans().model_copy(update={"columns": bare}), 500, seed=1)
     assert table.num_rows == 500

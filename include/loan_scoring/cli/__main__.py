@@ -2,6 +2,6 @@
 
 import sys
 
-from loan_scoring.cli import main
+from loan_scoring.cli.main import main
 
 sys.exit(main())

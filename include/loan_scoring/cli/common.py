@@ -15,23 +15,23 @@ Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 def run_measured(options: argparse.Namespace, task: str, work: Callable[..., int]) -> None:
     """Run a stage in a session and note what it cost; `work` returns the rows that it handled."""
-    from loan_scoring import telemetry
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.database.task_metrics import measure_task
 
     run = f"cli-{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     with (
         open_session(options.portfolio, options.database) as session,
-        telemetry.measure_task(session, run, task, getattr(options, "batch", None)) as done,
+        measure_task(session, run, task, getattr(options, "batch", None)) as done,
     ):
         done.rows = work(session)
 
 
 def mirror_after_training(options: argparse.Namespace) -> bool:
     """Show in MLflow what was trained; that it cannot be written is no fault of the training."""
-    from loan_scoring import mirror
+    from loan_scoring.models.mlflow_mirror import mirror_models
 
     def work(session: Any) -> int:
-        written = mirror.mirror_models(session)
+        written = mirror_models(session)
         return written.trials + written.models
 
     try:

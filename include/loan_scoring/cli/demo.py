@@ -23,9 +23,10 @@ def add_demo_command(
 
 
 def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.card import render
-    from loan_scoring.demo import DemoPlan, demonstrate_drift, page
-    from loan_scoring.demo.judged import demo_verdict
+    from loan_scoring.lab.demo.judged import demo_verdict
+    from loan_scoring.lab.demo.page import demo_page
+    from loan_scoring.lab.demo.run import DemoPlan, demonstrate_drift
+    from loan_scoring.models.card.render import render_card_html
 
     if options.database is not None:
         raise LoanScoringError(
@@ -37,7 +38,7 @@ def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render.render_card_html(page.demo_page(done)), encoding="utf-8")
+        path.write_text(render_card_html(demo_page(done)), encoding="utf-8")
     except OSError as error:
         raise LoanScoringError(f"{path}: cannot be written: {error.strerror}") from error
     shown = [

@@ -38,27 +38,34 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _roles(_: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import roles
+    from loan_scoring.database.roles import create_roles_from_environment
 
-    made = roles.create_roles_from_environment()
+    made = create_roles_from_environment()
     return {"roles": made, "text": f"roles ready: {', '.join(made)}"}
 
 
 def _migrate(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import contract, database, migrations
+    from loan_scoring import contract, database
+    from loan_scoring.database.migrations import migrate_schema
 
     url = options.database or settings.owner_url()
     applied = {}
     for portfolio in contract.names():
         with closing(database.connect(portfolio, url)) as connection:
-            applied[portfolio] = migrations.migrate_schema(connection, contract.load(portfolio))
+            applied[portfolio] = migrate_schema(connection, contract.load(portfolio))
     lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
     return {"applied": applied, "text": "\n".join(lines)}
 
 
 def _retention(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import contract, retention
-    from loan_scoring.session import open_session
+    from loan_scoring import contract
+    from loan_scoring.database.retention import (
+        count_month,
+        drop_expired,
+        expired_months,
+        remove_expired_files,
+    )
+    from loan_scoring.database.session import open_session
 
     policy = contract.load(options.portfolio).retention
     days: int | None = options.keep_days
@@ -71,14 +78,11 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
         )
     with open_session(options.portfolio, options.database or settings.owner_url()) as session:
         if options.dry_run:
-            found = [
-                retention.count_month(session, each)
-                for each in retention.expired_months(session, days)
-            ]
+            found = [count_month(session, each) for each in expired_months(session, days)]
             files = []
         else:
-            found = retention.drop_expired(session, days, account_name())
-            files = retention.remove_expired_files(session)
+            found = drop_expired(session, days, account_name())
+            files = remove_expired_files(session)
     lines = []
     for each in found:
         verb = "kept" if each.kept_for else "would drop" if options.dry_run else "dropped"
@@ -105,11 +109,11 @@ def _disk_told() -> Iterator[None]:
 
 
 def _backup(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import backup
+    from loan_scoring.database.backup import write_backup
 
     url = options.database or settings.owner_url()
     with _disk_told():
-        done = backup.write_backup(Path(options.to).resolve(), url)
+        done = write_backup(Path(options.to).resolve(), url)
     return {
         **vars(done),
         "text": f"backed up {', '.join(done.schemas)} to {done.folder}: "
@@ -118,11 +122,11 @@ def _backup(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import backup
+    from loan_scoring.database.backup import restore_backup
 
     url = options.database or settings.owner_url()
     with _disk_told():
-        done = backup.restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
+        done = restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
     return {
         **vars(done),
         "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder}",

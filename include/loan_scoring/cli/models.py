@@ -43,7 +43,7 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
         rows = database.rows(session.connection, "select_models")
@@ -62,8 +62,9 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import database, registry
-    from loan_scoring.session import open_session
+    from loan_scoring import database
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models import registry
 
     with open_session(options.portfolio, options.database) as session:
         row = registry.model_row(session, options.version)
@@ -94,11 +95,11 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import promotion
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models.promotion.decide import promote_by_hand
 
     with open_session(options.portfolio, options.database) as session:
-        verdict, evidence = promotion.promote_by_hand(
+        verdict, evidence = promote_by_hand(
             session, options.version, account_name(), options.comment
         )
     overruled = evidence.get("overruled", [])
@@ -115,13 +116,11 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import promotion
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models.promotion.decide import rollback_champions
 
     with open_session(options.portfolio, options.database) as session:
-        in_use = promotion.rollback_champions(
-            session, account_name(), options.kind, options.comment
-        )
+        in_use = rollback_champions(session, account_name(), options.kind, options.comment)
     return {
         **in_use,
         "is_mirrored": mirror_after_training(options),
@@ -130,27 +129,28 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.card import content, render
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models.card.content import read_card
+    from loan_scoring.models.card.render import render_card_html, render_card_markdown
 
     with open_session(options.portfolio, options.database) as session:
-        card = content.read_card(session, options.version)
+        card = read_card(session, options.version)
     if options.html is None:
-        text = render.render_card_markdown(card)
+        text = render_card_markdown(card)
         return {"markdown": text, "text": text.rstrip()}
     try:
-        options.html.write_text(render.render_card_html(card), encoding="utf-8")
+        options.html.write_text(render_card_html(card), encoding="utf-8")
     except OSError as error:
         raise StateError(f"cannot write {options.html}: {error.strerror}") from error
     return {"html": str(options.html), "text": f"written to {options.html}"}
 
 
 def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import mirror
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models.mlflow_mirror import ui_environment
 
     with open_session(options.portfolio, options.database) as session:
-        environment = mirror.ui_environment(session)
+        environment = ui_environment(session)
     command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", options.host]
     return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
 

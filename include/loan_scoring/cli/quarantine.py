@@ -34,11 +34,11 @@ def add_quarantine_command(
 
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import quarantine
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.ingest.quarantine import count_broken_rules
 
     with open_session(options.portfolio, options.database) as session:
-        rows = quarantine.count_broken_rules(session, options.batch)
+        rows = count_broken_rules(session, options.batch)
     lines = [f"{'batch':<24}{'revision':>8}  {'':<7}  {'rows':>7}  rule"]
     lines += [
         f"{row['batch_id']:<24}{row['revision']:>8}  {'current' if row['is_current'] else 'old':<7}"
@@ -49,12 +49,12 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import quarantine
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.ingest.quarantine import export_quarantine
 
     text = io.StringIO()
     with open_session(options.portfolio, options.database) as session:
-        rows = quarantine.export_quarantine(session, options.batch, text)
+        rows = export_quarantine(session, options.batch, text)
     if options.out is None:
         if not options.json:
             sys.stdout.write(text.getvalue())
@@ -67,12 +67,12 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _replay(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import corrections
+    from loan_scoring.ingest.corrections import replay_corrections
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        replayed = corrections.replay_corrections(session, options.batch, options.source)
+        replayed = replay_corrections(session, options.batch, options.source)
         result.update(asdict(replayed))
         return replayed.mended
 

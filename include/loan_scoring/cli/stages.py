@@ -11,13 +11,13 @@ ASKS = "; new models are asked for: run `loan-scoring train`"
 
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import ingest
+    from loan_scoring.ingest.batches import ingest_batch, landed_file
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        source = options.source or ingest.landed_file(session, options.batch)
-        landed = ingest.ingest_batch(session, options.batch, source)
+        source = options.source or landed_file(session, options.batch)
+        landed = ingest_batch(session, options.batch, source)
         result.update(asdict(landed))
         return landed.received
 
@@ -31,15 +31,16 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import outcomes, retraining
-    from loan_scoring.performance import stage
+    from loan_scoring.ingest.outcomes import take_outcomes
+    from loan_scoring.monitoring.performance.measure import restate_performance
+    from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        taken = outcomes.take_outcomes(session, options.source)
-        result.update(asdict(taken), restated=stage.restate_performance(session))
-        asked_for = retraining.ask_where_drift_lasts(session, "concept")
+        taken = take_outcomes(session, options.source)
+        result.update(asdict(taken), restated=restate_performance(session))
+        asked_for = ask_where_drift_lasts(session, "concept")
         result["asks_for_model"] = asked_for is not None
         return taken.received
 
@@ -56,14 +57,15 @@ def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import promotion, training
+    from loan_scoring.models.promotion.decide import judge_and_promote
+    from loan_scoring.models.training.run import train, training_summary
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        versions, rows = training.train(session)
-        found, result["text"] = training.training_summary(session, versions)
-        verdict, evidence = promotion.judge_and_promote(session, versions, options.promote)
+        versions, rows = train(session)
+        found, result["text"] = training_summary(session, versions)
+        verdict, evidence = judge_and_promote(session, versions, options.promote)
         result.update(versions, **found, verdict=verdict, gates=evidence.get("gates", []))
         return rows
 
@@ -79,12 +81,13 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import leaks, training
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.models.training.leaks import render_leaks
+    from loan_scoring.models.training.run import read_leak_report
 
     with open_session(options.portfolio, options.database) as session:
-        report = training.read_leak_report(session)
-    return {**report.as_json(), "text": leaks.render_leaks(report)}
+        report = read_leak_report(session)
+    return {**report.as_json(), "text": render_leaks(report)}
 
 
 def score_command(options: argparse.Namespace) -> dict[str, Any]:
@@ -94,12 +97,12 @@ def score_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_file(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import file_scores
+    from loan_scoring.scoring.file import score_file
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        done = file_scores.score_file(session, options.file, options.out)
+        done = score_file(session, options.file, options.out)
         result.update(asdict(done))
         return done.received
 
@@ -115,13 +118,13 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import scoring
+    from loan_scoring.scoring.batch import score_batch, scoring_run
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result["scoring_run_id"] = scoring.score_batch(session, options.batch)
-        run = scoring.scoring_run(session, result["scoring_run_id"])
+        result["scoring_run_id"] = score_batch(session, options.batch)
+        run = scoring_run(session, result["scoring_run_id"])
         result.update({name: run[name] for name in ("applications", "scored", "referred")})
         return int(run["applications"])
 
@@ -133,13 +136,14 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import metrics, retraining
+    from loan_scoring.monitoring.measure import compare_batch
+    from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result.update(metrics.compare_batch(session, options.batch))
-        asked_for = retraining.ask_where_drift_lasts(session, "population", options.batch)
+        result.update(compare_batch(session, options.batch))
+        asked_for = ask_where_drift_lasts(session, "population", options.batch)
         result["asks_for_model"] = asked_for is not None
         return int(result["applications"])
 
@@ -153,7 +157,8 @@ def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def replay_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract
-    from loan_scoring.replay import parse_scenarios, replay_loans
+    from loan_scoring.lab.replay import replay_loans
+    from loan_scoring.lab.scenarios import parse_scenarios
 
     cut = replay_loans(
         contract.load(options.portfolio),

@@ -14,23 +14,23 @@ from loan_scoring.errors import StateError
 
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import status
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
+    from loan_scoring.monitoring.status import read_status, render_status
 
     with open_session(options.portfolio, options.database) as session:
-        state = status.read_status(session)
+        state = read_status(session)
     state["database_url"] = _analyst_url(options)
     state["airflow"] = _airflow()
     where = f"database  {state['database_url']}"
     airflow = state["airflow"]
     ui = f"Airflow   {airflow['url'] if airflow else 'not running; `make up` starts it'}"
-    return {**state, "text": f"{where}\n{ui}\n\n{status.render_status(state)}"}
+    return {**state, "text": f"{where}\n{ui}\n\n{render_status(state)}"}
 
 
 def _airflow() -> dict[str, Any] | None:
-    from loan_scoring.local import airflow_status
+    from loan_scoring.local.airflow_status import stack_status
 
-    found = airflow_status.stack_status(settings.state_dir())
+    found = stack_status(settings.state_dir())
     if found is not None:
         return {"url": found.url, "passwords": found.password_file}
     # In a container of one of its services Airflow runs beside us, and not as ours.
@@ -58,7 +58,7 @@ def _analyst_url(options: argparse.Namespace) -> str:
 
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
-    from loan_scoring.session import open_session
+    from loan_scoring.database.session import open_session
 
     if options.query is None:
         return {"exit": _psql(options)}
@@ -71,10 +71,10 @@ def sql_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def bench_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import bench
+    from loan_scoring.lab.bench.run import run_benches
 
     with tempfile.TemporaryDirectory(prefix="loan-scoring-bench-") as folder:
-        results = bench.run_benches(options.portfolio, Path(folder), options.source, options.stage)
+        results = run_benches(options.portfolio, Path(folder), options.source, options.stage)
     return {
         "benches": [result.as_json() for result in results],
         "text": "\n\n".join(result.as_text() for result in results),
@@ -82,19 +82,20 @@ def bench_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def calibrate_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import calibrate
-    from loan_scoring.calibrate import figures, page
+    from loan_scoring.lab.calibrate import figures
+    from loan_scoring.lab.calibrate.page import missed_limits, write_figures_page
+    from loan_scoring.lab.calibrate.run import CalibrationPlan, calibrate_drift_decision
 
     given = {name: getattr(options, name) for name in ("rounds", "power_rounds", "peer_rounds")}
     given["jobs"] = options.jobs
-    plan = calibrate.CalibrationPlan(
+    plan = CalibrationPlan(
         **{name: value for name, value in given.items() if value is not None},
         is_swapped=options.swap,
     )
-    measured = calibrate.calibrate_drift_decision(options.portfolio, plan, options.source)
+    measured = calibrate_drift_decision(options.portfolio, plan, options.source)
     flags = [f"--{name.replace('_', '-')} {n}" for name, n in given.items() if n is not None]
     flags += ["--swap"] * options.swap
-    written = page.write_figures_page(
+    written = write_figures_page(
         measured,
         Path(options.docs) if options.docs else settings.home() / "docs",
         " ".join(["loan-scoring calibrate", *flags]),
@@ -112,7 +113,7 @@ def calibrate_command(options: argparse.Namespace) -> dict[str, Any]:
         "source": measured.source,
         "false_alarms": {size: share.value for size, share in shares.items()},
         "detection": {each.shift: each.found.value for each in figures.required_powers(measured)},
-        "missed": page.missed_limits(measured),
+        "missed": missed_limits(measured),
         "text": "\n".join([f"{measured.source}; {written}", *lines]),
     }
 
@@ -130,11 +131,12 @@ def _psql(options: argparse.Namespace) -> int:
 
 
 def loan_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import approvals, database
-    from loan_scoring.session import open_session
+    from loan_scoring import database
+    from loan_scoring.database.session import open_session
+    from loan_scoring.desk.decisions import typed_loan_id
 
     with open_session(options.portfolio, options.database) as session:
-        key = approvals.typed_loan_id(session.contract, options.loan_id)
+        key = typed_loan_id(session.contract, options.loan_id)
         label = {column.name: column.label for column in session.contract.columns}
         found = database.rows(session.connection, "select_loan_record", loan_id=key)
         gone = database.rows(session.connection, "select_dropped_months")
@@ -195,8 +197,8 @@ def _policy(policy: dict[str, Any] | None) -> str:
 
 
 def audit_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import audit
-    from loan_scoring.session import open_session
+    from loan_scoring.database import audit
+    from loan_scoring.database.session import open_session
 
     with open_session(options.portfolio, options.database) as session:
         verified = audit.verify_chain(session)

@@ -5,6 +5,7 @@ no other module names a column of a portfolio.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source
+from loan_scoring.contract.contract import Contract, row_rules_sha256
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.policies import (
     MOST_KEEP_DAYS,
@@ -19,7 +20,6 @@ from loan_scoring.contract.policies import (
     Scenario,
     ServiceLevel,
 )
-from loan_scoring.contract.whole import Contract, row_rules_sha256
 
 __all__ = [
     "KEY",

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from loan_scoring import settings
-from loan_scoring.contract.whole import Contract
+from loan_scoring.contract.contract import Contract
 from loan_scoring.errors import ContractError
 
 

@@ -10,11 +10,17 @@ from pathlib import Path
 from types import TracebackType
 
 from loan_scoring.errors import LoanScoringError, StateError
-from loan_scoring.local import airflow_status, guard, processes
+from loan_scoring.local import guard, processes
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate_airflow
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
+from loan_scoring.local.airflow_status import (
+    folder_of,
+    publish_status,
+    stack_client,
+    withdraw_status,
+)
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
@@ -42,7 +48,7 @@ class AirflowStack:
     is_detached: bool = False
 
     def __post_init__(self) -> None:
-        self.folder = airflow_status.folder_of(self.state_dir)
+        self.folder = folder_of(self.state_dir)
         self.logs = self.folder / "logs"
         self._components: list[Component] = []
         self._undo = ExitStack()
@@ -94,7 +100,7 @@ class AirflowStack:
             raise StateError(f"port {port}, asked for Airflow, is taken by another program")
         self._url = f"http://127.0.0.1:{port}"
         self._publish(is_ready=False)
-        undo.callback(airflow_status.withdraw_status, self.state_dir)
+        undo.callback(withdraw_status, self.state_dir)
         airflow_passwords(self.folder)
         mark = guard.process_mark(self.folder, secrets.token_hex(4))
         undo.callback(guard.Guard(mark, self.logs / "guard.log").release)
@@ -130,12 +136,12 @@ class AirflowStack:
             raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
 
     def _publish(self, *, is_ready: bool) -> None:
-        airflow_status.publish_status(
+        publish_status(
             self.state_dir, url=self._url, is_ready=is_ready, is_detached=self.is_detached
         )
 
     def _wait_until_ready(self) -> AirflowClient:
-        client = airflow_status.stack_client(self.state_dir, self._url)
+        client = stack_client(self.state_dir, self._url)
         deadline = time.monotonic() + _START_SECONDS
         while lack := self._lack(client):
             for component in self._components:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.local import airflow_status, guard, processes
+from loan_scoring.local import guard, processes
 from loan_scoring.local.airflow import AirflowStack
-from loan_scoring.local.airflow_status import StackStatus
+from loan_scoring.local.airflow_status import StackStatus, folder_of, stack_status, withdraw_status
 from loan_scoring.local.state import locked
 
 _READY = "ready"
@@ -71,17 +71,17 @@ def stop_detached(state_dir: Path) -> bool:
         processes.send([running.pid], signal.SIGTERM)
         if not processes.wait_gone(running.pid, _STOP_SECONDS):
             processes.send([running.pid], signal.SIGKILL)
-    folder = airflow_status.folder_of(state_dir)
+    folder = folder_of(state_dir)
     # The lock of a living stack is held: one in the foreground is not ours to end.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
         guard.end_marked(guard.process_mark(folder))
-        airflow_status.withdraw_status(state_dir)
+        withdraw_status(state_dir)
     return running is not None
 
 
 def detached_status(state_dir: Path) -> StackStatus | None:
     """Return where a detached stack runs or starts; None where none does."""
-    running = airflow_status.stack_status(state_dir)
+    running = stack_status(state_dir)
     return running if running is not None and running.is_detached else None
 
 

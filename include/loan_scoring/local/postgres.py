@@ -9,13 +9,13 @@ from pathlib import Path
 import psycopg2
 
 from loan_scoring import settings
+from loan_scoring.database.roles import DATABASES, EMBEDDED, create_roles_and_databases
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local import processes
 from loan_scoring.local.postgres_account import Account, binary, choose_account, claim
 from loan_scoring.local.postgres_cluster import cause_of_failure, create_cluster
 from loan_scoring.local.postgres_pidfile import disown_stale_pid, read_postmaster
 from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
-from loan_scoring.roles import DATABASES, EMBEDDED, create_roles_and_databases
 
 # For a small machine that loads by COPY; the locks are for Airflow and for wide transactions.
 _SERVER_SETTINGS = {

@@ -1,12 +1,12 @@
 """Leave Postgres and Airflow on with the UI, and end them again."""
 
 from loan_scoring import contract, settings
+from loan_scoring.database.session import open_session
+from loan_scoring.lab.main_job import airflow_stack
 from loan_scoring.local.airflow_environment import airflow_passwords
 from loan_scoring.local.airflow_status import folder_of
 from loan_scoring.local.detached import start_detached, stop_detached
 from loan_scoring.local.postgres import embedded
-from loan_scoring.local.run import airflow_stack
-from loan_scoring.session import open_session
 
 
 def start_services() -> str:

@@ -1,0 +1,37 @@
+"""What the Makefile calls: run, up, down."""
+
+import sys
+
+from loan_scoring.errors import LoanScoringError
+
+
+def main() -> int:
+    """Run one of the three; return 0, or 1 after one line that says what is wrong."""
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    try:
+        if command == "run":
+            from loan_scoring.lab.main_job import MainJob, run_main_job
+
+            print(run_main_job(MainJob()))  # noqa: T201 - this is the interface
+        elif command == "up":
+            from loan_scoring.local.up import start_services
+
+            print(start_services())  # noqa: T201
+        elif command == "down":
+            from loan_scoring.local.up import stop_services
+
+            print(stop_services())  # noqa: T201
+        else:
+            print("usage: python -m loan_scoring.cli.run run | up | down", file=sys.stderr)  # noqa: T201
+            return 2
+    except LoanScoringError as error:
+        print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("loan-scoring: interrupted; the same again goes on where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

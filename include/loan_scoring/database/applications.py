@@ -1,0 +1,116 @@
+"""Read applications out of Postgres as typed columns: COPY, never row by row."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from psycopg2 import sql
+
+from loan_scoring import database
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.partitions import HISTORY
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.row_rules import ARROW_TYPES
+
+
+def labelled_applications(
+    session: Session, columns: Sequence[str], since: str | None = None
+) -> pa.Table:
+    """Return loan_id, the columns, is_default and is_history of each application with an outcome.
+
+    Current applications only. Rows are in the order of loan_id, so that the same data is the same
+    table; `is_history` says whether the application came with the history, and with `since`
+    `is_recent`, whether it came with that batch or a later one.
+    """
+    query = sql.SQL(
+        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}"
+        " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
+    ).format(
+        columns=_identifiers([KEY, *columns]),
+        history=sql.Literal(HISTORY),
+        recent=sql.SQL(", a.batch_id >= {} AND a.batch_id <> {} AS is_recent").format(
+            sql.Literal(since), sql.Literal(HISTORY)
+        )
+        if since
+        else sql.SQL(""),
+    )
+    types = column_types(session.contract, [KEY, *columns])
+    types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
+    types |= {"is_recent": pa.bool_()} if since else {}
+    return database.copy_out(session.connection, query, types)
+
+
+def read_slice(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    bounds: tuple[object, object] | None = None,
+) -> pa.Table:
+    """Return loan_id and the given columns of a batch revision, or of its loans within `bounds`.
+
+    `bounds` are the first and the last loan_id, both inclusive.
+    """
+    within = [_between(*bounds)] if bounds else []
+    return _applications(session, batch_id, revision, columns, within)
+
+
+def read_slice_blocks(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    bounds: tuple[object, object],
+    rows: int,
+) -> Iterator[pa.Table]:
+    """Yield what `slice_of_batch` returns in blocks of `rows` rows, the last one of fewer."""
+    first, last = bounds
+    within = _between(first, last)
+    while True:
+        block = _applications(session, batch_id, revision, columns, [within], rows)
+        if block.num_rows:
+            yield block
+        if block.num_rows < rows:
+            return
+        reached = block.column(KEY)[-1].as_py()
+        within = sql.SQL("loan_id > {} AND loan_id <= {}").format(
+            sql.Literal(reached), sql.Literal(last)
+        )
+
+
+def _applications(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    columns: Sequence[str],
+    within: list[sql.Composed],
+    most: int | None = None,
+) -> pa.Table:
+    """Return columns of a batch revision's first `most` rows that meet the conditions."""
+    query = sql.SQL(
+        "SELECT {columns} FROM applications WHERE {conditions} ORDER BY loan_id LIMIT {most}"
+    ).format(
+        columns=_identifiers([KEY, *columns]),
+        conditions=sql.SQL(" AND ").join(
+            [
+                sql.SQL("batch_id = {}").format(sql.Literal(batch_id)),
+                sql.SQL("revision = {}").format(sql.Literal(revision)),
+                *within,
+            ]
+        ),
+        most=sql.Literal(most),
+    )
+    types = column_types(session.contract, [KEY, *columns])
+    return database.copy_out(session.connection, query, types)
+
+
+def _between(first: object, last: object) -> sql.Composed:
+    return sql.SQL("loan_id BETWEEN {} AND {}").format(sql.Literal(first), sql.Literal(last))
+
+
+def column_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the Arrow type of each of the contract's columns named."""
+    return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
+
+
+def _identifiers(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -1,0 +1,257 @@
+"""Bring a portfolio's schema up to date: numbered SQL files, then what its contract says."""
+
+import hashlib
+import json
+import logging
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from loan_scoring import database, settings
+from loan_scoring.contract import Column, Contract
+from loan_scoring.database.grants import grant, step
+from loan_scoring.errors import DatabaseError
+
+log = logging.getLogger(__name__)
+
+TYPES = {"integer": "bigint", "number": "double precision", "category": "text", "text": "text"}
+"""Postgres type of each type of the contract."""
+
+
+def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
+    """Apply what is missing to the portfolio's schema and return the names of what was applied.
+
+    Each step stands with its row of the ledger `schema_migrations` in one transaction; an advisory
+    lock lets one process at a time through, so that the second finds nothing left to do.
+
+    Raises:
+        DatabaseError: an applied file was changed, the contract lost or retyped a column, or
+            the role may not create the schema.
+    """
+    try:
+        if not is_behind(connection, contract):
+            return []
+        return _apply_all(connection, contract)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise DatabaseError(
+            f"the database role may not set up schema {contract.portfolio}: "
+            f"{str(error).splitlines()[0]}; name the role that owns it in LOAN_SCORING_OWNER_URL "
+            f"and run `loan-scoring migrate`, or grant this one CREATE on the database"
+        ) from error
+
+
+def _apply_all(connection: Connection, contract: Contract) -> list[str]:
+    applied = []
+    with database.transaction(connection):
+        _prepare(connection, contract)
+    for path in sorted((settings.home() / "sql" / "migrations").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        with database.transaction(connection):
+            database.lock(connection, "migrations")
+            if _is_applied(connection, path.name, _sha256(text)):
+                continue
+            with connection.cursor() as cursor:
+                cursor.execute(text)
+            _note(connection, path.name, _sha256(text))
+        applied.append(path.name)
+    with database.transaction(connection):
+        database.lock(connection, "migrations")
+        name, ledger = _contract_step(contract), _ledger(connection)
+        changed = []
+        if name not in ledger:
+            _add_columns(connection, contract)
+            _note(connection, name, name)
+            changed.append(name)
+        if not _is_promised(connection, contract):
+            promise = contract.service_level.model_dump()
+            database.execute(connection, "upsert_service_level", **promise)
+            changed.append("service_level")
+        if changed and any(each.startswith("contract-") for each in ledger):
+            _record_change(connection, contract, changed)
+        applied += changed
+        if applied:
+            database.execute(connection, "comment_on_views")
+        granted = step(connection)
+        if granted is not None and granted not in ledger:
+            grant(connection)
+            _note(connection, granted, granted)
+            applied.append(granted)
+    log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
+    return applied
+
+
+def is_behind(connection: Connection, contract: Contract) -> bool:
+    """Return whether `migrate` would find something to apply."""
+    with database.transaction(connection):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", (f"{contract.portfolio}.schema_migrations",))
+            found = cursor.fetchone()
+            if found is None or found[0] is None:
+                return True
+        ledger = _ledger(connection)
+        wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
+        wanted |= {_contract_step(contract), *filter(None, [step(connection)])}
+        if not wanted <= ledger.keys():
+            return True
+        return not _is_promised(connection, contract)
+
+
+def _prepare(connection: Connection, contract: Contract) -> None:
+    """Create the schema, the ledger and the key's domain; two processes may do so at once."""
+    with connection.cursor() as cursor:
+        # The lock's own key: current_schema() is null while the schema is not there.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (contract.portfolio,)
+        )
+        cursor.execute(
+            sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(contract.portfolio))
+        )
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations ("
+            " name text PRIMARY KEY, sha256 text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        cursor.execute(
+            "COMMENT ON TABLE schema_migrations IS 'Which migrations were applied, when'"
+        )
+        for column, meaning in (
+            (
+                "name",
+                "File of sql/migrations, contract-HASH for the columns of a contract, or"
+                " grants-HASH for what roles may do",
+            ),
+            ("sha256", "Hash of its text; an applied file is never changed"),
+            ("applied_at", "When"),
+        ):
+            cursor.execute(
+                sql.SQL("COMMENT ON COLUMN schema_migrations.{} IS {}").format(
+                    sql.Identifier(column), sql.Literal(meaning)
+                )
+            )
+        cursor.execute("SELECT to_regtype('loan_key')")
+        found = cursor.fetchone()
+        if found is None or found[0] is None:
+            base = sql.SQL(TYPES[contract.key.type])
+            cursor.execute(sql.SQL("CREATE DOMAIN loan_key AS {}").format(base))
+            cursor.execute("COMMENT ON DOMAIN loan_key IS 'Key of a loan, typed by the contract'")
+
+
+def _add_columns(connection: Connection, contract: Contract) -> None:
+    """Add the contract's columns to applications, and rebuild the view that shows them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name = 'applications'"
+            " AND column_name NOT IN ('batch_id', 'revision', 'line_number', 'loan_id')"
+        )
+        there = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT typbasetype::regtype::text FROM pg_type WHERE oid = 'loan_key'::regtype"
+        )
+        key_type = cursor.fetchone()
+        _refuse_lost_columns(contract, there, key_type[0] if key_type else "")
+        for column in contract.inputs:
+            if column.name not in there:
+                cursor.execute(
+                    sql.SQL("ALTER TABLE applications ADD COLUMN {} {}").format(
+                        sql.Identifier(column.name), sql.SQL(TYPES[column.type])
+                    )
+                )
+            cursor.execute(
+                sql.SQL("COMMENT ON COLUMN applications.{} IS {}").format(
+                    sql.Identifier(column.name), sql.Literal(_comment(column))
+                )
+            )
+        cursor.execute("DROP VIEW IF EXISTS current_applications")
+        cursor.execute(
+            "CREATE VIEW current_applications AS SELECT a.* FROM applications AS a"
+            " JOIN batches AS b USING (batch_id, revision) WHERE b.is_current"
+        )
+        cursor.execute(
+            "COMMENT ON VIEW current_applications IS"
+            " 'The accepted applications of each batch''s current revision'"
+        )
+
+
+def _refuse_lost_columns(contract: Contract, there: dict[str, str], key_type: str) -> None:
+    """Refuse a contract that takes a column away or gives it another type: rows would be lost."""
+    how = (
+        "keep the column in the contract, or write a migration in sql/migrations that "
+        "renames or drops it and says why"
+    )
+    wanted = {column.name: TYPES[column.type] for column in contract.inputs}
+    for name, is_type in there.items():
+        if name not in wanted:
+            raise DatabaseError(
+                f"{contract.portfolio}.applications has column {name}, the contract has not; {how}"
+            )
+        if wanted[name] != is_type:
+            raise DatabaseError(
+                f"{contract.portfolio}.applications.{name} is {is_type}, "
+                f"the contract says {wanted[name]}; {how}"
+            )
+    if TYPES[contract.key.type] != key_type:
+        raise DatabaseError(
+            f"{contract.portfolio}: the key is {key_type} in the database, "
+            f"the contract says {TYPES[contract.key.type]}; {how}"
+        )
+
+
+def _comment(column: Column) -> str:
+    unit = f", {column.unit}" if column.unit else ""
+    return f"{column.label}{unit}; known at {column.known}; source column {column.source}"
+
+
+def _contract_step(contract: Contract) -> str:
+    shape = [(column.name, _comment(column), column.type) for column in contract.columns]
+    return f"contract-{_sha256(repr(shape))[:12]}"
+
+
+def _is_promised(connection: Connection, contract: Contract) -> bool:
+    """Say whether the service level that SQL judges by is the contract's.
+
+    The ledger cannot say it: a promise may be changed and changed back.
+    """
+    promise = contract.service_level.model_dump()
+    return database.row(connection, "select_service_level") == promise
+
+
+def _is_applied(connection: Connection, name: str, sha256: str) -> bool:
+    applied = _ledger(connection).get(name)
+    if applied not in (None, sha256):
+        raise DatabaseError(
+            f"sql/migrations/{name} was changed after it was applied; "
+            "restore it and write the change as a new migration"
+        )
+    return applied is not None
+
+
+def _ledger(connection: Connection) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, sha256 FROM schema_migrations")
+        return dict(cursor.fetchall())
+
+
+def _record_change(connection: Connection, contract: Contract, changed: list[str]) -> None:
+    """Put on record, as `audit.record` does, that the contract changed what the database holds."""
+    promise = contract.service_level.model_dump()
+    database.execute(
+        connection,
+        "insert_audit_entry",
+        done_by=f"role:{connection.info.user}",
+        action="contract.change",
+        subject=contract.portfolio,
+        details=json.dumps({"changed": changed, "service_level": promise}),
+    )
+
+
+def _note(connection: Connection, name: str, sha256: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", (name, sha256)
+        )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,228 @@
+"""Retention: months of applications, scores and calls that are old enough are dropped, on record.
+
+What an auditor asks for stays: batches, outcomes, models, promotions, approvals, drift, performance
+and the audit log (docs/adr/0023).
+"""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+
+from loan_scoring import database, settings
+from loan_scoring.contract import MOST_KEEP_DAYS
+from loan_scoring.database import audit
+from loan_scoring.database.partitions import partition_bounds
+from loan_scoring.database.session import Session
+from loan_scoring.errors import BusyError, DatabaseError, StateError
+
+log = logging.getLogger(__name__)
+
+LOCK_MILLISECONDS = 1000
+"""How long one try waits for a table; what comes after it in the queue waits as long at most."""
+
+PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class ExpiredMonth:
+    """A partition that is old enough, with its rows and what it takes on disk."""
+
+    partition: str
+    table: str
+    month: str
+    bytes: int
+    rows: int = 0
+    quarantined: int = 0
+    kept_for: str | None = None
+    """Why it stays although it is old; None where it goes."""
+
+
+def expired_months(
+    session: Session, keep_days: int, today: date | None = None
+) -> list[ExpiredMonth]:
+    """Return the partitions whose last day is more than `keep_days` days ago, the oldest first.
+
+    The history is none of them: it has no month. Rows are not counted yet.
+
+    Raises:
+        StateError: as many days cannot be kept, or training would be left with fewer labelled loans
+            than the contract wants.
+    """
+    if not 1 <= keep_days <= MOST_KEEP_DAYS:
+        raise StateError(f"--keep-days {keep_days}: keep 1 to {MOST_KEEP_DAYS} days")
+    limit = (today or datetime.now(UTC).date()) - timedelta(days=keep_days)
+    with database.transaction(session.connection):
+        change = database.row(session.connection, "select_change")
+        found = [
+            ExpiredMonth(row["partition"], row["table_name"], row["month"], row["bytes"])
+            for row in database.rows(session.connection, "select_partitions")
+            if date.fromisoformat(_bounds(row["month"])[1]) <= limit
+        ]
+        since = change["since"] if change else None
+        if since is not None:
+            why = f"an open alert tells of a change since {since}, which training learns from"
+            found = [
+                replace(each, kept_for=why)
+                if each.month >= since[:7] and each.table != "calls"
+                else each
+                for each in found
+            ]
+        _refuse_too_little(session, [each for each in found if each.kept_for is None])
+    return found
+
+
+def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
+    months = [each.month for each in found if each.table == "applications"]
+    if not months:
+        return
+    left = database.row(
+        session.connection, "select_kept_for_training", month=_bounds(max(months))[1]
+    )
+    needed = session.contract.training.min_loans
+    if left is None or left["loans"] < needed:
+        raise StateError(
+            f"without {min(months)} to {max(months)} training has {left['loans'] if left else 0} "
+            f"labelled loans, and the contract wants {needed}; keep more days, or take in a history"
+        )
+
+
+def drop_expired(
+    session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
+) -> list[ExpiredMonth]:
+    """Drop what is expired, each partition in one transaction with its record; return all.
+
+    Killed anywhere, the next call does the rest. A night is held up for a second at most; one that
+    holds a table for longer than `patience` seconds ends this instead.
+
+    Args:
+        session: of the role that owns the schema.
+        by: as `cli:USER`.
+
+    Raises:
+        BusyError: a table was in use all the time; what was dropped until then is.
+        DatabaseError: the role does not own the tables.
+        StateError: as `expired` has it.
+    """
+    done = []
+    for each in expired_months(session, keep_days, today):
+        if each.kept_for is None:
+            dropped = _drop_patiently(session, each, keep_days, by, patience)
+            if dropped is not None:
+                done.append(dropped)
+        else:
+            done.append(count_month(session, each))
+    return done
+
+
+def count_month(session: Session, month: ExpiredMonth) -> ExpiredMonth:
+    """Return a partition that stays with the rows that it has."""
+    with database.transaction(session.connection):
+        return replace(month, rows=_rows(session, month.partition))
+
+
+def remove_expired_files(session: Session) -> list[Path]:
+    """Remove landing files and pages of nights whose applications are gone; return them.
+
+    They hold the same rows. Nothing but the record of what was dropped says which, so that a
+    killed call's rest goes with the next.
+    """
+    portfolio = session.contract.portfolio
+    with database.transaction(session.connection):
+        months = [
+            row["month"] for row in database.rows(session.connection, "select_dropped_months")
+        ]
+    removed = []
+    for month in months:
+        removed += [
+            *(settings.landing_dir(portfolio) / "applications").glob(f"{month}-??.*"),
+            *settings.quality_dir(portfolio).glob(f"{month}-??-r*.html"),
+        ]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return sorted(removed)
+
+
+def _drop_patiently(
+    session: Session, month: ExpiredMonth, keep_days: int, by: str, patience: float
+) -> ExpiredMonth | None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _drop(session, month, keep_days, by)
+        except psycopg2.errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise BusyError(
+                    f"{month.table} has been in use for {patience:g} s, so {month.partition} was "
+                    "not dropped; run retention again when the night's work is done"
+                ) from None
+            time.sleep(PAUSE_SECONDS)
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise DatabaseError(
+                f"the role {session.connection.info.user} does not own {month.partition}; name "
+                "the owner's URL in LOAN_SCORING_OWNER_URL (in Airflow: connection "
+                "loan_scoring_owner)"
+            ) from error
+
+
+def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> ExpiredMonth | None:
+    """Drop one partition and put it on record; None where another process just has."""
+    connection = session.connection
+    low, high = _bounds(month.month)
+    with database.transaction(connection), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+        database.lock(connection, f"partitions:{month.table}")
+        # The table before its partition, in the order in which queries lock them.
+        cursor.execute(
+            sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(
+                sql.Identifier(month.table)
+            )
+        )
+        there = [row["partition"] for row in database.rows(connection, "select_partitions")]
+        if month.partition not in there:
+            return None
+        # Writers of this month may still be at work: what they wrote is to be counted.
+        cursor.execute(
+            sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
+                sql.Identifier(month.partition)
+            )
+        )
+        quarantined = 0
+        if month.table == "applications":
+            quarantined = database.execute(
+                connection, "delete_quarantine_of_month", low=low, high=high
+            )
+        gone = replace(month, rows=_rows(session, month.partition), quarantined=quarantined)
+        database.execute(
+            connection,
+            "insert_dropped_partition",
+            partition=gone.partition,
+            table_name=gone.table,
+            month=gone.month,
+            rows=gone.rows,
+            bytes=gone.bytes,
+            quarantined=quarantined,
+            keep_days=keep_days,
+            dropped_by=by,
+        )
+        cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(gone.partition)))
+        details = {"rows": gone.rows, "quarantined": quarantined, "keep_days": keep_days}
+        audit.record_entry(session, by, "partition.drop", gone.partition, details)
+    log.info("dropped %s: %s rows, %s bytes", gone.partition, gone.rows, gone.bytes)
+    return gone
+
+
+def _rows(session: Session, partition: str) -> int:
+    with session.connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(partition)))
+        found = cursor.fetchone()
+        return int(found[0]) if found else 0
+
+
+def _bounds(month: str) -> tuple[str, str]:
+    """Return the first day of a month, and that of the next."""
+    return partition_bounds("", f"{month}-01")[1:]

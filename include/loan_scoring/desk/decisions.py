@@ -1,0 +1,140 @@
+"""A person's decisions on applications that the policy leaves to one: review and refer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.database import audit
+from loan_scoring.database.session import Session
+from loan_scoring.errors import LoanScoringError, MissingError, StateError
+
+DECISIONS = ("approve", "decline")
+LEFT_TO_A_PERSON = ("review", "refer")
+MOST_INTEGER = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RecordedDecision:
+    """A decision that was recorded, and the one that counted before, if any."""
+
+    loan_id: Any
+    decision: str
+    decided_by: str
+    decided_at: datetime
+    replaces: database.Row | None
+
+    @property
+    def sentence(self) -> str:
+        """Say in one line what was recorded."""
+        told = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
+        if self.replaces is None:
+            return told
+        before = self.replaces
+        return (
+            f"{told}; before, {before['decided_by']} had decided {before['decision']} "
+            f"({before['decided_at']:%Y-%m-%d %H:%M} UTC): the latest counts"
+        )
+
+
+def record_decision(
+    session: Session,
+    loan_id: Any,
+    decision: str,
+    comment: str,
+    user: str,
+    scoring_run_id: str | None = None,
+    seen: str | None = None,
+) -> RecordedDecision:
+    """Record a person's decision on an application; an earlier one stays on record.
+
+    Args:
+        session: of the application's role.
+        decision: approve or decline.
+        comment: why; not empty.
+        user: as `airflow:NAME`.
+        scoring_run_id: of the score that the person saw; None where it does not matter.
+        seen: `mark` of the decisions that the person saw; None where it does not matter.
+
+    Raises:
+        MissingError: the loan has no score that counts.
+        StateError: its decision is not left to a person, or it was scored anew or decided since it
+            was seen.
+        LoanScoringError: no such decision, or no comment.
+    """
+    comment = comment.strip()
+    if decision not in DECISIONS:
+        raise LoanScoringError(f"decision '{decision}' is none of {', '.join(DECISIONS)}")
+    if not comment:
+        raise LoanScoringError("comment is empty: say why; it stands on record with the decision")
+    key = typed_loan_id(session.contract, loan_id)
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"approval:{key}")
+        score = database.row(session.connection, "select_score_to_decide", loan_id=key)
+        _refuse_undecidable(session.contract, score, key, scoring_run_id)
+        assert score is not None  # noqa: S101 - refused above
+        earlier = database.row(session.connection, "select_last_approval", loan_id=key)
+        if earlier is not None and seen is not None and seen != decision_token([earlier]):
+            raise StateError(
+                f"loan {key} was decided meanwhile by {earlier['decided_by']}: "
+                "open the application again"
+            )
+        recorded = database.row(
+            session.connection,
+            "insert_approval",
+            loan_id=key,
+            decision=decision,
+            comment=comment,
+            decided_by=user,
+            batch_id=score["batch_id"],
+            scoring_run_id=score["scoring_run_id"],
+            suggestion=score["decision"],
+            default_probability=score["default_probability"],
+            exclusion_reason=score["exclusion_reason"],
+        )
+        assert recorded is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+        told = {"comment": comment, **score, "replaces": earlier}
+        audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", told)
+    return RecordedDecision(key, decision, user, recorded["decided_at"], earlier)
+
+
+def decision_token(decided: Sequence[database.Row]) -> str:
+    """Return what tells decisions on a loan, the newest first, from those with one more."""
+    return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
+
+
+def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
+    """Return a loan's number as the contract types it.
+
+    Raises:
+        MissingError: it is none that a loan can have.
+    """
+    text = str(loan_id)
+    if not contract.key.is_numeric:
+        if "\x00" in text or not text.isprintable():
+            raise MissingError(f"no loan of {contract.portfolio} has that number")
+        return text
+    # Python refuses to read thousands of digits as a number.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))
+    if not is_number or int(text) > MOST_INTEGER:
+        raise MissingError(f"'{text[:40]}' is no loan number of {contract.portfolio}")
+    return int(text)
+
+
+def _refuse_undecidable(
+    contract: Contract, score: database.Row | None, key: Any, scoring_run_id: str | None
+) -> None:
+    if score is None:
+        raise MissingError(f"loan {key} of {contract.portfolio} has no score that counts")
+    if scoring_run_id is not None and scoring_run_id != score["scoring_run_id"]:
+        raise StateError(
+            f"loan {key} was scored anew since you opened it, in {score['scoring_run_id']}; "
+            "look at it again, then decide"
+        )
+    if score["decision"] not in LEFT_TO_A_PERSON:
+        raise StateError(
+            f"loan {key}: the policy says {score['decision']}; only "
+            f"{' and '.join(LEFT_TO_A_PERSON)} are left to a person"
+        )

@@ -1,0 +1,1 @@
+"""The stages ingest and outcomes: take in files, check them, publish a batch at once."""

@@ -1,0 +1,309 @@
+"""Take in a batch of applications: land its rows, check the batch, publish it at once."""
+
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from loan_scoring import database, settings
+from loan_scoring.contract import row_rules_sha256
+from loan_scoring.database.partitions import (
+    HISTORY,
+    ensure_partition,
+    partition_name,
+    refuse_dropped,
+)
+from loan_scoring.database.readahead import read_ahead
+from loan_scoring.database.session import Session
+from loan_scoring.errors import PassingSourceError, SourceError, StateError
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import SourceTable, is_synthetic, open_table
+from loan_scoring.ingest.known_loans import known_loan_lookup, refuse_known_loans
+from loan_scoring.ingest.outcomes import take_outcomes_within
+from loan_scoring.ingest.quality.check import check_quality
+from loan_scoring.ingest.quarantine import add_rejected_rows
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LandedBatch:
+    """What landing a file came to; `is_unchanged` where the same bytes are current already."""
+
+    batch_id: str
+    revision: int
+    received: int
+    accepted: int
+    quarantined: int
+    is_unchanged: bool = False
+
+
+def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
+    """Copy a file's rows into applications and quarantine as an unpublished revision.
+
+    All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
+    current revision's under the same row rules, or the bytes of the file that it corrects, change
+    nothing; the rows of an earlier try of the same bytes that was not published are replaced.
+
+    Raises:
+        SourceError: the file cannot be read or lacks a column of the contract.
+    """
+    contract, connection = session.contract, session.connection
+    wanted = [column.source for column in contract.columns]
+    if batch_id == HISTORY:
+        wanted.append(contract.target.source)
+    with open_table(location, wanted, encoding=contract.source.encoding) as table:
+        ensure_partition(connection, "applications", batch_id)
+        with database.transaction(connection):
+            database.lock(connection, f"batch:{batch_id}")
+            known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+            current = next((row for row in known if row["is_current"]), None)
+            rules = row_rules_sha256(contract)
+            if current is not None and (
+                table.sha256 == current["origin_sha256"]
+                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
+            ):
+                log.info(
+                    "batch %s: the same bytes are revision %s already",
+                    batch_id,
+                    current["revision"],
+                )
+                counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
+                return LandedBatch(batch_id, current["revision"], **counts, is_unchanged=True)
+            if current is not None and current["corrects_revision"] is not None:
+                log.warning(
+                    "batch %s: %s replaces revision %s, whose rows were corrected by hand",
+                    batch_id,
+                    location_label(location),
+                    current["revision"],
+                )
+            revision = open_revision(known, table.sha256)
+            ours = {"batch_id": batch_id, "revision": revision}
+            database.execute(connection, "delete_batch_rows", **ours)
+            accepted, quarantined = _copy(session, table, batch_id, revision)
+            if accepted + quarantined == 0:
+                raise SourceError(f"{location_label(location)}: no row below the header")
+            database.execute(
+                connection,
+                "upsert_landed_batch",
+                **ours,
+                source=ledger_location(location),
+                sha256=table.sha256,
+                received=accepted + quarantined,
+                accepted=accepted,
+                quarantined=quarantined,
+                ignored_columns=table.header.extra,
+                header=table.raw_columns,
+                delimiter=table.delimiter,
+                corrects_revision=None,
+                origin_sha256=None,
+                rules_sha256=rules,
+            )
+    if table.header.extra:
+        log.warning(
+            "batch %s: columns that the contract does not know were kept out: %s",
+            batch_id,
+            ", ".join(table.header.extra),
+        )
+    return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
+
+
+def ledger_location(location: str | Path) -> str:
+    """Return a location as the ledger shows it; generated rows are called synthetic first."""
+    label = location_label(location)
+    return f"synthetic: {label}" if is_synthetic(location) else label
+
+
+def open_revision(known: list[database.Row], sha256: str) -> int:
+    """Return the revision to land in: an unpublished one of the same bytes, else a new one.
+
+    One of other bytes is left alone: it may be another process's, about to be published.
+    """
+    for row in known:
+        if row["is_current"]:
+            break
+        if row["state"] != "published" and row["sha256"] == sha256:
+            return int(row["revision"])
+    return int(known[0]["revision"]) + 1 if known else 1
+
+
+def _copy(session: Session, table: SourceTable, batch_id: str, revision: int) -> tuple[int, int]:
+    with known_loan_lookup(session, batch_id) as is_known:
+        rules = RowRules(session.contract, is_known)
+        return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
+
+
+def copy_rows(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
+) -> tuple[int, int]:
+    """COPY what RowRules gives of each block into applications and quarantine; count both."""
+    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    partition = partition_name("applications", batch_id)
+    accepted = quarantined = 0
+    for rows, text, rejected in read_ahead(_as_text(blocks, batch_id, revision)):
+        if rows:
+            database.copy_csv(session.connection, partition, columns, text)
+        add_rejected_rows(session, batch_id, revision, rejected)
+        accepted += rows
+        quarantined += len(rejected)
+    return accepted, quarantined
+
+
+def _as_text(
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
+) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
+    """Yield of each block how many rows are accepted, these as text for COPY, and the rejected."""
+    for rows, rejected in blocks:
+        ours = {"batch_id": batch_id, "revision": revision}
+        placed = [pa.repeat(value, rows.num_rows) for value in ours.values()]
+        placed_rows = pa.table([*placed, *rows.columns], names=[*ours, *rows.column_names])
+        yield rows.num_rows, database.as_csv(placed_rows), rejected
+
+
+def check_batch(session: Session, batch_id: str, revision: int) -> None:
+    """Judge the landed batch as a whole; a refused one leaves its ledger row and its verdicts.
+
+    Raises:
+        SourceError: too many rows are in quarantine for the contract, or the batch fails a
+            critical expectation.
+    """
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{batch_id}")
+        batch = _revision(session, batch_id, revision)
+        if batch["state"] == "published":
+            return
+        if batch["state"] == "refused":  # its rows are gone: to judge them anew would judge none
+            raise SourceError(
+                f"batch {batch_id} revision {revision} was refused, why is in table quality or the "
+                "log of the task that refused it; have the file (or the contract) mended and land "
+                "it again (in Airflow: clear `land`)"
+            )
+        why = _quarantined_too_many(session, batch, batch_id)
+        if why is None:
+            failed = check_quality(session, batch, batch_id)
+            if not failed:
+                return
+            more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
+            why = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
+        ours = {"batch_id": batch_id, "revision": revision}
+        database.execute(session.connection, "delete_batch_rows", **ours)
+        database.execute(session.connection, "update_batch_refused", **ours)
+    raise SourceError(
+        f"batch {batch_id} refused: {why}; have the file (or the contract) mended "
+        "and ingest it again"
+    )
+
+
+def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) -> str | None:
+    share = batch["quarantined"] / batch["received"]
+    limit = session.contract.ingest.max_quarantined_share
+    if share <= limit:
+        return None
+    broken = database.rows(
+        session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
+    )
+    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    is_known = broken[0]["rule"].startswith("known_key")
+    hint = "; these loans are applications of other batches already" if is_known else ""
+    return (
+        f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
+        f"({most}); the contract allows {limit:.0%}{hint}"
+    )
+
+
+def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
+    """Make a checked revision the current one, in one transaction; the old ones are kept.
+
+    One that a newer revision overtook is published, but does not take its place. The history's
+    labels come from the same file and become outcomes in the same transaction.
+
+    Raises:
+        StateError: the revision was refused, is not there, or lost loans to another batch.
+        SourceError: the history's file changed since it landed.
+    """
+    connection = session.connection
+    ours = {"batch_id": batch_id, "revision": revision}
+    with database.transaction(connection):
+        database.lock(connection, f"batch:{batch_id}")
+        # One batch at a time: else two that landed together could both take a loan.
+        database.lock(connection, "publish")
+        batch = _revision(session, batch_id, revision)
+        if batch["state"] == "published":
+            return
+        if batch["state"] == "refused":
+            raise StateError(
+                f"batch {batch_id} revision {revision} was refused; ingest a mended file"
+            )
+        refuse_known_loans(session, batch_id, revision)
+        current = database.row(connection, "select_current_batch", batch_id=batch_id)
+        is_current = current is None or current["revision"] < revision
+        if is_current:
+            database.execute(connection, "update_batch_superseded", **ours)
+        database.execute(connection, "update_batch_published", **ours, is_current=is_current)
+        if is_current and batch_id == HISTORY:
+            take_outcomes_within(session, location, sha256=batch["sha256"])
+    if is_current:
+        log.info("batch %s: revision %s is current", batch_id, revision)
+    else:
+        log.warning("batch %s: revision %s was overtaken by a newer one", batch_id, revision)
+
+
+def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
+    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
+    for row in known:
+        if row["revision"] == revision:
+            return row
+    raise StateError(f"batch {batch_id} has no revision {revision}; run ingest for it first")
+
+
+def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
+    """Land, check and publish one file as a batch."""
+    landed = land_batch(session, batch_id, location)
+    if not landed.is_unchanged:
+        check_batch(session, batch_id, landed.revision)
+        publish_batch(session, batch_id, landed.revision, location)
+    return landed
+
+
+def landed_file(session: Session, batch_id: str) -> Path:
+    """Return the one file of applications that landed as a batch.
+
+    Raises:
+        GoneError: retention has dropped the batch: nobody needs to look for its file.
+        PassingSourceError, SourceError: as `landing_file` has it.
+    """
+    refuse_dropped(session.connection, batch_id)
+    return landing_file(session.contract.portfolio, "applications", batch_id)
+
+
+def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
+    """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
+    folder = settings.landing_dir(portfolio) / kind
+    return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
+
+
+def landing_file(portfolio: str, kind: str, name: str) -> Path:
+    """Return the one file that landed as `name` in applications/ or outcomes/.
+
+    Raises:
+        PassingSourceError: none is there yet.
+        SourceError: more than one is.
+    """
+    folder = settings.landing_dir(portfolio) / kind
+    found = landing_files(portfolio, kind, name)
+    if not found:
+        raise PassingSourceError(
+            f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
+            f"into {folder}, then clear the task"
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise SourceError(f"{folder} holds {len(found)} files for {name}: {names}; leave one")
+    return found[0]

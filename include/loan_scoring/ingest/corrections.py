@@ -1,0 +1,249 @@
+"""The way back from quarantine: corrected rows and the accepted ones become a new revision."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2 import sql
+
+from loan_scoring import database
+from loan_scoring.contract import KEY, row_rules_sha256
+from loan_scoring.database.applications import read_slice
+from loan_scoring.database.partitions import refuse_dropped
+from loan_scoring.database.session import Session
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.batches import (
+    LandedBatch,
+    check_batch,
+    copy_rows,
+    ledger_location,
+    open_revision,
+    publish_batch,
+)
+from loan_scoring.ingest.files import blocks
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.known_loans import known_loan_lookup
+from loan_scoring.ingest.quarantine import (
+    current_revision,
+    export_columns,
+    split_record,
+    wanted_columns,
+    without_text_marks,
+)
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReplayedCorrections(LandedBatch):
+    """What a replay came to; `mended` rows came out of quarantine."""
+
+    mended: int = 0
+
+
+def replay_corrections(
+    session: Session, batch_id: str, location: str | Path
+) -> ReplayedCorrections:
+    """Take corrected rows of a batch's current revision in, check the batch and publish it.
+
+    The new revision holds the accepted rows of the current one and those that pass now; the others
+    stay in quarantine. The same corrections again change nothing.
+
+    Raises:
+        StateError: the batch is not there.
+        SourceError: the file cannot be read, names lines that are not in quarantine, or holds no
+            row that passes; nothing changed.
+    """
+    replayed = _land(session, batch_id, location)
+    if not replayed.is_unchanged:
+        check_batch(session, batch_id, replayed.revision)
+        publish_batch(session, batch_id, replayed.revision, location)
+    return replayed
+
+
+def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorrections:
+    """Copy accepted and corrected rows into an unpublished revision, in one transaction."""
+    contract, connection = session.contract, session.connection
+    own = export_columns(contract)
+    line_column = own[0]
+    wanted = [line_column, *wanted_columns(contract, batch_id)]
+    with database.transaction(connection):
+        database.lock(connection, f"batch:{batch_id}")
+        current = current_revision(session, batch_id)
+        refuse_dropped(connection, batch_id)
+        known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+        others = [name for name in current["header"] if name not in {*wanted, *own}]
+        with (
+            open_table(
+                location, wanted, encoding=contract.source.encoding, optional=others
+            ) as table,
+            known_loan_lookup(session, batch_id) as is_known,
+        ):
+            if table.sha256 in _applied(known, current):
+                log.info("batch %s: these corrections are in already", batch_id)
+                counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
+                return ReplayedCorrections(
+                    batch_id, current["revision"], **counts, is_unchanged=True
+                )
+            revision = open_revision(known, table.sha256)
+            ours = {"batch_id": batch_id, "revision": revision}
+            database.execute(connection, "delete_batch_rows", **ours)
+            _carry_accepted(session, batch_id, current["revision"], revision)
+            rules = RowRules(contract, is_known)
+            rules.remember(read_slice(session, batch_id, revision, []).column(KEY))
+            refused = {
+                row["line_number"]: row
+                for row in database.rows(
+                    connection,
+                    "select_quarantined",
+                    batch_id=batch_id,
+                    revision=current["revision"],
+                )
+            }
+            broken: list[RejectedRow] = []
+
+            def judged() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
+                for block in _corrected(table, location, line_column, refused, current):
+                    rows, rejected = rules.apply(block)
+                    at = {int(line): row for row, line in enumerate(block.line_numbers)}
+                    for place, each in enumerate(rejected):
+                        line = each.line_number
+                        text = _raw_text(block.table, at[line], refused[line], current)
+                        rejected[place] = replace(each, raw_text=text)
+                    broken.extend(rejected)
+                    yield rows, rejected
+
+            mended, _ = copy_rows(session, batch_id, revision, judged())
+        _refuse_without_gain(location, mended, broken)
+        database.execute(
+            connection,
+            "insert_carried_quarantine",
+            **ours,
+            corrects_revision=current["revision"],
+        )
+        landed = ReplayedCorrections(
+            batch_id,
+            revision,
+            current["received"],
+            current["accepted"] + mended,
+            current["quarantined"] - mended,
+            mended=mended,
+        )
+        database.execute(
+            connection,
+            "upsert_landed_batch",
+            **ours,
+            source=f"corrected: {_said(location, current)}",
+            sha256=table.sha256,
+            received=landed.received,
+            accepted=landed.accepted,
+            quarantined=landed.quarantined,
+            ignored_columns=current["ignored_columns"],
+            header=current["header"],
+            delimiter=current["delimiter"],
+            corrects_revision=current["revision"],
+            origin_sha256=current["origin_sha256"] or current["sha256"],
+            rules_sha256=row_rules_sha256(contract),
+        )
+    return landed
+
+
+def _applied(known: list[database.Row], current: database.Row) -> set[str]:
+    """Return the hashes of the files whose corrections the current revision holds."""
+    by_revision = {row["revision"]: row for row in known}
+    applied = set()
+    while current["corrects_revision"] is not None:
+        applied.add(current["sha256"])
+        current = by_revision[current["corrects_revision"]]
+    return applied
+
+
+def _carry_accepted(session: Session, batch_id: str, from_revision: int, revision: int) -> None:
+    names = sql.SQL(", ").join(map(sql.Identifier, ["line_number", *session.contract.by_name]))
+    with session.connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "INSERT INTO applications (batch_id, revision, {names})"
+                " SELECT batch_id, %s, {names} FROM applications"
+                " WHERE batch_id = %s AND revision = %s"
+            ).format(names=names),
+            (revision, batch_id, from_revision),
+        )
+
+
+def _corrected(
+    table: SourceTable,
+    location: str | Path,
+    line_column: str,
+    refused: dict[int, database.Row],
+    current: database.Row,
+) -> Iterator[blocks.Block]:
+    """Yield the rows that a person filled in, under the lines that they have in the source.
+
+    Rows without a value are left out: an export has such ones where a record was no row.
+    """
+    where, seen = location_label(location), set()
+    for block in table:
+        for malformed in block.malformed[:1]:
+            raise SourceError(
+                f"{where}: line {malformed.line_number} is no row ({malformed.reason}); "
+                "correct it, nothing was changed"
+            )
+        texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
+        values = without_text_marks(block.table.drop_columns([line_column]))
+        is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
+        keep: list[int] = []
+        for row, text in enumerate(texts):
+            if is_blank[row] and (not text or (text.isdecimal() and int(text) in refused)):
+                continue
+            line = int(text) if text.isdecimal() else None
+            if line not in refused or line in seen:
+                fault = "stands twice" if line in seen else "is not in quarantine"
+                raise SourceError(
+                    f"{where}: line {block.line_numbers[row]}: {line_column} {text or 'nothing'} "
+                    f"{fault} of revision {current['revision']}; export again, nothing was changed"
+                )
+            seen.add(line)
+            keep.append(row)
+        if keep:
+            lines = pa.array([int(texts[row]) for row in keep], pa.int64()).to_numpy()
+            yield blocks.Block(values.take(keep), lines, [])
+
+
+def _raw_text(table: pa.Table, row: int, refused: database.Row, current: database.Row) -> str:
+    """Return a row that is still broken as the source would write it; as it was if unchanged."""
+    before = split_record(refused, current)
+    header = current["header"] or table.column_names
+    after = [
+        table.column(name)[row].as_py()
+        if name in table.column_names
+        else (before[place] if before else "")
+        for place, name in enumerate(header)
+    ]
+    if before == after:
+        return str(refused["raw_text"])
+    return blocks.csv_record(after, current["delimiter"])
+
+
+def _refuse_without_gain(location: str | Path, mended: int, broken: list[RejectedRow]) -> None:
+    if mended:
+        return
+    most = Counter(rule for each in broken for rule in each.rules).most_common(3)
+    told = ", ".join(f"{rule} {rows}" for rule, rows in most)
+    raise SourceError(
+        f"{location_label(location)}: none of {len(broken)} corrected rows passes"
+        f"{f' ({told})' if told else ''}; nothing was changed"
+    )
+
+
+def _said(location: str | Path, current: database.Row) -> str:
+    """Return the location for the ledger; corrected rows of generated ones are generated."""
+    said = ledger_location(location)
+    is_synthetic = "synthetic" in current["source"] and not said.startswith("synthetic")
+    return f"synthetic: {said}" if is_synthetic else said

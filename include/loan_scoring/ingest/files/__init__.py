@@ -1,0 +1,1 @@
+"""Open landed files of any kind as one table: header, hash, blocks of rows."""

@@ -1,0 +1,210 @@
+"""Read CSV into blocks of rows, in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.files.blocks import Block, Malformed, Readable, choose_columns
+from loan_scoring.ingest.files.csv_grammar import (
+    MAX_QUOTED_BYTES,
+    MAX_QUOTED_LINES,
+    escaped_text,
+    is_clean,
+    is_text,
+    plain_lines,
+    record_ends,
+    record_pattern,
+    without_line_ends,
+)
+from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_start
+
+FEW_ROWS = 10
+"""Below so many faulty rows nothing is concluded about the whole file."""
+
+
+class CsvRows:
+    """Iterate over the blocks of one CSV stream whose header is its first line.
+
+    `first_line` is the number of the header's line; `next_line`, once all is read, of the line
+    that would follow the last.
+    """
+
+    def __init__(
+        self,
+        stream: Readable,
+        where: str,
+        wanted: Sequence[str],
+        optional: Sequence[str],
+        *,
+        encoding: str,
+        block_bytes: int,
+        first_line: int = 1,
+    ) -> None:
+        self._stream, self._where, self._block_bytes = stream, where, block_bytes
+        self.next_line = first_line + 1
+        start = read_start(stream, where, encoding, first_line, block_bytes)
+        self._encoding, self._is_at_end = start.encoding, start.is_at_end
+        self._carry = self._in_utf8(b"", start.rest)
+        self.delimiter, names = start.split(where, {*wanted, *optional})
+        self.header = choose_columns(where, names, wanted, optional)
+        self.raw_columns = names
+        asked = [*wanted, *(name for name in optional if name in names)]
+        self._to_text = pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(asked, pa.string()),
+            include_columns=asked,
+            strings_can_be_null=False,
+        )
+        self._record = record_pattern(self.delimiter, len(names))
+
+    def __iter__(self) -> Iterator[Block]:
+        rows = malformed = 0
+        while (data := self._next_bytes()) is not None:
+            block, consumed = self._read_block(data)
+            self._carry = data[consumed:]
+            if len(self._carry) > MAX_LINE_BYTES and b"\n" not in self._carry:
+                raise line_too_long(self._where, self.next_line)
+            if rows + malformed == 0 and len(block.malformed) >= FEW_ROWS:
+                self._judge(block)
+            rows, malformed = rows + block.table.num_rows, malformed + len(block.malformed)
+            if block.table.num_rows or block.malformed:
+                yield block
+        if not rows and not malformed:
+            raise SourceError(f"{self._where}: a header and no rows; deliver the file again")
+
+    def _next_bytes(self) -> bytes | None:
+        """Return what is to be split next, ending in a line end if it is the file's last."""
+        data, self._carry = self._carry, b""
+        if self._is_at_end and not data:
+            return None
+        if not self._is_at_end:
+            more = self._stream.read(self._block_bytes)
+            self._is_at_end = not more
+            data = self._in_utf8(data, more)
+        if self._is_at_end and data and not data.endswith(b"\n"):
+            data += b"\n"
+        return data
+
+    def _in_utf8(self, before: bytes, more: bytes) -> bytes:
+        if self._encoding == "latin-1" and not more.isascii():
+            more = more.decode("latin-1").encode()
+        return before + more if before else more
+
+    def _read_block(self, data: bytes) -> tuple[Block, int]:
+        """Return the rows of all whole records in `data`, and how many bytes these are."""
+        line_ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        if len(data) > MAX_LINE_BYTES and len(line_ends):
+            lengths = np.diff(line_ends, prepend=-1)
+            if lengths.max() > MAX_LINE_BYTES:
+                raise line_too_long(self._where, self.next_line + int(lengths.argmax()))
+        last = record_ends(data, line_ends, self.delimiter)
+        is_open = self._is_at_end and last is not None and len(line_ends) - 1 not in last[-1:]
+        if last is not None and not is_open:
+            try:
+                return self._read_clean(data, line_ends, last)
+            except pa.ArrowInvalid:
+                pass  # A ragged record, or one that is no text: find it, and read the others.
+        return self._read_one_by_one(data, line_ends)
+
+    def _read_clean(
+        self, data: bytes, line_ends: np.ndarray, last: np.ndarray
+    ) -> tuple[Block, int]:
+        """Read records that end at the line ends of index `last`; refuse if any has a fault."""
+        ends = line_ends[last]
+        starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
+        lines = self.next_line + np.concatenate(([0], last[:-1] + 1)) if len(ends) else ends
+        consumed = int(ends[-1]) + 1 if len(ends) else 0
+        if not is_clean(data, consumed):
+            raise pa.ArrowInvalid("a record is no text")
+        bounds = without_line_ends(data, starts, ends)
+        is_row = bounds[1] > bounds[0]
+        table = self._to_table(pa.py_buffer(data).slice(0, consumed), with_quotes=b'"' in data)
+        if table.num_rows != int(is_row.sum()):
+            raise pa.ArrowInvalid("rows and records differ")
+        self.next_line += int(last[-1]) + 1 if len(last) else 0
+        return Block(table, lines[is_row], [], data, bounds[:, is_row]), consumed
+
+    def _read_one_by_one(self, data: bytes, line_ends: np.ndarray) -> tuple[Block, int]:
+        """Read what holds a fault: take the records that are whole and give the others back.
+
+        A line that neither is a record nor begins one is a malformed record of its own, so that a
+        stray quote costs its line and not what follows.
+        """
+        is_plain = plain_lines(data, line_ends, self.delimiter, len(self.header.names))
+        other = np.append(np.flatnonzero(~is_plain), len(line_ends))
+        line_starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
+        good: list[tuple[int, int]] = []
+        firsts: list[np.ndarray] = []
+        lasts: list[np.ndarray] = []
+        malformed: list[Malformed] = []
+        start = at = 0
+        while at < len(line_ends):
+            if is_plain[at]:
+                upto = int(other[np.searchsorted(other, at)])
+                firsts.append(np.arange(at, upto))
+                lasts.append(firsts[-1])
+                good.append((start, int(line_ends[upto - 1]) + 1))
+                start, at = good[-1][1], upto
+                continue
+            ahead = min(at + MAX_QUOTED_LINES, len(line_ends)) - 1
+            limit = min(int(line_ends[ahead]) + 1, start + MAX_LINE_BYTES)
+            match = self._record.match(data, start, limit)
+            end = match.end() if match else int(line_ends[at]) + 1
+            if (
+                match is None
+                and not self._is_at_end
+                and self._may_go_on(data, start, at, line_ends)
+            ):
+                break
+            after = int(np.searchsorted(line_ends, end - 1)) + 1 if match else at + 1
+            text = data[start:end].rstrip(b"\r\n")
+            if text:
+                if not is_text(text, len(text)):
+                    malformed.append(Malformed(self.next_line + at, escaped_text(text), "encoding"))
+                elif match is None:
+                    malformed.append(Malformed(self.next_line + at, text.decode(), "field_count"))
+                else:
+                    firsts.append(np.array([at]))
+                    lasts.append(np.array([after - 1]))
+                    good.append((start, end))
+            start, at = end, after
+        first = np.concatenate(firsts) if firsts else np.empty(0, np.int64)
+        last = np.concatenate(lasts) if lasts else first
+        lines = self.next_line + first
+        self.next_line += at
+        records = b"".join(data[begin:end] for begin, end in good)
+        table = self._to_table(pa.py_buffer(records), with_quotes=True)
+        bounds = without_line_ends(data, line_starts[first], line_ends[last])
+        return Block(table, lines, malformed, data, bounds), start
+
+    def _may_go_on(self, data: bytes, start: int, at: int, line_ends: np.ndarray) -> bool:
+        """Say whether a record that is not whole yet may be once more bytes are read."""
+        is_near_end = len(line_ends) - at < MAX_QUOTED_LINES
+        return is_near_end and len(data) - start < MAX_QUOTED_BYTES and b'"' in data[start:]
+
+    def _to_table(self, records: pa.Buffer, with_quotes: bool) -> pa.Table:
+        if records.size == 0:
+            return pa.table({n: pa.array([], pa.string()) for n in self._to_text.include_columns})
+        return pa.csv.read_csv(
+            pa.BufferReader(records),
+            pa.csv.ReadOptions(column_names=self.header.names, block_size=records.size + 1),
+            pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=with_quotes),
+            self._to_text,
+        )
+
+    def _judge(self, block: Block) -> None:
+        """Refuse the file if the first faults that are met are those of the whole."""
+        records = block.table.num_rows + len(block.malformed)
+        undecodable = sum(record.reason == "encoding" for record in block.malformed)
+        if undecodable * 2 > records and undecodable >= FEW_ROWS:
+            raise SourceError(
+                f"{self._where}: {undecodable} of the first {records} records are not "
+                f"{self._encoding}; declare source.encoding in the contract or convert the file"
+            )
+        if block.table.num_rows == 0:
+            raise SourceError(
+                f"{self._where}: none of the first {records} records has the header's "
+                f"{len(self.header.names)} fields; deliver it with one delimiter throughout"
+            )

@@ -1,0 +1,55 @@
+"""Fetch from object storage, through fsspec and an optional package for each store."""
+
+import glob
+import importlib
+import shutil
+import tempfile
+from contextlib import ExitStack
+from typing import Any, BinaryIO, cast
+
+from loan_scoring.errors import PassingSourceError, SourceError
+from loan_scoring.ingest.files.locations import COPY_BYTES, OBJECT_STORES, cut_short_error
+
+
+def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
+    """Return the file system of an object store, and the paths that a location names there."""
+    package = OBJECT_STORES[scheme]
+    try:
+        importlib.import_module(package)
+        system, path = importlib.import_module("fsspec").core.url_to_fs(location)
+        paths = sorted(system.glob(path)) if glob.has_magic(path) else [path]
+        if not paths or not all(system.isfile(found) for found in paths):
+            raise SourceError(f"{location}: no such object; check the address")
+    except ImportError as error:
+        raise SourceError(f"{location}: needs the package {package}; pip install it") from error
+    except SourceError:
+        raise
+    except Exception as error:  # Each store has errors of its own.
+        raise _refused(location, error) from error
+    return system, paths
+
+
+def copy_object(system: Any, path: str, where: str) -> BinaryIO:
+    """Copy an object into an unnamed temporary file."""
+    with ExitStack() as stack:
+        copy = stack.enter_context(tempfile.TemporaryFile())
+        try:
+            with system.open(path, "rb") as remote:
+                shutil.copyfileobj(remote, copy, COPY_BYTES)
+            expected = system.info(path)["size"]
+        except Exception as error:
+            raise _refused(where, error) from error
+        copy.flush()
+        if copy.tell() != expected:
+            raise cut_short_error(where, copy.tell(), expected)
+        stack.pop_all()
+        return cast(BinaryIO, copy)
+
+
+def _refused(where: str, error: Exception) -> SourceError:
+    is_final = isinstance(error, (PermissionError, FileNotFoundError, ValueError))
+    is_final |= "Credentials" in type(error).__name__
+    kind = SourceError if is_final else PassingSourceError
+    return kind(
+        f"{where}: the store gave {type(error).__name__}; check the address and the credentials"
+    )

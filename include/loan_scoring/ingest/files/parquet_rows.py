@@ -1,0 +1,88 @@
+"""Read Parquet into blocks of rows, every value as text."""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.files.blocks import Block, Malformed, choose_columns
+from loan_scoring.ingest.files.csv_grammar import escaped_text
+
+
+class ParquetRows:
+    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`.
+
+    A row's raw text holds `raw_columns`, parted by `delimiter`.
+    """
+
+    delimiter = ","
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        where: str,
+        wanted: Sequence[str],
+        optional: Sequence[str],
+        *,
+        block_bytes: int,
+        first_line: int = 1,
+    ) -> None:
+        self._where, self._block_rows = where, max(1, block_bytes // 256)
+        self.next_line = first_line + 1
+        try:
+            # Buffered, so that a row group is read page by page however large it is.
+            self._file = pa.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged() from error
+        schema = self._file.schema_arrow
+        self.header = choose_columns(where, schema.names, wanted, optional)
+        self._asked = [*wanted, *(name for name in optional if name in schema.names)]
+        self.raw_columns = self._asked
+        for name in self._asked:
+            if pa.types.is_nested(schema.field(name).type):
+                raise SourceError(
+                    f"{where}: column {name} is {schema.field(name).type}; deliver one value a row"
+                )
+        if self._file.metadata.num_rows == 0:
+            raise SourceError(f"{where}: a header and no rows; deliver the file again")
+
+    def __iter__(self) -> Iterator[Block]:
+        try:
+            for batch in self._file.iter_batches(self._block_rows, columns=self._asked):
+                table = pa.table({name: _as_text(batch.column(name)) for name in self._asked})
+                lines = np.arange(self.next_line, self.next_line + batch.num_rows, dtype=np.int64)
+                self.next_line += batch.num_rows
+                yield _without_nul(Block(table, lines, []))
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> SourceError:
+        return SourceError(f"{self._where}: not Parquet, or damaged; deliver the file again")
+
+
+def _as_text(values: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    text = values.cast(pa.string()).fill_null("")
+    text.validate(full=True)
+    return text
+
+
+def _without_nul(block: Block) -> Block:
+    """Take the rows that hold a NUL, which no Postgres text can, out of a block of Parquet."""
+    has_nul = np.zeros(block.table.num_rows, bool)
+    for column in block.table.columns:
+        has_nul |= pa.compute.match_substring(column, "\0").to_numpy()
+    if not has_nul.any():
+        return block
+    malformed = [
+        Malformed(
+            int(block.line_numbers[row]), escaped_text(block.raw_text(row).encode()), "encoding"
+        )
+        for row in np.flatnonzero(has_nul).tolist()
+    ]
+    return Block(block.table.filter(~has_nul), block.line_numbers[~has_nul], malformed)

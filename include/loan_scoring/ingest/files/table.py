@@ -1,0 +1,165 @@
+"""Find a source file, and open it as a table: its header, its hash, its blocks of rows."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Self
+
+from loan_scoring import settings
+from loan_scoring.contract import Contract
+from loan_scoring.errors import PassingSourceError, SourceError
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.files.csv_rows import CsvRows
+from loan_scoring.ingest.files.fetching import check_location, open_files
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.parquet_rows import ParquetRows
+from loan_scoring.ingest.files.unpacking import suffix_of, unpack
+
+PARQUET_MAGIC = b"PAR1"
+HASH_BYTES = 1 << 20
+
+
+def resolve_source(contract: Contract, explicit: str | None) -> str | None:
+    """Find the labelled source of a portfolio, or None where none can be read.
+
+    The order: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the contract's
+    URL if it answers.
+
+    Raises:
+        SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.
+    """
+    chosen = explicit or settings.source()
+    if chosen:
+        check_location(chosen)
+        return chosen
+    for suffix in (".csv", ".csv.gz", ".csv.zip"):
+        path = settings.data_dir() / f"{contract.portfolio}{suffix}"
+        if path.exists():
+            return str(path)
+    try:
+        if contract.source.url:
+            check_location(contract.source.url)
+    except SourceError:
+        return None
+    return contract.source.url
+
+
+def is_synthetic(location: str | Path) -> bool:
+    """Say whether a file's name marks its rows as generated, as in 2026-01-05.synthetic.csv."""
+    return ".synthetic." in PurePosixPath(location_label(location)).name
+
+
+def open_table(
+    location: str | Path,
+    wanted: Sequence[str],
+    *,
+    encoding: str = "utf-8",
+    optional: Sequence[str] = (),
+    block_bytes: int = 4 << 20,
+) -> "SourceTable":
+    """Open a file, a glob of files or a URL as one table; use it as a context manager.
+
+    Raises:
+        SourceError: it cannot be read, or lacks a wanted column.
+    """
+    return SourceTable(location, wanted, optional, encoding=encoding, block_bytes=block_bytes)
+
+
+class SourceTable:
+    """The rows of one location: its header, the hash of its bytes, and its blocks.
+
+    The files of a glob are one table in the order of their names. Its lines are numbered as if the
+    files stood one after the other, and its sha256 is that of their bytes in this order.
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        wanted: Sequence[str],
+        optional: Sequence[str],
+        *,
+        encoding: str,
+        block_bytes: int,
+    ) -> None:
+        self._wanted, self._optional = list(wanted), list(optional)
+        self._encoding, self._block_bytes = encoding, block_bytes
+        with ExitStack() as stack:
+            self._files = [
+                (where, stack.enter_context(file)) for where, file in open_files(str(location))
+            ]
+            self._stats = [_stat(file) for _, file in self._files]
+            rows = [self._rows(where, file) for where, file in self._files]
+            headers = [each.header for each in rows]
+            self._stack = stack.pop_all()
+        self.header = headers[0]
+        self.raw_columns, self.delimiter = rows[0].raw_columns, rows[0].delimiter
+        for (where, _), header in zip(self._files, headers, strict=True):
+            if header.names != self.header.names:
+                self._stack.close()
+                raise SourceError(
+                    f"{where}: its header differs from that of {self._files[0][0]}; "
+                    "the files of a glob need the same columns in the same order"
+                )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hex sha256 of the bytes as delivered, packed as they are."""
+        digest = hashlib.sha256()
+        for _, file in self._files:
+            file.seek(0)
+            while piece := file.read(HASH_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a local path, under whatever name, is one of the table's files."""
+        if not path.exists():
+            return False
+        stat = path.stat()
+        return any(os.path.samestat(os.fstat(file.fileno()), stat) for _, file in self._files)
+
+    def __iter__(self) -> Iterator[Block]:
+        first_line = 1
+        for (where, file), stat in zip(self._files, self._stats, strict=True):
+            rows = self._rows(where, file, first_line)
+            yield from rows
+            first_line = rows.next_line
+            if _stat(file) != stat:
+                raise PassingSourceError(f"{where}: the file changed while it was read; run again")
+
+    def _rows(self, where: str, file: BinaryIO, first_line: int = 1) -> CsvRows | ParquetRows:
+        file.seek(0)
+        magic = file.read(4)
+        file.seek(0)
+        if magic == PARQUET_MAGIC or suffix_of(where) == ".parquet":
+            return ParquetRows(
+                file,
+                where,
+                self._wanted,
+                self._optional,
+                block_bytes=self._block_bytes,
+                first_line=first_line,
+            )
+        return CsvRows(
+            unpack(file, where, magic),
+            where,
+            self._wanted,
+            self._optional,
+            encoding=self._encoding,
+            block_bytes=self._block_bytes,
+            first_line=first_line,
+        )
+
+
+def _stat(file: BinaryIO) -> tuple[int, int]:
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns

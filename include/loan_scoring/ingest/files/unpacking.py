@@ -1,0 +1,79 @@
+"""Unpack a delivered file into the stream of its text, with a bound on what it may give."""
+
+import gzip
+import os
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.files.blocks import Readable
+
+MAX_EXPANSION = 100
+"""A packed file that gives more than this times its size is refused, once past FREE_BYTES."""
+FREE_BYTES = 64 << 20
+
+
+def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
+    """Return the stream of a file's text, by what its first bytes say rather than its name."""
+    size = os.fstat(file.fileno()).st_size
+    if magic.startswith(b"\x1f\x8b"):
+        return Unpacked(cast(Readable, gzip.GzipFile(fileobj=file)), where, size)
+    if magic.startswith(b"PK"):
+        return Unpacked(_only_member(file, where), where, size)
+    if size and suffix_of(where) in (".gz", ".zip"):
+        raise SourceError(f"{where}: not packed as its name says, or damaged; deliver it again")
+    return file
+
+
+class Unpacked:
+    """A packed stream that ends in one clear error where damaged or without bound."""
+
+    def __init__(self, stream: Readable, where: str, packed_bytes: int) -> None:
+        self._stream, self._where = stream, where
+        self._limit = max(FREE_BYTES, MAX_EXPANSION * packed_bytes)
+        self._count = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, unpacked."""
+        try:
+            data = self._stream.read(size)
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            raise SourceError(
+                f"{self._where}: the packed file is truncated or damaged; deliver it again"
+            ) from error
+        self._count += len(data)
+        if self._count > self._limit:
+            raise SourceError(
+                f"{self._where}: unpacks to more than {MAX_EXPANSION} times its size, like a zip "
+                "bomb; deliver it unpacked if it is genuine"
+            )
+        return data
+
+
+def _only_member(file: BinaryIO, where: str) -> Readable:
+    try:
+        archive = zipfile.ZipFile(file)
+        members = [
+            member
+            for member in archive.infolist()
+            # macOS adds what it knows of a file as a second file.
+            if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        ]
+        if len(members) != 1:
+            raise SourceError(f"{where}: holds {len(members)} files; pack exactly one")
+        # Other methods unpack without a bound on what one step gives.
+        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SourceError(f"{where}: packed with an unusual method; pack it with deflate")
+        if members[0].flag_bits & 1:
+            raise SourceError(f"{where}: needs a password; pack it without")
+        return cast(Readable, archive.open(members[0]))
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise SourceError(
+            f"{where}: the packed file is truncated or damaged; deliver it again"
+        ) from error
+
+
+def suffix_of(where: str) -> str:
+    return PurePosixPath(where).suffix.lower()

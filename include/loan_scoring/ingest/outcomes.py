@@ -1,0 +1,217 @@
+"""Take in a file of outcomes: what became of loans, judged against what is known already."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring import database
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.readahead import read_ahead
+from loan_scoring.database.session import Session
+from loan_scoring.errors import SourceError, StateError
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.quarantine import postgres_array, storable_text
+from loan_scoring.ingest.row_rules import any_of, parse_column
+
+log = logging.getLogger(__name__)
+
+OBSERVED_ON = "observed_on"
+"""The column of a file of outcomes that says when each was known; a history has none."""
+FEW_ROWS = 10
+"""Below so many broken rows a file is taken in however few the others are: a late outcome or two
+may be all that a file holds."""
+
+
+@dataclass(frozen=True)
+class TakenOutcomes:
+    """What taking in a file of outcomes came to."""
+
+    drop_id: str
+    revision: int
+    received: int
+    accepted: int
+    quarantined: int
+    is_unchanged: bool = False
+
+
+def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
+    """Take in a file of outcomes in one transaction; the same bytes again change nothing.
+
+    But where a loan of theirs that was unknown is an application now, as its night was late or its
+    row was corrected, they are judged anew and become a new revision.
+
+    Rows of unknown loans, rows that contradict a known outcome or each other, repeated ones and
+    outcomes from before their application go to quarantine.
+
+    Raises:
+        SourceError: the file cannot be read or lacks a column.
+        StateError: more rows than the contract allows, and FEW_ROWS, broke a rule; nothing is taken
+            in.
+    """
+    with database.transaction(session.connection):
+        taken = take_outcomes_within(session, location)
+        ours = {"batch_id": taken.drop_id, "revision": taken.revision}
+        broken = database.rows(session.connection, "select_broken_rules", **ours)
+    unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
+    if unknown:
+        log.warning(
+            "%s: %s outcomes of unknown loans wait in quarantine; once the batch of these loans is "
+            "in, take in the same file again",
+            taken.drop_id,
+            unknown,
+        )
+    return taken
+
+
+def take_outcomes_within(
+    session: Session, location: str | Path, sha256: str | None = None
+) -> TakenOutcomes:
+    """Take in a file within the caller's transaction.
+
+    `sha256` is what its hash must be: that of a history, whose same bytes are taken in again, as
+    loans that were refused may be known now.
+    """
+    contract, connection = session.contract, session.connection
+    drop_id = f"outcomes-{Path(location_label(location)).name.split('.')[0]}"
+    wanted = [contract.key.source, contract.target.source]
+    with open_table(
+        location, wanted, encoding=contract.source.encoding, optional=[OBSERVED_ON]
+    ) as table:
+        if sha256 is not None and sha256 != table.sha256:
+            raise SourceError(
+                f"{location_label(location)} changed since it landed; ingest it again"
+            )
+        # One file at a time: else two could bring contradicting outcomes of a loan.
+        database.lock(connection, "outcomes")
+        known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
+        same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
+        if same and not same["has_unknown_loans"]:
+            return _unchanged(same)
+        received = 0
+        database.execute(connection, "create_landed_outcomes")
+        for rows in read_ahead(_parsed(contract, table)):
+            database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
+            received += rows.num_rows
+        if same and not _is_any_known_now(session, same):
+            return _unchanged(same)
+        revision = known["revision"] + 1 if known is not None else 1
+        ours = {"drop_id": drop_id, "revision": revision}
+        database.execute(
+            connection,
+            "insert_outcome_drop",
+            **ours,
+            source=location_label(location),
+            sha256=table.sha256,
+        )
+    quarantined = database.execute(connection, "quarantine_landed_outcomes", **ours)
+    database.execute(connection, "insert_landed_outcomes", **ours)
+    limit = contract.ingest.max_quarantined_share
+    if quarantined >= FEW_ROWS and quarantined > limit * received:
+        raise StateError(
+            f"{location_label(location)}: {quarantined} of {received} outcomes broke a rule "
+            f"{_refusal(session, drop_id, revision)}"
+        )
+    taken = TakenOutcomes(drop_id, revision, received, received - quarantined, quarantined)
+    database.execute(
+        connection,
+        "update_outcome_drop",
+        **ours,
+        received=received,
+        accepted=taken.accepted,
+        quarantined=quarantined,
+    )
+    return taken
+
+
+def _unchanged(known: database.Row) -> TakenOutcomes:
+    log.info("%s: the same bytes are revision %s already", known["drop_id"], known["revision"])
+    counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
+    return TakenOutcomes(known["drop_id"], known["revision"], **counts, is_unchanged=True)
+
+
+def _is_any_known_now(session: Session, known: database.Row) -> bool:
+    """Return whether a loan that was unknown to a revision of the landed bytes is known now."""
+    ours = {"drop_id": known["drop_id"], "revision": known["revision"]}
+    return database.row(session.connection, "select_loan_known_since", **ours) is not None
+
+
+def _refusal(session: Session, drop_id: str, revision: int) -> str:
+    """Say which rules the rows of a refused file broke, and what to do about the first."""
+    connection, target = session.connection, session.contract.target
+    ours = {"batch_id": drop_id, "revision": revision}
+    broken = database.rows(connection, "select_broken_rules", **ours)
+    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+    remedies = {
+        "unknown_loan": "ingest the batches of these loans first",
+        "unknown_level": f"target.positive is {target.positive}, target.negative "
+        f"{target.negative}: mend the contract or the file",
+    }
+    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "mend the file")
+    return (
+        f"({most}); the contract allows "
+        f"{session.contract.ingest.max_quarantined_share:.0%} and nothing was taken in; {remedy}"
+    )
+
+
+def _parsed(contract: Contract, table: SourceTable) -> Iterator[pa.Table]:
+    """Yield the records of each block, typed, with the rules that they break on their own."""
+    for block in table:
+        loan_id, broken = parse_column(contract.key, block)
+        unreadable = any_of([mask for _, mask in broken], len(loan_id))
+        is_null = loan_id.is_null().to_numpy(zero_copy_only=False)
+        broken.append((f"null_key:{KEY}", is_null & ~unreadable))
+        labels = pc.utf8_trim_whitespace(
+            block.table.column(contract.target.source).combine_chunks()
+        )
+        positive = pc.is_in(labels, value_set=pa.array(contract.target.positive))
+        negative = pc.is_in(labels, value_set=pa.array(contract.target.negative))
+        known = pc.or_(positive, negative)
+        unknown = ~known.to_numpy(zero_copy_only=False)
+        broken.append((f"unknown_level:{contract.target.source}", unknown))
+        observed_on, wrong = _dates(block.table)
+        broken.append((f"not_a_date:{OBSERVED_ON}", wrong))
+        rows, malformed = range(block.table.num_rows), block.malformed
+        yield pa.table(
+            {
+                "line_number": [*block.line_numbers.tolist(), *(m.line_number for m in malformed)],
+                "raw_text": [
+                    *(storable_text(block.raw_text(row)) for row in rows),
+                    *(storable_text(m.raw_text) for m in malformed),
+                ],
+                "rules": [
+                    *(postgres_array([rule for rule, mask in broken if mask[row]]) for row in rows),
+                    *(postgres_array([m.reason]) for m in malformed),
+                ],
+                KEY: _padded(loan_id, len(malformed)),
+                "is_default": _padded(
+                    pc.if_else(known, positive, pa.scalar(None, pa.bool_())), len(malformed)
+                ),
+                OBSERVED_ON: _padded(observed_on, len(malformed)),
+            }
+        )
+
+
+def _padded(values: pa.Array, nulls: int) -> pa.Array:
+    return pa.concat_arrays([values, pa.nulls(nulls, values.type)])
+
+
+def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
+    """Read ISO dates; an absent column is all null, other text is marked."""
+    if OBSERVED_ON not in table.column_names:
+        return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
+    values: list[date | None] = []
+    wrong = np.zeros(table.num_rows, dtype=bool)
+    for row, text in enumerate(table.column(OBSERVED_ON).to_pylist()):
+        try:
+            values.append(date.fromisoformat(text.strip()))
+        except ValueError:
+            values.append(None)
+            wrong[row] = True
+    return pa.array(values, pa.date32()), wrong

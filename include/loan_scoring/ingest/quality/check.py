@@ -1,0 +1,157 @@
+"""Judge a landed batch by the contract: write quality, raise alerts, keep the page of it."""
+
+import json
+import logging
+import secrets
+from pathlib import Path
+
+import pyarrow as pa
+
+from loan_scoring import database, settings
+from loan_scoring.contract import Contract
+from loan_scoring.database.partitions import HISTORY
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.quality.expectations import critical_null_shares, derive_expectations
+from loan_scoring.ingest.quality.great_expectations import ExpectationVerdict, validate_revision
+
+log = logging.getLogger(__name__)
+
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+)
+"""The page names style sheets and scripts of other hosts; who reads it shall not call them."""
+
+
+def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
+    """Judge a revision inside the caller's transaction; return why it is to be refused, if it is.
+
+    Rows of quality, alerts and the page derive from the revision and the contract: judging again
+    replaces them.
+    """
+    revision, rows = batch["revision"], batch["accepted"]
+    volumes = []
+    if batch_id != HISTORY:
+        nights = session.contract.ingest.volume.nights
+        found = database.rows(
+            session.connection, "select_last_volumes", batch_id=batch_id, nights=nights
+        )
+        volumes = [row["accepted"] for row in found]
+    expected = derive_expectations(session.contract, rows, volumes)
+    verdicts, page = validate_revision(session, batch_id, revision, expected)
+    empty = [
+        each.expectation.column or ""
+        for each in verdicts
+        if each.expectation.rule == "null_share" and not each.is_success
+    ]
+    if empty:
+        expected += critical_null_shares(session.contract, rows, empty)
+        verdicts, page = validate_revision(session, batch_id, revision, expected)
+    _write_quality(session, batch_id, revision, verdicts)
+    failed = [each for each in verdicts if not each.is_success]
+    _write_alerts(session, batch_id, revision, rows, failed)
+    path = _write_page(session.contract.portfolio, batch_id, revision, page)
+    log.info(
+        "batch %s: %d of %d expectations met; the page of them: %s",
+        batch_id,
+        len(verdicts) - len(failed),
+        len(verdicts),
+        path.as_uri(),
+    )
+    critical = [each for each in failed if each.expectation.severity == "critical"]
+    critical.sort(key=lambda each: each.expectation.column is not None)
+    return [expectation_message(session.contract, each, rows) for each in critical]
+
+
+def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: int) -> str:
+    """Return one sentence: what was observed, against which limit."""
+    expectation, limits = verdict.expectation, verdict.expectation.limits
+    column = contract.by_name.get(expectation.column or "")
+    name = f"{column.label} ({column.name})" if column else "the batch"
+    observed, unexpected = verdict.observed or 0.0, verdict.unexpected_count or 0
+    if expectation.rule in ("null_share", "null_share_critical"):
+        at_most = 1 - limits["mostly"]
+        return (
+            f"{name} is missing in {observed:.1%} of {rows:,} rows, expected at most {at_most:.1%}"
+        )
+    if expectation.rule in ("levels", "open_levels"):
+        return (
+            f"{name} has levels that the contract does not know: {verdict.observed_text} "
+            f"({unexpected:,} of {rows:,} rows)"
+        )
+    if expectation.rule == "range":
+        low, high = limits["min_value"], limits["max_value"]
+        bounds = f"{'-' if low is None else f'{low:g}'} to {'-' if high is None else f'{high:g}'}"
+        return f"{name} is outside {bounds} in {unexpected:,} of {rows:,} rows"
+    if expectation.rule == "unique":
+        return f"{name} is distinct in {observed:.2%} of {rows:,} rows, expected in all"
+    if expectation.rule == "schema":
+        return f"the columns of applications differ from the contract's: {verdict.observed_text}"
+    high = f"{limits['max_value']:,}" if "max_value" in limits else "any number"
+    return f"{name} has {observed:,.0f} rows, expected {limits['min_value']:,} to {high}"
+
+
+def _write_quality(
+    session: Session, batch_id: str, revision: int, verdicts: list[ExpectationVerdict]
+) -> None:
+    ours = {"batch_id": batch_id, "revision": revision}
+    database.execute(session.connection, "delete_quality", **ours)
+    made = [each.expectation for each in verdicts]
+    rows = pa.table(
+        {
+            "batch_id": pa.repeat(batch_id, len(verdicts)),
+            "revision": pa.repeat(revision, len(verdicts)),
+            "expectation": [each.name for each in made],
+            "severity": [each.severity for each in made],
+            "column_name": pa.array([each.column for each in made], pa.string()),
+            "is_success": [each.is_success for each in verdicts],
+            "observed": pa.array([each.observed for each in verdicts], pa.float64()),
+            "observed_text": pa.array([each.observed_text for each in verdicts], pa.string()),
+            "unexpected_count": pa.array([each.unexpected_count for each in verdicts], pa.int64()),
+            "limits": [json.dumps({"type": each.kind, **each.limits}) for each in made],
+        }
+    )
+    database.copy_in(session.connection, "quality", rows.column_names, rows)
+
+
+def _write_alerts(
+    session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
+) -> None:
+    """Raise one alert a subject, with its worst severity; close those that no longer hold."""
+    ours = {"batch_id": batch_id, "revision": revision}
+    by_subject: dict[str, list[ExpectationVerdict]] = {}
+    for each in sorted(failed, key=lambda each: each.expectation.severity):
+        by_subject.setdefault(each.expectation.column or "batch", []).append(each)
+    subjects = list(by_subject)
+    database.execute(session.connection, "resolve_quality_alerts", **ours, subjects=subjects)
+    for subject, verdicts in by_subject.items():
+        worst = verdicts[0]
+        severity = worst.expectation.severity
+        text = expectation_message(session.contract, worst, rows)
+        evidence = {
+            each.expectation.name: {
+                "observed": each.observed,
+                "unexpected_count": each.unexpected_count,
+                "limits": each.expectation.limits,
+            }
+            for each in verdicts
+        }
+        database.execute(
+            session.connection,
+            "upsert_quality_alert",
+            **ours,
+            severity=severity,
+            subject=subject,
+            message=text,
+            evidence=json.dumps(evidence),
+        )
+        log.warning("batch %s: %s: %s", batch_id, severity, text)
+
+
+def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
+    path = settings.quality_page_path(portfolio, batch_id, revision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    partial.write_text(page.replace("<head>", f"<head>{POLICY}", 1), encoding="utf-8")
+    partial.replace(path)
+    return path

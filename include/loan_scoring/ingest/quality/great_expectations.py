@@ -1,0 +1,160 @@
+"""Let Great Expectations hold a landed revision against expectations, inside Postgres.
+
+It asks for counts over a view of the revision, most of them in one query: rows stay where they are,
+so that memory does not grow with the batch (docs/adr/0007).
+"""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.errors import DatabaseError
+from loan_scoring.ingest.quality.expectations import Expectation
+
+VIEW = "landed_revision"
+URL = "postgresql+psycopg2://session@localhost/session"
+"""A URL of the right shape: the connection itself is handed over, so that no password is."""
+
+COUNTS_ONLY = {
+    "result_format": "BASIC",
+    "partial_unexpected_count": 0,
+    "exclude_unexpected_values": True,
+}
+"""Applicants' values are neither fetched nor shown."""
+
+
+@dataclass(frozen=True)
+class ExpectationVerdict:
+    """What an expectation came to."""
+
+    expectation: Expectation
+    is_success: bool
+    observed: float | None
+    unexpected_count: int | None
+    observed_text: str | None = None
+
+
+def validate_revision(
+    session: Session, batch_id: str, revision: int, expectations: Sequence[Expectation]
+) -> tuple[list[ExpectationVerdict], str]:
+    """Return a verdict on each expectation, and Data Docs' page of them as HTML.
+
+    Raises:
+        DatabaseError: an expectation could not be evaluated.
+    """
+    # Before it is imported, as it tells of each of its functions; one module sets its own level.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # It imports what the standard library and its own parts deprecate.
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+        from great_expectations.render.view.view import DefaultJinjaPageView
+    from sqlalchemy.pool import StaticPool
+
+    logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.WARNING)
+    suite = gx.ExpectationSuite(
+        session.contract.portfolio, expectations=[_configuration(each) for each in expectations]
+    )
+    with _view(session, batch_id, revision) as connection:
+        context: Any = gx.get_context(mode="ephemeral")
+        context.enable_analytics(False)
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        source = context.data_sources.add_postgres(
+            session.contract.portfolio,
+            connection_string=URL,
+            kwargs={"creator": lambda: connection, "poolclass": StaticPool},
+        )
+        # Of a query asset Great Expectations reads every row to learn the columns' names.
+        asset = source.add_table_asset(f"{batch_id} revision {revision}", table_name=VIEW)
+        batch = asset.add_batch_definition_whole_table(VIEW).get_batch()
+        outcome: Any = batch.validate(suite, result_format=COUNTS_ONLY)
+        found = {result.expectation_config.meta["name"]: result for result in outcome.results}
+        verdicts = [_verdict(connection, each, found[each.name]) for each in expectations]
+        page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(outcome))
+    return verdicts, str(page)
+
+
+@contextlib.contextmanager
+def _view(session: Session, batch_id: str, revision: int) -> Iterator[Connection]:
+    """Show one revision as a view of a connection of its own, gone when that is closed.
+
+    SQLAlchemy rolls back what it is given: the session's own transaction must not be.
+    """
+    connection = database.connect_beside(session.connection)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL(
+                    "CREATE TEMPORARY VIEW {view} AS SELECT * FROM applications"
+                    " WHERE batch_id = {batch_id} AND revision = {revision}"
+                ).format(
+                    view=sql.Identifier(VIEW),
+                    batch_id=sql.Literal(batch_id),
+                    revision=sql.Literal(revision),
+                )
+            )
+        connection.commit()
+        yield connection
+    finally:
+        connection.close()
+
+
+def _configuration(expectation: Expectation) -> dict[str, Any]:
+    terms = dict(expectation.limits)
+    if expectation.column:
+        terms["column"] = expectation.column
+    return {
+        "type": expectation.kind,
+        "kwargs": terms,
+        "severity": expectation.severity,
+        "meta": {"name": expectation.name},
+    }
+
+
+def _verdict(connection: Connection, expectation: Expectation, found: Any) -> ExpectationVerdict:
+    if found.exception_info.get("raised_exception", True):
+        reason = " ".join(str(found.exception_info.get("exception_message")).split())
+        raise DatabaseError(f"Great Expectations could not evaluate {expectation.name}: {reason}")
+    result, is_success = found.result, bool(found.success)
+    if expectation.rule == "schema":
+        wanted, there = set(expectation.limits["column_set"]), set(result["observed_value"])
+        signs = [f"-{name}" for name in sorted(wanted - there)]
+        signs += [f"+{name}" for name in sorted(there - wanted)]
+        return ExpectationVerdict(
+            expectation, is_success, None, None, ", ".join(signs) or "as expected"
+        )
+    if "observed_value" in result:
+        return ExpectationVerdict(
+            expectation, is_success, float(result["observed_value"] or 0), None
+        )
+    rows, unexpected = result["element_count"], result["unexpected_count"]
+    text = None
+    if unexpected and "value_set" in expectation.limits:
+        text = _unknown_levels(connection, expectation)
+    return ExpectationVerdict(
+        expectation, is_success, unexpected / rows if rows else 0.0, unexpected, text
+    )
+
+
+def _unknown_levels(connection: Connection, expectation: Expectation) -> str:
+    query = sql.SQL(
+        "SELECT {column} FROM {view} WHERE {column} <> ALL ({levels})"
+        " GROUP BY {column} ORDER BY count(*) DESC, {column} LIMIT 10"
+    ).format(
+        column=sql.Identifier(str(expectation.column)),
+        view=sql.Identifier(VIEW),
+        levels=sql.Literal(expectation.limits["value_set"]),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return ", ".join(row[0][:60] for row in cursor.fetchall())

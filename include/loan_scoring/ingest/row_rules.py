@@ -1,0 +1,242 @@
+"""Turn rows of text into typed columns by the contract, and name every rule that a row breaks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.ingest.files.blocks import Block
+
+ARROW_TYPES = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "category": pa.string(),
+    "text": pa.string(),
+}
+"""Arrow type of each type of the contract."""
+
+Broken = list[tuple[str, np.ndarray]]
+"""Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""
+
+Lookup = Callable[[pa.Array], np.ndarray]
+"""Says of an array of keys, nulls among them, which ones it knows."""
+
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A record that broke rules: where it stands, what it says, which rules as `rule:column`."""
+
+    line_number: int
+    raw_text: str
+    rules: list[str]
+
+
+class RowRules:
+    """The contract's row rules over the blocks of one file; it remembers the keys it has seen.
+
+    `is_known` says which keys are applications of another batch.
+    """
+
+    def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
+        self._contract = contract
+        self._keys = KeyRules(contract.key, is_known)
+
+    def remember(self, keys: pa.Array) -> None:
+        """Take keys for seen: those of rows that the batch has already."""
+        self._keys.remember(keys)
+
+    def apply(self, block: Block) -> tuple[pa.Table, list[RejectedRow]]:
+        """Return the accepted rows, typed, with line_number first; and the rejected ones.
+
+        Every row of the block, malformed records included, is in exactly one of the two.
+        """
+        typed: dict[str, pa.Array] = {}
+        broken: Broken = []
+        for column in self._contract.columns:
+            read = self._keys.apply(block) if column.name == KEY else parse_column(column, block)
+            typed[column.name] = read[0]
+            broken += read[1]
+        for ratio in self._contract.ratios:
+            expected = ratio.scale * _floats(typed[ratio.numerator])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                expected = expected / _floats(typed[ratio.denominator])
+                off = np.abs(_floats(typed[ratio.column]) - expected) > ratio.tolerance * np.abs(
+                    expected
+                )
+            broken.append((f"{ratio.name}:{ratio.column}", off))
+        return split_rows(block, {"line_number": pa.array(block.line_numbers), **typed}, broken)
+
+
+class KeyRules:
+    """The rules of a key: readable, present, once in the batch, in no other batch."""
+
+    def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
+        self._column, self._is_known = column, is_known
+        self._seen_integers = SeenIntegers()
+        self._seen_texts: set[str] = set()
+
+    def apply(self, block: Block) -> tuple[pa.Array, Broken]:
+        """Return the block's keys, null where unreadable, and the rules that they break."""
+        keys, faults = parse_column(self._column, block)
+        unreadable = any_of([mask for _, mask in faults], len(keys))
+        faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
+        faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
+        if self._is_known is not None:
+            faults.append((f"known_key:{KEY}", self._is_known(keys)))
+        return keys, faults
+
+    def remember(self, keys: pa.Array) -> None:
+        """Take keys for seen without a word on them."""
+        self._repeated(keys)
+
+    def _repeated(self, keys: pa.Array) -> np.ndarray:
+        present = _mask(keys.is_valid())
+        repeated = np.zeros(len(keys), dtype=bool)
+        if pa.types.is_integer(keys.type):
+            repeated[present] = self._seen_integers.add(keys.drop_null().to_numpy())
+            return repeated
+        for row, value in zip(np.flatnonzero(present), keys.drop_null().to_pylist(), strict=True):
+            repeated[row] = value in self._seen_texts
+            self._seen_texts.add(value)
+        return repeated
+
+
+class SeenIntegers:
+    """A growing set of integers, 8 bytes each.
+
+    It is kept as sorted runs, each more than twice as long as the next: n integers that come in
+    blocks are found in O(log n) and merged O(log n) times, however many blocks there are.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> np.ndarray:
+        """Add values and return which of them were in the set, or stand twice among them.
+
+        >>> seen = SeenIntegers()
+        >>> seen.add(np.array([3, 1, 3])).tolist(), seen.add(np.array([2, 1])).tolist()
+        ([False, False, True], [False, True])
+        """
+        order = np.argsort(values, kind="stable")
+        run = values[order]
+        is_seen = np.zeros(len(values), dtype=bool)
+        is_seen[order[1:]] = run[1:] == run[:-1]
+        for earlier in self._runs:
+            places = np.minimum(np.searchsorted(earlier, values), len(earlier) - 1)
+            is_seen |= earlier[places] == values
+        run = values[order][~is_seen[order]]
+        while self._runs and len(self._runs[-1]) <= 2 * len(run):
+            # The stable sort takes what is sorted already as it stands.
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+        if len(run):
+            self._runs.append(run)
+        return is_seen
+
+
+def split_rows(
+    block: Block, columns: dict[str, pa.Array], broken: Broken
+) -> tuple[pa.Table, list[RejectedRow]]:
+    """Part a block's rows into the accepted ones, typed, and the rejected, malformed included."""
+    bad = any_of([mask for _, mask in broken], block.table.num_rows)
+    rejected = [
+        RejectedRow(
+            int(block.line_numbers[row]),
+            block.raw_text(row),
+            [rule for rule, mask in broken if mask[row]],
+        )
+        for row in np.flatnonzero(bad).tolist()
+    ]
+    rejected += [RejectedRow(m.line_number, m.raw_text, [m.reason]) for m in block.malformed]
+    accepted = pa.table(columns)
+    return accepted.filter(pa.array(~bad)) if bad.any() else accepted, rejected
+
+
+def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
+    """Parse one column of a block into the contract's type.
+
+    Returns the typed values, null where they could not be read, and the rules that rows break.
+    """
+    text = block.table.column(column.source).combine_chunks()
+    if not column.is_numeric:
+        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
+        if column.levels is None or column.open_levels:
+            return text, []
+        known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
+        unknown = ~_mask(known) & _mask(text.is_valid())
+        return text, [(f"unknown_level:{column.name}", unknown)] if unknown.any() else []
+    values, unreadable = _numbers(column, text)
+    faults = [(f"not_a_number:{column.name}", unreadable)] if unreadable.any() else []
+    if column.range is not None:
+        low, high = column.range
+        numbers = _floats(values)
+        outside = np.zeros(len(numbers), dtype=bool)
+        if low is not None:
+            outside |= numbers < low
+        if high is not None:
+            outside |= numbers > high
+        if outside.any():
+            faults.append((f"out_of_range:{column.name}", outside))
+    return values, faults
+
+
+def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Cast text to numbers; what is none becomes null and is marked."""
+    kind = ARROW_TYPES[column.type]
+    nothing = np.zeros(len(text), dtype=bool)
+    try:
+        if column.type == "integer" and _has_hexadecimal(text):
+            raise pa.ArrowInvalid("the cast reads 0x10 as 16")
+        values = _without_nulls(text, column).cast(kind)
+    except pa.ArrowInvalid:
+        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
+        is_number = _mask(pc.match_substring_regex(text, NUMBER).fill_null(True))
+        text = pc.if_else(pa.array(is_number), text, pa.scalar(None, pa.string()))
+        floats = text.cast(pa.float64())
+        unreadable = ~is_number
+        if column.type == "integer":
+            numbers = _floats(floats)
+            with np.errstate(invalid="ignore"):
+                fraction = (np.abs(numbers) >= 2**53) | (np.floor(numbers) != numbers)
+            fraction &= ~np.isnan(numbers)
+            unreadable = unreadable | fraction
+            floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
+        return floats.cast(kind), unreadable
+    if column.type == "number":  # the cast reads 'nan' and 'inf', which are no quantities
+        endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
+        if endless.any():
+            return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
+    return values, nothing
+
+
+def _has_hexadecimal(text: pa.Array) -> bool:
+    """Say whether some text may be hexadecimal; a slice may see the x of its neighbours."""
+    data = text.buffers()[2]
+    return data is not None and b"x" in data.to_pybytes().lower()
+
+
+def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
+    """Make text null where it is empty or one of the contract's null tokens."""
+    is_null = pc.equal(text, "")
+    for token in column.null_tokens:
+        is_null = pc.or_(is_null, pc.equal(text, token))
+    return pc.if_else(is_null, pa.scalar(None, pa.string()), text)
+
+
+def _floats(values: pa.Array) -> np.ndarray:
+    """Return numbers as float64 with nan for null."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Return which rows any of the masks marks."""
+    return np.logical_or.reduce(masks) if masks else np.zeros(rows, dtype=bool)

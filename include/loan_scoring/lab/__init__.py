@@ -1,0 +1,1 @@
+"""What is not nightly work: replays, benchmarks, calibration of drift, demonstrations."""

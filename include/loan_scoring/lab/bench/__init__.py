@@ -1,0 +1,1 @@
+"""Benchmarks: each stage against its floor and against the naive way."""

@@ -1,0 +1,84 @@
+"""The loans that benches work on: the labelled file as plain CSV, whole and ten times as long."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from loan_scoring.contract import Contract
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.lab.synthetic import generate_loans
+
+TIMES = 10
+
+
+@dataclass(frozen=True)
+class BenchLoans:
+    """A portfolio's labelled loans in files of the contract's columns and the target."""
+
+    contract: Contract
+    source: str
+    """What the loans are, for people; begins with `synthetic` where they are generated."""
+    rows: int
+    file: Path
+    tenfold: Path
+    """The same rows ten times, under keys that differ."""
+
+
+def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -> BenchLoans:
+    """Write the loans of the replay's source, or generated ones where none can be read.
+
+    Raises:
+        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
+    """
+    location = resolve_source(contract, source)
+    wanted = [*(column.source for column in contract.columns), contract.target.source]
+    if location is None:
+        rows = contract.replay.generated_rows
+        said = f"synthetic: generated from the contract {contract.portfolio}"
+        table = generate_loans(contract, rows, contract.training.seed).select(wanted)
+    else:
+        said = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
+        with open_table(location, wanted, encoding=contract.source.encoding) as found:
+            table = pa.concat_tables([block.table for block in found])
+    file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
+    try:
+        _write(table, contract, file, 1)
+        _write(table, contract, tenfold, TIMES)
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{said}: column {contract.key.source} holds what is no {contract.key.type}; "
+            "bench a file without faults"
+        ) from error
+    return BenchLoans(contract, said, table.num_rows, file, tenfold)
+
+
+def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
+    """Write the rows so many times, each time with other keys."""
+    key = contract.key
+    place = table.column_names.index(key.source)
+    keys = table.column(place)
+    with path.open("wb") as file:
+        for turn in range(times):
+            if turn and key.type == "integer":
+                numbers = keys.cast(pa.int64())
+                span = pc.max(numbers).as_py() - pc.min(numbers).as_py() + 1
+                moved = pc.add(numbers, turn * span).cast(pa.string())
+            else:
+                moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
+            # Unquoted, as files of loans mostly are; none of the real file needs quotes.
+            pa.csv.write_csv(
+                table.set_column(place, key.source, moved),
+                file,
+                pa.csv.WriteOptions(include_header=turn == 0, quoting_style=_style(table)),
+            )
+
+
+def _style(table: pa.Table) -> str:
+    """Return `none` where no value needs quotes, else `needed`."""
+    needs = (pc.any(pc.match_substring_regex(c, '[",\r\n]')).as_py() for c in table.columns)
+    return "needed" if any(needs) else "none"

@@ -1,0 +1,150 @@
+"""Time what each page reads and renders, with as many batches and scores as months bring.
+
+The loans of the bench give one real night: a model is trained on them, and they are scored and
+measured once. `layout.fill` then makes NIGHTS nights of LOANS_A_NIGHT applications and scores each,
+and the real night's rows of drift, distributions, performance, fairness and quality are copied to
+every one of them; causes and tasks are made up. Each page is read and rendered as the plugin does
+it, over a new connection each time; HTTP and Airflow's check of rights come on top.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from psycopg2 import sql
+
+from loan_scoring import database
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.desk.queue import QueueFilter, read_queue
+from loan_scoring.lab.bench import layout
+from loan_scoring.lab.bench.loans import BenchLoans
+from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
+from loan_scoring.lab.bench.scoring_batch import replace_batch, train_bench_pair
+from loan_scoring.monitoring.alerts.store import update_alerts
+from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.scoring.batch import score_batch
+from loan_scoring_web.pages.alerts import read_alerts_page
+from loan_scoring_web.pages.batch import read_batch_page, read_batches_page
+from loan_scoring_web.pages.desk import read_application_page, read_queue_page
+from loan_scoring_web.pages.drift import read_drift_page
+from loan_scoring_web.pages.models import read_models_page
+from loan_scoring_web.pages.operations import read_operations_page
+from loan_scoring_web.pages.overview import read_portfolio_page
+from loan_scoring_web.pages.templating import render_template
+
+NIGHTS, LOANS_A_NIGHT = 100, 150_000
+REPETITIONS = 9
+LIMIT_SECONDS = 0.3
+COPIED = ("drift", "distributions", "performance", "fairness")
+COPY = """
+INSERT INTO {table}
+SELECT (jsonb_populate_record(t, jsonb_build_object('scoring_run_id', r.scoring_run_id))).*
+FROM {table} AS t, scoring_runs AS r
+WHERE t.scoring_run_id = %(run)s AND r.batch_id = ANY (%(nights)s)
+ORDER BY r.batch_id
+"""
+MADE = """
+INSERT INTO quality
+SELECT (jsonb_populate_record(q, jsonb_build_object('batch_id', night, 'revision', 1))).*
+FROM quality AS q, unnest(%(nights)s) AS night WHERE q.batch_id = %(real)s;
+INSERT INTO findings
+SELECT r.scoring_run_id, 'population', 'warning', ARRAY['made'], 'Made by the bench',
+       '{"made": {"psi": 0.3, "tests": {}}}'
+FROM scoring_runs AS r WHERE r.batch_id = ANY (%(nights)s) AND right(r.batch_id, 1) IN ('3', '4');
+INSERT INTO task_metrics
+SELECT 'scheduled__' || night, task, -1, night, 1000, 3, 0, 3e8::bigint, now(), now(), 0.5
+FROM unnest(%(nights)s) AS night,
+     unnest(ARRAY['ingest.land', 'ingest.check', 'ingest.publish', 'score.plan', 'score.score',
+                  'score.publish', 'metrics.compare']) AS task
+"""
+USER = {
+    "base": "/loan-scoring",
+    "airflow": "",
+    "portfolios": [],
+    "user": "bench",
+    "is_operator": True,
+    "is_admin": True,
+}
+
+Page = tuple[str, Callable[[Session], dict[str, Any]]]
+"""A template, and what reads its values."""
+
+
+def bench_pages(
+    loans: BenchLoans, url: str, nights: int = NIGHTS, loans_a_night: int = LOANS_A_NIGHT
+) -> BenchResult:
+    """Fill the database and measure each page."""
+    with open_session(loans.contract.portfolio, url) as session:
+        started = time.perf_counter()
+        batch_ids = _make(session, loans, nights, loans_a_night)
+        took = time.perf_counter() - started
+        loan_id = _to_decide(session)
+        pages: dict[str, Page] = {
+            "portfolio": ("overview.html", read_portfolio_page),
+            "batches": ("batches.html", lambda s: read_batches_page(s, None)),
+            "batch": (
+                "batch.html",
+                lambda s: read_batch_page(s, batch_ids[nights * 2 // 3]) or {},
+            ),
+            "drift, 30 nights": ("drift.html", lambda s: read_drift_page(s, 30)),
+            "alerts": ("alerts.html", read_alerts_page),
+            "operations": ("operations.html", read_operations_page),
+            "models": ("models.html", lambda s: read_models_page(s, None, None)),
+            "desk": (
+                "desk.html",
+                lambda s: read_queue_page(s, batch_ids[-1], QueueFilter(), None),
+            ),
+            "application": (
+                "desk_application.html",
+                lambda s: read_application_page(s, loan_id),
+            ),
+        }
+        figures = [median_seconds(name, _times(url, session, page)) for name, page in pages.items()]
+    ratios = [
+        LimitedRatio(figure.name, figure.value, LIMIT_SECONDS, unit="s") for figure in figures
+    ]
+    made = Measurement("rows made in", took, "s", f"{nights} nights of {loans_a_night:,} scores")
+    return BenchResult("pages", loans.source, nights * loans_a_night, [made, *figures], ratios)
+
+
+def _make(session: Session, loans: BenchLoans, nights: int, loans_a_night: int) -> list[str]:
+    """Fill the database; return the batch_ids of the made nights."""
+    train_bench_pair(session, loans)
+    replace_batch(session, loans.file)
+    real = session.contract.replay.start
+    run = score_batch(session, real)
+    compare_batch(session, real)
+    batch_ids = layout.fill_nights(session, nights, loans_a_night)
+    values = {"run": run, "real": real, "nights": batch_ids}
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        for table in COPIED:
+            cursor.execute(sql.SQL(COPY).format(table=sql.Identifier(table)), values)
+        cursor.execute(MADE, values)
+    update_alerts(session)
+    session.connection.autocommit = True
+    with session.connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # what autovacuum does in a night
+    session.connection.autocommit = False
+    return batch_ids
+
+
+def _to_decide(session: Session) -> Any:
+    """Return a loan of the real night that is left to a person."""
+    found = read_queue(session, session.contract.replay.start, QueueFilter(decision="review"))
+    return found.rows[0]["loan_id"]
+
+
+def _times(url: str, session: Session, page: Page) -> list[float]:
+    template, read = page
+    found = []
+    for turn in range(REPETITIONS + 1):
+        started = time.perf_counter()
+        connection = database.connect(session.contract.portfolio, url)
+        try:
+            values = read(Session(session.contract, connection))
+        finally:
+            connection.close()
+        render_template(template, active="", portfolio=session.contract.portfolio, **USER, **values)
+        if turn:  # the first one warms up
+            found.append(time.perf_counter() - started)
+    return found

@@ -1,0 +1,96 @@
+"""How fast a batch is scored, Postgres to Postgres, against the least that must be done."""
+
+from pathlib import Path
+
+from loan_scoring.database.partitions import HISTORY
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.bench.loans import TIMES, BenchLoans
+from loan_scoring.lab.bench.measuring import (
+    NAIVE_ROWS,
+    delete_batches,
+    highest_peak,
+    run_in_process,
+)
+from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, median_seconds
+from loan_scoring.models import registry
+from loan_scoring.models.training.run import train
+
+REPETITIONS = 5
+ALGORITHM = "hist_gradient_boosting"
+"""The contract's first candidate of this kind is what scores; without one, its first of all."""
+
+
+def bench_score(loans: BenchLoans, url: str) -> BenchResult:
+    """Measure planning, scoring and publishing a batch in one process, its reasons apart.
+
+    The floor does the least, step after step on one core: COPY out of the used columns, encode,
+    predict by both models, COPY of the score rows into a table without key, index or rules. Every
+    way is a process of its own, its models loaded. What is left of the naive way is that it takes
+    pandas and both pipelines as they are.
+    """
+    ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
+    portfolio = loans.contract.portfolio
+
+    def run(way: str) -> dict[str, float]:
+        return run_in_process("one_score", [portfolio, way], url, loans.source)
+
+    with open_session(portfolio, url) as session:
+        train_bench_pair(session, loans)
+        replace_batch(session, loans.file)
+        for repetition in range(REPETITIONS):
+            for way in ("floor", "silent", "ours"):
+                ways[way].append(run(way))
+            if repetition % 2 == 0:
+                ways["naive"].append(run("naive"))
+        replace_batch(session, loans.tenfold)
+    run("silent")  # the loans have been read before, as those of the median above have
+    tenfold = [run("ours")]
+    steps = {
+        name: [each[name] for each in ways["floor"]]
+        for name in ways["floor"][0]
+        if name != "seconds"
+    }
+    figures = [
+        *(median_seconds(f"  {name}", measured) for name, measured in steps.items()),
+        median_seconds(
+            "floor", [each["seconds"] for each in ways["floor"]], "all four: no key, no rules"
+        ),
+        median_seconds("score, without reasons", [each["seconds"] for each in ways["silent"]]),
+        median_seconds("score", [each["seconds"] for each in ways["ours"]], "plan, score, publish"),
+        median_seconds(
+            "read_sql + predict_proba + to_sql",
+            [each["seconds"] * loans.rows / each["rows"] for each in ways["naive"]],
+            "" if loans.rows <= NAIVE_ROWS else f"scaled from {NAIVE_ROWS:,} rows",
+        ),
+        median_seconds(f"score, {TIMES} times the rows", [each["seconds"] for each in tenfold]),
+        highest_peak("peak memory", ways["ours"]),
+        highest_peak(f"peak memory, {TIMES} times the rows", tenfold),
+    ]
+    floor, silent, ours, naive, longer, low, high = (figure.value for figure in figures[-7:])
+    ratios = [
+        LimitedRatio("score without reasons / floor", silent / floor, 1.3),
+        LimitedRatio("naive / score", naive / ours, 8, is_at_most=False),
+        LimitedRatio(f"time at {TIMES} times the rows", longer / ours, 11),
+        LimitedRatio(f"memory at {TIMES} times the rows", high / low, 1.2),
+    ]
+    return BenchResult("score", loans.source, loans.rows, figures, ratios)
+
+
+def train_bench_pair(session: Session, loans: BenchLoans) -> None:
+    """Fit one candidate and the personas on the loans, and put them into use."""
+    policy = loans.contract.training
+    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
+    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
+    contract = loans.contract.model_copy(update={"training": one})
+    ingest_batch(session, HISTORY, loans.file)
+    versions, _ = train(Session(contract, session.connection))
+    for version in versions.values():
+        registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
+    session.connection.commit()
+
+
+def replace_batch(session: Session, file: Path) -> None:
+    """Make the loans of a file the one batch that there is."""
+    delete_batches(session)
+    ingest_batch(session, session.contract.replay.start, file)

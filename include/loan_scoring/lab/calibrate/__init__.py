@@ -1,0 +1,1 @@
+"""Measure the drift decision: its false alarms and its detection power."""

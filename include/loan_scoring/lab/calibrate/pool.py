@@ -1,0 +1,120 @@
+"""The loans that a calibration deals its baselines and batches from: typed, and scored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.contract import Contract
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.ingest.row_rules import RowRules
+from loan_scoring.lab.synthetic import generate_loans
+from loan_scoring.models.baseline import PREDICTIONS
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.scorer import Scorer, exclusion_reasons
+from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
+from loan_scoring.models.training.personas import describe_personas, fit_personas, name_clusters
+
+MODEL_SHARE = 1 / 3
+"""Of all loans, those that the model is fitted on; they are in no baseline and in no batch."""
+GENERATED_ROWS = 100_000
+PERSONAS = 3
+IS_DEFAULT = "is_default"
+
+
+@dataclass(frozen=True)
+class LoanPool:
+    """Loans of one population, each with what is watched of it: inputs and predictions."""
+
+    source: str
+    """What the loans are, for people; begins with `synthetic` where they are generated."""
+    table: pa.Table
+    model_rows: int
+    """Loans that the model was fitted on, which are not in the table."""
+
+
+def build_pool(
+    contract: Contract,
+    source: str | None = None,
+    rows: int = GENERATED_ROWS,
+    *,
+    is_swapped: bool = False,
+) -> LoanPool:
+    """Read labelled loans, fit a model on a third of them, and score the others.
+
+    Which loan is in which part is drawn by the contract's seed. The rest is one population: what
+    drift finds in it, it finds where there is none.
+
+    Args:
+        contract: of the portfolio.
+        source: file or URL; default LOAN_SCORING_SOURCE, and what else `sources.resolve` knows.
+        rows: how many loans are generated where no file can be read.
+        is_swapped: fit on the two thirds and score the third: loans that had no part in what was
+            chosen on the others.
+
+    Raises:
+        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
+    """
+    said, loans = read_labelled_loans(contract, source, rows)
+    order = np.random.default_rng(contract.training.seed).permutation(loans.num_rows)
+    cut = int(loans.num_rows * MODEL_SHARE)
+    parts = [loans.take(pa.array(np.sort(part))) for part in np.split(order, [cut])]
+    fitted_on, others = reversed(parts) if is_swapped else parts
+    scored = _scorer(contract, fitted_on).score(others)
+    table = others.select([column.name for column in contract.monitored])
+    for name in PREDICTIONS:
+        table = table.append_column(name, scored.column(name))
+    return LoanPool(said, table.combine_chunks(), fitted_on.num_rows)
+
+
+def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
+    """Return what the loans are, and all that the contract's row rules accept, typed, with
+    `is_default`.
+
+    Raises:
+        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
+    """
+    rules = RowRules(contract)
+    location = resolve_source(contract, source)
+    if location is None:
+        text = generate_loans(contract, rows, contract.training.seed)
+        block = Block(text, np.arange(2, text.num_rows + 2), [])
+        said = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
+        return said, _typed(contract, rules, block)
+    said = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
+    wanted = [*(column.source for column in contract.columns), contract.target.source]
+    with open_table(location, wanted, encoding=contract.source.encoding) as found:
+        return said, pa.concat_tables([_typed(contract, rules, block) for block in found])
+
+
+def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
+    accepted, _ = rules.apply(block)
+    labels = block.table.column(contract.target.source)
+    kept = pc.is_in(pa.array(block.line_numbers), value_set=accepted.column("line_number"))
+    is_default = pc.is_in(labels.filter(kept), value_set=pa.array(contract.target.positive))
+    return accepted.drop_columns("line_number").append_column(IS_DEFAULT, is_default)
+
+
+def _scorer(contract: Contract, table: pa.Table) -> Scorer:
+    """Fit one boosting and a fixed number of personas: quick, and scored like any other pair."""
+    judged = exclusion_reasons(contract, table).is_null()
+    loans = table.filter(judged)
+    y = loans.column(IS_DEFAULT).to_numpy().astype(int)
+    features = [
+        column.name
+        for column in contract.features
+        if len(loans.column(column.name).unique()) > 1
+    ]  # fmt: skip
+    X = feature_frame(loans, contract, features)
+    trial = Trial("hist_gradient_boosting-1", 0, "hist_gradient_boosting", {"max_iter": 60})
+    model = fit_pipeline(build_candidate(contract, features, trial), X, y)
+    policy = contract.training.model_copy(update={"personas": PERSONAS})
+    few = contract.model_copy(update={"training": policy})
+    clusters, _ = fit_personas(few, features, X)
+    names = name_clusters(clusters, contract, X, {})
+    people = describe_personas(clusters[-1].labels_, y, names)
+    rates = [person["default_rate"] for person in people]
+    return Scorer(contract, model, features, clusters, features, names, rates)

@@ -1,0 +1,1 @@
+"""Demonstrate data, target and model drift on replayed nights, and explain what was seen."""

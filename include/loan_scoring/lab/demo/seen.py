@@ -1,0 +1,111 @@
+"""Read what a demonstration left in the database; nothing is judged here."""
+
+from dataclasses import dataclass
+
+from loan_scoring import database
+from loan_scoring.contract import Scenario
+from loan_scoring.database import Row
+from loan_scoring.database.session import Session
+from loan_scoring.lab.demo.kinds import Demonstration
+from loan_scoring.monitoring.alerts.causes import CONCEPT
+from loan_scoring.monitoring.measure import drift_kind
+from loan_scoring.monitoring.performance.outcome_tests import KINDS
+
+LEVELS = ("stable", "attention", "drifted")
+
+
+@dataclass(frozen=True)
+class DemoNight:
+    """A batch of the demonstration: its drift tests, figures and findings as they stand."""
+
+    batch_id: str
+    is_drifted: bool
+    """Whether the scenario was laid on it."""
+    tests: list[Row]
+    figures: dict[tuple[str, str], Row]
+    """Rows of performance, by metric and basis."""
+    findings: dict[str, Row]
+    """Rows of findings, by cause."""
+
+    def of(self, kind: str) -> list[Row]:
+        """Return the tests of a drift kind."""
+        return [each for each in self.tests if each["kind"] == kind]
+
+    def found(self, kind: str) -> list[str]:
+        """Return what passed every limit that an alert must pass; a PSI alone is none."""
+        return [
+            subject
+            for cause, finding in self.findings.items()
+            for subject in finding["subjects"]
+            if (KINDS[subject] if cause == CONCEPT else drift_kind(subject)) == kind
+        ]
+
+    def level(self, kind: str) -> str | None:
+        """Return the worst level of what was found, None where there was no test of the kind."""
+        tests, found = self.of(kind), self.found(kind)
+        if not tests:
+            return None
+        levels = [LEVELS.index(each["level"]) for each in tests if each["feature"] in found]
+        return LEVELS[max(levels, default=0)]
+
+    def value(self, metric: str, basis: str) -> float | None:
+        """Return a metric, None where it is not known."""
+        row = self.figures.get((metric, basis))
+        return None if row is None else row["value"]
+
+
+@dataclass(frozen=True)
+class DemoRecord:
+    """All that a demonstration left behind."""
+
+    shown: Demonstration
+    name: str
+    scenario: Scenario
+    nights: list[DemoNight]
+    alerts: list[Row]
+    requests: list[Row]
+
+    @property
+    def calm(self) -> list[DemoNight]:
+        """The nights without the scenario."""
+        return [night for night in self.nights if not night.is_drifted]
+
+    @property
+    def drifted(self) -> list[DemoNight]:
+        """The nights with it."""
+        return [night for night in self.nights if night.is_drifted]
+
+
+def read_demo_record(
+    session: Session,
+    shown: Demonstration,
+    named: tuple[str, Scenario],
+    drifted: list[str],
+) -> DemoRecord:
+    """Return what stands in the tables of a demonstration whose nights are run.
+
+    Args:
+        named: the scenario and its name in the contract.
+        drifted: the batch_ids that it was laid on.
+    """
+    with database.transaction(session.connection):
+        batches = database.rows(session.connection, "select_findings_by_batch")
+        tests = database.rows(session.connection, "select_tests_by_batch")
+        figures = database.rows(session.connection, "select_performance_figures")
+        alerts = database.rows(session.connection, "select_every_alert")
+        requests = database.rows(session.connection, "select_drift_requests")
+    nights = [
+        DemoNight(
+            batch["batch_id"],
+            batch["batch_id"] in drifted,
+            [row for row in tests if row["batch_id"] == batch["batch_id"]],
+            {
+                (row["metric"], row["basis"]): row
+                for row in figures
+                if row["batch_id"] == batch["batch_id"]
+            },
+            batch["findings"],
+        )
+        for batch in batches
+    ]
+    return DemoRecord(shown, *named, nights, alerts, requests)

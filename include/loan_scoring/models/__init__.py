@@ -1,0 +1,1 @@
+"""Fitted models: encoding, training, registry, promotion, model cards, scoring in memory."""

@@ -1,0 +1,1 @@
+"""The model card: what a pair of models is, how good it is, and who promoted it."""

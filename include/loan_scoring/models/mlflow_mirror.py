@@ -1,0 +1,294 @@
+"""Show trials, models and champions in MLflow: a mirror of Postgres, which decides nothing.
+
+MLflow's own tables stand in the schema `mlflow` of the same database; no MLflow server takes part.
+What MLflow has not yet, or has half, is written; the rest stays as it is. Each thing is known by
+the tag `loan_scoring.id`. Nothing else imports mlflow: that costs seconds.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from loan_scoring import database, settings
+from loan_scoring.database.session import Session
+from loan_scoring.errors import TrackingError
+from loan_scoring.models.artifacts import read_artifact
+
+SCHEMA = "mlflow"
+ID = "loan_scoring.id"
+CHAMPION = "champion"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+@dataclass(frozen=True)
+class MirrorCounts:
+    """How many trials and model versions were written, and which versions are champions."""
+
+    trials: int
+    models: int
+    champions: dict[str, str]
+
+
+def mirror_models(session: Session) -> MirrorCounts:
+    """Write to MLflow what it lacks of the portfolio, and set the alias `champion`.
+
+    Raises:
+        TrackingError: MLflow, its tables or its artifacts cannot be written; what is missing is
+            written the next time.
+    """
+    os.environ |= QUIET
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's, of SQLAlchemy's next version: not ours to heed
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            with _alone(session):
+                url = _url(session)
+                client = MlflowClient(tracking_uri=url, registry_uri=url)
+                try:
+                    return _Mirror(session, client).run()
+                finally:
+                    client._tracking_client.store.engine.dispose()
+        except (MlflowException, SQLAlchemyError, psycopg2.Error, OSError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise TrackingError(
+                f"MLflow lacks what was trained last ({type(error).__name__}: {reason}); models "
+                "and promotions in Postgres are complete, the next training writes the rest"
+            ) from error
+
+
+def ui_environment(session: Session) -> dict[str, str]:
+    """Return the environment in which `mlflow ui` shows the mirror; it holds the password."""
+    with _alone(session):
+        pass  # before the first training, too, MLflow wants a schema for its tables
+    return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
+
+
+@contextmanager
+def _alone(session: Session) -> Iterator[None]:
+    """Make MLflow's schema, and let one mirror at a time through, of whichever portfolio."""
+    other = database.connect_beside(session.connection)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (SCHEMA,))
+            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,))
+            if not cursor.rowcount:  # IF NOT EXISTS wants the right to create schemas even so
+                cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+                cursor.execute(
+                    f"COMMENT ON SCHEMA {SCHEMA} IS 'Tables of MLflow: a mirror of the portfolios''"
+                    " trials, models and promotions, which decides nothing'"
+                )
+            other.commit()
+        yield
+    finally:
+        other.close()
+
+
+def _url(session: Session) -> str:
+    known = session.connection.info
+    parameters = known.dsn_parameters
+    wanted = (*database.TLS, *database.ALIVE)
+    kept: dict[str, str] = {name: parameters[name] for name in wanted if name in parameters}
+    return URL.create(
+        "postgresql+psycopg2",
+        username=known.user,
+        password=known.password,
+        host=known.host,
+        port=known.port,
+        database=known.dbname,
+        query={**kept, "options": f"-csearch_path={SCHEMA}"},
+    ).render_as_string(hide_password=False)
+
+
+class _Mirror:
+    """One pass over a portfolio's trials, models and champions."""
+
+    def __init__(self, session: Session, client: Any) -> None:
+        self.session = session
+        self.client = client
+        self.portfolio = session.contract.portfolio
+        found = client.get_experiment_by_name(self.portfolio)
+        self.experiment = (
+            found.experiment_id
+            if found
+            else client.create_experiment(
+                self.portfolio, artifact_location=settings.mlflow_artifacts(self.portfolio)
+            )
+        )
+
+    def run(self) -> MirrorCounts:
+        with database.transaction(self.session.connection):
+            trials = database.rows(self.session.connection, "select_all_trials")
+            models = database.rows(self.session.connection, "select_all_models")
+            champions = database.rows(self.session.connection, "select_champions")
+        there = self._finished()
+        new_trials = [row for row in trials if _trial_id(row) not in there]
+        for row in new_trials:
+            self._trial(row)
+        versions = {kind: self._versions(kind) for kind in {row["kind"] for row in models}}
+        new_models = [row for row in models if row["model_version"] not in versions[row["kind"]]]
+        for row in new_models:
+            run_id = there.get(row["model_version"]) or self._model(row)
+            made = self.client.create_model_version(
+                f"{self.portfolio}.{row['kind']}",
+                source=f"{self.client.get_run(run_id).info.artifact_uri}/model",
+                run_id=run_id,
+                tags={ID: row["model_version"], "sha256": row["artifact_sha256"]},
+            )
+            versions[row["kind"]][row["model_version"]] = made.version
+        for row in champions:
+            self.client.set_registered_model_alias(
+                f"{self.portfolio}.{row['kind']}",
+                CHAMPION,
+                versions[row["kind"]][row["model_version"]],
+            )
+        in_use = {row["kind"]: row["model_version"] for row in champions}
+        return MirrorCounts(len(new_trials), len(new_models), in_use)
+
+    def _finished(self) -> dict[str, str]:
+        """Return the runs that are whole, by our id; what a kill left half is taken away."""
+        found: dict[str, str] = {}
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
+            for run in page:
+                known = run.data.tags.get(ID)
+                if run.info.status == "FINISHED" and known:
+                    found[known] = run.info.run_id
+                elif known:
+                    self.client.delete_run(run.info.run_id)
+            token = page.token
+            if not token:
+                return found
+
+    def _versions(self, kind: str) -> dict[str, str]:
+        """Return MLflow's version of each of our model versions; make the model where it is not."""
+        from mlflow.exceptions import MlflowException
+
+        name = f"{self.portfolio}.{kind}"
+        try:
+            self.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            self.client.create_registered_model(name)
+        found: dict[str, str] = {}
+        token = None
+        while True:
+            page = self.client.search_model_versions(f"name = '{name}'", page_token=token)
+            found |= {each.tags[ID]: each.version for each in page if ID in each.tags}
+            token = page.token
+            if not token:
+                return found
+
+    def _trial(self, row: database.Row) -> None:
+        milliseconds = int(row["tried_at"].timestamp() * 1000)
+        means = ("auc", "auc_standard_error", "f1_paid", "f1_default", "brier", "log_loss")
+        metrics = {
+            name: row[name] for name in (*means, "calibration_slope", "calibration_intercept")
+        }
+        self._run(
+            _trial_id(row),
+            row["trial"],
+            milliseconds - int(row["seconds"] * 1000),
+            milliseconds,
+            {"algorithm": row["algorithm"], **row["parameters"]},
+            metrics | {"seconds": row["seconds"]},
+            {"training": row["fingerprint"], "what": "trial"},
+            row["folds"],
+        )
+
+    def _model(self, row: database.Row) -> str:
+        at = int(row["created_at"].timestamp() * 1000)
+        metrics = {name: value for name, value in row["metrics"].items() if _is_number(value)}
+        for name, (low, high) in row["metrics"].get("intervals", {}).items():
+            metrics |= {f"{name}_low": low, f"{name}_high": high}
+        return self._run(
+            row["model_version"],
+            row["model_version"],
+            at,
+            at,
+            {"algorithm": row["algorithm"], **row["parameters"]},
+            metrics,
+            {
+                "training": row["fingerprint"],
+                "what": "model",
+                "code_version": row["code_version"],
+                "artifact_sha256": row["artifact_sha256"],
+            },
+            [],
+            row,
+        )
+
+    def _run(
+        self,
+        ours: str,
+        name: str,
+        started: int,
+        ended: int,
+        parameters: dict[str, Any],
+        metrics: dict[str, Any],
+        tags: dict[str, str],
+        folds: list[dict[str, float]],
+        model: database.Row | None = None,
+    ) -> str:
+        """Write a run whole and return its id; times are milliseconds since 1970."""
+        from mlflow.entities import Metric, Param
+
+        run_id: str = self.client.create_run(
+            self.experiment, start_time=started, run_name=name, tags={ID: ours, **tags}
+        ).info.run_id
+        points = [
+            Metric(key, float(value), ended, 0)
+            for key, value in metrics.items()
+            if value is not None
+        ]
+        points += [
+            Metric(f"fold_{key}", value, ended, step)
+            for step, fold in enumerate(folds)
+            for key, value in fold.items()
+        ]
+        self.client.log_batch(
+            run_id, points, [Param(key, str(value)) for key, value in parameters.items()]
+        )
+        if model is not None:
+            self._files(run_id, model)
+        self.client.set_terminated(run_id, end_time=ended)
+        return run_id
+
+    def _files(self, run_id: str, row: database.Row) -> None:
+        content = read_artifact(self.portfolio, row["artifact"], row["artifact_sha256"])
+        with tempfile.TemporaryDirectory(prefix="loan-scoring-") as folder:
+            path = Path(folder) / row["artifact"]
+            path.write_bytes(content)
+            self.client.log_artifact(run_id, str(path), "model")
+            for name in ("features", "metrics", "training_data", "leaks"):
+                if row[name] is not None:
+                    path = Path(folder) / f"{name}.json"
+                    path.write_text(json.dumps(row[name], indent=2))
+                    self.client.log_artifact(run_id, str(path))
+
+
+def _trial_id(row: database.Row) -> str:
+    return f"{row['fingerprint']}/{row['trial']}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Promotion: gates that judge a challenger, and the record of each verdict."""

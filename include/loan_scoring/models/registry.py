@@ -1,0 +1,203 @@
+"""The models on record: register fitted ones, tell the champions, promote, load for scoring."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loan_scoring import __version__, database
+from loan_scoring.database.session import Session
+from loan_scoring.errors import MissingError, StateError
+from loan_scoring.models.artifacts import dump_estimator, load_estimator, store_by_content
+
+if TYPE_CHECKING:
+    from loan_scoring.models.scorer import Scorer
+
+PROPENSITY, PERSONAS = "propensity", "personas"
+KINDS = (PROPENSITY, PERSONAS)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted model on its way into the registry."""
+
+    kind: str
+    estimator: Any
+    parameters: dict[str, Any]
+    features: list[str]
+    metrics: dict[str, Any]
+    algorithm: str
+    baseline: dict[str, Any] | None = None
+    baseline_sample: bytes | None = None
+    leaks: dict[str, Any] | None = None
+    evaluation: dict[str, Any] | None = None
+
+
+def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str]:
+    """Return the model versions by kind that were fitted on the same rows by the same code."""
+    found = database.rows(
+        session.connection, "select_models_by_fingerprint", fingerprint=fingerprint
+    )
+    return {row["kind"]: row["model_version"] for row in found}
+
+
+def register_models(
+    session: Session, models: list[FittedModel], fingerprint: str, training_data: dict[str, Any]
+) -> dict[str, str]:
+    """Write the models' artifacts, then their rows in one transaction; return versions by kind.
+
+    Two trainings of the same data at once end in one pair: the second finds the first's.
+    """
+    portfolio = session.contract.portfolio
+    written = []
+    for model in models:
+        name, sha256 = store_by_content(
+            portfolio,
+            f"{model.kind}-{fingerprint[:16]}",
+            "skops",
+            dump_estimator(model.estimator),
+        )
+        values: dict[str, str | None] = {
+            "artifact": name,
+            "artifact_sha256": sha256,
+            "baseline_artifact": None,
+            "baseline_sha256": None,
+        }
+        if model.baseline_sample is not None:
+            values["baseline_artifact"], values["baseline_sha256"] = store_by_content(
+                portfolio, f"baseline-{fingerprint[:16]}", "parquet", model.baseline_sample
+            )
+        written.append((model, values))
+    with database.transaction(session.connection):
+        database.lock(session.connection, "models")
+        known = versions_by_fingerprint(session, fingerprint)
+        if known:
+            return known
+        for model, values in written:
+            row = database.row(
+                session.connection,
+                "insert_model",
+                kind=model.kind,
+                algorithm=model.algorithm,
+                parameters=json.dumps(model.parameters),
+                features=model.features,
+                metrics=json.dumps(model.metrics),
+                training_data=json.dumps(training_data, default=str),
+                fingerprint=fingerprint,
+                code_version=__version__,
+                baseline=json.dumps(model.baseline) if model.baseline else None,
+                leaks=json.dumps(model.leaks) if model.leaks else None,
+                evaluation=json.dumps(model.evaluation) if model.evaluation else None,
+                **values,
+            )
+            assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+            known[model.kind] = row["model_version"]
+    return known
+
+
+def model_row(session: Session, model_version: str) -> database.Row:
+    """Return a model's row.
+
+    Raises:
+        MissingError: there is no such version.
+    """
+    row = database.row(session.connection, "select_model", model_version=model_version)
+    if row is None:
+        raise MissingError(f"no model {model_version} in {session.contract.portfolio}")
+    return row
+
+
+def champion_version(session: Session, kind: str) -> str | None:
+    """Return the version in use of a kind, None before the first promotion."""
+    return _in_use(session).get(kind)
+
+
+def champion_pair(session: Session) -> tuple[str, str]:
+    """Return the champion propensity and personas versions, both of one moment.
+
+    Raises:
+        StateError: no model was promoted yet.
+    """
+    pair = _in_use(session)
+    if pair.keys() != set(KINDS):
+        raise StateError(
+            f"{session.contract.portfolio} has no champion: ingest the history and run "
+            f"`loan-scoring train --portfolio {session.contract.portfolio}` first"
+        )
+    return pair[PROPENSITY], pair[PERSONAS]
+
+
+def _in_use(session: Session) -> dict[str, str]:
+    """Return the versions in use by kind."""
+    rows = database.rows(session.connection, "select_versions_in_use")
+    return {row["kind"]: row["model_version"] for row in rows}
+
+
+def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
+    """Return the versions by kind of the pair that a version was fitted in.
+
+    Raises:
+        StateError: there is no such version.
+    """
+    return versions_by_fingerprint(session, model_row(session, model_version)["fingerprint"])
+
+
+def record_verdict(
+    session: Session,
+    model_version: str,
+    verdict: str,
+    evidence: dict[str, Any],
+    decided_by: str,
+    occasion: str = "training",
+    comment: str | None = None,
+) -> bool:
+    """Append a verdict on a version to promotions; `promoted` makes it the champion.
+
+    What the last row of the version says already is not said again; returns whether it was said.
+    """
+    kind = model_row(session, model_version)["kind"]
+    row = {
+        "verdict": verdict,
+        "replaces": champion_version(session, kind),
+        "decided_by": decided_by,
+        "occasion": occasion,
+        "comment": comment,
+    }
+    text = json.dumps(evidence)
+    last = database.row(session.connection, "select_last_verdict", model_version=model_version)
+    # What was rolled back since has the same last verdict and is not in use: it is said again.
+    is_so = verdict != "promoted" or row["replaces"] == model_version
+    if is_so and last == row | {"evidence": json.loads(text)}:
+        return False
+    database.execute(
+        session.connection,
+        "insert_promotion",
+        kind=kind,
+        model_version=model_version,
+        evidence=text,
+        **row,
+    )
+    return True
+
+
+def model_estimator(session: Session, row: database.Row) -> Any:
+    """Load the estimator of a model's row, once a process."""
+    return load_estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
+
+
+def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
+    """Return the scorer of a pair of model versions."""
+    from loan_scoring.models.scorer import (
+        Scorer,  # scikit-learn is for those who score, not for all
+    )
+
+    propensity = model_row(session, propensity_version)
+    personas = model_row(session, personas_version)
+    return Scorer(
+        session.contract,
+        model_estimator(session, propensity),
+        propensity["features"],
+        model_estimator(session, personas),
+        personas["features"],
+        [persona["name"] for persona in personas["metrics"]["personas"]],
+        [persona["default_rate"] for persona in personas["metrics"]["personas"]],
+    )

@@ -1,0 +1,139 @@
+"""Score a table of applications with a pair of models: probability, decision, persona."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.contract import Contract
+from loan_scoring.models.contributions import Contributions
+from loan_scoring.models.encoding import Columns, Encoder, take_apart
+from loan_scoring.models.reasons import REASONS, top_reasons
+
+DECISIONS = ("approve", "review", "decline", "refer")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A pair of fitted models and what is known of the personas."""
+
+    contract: Contract
+    propensity: Any
+    propensity_features: list[str]
+    personas: Any
+    personas_features: list[str]
+    persona_names: list[str]
+    persona_default_rates: list[float]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that scoring reads, in the contract's order."""
+        used = {*self.propensity_features, *self.personas_features}
+        used |= {exclusion.column for exclusion in self.contract.exclusions}
+        return [column.name for column in self.contract.inputs if column.name in used]
+
+    def score(self, table: pa.Table) -> pa.Table:
+        """Return default_probability, exclusion_reason, decision, persona, persona_default_rate.
+
+        And reason_1 to reason_4, of those that are reviewed or declined. One row for each of
+        `table`; an excluded application has a reason and decision refer, and nothing that a
+        model says.
+        """
+        reason = exclusion_reasons(self.contract, table)
+        judged = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
+        probability = np.full(table.num_rows, np.nan)
+        cluster = np.full(table.num_rows, -1)
+        told = {name: pa.nulls(table.num_rows, pa.string()) for name in REASONS}
+        if len(judged):
+            names = sorted({*self.propensity_features, *self.personas_features})
+            columns = take_apart(table, self.contract, names)
+            if len(judged) < table.num_rows:
+                columns = columns.take(judged)
+            encoded = self._propensity_encoder.encode(columns)
+            found, leaves = self._contributions.probabilities(encoded)
+            probability[judged] = found
+            cluster[judged] = self.personas[-1].predict(self._personas_encoder.encode(columns))
+            doubtful = np.flatnonzero(found >= self.contract.decision.approve_below)
+            if len(doubtful):
+                ends = None if leaves is None else leaves[:, doubtful]
+                of_those = self._reasons(encoded[doubtful], ends, columns.take(doubtful))
+                told |= _laid_out(of_those, judged[doubtful], table.num_rows)
+        place = pa.array(cluster, mask=cluster < 0)
+        return pa.table(
+            {
+                "default_probability": pa.array(probability, from_pandas=True),
+                "exclusion_reason": reason,
+                "decision": decide_by_policy(self.contract, probability),
+                "persona": pa.array(self.persona_names).take(place),
+                "persona_default_rate": pa.array(self.persona_default_rates).take(place),
+                **told,
+            }
+        )
+
+    def explain(self, table: pa.Table) -> tuple[float, dict[str, float]] | None:
+        """Return the base, and what each feature adds to the log-odds of a table's one row.
+
+        None where the row is excluded.
+        """
+        if exclusion_reasons(self.contract, table)[0].is_valid:
+            return None
+        encoded = self._propensity_encoder.encode(
+            take_apart(table, self.contract, self.propensity_features)
+        )
+        _, leaves = self._contributions.probabilities(encoded)
+        base, added = self._contributions.of(encoded, leaves)
+        return base, dict(zip(self.propensity_features, added[0].tolist(), strict=True))
+
+    def _reasons(
+        self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
+    ) -> dict[str, pa.Array]:
+        _, added = self._contributions.of(encoded, leaves)
+        return top_reasons(self.contract, self.propensity_features, added, columns)
+
+    @cached_property
+    def _propensity_encoder(self) -> Encoder:
+        return Encoder(self.propensity[0])
+
+    @cached_property
+    def _personas_encoder(self) -> Encoder:
+        return Encoder(self.personas[0])
+
+    @cached_property
+    def _contributions(self) -> Contributions:
+        return Contributions(self.propensity, self.propensity_features)
+
+
+def _laid_out(told: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
+    """Return columns of so many rows that hold values at `places` and are null elsewhere."""
+    row = np.full(rows, -1)
+    row[places] = np.arange(len(places))
+    at = pa.array(row, mask=row < 0)
+    return {name: values.take(at) for name, values in told.items()}
+
+
+def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
+    """Return the first reason of the contract that excludes each row, null where none does."""
+    reason = pa.nulls(table.num_rows, pa.string())
+    for exclusion in reversed(contract.exclusions):
+        values = table.column(exclusion.column).combine_chunks()
+        hit = values.is_null() if exclusion.is_null else pc.equal(values, exclusion.equals)
+        reason = pc.if_else(hit.fill_null(False), exclusion.reason, reason)
+    return reason
+
+
+def decide_by_policy(contract: Contract, probability: np.ndarray) -> pa.Array:
+    """Return the decision for each probability, refer where it is nan."""
+    policy = contract.decision
+    place = np.select(
+        [
+            np.isnan(probability),
+            probability < policy.approve_below,
+            probability >= policy.decline_from,
+        ],
+        [DECISIONS.index(word) for word in ("refer", "approve", "decline")],
+        DECISIONS.index("review"),
+    )
+    return pa.array(DECISIONS).take(pa.array(place))

@@ -1,0 +1,150 @@
+"""What a propensity model shows on its hold-out: the numbers behind every plot of its card.
+
+They are computed once, at training, and stand with the model: a card can be drawn at any time,
+without the data, and says what was known when the model was promoted.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.metrics import roc_curve
+from sklearn.pipeline import Pipeline
+
+from loan_scoring.contract import Contract
+from loan_scoring.models.baseline import SCORE_BINS
+from loan_scoring.models.contributions import Contributions
+from loan_scoring.models.encoding import Columns, Encoder, take_apart
+from loan_scoring.models.features import feature_frame
+from loan_scoring.models.holdout import holdout_policy
+from loan_scoring.models.promotion import gates
+from loan_scoring.models.promotion.gates import auc
+from loan_scoring.statistics import fairness
+from loan_scoring.statistics.calibration import fit_calibration_curve
+from loan_scoring.statistics.intervals import wilson
+from loan_scoring.statistics.model_metrics import default_probabilities
+
+IMPORTANCE_ROWS = 4000
+"""Loans that importance is measured on: each is scored features x repeats times."""
+
+IMPORTANCE_REPEATS = 5
+
+
+def evaluate_holdout(
+    contract: Contract, model: Pipeline, features: list[str], held: pa.Table
+) -> dict[str, Any]:
+    """Return what the card shows of a fitted model, fit for JSON.
+
+    Args:
+        features: the columns that the model reads, in order.
+        held: the scorable loans of the hold-out: monitored columns and is_default.
+    """
+    y = held.column("is_default").to_numpy().astype(int)
+    X = feature_frame(held, contract, features)
+    probability = default_probabilities(model, X)
+    approved = probability < contract.decision.approve_below
+    return {
+        "holdout": holdout_policy(contract),
+        "rows": len(y),
+        "roc": roc_points(y, probability),
+        "deciles": calibration_deciles(y, probability),
+        "calibration": finite_calibration(y, probability),
+        "calibration_curve": asdict(fit_calibration_curve(y, probability)),
+        "histogram": score_histogram(y, probability),
+        "importance": permutation_importance(
+            model, features, take_apart(held, contract, features), y, contract.training.seed
+        ),
+        "fairness": [
+            asdict(
+                fairness.approval_parity(contract, name, held.column(name).to_pylist(), y, approved)
+            )
+            for name in contract.protected
+            if name in held.column_names and contract.by_name[name].type == "category"
+        ],
+    }
+
+
+def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
+    """Return slope, intercept and the slope's standard error, None where the fit does not exist."""
+    found = asdict(gates.fit_calibration_line(y, probability))
+    return {name: gates.finite_or_none(value) for name, value in found.items()}
+
+
+def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[float]]:
+    """Return the ROC curve as [false positive rate, true positive rate], at evenly spaced rates."""
+    false_positive, true_positive, _ = roc_curve(y, probability)
+    at = np.linspace(0, 1, points)
+    above = np.interp(at, false_positive, true_positive)
+    return [[round(float(x), 6), round(float(y), 6)] for x, y in zip(at, above, strict=True)]
+
+
+def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
+    """Return predicted and observed default rates of ten equal parts, from the lowest score on.
+
+    The observed rate has a 95 % Wilson interval.
+    """
+    found = []
+    for part in np.array_split(np.argsort(probability, kind="stable"), 10):
+        observed = float(np.mean(y[part]))
+        low, high = wilson(observed * len(part), len(part))
+        found.append(
+            {
+                "rows": len(part),
+                "predicted": float(np.mean(probability[part])),
+                "observed": observed,
+                "low": low,
+                "high": high,
+            }
+        )
+    return found
+
+
+def score_histogram(
+    y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
+) -> dict[str, list[float]]:
+    """Return counts of paid loans and of defaults in equal bins of the score, from 0 to 1."""
+    edges = np.linspace(0, 1, bins + 1)
+    return {
+        "edges": edges.round(6).tolist(),
+        "paid": np.histogram(probability[y == 0], edges)[0].tolist(),
+        "defaulted": np.histogram(probability[y == 1], edges)[0].tolist(),
+    }
+
+
+def permutation_importance(
+    model: Pipeline, features: list[str], columns: Columns, y: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return how much AUC each feature is worth: the loss when its values are shuffled.
+
+    Breiman (2001), Machine Learning 45, 5-32; mean and standard deviation over the repeats, on at
+    most IMPORTANCE_ROWS loans chosen by the seed. What is shuffled is encoded already: an encoded
+    value depends on the value alone, and encoding anew takes longer than the model.
+
+    Args:
+        columns: the loans' features.
+        y: their outcomes, shape (rows,).
+    """
+    dice = np.random.default_rng(seed)
+    rows = dice.permutation(len(y))[:IMPORTANCE_ROWS]
+    y, encoded = y[rows], Encoder(model[0]).encode(columns.take(rows))
+    told = Contributions(model, features)
+    whole = auc(y, told.probabilities(encoded)[0])
+    lost = np.empty((len(features), IMPORTANCE_REPEATS))
+    for place, repeat in np.ndindex(lost.shape):
+        shuffled, of_feature = encoded.copy(), told.place == place
+        shuffled[:, of_feature] = encoded[dice.permutation(len(y))][:, of_feature]
+        lost[place, repeat] = whole - auc(y, told.probabilities(shuffled)[0])
+    mean, deviation = lost.mean(axis=1), lost.std(axis=1)
+    return {
+        "rows": len(rows),
+        "repeats": IMPORTANCE_REPEATS,
+        "features": [
+            {
+                "feature": features[place],
+                "mean": float(mean[place]),
+                "deviation": float(deviation[place]),
+            }
+            for place in np.argsort(-mean, kind="stable")
+        ],
+    }

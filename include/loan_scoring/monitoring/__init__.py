@@ -1,0 +1,1 @@
+"""The stage metrics: compare batches with their baseline, measure performance, raise alerts."""

@@ -1,0 +1,1 @@
+"""Alerts: opened by cause, kept up to date, resolved, delivered."""

@@ -1,0 +1,53 @@
+"""Keep how each column of a scored batch is distributed, so that no page counts its scores."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.models.baseline import SCORE_BINS
+from loan_scoring.monitoring.drift.comparison import Comparison
+
+LEVELS_KEPT = 50
+"""Levels of a category whose counts are kept: one whose levels are open may have thousands."""
+
+
+def write_distributions(
+    session: Session,
+    run: database.Row,
+    kinds: Mapping[str, str],
+    comparisons: Sequence[Comparison],
+    probabilities: np.ndarray,
+) -> None:
+    """Write the distributions of a scoring run's batch anew, in the caller's transaction.
+
+    Args:
+        kinds: the drift kind of each feature.
+        probabilities: of what was scored, shape (scored,).
+    """
+    run_id, loans = run["scoring_run_id"], run["applications"]
+    database.execute(session.connection, "delete_distributions", scoring_run_id=run_id)
+    counted = [each for each in comparisons if each.counts is not None]
+    counts, _ = np.histogram(probabilities, np.linspace(0, 1, SCORE_BINS + 1))
+    histograms = {"default_probability": json.dumps(counts.tolist())}
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run_id, len(counted)),
+            "kind": [kinds[each.feature] for each in counted],
+            "feature": [each.feature for each in counted],
+            "loans": pa.repeat(loans, len(counted)),
+            "nulls": [round(each.facts["nulls"] * loans) for each in counted],
+            "counts": [json.dumps(_kept(each.counts)) for each in counted],
+            "histogram": pa.array([histograms.get(e.feature) for e in counted], pa.string()),
+        }
+    )
+    database.copy_in(session.connection, "distributions", rows.column_names, rows)
+
+
+def _kept(counts: list[int] | dict[str, int] | None) -> list[int] | dict[str, int]:
+    if isinstance(counts, dict):
+        return dict(list(counts.items())[:LEVELS_KEPT])
+    return counts or []

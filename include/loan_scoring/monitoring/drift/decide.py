@@ -1,0 +1,87 @@
+"""Decide over all tests of a batch at once: adjusted p, effect floor, PSI above noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loan_scoring.contract import MonitoringPolicy
+from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
+from loan_scoring.statistics.multiple_tests import benjamini_hochberg
+
+
+@dataclass(frozen=True)
+class TestVerdict:
+    """One test of one feature, judged."""
+
+    feature: str
+    test: DriftTest
+    p_adjusted: float | None
+    level: str
+
+
+@dataclass(frozen=True)
+class DriftFinding:
+    """A feature that passed every limit that an alert must pass."""
+
+    comparison: Comparison
+    severity: str
+    causes: list[str]
+
+
+def decide_drift(
+    policy: MonitoringPolicy, comparisons: list[Comparison]
+) -> tuple[list[TestVerdict], list[DriftFinding]]:
+    """Judge every test of a batch; return the verdicts, and the features that deserve an alert.
+
+    A feature is a finding where some test has an adjusted p below q and an effect at or above its
+    floor, and its PSI, where it has one, is above what its sample size explains. It is critical
+    from the upper band of PSI on; without a PSI, from the effect that would have that PSI.
+    """
+    places = [
+        (comparison.feature, test)
+        for comparison in comparisons
+        for test in comparison.tests
+        if test.p_value is not None
+    ]
+    adjusted = benjamini_hochberg(np.array([test.p_value for _, test in places]))
+    p_adjusted = {
+        (feature, test.name): float(p) for (feature, test), p in zip(places, adjusted, strict=True)
+    }
+    verdicts: list[TestVerdict] = []
+    findings: list[DriftFinding] = []
+    for comparison in comparisons:
+        feature = comparison.feature
+        causes = [
+            test
+            for test in comparison.tests
+            if p_adjusted.get((feature, test.name), 1.0) < policy.q
+            and test.effect >= test.threshold
+        ]
+        is_drifted = _is_drifted(policy, comparison, causes)
+        for test in comparison.tests:
+            p = p_adjusted.get((feature, test.name))
+            if test.name == "psi":
+                level = _band(policy, test.effect) if comparison.is_above_noise else "stable"
+            elif test in causes or (p is None and causes and test.effect >= test.threshold):
+                level = "drifted" if is_drifted else "attention"
+            else:
+                level = "stable"
+            verdicts.append(TestVerdict(feature, test, p, level))
+        if causes and comparison.is_above_noise:
+            severity = "critical" if is_drifted else "warning"
+            findings.append(DriftFinding(comparison, severity, [test.name for test in causes]))
+    return verdicts, findings
+
+
+def _is_drifted(policy: MonitoringPolicy, comparison: Comparison, causes: list[DriftTest]) -> bool:
+    if comparison.psi is not None:
+        return comparison.psi >= policy.psi_drifted
+    return any(
+        test.drifted_from is not None and test.effect >= test.drifted_from for test in causes
+    )
+
+
+def _band(policy: MonitoringPolicy, index: float) -> str:
+    if index < policy.psi_attention:
+        return "stable"
+    return "attention" if index < policy.psi_drifted else "drifted"

@@ -1,0 +1,146 @@
+"""Compare a scored batch with the baseline of the model that scored it, and raise alerts."""
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+from psycopg2 import sql
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.database.applications import read_slice
+from loan_scoring.database.partitions import refuse_dropped
+from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
+from loan_scoring.models import registry
+from loan_scoring.models.artifacts import read_artifact
+from loan_scoring.models.baseline import (
+    PREDICTIONS,
+    predictions_of_other_policy,
+    present_numbers,
+    read_baseline_sample,
+)
+from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION, group_by_cause
+from loan_scoring.monitoring.alerts.store import record_causes, update_alerts
+from loan_scoring.monitoring.distributions import write_distributions
+from loan_scoring.monitoring.drift.compare import compare_column
+from loan_scoring.monitoring.drift.comparison import Comparison
+from loan_scoring.monitoring.drift.decide import TestVerdict, decide_drift
+from loan_scoring.monitoring.drift.fitted import FittedBaseline
+from loan_scoring.monitoring.drift.joint import ALL
+from loan_scoring.monitoring.performance.measure import measure_performance
+
+log = logging.getLogger(__name__)
+
+
+def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
+    """Write drift, distributions and alerts of a batch's current scoring run; return counts.
+
+    Everything is one transaction and derives from the batch and the baseline alone: measuring
+    again writes the same rows.
+
+    Raises:
+        StateError: the batch has no published scores, or retention has dropped them.
+    """
+    run = database.row(session.connection, "select_current_run", batch_id=batch_id)
+    if run is None:
+        raise StateError(f"batch {batch_id} has no published scores; run score for it first")
+    refuse_dropped(session.connection, batch_id)
+    comparisons, probabilities = _compare(session, run)
+    verdicts, findings = decide_drift(session.contract.monitoring, comparisons)
+    kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
+    with database.transaction(session.connection):
+        database.lock(session.connection, f"batch:{batch_id}")
+        _write_drift(session, run["scoring_run_id"], verdicts)
+        write_distributions(session, run, kinds, comparisons, probabilities)
+        found = group_by_cause(session.contract, kinds, findings, comparisons)
+        record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
+        measure_performance(session, run)
+    update_alerts(session)
+    for each in found:
+        log.warning("batch %s: %s", batch_id, each.message)
+    log.info("%s: %d tests, %d causes of alert", run["scoring_run_id"], len(verdicts), len(found))
+    return {
+        "applications": run["applications"],
+        "tests": len(verdicts),
+        "alerts": len(found),
+    }
+
+
+def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
+    """Return every comparison of a batch, and the probabilities of what was scored."""
+    contract = session.contract
+    propensity = registry.model_row(session, run["propensity_version"])
+    personas = registry.model_row(session, run["personas_version"])
+    fitted = _fitted(contract, propensity)
+    with database.transaction(session.connection):
+        batch = read_slice(session, run["batch_id"], run["revision"], fitted.inputs)
+        predicted = _predictions(session, run)
+    apart = predictions_of_other_policy(run, propensity)
+    # Personas of another training have other names: there is nothing to compare them with.
+    if personas["fingerprint"] != propensity["fingerprint"]:
+        apart.add("persona")
+    outputs = [name for name in fitted.outputs if name not in apart]
+    comparisons = [
+        *(
+            compare_column(name, contract.monitoring, fitted.columns[name], values.column(name))
+            for values, names in ((batch, fitted.inputs), (predicted, outputs))
+            for name in names
+        ),
+        *fitted.together(contract.monitoring, batch),
+    ]
+    return comparisons, present_numbers(predicted.column("default_probability"))
+
+
+_FITTED: dict[tuple[str, ...], FittedBaseline] = {}
+"""The baseline that this process compared with last: nights in a row share it."""
+
+
+def _fitted(contract: Contract, model: database.Row) -> FittedBaseline:
+    name, sha256 = model["baseline_artifact"], model["baseline_sha256"]
+    key = (contract.model_dump_json(), model["model_version"], name, sha256)
+    if key not in _FITTED:
+        sample = read_baseline_sample(read_artifact(contract.portfolio, name, sha256))
+        _FITTED.clear()
+        _FITTED[key] = FittedBaseline.fit(contract, model["baseline"], sample)
+    return _FITTED[key]
+
+
+def _predictions(session: Session, run: database.Row) -> pa.Table:
+    query = sql.SQL(
+        "SELECT default_probability, decision, persona, reason_1 FROM scores"
+        " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id} ORDER BY loan_id"
+    ).format(batch_id=sql.Literal(run["batch_id"]), run_id=sql.Literal(run["scoring_run_id"]))
+    types = {
+        "default_probability": pa.float64(),
+        "decision": pa.string(),
+        "persona": pa.string(),
+        "reason_1": pa.string(),
+    }
+    return database.copy_out(session.connection, query, types)
+
+
+def drift_kind(feature: str) -> str:
+    """Return the drift kind of a feature: prediction for what scoring writes, data for inputs."""
+    if feature == ALL:
+        return "joint"
+    return "prediction" if feature in PREDICTIONS else "data"
+
+
+def _write_drift(session: Session, run_id: str, verdicts: list[TestVerdict]) -> None:
+    database.execute(session.connection, "delete_drift", scoring_run_id=run_id)
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run_id, len(verdicts)),
+            "kind": [drift_kind(each.feature) for each in verdicts],
+            "feature": [each.feature for each in verdicts],
+            "test": [each.test.name for each in verdicts],
+            "statistic": [each.test.statistic for each in verdicts],
+            "p_value": pa.array([each.test.p_value for each in verdicts], pa.float64()),
+            "p_adjusted": pa.array([each.p_adjusted for each in verdicts], pa.float64()),
+            "effect": [each.test.effect for each in verdicts],
+            "threshold": [each.test.threshold for each in verdicts],
+            "level": [each.level for each in verdicts],
+        }
+    )
+    database.copy_in(session.connection, "drift", rows.column_names, rows)

@@ -1,0 +1,205 @@
+"""Turn a batch's arrays into the rows of `performance` and `fairness`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loan_scoring.contract import Contract
+from loan_scoring.monitoring.performance.batch import ScoredBatch
+from loan_scoring.monitoring.performance.ddm import ddm
+from loan_scoring.monitoring.performance.estimated import Estimate, draw_outcomes, estimate_metrics
+from loan_scoring.monitoring.performance.loss import (
+    ALL,
+    approval_rate,
+    decision_segments,
+    expected_loss,
+    exposures,
+    realised_loss,
+)
+from loan_scoring.monitoring.performance.realised import default_rate_by_decile, realised_metrics
+from loan_scoring.statistics import fairness, group_differences
+from loan_scoring.statistics.calibration import AS_THEY_ARE, CalibrationCurve
+
+ESTIMATED, REALISED = "estimated", "realised"
+DECILES = 10
+
+
+@dataclass(frozen=True)
+class PerformanceFigure:
+    """A row of `performance`."""
+
+    segment: str
+    metric: str
+    basis: str
+    estimate: Estimate
+    loans: int
+    baseline: float | None = None
+
+
+@dataclass(frozen=True)
+class FairnessFigure:
+    """A row of `fairness`."""
+
+    attribute: str
+    metric: str
+    estimate: Estimate
+    groups: list[dict[str, Any]]
+
+
+def figures_before_outcomes(
+    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch
+) -> list[PerformanceFigure]:
+    """Return what scores and decisions alone say: expected metrics, approval, expected loss.
+
+    Args:
+        model: the row of the propensity model that scored the batch.
+    """
+    policy, p = contract.performance, batch.probability
+    if not len(p):
+        return []
+    curve = holdout_curve(model)
+    drawn = draw_outcomes(p, curve, policy.resamples, contract.training.seed)
+    metrics = estimate_metrics(p, curve, contract.decision.decline_from, drawn)
+    found = [
+        PerformanceFigure(ALL, name, ESTIMATED, each, len(p), model["metrics"].get(name))
+        for name, each in metrics.items()
+    ]
+    true = curve.corrected(p)
+    for segment, rows in decision_segments(batch.personas):
+        approval = approval_rate(batch.approved[rows])
+        known = approved_on_holdout(model["baseline"]) if segment == ALL else None
+        found.append(
+            PerformanceFigure(segment, "approval_rate", ESTIMATED, approval, int(rows.sum()), known)
+        )
+        for metric, lent, exposure in _exposures(contract, batch, rows):
+            loss = expected_loss(true[lent], exposure, drawn[:, lent])
+            found.append(PerformanceFigure(segment, metric, ESTIMATED, loss, len(exposure)))
+    return found
+
+
+def figures_after_outcomes(
+    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch, earlier: np.ndarray
+) -> list[PerformanceFigure]:
+    """Return what the outcomes that are in say: metrics, rates by decile, DDM, realised loss.
+
+    Args:
+        model: the row of the propensity model that scored the batch.
+        earlier: whether the predicted class was wrong, of the model's stream before this batch.
+    """
+    is_in, threshold = batch.known, contract.decision.decline_from
+    y, p = batch.outcome[is_in].astype(int), batch.probability[is_in]
+    resamples, seed = contract.performance.resamples, contract.training.seed
+    found = [
+        PerformanceFigure(ALL, name, REALISED, each, len(y), model["metrics"].get(name))
+        for name, each in realised_metrics(y, p, threshold, resamples, seed).items()
+    ]
+    found += _deciles(model, y, p)
+    distance = ddm_distance(earlier, (p >= threshold) != y)
+    found.append(PerformanceFigure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
+    true = holdout_curve(model).corrected(batch.probability)
+    for segment, rows in decision_segments(batch.personas):
+        for metric, lent, exposure in _exposures(contract, batch, rows & is_in):
+            loss = realised_loss(batch.outcome[lent], exposure)
+            foreseen = float(true[lent] @ exposure)
+            found.append(
+                PerformanceFigure(segment, metric, REALISED, loss, len(exposure), foreseen)
+            )
+    return found
+
+
+def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
+    """Return the largest distance of DDM within a batch, nan where its stream is too short."""
+    own = ddm(np.concatenate([earlier, errors]))[len(earlier) :]
+    return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
+
+
+def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[PerformanceFigure]:
+    """Return the default rate by decile of the hold-out's scores, where the baseline has them."""
+    edges = ((model["baseline"] or {}).get("default_probability") or {}).get("edges") or []
+    if len(edges) != DECILES - 1:
+        return []
+    told = (model["evaluation"] or {}).get("deciles") or [{}] * DECILES
+    return [
+        PerformanceFigure(
+            ALL,
+            f"default_rate_decile_{place}",
+            REALISED,
+            each[0],
+            each[1],
+            baseline.get("observed"),
+        )
+        for place, (each, baseline) in enumerate(
+            zip(default_rate_by_decile(y, p, edges), told, strict=True), start=1
+        )
+        if each is not None
+    ]
+
+
+def _exposures(
+    contract: Contract, batch: ScoredBatch, rows: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return metric, loans and what is lost on each, of all the rows and of the approved ones."""
+    if contract.business is None:
+        return []
+    found = []
+    lendable = rows & ~np.isnan(batch.amount)
+    for metric, lent in (("loss", lendable), ("loss_of_approved", lendable & batch.approved)):
+        exposure = exposures(batch.amount[lent], contract.business.loss_given_default)
+        found.append((metric, lent, exposure))
+    return found
+
+
+def holdout_curve(model: Mapping[str, Any]) -> CalibrationCurve:
+    """Return the calibration curve of a model's hold-out; none that corrects where none is kept."""
+    kept = (model["evaluation"] or {}).get("calibration_curve")
+    return CalibrationCurve(**kept) if kept else AS_THEY_ARE
+
+
+def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
+    """Return the approval rate of the hold-out's scored loans, None where it is not known."""
+    frozen = (baseline or {}).get("decision") or {}
+    counts = dict(zip(frozen.get("levels", []), frozen.get("counts", []), strict=True))
+    scored = sum(counts.values()) - counts.get("refer", 0)
+    return counts.get("approve", 0) / scored if scored else None
+
+
+def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's row without what its hold-out's decisions were: thresholds have changed."""
+    metrics = {
+        name: None if name in ("f1", "precision", "recall") else value
+        for name, value in model["metrics"].items()
+    }
+    frozen = {name: of for name, of in (model["baseline"] or {}).items() if name != "decision"}
+    return {**model, "metrics": metrics, "baseline": frozen}
+
+
+def fairness_figures(
+    contract: Contract, batch: ScoredBatch, is_mature: bool
+) -> list[FairnessFigure]:
+    """Return how far groups are apart in approval, and in that by outcome where outcomes are in.
+
+    Groups below the contract's `min_group`, and levels that it names as no group, are told and not
+    compared; with fewer than two left there is no row.
+    """
+    resamples, seed = contract.performance.resamples, contract.training.seed
+    found = []
+    for attribute, stated in batch.groups.items():
+        known = batch.outcome if is_mature else np.full(len(stated), np.nan)
+        told = fairness.groups_in_order(contract, attribute, stated, known, batch.approved)
+        values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
+        compared = [each["group"] for each in told if each["left_out"] is None]
+        if len(compared) < 2:
+            continue
+        metrics = group_differences.demographic_parity(
+            group_differences.count_by_group(values, compared, batch.approved), resamples, seed
+        )
+        if is_mature:
+            paid, defaulted = (
+                group_differences.count_by_group(values[kind], compared, batch.approved[kind])
+                for kind in (batch.outcome == 0, batch.outcome == 1)
+            )
+            metrics |= group_differences.equal_odds(paid, defaulted, resamples, seed)
+        found += [FairnessFigure(attribute, name, each, told) for name, each in metrics.items()]
+    return found

@@ -1,0 +1,151 @@
+"""Whether realised performance left what the hold-out promised: the tests, and their judge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from loan_scoring.contract import PerformancePolicy
+from loan_scoring.monitoring.drift.comparison import DriftTest
+from loan_scoring.monitoring.drift.decide import TestVerdict
+from loan_scoring.monitoring.drift.shares import null_share
+from loan_scoring.monitoring.performance import ddm
+from loan_scoring.statistics.auc import delong
+from loan_scoring.statistics.fairness import Z95
+from loan_scoring.statistics.multiple_tests import benjamini_hochberg
+
+MODEL, TARGET = "default_probability", "is_default"
+"""What the tests of kind `model` and of kind `target` are about."""
+KINDS = {MODEL: "model", TARGET: "target"}
+MIN_EACH = 30
+"""Defaults and paid loans, those of the batch or those expected of it, below which a test's normal
+approximation does not hold and the test is left out."""
+
+
+@dataclass(frozen=True)
+class OutcomeFinding:
+    """A subject whose tests passed every limit that an alert must pass, and which of them did."""
+
+    subject: str
+    severity: str
+    causes: list[str]
+
+
+def outcome_tests(
+    policy: PerformancePolicy,
+    holdout: Mapping[str, Any],
+    y: np.ndarray,
+    probability: np.ndarray,
+    ddm_distance: float,
+) -> list[tuple[str, DriftTest]]:
+    """Return every test that the batch is large enough for, with what it is about.
+
+    Args:
+        holdout: models.metrics of the model that scored the batch.
+        y: outcomes, 1 for default, shape (rows,).
+        probability: the scores, shape (rows,).
+        ddm_distance: the largest of the batch, nan where there is none yet.
+    """
+    found: list[tuple[str, DriftTest]] = []
+    error = standard_error(holdout.get("intervals", {}).get("auc"))
+    defaults = int(y.sum())
+    if error is not None and min(defaults, len(y) - defaults) >= MIN_EACH:
+        found.append((MODEL, auc_drop(holdout["auc"], error, y, probability, policy.auc_floor)))
+    if min(probability.sum(), (1 - probability).sum()) >= MIN_EACH:
+        found.append((MODEL, calibration_in_the_large(y, probability, policy.calibration_floor)))
+    if np.isfinite(ddm_distance):
+        found.append((MODEL, DriftTest("ddm", ddm_distance, ddm_distance, ddm.DRIFT)))
+    rate, rows = holdout.get("default_rate"), holdout.get("rows")
+    if rate is not None and rows is not None and min(rate, 1 - rate) * len(y) >= MIN_EACH:
+        known = round(rate * rows)
+        found.append((TARGET, default_rate(known, rows, y, policy.default_rate_floor)))
+    return found
+
+
+def auc_drop(
+    holdout_auc: float, holdout_error: float, y: np.ndarray, probability: np.ndarray, floor: float
+) -> DriftTest:
+    """Test whether the AUC fell below the hold-out's: a z-test, one-sided, of two samples.
+
+    The batch's standard error is DeLong's; an AUC that rose is no drift of the model. Source:
+    Hanley, McNeil (1982), Radiology 143, 29-36, comparison of two independent areas.
+    """
+    auc, error = delong(y, probability)
+    drop = holdout_auc - auc
+    z = drop / float(np.hypot(error, holdout_error))
+    return DriftTest("auc_drop", z, drop, floor, float(norm.sf(z)))
+
+
+def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> DriftTest:
+    """Test whether as many loans defaulted as the scores foresaw: Spiegelhalter's z, two-sided.
+
+    The number of defaults has variance sum p (1 - p) where each loan defaults with its own p.
+    Source: Hosmer, Hjort (2002), Statistics in Medicine 21, 2723-2738, and Steyerberg (2019),
+    "Clinical prediction models", chapter 15, calibration in the large.
+    """
+    difference = float(np.mean(y) - np.mean(probability))
+    z = difference * len(y) / float(np.sqrt(np.sum(probability * (1 - probability))))
+    return DriftTest("calibration", z, abs(difference), floor, float(2 * norm.sf(abs(z))))
+
+
+def default_rate(
+    holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float
+) -> DriftTest:
+    """Test whether the default rate is that of the hold-out: two-proportion z-test, two-sided."""
+    difference, p_value = null_share(holdout_defaults, holdout_rows, int(y.sum()), len(y))
+    return DriftTest("default_rate", difference, abs(difference), floor, p_value)
+
+
+def standard_error(interval: list[float] | None) -> float | None:
+    """Return the standard error behind a 95 % interval; None where there is no interval.
+
+    That of the hold-out's AUC: outcomes and scores of the hold-out are not kept, its bootstrap
+    interval is. From 300 resamples it is known to 7 %, and it is the smaller of the two errors.
+    """
+    return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
+
+
+def judge_outcomes(
+    policy: PerformancePolicy, q: float, found: list[tuple[str, DriftTest]]
+) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
+    """Judge the tests of a batch's outcomes; return the verdicts, and what deserves an alert.
+
+    A test with a Benjamini-Hochberg-adjusted p below q and an effect at or above its floor is at
+    `attention`, from `drifted_from` floors on `drifted`. DDM has no p-value and alarms too often
+    to decide alone (docs/adr/0014): it is told beside a cause, and is no cause itself.
+    """
+    places = [place for place, (_, test) in enumerate(found) if test.p_value is not None]
+    p_adjusted = dict(
+        zip(
+            places,
+            benjamini_hochberg(np.array([found[place][1].p_value for place in places])).tolist(),
+            strict=True,
+        )
+    )
+    levels = ["stable"] * len(found)
+    for place, p in p_adjusted.items():
+        test = found[place][1]
+        if p < q and test.effect >= test.threshold:
+            is_far = test.effect >= policy.drifted_from * test.threshold
+            levels[place] = "drifted" if is_far else "attention"
+    findings = []
+    for subject in KINDS:
+        causes = [
+            (found[place][1].name, levels[place])
+            for place in places
+            if found[place][0] == subject and levels[place] != "stable"
+        ]
+        if causes:
+            severity = "critical" if "drifted" in dict(causes).values() else "warning"
+            findings.append(OutcomeFinding(subject, severity, [name for name, _ in causes]))
+    caused = {finding.subject for finding in findings}
+    for place, (subject, test) in enumerate(found):
+        if test.p_value is None and subject in caused and test.effect >= test.threshold:
+            levels[place] = "attention"
+    verdicts = [
+        TestVerdict(subject, test, p_adjusted.get(place), levels[place])
+        for place, (subject, test) in enumerate(found)
+    ]
+    return verdicts, findings

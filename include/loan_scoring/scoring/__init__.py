@@ -1,0 +1,1 @@
+"""The stage score, and scores on demand: of a file, of a request."""

@@ -1,0 +1,135 @@
+"""Approval by group: rates, their intervals, and how far the least approved group is behind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loan_scoring.contract import Contract
+from loan_scoring.statistics.intervals import wilson
+
+NOT_STATED = "not stated"
+"""The group of those whose attribute is empty."""
+
+Z95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution: half the width of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How approval differs between the groups of one attribute.
+
+    `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
+    compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
+    levels that the contract names as no group. `groups` has for each group its
+    `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where
+    outcomes are known, and `left_out`: why it is not compared, or None.
+    """
+
+    attribute: str
+    ratio: float | None
+    ratio_of_all: float | None
+    lowest: str | None
+    highest: str | None
+    groups: list[dict[str, Any]]
+
+
+def approval_parity(
+    contract: Contract,
+    attribute: str,
+    values: list[str | None],
+    y: np.ndarray,
+    approved: np.ndarray,
+) -> Parity:
+    """Compare approval between the groups of one attribute.
+
+    Groups below the contract's `min_group`, and levels that it names as no group, are reported
+    and left out of the ratio.
+
+    Args:
+        values: the group of each row, None where it is not known.
+        y: outcomes, 1 for default, shape (rows,).
+        approved: whether each row would be approved, shape (rows,), bool.
+    """
+    from fairlearn.metrics import MetricFrame, selection_rate
+
+    of = np.array(_stated(values), dtype=object)
+    groups = groups_in_order(contract, attribute, values, y, approved)
+
+    def ratio_among(names: list[str]) -> float | None:
+        if len(names) < 2:
+            return None
+        kept = np.isin(of, names)
+        if not approved[kept].any():
+            return 1.0  # where nobody is approved, nobody is approved less
+        among = MetricFrame(
+            metrics=selection_rate,
+            y_true=y[kept],
+            y_pred=approved[kept].astype(int),
+            sensitive_features=of[kept],
+        )
+        return float(among.ratio(method="between_groups"))
+
+    compared = [each for each in groups if each["left_out"] is None]
+    smallest = contract.promotion.fairness.min_group
+    large = [each["group"] for each in groups if each["rows"] >= smallest]
+    ratio = ratio_among([each["group"] for each in compared])
+    ranked = sorted(compared, key=lambda each: each["approval_rate"])
+    return Parity(
+        attribute,
+        ratio,
+        ratio_among(large),
+        None if ratio is None else ranked[0]["group"],
+        None if ratio is None else ranked[-1]["group"],
+        groups,
+    )
+
+
+def groups_in_order(
+    contract: Contract,
+    attribute: str,
+    values: list[str | None],
+    y: np.ndarray,
+    approved: np.ndarray,
+) -> list[dict[str, Any]]:
+    """Return the `groups` of a Parity, in the order of the contract's levels.
+
+    Args:
+        values: the group of each row, None where it is not known.
+        y: outcomes, 1 for default, nan where they are not known, shape (rows,).
+        approved: whether each row would be approved, shape (rows,), bool.
+    """
+    rule = contract.promotion.fairness
+    not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
+    order = contract.by_name[attribute].levels or []
+    names, places = np.unique(np.array(_stated(values)), return_inverse=True)
+    is_known = ~np.isnan(y)
+    rows, accepted = np.bincount(places), np.bincount(places, weights=approved)
+    known = np.bincount(places[is_known], minlength=len(names))
+    defaults = np.bincount(places[is_known], weights=y[is_known], minlength=len(names))
+    groups = []
+    for place in sorted(range(len(names)), key=lambda each: _place(order, str(names[each]))):
+        name, size = str(names[place]), int(rows[place])
+        rate = float(accepted[place] / size)
+        low, high = wilson(rate * size, size)
+        small = f"fewer than {rule.min_group} loans" if size < rule.min_group else None
+        groups.append(
+            {
+                "group": name,
+                "rows": size,
+                "approval_rate": rate,
+                "low": low,
+                "high": high,
+                "default_rate": float(defaults[place] / known[place]) if known[place] else None,
+                "left_out": not_groups.get(name, small),
+            }
+        )
+    return groups
+
+
+def _stated(values: list[str | None]) -> list[str]:
+    return [NOT_STATED if value is None else value for value in values]
+
+
+def _place(order: list[str], name: str) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)

@@ -1,0 +1,62 @@
+"""The default-propensity model: its parameters, its probabilities, and what it is measured by."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+from sklearn.pipeline import Pipeline
+
+from loan_scoring.statistics.calibration import slope_and_intercept
+
+
+def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the estimator's parameters, fit for JSON, those of its calibration included."""
+    return {
+        name: value
+        for name, value in pipeline[-1].get_params(deep=True).items()
+        if isinstance(value, bool | int | float | str | list | None)
+    }
+
+
+def default_probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
+    """Return the probability of default of each row, shape (rows,)."""
+    return np.asarray(pipeline.predict_proba(X)[:, 1])
+
+
+def holdout_metrics(
+    y: np.ndarray, probability: np.ndarray, decline_from: float
+) -> dict[str, float]:
+    """Return what the model is judged by on an untouched hold-out.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted, shape (rows,).
+        decline_from: threshold at which F1, precision and recall of default are taken.
+    """
+    auc = float(roc_auc_score(y, probability))
+    false_positive, true_positive, _ = roc_curve(y, probability)
+    declined = probability >= decline_from
+    slope, intercept = slope_and_intercept(y, probability)
+    return {
+        "rows": len(y),
+        "default_rate": float(np.mean(y)),
+        "auc": auc,
+        "gini": 2 * auc - 1,
+        "ks": float(np.max(true_positive - false_positive)),
+        "brier": float(brier_score_loss(y, probability)),
+        "log_loss": float(log_loss(y, probability)),
+        "f1": float(f1_score(y, declined)),
+        "precision": float(precision_score(y, declined, zero_division=0.0)),
+        "recall": float(recall_score(y, declined)),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+    }

@@ -1,0 +1,106 @@
+"""The drift table of a batch: each column with importance, tests and both distributions."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring_web.pages import plots
+from loan_scoring_web.pages.drift import KINDS, LEVELS, compared_name
+
+REST, MISSING = "other levels", "missing"
+MOST_LEVELS = 20
+
+
+def compared_columns(
+    contract: Contract,
+    model: database.Row,
+    counted: Mapping[str, database.Row],
+    tests: Sequence[database.Row],
+) -> list[dict[str, Any]]:
+    """Return a row a column: predictions and inputs together first, then inputs by importance."""
+    importance = {each["feature"]: each["mean"] for each in model["importance"] or []}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for test in tests:
+        key = (test["kind"], test["feature"])
+        row = found.setdefault(
+            key,
+            {
+                "kind": KINDS.get(test["kind"], test["kind"]),
+                "is_input": test["kind"] == "data",
+                "feature": test["feature"],
+                "label": compared_name(contract, test["feature"]),
+                "importance": importance.get(test["feature"]),
+                "level": "stable",
+                "psi": None,
+                "tests": [],
+            },
+        )
+        row["tests"].append(test)
+        row["level"] = max(row["level"], test["level"], key=LEVELS.index)
+        if test["test"] == "psi":
+            row["psi"] = test["effect"]
+    for row in found.values():
+        row["sides"] = both_shares(
+            (model["baseline"] or {}).get(row["feature"]), counted.get(row["feature"])
+        )
+        row["plot"] = plots.draw_side_by_side(*row["sides"]) if row["sides"] else None
+    return sorted(
+        found.values(),
+        key=lambda row: (row["is_input"], -(row["importance"] or -1.0), row["label"]),
+    )
+
+
+def both_shares(
+    frozen: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
+) -> tuple[list[str], list[float], list[float]] | None:
+    """Return names of bins or levels, and the shares of the baseline and of the batch in each.
+
+    None where either side is not on record.
+    """
+    if frozen is None or counted is None or not counted["loans"] or not frozen["rows"]:
+        return None
+    if "levels" in frozen:
+        names, baseline, batch = _levels(frozen, counted)
+    else:
+        names, baseline, batch = bin_names(frozen["edges"]), frozen["counts"], counted["counts"]
+    if frozen["nulls"] or counted["nulls"]:
+        names = [*names, MISSING]
+        baseline, batch = [*baseline, frozen["nulls"]], [*batch, counted["nulls"]]
+    return (
+        names,
+        [count / frozen["rows"] for count in baseline],
+        [count / counted["loans"] for count in batch],
+    )
+
+
+def _levels(
+    frozen: Mapping[str, Any], counted: Mapping[str, Any]
+) -> tuple[list[str], list[int], list[int]]:
+    """Return the commonest levels of both sides; what is left of each is one bar."""
+    before = dict(zip(frozen["levels"], frozen["counts"], strict=True))
+    now = counted["counts"]
+    unseen = [level for level in now if level not in before]
+    names = [*list(before)[:MOST_LEVELS], *unseen[:MOST_LEVELS]]
+    baseline, batch = [before.get(n, 0) for n in names], [now.get(n, 0) for n in names]
+    rest = (
+        frozen["rows"] - frozen["nulls"] - sum(baseline),
+        counted["loans"] - counted["nulls"] - sum(batch),
+    )
+    if any(rest):
+        return [*names, REST], [*baseline, rest[0]], [*batch, rest[1]]
+    return names, baseline, batch
+
+
+def bin_names(edges: Sequence[float]) -> list[str]:
+    """Return the names of the bins that inner edges make.
+
+    >>> bins([10.0, 2500.0])
+    ['< 10', '10 to 2,500', '2,500 +']
+    """
+    if not edges:
+        return ["all"]
+    told = [f"{edge:,.4g}" if abs(edge) < 1e4 else f"{edge:,.0f}" for edge in edges]
+    between = [f"{low} to {high}" for low, high in pairwise(told)]
+    return [f"< {told[0]}", *between, f"{told[-1]} +"]

@@ -1,0 +1,197 @@
+"""The page of models: versions, two of them beside each other, promotions, what a rollback does."""
+
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
+from loan_scoring.models import registry
+from loan_scoring.models.registry import KINDS, PERSONAS, PROPENSITY
+from loan_scoring_web.pages.plots import Plot, make_plot
+
+METRICS = (
+    ("auc", "AUC", "the higher the better"),
+    ("gini", "Gini", "the higher the better"),
+    ("ks", "KS", "the higher the better"),
+    ("brier", "Brier score", "the lower the better"),
+    ("log_loss", "Log loss", "the lower the better"),
+    ("calibration_slope", "Calibration slope", "1 is perfect"),
+    ("f1", "F1 of default", "the higher the better"),
+    ("precision", "Precision of decline", "the higher the better"),
+    ("recall", "Recall of decline", "the higher the better"),
+)
+COLOURS = ("--blue", "--orange")
+
+
+def read_models_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
+    """Return what the page shows; `left` and `right` are propensity versions to compare.
+
+    Where none is named, the one in use stands beside the last of the others.
+
+    Raises:
+        MissingError: there is no such version.
+    """
+    with database.transaction(session.connection):
+        rows = database.rows(session.connection, "select_models")
+        history = database.rows(session.connection, "select_promotions")
+        champions = {kind: registry.champion_version(session, kind) for kind in KINDS}
+        back = preview_rollback(session)
+        pairs = _pairs(rows)
+        versions = [pair[PROPENSITY]["model_version"] for pair in pairs if PROPENSITY in pair]
+        left, right = _chosen(versions, champions[PROPENSITY], left, right)
+        compared = compare_versions(session, left, right) if left and right else None
+    return {
+        "pairs": pairs,
+        "history": history,
+        "champions": champions,
+        "back": back,
+        "versions": versions,
+        "left": left,
+        "right": right,
+        "compared": compared,
+    }
+
+
+def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
+    """Return the models that were fitted together, by kind, the latest first."""
+    found: dict[str, dict[str, database.Row]] = {}
+    for row in rows:
+        found.setdefault(row["fingerprint"], {})[row["kind"]] = row
+    return sorted(
+        found.values(),
+        key=lambda pair: max(row["created_at"] for row in pair.values()),
+        reverse=True,
+    )
+
+
+def _chosen(
+    versions: list[str], champion: str | None, left: str | None, right: str | None
+) -> tuple[str | None, str | None]:
+    left = left or champion or (versions[0] if versions else None)
+    others = [version for version in versions if version != left]
+    return left, right or (others[0] if others else None)
+
+
+def preview_rollback(session: Session) -> dict[str, str] | None:
+    """Return what a rollback would put into use by kind, None where it is refused."""
+    try:
+        in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
+    except StateError:
+        return None
+    back = {}
+    for kind, version in in_use.items():
+        row = database.row(session.connection, "select_replaced", model_version=version)
+        if row is None or row["replaces"] is None:
+            return None
+        back[kind] = str(row["replaces"])
+    return None if back == in_use else back
+
+
+def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
+    """Return two propensity versions beside each other."""
+    two = [registry.model_row(session, version) for version in (left, right)]
+    people = []
+    for row in two:
+        fitted = registry.versions_by_fingerprint(session, row["fingerprint"]).get(PERSONAS)
+        people.append(None if fitted is None else registry.model_row(session, fitted))
+    labels = {column.name: column.label for column in session.contract.columns}
+    read_by = [set(row["features"]) for row in two]
+    return {
+        "metrics": [
+            {
+                "label": label,
+                "note": note,
+                "values": [row["metrics"].get(name) for row in two],
+                "intervals": [(row["metrics"].get("intervals") or {}).get(name) for row in two],
+            }
+            for name, label, note in METRICS
+            if any(row["metrics"].get(name) is not None for row in two)
+        ],
+        "facts": [
+            ("Algorithm", [row["algorithm"] for row in two]),
+            ("Fitted (UTC)", [f"{row['created_at']:%Y-%m-%d %H:%M}" for row in two]),
+            ("Loans with an outcome", [_count(row["training_data"]) for row in two]),
+            ("Loans of the hold-out", [_whole(row["metrics"].get("rows")) for row in two]),
+            ("Inputs", [f"{len(row['features'])}" for row in two]),
+            ("Read by this one alone", [
+                ", ".join(sorted(labels.get(name, name) for name in own - other)) or "none"
+                for own, other in (read_by, read_by[::-1])
+            ]),
+            ("Personas", [
+                "; ".join(
+                    f"{each['name']} ({each['default_rate']:.1%})"
+                    for each in row["metrics"]["personas"]
+                )
+                if row else "none"
+                for row in people
+            ]),
+            ("Code", [f"loan-scoring {row['code_version']}" for row in two]),
+            ("Artifact", [f"sha256 {row['artifact_sha256'][:16]}" for row in two]),
+        ],
+        "roc": _drawn(two, draw_both_roc),
+        "calibration": _drawn(two, draw_both_calibrations),
+    }  # fmt: skip
+
+
+def _count(data: dict[str, Any]) -> str:
+    return _whole(data.get("applications"))
+
+
+def _whole(value: int | None) -> str:
+    return "not recorded" if value is None else f"{value:,}"
+
+
+def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
+    """Draw what both versions recorded, None where one did not."""
+    if any(row["evaluation"] is None for row in two):
+        return None
+    drawn: Plot = draw(two)
+    return drawn
+
+
+def draw_both_roc(two: list[database.Row]) -> Plot:
+    """Draw both ROC curves, each on the hold-out of its training."""
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": row["model_version"],
+            "x": [x for x, _ in row["evaluation"]["roc"]],
+            "y": [y for _, y in row["evaluation"]["roc"]],
+            "line": {"color": colour, "width": 2, "dash": dash},
+        }
+        for row, colour, dash in zip(two, COLOURS, ("solid", "dash"), strict=True)
+    ]
+    return make_plot(
+        [*lines, _diagonal()],
+        xaxis={"title": {"text": "Paid loans above the threshold"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "Defaults above it"}, "tickformat": ".0%"},
+    )
+
+
+def draw_both_calibrations(two: list[database.Row]) -> Plot:
+    """Draw observed against predicted default rates by tenths of the score."""
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": row["model_version"],
+            "x": [part["predicted"] for part in row["evaluation"]["deciles"]],
+            "y": [part["observed"] for part in row["evaluation"]["deciles"]],
+            "line": {"color": colour, "width": 2, "dash": dash},
+        }
+        for row, colour, dash in zip(two, COLOURS, ("solid", "dash"), strict=True)
+    ]
+    return make_plot(
+        [*lines, _diagonal()],
+        hovermode="closest",
+        xaxis={"title": {"text": "Predicted default rate"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "Observed"}, "tickformat": ".0%"},
+    )
+
+
+def _diagonal() -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "showlegend": False,
+        "hoverinfo": "skip", "line": {"color": "--grey", "width": 1, "dash": "dot"},
+    }  # fmt: skip

@@ -1,0 +1,187 @@
+"""The portfolio page: is everything all right?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.database.session import Session
+from loan_scoring_web.pages import plots
+from loan_scoring_web.pages.alerts import SHOWN
+
+NIGHTS = 30
+"""Nights that are drawn; the table shows the last ALONE of them."""
+ALONE = 10
+LATEST_HOURS = 36
+"""A file that should land each night and is this late is missing."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not all right: what, and the page that tells more."""
+
+    severity: str
+    text: str
+    path: str
+
+
+def read_portfolio_page(session: Session) -> dict[str, Any]:
+    """Return what the portfolio page shows."""
+    connection = session.connection
+    nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
+    alerts = [
+        row
+        for row in database.rows(connection, "select_alerts", batch_id=None, alerts=SHOWN)
+        if row["state"] != "resolved"
+    ]
+    champions = {row["kind"]: row for row in database.rows(connection, "select_champions")}
+    slo = database.row(connection, "select_slo")
+    now = datetime.now(UTC)
+    points = _points(session.contract, nights, alerts, champions, slo, now)
+    last = nights[-1] if nights else None
+    return {
+        "points": points,
+        "verdict": _verdict(points, nights, alerts),
+        "nights": nights[::-1][:ALONE],
+        "last": last,
+        "usual": _usual(nights[:-1]),
+        "alerts": alerts,
+        "champions": champions,
+        "days_since_training": _days_since_training(champions, now),
+        "slo": slo,
+        "unit": amount_unit(session.contract),
+        "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
+        "decisions_plot": plots.draw_decisions(nights),
+        "risk_plot": _risk(nights),
+    }
+
+
+def amount_unit(contract: Contract) -> str:
+    """Return the unit of the loans' amount, empty where the contract states none."""
+    if contract.business is None:
+        return ""
+    return contract.by_name[contract.business.amount].unit or ""
+
+
+def _points(
+    contract: Contract,
+    nights: Sequence[database.Row],
+    alerts: Sequence[database.Row],
+    champions: dict[str, database.Row],
+    slo: database.Row | None,
+    now: datetime,
+) -> list[Problem]:
+    found = []
+    if "propensity" not in champions:
+        found.append(Problem("critical", "No champion: nothing can be scored", "models"))
+    if nights:
+        found += _of_last(contract, nights[-1], now)
+    earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]
+    if earlier:
+        text = f"{len(earlier)} earlier nights are without scores: {', '.join(earlier[-3:])}"
+        found.append(Problem("warning", text, "batches"))
+    for night in nights:
+        if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
+            text = (
+                f"{night['batch_id']}: scores are of revision {night['scored_revision']}; "
+                f"revision {night['revision']} is not scored yet"
+            )
+            found.append(Problem("warning", text, f"batches/{night['batch_id']}"))
+    for alert in alerts:
+        if not alert["is_snoozed"] and alert["state"] == "open":
+            text = f"{alert['last_batch_id']}: {alert['message']}"
+            found.append(Problem(alert["severity"], text, f"alerts#alert-{alert['alert_id']}"))
+    if slo and slo["nights"] and slo["error_budget_left"] < 0:
+        text = f"The error budget is used up: {slo['nights_on_time']} of {slo['nights']} nights"
+        found.append(Problem("warning", f"{text} were on time", "operations"))
+    return sorted(found, key=lambda each: each.severity)
+
+
+def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Problem]:
+    found, path = [], f"batches/{last['batch_id']}"
+    if last["state"] == "refused":
+        found.append(Problem("critical", f"The file of {last['batch_id']} was refused", path))
+    elif last["scoring_run_id"] is None and last["punctuality"] == "late":
+        found.append(Problem("critical", f"{last['batch_id']} is not scored in time", path))
+    elif last["punctuality"] == "late":
+        found.append(Problem("warning", f"{last['batch_id']} was scored late", path))
+    elif last["scoring_run_id"] and not last["tests"]:
+        found.append(Problem("warning", f"{last['batch_id']} is not compared yet", path))
+    is_nightly = contract.schedules.ingest.split()[2:] == ["*", "*", "*"]
+    hours = (now - last["first_landed_at"]).total_seconds() / 3600
+    if is_nightly and hours > LATEST_HOURS:
+        text = f"No file has landed for {hours / 24:.0f} days; the last night is {last['batch_id']}"
+        found.append(Problem("warning", text, "batches"))
+    return found
+
+
+def _verdict(
+    points: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
+) -> tuple[str, str]:
+    """Return the level of the whole, and the sentence that tells it."""
+    if not nights:
+        return "none", "No night has landed yet"
+    critical = sum(point.severity == "critical" for point in points)
+    if critical:
+        return "bad", f"{_things(critical)} now"
+    if points:
+        return "warn", f"{_things(len(points))}"
+    if alerts:  # all of them acknowledged or snoozed: an open one is a point
+        told = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
+        return "warn", f"Nothing new: {told} being worked on or snoozed"
+    return "good", "Everything is all right"
+
+
+def _things(number: int) -> str:
+    return "One thing needs attention" if number == 1 else f"{number} things need attention"
+
+
+def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
+    """Return the medians of the nights before the last."""
+    names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
+    found: dict[str, float | None] = {}
+    for name in names:
+        known = [float(night[name]) for night in nights if night[name] is not None]
+        found[name] = median(known) if known else None
+    return found
+
+
+def _days_since_training(champions: dict[str, database.Row], now: datetime) -> int | None:
+    champion = champions.get("propensity")
+    return None if champion is None else (now - champion["fitted_at"]).days
+
+
+def _risk(nights: Sequence[database.Row]) -> plots.Plot:
+    """Draw what is expected: the default rate of the scored loans, the loss of the approved."""
+    x = [night["batch_id"] for night in nights]
+    return plots.make_plot(
+        [
+            {
+                "type": "bar",
+                "name": "expected loss",
+                "x": x,
+                "y": [night["loss_of_approved"] for night in nights],
+                "marker": {"color": "--violet"},
+                "opacity": 0.45,
+                "yaxis": "y2",
+                "hovertemplate": "%{y:,.3s}",
+            },
+            plots.night_line(
+                "expected default", x, [n["default_rate"] for n in nights], "--orange",
+                form=".1%",
+            ),
+            plots.night_line(
+                "approved", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
+            ),
+        ],
+        bargap=0.35,
+        xaxis=plots.nights_axis(x),
+        yaxis={"tickformat": ".0%", "rangemode": "tozero"},
+        yaxis2={
+            "overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False,
+            "tickformat": ".3s", "nticks": 5,
+        },
+    )  # fmt: skip

@@ -1,0 +1,148 @@
+"""Render templates: every value escaped, numbers and times in one form on all pages."""
+
+import json
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any
+
+import plotly
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+NONE = "\N{EN DASH}"
+"""What stands where there is no value."""
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a template of this package's templates/ with values in it."""
+    return template_environment().get_template(name).render(**values)
+
+
+@cache
+def template_environment() -> Environment:
+    """Return the environment of all templates."""
+    made = Environment(
+        loader=PackageLoader("loan_scoring_web.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["plotly_js"] = f"plotly-{plotly.__version__}.min.js"
+    made.filters |= {
+        "count": count,
+        "percent": percent,
+        "number": number,
+        "moment": moment,
+        "day": day,
+        "duration": duration,
+        "short": short,
+        "fixed": fixed,
+        "embed": embed,
+        "shown_value": shown_value,
+    }
+    return made
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thousands apart.
+
+    >>> count(148670)
+    '148,670'
+    """
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share of 1 as percent.
+
+    >>> percent(0.0473)
+    '4.7 %'
+    """
+    return NONE if share is None else f"{100 * share:.{digits}f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many significant digits, small ones as a power of ten.
+
+    >>> [number(each) for each in (0.79012, 1234.5, 0.0000412, 0)]
+    ['0.790', '1,234', '4.12e-05', '0']
+    """
+    if value is None:
+        return NONE
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def fixed(value: float | None) -> str:
+    """Return a number to three places.
+
+    >>> fixed(0.15234), fixed(-0.0001)
+    ('0.152', '0.000')
+    """
+    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"
+
+
+def short(value: float | None) -> str:
+    """Return an amount to three digits.
+
+    >>> [short(each) for each in (9_876_543.0, 12_300.0, 7.0)]
+    ['9.88 M', '12.3 k', '7.00']
+    """
+    if value is None:
+        return NONE
+    for limit, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= limit:
+            return f"{value / limit:#.3g}{unit}"
+    return f"{value:#.3g}"
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time to the minute, in UTC."""
+    return NONE if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def day(on: date | None) -> str:
+    """Return a date."""
+    return NONE if on is None else f"{on:%Y-%m-%d}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in the unit that fits.
+
+    >>> [duration(each) for each in (0.0314, 8.04, 312, 5400)]
+    ['31 ms', '8.0 s', '5.2 min', '1.5 h']
+    """
+    if seconds is None:
+        return NONE
+    steps = ((1, "ms", 0.001, 0), (90, "s", 1, 1), (5400, "min", 60, 1))
+    for limit, unit, divisor, digits in steps:
+        if seconds < limit:
+            return f"{seconds / divisor:.{digits}f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def embed(value: Any) -> Markup:
+    """Return a value as JSON for a script element of data, which nothing in it can end."""
+    told = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        told = told.replace(sign, code)
+    return Markup(told)  # noqa: S704 - no sign of markup is left in it
+
+
+def shown_value(value: object) -> str:
+    """Return a value of an application as a person reads it.
+
+    >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
+    ['missing', 'cf', '2019', '296,500', '98.73']
+    """
+    if value is None:
+        return "missing"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return str(value)

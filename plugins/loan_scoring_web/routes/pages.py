@@ -1,0 +1,142 @@
+"""The pages of monitoring: portfolio, batches, drift, alerts, operations."""
+
+import io
+import re
+from datetime import date
+from typing import Annotated, Literal
+
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from loan_scoring import contract, database
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.monitoring.alerts.handling import handle_alert
+from loan_scoring_web.databases import Operating, Reading, read_session
+from loan_scoring_web.limits import LimitedRoute
+from loan_scoring_web.pages.alerts import read_alerts_page
+from loan_scoring_web.pages.batch import read_batch_page, read_batches_page
+from loan_scoring_web.pages.drift import read_drift_page
+from loan_scoring_web.pages.operations import read_operations_page
+from loan_scoring_web.pages.overview import read_portfolio_page
+from loan_scoring_web.rendering import page
+from loan_scoring_web.rights import CurrentUser, Operator, by, readable
+
+router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
+
+BATCH_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
+
+
+@router.get("/")
+def first(request: Request, user: CurrentUser) -> Response:
+    """Open the first portfolio that the user may see and that has a night, else the first.
+
+    The others stand in its navigation.
+    """
+    names = readable(request, user)
+    if not names:
+        raise HTTPException(403, "you may not see the DAGs of any portfolio")
+    chosen = next(filter(_has_night, names), names[0])
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{chosen}/")
+
+
+def _has_night(portfolio: str) -> bool:
+    try:
+        with read_session(portfolio) as session:
+            return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
+    except LoanScoringError:
+        return False  # its page says what is wrong
+
+
+@router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])
+def of_dag(request: Request, dag_id: str) -> Response:
+    """Open the portfolio of a DAG: the tab that stands on each DAG of this Airflow."""
+    for portfolio in contract.names():
+        if dag_id in {f"{portfolio}_{stage}" for stage in STAGES}:
+            return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{portfolio}/")
+    return page(
+        request, "refusal.html", title="No portfolio", active=None,
+        told=f"The DAG {dag_id} is not of loan-scoring.",
+    )  # fmt: skip
+
+
+@router.get("/p/{portfolio}")
+@router.get("/p/{portfolio}/")
+def overview_page(request: Request, session: Reading) -> Response:
+    """Show the last nights at a glance."""
+    return page(request, "overview.html", active="portfolio", **read_portfolio_page(session))
+
+
+@router.get("/p/{portfolio}/batches")
+def batches(
+    request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
+) -> Response:
+    """List the batches, newest first."""
+    return page(request, "batches.html", active="batches", **read_batches_page(session, until))
+
+
+@router.get("/p/{portfolio}/batches/{batch_id}")
+def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
+    """Show one batch."""
+    found = read_batch_page(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
+    if found is None:
+        raise HTTPException(404, "there is no such batch")
+    return page(request, "batch.html", active="batches", **found)
+
+
+@router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
+def quarantined(session: Reading, batch_id: str) -> Response:
+    """Give the refused rows of a batch, to be corrected and replayed."""
+    if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
+        raise HTTPException(404, "there is no such batch")
+    out = io.StringIO()
+    export_quarantine(session, batch_id, out)
+    name = f"quarantine-{session.contract.portfolio}-{batch_id}.csv"
+    return Response(
+        out.getvalue(),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get("/p/{portfolio}/drift")
+def drift_page(
+    request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
+) -> Response:
+    """Show columns by nights, and performance over time."""
+    return page(request, "drift.html", active="drift", **read_drift_page(session, nights))
+
+
+@router.get("/p/{portfolio}/alerts")
+def alerts_page(
+    request: Request,
+    session: Reading,
+    of: Annotated[str | None, Query(alias="batch", pattern=BATCH_ID)] = None,
+) -> Response:
+    """List the alerts."""
+    return page(request, "alerts.html", active="alerts", **read_alerts_page(session, of))
+
+
+@router.post("/p/{portfolio}/alerts/{alert_id}")
+def change_alert(
+    request: Request,
+    user: Operator,
+    session: Operating,
+    alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+    action: Annotated[str, Form()],
+    comment: Annotated[str, Form(max_length=2000)] = "",
+    until: Annotated[date | Literal[""], Form()] = "",
+) -> Response:
+    """Acknowledge, snooze or resolve an alert under the user's name, and show the alerts again."""
+    handle_alert(session, alert_id, action, by(user), comment, until or None)
+    base = request.scope.get("root_path", "")
+    address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
+    return RedirectResponse(address, status_code=303)
+
+
+@router.get("/p/{portfolio}/operations")
+def operations_page(request: Request, session: Reading) -> Response:
+    """Show latency, traffic, errors and saturation."""
+    return page(request, "operations.html", active="operations", **read_operations_page(session))

@@ -1,0 +1,33 @@
+"""The files that pages load: our own, and plotly from its wheel; they are anyone's to read."""
+
+from importlib.resources import files
+
+import plotly
+from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+import loan_scoring_web
+
+PLOTLY = f"plotly-{plotly.__version__}.min.js"
+
+
+class Static(StaticFiles):
+    """Serves static/, and plotly's one file under its version's name."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=str(files(loan_scoring_web) / "static"))
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer with a file; a browser asks again each hour whether ours has changed."""
+        if path == PLOTLY:
+            found: Response = FileResponse(str(files(plotly) / "package_data" / "plotly.min.js"))
+            found.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            return found
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405)
+        found = await super().get_response(path, scope)
+        found.headers["Cache-Control"] = "no-cache"
+        return found
