@@ -14,7 +14,8 @@ from loan_scoring.errors import DatabaseError, SourceError
 from loan_scoring.lab.bench import comparing, ingesting, run, scoring_batch
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
-from loan_scoring.lab.bench.run import DATABASE, run_benches
+from loan_scoring.lab.bench.measuring import DATABASE
+from loan_scoring.lab.bench.run import run_benches
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.throwaway import throwaway_database
@@ -188,7 +189,7 @@ def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing.peers, "environment", lambda: None)
+    monkeypatch.setattr(comparing, "peers_python", lambda: None)
     found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     assert (found.stage, found.rows) == ("metrics", ROWS)
     assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}

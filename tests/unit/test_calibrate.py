@@ -15,7 +15,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
 from loan_scoring.lab.calibrate import figures, run
 from loan_scoring.lab.calibrate.page import FOLDER, render_figures_page, write_figures_page
-from loan_scoring.lab.calibrate.peers import peers_python, sys
+from loan_scoring.lab.calibrate.peers import peers_python
 from loan_scoring.lab.calibrate.rounds import deal_pool
 from loan_scoring.lab.calibrate.run import (
     CalibrationPlan,

@@ -13,7 +13,7 @@ from scipy import optimize, stats
 from sklearn import metrics as sklearn
 
 from loan_scoring.contract import Contract, PerformancePolicy
-from loan_scoring.monitoring.drift import compare
+from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
 from loan_scoring.monitoring.performance.estimated import (
     ESTIMATED_METRICS,
@@ -346,9 +346,9 @@ def test_alert_needs_significance_and_an_effect(
     p_value: float, effect: float, level: str, severity: str | None
 ) -> None:
     tests = [
-        ("default_probability", compare.Test("auc_drop", 4.0, effect, 0.02, p_value)),
-        ("default_probability", compare.Test("ddm", 3.5, 3.5, 3.0)),
-        ("is_default", compare.Test("default_rate", 0.0, 0.0, 0.03, 0.5)),
+        ("default_probability", DriftTest("auc_drop", 4.0, effect, 0.02, p_value)),
+        ("default_probability", DriftTest("ddm", 3.5, 3.5, 3.0)),
+        ("is_default", DriftTest("default_rate", 0.0, 0.0, 0.03, 0.5)),
     ]
     verdicts, findings = judge_outcomes(POLICY, 0.001, tests)
     assert [each.level for each in verdicts] == [
@@ -364,7 +364,7 @@ def test_alert_needs_significance_and_an_effect(
 
 def test_ddm_alone_raises_no_alert() -> None:
     _, findings = judge_outcomes(
-        POLICY, 0.001, [("default_probability", compare.Test("ddm", 9.0, 9.0, 3.0))]
+        POLICY, 0.001, [("default_probability", DriftTest("ddm", 9.0, 9.0, 3.0))]
     )
     assert findings == []
 

@@ -11,7 +11,8 @@ import pytest
 from loan_scoring import contract
 from loan_scoring.contract import Contract, Source
 from loan_scoring.errors import LoanScoringError, SourceError
-from loan_scoring.lab.replay import Replay, parse_scenarios, replay_loans
+from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.lab.scenarios import parse_scenarios
 from loan_scoring.lab.synthetic import generate_loans
 
 Rows = list[dict[str, str]]
