@@ -72,6 +72,7 @@ def task_session(
     """
     from loan_scoring.database.session import open_session
     from loan_scoring.database.task_metrics import TaskStart, measure_task
+    from loan_scoring.local.postgres import portfolio_database_url
 
     context: Any = get_current_context()
     instance, run_at = context["ti"], context["dag_run"].start_date
@@ -83,7 +84,9 @@ def task_session(
     start = TaskStart(instance.try_number, instance.start_date, run_at, after)
     try:
         with (
-            open_session(portfolio, url, parameters={"statement_timeout": limit}) as session,
+            open_session(
+                portfolio, portfolio_database_url(url), parameters={"statement_timeout": limit}
+            ) as session,
             measure_task(
                 session, instance.run_id, task, batch_id, instance.map_index, start
             ) as work,

@@ -23,10 +23,10 @@ from loan_scoring import contract, database, settings
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.lab.main_job import STAGES
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local import env_file
 from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_stack import STAGES
 from loan_scoring.models.promotion.decide import promote_by_gates
 from loan_scoring.models.training.run import train
 from loan_scoring.scoring.batch import score_batch

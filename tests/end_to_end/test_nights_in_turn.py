@@ -18,9 +18,9 @@ import yaml
 
 from loan_scoring import contract, database, settings
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.lab.main_job import STAGES, airflow_stack
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.postgres import embedded
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]

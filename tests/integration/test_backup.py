@@ -25,12 +25,12 @@ from loan_scoring.database.backup import (
     restore_backup,
     write_backup,
 )
+from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import write_artifact
 from loan_scoring.monitoring.measure import compare_batch
 from loan_scoring.scoring.batch import score_batch
 

@@ -26,12 +26,12 @@ from children import Child, command, plan, publish, score, spawning
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local import processes
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.local.postgres_account import binary
 from loan_scoring.local.postgres_pidfile import read_postmaster
 from loan_scoring.scoring.batch import derive_run_id, score_batch
 
@@ -249,8 +249,8 @@ def crashing(
     server = EmbeddedPostgres(tmp_path_factory.mktemp("crashing"))
     server.start()
     with copy_of(server, None) as url:
-        dump = subprocess.run([binary("pg_dump"), night], check=True, capture_output=True)
-        restore = [binary("psql"), "--quiet", "--set=ON_ERROR_STOP=1", url]
+        dump = subprocess.run([postgres_program("pg_dump"), night], check=True, capture_output=True)
+        restore = [postgres_program("psql"), "--quiet", "--set=ON_ERROR_STOP=1", url]
         subprocess.run(restore, input=dump.stdout, check=True, capture_output=True)
         yield server, url
     server.stop()

@@ -13,17 +13,13 @@ from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database import applications
 from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.files import read_artifact, write_artifact
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import (
-    dump_estimator,
-    load_estimator,
-    read_artifact,
-    write_artifact,
-)
+from loan_scoring.models.artifacts import dump_estimator, load_estimator
 from loan_scoring.models.promotion.decide import promote_by_gates
 from loan_scoring.models.training.candidates import (
     TrialResult,

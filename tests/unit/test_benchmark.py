@@ -13,8 +13,8 @@ from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
 from loan_scoring.lab.bench import comparing, ingesting, run, scoring_batch
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
-from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.measuring import DATABASE
+from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.run import run_benches
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local.postgres import EmbeddedPostgres

@@ -1,6 +1,7 @@
 """The calibration in its short form: rounds are counted, shifts are laid on, the page says it."""
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 

@@ -10,10 +10,10 @@ from loan_scoring.contract import Contract
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.models.artifacts import TRUSTED, _skops, dump_estimator
 from loan_scoring.models.contributions import Contributions
-from loan_scoring.models.trees import Tree
 from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.features import feature_frame
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
+from loan_scoring.models.trees import Tree
 
 TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),

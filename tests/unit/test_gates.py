@@ -10,8 +10,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from loan_scoring.contract import Contract
 from loan_scoring.models.promotion import gates
-from loan_scoring.models.promotion.gates import auc, auc_differences, fit_calibration_line
 from loan_scoring.statistics import fairness
+from loan_scoring.statistics.auc import auc, auc_differences
+from loan_scoring.statistics.calibration import fit_calibration_line
 
 
 def outcomes(rows: int, seed: int, lift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -201,7 +202,7 @@ def test_fairness_floor_is_enforced(loan_default: Contract) -> None:
     for rate, passed in ((0.65, True), (0.63, False)):
         values, approved = groups(("Male", 1000, 0.8), ("Female", 1000, rate))
         parity = fairness.approval_parity(
-            loan_default, "gender", values, approved.astype(int), approved
+            loan_default.group_rule("gender"), values, approved.astype(int), approved
         )
         assert parity.ratio == pytest.approx(rate / 0.8)
         assert (parity.lowest, parity.highest) == ("Female", "Male")
@@ -217,7 +218,7 @@ def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
         ("Male", 400, 0.7), ("Female", 300, 0.63), ("Joint", 500, 0.95), (None, 199, 0.1)
     )
     parity = fairness.approval_parity(
-        loan_default, "gender", values, np.zeros(len(values), int), approved
+        loan_default.group_rule("gender"), values, np.zeros(len(values), int), approved
     )
     assert parity.ratio == pytest.approx(0.9)
     assert parity.ratio_of_all == pytest.approx(0.63 / 0.95)
@@ -233,14 +234,18 @@ def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(("Male", 400, 0.7), ("Female", 100, 0.1))
-    alone = fairness.approval_parity(loan_default, "gender", values, np.zeros(500, int), approved)
+    alone = fairness.approval_parity(
+        loan_default.group_rule("gender"), values, np.zeros(500, int), approved
+    )
     assert alone.ratio is None
     gate = gates.fair(loan_default, [alone])
     assert gate.passed
     assert "fewer than two groups" in gate.sentence
     values, nobody = groups(("Male", 400, 0), ("Female", 400, 0))
     assert (
-        fairness.approval_parity(loan_default, "gender", values, nobody.astype(int), nobody).ratio
+        fairness.approval_parity(
+            loan_default.group_rule("gender"), values, nobody.astype(int), nobody
+        ).ratio
         == 1
     )
 

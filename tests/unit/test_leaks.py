@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from loan_scoring.contract import Contract, LeakPolicy
-from loan_scoring.models.training.leaks import _auc_of_counts, leak_report, level_auc, render_leaks
+from loan_scoring.models.training.leaks import leak_report, level_auc, render_leaks
+from loan_scoring.statistics.auc import auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
 POLICY = LeakPolicy()
@@ -84,7 +85,7 @@ def test_auc_of_counts_is_scikit_learns(counts: list[tuple[int, int]]) -> None:
     levels = np.arange(len(bad))
     places = np.concatenate([np.repeat(levels, bad), np.repeat(levels, good)])
     y = np.repeat([1, 0], [bad.sum(), good.sum()])
-    assert _auc_of_counts(bad, good) == pytest.approx(roc_auc_score(y, places))
+    assert auc_of_counts(bad, good) == pytest.approx(roc_auc_score(y, places))
 
 
 @given(st.integers(0, 500), st.integers(1, 500), st.sampled_from([0.8, 0.95, 0.99]))

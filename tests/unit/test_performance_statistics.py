@@ -17,7 +17,6 @@ from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
 from loan_scoring.monitoring.performance.estimated import (
     ESTIMATED_METRICS,
-    Estimate,
     draw_outcomes,
     estimate_metrics,
     expected_metrics,
@@ -46,6 +45,7 @@ from loan_scoring.statistics.calibration import (
     fit_calibration_curve,
     log_odds,
 )
+from loan_scoring.statistics.intervals import Estimate
 from loan_scoring.statistics.model_metrics import holdout_metrics
 
 POLICY = PerformancePolicy()
@@ -469,7 +469,7 @@ def test_ratio_may_be_anything_where_hardly_anybody_of_a_group_is_approved() -> 
 def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: Contract) -> None:
     values: list[str | None] = ["Male"] * 300 + ["Female"] * 290 + [None] * 11
     approved, y = np.arange(601) % 3 > 0, (np.arange(601) % 7 == 0).astype(float)
-    found = fairness.groups_in_order(loan_default, "gender", values, y, approved)
+    found = fairness.groups_in_order(loan_default.group_rule("gender"), values, y, approved)
     theirs = fairlearn.MetricFrame(
         metrics={
             "rows": fairlearn.count,
@@ -486,7 +486,7 @@ def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: C
         for name in theirs.columns:
             assert group[name] == pytest.approx(theirs.loc[group["group"], name])
     unknown = np.full(601, np.nan)
-    before = fairness.groups_in_order(loan_default, "gender", values, unknown, approved)
+    before = fairness.groups_in_order(loan_default.group_rule("gender"), values, unknown, approved)
     assert {group["default_rate"] for group in before} == {None}
 
 

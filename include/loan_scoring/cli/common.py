@@ -17,10 +17,11 @@ def run_measured(options: argparse.Namespace, task: str, work: Callable[..., int
     """Run a stage in a session and note what it cost; `work` returns the rows that it handled."""
     from loan_scoring.database.session import open_session
     from loan_scoring.database.task_metrics import measure_task
+    from loan_scoring.local.postgres import portfolio_database_url
 
     run = f"cli-{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}-{os.getpid()}"
     with (
-        open_session(options.portfolio, options.database) as session,
+        open_session(options.portfolio, portfolio_database_url(options.database)) as session,
         measure_task(session, run, task, getattr(options, "batch", None)) as done,
     ):
         done.rows = work(session)

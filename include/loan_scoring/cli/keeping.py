@@ -47,8 +47,9 @@ def _roles(_: argparse.Namespace) -> dict[str, Any]:
 def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract, database
     from loan_scoring.database.migrations import migrate_schema
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = options.database or settings.owner_url()
+    url = portfolio_database_url(options.database or settings.owner_url())
     applied = {}
     for portfolio in contract.names():
         with closing(database.connect(portfolio, url)) as connection:
@@ -66,6 +67,7 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
         remove_expired_files,
     )
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
 
     policy = contract.load(options.portfolio).retention
     days: int | None = options.keep_days
@@ -76,7 +78,9 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
             f"the contract of {options.portfolio} keeps rows for good; say --keep-days, "
             "or write retention: {keep_days: N} into it"
         )
-    with open_session(options.portfolio, options.database or settings.owner_url()) as session:
+    with open_session(
+        options.portfolio, portfolio_database_url(options.database or settings.owner_url())
+    ) as session:
         if options.dry_run:
             found = [count_month(session, each) for each in expired_months(session, days)]
             files = []
@@ -110,8 +114,9 @@ def _disk_told() -> Iterator[None]:
 
 def _backup(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.backup import write_backup
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = options.database or settings.owner_url()
+    url = portfolio_database_url(options.database or settings.owner_url())
     with _disk_told():
         done = write_backup(Path(options.to).resolve(), url)
     return {
@@ -123,8 +128,9 @@ def _backup(options: argparse.Namespace) -> dict[str, Any]:
 
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.backup import restore_backup
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = options.database or settings.owner_url()
+    url = portfolio_database_url(options.database or settings.owner_url())
     with _disk_told():
         done = restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
     return {

@@ -44,8 +44,9 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         rows = database.rows(session.connection, "select_models")
     lines = [f"{'version':<15} {'':<6} {'AUC':>6}  {'fitted (UTC)':<17} last verdict"]
     for row in rows:
@@ -64,9 +65,10 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 def _show(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models import registry
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         row = registry.model_row(session, options.version)
         pair = registry.fitted_pair(session, options.version)
         verdicts = database.rows(
@@ -96,9 +98,10 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.promotion.decide import promote_by_hand
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         verdict, evidence = promote_by_hand(
             session, options.version, account_name(), options.comment
         )
@@ -117,9 +120,10 @@ def _promote(options: argparse.Namespace) -> dict[str, Any]:
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.promotion.decide import rollback_champions
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         in_use = rollback_champions(session, account_name(), options.kind, options.comment)
     return {
         **in_use,
@@ -130,10 +134,11 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html, render_card_markdown
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         card = read_card(session, options.version)
     if options.html is None:
         text = render_card_markdown(card)
@@ -147,9 +152,10 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
 
 def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.mlflow_mirror import ui_environment
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         environment = ui_environment(session)
     command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", options.host]
     return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}

@@ -36,8 +36,9 @@ def add_quarantine_command(
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
     from loan_scoring.ingest.quarantine import count_broken_rules
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         rows = count_broken_rules(session, options.batch)
     lines = [f"{'batch':<24}{'revision':>8}  {'':<7}  {'rows':>7}  rule"]
     lines += [
@@ -51,9 +52,10 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
     from loan_scoring.ingest.quarantine import export_quarantine
+    from loan_scoring.local.postgres import portfolio_database_url
 
     text = io.StringIO()
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         rows = export_quarantine(session, options.batch, text)
     if options.out is None:
         if not options.json:

@@ -82,10 +82,11 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.training.leaks import render_leaks
     from loan_scoring.models.training.run import read_leak_report
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         report = read_leak_report(session)
     return {**report.as_json(), "text": render_leaks(report)}
 

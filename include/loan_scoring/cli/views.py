@@ -15,9 +15,10 @@ from loan_scoring.errors import StateError
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.monitoring.status import read_status, render_status
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         state = read_status(session)
     state["database_url"] = _analyst_url(options)
     state["airflow"] = _airflow()
@@ -59,10 +60,11 @@ def _analyst_url(options: argparse.Namespace) -> str:
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
 
     if options.query is None:
         return {"exit": _psql(options)}
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         header, rows = database.select_read_only(session.connection, options.query)
     if options.json:
         return {"columns": header, "rows": rows}
@@ -120,22 +122,23 @@ def calibrate_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def _psql(options: argparse.Namespace) -> int:
     from loan_scoring import database
+    from loan_scoring.database.programs import postgres_program
     from loan_scoring.local.postgres import embedded
-    from loan_scoring.local.postgres_account import binary
 
     given = options.database or settings.database_url()
     url = given or embedded().start().url(database.READER)
     environment = database.libpq_environment(database.libpq_parameters(url))
     told = f"-c search_path={options.portfolio} -c default_transaction_read_only=on"
-    return subprocess.call([str(binary("psql"))], env=environment | {"PGOPTIONS": told})
+    return subprocess.call([str(postgres_program("psql"))], env=environment | {"PGOPTIONS": told})
 
 
 def loan_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
     from loan_scoring.database.session import open_session
     from loan_scoring.desk.decisions import typed_loan_id
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         key = typed_loan_id(session.contract, options.loan_id)
         label = {column.name: column.label for column in session.contract.columns}
         found = database.rows(session.connection, "select_loan_record", loan_id=key)
@@ -199,8 +202,9 @@ def _policy(policy: dict[str, Any] | None) -> str:
 def audit_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database import audit
     from loan_scoring.database.session import open_session
+    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, options.database) as session:
+    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         verified = audit.verify_chain(session)
         found = audit.recent_entries(session, limit=options.last)
     faults = [f"entry {each['entry_id']}: {each['fault']}" for each in verified.faults]

@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,9 @@ from loan_scoring.contract.policies import (
     ServiceLevel,
     TrainingPolicy,
 )
+
+if TYPE_CHECKING:
+    from loan_scoring.statistics.fairness import GroupRule
 
 
 class Contract(ContractPart):
@@ -165,6 +168,19 @@ class Contract(ContractPart):
         if chosen is not None:
             return chosen
         return [name for name in self.protected if self.by_name[name].type == "category"]
+
+    def group_rule(self, attribute: str) -> "GroupRule":
+        """Return how the groups of a protected attribute are compared."""
+        # NumPy and SciPy, which DAG files are spared.
+        from loan_scoring.statistics.fairness import GroupRule
+
+        fairness = self.promotion.fairness
+        return GroupRule(
+            attribute,
+            fairness.min_group,
+            {e.level: e.reason for e in fairness.not_a_group if e.attribute == attribute},
+            self.by_name[attribute].levels or [],
+        )
 
     @property
     def features(self) -> list[Column]:

@@ -9,7 +9,7 @@ from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
-from loan_scoring.ingest.row_rules import ARROW_TYPES
+from loan_scoring.database.types import ARROW_TYPES
 
 
 def labelled_applications(

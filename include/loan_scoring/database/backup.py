@@ -20,12 +20,12 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import __version__, contract, database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
+from loan_scoring.database.files import read_artifact
 from loan_scoring.database.migrations import migrate_schema
+from loan_scoring.database.programs import postgres_program
+from loan_scoring.database.roles import MLFLOW_SCHEMA
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.local.postgres_account import binary
-from loan_scoring.models.artifacts import read_artifact
-from loan_scoring.models.mlflow_mirror import SCHEMA as MLFLOW
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Backup:
     taken_at: str
 
 
-def write_backup(folder: Path, url: str | None = None) -> Backup:
+def write_backup(folder: Path, url: str) -> Backup:
     """Write a backup into a new folder; a kill leaves only FOLDER.part.
 
     The dump is one snapshot. Artifacts are copied after it: they are written before the rows that
@@ -65,8 +65,8 @@ def write_backup(folder: Path, url: str | None = None) -> Backup:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     taken_at = datetime.now(UTC).isoformat(timespec="seconds")
-    with closing(database.connect(MLFLOW, url)) as connection:
-        schemas = [name for name in [*contract.names(), MLFLOW] if _tables(connection, name)]
+    with closing(database.connect(MLFLOW_SCHEMA, url)) as connection:
+        schemas = [name for name in [*contract.names(), MLFLOW_SCHEMA] if _tables(connection, name)]
         if not schemas:
             raise StateError(
                 f"{database.location(connection)} holds no portfolio: nothing to back up"
@@ -89,7 +89,7 @@ def write_backup(folder: Path, url: str | None = None) -> Backup:
     return Backup(folder, schemas, len(files), size, taken_at)
 
 
-def restore_backup(folder: Path, url: str | None = None, *, replace: bool = False) -> Backup:
+def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
     """Bring database and artifacts to what a backup holds, once all its hashes are right.
 
     The database changes in one transaction, after the artifacts are there: a kill leaves what was,
@@ -105,8 +105,8 @@ def restore_backup(folder: Path, url: str | None = None, *, replace: bool = Fals
     """
     manifest = _verified(folder)
     schemas = manifest["schemas"]
-    contracts = [contract.load(name) for name in schemas if name != MLFLOW]
-    with closing(database.connect(MLFLOW, url)) as connection:
+    contracts = [contract.load(name) for name in schemas if name != MLFLOW_SCHEMA]
+    with closing(database.connect(MLFLOW_SCHEMA, url)) as connection:
         there = [name for name in schemas if _tables(connection, name)]
         if there and not replace:
             raise StateError(
@@ -139,7 +139,7 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
             _tell(psql, "BEGIN;", *(f'DROP SCHEMA IF EXISTS "{name}" CASCADE;' for name in schemas))
             for name in schemas:
                 _tell(psql, f'CREATE SCHEMA "{name}";')
-                if name == MLFLOW and has_application:
+                if name == MLFLOW_SCHEMA and has_application:
                     _tell(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
                     _tell(psql, f"SET ROLE {database.APPLICATION};")
                 # Owners and rights are this server's: who restores owns, migrations grant anew.
@@ -156,7 +156,7 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
             raise _refusal("psql", connection, errors.read())
 
 
-def _check(loaded: Contract, url: str | None) -> None:
+def _check(loaded: Contract, url: str) -> None:
     """Migrate what was restored, and see that its chain holds and every artifact is the right one.
 
     Raises:
@@ -239,7 +239,7 @@ def _started(connection: Connection, command: list[str], **pipes: Any) -> "subpr
     known = connection.info
     place = {"host": known.host, "port": str(known.port), "password": known.password or ""}
     environment = database.libpq_environment({**known.dsn_parameters, **place})
-    return subprocess.Popen([binary(command[0]), *command[1:]], env=environment, **pipes)
+    return subprocess.Popen([postgres_program(command[0]), *command[1:]], env=environment, **pipes)
 
 
 def _tell(psql: "subprocess.Popen[bytes]", *lines: str) -> None:

@@ -11,12 +11,10 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database, settings
 from loan_scoring.contract import Column, Contract
 from loan_scoring.database.grants import grant, step
+from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import DatabaseError
 
 log = logging.getLogger(__name__)
-
-TYPES = {"integer": "bigint", "number": "double precision", "category": "text", "text": "text"}
-"""Postgres type of each type of the contract."""
 
 
 def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
@@ -132,7 +130,7 @@ def _prepare(connection: Connection, contract: Contract) -> None:
         cursor.execute("SELECT to_regtype('loan_key')")
         found = cursor.fetchone()
         if found is None or found[0] is None:
-            base = sql.SQL(TYPES[contract.key.type])
+            base = sql.SQL(POSTGRES_TYPES[contract.key.type])
             cursor.execute(sql.SQL("CREATE DOMAIN loan_key AS {}").format(base))
             cursor.execute("COMMENT ON DOMAIN loan_key IS 'Key of a loan, typed by the contract'")
 
@@ -155,7 +153,7 @@ def _add_columns(connection: Connection, contract: Contract) -> None:
             if column.name not in there:
                 cursor.execute(
                     sql.SQL("ALTER TABLE applications ADD COLUMN {} {}").format(
-                        sql.Identifier(column.name), sql.SQL(TYPES[column.type])
+                        sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type])
                     )
                 )
             cursor.execute(
@@ -180,7 +178,7 @@ def _refuse_lost_columns(contract: Contract, there: dict[str, str], key_type: st
         "keep the column in the contract, or write a migration in sql/migrations that "
         "renames or drops it and says why"
     )
-    wanted = {column.name: TYPES[column.type] for column in contract.inputs}
+    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.inputs}
     for name, is_type in there.items():
         if name not in wanted:
             raise DatabaseError(
@@ -191,10 +189,10 @@ def _refuse_lost_columns(contract: Contract, there: dict[str, str], key_type: st
                 f"{contract.portfolio}.applications.{name} is {is_type}, "
                 f"the contract says {wanted[name]}; {how}"
             )
-    if TYPES[contract.key.type] != key_type:
+    if POSTGRES_TYPES[contract.key.type] != key_type:
         raise DatabaseError(
             f"{contract.portfolio}: the key is {key_type} in the database, "
-            f"the contract says {TYPES[contract.key.type]}; {how}"
+            f"the contract says {POSTGRES_TYPES[contract.key.type]}; {how}"
         )
 
 

@@ -109,3 +109,6 @@ def _create_mlflow(superuser_url: str) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute("create schema if not exists mlflow authorization loan_scoring_app")
+
+
+MLFLOW_SCHEMA = "mlflow"

@@ -32,7 +32,7 @@ class Session:
 @contextmanager
 def open_session(
     portfolio: str,
-    url: str | None = None,
+    url: str,
     *,
     within_seconds: int | None = None,
     parameters: Mapping[str, str] | None = None,

@@ -8,15 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.database.types import ARROW_TYPES
 from loan_scoring.ingest.files.blocks import Block
-
-ARROW_TYPES = {
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "category": pa.string(),
-    "text": pa.string(),
-}
-"""Arrow type of each type of the contract."""
 
 Broken = list[tuple[str, np.ndarray]]
 """Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""

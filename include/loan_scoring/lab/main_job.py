@@ -15,13 +15,12 @@ from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.ingest.files.table import resolve_source
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
-from loan_scoring.local.airflow import AirflowStack
 from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.airflow_status import attach_to_stack
 from loan_scoring.local.postgres import embedded
 from loan_scoring.monitoring.status import read_status, render_status
 
-STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 STALLED_SECONDS = 900.0
 
 
@@ -86,31 +85,6 @@ def _database() -> Iterator[str]:
     finally:
         if not was_running:
             server.stop()
-
-
-def airflow_stack(of: list[Contract], url: str, *, is_detached: bool = False) -> AirflowStack:
-    """Return the Airflow of this checkout, its tasks connected to the portfolio database."""
-    server = embedded().start()
-    return AirflowStack(
-        settings.state_dir(),
-        settings.home() / "dags",
-        settings.home() / "plugins",
-        server.url("airflow"),
-        expected_dags=tuple(f"{each.portfolio}_{stage}" for each in of for stage in STAGES),
-        environment=_connections(url),
-        is_detached=is_detached,
-    )
-
-
-def _connections(url: str) -> dict[str, str]:
-    """Return Airflow's connections to the portfolio database: the stages' and, if ours, the pages'.
-
-    A database that is not ours to make has its own role for pages, in the environment or Airflow.
-    """
-    found = {"AIRFLOW_CONN_LOAN_SCORING": url}
-    if settings.database_url() is None:
-        found["AIRFLOW_CONN_LOAN_SCORING_READER"] = embedded().url(database.READER)
-    return found
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg2
 
 from loan_scoring import settings
+from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.roles import DATABASES, EMBEDDED, create_roles_and_databases
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local import processes
-from loan_scoring.local.postgres_account import Account, binary, choose_account, claim
+from loan_scoring.local.postgres_account import Account, choose_account, claim
 from loan_scoring.local.postgres_cluster import cause_of_failure, create_cluster
 from loan_scoring.local.postgres_pidfile import disown_stale_pid, read_postmaster
 from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
@@ -142,7 +143,7 @@ class EmbeddedPostgres:
             self.log.chmod(0o600)
             begin = log.tell()
             done = account.run(
-                binary("pg_ctl"),
+                postgres_program("pg_ctl"),
                 "start",
                 "--wait",
                 f"--timeout={_START_SECONDS:.0f}",
@@ -173,3 +174,11 @@ def _passes(cause: str) -> bool:
         text in cause
         for text in ("does not get ready", "shared memory block", "TCP/IP sockets", "lock file")
     )
+
+
+def portfolio_database_url(given: str | None = None) -> str:
+    """Return the URL of the portfolio database; the embedded server is started where it is used.
+
+    The order: `given`, LOAN_SCORING_DATABASE_URL, the embedded Postgres.
+    """
+    return given or settings.database_url() or embedded().start().url("loan_scoring")

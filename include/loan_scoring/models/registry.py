@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, database
+from loan_scoring.database.files import store_by_content
 from loan_scoring.database.session import Session
 from loan_scoring.errors import MissingError, StateError
-from loan_scoring.models.artifacts import dump_estimator, load_estimator, store_by_content
+from loan_scoring.models.artifacts import dump_estimator, load_estimator
 
 if TYPE_CHECKING:
     from loan_scoring.models.scorer import Scorer

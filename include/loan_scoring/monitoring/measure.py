@@ -9,11 +9,11 @@ from psycopg2 import sql
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.applications import read_slice
+from loan_scoring.database.files import read_artifact
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import read_artifact
 from loan_scoring.models.baseline import (
     PREDICTIONS,
     predictions_of_other_policy,

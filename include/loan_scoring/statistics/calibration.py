@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
@@ -190,3 +191,36 @@ def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
     width = highest - lowest
     place = np.clip(odds, lowest, highest) - (lowest + highest) / 2
     return np.vander(2 * place / width if width else place, DEGREE + 1, increasing=True)
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """The line that turns predicted log-odds into those observed: 1 and 0 are perfect."""
+
+    slope: float
+    intercept: float
+    standard_error: float
+
+
+def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationLine:
+    """Fit outcomes on predicted log-odds by maximum likelihood: slope, intercept, error of slope.
+
+    Cox (1958), Biometrika 45, 562-565, as the calibration slope of Steyerberg (2019), Clinical
+    Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 too timid.
+    The error is that of the likelihood's information; nan where the fit does not exist, as for
+    constant predictions.
+    """
+    slope, intercept = slope_and_intercept(y, probability)
+    if not np.isfinite(slope):
+        return CalibrationLine(np.nan, np.nan, np.nan)
+    design = np.column_stack([np.ones(len(y)), log_odds(probability)])
+    predicted = expit(design @ np.array([intercept, slope]))
+    information = design.T @ (design * (predicted * (1 - predicted))[:, None])
+    return CalibrationLine(slope, intercept, float(np.sqrt(np.linalg.inv(information)[1, 1])))
+
+
+def finite_or_none(value: Any) -> Any:
+    """Return the value fit for JSON, which knows no nan."""
+    if isinstance(value, list):
+        return [finite_or_none(each) for each in value]
+    return None if value != value else value

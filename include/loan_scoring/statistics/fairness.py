@@ -1,11 +1,11 @@
 """Approval by group: rates, their intervals, and how far the least approved group is behind."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from loan_scoring.contract import Contract
 from loan_scoring.statistics.intervals import wilson
 
 NOT_STATED = "not stated"
@@ -16,12 +16,24 @@ Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
+class GroupRule:
+    """Which groups of one attribute are compared, and in which order groups are listed."""
+
+    attribute: str
+    min_group: int
+    """Loans that a group needs to be compared."""
+    not_a_group: Mapping[str, str]
+    """Levels that name no group of people, each with the reason."""
+    order: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Parity:
     """How approval differs between the groups of one attribute.
 
     `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
     compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
-    levels that the contract names as no group. `groups` has for each group its
+    levels that the rule names as no group. `groups` has for each group its
     `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where
     outcomes are known, and `left_out`: why it is not compared, or None.
     """
@@ -35,15 +47,14 @@ class Parity:
 
 
 def approval_parity(
-    contract: Contract,
-    attribute: str,
+    rule: GroupRule,
     values: list[str | None],
     y: np.ndarray,
     approved: np.ndarray,
 ) -> Parity:
     """Compare approval between the groups of one attribute.
 
-    Groups below the contract's `min_group`, and levels that it names as no group, are reported
+    Groups below the rule's `min_group`, and levels that it names as no group, are reported
     and left out of the ratio.
 
     Args:
@@ -54,7 +65,7 @@ def approval_parity(
     from fairlearn.metrics import MetricFrame, selection_rate
 
     of = np.array(_stated(values), dtype=object)
-    groups = groups_in_order(contract, attribute, values, y, approved)
+    groups = groups_in_order(rule, values, y, approved)
 
     def ratio_among(names: list[str]) -> float | None:
         if len(names) < 2:
@@ -71,12 +82,12 @@ def approval_parity(
         return float(among.ratio(method="between_groups"))
 
     compared = [each for each in groups if each["left_out"] is None]
-    smallest = contract.promotion.fairness.min_group
+    smallest = rule.min_group
     large = [each["group"] for each in groups if each["rows"] >= smallest]
     ratio = ratio_among([each["group"] for each in compared])
     ranked = sorted(compared, key=lambda each: each["approval_rate"])
     return Parity(
-        attribute,
+        rule.attribute,
         ratio,
         ratio_among(large),
         None if ratio is None else ranked[0]["group"],
@@ -86,29 +97,25 @@ def approval_parity(
 
 
 def groups_in_order(
-    contract: Contract,
-    attribute: str,
+    rule: GroupRule,
     values: list[str | None],
     y: np.ndarray,
     approved: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """Return the `groups` of a Parity, in the order of the contract's levels.
+    """Return the `groups` of a Parity, in the rule's order.
 
     Args:
         values: the group of each row, None where it is not known.
         y: outcomes, 1 for default, nan where they are not known, shape (rows,).
         approved: whether each row would be approved, shape (rows,), bool.
     """
-    rule = contract.promotion.fairness
-    not_groups = {e.level: e.reason for e in rule.not_a_group if e.attribute == attribute}
-    order = contract.by_name[attribute].levels or []
     names, places = np.unique(np.array(_stated(values)), return_inverse=True)
     is_known = ~np.isnan(y)
     rows, accepted = np.bincount(places), np.bincount(places, weights=approved)
     known = np.bincount(places[is_known], minlength=len(names))
     defaults = np.bincount(places[is_known], weights=y[is_known], minlength=len(names))
     groups = []
-    for place in sorted(range(len(names)), key=lambda each: _place(order, str(names[each]))):
+    for place in sorted(range(len(names)), key=lambda each: _place(rule.order, str(names[each]))):
         name, size = str(names[place]), int(rows[place])
         rate = float(accepted[place] / size)
         low, high = wilson(rate * size, size)
@@ -121,7 +128,7 @@ def groups_in_order(
                 "low": low,
                 "high": high,
                 "default_rate": float(defaults[place] / known[place]) if known[place] else None,
-                "left_out": not_groups.get(name, small),
+                "left_out": rule.not_a_group.get(name, small),
             }
         )
     return groups
@@ -131,5 +138,5 @@ def _stated(values: list[str | None]) -> list[str]:
     return [NOT_STATED if value is None else value for value in values]
 
 
-def _place(order: list[str], name: str) -> tuple[int, str]:
+def _place(order: Sequence[str], name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)

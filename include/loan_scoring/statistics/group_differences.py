@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loan_scoring.monitoring.performance.estimated import Estimate
-from loan_scoring.statistics.intervals import CONFIDENCE
+from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
 BY_APPROVAL = ("demographic_parity_difference", "demographic_parity_ratio")
 BY_OUTCOME = ("equal_opportunity_difference", "equalized_odds_difference")

@@ -1,5 +1,7 @@
 """Intervals: bootstrap percentiles of hold-out metrics from the same resamples, and of a share."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -107,3 +109,12 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[fl
     middle = (share + spread / 2) / (1 + spread)
     half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the limits that the realised one lies between at the rate of CONFIDENCE."""
+
+    value: float
+    lower: float | None = None
+    upper: float | None = None

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import create_engine
 
-from loan_scoring.database.migrations import TYPES
+from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import SourceError
 from loan_scoring.lab.bench.loans import TIMES, BenchLoans
 from loan_scoring.lab.bench.measuring import NAIVE_ROWS, highest_peak, run_in_process
@@ -63,7 +63,9 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
 def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     contract = loans.contract
     # A null token other than the empty text is no number to COPY.
-    types = {c.source: "text" if c.null_tokens else TYPES[c.type] for c in contract.columns}
+    types = {
+        c.source: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
+    }
     types[contract.target.source] = "text"
     columns = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in types.items()

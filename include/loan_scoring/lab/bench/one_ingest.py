@@ -13,6 +13,7 @@ from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.batches import check_batch, land_batch, publish_batch
 from loan_scoring.lab.bench.measuring import delete_batches, peak_memory_bytes
+from loan_scoring.local.postgres import portfolio_database_url
 
 WARM_UP_ROWS = 1000
 
@@ -23,7 +24,7 @@ def main(portfolio: str, file: str) -> dict[str, float]:
     `seconds` is landing and publishing, `judge_seconds` the check between them.
     """
     night = contract.load(portfolio).replay.start
-    with open_session(portfolio) as session:
+    with open_session(portfolio, portfolio_database_url()) as session:
         few = Path(file).with_suffix(".few.csv")
         with Path(file).open("rb") as rows:
             few.write_bytes(b"".join(itertools.islice(rows, WARM_UP_ROWS + 1)))

@@ -26,6 +26,7 @@ from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.lab.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate_tables
+from loan_scoring.local.postgres import portfolio_database_url
 from loan_scoring.models import registry
 from loan_scoring.models.encoding import Encoder, take_apart
 from loan_scoring.models.scorer import Scorer, decide_by_policy, exclusion_reasons
@@ -44,7 +45,7 @@ class SilentScorer(Scorer):
 def main(portfolio: str, way: str) -> dict[str, float]:
     """Load the models and score a few rows to be warm, then the batch; return what that took."""
     batch_id = contracts.load(portfolio).replay.start
-    with open_session(portfolio) as session:
+    with open_session(portfolio, portfolio_database_url()) as session:
         truncate_tables(session, "scoring_runs, mini_batches, scores")
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS floor")

@@ -1,7 +1,7 @@
 """The model card: what a pair of models is, how it does, and who let it into use."""
 
+from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
-from loan_scoring.models.artifacts import write_artifact
 from loan_scoring.models.card.content import read_card
 from loan_scoring.models.card.render import render_card_html
 

@@ -255,7 +255,9 @@ def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgemen
     assert own is not None  # noqa: S101 - the challenger is a row
     approved = own < contract.decision.approve_below
     parities = [
-        fairness.approval_parity(contract, name, table.column(name).to_pylist(), y, approved)
+        fairness.approval_parity(
+            contract.group_rule(name), table.column(name).to_pylist(), y, approved
+        )
         for name in contract.fairness_attributes
     ]
     found = [

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 from scipy.stats import norm
 
 from loan_scoring.contract import Contract
-from loan_scoring.statistics.calibration import log_odds, slope_and_intercept
+from loan_scoring.statistics.auc import REPLICATES, auc, auc_differences
+from loan_scoring.statistics.calibration import (
+    finite_or_none,
+    fit_calibration_line,
+    log_odds,
+)
 from loan_scoring.statistics.fairness import Z95, Parity
-
-REPLICATES = 2000
-"""Bootstrap replicates: the 2.5 % quantile is then the mean of some fifty of them."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,6 @@ class Gate:
     passed: bool
     sentence: str
     figures: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class CalibrationLine:
-    """The line that turns predicted log-odds into those observed: 1 and 0 are perfect."""
-
-    slope: float
-    intercept: float
-    standard_error: float
 
 
 def better(
@@ -175,19 +167,6 @@ def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
     )
 
 
-def auc(y: np.ndarray, scores: np.ndarray) -> float:
-    """Return the area under the ROC curve: how often a default scores above a paid loan.
-
-    Ties count half (Mann-Whitney).
-
-    >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
-    0.75
-    """
-    ones = np.ones(len(y))
-    is_default = np.asarray(y) == 1
-    return _weighted_auc(*_ranked(is_default, scores), ones[is_default], ones[~is_default])
-
-
 def log_loss_difference(
     y: np.ndarray, first: np.ndarray, second: np.ndarray, confidence: float
 ) -> tuple[float, tuple[float, float]]:
@@ -201,66 +180,3 @@ def log_loss_difference(
     mean = float(np.mean(differences))
     reach = float(norm.ppf((1 + confidence) / 2) * np.std(differences, ddof=1) / len(y) ** 0.5)
     return mean, (mean - reach, mean + reach)
-
-
-def auc_differences(
-    y: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int, replicates: int = REPLICATES
-) -> np.ndarray:
-    """Return bootstrap replicates of AUC(first) - AUC(second), shape (replicates,).
-
-    Paired: each replicate draws the same loans for both. Stratified: defaults and paid loans are
-    drawn with replacement apart, so that each replicate has as many of both as the hold-out.
-    A draw is a weight for each loan, and an AUC a weighted sum over ranks that are sorted once.
-    """
-    is_default = np.asarray(y) == 1
-    ranks = [_ranked(is_default, scores) for scores in (first, second)]
-    defaults, paid = int(is_default.sum()), int((~is_default).sum())
-    random = np.random.default_rng(seed)
-    found = np.empty(replicates)
-    for place in range(replicates):
-        drawn = [
-            np.bincount(random.integers(0, count, count), minlength=count).astype(float)
-            for count in (defaults, paid)
-        ]
-        found[place] = _weighted_auc(*ranks[0], *drawn) - _weighted_auc(*ranks[1], *drawn)
-    return found
-
-
-def _ranked(is_default: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the dense ranks of the scores of defaults and of paid loans."""
-    _, ranks = np.unique(scores, return_inverse=True)
-    return ranks[is_default], ranks[~is_default]
-
-
-def _weighted_auc(
-    of_defaults: np.ndarray, of_paid: np.ndarray, defaults: np.ndarray, paid: np.ndarray
-) -> float:
-    """Return the AUC from dense ranks and weights of defaults and of paid loans."""
-    top = max(of_defaults.max(), of_paid.max()) + 1
-    at = np.bincount(of_paid, weights=paid, minlength=top)
-    below = np.cumsum(at) - at / 2
-    return float(defaults @ below[of_defaults] / (defaults.sum() * paid.sum()))
-
-
-def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationLine:
-    """Fit outcomes on predicted log-odds by maximum likelihood: slope, intercept, error of slope.
-
-    Cox (1958), Biometrika 45, 562-565, as the calibration slope of Steyerberg (2019), Clinical
-    Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 too timid.
-    The error is that of the likelihood's information; nan where the fit does not exist, as for
-    constant predictions.
-    """
-    slope, intercept = slope_and_intercept(y, probability)
-    if not np.isfinite(slope):
-        return CalibrationLine(np.nan, np.nan, np.nan)
-    design = np.column_stack([np.ones(len(y)), log_odds(probability)])
-    predicted = expit(design @ np.array([intercept, slope]))
-    information = design.T @ (design * (predicted * (1 - predicted))[:, None])
-    return CalibrationLine(slope, intercept, float(np.sqrt(np.linalg.inv(information)[1, 1])))
-
-
-def finite_or_none(value: Any) -> Any:
-    """Return the value fit for JSON, which knows no nan."""
-    if isinstance(value, list):
-        return [finite_or_none(each) for each in value]
-    return None if value != value else value

@@ -18,10 +18,13 @@ from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Columns, Encoder, take_apart
 from loan_scoring.models.features import feature_frame
 from loan_scoring.models.holdout import holdout_policy
-from loan_scoring.models.promotion import gates
-from loan_scoring.models.promotion.gates import auc
 from loan_scoring.statistics import fairness
-from loan_scoring.statistics.calibration import fit_calibration_curve
+from loan_scoring.statistics.auc import auc
+from loan_scoring.statistics.calibration import (
+    finite_or_none,
+    fit_calibration_curve,
+    fit_calibration_line,
+)
 from loan_scoring.statistics.intervals import wilson
 from loan_scoring.statistics.model_metrics import default_probabilities
 
@@ -57,7 +60,9 @@ def evaluate_holdout(
         ),
         "fairness": [
             asdict(
-                fairness.approval_parity(contract, name, held.column(name).to_pylist(), y, approved)
+                fairness.approval_parity(
+                    contract.group_rule(name), held.column(name).to_pylist(), y, approved
+                )
             )
             for name in contract.protected
             if name in held.column_names and contract.by_name[name].type == "category"
@@ -67,8 +72,8 @@ def evaluate_holdout(
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
     """Return slope, intercept and the slope's standard error, None where the fit does not exist."""
-    found = asdict(gates.fit_calibration_line(y, probability))
-    return {name: gates.finite_or_none(value) for name, value in found.items()}
+    found = asdict(fit_calibration_line(y, probability))
+    return {name: finite_or_none(value) for name, value in found.items()}
 
 
 def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[float]]:

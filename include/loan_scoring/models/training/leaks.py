@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import KEY, Column, Contract, LeakPolicy
+from loan_scoring.statistics.auc import auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
 FOLDS = 5
@@ -178,14 +179,8 @@ def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
         others = others_bad + good.sum(axis=0) - good[each]
         rate = (others_bad + overall) / (others + 1)
         _, place = np.unique(rate, return_inverse=True)
-        found.append(_auc_of_counts(np.bincount(place, bad[each]), np.bincount(place, good[each])))
+        found.append(auc_of_counts(np.bincount(place, bad[each]), np.bincount(place, good[each])))
     return float(np.mean(found))
-
-
-def _auc_of_counts(bad: np.ndarray, good: np.ndarray) -> float:
-    """Return the AUC of levels in ascending order, of whose loans so many went bad and good."""
-    below = np.cumsum(good) - good
-    return float(bad @ (below + good / 2) / (bad.sum() * good.sum()))
 
 
 def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from loan_scoring import __version__, database, settings
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import write_artifact
 from loan_scoring.models.baseline import PREDICTIONS, fit_baseline, sample_rows
 from loan_scoring.models.features import feature_frame
 from loan_scoring.models.holdout import split_holdout

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import rankdata
+
+from loan_scoring.statistics.auc import auc_against_chance
 
 FOLDS = 2
 PARAMETERS = {
@@ -58,29 +59,6 @@ def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
         gains += gained
     z = float(np.mean(scores))
     return Separation(float(np.mean(aucs)), z, float(ndtr(-z)), gains / (gains.sum() or 1.0))
-
-
-def auc_against_chance(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float]:
-    """Return the AUC of scores that should be higher in the batch, and its z without drift.
-
-    Args:
-        baseline, batch: scores, shapes (m,) and (n,), no nan.
-
-    The variance is exact when labels are dealt out at random over the scores, ties as they are:
-    Hanley, McNeil (1982), equation for AUC = 0.5, with the correction for ties of Lehmann (1975),
-    "Nonparametrics", 1.2; equal to scipy.stats.mannwhitneyu(use_continuity=False).
-
-    >>> auc_against_chance(np.array([1.0, 2.0]), np.array([2.0, 3.0]))[0]
-    0.875
-    """
-    m, n = len(baseline), len(batch)
-    total = m + n
-    ranks = rankdata(np.concatenate([baseline, batch]).astype(float))
-    auc = (float(ranks[m:].sum()) - n * (n + 1) / 2) / (m * n)
-    # The sum of squares of the ranks holds the ties: without them it is that of 1 to m + n.
-    spread = float(np.square(ranks - (total + 1) / 2).sum())
-    variance = spread / (m * n * total * (total - 1))
-    return auc, (auc - 0.5) / variance**0.5 if variance > 0 else 0.0
 
 
 def _fit(baseline: np.ndarray, batch: np.ndarray):  # type: ignore[no-untyped-def]

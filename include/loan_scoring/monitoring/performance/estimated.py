@@ -8,14 +8,13 @@ outcomes tell. Source: NannyML's confidence-based performance estimation (CBPE),
 "How it works: performance estimation".
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.special import xlog1py, xlogy
 from scipy.stats import rankdata
 
+from loan_scoring.statistics.auc import expected_auc
 from loan_scoring.statistics.calibration import CalibrationCurve
-from loan_scoring.statistics.intervals import CONFIDENCE
+from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
 ESTIMATED_METRICS = (
     "default_rate",
@@ -30,15 +29,6 @@ ESTIMATED_METRICS = (
 )
 BLOCK_VALUES = 2_000_000
 """Outcomes that are floats at once: 16 MB."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the limits that the realised one lies between at the rate of CONFIDENCE."""
-
-    value: float
-    lower: float | None = None
-    upper: float | None = None
 
 
 def draw_outcomes(
@@ -96,21 +86,6 @@ def expected_metrics(
     auc = expected_auc(probability, true)
     values = {name: float(each[0]) for name, each in found.items()}
     return values | {"auc": auc, "gini": 2 * auc - 1}
-
-
-def expected_auc(probability: np.ndarray, true: np.ndarray) -> float:
-    """Return how often a default scores above a paid loan, ties as half, by expected pairs.
-
-    A loan is no pair with itself: sum over i != j of t_i (1 - t_j) [s_i > s_j], over that without
-    the bracket. nan where no pair is to be expected.
-    """
-    _, places = np.unique(probability, return_inverse=True)
-    bad = np.bincount(places, weights=true)
-    good = np.bincount(places, weights=1 - true)
-    own = float(np.sum(true * (1 - true)))
-    below = np.cumsum(good) - good / 2
-    pairs = bad.sum() * good.sum() - own
-    return float((bad @ below - own / 2) / pairs) if pairs > 0 else float("nan")
 
 
 def metrics_of_draws(

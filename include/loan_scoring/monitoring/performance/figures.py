@@ -9,7 +9,7 @@ import numpy as np
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.performance.batch import ScoredBatch
 from loan_scoring.monitoring.performance.ddm import ddm
-from loan_scoring.monitoring.performance.estimated import Estimate, draw_outcomes, estimate_metrics
+from loan_scoring.monitoring.performance.estimated import draw_outcomes, estimate_metrics
 from loan_scoring.monitoring.performance.loss import (
     ALL,
     approval_rate,
@@ -21,6 +21,7 @@ from loan_scoring.monitoring.performance.loss import (
 from loan_scoring.monitoring.performance.realised import default_rate_by_decile, realised_metrics
 from loan_scoring.statistics import fairness, group_differences
 from loan_scoring.statistics.calibration import AS_THEY_ARE, CalibrationCurve
+from loan_scoring.statistics.intervals import Estimate
 
 ESTIMATED, REALISED = "estimated", "realised"
 DECILES = 10
@@ -187,7 +188,9 @@ def fairness_figures(
     found = []
     for attribute, stated in batch.groups.items():
         known = batch.outcome if is_mature else np.full(len(stated), np.nan)
-        told = fairness.groups_in_order(contract, attribute, stated, known, batch.approved)
+        told = fairness.groups_in_order(
+            contract.group_rule(attribute), stated, known, batch.approved
+        )
         values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
         compared = [each["group"] for each in told if each["left_out"] is None]
         if len(compared) < 2:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from loan_scoring.monitoring.performance.estimated import BLOCK_VALUES, Estimate, prediction_limits
-from loan_scoring.statistics.intervals import wilson
+from loan_scoring.monitoring.performance.estimated import BLOCK_VALUES, prediction_limits
+from loan_scoring.statistics.intervals import Estimate, wilson
 
 ALL = "all"
 """The segment of every scored loan; the others are personas."""

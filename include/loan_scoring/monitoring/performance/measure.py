@@ -22,7 +22,6 @@ from loan_scoring.monitoring.performance.batch import (
     classification_errors,
     read_scored_batch,
 )
-from loan_scoring.monitoring.performance.estimated import Estimate
 from loan_scoring.monitoring.performance.figures import (
     REALISED,
     FairnessFigure,
@@ -40,6 +39,7 @@ from loan_scoring.monitoring.performance.outcome_tests import (
     outcome_tests,
 )
 from loan_scoring.monitoring.performance.words import ddm_level, describe_outcome_cause
+from loan_scoring.statistics.intervals import Estimate
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loan_scoring.monitoring.performance.estimated import Estimate
-from loan_scoring.statistics.intervals import bootstrap, wilson
+from loan_scoring.statistics.intervals import Estimate, bootstrap, wilson
 from loan_scoring.statistics.model_metrics import holdout_metrics
 
 REALISED_METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss",

