@@ -19,9 +19,9 @@ from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
-JOB = "from loan_scoring.local.run import Job, run\nprint(run({}))"
-TWO_NIGHTS = "Job(nights=2, per_night=1000, drifted_nights=(2,))"
-ONE_NIGHT = "Job(nights=1, per_night=1000, drifted_nights=())"
+JOB = "from loan_scoring.lab.main_job import MainJob, run_main_job\nprint(run_main_job({}))"
+TWO_NIGHTS = "MainJob(nights=2, per_night=1000, drifted_nights=(2,))"
+ONE_NIGHT = "MainJob(nights=1, per_night=1000, drifted_nights=())"
 ROWS = """
     select (select count(*) from loan_default.applications),
            (select count(*) from loan_default.outcomes),

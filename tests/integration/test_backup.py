@@ -37,8 +37,9 @@ from loan_scoring.scoring.batch import score_batch
 pytestmark = pytest.mark.integration
 
 NIGHT = "2026-01-05"
-MIRROR = "import sys; from loan_scoring import mirror; from loan_scoring.session import *\n"
-MIRROR += "with open_session('loan_default', sys.argv[1]) as session: mirror.mirror(session)"
+MIRROR = "import sys; from loan_scoring.database.session import open_session\n"
+MIRROR += "from loan_scoring.models.mlflow_mirror import mirror_models\n"
+MIRROR += "with open_session('loan_default', sys.argv[1]) as session: mirror_models(session)"
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from loan_scoring import contract as contracts
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
+from loan_scoring.database.connection import ALIVE
 from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import DatabaseError
@@ -22,7 +23,7 @@ from loan_scoring.models.mlflow_mirror import _url
 
 pytestmark = pytest.mark.integration
 
-MIGRATE = "import sys; from loan_scoring.session import open_session\n"
+MIGRATE = "import sys; from loan_scoring.database.session import open_session\n"
 MIGRATE += "with open_session('loan_default', sys.argv[1]): pass"
 
 
@@ -158,10 +159,10 @@ def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_
     """A real outage is slow to make: what libpq is told is what can be seen."""
     with closing(database.connect_beside(empty.connection)) as other:
         for connection in (empty.connection, other):
-            assert database.ALIVE.items() <= connection.get_dsn_parameters().items()
+            assert ALIVE.items() <= connection.get_dsn_parameters().items()
         query = parse_qs(urlsplit(_url(empty)).query)
-        assert {name: query[name] for name in database.ALIVE} == {
-            name: [value] for name, value in database.ALIVE.items()
+        assert {name: query[name] for name in ALIVE} == {
+            name: [value] for name, value in ALIVE.items()
         }
     said = f"{empty_url}?connect_timeout=7&tcp_user_timeout=0"
     for within, timeout in ((None, "7"), (3, "3")):
@@ -210,7 +211,9 @@ def test_no_code_names_a_column_of_a_portfolio() -> None:
         if "_" in name
     }
     root = settings.home()
-    files = [*(root / "include/loan_scoring").rglob("*.py"), *(root / "dags").glob("*.py")]
+    files = [
+        each for name in ("include", "dags", "plugins") for each in (root / name).rglob("*.py")
+    ]
     files += (root / "sql").rglob("*.sql")
     found = [
         (path.name, name) for path in files for name in names if name in Path(path).read_text()

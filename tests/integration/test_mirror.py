@@ -17,9 +17,9 @@ from loan_scoring.models.mlflow_mirror import mirror_models
 
 pytestmark = pytest.mark.integration
 
-MIRROR = "import sys; from loan_scoring.session import open_session\n"
-MIRROR += "from loan_scoring.mirror import mirror\n"
-MIRROR += "with open_session('loan_default', sys.argv[1]) as session: print(mirror(session))"
+MIRROR = "import sys; from loan_scoring.database.session import open_session\n"
+MIRROR += "from loan_scoring.models.mlflow_mirror import mirror_models\n"
+MIRROR += "with open_session('loan_default', sys.argv[1]) as session: print(mirror_models(session))"
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,16 @@ def test_training_succeeds_where_mlflow_cannot_be_written(
     ]
 
 
-@pytest.mark.parametrize("module", ["training", "scoring", "predict", "registry", "metrics"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "models.training.run",
+        "scoring.batch",
+        "models.scorer",
+        "models.registry",
+        "monitoring.measure",
+    ],
+)
 def test_mlflow_and_great_expectations_are_for_those_who_use_them(module: str) -> None:
     code = f"import sys, loan_scoring.{module}\n"
     code += "heavy = {'mlflow', 'great_expectations', 'matplotlib', 'airflow'}\n"

@@ -15,7 +15,8 @@ assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
 ours = [name for name in sys.modules if name.startswith("loan_scoring")]
 assert ours == ["loan_scoring", "loan_scoring.preloaded"], ours
 before = set(sys.modules)
-for stage in ("ingest", "outcomes", "training", "scoring", "metrics", "retraining"):
+for stage in ("ingest.batches", "ingest.outcomes", "models.training.run", "scoring.batch",
+              "monitoring.measure", "monitoring.retrain_requests"):
     importlib.import_module(f"loan_scoring.{stage}")
 print(*sorted(set(sys.modules) - before))
 """
