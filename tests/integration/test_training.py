@@ -11,7 +11,6 @@ import pytest
 from loan_scoring import contract as contracts
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
-from loan_scoring.database import applications
 from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.files import read_artifact, write_artifact
 from loan_scoring.database.session import Session, open_session
@@ -305,7 +304,9 @@ def test_what_is_published_while_it_reads_is_the_next_trainings(
             assert take_outcomes(other, drops.outcome_files[0]).accepted
         return table
 
-    monkeypatch.setattr(applications, "labelled_applications", then_outcomes_come)
+    monkeypatch.setattr(
+        "loan_scoring.models.training.run.labelled_applications", then_outcomes_come
+    )
     first = _freeze(ready)
     monkeypatch.undo()
     then = _freeze(ready)

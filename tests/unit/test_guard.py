@@ -28,8 +28,8 @@ import os, subprocess, sys, time
 from pathlib import Path
 from loan_scoring.local import guard
 folder, stubborn = Path(sys.argv[1]), sys.argv[2]
-watch = guard.Guard(guard.mark(folder, "run"), folder / "guard.log")
-environment = os.environ | {guard.MARK: guard.mark(folder, "run", "child")}
+watch = guard.Guard(guard.process_mark(folder, "run"), folder / "guard.log")
+environment = os.environ | {guard.MARK: guard.process_mark(folder, "run", "child")}
 children = [
     subprocess.Popen([sys.executable, "-c", stubborn], env=environment, start_new_session=True)
     for _ in range(2)

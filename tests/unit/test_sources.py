@@ -532,7 +532,7 @@ def test_a_name_tells_generated_rows() -> None:
 PEAK = """
 import re, sys
 from pathlib import Path
-from loan_scoring.sources import open_table
+from loan_scoring.ingest.files.table import open_table
 rows = 0
 with open_table(sys.argv[1], ["a", "b", "c"]) as table:
     table.sha256

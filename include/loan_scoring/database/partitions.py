@@ -53,9 +53,9 @@ def partition_name(table: str, batch_id: str) -> str:
 def partition_bounds(table: str, batch_id: str) -> tuple[str, str, str]:
     """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
 
-    >>> bounds("scores", "2026-12-05")
+    >>> partition_bounds("scores", "2026-12-05")
     ('scores_2026_12', '2026-12-01', '2027-01-01')
-    >>> bounds("scores", "history")
+    >>> partition_bounds("scores", "history")
     ('scores_history', 'history', 'history~')
     """
     if batch_id == HISTORY:

@@ -12,7 +12,7 @@ def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
     One item is made ahead and no more, so that memory stays bounded.
 
-    >>> list(ahead(iter("abc")))
+    >>> list(read_ahead(iter("abc")))
     ['a', 'b', 'c']
     """
     end = object()

@@ -124,7 +124,7 @@ class QuarantineSheet:
 def spreadsheet_text(value: str) -> str:
     """Return a value as a spreadsheet shows it and does not calculate it: with a ' before it.
 
-    >>> [as_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
+    >>> [spreadsheet_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
     ["'=1+1", '-5.2', "'-cmd", "''=1", "it's"]
     """
     if not value.lstrip("'").startswith(FORMULA_SIGNS):

@@ -64,7 +64,7 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
 
     Shapes (points,). The two are merged by place, without sorting again.
 
-    >>> points, heights = gaps(
+    >>> points, heights = cdf_gaps(
     ...     Distribution.of(np.array([1.0, 2.0])), Distribution.of(np.array([2.0, 3.0]))
     ... )
     >>> points.tolist(), heights.tolist()

@@ -74,7 +74,7 @@ def csv_fields(record: str, delimiter: str) -> list[str]:
 def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
     """Return fields as a record of CSV without its line end.
 
-    >>> joined(["two\\nlines", "a,b", "c"])
+    >>> csv_record(["two\\nlines", "a,b", "c"])
     '"two\\nlines","a,b",c'
     """
     line = io.StringIO()

@@ -26,7 +26,7 @@ def run_in_process(module: str, arguments: list[str], url: str, source: str) -> 
         SourceError: it prints an `error`, which `source` has caused.
     """
     done = subprocess.run(
-        [sys.executable, "-m", f"loan_scoring.bench.{module}", *arguments],
+        [sys.executable, "-m", f"loan_scoring.lab.bench.{module}", *arguments],
         env={**os.environ, "LOAN_SCORING_DATABASE_URL": url},
         stdout=subprocess.PIPE,
         check=True,

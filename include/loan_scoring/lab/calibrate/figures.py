@@ -32,7 +32,7 @@ class AlertShare:
     def as_text(self) -> str:
         """Return the share with its interval, in percent.
 
-        >>> Share(1, 200).as_text()
+        >>> AlertShare(1, 200).as_text()
         '0.5 % [0.1, 2.8]'
         """
         low, high = self.interval

@@ -16,7 +16,7 @@ from loan_scoring.errors import ChannelError
 def delivery_error(error: BaseException) -> str:
     """Return what went wrong and what to do, without a secret.
 
-    >>> reason(ConnectionRefusedError(111, "Connection refused"))
+    >>> delivery_error(ConnectionRefusedError(111, "Connection refused"))
     'nobody listens there (ConnectionRefusedError)'
     """
     known = (found for each in _chain(error) if (found := _known(each)))

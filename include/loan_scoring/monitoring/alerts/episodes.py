@@ -24,7 +24,7 @@ def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
         states: batch_id and whether it showed the cause, in the order of batch_id; batches of
             which that is not known are left out.
 
-    >>> episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
+    >>> fold_episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
     [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]
     """
     found: list[Episode] = []
