@@ -22,7 +22,7 @@ RUN PIP_USER=0 python3 -m venv .venv \
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 sql sql
 COPY --chown=airflow:0 include include
-RUN .venv/bin/uv pip install --no-cache --quiet --no-deps -e . && python -m compileall -q include
 COPY --chown=airflow:0 plugins plugins
+RUN .venv/bin/uv pip install --no-cache --quiet --no-deps -e . && python -m compileall -q include plugins
 COPY --chown=airflow:0 dags dags
 # The base's entry point starts `airflow COMMAND`, under an init process that hands signals on.
