@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import __version__, contract, database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
-from loan_scoring.database.files import read_artifact
+from loan_scoring.database.files import read_artifact, replacing
 from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.roles import MLFLOW_SCHEMA
@@ -259,9 +258,8 @@ def _copy(names: Iterable[str], source: Path, target: Path) -> None:
     for name in names:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f"{place.name}.{os.getpid()}.part")
-        shutil.copy2(source / name, part)
-        part.replace(place)
+        with replacing(place) as draft:
+            shutil.copy2(source / name, draft)
 
 
 def _is_kept(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import random
 import secrets
 import socket
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from loan_scoring.database.files import write_whole
+
 # Below the range from which Linux takes the ports of outgoing connections (32768 up), so that none
 # of them sits on a kept port when its server comes back.
 _PORTS = range(15432, 32768)
@@ -18,12 +19,7 @@ _PORTS = range(15432, 32768)
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, text.encode(), mode=0o600)
 
 
 def read_json(path: Path) -> dict[str, Any]:
