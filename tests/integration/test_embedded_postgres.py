@@ -217,6 +217,49 @@ def test_stop_leaves_a_program_alone_that_got_the_pid(tmp_path):
             bystander.kill()
 
 
+UNREAD = """
+import os, socket, struct, sys, time, psycopg2
+connection = psycopg2.connect(sys.argv[1])
+query = b"copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout" + bytes(1)
+with socket.socket(fileno=os.dup(connection.fileno())) as raw:
+    raw.setblocking(True)
+    raw.sendall(b"Q" + struct.pack("!I", len(query) + 4) + query)
+    print("sent", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_stop_does_not_wait_for_a_client_that_does_not_read(tmp_path, caplog):
+    with server(tmp_path) as embedded:
+        client = subprocess.Popen(
+            [sys.executable, "-c", UNREAD, embedded.url()], stdout=subprocess.PIPE
+        )
+        try:
+            client.stdout.readline()
+            blocked = "select 1 from pg_stat_activity where wait_event = 'ClientWrite'"
+            while not ask(embedded.url("postgres"), blocked):
+                time.sleep(0.05)
+            embedded.stop()
+            assert not embedded.is_running()
+            assert not caplog.messages
+        finally:
+            client.kill()
+            client.communicate()
+
+
+def test_stop_is_bounded_where_a_process_of_the_server_is_frozen(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(postgres, "_STOP_SECONDS", 0.5)
+    with server(tmp_path) as embedded:
+        ask(embedded.url(), "create table t as select 7 as i")
+        with contextlib.closing(psycopg2.connect(embedded.url())) as connection:
+            os.kill(connection.info.backend_pid, signal.SIGSTOP)
+            embedded.stop()
+        assert read_postmaster(embedded.data) is None
+        (line,) = caplog.messages
+        assert line.startswith("Postgres did not stop within")
+        assert ask(embedded.start().url(), "select i from t") == [(7,)]
+
+
 def test_killed_initdb_is_done_again(tmp_path):
     starter = subprocess.Popen(
         [sys.executable, "-c", START, tmp_path],

@@ -52,7 +52,7 @@ class Supervisor:
         time.sleep(0.2)  # for their signal handlers
 
     def marked(self) -> list[int]:
-        return processes.carrying(guard.MARK, self.prefix)
+        return guard.marked_pids(self.prefix)
 
     def kill(self) -> None:
         self.process.kill()

@@ -5,13 +5,13 @@ and the audit log (docs/adr/0023).
 """
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from loan_scoring import database, settings
 from loan_scoring.contract import MOST_KEEP_DAYS
@@ -150,23 +150,25 @@ def remove_expired_files(session: Session) -> list[Path]:
 def _drop_patiently(
     session: Session, month: ExpiredMonth, keep_days: int, by: str, patience: float
 ) -> ExpiredMonth | None:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return _drop(session, month, keep_days, by)
-        except psycopg2.errors.LockNotAvailable:
-            if time.monotonic() > until:
-                raise BusyError(
-                    f"{month.table} has been in use for {patience:g} s, so {month.partition} was "
-                    "not dropped; run retention again when the night's work is done"
-                ) from None
-            time.sleep(PAUSE_SECONDS)
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise DatabaseError(
-                f"the role {session.connection.info.user} does not own {month.partition}; name "
-                "the owner's URL in LOAN_SCORING_OWNER_URL (in Airflow: connection "
-                "loan_scoring_owner)"
-            ) from error
+    tries = Retrying(
+        retry=retry_if_exception_type(psycopg2.errors.LockNotAvailable),
+        stop=stop_after_delay(patience),
+        wait=wait_fixed(PAUSE_SECONDS),
+        reraise=True,
+    )
+    try:
+        return tries(_drop, session, month, keep_days, by)
+    except psycopg2.errors.LockNotAvailable:
+        raise BusyError(
+            f"{month.table} has been in use for {patience:g} s, so {month.partition} was not "
+            "dropped; run retention again when the night's work is done"
+        ) from None
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise DatabaseError(
+            f"the role {session.connection.info.user} does not own {month.partition}; set "
+            "LOAN_SCORING_OWNER_URL to the owner's URL (in Airflow: the connection "
+            "loan_scoring_owner)"
+        ) from error
 
 
 def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> ExpiredMonth | None:
