@@ -226,7 +226,7 @@ def test_mistakes_are_one_line(
     url: str, new_database: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("backup", "--to", str(tmp_path), url=url) == 1
-    assert "is there already; name a new folder" in capsys.readouterr().err
+    assert "exists already; name a new folder" in capsys.readouterr().err
     assert run("backup", "--to", "/proc/none", url=url) == 1
     assert capsys.readouterr().err.startswith("loan-scoring: /proc/none.part: ")
     assert run("backup", "--to", str(tmp_path / "none"), url=new_database()) == 1

@@ -92,7 +92,7 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"income_usd_per_month": None}, "has column income_usd_per_month, the contract has not"),
+        ({"income_usd_per_month": None}, "has column income_usd_per_month, the contract does not"),
         (
             {"income_usd_per_month": {"type": "category", "open_levels": True, "range": None}},
             "income_usd_per_month is double precision, the contract says text",

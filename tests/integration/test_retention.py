@@ -153,7 +153,7 @@ def test_what_training_learns_from_stays(nights: Session) -> None:
             (OLD,),
         )
     kept = drop_expired(nights, KEEP, BY, TODAY)
-    why = f"an open alert tells of a change since {OLD}, which training learns from"
+    why = f"an open alert reports a change since {OLD}, and training needs its loans"
     assert {each.table: each.kept_for for each in kept} == {
         "scores": why, "applications": why, "calls": None,
     }  # fmt: skip

@@ -357,7 +357,7 @@ def test_an_application_that_asks_for_retention_is_told_who_may(
     capsys.readouterr()
     assert main(["retention", "--keep-days", "1", "--database", application_url]) == 1
     said = capsys.readouterr().err
-    assert "does not own scores_2026_01; name the owner's URL" in said
+    assert "does not own scores_2026_01; set LOAN_SCORING_OWNER_URL" in said
     assert said.count("\n") == 1
 
 
@@ -370,5 +370,5 @@ def test_roles_say_what_is_missing(
     assert capsys.readouterr().err == (
         "loan-scoring: set LOAN_SCORING_ADMIN_URL, LOAN_SCORING_OWNER_PASSWORD, "
         "LOAN_SCORING_APP_PASSWORD, LOAN_SCORING_READER_PASSWORD in the environment: "
-        "`roles` makes roles by them\n"
+        "`roles` needs them\n"
     )
