@@ -1,4 +1,4 @@
-"""The embedded Postgres starts for anybody, and comes back with all rows after any death."""
+"""The embedded Postgres starts for any user, and keeps all rows however it ends."""
 
 import contextlib
 import json
@@ -318,7 +318,7 @@ def test_folder_private_to_its_user_works_and_parents_keep_their_permissions(tmp
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that any user may enter, unlike pytest's own, which are private."""
+    """A folder that any user may enter; pytest's own folders are private."""
     folder = Path("/tmp") / f"loan-scoring-test-{os.getpid()}"
     folder.mkdir(mode=0o755)
     yield folder
@@ -339,7 +339,7 @@ def test_root_without_namespaces_runs_it_as_another_user(public_folder, monkeypa
         assert embedded.data.stat().st_uid == account.uid
         assert ask(embedded.url(), "select 1") == [(1,)]
         embedded.stop()
-        monkeypatch.undo()  # namespaces again: the data changes hands
+        monkeypatch.undo()  # with namespaces again the data gets another owner
         assert ask(embedded.start().url(), "select 1") == [(1,)]
     assert state.stat().st_uid == 0
 
@@ -351,7 +351,7 @@ def test_ordinary_user_runs_it(public_folder):
     os.chown(folder, 65534, 65534)
     as_user = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": folder}
     as_user["env"] = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    # The environment's interpreter may be private to root; then the system's of that version.
+    # If the environment's interpreter is private to root, use the system's of that version.
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/{version}"):
         with contextlib.suppress(OSError):

@@ -38,7 +38,7 @@ def cause_in_task_log(log: Path) -> str:
 
 
 def last_words(log: Path, begin: int = 0) -> str:
-    """Return the line of a log, from byte `begin`, that most likely states why the process ended."""
+    """Return the line of a log, from byte `begin`, that most likely states why it ended."""
     text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for telling in (_EXCEPTION, _ERROR):

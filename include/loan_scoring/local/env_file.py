@@ -48,7 +48,7 @@ def env_file_content(environment: str) -> str:
 
 
 def write_env_file(path: Path, environment: str) -> bool:
-    """Write the file, readable by its owner only; return False if it exists and is left as it is."""
+    """Write the file, readable by its owner only; return False if it exists already."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
