@@ -1,4 +1,4 @@
-"""docker-compose.yaml, its image and its `.env` are pinned, bounded, private and free of secrets."""
+"""docker-compose.yaml, its image and its `.env` are pinned, bounded, private, without secrets."""
 
 import json
 import os

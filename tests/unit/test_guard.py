@@ -1,4 +1,4 @@
-"""No process with a stack's mark outlives its supervisor; other processes are not touched."""
+"""No process with a stack's mark outlives its supervisor; others are not touched."""
 
 import os
 import signal
