@@ -41,7 +41,7 @@ _WRITING = (
 )
 
 
-def step(connection: Connection) -> str | None:
+def grants_step(connection: Connection) -> str | None:
     """Return the name of these grants in the ledger of migrations.
 
     It depends on the roles of the server, so that a new role is granted its rights. None if the
@@ -59,7 +59,7 @@ def step(connection: Connection) -> str | None:
     return f"grants-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def grant(connection: Connection) -> None:
+def grant_rights(connection: Connection) -> None:
     """Grant the application and the reader their rights, if the server has these roles."""
     roles = _roles(connection)
     with connection.cursor() as cursor:

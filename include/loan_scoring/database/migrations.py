@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Column, Contract
-from loan_scoring.database.grants import grant, step
+from loan_scoring.database.grants import grant_rights, grants_step
 from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import DatabaseError
 
@@ -70,9 +70,9 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
         applied += changed
         if applied:
             database.execute(connection, "comment_on_views")
-        grants = step(connection)
+        grants = grants_step(connection)
         if grants is not None and grants not in ledger:
-            grant(connection)
+            grant_rights(connection)
             _note(connection, grants, grants)
             applied.append(grants)
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
@@ -89,7 +89,7 @@ def is_behind(connection: Connection, contract: Contract) -> bool:
                 return True
         ledger = _ledger(connection)
         wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-        wanted |= {_contract_step(contract), *filter(None, [step(connection)])}
+        wanted |= {_contract_step(contract), *filter(None, [grants_step(connection)])}
         if not wanted <= ledger.keys():
             return True
         return not _has_service_level(connection, contract)

