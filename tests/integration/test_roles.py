@@ -19,7 +19,7 @@ from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit, roles
 from loan_scoring.database.backup import restore_backup, write_backup
-from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, step
+from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, grants_step
 from loan_scoring.database.partitions import ensure_partition, partition_bounds
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
@@ -306,13 +306,13 @@ def test_an_application_that_may_not_migrate_names_the_owners_variable(
 def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
     empty: Session, postgres: EmbeddedPostgres
 ) -> None:
-    before = step(empty.connection)
+    before = grants_step(empty.connection)
     with closing(psycopg2.connect(postgres.url("postgres"))) as server:
         server.autocommit = True
         with server.cursor() as cursor:
             cursor.execute("create role loan_scoring_app login")
             try:
-                assert step(empty.connection) != before
+                assert grants_step(empty.connection) != before
                 empty.connection.rollback()
                 with open_session("loan_default", owner_of(empty, postgres)):
                     pass

@@ -15,7 +15,7 @@ import psycopg2
 
 from loan_scoring.errors import DatabaseError, LoanScoringError
 from loan_scoring.local import guard
-from loan_scoring.local.airflow_logs import last_words
+from loan_scoring.local.airflow_logs import cause_in_process_log
 from loan_scoring.local.state import read_json, write_private
 
 # --skip-serve-logs: task logs are read from disk, so no log server on a fixed port is needed.
@@ -71,7 +71,7 @@ class Component:
         if code < 0:
             killer = signal.Signals(-code).name
             return LoanScoringError(f"airflow {self.name} was killed by {killer}; see {self.log}")
-        cause = last_words(self.log, self._log_begin)
+        cause = cause_in_process_log(self.log, self._log_begin)
         return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:

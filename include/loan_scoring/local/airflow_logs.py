@@ -37,7 +37,7 @@ def cause_in_task_log(log: Path) -> str:
     return " ".join(cause.split())
 
 
-def last_words(log: Path, begin: int = 0) -> str:
+def cause_in_process_log(log: Path, begin: int = 0) -> str:
     """Return the line of a log, from byte `begin`, that most likely states why it ended."""
     text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -72,7 +72,7 @@ def main() -> int:
     if is_written:
         what = f"wrote {options.path} for {options.environment}, with new secrets, mode 600"
     else:
-        what = f"{options.path} is there already and was left as it is; remove it for a new one"
+        what = f"{options.path} exists already and was left as it is; remove it for a new one"
     print(what)  # noqa: T201
     return 0
 

@@ -87,8 +87,6 @@ def _accounts_for_root(folder: Path) -> list[Account]:
 def claim(folder: Path, account: Account) -> None:
     """Change the owner of a folder and all in it; its parents are not touched."""
     if folder.stat().st_uid != account.uid:
-        for path in [
-            *folder.rglob("*"),
-            folder,
-        ]:  # the folder last: its owner shows that all is done
+        # The folder comes last: its owner shows that all is done.
+        for path in [*folder.rglob("*"), folder]:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
