@@ -71,8 +71,8 @@ def write_backup(folder: Path, url: str) -> Backup:
             raise StateError(
                 f"{database.location(connection)} holds no portfolio: nothing to back up"
             )
-        wanted = [f"--schema={name}" for name in schemas]
-        _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *wanted])
+        options = [f"--schema={name}" for name in schemas]
+        _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *options])
     data = settings.data_dir()
     found = (path for name in FOLDERS for path in _files(data / name))
     _copy((str(path.relative_to(data)) for path in found if _is_kept(path)), data, draft)
@@ -107,10 +107,10 @@ def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
     schemas = manifest["schemas"]
     contracts = [contract.load(name) for name in schemas if name != MLFLOW_SCHEMA]
     with closing(database.connect(MLFLOW_SCHEMA, url)) as connection:
-        there = [name for name in schemas if _tables(connection, name)]
-        if there and not replace:
+        present = [name for name in schemas if _tables(connection, name)]
+        if present and not replace:
             raise StateError(
-                f"{database.location(connection)} holds {', '.join(there)} already; name another "
+                f"{database.location(connection)} holds {', '.join(present)} already; name another "
                 "database, or use --replace to drop them"
             )
         names = (name for name in manifest["files"] if name.split("/")[0] in FOLDERS)

@@ -56,16 +56,16 @@ def connect(
     """
     dsn = libpq_url(url)
     server_settings = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
-    wanted: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         **ALIVE,
         **libpq_parameters(dsn),
         "application_name": "loan-scoring",
         "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
     }
     if within_seconds is not None:
-        wanted["connect_timeout"] = within_seconds
+        arguments["connect_timeout"] = within_seconds
     try:
-        connection: Connection = psycopg2.connect(**wanted)
+        connection: Connection = psycopg2.connect(**arguments)
     except psycopg2.Error as error:
         raise _no_database(dsn, str(error)) from error
     return connection
