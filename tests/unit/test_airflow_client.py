@@ -111,3 +111,9 @@ def test_airflow_that_does_not_answer_is_named_with_its_logs(tmp_path, monkeypat
         f"Airflow does not answer at http://127.0.0.1:{port}: [Errno 111] Connection refused; "
         "see logs"
     )
+
+
+def test_requests_are_not_logged(airflow, caplog):
+    caplog.set_level("INFO")
+    client(airflow).dags_parsed_since(LONG_AGO)
+    assert caplog.messages == []

@@ -1,5 +1,6 @@
 """A client of Airflow's REST API, with the calls that this project needs."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ class AirflowClient:
         self.log_folder = log_folder
         self._credentials = {"username": user, "password": password}
         self._token: str | None = None
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
         self._http = httpx.Client(
             base_url=url,
             timeout=_TIMEOUT_SECONDS,
