@@ -11,16 +11,11 @@ from types import TracebackType
 
 from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.local import guard, processes
-from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_client import AirflowClient, stack_client
 from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate_airflow
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
-from loan_scoring.local.airflow_status import (
-    folder_of,
-    publish_status,
-    stack_client,
-    withdraw_status,
-)
+from loan_scoring.local.airflow_status import folder_of, publish_status, withdraw_status
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0

@@ -11,7 +11,10 @@ import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.airflow_logs import cause_in_task_log, task_log
+from loan_scoring.local.airflow_status import folder_of, stack_status
+from loan_scoring.local.state import read_json
 
 _PAGE = 100
 _TIMEOUT_SECONDS = 120.0  # a machine with more work than cores answers slowly
@@ -175,3 +178,15 @@ def _dag_run(run: dict[str, Any]) -> DagRun:
     return DagRun(
         run["dag_id"], run["dag_run_id"], run["state"], run["partition_key"], started, ended
     )
+
+
+def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
+    """Return a client of a state folder's Airflow for one of its users."""
+    folder = folder_of(state_dir)
+    return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
+
+
+def attach_to_stack(state_dir: Path) -> AirflowClient | None:
+    """Return a client of the Airflow that runs and is ready; None if there is none."""
+    found = stack_status(state_dir)
+    return stack_client(state_dir, found.url) if found and found.is_ready else None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loan_scoring.local import processes
-from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.state import read_json, write_private
 
@@ -57,15 +56,3 @@ def stack_status(state_dir: Path) -> StackStatus | None:
         content["is_ready"],
         content["is_detached"],
     )
-
-
-def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
-    """Return a client of a state folder's Airflow for one of its users."""
-    folder = folder_of(state_dir)
-    return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
-
-
-def attach_to_stack(state_dir: Path) -> AirflowClient | None:
-    """Return a client of the Airflow that runs and is ready; None if there is none."""
-    found = stack_status(state_dir)
-    return stack_client(state_dir, found.url) if found and found.is_ready else None
