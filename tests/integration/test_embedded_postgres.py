@@ -220,7 +220,7 @@ def test_stop_leaves_a_program_alone_that_got_the_pid(tmp_path):
 UNREAD = """
 import os, socket, struct, sys, time, psycopg2
 connection = psycopg2.connect(sys.argv[1])
-query = b"copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout" + bytes(1)
+query = b"copy (select repeat('x', 1000), generate_series(1, 100000000)) to stdout" + bytes(1)
 with socket.socket(fileno=os.dup(connection.fileno())) as raw:
     raw.setblocking(True)
     raw.sendall(b"Q" + struct.pack("!I", len(query) + 4) + query)
