@@ -1,4 +1,4 @@
-# One image for every service of docker-compose.yaml; what runs in it is the service's command.
+# One image for every service of docker-compose.yaml; each service has its own command.
 FROM apache/airflow:3.3.2-python3.11
 
 USER root
@@ -8,7 +8,7 @@ RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
 
 USER airflow
 WORKDIR /opt/loan-scoring
-# An environment of its own: the packages of the lock, which the tests run with, and none of the base's.
+# A virtual environment with the locked packages that the tests use, and none of the base image's.
 ENV VIRTUAL_ENV=/opt/loan-scoring/.venv \
     PATH=/opt/loan-scoring/.venv/bin:$PATH \
     LOAN_SCORING_HOME=/opt/loan-scoring \
@@ -25,4 +25,4 @@ COPY --chown=airflow:0 include include
 COPY --chown=airflow:0 plugins plugins
 RUN .venv/bin/uv pip install --no-cache --quiet --no-deps -e . && python -m compileall -q include plugins
 COPY --chown=airflow:0 dags dags
-# The base's entry point starts `airflow COMMAND`, under an init process that hands signals on.
+# The entry point of the base image runs `airflow COMMAND` under an init process that passes signals on.

@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of the code, each in one line: what, where, what to do."""
+"""Errors that a user can cause. Each text is one line: what was found, where, what to do."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class SourceError(LoanScoringError):
 
 
 class PassingSourceError(SourceError):
-    """A source that may be whole at another try: still being written, or cut off on the way."""
+    """A source that another try may find complete: it is still being written, or was cut off."""
 
 
 class DatabaseError(LoanScoringError):
@@ -24,43 +24,43 @@ class DatabaseError(LoanScoringError):
 
 
 class TrackingError(LoanScoringError):
-    """MLflow, which mirrors the models on record, cannot be written."""
+    """MLflow, which mirrors the registered models, cannot be written."""
 
 
 class ChannelError(LoanScoringError):
-    """A channel of notifications cannot be used as it is set up; the text has no secret in it."""
+    """A notification channel does not work as it is set up; the text holds no secret."""
 
 
 class StateError(LoanScoringError):
-    """A stage was asked for before what it needs exists (no batch, no champion)."""
+    """Something that a stage needs does not exist yet, such as a batch or a champion."""
 
 
 class GoneError(StateError):
-    """The rows that a stage needs were dropped by retention: no other try brings them back."""
+    """Retention dropped the rows that a stage needs; another try cannot succeed."""
 
 
 class BusyError(LoanScoringError):
-    """Others are being served; the same may be asked again."""
+    """The server is busy with other requests; the same request may succeed later."""
 
 
 class MissingError(StateError):
-    """What was asked for by its name or number is not there."""
+    """Nothing has the requested name or number."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a field of an application that was handed over."""
+    """A rule that a field of an application in a request breaks."""
 
     row: int
-    """Place of the application, from 0 on."""
+    """Position of the application in the request, from 0."""
     field: str
     rule: str
-    """Name of the broken rule, as quarantine has it."""
+    """Name of the broken rule, the same as in quarantine."""
     message: str
 
 
 class InputError(LoanScoringError):
-    """Applications that were handed over break the contract's rules; each fault names its field."""
+    """Applications in a request break the contract's rules; each fault names its field."""
 
     def __init__(self, faults: "list[Fault]") -> None:
         self.faults = faults

@@ -1,8 +1,9 @@
-"""Start Airflow with what tasks import in memory: `python -m loan_scoring.preloaded scheduler`.
+"""Start Airflow with the libraries of tasks imported: `python -m loan_scoring.preloaded scheduler`.
 
-Each task is a process forked from its executor's. What that has imported costs a task nothing; to
-import it anew takes two to six seconds of a core, far more than to score a mini-batch. Our own
-modules are left out: a task takes them as they are on disk (docs/adr/0025).
+Each task is a process forked from its executor's process. Libraries that the executor has imported
+cost a task nothing; importing them takes two to six seconds of a core, far more than scoring a
+mini-batch. The project's own modules are not preloaded: a task imports them as they are on disk
+(docs/adr/0025).
 """
 
 import importlib
@@ -10,7 +11,7 @@ import runpy
 
 LIBRARIES = (
     "scipy.special",
-    "skops.io",  # looks through all that is loaded: quick while that is little (docs/adr/0006)
+    "skops.io",  # searches all loaded modules, so it comes before most of them (docs/adr/0006)
     "great_expectations",
     "great_expectations.render.renderer.page_renderer",
     "great_expectations.render.view.view",

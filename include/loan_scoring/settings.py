@@ -1,4 +1,4 @@
-"""Where things are: the project's folders and the environment variables that move them."""
+"""Return the project's folders and the values of its environment variables."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ from loan_scoring.errors import ContractError
 
 
 def home() -> Path:
-    """Return the project's folder, the one that holds sql/ and include/ (LOAN_SCORING_HOME)."""
+    """Return the project's folder, which holds sql/ and include/ (LOAN_SCORING_HOME)."""
     return Path(os.environ.get("LOAN_SCORING_HOME") or Path(__file__).resolve().parents[2])
 
 
 def state_dir() -> Path:
-    """Return the folder of everything that is made at run time and kept (LOAN_SCORING_STATE)."""
+    """Return the folder of the servers' state, such as databases (LOAN_SCORING_STATE)."""
     return Path(os.environ.get("LOAN_SCORING_STATE") or home() / ".local").resolve()
 
 
@@ -22,7 +22,7 @@ def data_dir() -> Path:
 
 
 def landing_dir(portfolio: str) -> Path:
-    """Return the folder where a portfolio's files land: applications/ and outcomes/ lie below."""
+    """Return the folder where a portfolio's files land, in applications/ and outcomes/."""
     return data_dir() / "landing" / portfolio
 
 
@@ -32,9 +32,9 @@ def artifacts_dir(portfolio: str) -> Path:
 
 
 def mlflow_artifacts(portfolio: str) -> str:
-    """Return the folder or bucket, as a URI, of the artifacts that MLflow shows of a portfolio.
+    """Return the URI of the folder or bucket with the artifacts that MLflow shows of a portfolio.
 
-    LOAN_SCORING_MLFLOW_ARTIFACTS, or a folder beside the fitted models.
+    It lies in LOAN_SCORING_MLFLOW_ARTIFACTS, or else beside the fitted models.
     """
     given = os.environ.get("LOAN_SCORING_MLFLOW_ARTIFACTS")
     root = given or (data_dir() / "artifacts" / "mlflow").as_uri()
@@ -44,22 +44,22 @@ def mlflow_artifacts(portfolio: str) -> str:
 
 
 def quality_dir(portfolio: str) -> Path:
-    """Return the folder of the pages that show how each batch of a portfolio was judged."""
+    """Return the folder of the pages with the quality verdicts on a portfolio's batches."""
     return data_dir() / "quality" / portfolio
 
 
 def quality_page_path(portfolio: str, batch_id: str, revision: int) -> Path:
-    """Return where the page of a revision's verdicts lies."""
+    """Return the path of the page with a revision's quality verdicts."""
     return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
 
 
 def card_path(portfolio: str, model_version: str) -> Path:
-    """Return where the model card of a version lies, as it was when it was fitted."""
+    """Return the path of the model card that was written when a version was fitted."""
     return artifacts_dir(portfolio) / f"{model_version}.html"
 
 
 def demo_page_path(portfolio: str) -> Path:
-    """Return where the page of the drift demonstrations of a portfolio lies."""
+    """Return the path of the page with a portfolio's drift demonstrations."""
     return data_dir() / "demo" / f"drift-{portfolio}.html"
 
 
@@ -69,22 +69,22 @@ def portfolios_dir() -> Path:
 
 
 def database_url() -> str | None:
-    """Return LOAN_SCORING_DATABASE_URL, or None where the embedded Postgres is wanted."""
+    """Return LOAN_SCORING_DATABASE_URL; None means the embedded Postgres."""
     return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
 
 
 def owner_url() -> str | None:
-    """Return LOAN_SCORING_OWNER_URL; None where the application's role owns the schemas too."""
+    """Return LOAN_SCORING_OWNER_URL; None means that the application's role owns the schemas."""
     return os.environ.get("LOAN_SCORING_OWNER_URL") or None
 
 
 def source() -> str | None:
-    """Return LOAN_SCORING_SOURCE, the labelled file or URL that replays are cut from."""
+    """Return LOAN_SCORING_SOURCE, the labelled file or URL from which replays take loans."""
     return os.environ.get("LOAN_SCORING_SOURCE") or None
 
 
 def promotion_mode() -> str | None:
-    """Return LOAN_SCORING_PROMOTION, which goes before the contract's mode; None where unset.
+    """Return LOAN_SCORING_PROMOTION, which overrides the contract's mode; None if unset.
 
     Raises:
         ContractError: it is neither auto nor hold.

@@ -1,4 +1,4 @@
--- Hold every record of a file of outcomes, with the rules that it broke so far, while it is judged.
+-- Create the table that holds each record of an outcomes file, with the rules it broke, during checks.
 CREATE TEMPORARY TABLE landed_outcomes (
     line_number bigint PRIMARY KEY,
     raw_text    text NOT NULL,

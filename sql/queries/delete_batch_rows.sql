@@ -1,4 +1,4 @@
--- Take back the rows of a revision that was never published.
+-- Delete the rows of a revision that was never published.
 WITH unpublished AS (
     SELECT batch_id, revision
     FROM batches

@@ -1,2 +1,2 @@
--- Take back the distributions of a run, to be written anew.
+-- Delete the distributions of a run before they are written again.
 DELETE FROM distributions WHERE scoring_run_id = %(scoring_run_id)s

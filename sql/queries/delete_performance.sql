@@ -1,2 +1,2 @@
--- Make room for a run's metrics to be written anew.
+-- Delete the metrics of a run before they are written again.
 DELETE FROM performance WHERE scoring_run_id = %(scoring_run_id)s

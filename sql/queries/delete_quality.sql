@@ -1,2 +1,2 @@
--- Make room for a revision's verdicts to be written anew.
+-- Delete the verdicts of a revision before they are written again.
 DELETE FROM quality WHERE batch_id = %(batch_id)s AND revision = %(revision)s

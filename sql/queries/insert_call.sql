@@ -1,4 +1,4 @@
--- Put a scoring that was asked for outside the nights on record.
+-- Record a scoring that was requested outside the nights.
 INSERT INTO calls
     (called_on, called_at, called_by, purpose, propensity_version, personas_version, applications,
      input, output, seconds)

@@ -1,4 +1,4 @@
--- Take in the outcomes that are new; those that say what is known already change nothing.
+-- Insert the outcomes that are new; outcomes that are known already change nothing.
 INSERT INTO outcomes (loan_id, is_default, observed_on, drop_id, revision)
 SELECT loan_id, is_default, observed_on, %(drop_id)s, %(revision)s
 FROM landed_outcomes

@@ -1,4 +1,4 @@
--- Ask for retraining, or withhold it, once for the same reason; a batch asks once for a cause.
+-- Request retraining, or withhold the request, once for the same reason; a batch asks once for a cause.
 INSERT INTO retrain_requests (batch_id, cause, verdict, reason)
 SELECT %(batch_id)s, %(cause)s, %(verdict)s, %(reason)s
 WHERE NOT EXISTS (SELECT FROM retrain_requests

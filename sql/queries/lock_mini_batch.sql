@@ -1,4 +1,4 @@
--- One slice, held against another try of it until the transaction ends.
+-- Return one slice and lock it against another try until the transaction ends.
 SELECT mini_batch, first_loan_id, last_loan_id, applications, state
 FROM mini_batches
 WHERE scoring_run_id = %(scoring_run_id)s AND mini_batch = %(mini_batch)s

@@ -1,6 +1,6 @@
 -- Move outcomes that cannot be true from the landed rows to quarantine, with every rule they broke.
 -- Of equal outcomes of a loan in one file the first stays; of contradicting ones none does.
--- The array keeps the lookup in the index: of rows that just landed the planner knows nothing.
+-- ARRAY(...) keeps the look-up in the index: the planner has no statistics of rows that just landed.
 WITH applied AS MATERIALIZED (
     SELECT a.loan_id, min(a.batch_id) AS batch_id
     FROM current_applications AS a
@@ -19,7 +19,7 @@ WITH applied AS MATERIALIZED (
         t.line_number,
         t.rules || array_remove(ARRAY[
             CASE WHEN t.is_repeated THEN 'duplicate_key:loan_id' END,
-            -- A loan whose outcome is on record was known; its application may be gone by retention.
+            -- A loan with a recorded outcome was known; retention may have dropped its application.
             CASE WHEN a.batch_id IS NULL AND o.loan_id IS NULL THEN 'unknown_loan:loan_id' END,
             CASE WHEN t.is_default IS NOT NULL AND t.is_contradicted
                    OR t.is_default <> o.is_default

@@ -1,4 +1,4 @@
--- Queue what a channel is to tell: alerts that opened, became critical or ended since its last word.
+-- Queue the messages of a channel: alerts that opened, became critical or closed since its last message.
 -- A warning on the quality of a batch waits until the batch is measured, which may merge it into bad data.
 INSERT INTO deliveries (channel, alert_id, number, event, severity, message)
 SELECT %(channel)s, a.alert_id, coalesce(told.number, 0) + 1, due.event, a.severity, a.message

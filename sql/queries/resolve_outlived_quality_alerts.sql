@@ -1,4 +1,4 @@
--- Close quality alerts of batches that two later ones followed, both as the contract expects.
+-- Close quality alerts of a batch once two later batches met all expectations.
 UPDATE alerts AS a SET state = 'resolved', changed_by = 'metrics', changed_at = now()
 WHERE a.kind = 'quality' AND a.state <> 'resolved'
   AND EXISTS (

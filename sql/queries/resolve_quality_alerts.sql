@@ -1,4 +1,4 @@
--- Close what no longer holds: alerts of a batch's other revisions, and of subjects that are well now.
+-- Close alerts that no longer hold: of a batch's other revisions, and of subjects that pass now.
 UPDATE alerts SET state = 'resolved', changed_by = 'quality', changed_at = now()
 WHERE batch_id = %(batch_id)s AND kind = 'quality' AND state <> 'resolved'
   AND NOT (revision = %(revision)s AND subject = ANY (%(subjects)s))

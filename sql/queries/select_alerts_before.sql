@@ -1,4 +1,4 @@
--- Alerts before one, the latest first.
+-- Return alerts before a given one, the latest first.
 SELECT alert_id, batch_id, last_batch_id, batches, severity, kind, subject, message, state,
        changed_by, changed_at, raised_at, comment
 FROM alerts

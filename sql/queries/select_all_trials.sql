@@ -1,2 +1,2 @@
--- Every trial on record, for the mirror in MLflow.
+-- Return every trial, for the mirror in MLflow.
 SELECT * FROM trials ORDER BY tried_at, place

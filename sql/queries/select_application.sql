@@ -1,4 +1,4 @@
--- The application of a loan as received, with the score that counts and the model behind it.
+-- Return the application of a loan as received, with its current score and the model behind it.
 SELECT
     s.loan_id, s.batch_id, r.revision, s.scoring_run_id, s.scored_at,
     s.decision, s.default_probability, s.exclusion_reason, r.policy,

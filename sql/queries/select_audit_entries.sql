@@ -1,4 +1,4 @@
--- Entries of the audit log before one, the latest first.
+-- Return entries of the audit log before a given one, the latest first.
 SELECT entry_id, recorded_at, done_by, action, subject, details, hash
 FROM audit_log
 WHERE entry_id < coalesce(%(before)s, 9223372036854775807)

@@ -1,4 +1,4 @@
--- Entries that are not what was written, or do not follow from the one before.
+-- Return entries that were changed after they were written, or do not follow from the one before.
 SELECT entry_id, fault
 FROM (
     SELECT entry_id,

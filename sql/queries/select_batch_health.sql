@@ -1,4 +1,4 @@
--- One line a batch: what came in, what was scored, what is alerted.
+-- Return a row for each batch: rows received, loans scored, open alerts.
 SELECT batch_id, revision, source, received, accepted, quarantined, scored, referred,
        propensity_version, open_alerts
 FROM batch_health

@@ -1,4 +1,4 @@
--- Batches before one, the latest first; the history last.
+-- Return batches before a given one, the latest first; the history comes last.
 SELECT batch_id, revision, source, received, accepted, quarantined, scoring_run_id, scored, referred,
        propensity_version, drift_findings, open_alerts, landed_at, scored_at
 FROM batch_health

@@ -1,4 +1,4 @@
--- Whether the propensity champion was fitted on the history's current revision, and whether any
+-- Return whether the propensity champion was fitted on the history's current revision, and whether any
 -- model that was fitted on it has been judged.
 SELECT
     b.revision,

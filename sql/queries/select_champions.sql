@@ -1,4 +1,4 @@
--- The versions in use, what they were promoted on, and when they were fitted.
+-- Return the versions in use, the evidence of their promotion, and when they were fitted.
 SELECT c.kind, c.model_version, c.algorithm, c.metrics, c.promoted_by, c.promoted_at,
        m.created_at AS fitted_at
 FROM champions AS c

@@ -1,4 +1,4 @@
--- How many applications of a scoring run a person has decided, by what the score had said.
+-- Return how many applications of a scoring run a person has decided, by the decision of the score.
 SELECT suggestion, count(DISTINCT loan_id) AS applications
 FROM approvals
 WHERE batch_id = %(batch_id)s AND scoring_run_id = %(scoring_run_id)s

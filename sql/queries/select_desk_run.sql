@@ -1,4 +1,4 @@
--- The scoring run that counts of a batch, or of the last scored one where none is named.
+-- Return the current scoring run of a batch, or of the last scored batch if none is named.
 SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, policy, applications,
        scored, referred, published_at
 FROM scoring_runs

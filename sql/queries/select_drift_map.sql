@@ -1,4 +1,4 @@
--- The worst level and the PSI of each column in each night's current run, and the tests that say so.
+-- Return the worst level and the PSI of each column in each night's current run, with the tests behind it.
 SELECT r.batch_id, d.kind, d.feature,
        max(array_position(ARRAY['stable', 'attention', 'drifted'], d.level)) - 1 AS level,
        max(d.effect) FILTER (WHERE d.test = 'psi') AS psi,

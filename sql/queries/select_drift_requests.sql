@@ -1,4 +1,4 @@
--- What drift has asked for, or why it was withheld, in the order of asking.
+-- Return the retraining requests of drift, and why each was withheld, in the order of time.
 SELECT batch_id, cause, verdict, reason
 FROM retrain_requests
 WHERE cause IS NOT NULL

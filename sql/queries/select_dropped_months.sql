@@ -1,2 +1,2 @@
--- The months of which applications are gone.
+-- Return the months whose applications were dropped.
 SELECT month FROM dropped_partitions WHERE table_name = 'applications' ORDER BY month

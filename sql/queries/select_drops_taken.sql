@@ -1,2 +1,2 @@
--- Which files of outcomes were taken in.
+-- Return the files of outcomes that were taken in.
 SELECT DISTINCT drop_id FROM outcome_drops WHERE drop_id = ANY(%(drop_ids)s)

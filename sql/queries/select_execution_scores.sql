@@ -1,4 +1,4 @@
--- Scores of one run in the order of loan_id; what follows a given loan.
+-- Return scores of one run after a given loan, in the order of loan_id.
 SELECT loan_id, default_probability, exclusion_reason, decision, persona, persona_default_rate,
        reason_1, reason_2, reason_3, reason_4, propensity_version, personas_version, scored_at
 FROM scores

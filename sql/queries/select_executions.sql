@@ -1,4 +1,4 @@
--- Published scoring runs in the order of their batches, by time, batch and model; after a given one.
+-- Return published scoring runs after a given one, by time, batch and model, in the order of their batches.
 SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, is_current,
        applications, scored, referred, planned_at, published_at
 FROM scoring_runs

@@ -1,4 +1,4 @@
--- What each batch shows by its current run, and what is known of it: inputs at once, outcomes later.
+-- Return what the current run of each batch shows, and what is known of it: inputs at once, outcomes later.
 SELECT
     r.batch_id, r.scoring_run_id,
     EXISTS (SELECT FROM drift AS d WHERE d.scoring_run_id = r.scoring_run_id

@@ -1,5 +1,5 @@
--- Which of these loans are applications of another batch's current revision.
--- The inner SELECT hides the array from the planner: it would weigh each element, and scan it all.
+-- Return which of these loans are applications of another batch's current revision.
+-- The inner SELECT hides the array from the planner, which would weigh each element and scan the table.
 SELECT a.loan_id
 FROM applications AS a
 JOIN batches AS b USING (batch_id, revision)

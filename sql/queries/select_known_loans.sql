@@ -1,5 +1,5 @@
--- How many loans of a revision became applications of other batches since it landed.
--- As an array: of a revision that just landed the planner knows nothing, and a join goes wrong.
+-- Count the loans of a revision that became applications of other batches since it landed.
+-- As an array: the planner has no statistics of a revision that just landed and would choose a bad join.
 SELECT count(*) AS loans, min(b.batch_id) AS first_batch_id
 FROM applications AS a
 JOIN batches AS b USING (batch_id, revision)

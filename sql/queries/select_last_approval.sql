@@ -1,4 +1,4 @@
--- The decision on a loan that counts.
+-- Return the current decision on a loan.
 SELECT decided_at, decision, decided_by
 FROM approvals
 WHERE loan_id = %(loan_id)s::loan_key

@@ -1,5 +1,5 @@
--- The last time that drift asked for new models before this batch did for this cause, if it has.
--- It was the night of the batch scored last: outcomes ask for a batch of long ago.
+-- Return the last retraining request before the one that this batch made for this cause, if it made one.
+-- A request's night is the batch that was scored last: outcomes ask on behalf of a much older batch.
 SELECT r.batch_id, n.night, n.tonight::date - n.night::date AS nights_ago
 FROM retrain_requests AS r
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- The last verdict on a version.
+-- Return the last verdict on a version.
 SELECT verdict, replaces, evidence, decided_by, occasion, comment
 FROM promotions
 WHERE model_version = %(model_version)s

@@ -1,5 +1,5 @@
--- A loan that was unknown to an earlier revision of the very file that landed, and is known now.
--- The array keeps the lookup in the index: of rows that just landed the planner knows nothing.
+-- Return a loan that was unknown to an earlier revision of the same file, and is known now.
+-- ARRAY(...) keeps the look-up in the index: the planner has no statistics of rows that just landed.
 SELECT loan_id
 FROM current_applications
 WHERE loan_id = ANY(ARRAY(

@@ -1,4 +1,4 @@
--- All that is on record of one loan, a row for each scoring of it, the one that counts first: the
+-- Return all that is recorded of one loan, a row for each scoring of it, the current one first: the
 -- application as received, decision, policy and reasons, the model with its training data, the promotion
 -- that was in force when the loan was scored, and the outcome.
 SELECT

@@ -1,2 +1,2 @@
--- One model version, whole.
+-- Return one model version with all columns.
 SELECT * FROM models WHERE model_version = %(model_version)s

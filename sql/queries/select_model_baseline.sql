@@ -1,4 +1,4 @@
--- What a version saw at training, what each feature is worth to it, and its scores on the hold-out.
+-- Return a version's baseline, the weight of each feature in it, and its scores on the hold-out.
 SELECT baseline, evaluation -> 'importance' -> 'features' AS importance,
        evaluation -> 'histogram' AS histogram
 FROM models

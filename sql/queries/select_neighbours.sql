@@ -1,4 +1,4 @@
--- The nights before and after a batch.
+-- Return the nights before and after a batch.
 SELECT
     (SELECT max(batch_id) FROM batches
       WHERE batch_id < %(batch_id)s AND batch_id <> 'history') AS before,

@@ -1,5 +1,5 @@
--- The last nights, oldest first, each by the revision that counts or else its last one: what came in,
--- whether its scores were in time (as the view slo says it), and what scoring and metrics wrote of it.
+-- Return the last nights, oldest first, each by its current revision or else its last one: rows received,
+-- whether its scores were in time (by the rule of the view slo), and what scoring and metrics wrote of it.
 WITH nights AS (
     SELECT DISTINCT ON (batch_id)
         batch_id, revision, state, is_current, source, received, accepted, quarantined, landed_at

@@ -1,4 +1,4 @@
--- Whether any other batch is published: without one no loan can be known.
+-- Return whether any other batch is published: if none is, no loan can be known already.
 SELECT EXISTS (
     SELECT FROM batches WHERE is_current AND batch_id <> %(batch_id)s
 ) AS is_there

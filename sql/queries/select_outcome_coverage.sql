@@ -1,6 +1,6 @@
--- How many scored loans of each current run have an outcome, and how many it was measured on; ddm
--- is measured on all of the model's stream. A known outcome never changes: where all loans were
--- measured there is nothing to count, and where retention has dropped them nothing is left to.
+-- Count the scored loans of each current run that have an outcome, and those it was measured on; ddm is
+-- measured on all of the model's stream. A known outcome never changes: if all loans were measured, or
+-- retention has dropped them, there is nothing to count.
 SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
        CASE WHEN gone.is_dropped THEN coalesce(rate.loans, 0)
             ELSE coalesce(counted.outcomes, r.scored) END AS outcomes,
@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
                    WHERE d.month = left(r.batch_id, 7) AND d.table_name <> 'calls') AS is_dropped
 ) AS gone
 LEFT JOIN LATERAL (
-    -- As an array: of rows that were just written the planner knows nothing, and a join goes wrong.
+    -- As an array: the planner has no statistics of rows just written and would choose a bad join.
     SELECT count(*) AS outcomes
     FROM outcomes AS o
     WHERE o.loan_id = ANY(ARRAY(

@@ -1,4 +1,4 @@
--- What the files of outcomes brought, newest revision of each.
+-- Return what each file of outcomes brought, by its newest revision.
 SELECT DISTINCT ON (drop_id) drop_id, received, accepted, quarantined
 FROM outcome_drops
 ORDER BY drop_id, revision DESC

@@ -1,4 +1,4 @@
--- The monthly partitions of applications, scores and calls, the oldest first.
+-- Return the monthly partitions of applications, scores and calls, the oldest first.
 SELECT p.relname AS table_name, c.relname AS partition, replace(right(c.relname, 7), '_', '-') AS month,
        pg_total_relation_size(c.oid) AS bytes
 FROM pg_inherits AS i

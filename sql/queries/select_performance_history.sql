@@ -1,4 +1,4 @@
--- How good the last nights' scores were, as estimated and as it turned out, oldest first.
+-- Return how good the last nights' scores were, as estimated and as realised, oldest first.
 SELECT *
 FROM (SELECT batch_id, state, realised_loans, estimated_auc, estimated_auc_lower,
              estimated_auc_upper, realised_auc, realised_auc_lower, realised_auc_upper,

@@ -1,2 +1,2 @@
--- The personas of a version as they were at training.
+-- Return the personas of a version as they were at training.
 SELECT metrics FROM models WHERE model_version = %(model_version)s

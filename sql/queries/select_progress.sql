@@ -1,4 +1,4 @@
--- How far each batch has come.
+-- Return which stages of each batch are done.
 SELECT
     wanted.batch_id,
     b.batch_id IS NOT NULL AS is_published,

@@ -1,4 +1,4 @@
--- What a batch revision was expected to be, what is not so first.
+-- Return the verdicts on the expectations of a batch revision, the failed ones first.
 SELECT expectation, severity, column_name, is_success, observed, observed_text, unexpected_count,
        limits
 FROM quality

@@ -1,4 +1,4 @@
--- When the last of a run's tasks that are named ended, and how many of them are on record.
+-- Return when the last of the named tasks of a run ended, and how many of them are recorded.
 SELECT count(DISTINCT task) AS tasks, max(finished_at) AS finished_at
 FROM task_metrics
 WHERE run = %(run)s AND task = ANY(%(tasks)s)

@@ -1,4 +1,4 @@
--- What stands in a run's slices and in its score rows, to be reconciled before it is published.
+-- Return the counts of a run's slices and of its score rows, to be compared before it is published.
 SELECT
     (SELECT count(*) FROM mini_batches
       WHERE scoring_run_id = %(scoring_run_id)s AND state = 'planned') AS unscored_mini_batches,

@@ -1,4 +1,4 @@
--- The score of a loan that counts, as a person's decision on it is to record it.
+-- Return the current score of a loan, as a person's decision on it records it.
 SELECT s.batch_id, s.scoring_run_id, s.decision, s.default_probability, s.exclusion_reason
 FROM scores AS s
 JOIN scoring_runs AS r

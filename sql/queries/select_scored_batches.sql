@@ -1,4 +1,4 @@
--- The last batches that have scores, the latest first.
+-- Return the last batches that have scores, the latest first.
 SELECT batch_id, applications, referred
 FROM scoring_runs
 WHERE is_current

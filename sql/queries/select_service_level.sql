@@ -1,2 +1,2 @@
--- What SQL takes for the contract's service level.
+-- Return the service level by which the views of SQL judge.
 SELECT scored_within_minutes, nights_on_time FROM service_levels

@@ -1,4 +1,4 @@
--- How long each stage's tasks worked, all runs together.
+-- Return how long each stage's tasks worked, all runs together.
 SELECT split_part(task, '.', 1) AS stage, count(*) AS tasks, sum(seconds) AS seconds,
        sum(rows) AS rows, sum(errors) AS errors
 FROM task_metrics

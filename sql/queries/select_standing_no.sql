@@ -1,4 +1,4 @@
--- Who last said no to a version, or put another back in its place, after it was last promoted.
+-- Return who last refused a version, or rolled it back, after it was last promoted.
 SELECT p.verdict, p.occasion, p.decided_by, p.decided_at
 FROM promotions AS p
 WHERE (p.model_version = %(model_version)s AND p.verdict = 'rejected'

@@ -1,4 +1,4 @@
--- The trials of one training, from the simplest on.
+-- Return the trials of one training, the simplest first.
 SELECT trial, place, algorithm, parameters, folds, calibration_slope, calibration_intercept, seconds
 FROM trials
 WHERE fingerprint = %(fingerprint)s

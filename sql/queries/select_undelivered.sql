@@ -1,4 +1,4 @@
--- What a channel has not taken yet, the oldest first, with the alerts that it is about.
+-- Return the messages that a channel has not accepted yet, the oldest first, with their alerts.
 SELECT d.alert_id, d.number, d.event, d.severity, d.message, d.queued_at, a.kind, a.subject,
        a.batch_id, a.last_batch_id
 FROM deliveries AS d JOIN alerts AS a USING (alert_id)

@@ -1,4 +1,4 @@
--- Every verdict on a version, the first one first.
+-- Return every verdict on a version, the first one first.
 SELECT promotion_id, verdict, occasion, replaces, decided_by, decided_at, comment, evidence
 FROM promotions
 WHERE model_version = %(model_version)s

@@ -1,2 +1,2 @@
--- The version in use of each kind: of one moment, so that they were in use together.
+-- Return the version in use of each kind, in one statement: the versions were in use together.
 SELECT kind, model_version FROM champions

@@ -1,4 +1,4 @@
--- Note that a slice's rows are in.
+-- Record that a slice's rows are written.
 UPDATE mini_batches
 SET state = 'scored', scored = %(scored)s, referred = %(referred)s, seconds = %(seconds)s,
     scored_at = now()

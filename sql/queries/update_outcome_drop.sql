@@ -1,4 +1,4 @@
--- Note what became of a file's rows.
+-- Record what became of a file's rows.
 UPDATE outcome_drops
 SET received = %(received)s, accepted = %(accepted)s, quarantined = %(quarantined)s
 WHERE drop_id = %(drop_id)s AND revision = %(revision)s

@@ -1,4 +1,4 @@
--- Open the alert on a channel that takes nothing, or bring it up to date.
+-- Open or update the alert on a channel that accepts nothing.
 INSERT INTO alerts (kind, subject, batch_id, last_batch_id, severity, message, evidence, changed_by)
 VALUES ('delivery', %(channel)s, %(batch_id)s, %(batch_id)s, 'critical', %(message)s, %(evidence)s,
         'notify')

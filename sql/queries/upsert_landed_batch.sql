@@ -1,4 +1,4 @@
--- Enter a landed revision into the ledger; another try of the same bytes keeps when they landed.
+-- Record a landed revision in the ledger; another try of the same bytes keeps the time of landing.
 INSERT INTO batches
     (batch_id, revision, source, sha256, state, received, accepted, quarantined, ignored_columns,
      header, delimiter, corrects_revision, origin_sha256, rules_sha256)

@@ -1,4 +1,4 @@
--- Raise an alert on a batch revision once; it opens again only where the judge itself had closed it.
+-- Open an alert on a batch revision once; it opens again only if the check itself had closed it.
 INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject, message, evidence,
                     changed_by)
 VALUES

@@ -1,4 +1,4 @@
--- Take the contract's service level over.
+-- Store the contract's service level.
 INSERT INTO service_levels (scored_within_minutes, nights_on_time)
 VALUES (%(scored_within_minutes)s, %(nights_on_time)s)
 ON CONFLICT (is_only) DO UPDATE SET

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 import yaml
 
-from loan_scoring.local import guard, processes
+from loan_scoring.local import guard
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
@@ -76,7 +76,7 @@ class Machine:
             server.stop()
 
     def processes(self) -> list[int]:
-        return processes.carrying(guard.MARK, str(self.state.resolve()))
+        return guard.marked_pids(str(self.state.resolve()))
 
     def close(self) -> None:
         EmbeddedPostgres(self.state).stop()

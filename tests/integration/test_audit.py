@@ -1,4 +1,4 @@
-"""The audit log is one chain, whoever writes at once, and shows what was changed later."""
+"""The audit log is one chain, also with several writers at once, and later changes show."""
 
 import threading
 from contextlib import closing
@@ -24,7 +24,7 @@ def fill(session: Session, entries: int) -> None:
 
 
 def as_owner(session: Session, statement: str) -> None:
-    """Do what only one who may alter the table can: work round its triggers."""
+    """Change rows without the triggers, as only a role that may alter the table can."""
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER USER")
         cursor.execute(statement)
@@ -140,7 +140,7 @@ def test_second_writer_waits_for_the_first(empty: Session) -> None:
         thread.start()
         thread.join(0.3)
         assert done == []
-        empty.connection.rollback()  # what was not committed was never there
+        empty.connection.rollback()  # an entry that is rolled back leaves no gap
         thread.join(10)
         assert done == [1]
     assert audit.verify_chain(empty).faults == []
@@ -157,17 +157,17 @@ def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostg
             audit.record_entry(reader, "airflow:eve", "a.b", "x", {})
 
 
-def test_command_shows_the_chain_or_says_where_it_breaks(
+def test_command_shows_the_chain_or_where_it_breaks(
     empty: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = empty.connection.info
     url = embedded().url("loan_scoring").rpartition("/")[0] + f"/{info.dbname}"
     fill(empty, 3)
     assert main(["audit", "--last", "2", "--database", url]) == 0
-    told = capsys.readouterr().out
-    assert "alert 3" in told
-    assert "alert 1" not in told
-    assert f"3 entries, one chain; its head is {audit.verify_chain(empty).hash}" in told
+    out = capsys.readouterr().out
+    assert "alert 3" in out
+    assert "alert 1" not in out
+    assert f"3 entries, one chain; its head is {audit.verify_chain(empty).hash}" in out
     as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
     assert main(["audit", "--database", url]) == 1
     assert "entry 2: it was changed" in capsys.readouterr().err

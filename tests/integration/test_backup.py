@@ -49,7 +49,7 @@ def measured_url(new_database: Callable[..., str], night_scored: str) -> str:
         compare_batch(session, NIGHT)
         audit.record_entry(session, "cli:tests", "test.run", "backup", {})
         session.connection.commit()
-    # By another process: MLflow keeps connections, and a database in use is no template.
+    # In another process: MLflow keeps connections, and a database in use cannot be copied.
     subprocess.run([sys.executable, "-c", MIRROR, url], check=True)
     return url
 
@@ -68,7 +68,7 @@ def url(
 
 
 def md5s(url: str) -> dict[str, str]:
-    """Digest every table and view of every schema of ours but what is granted and when."""
+    """Digest every table and view of our schemas, without the times and names of grants."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "select format('%I.%I', nspname, relname) from pg_class as c"
@@ -96,7 +96,7 @@ def wipe(url: str) -> None:
 
 
 def is_restoring(url: str) -> bool:
-    """Tell whether psql is in the transaction that brings the tables back."""
+    """Return whether psql is in the transaction that restores the tables."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "select from pg_stat_activity where datname = current_database()"
@@ -109,7 +109,7 @@ def run(*arguments: str, url: str) -> int:
     return main([*arguments, "--database", url])
 
 
-def test_what_was_wiped_is_back_and_the_next_night_runs(
+def test_restore_brings_back_every_row_and_the_next_night_runs(
     url: str, tmp_path: Path, drops: Replay, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = md5s(url)
@@ -132,14 +132,14 @@ def test_what_was_wiped_is_back_and_the_next_night_runs(
             "select batch_id, count(*) from current_scores group by 1 order by 1",
         )[1]
     assert scored == [[NIGHT, 1000], [night, 1000]]
-    # What came since goes where the older state is wanted back, and only where it is said.
+    # Rows since the backup are dropped, but only with --replace.
     assert run("restore", "--from", str(kept), url=url) == 1
     assert "holds loan_default, mlflow already" in capsys.readouterr().err
     assert run("restore", "--from", str(kept), "--replace", url=url) == 0
     assert md5s(url) == before
 
 
-def test_rights_are_as_they_were(url: str, tmp_path: Path) -> None:
+def test_restore_keeps_rights(url: str, tmp_path: Path) -> None:
     before = rights(url)
     assert ("create_partition", "-", "EXECUTE") not in before
     assert ("current_scores", "loan_scoring_reader", "SELECT") in before
@@ -162,7 +162,7 @@ def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda kept: (kept / MANIFEST).unlink(), "is no backup"),
         (lambda kept: (kept / DUMP).write_bytes(b"x"), "is missing or was changed since"),
@@ -171,19 +171,19 @@ def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> Non
     ids=["manifest", "dump", "artifact"],
 )
 def test_a_damaged_backup_changes_nothing(
-    url: str, tmp_path: Path, damage: Callable[[Path], None], said: str
+    url: str, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     kept = tmp_path / "backup"
     write_backup(kept, url)
     damage(kept)
     before = md5s(url)
-    with pytest.raises(StateError, match=said):
+    with pytest.raises(StateError, match=message):
         restore_backup(kept, url, replace=True)
     assert md5s(url) == before
 
 
 def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> None:
-    """Its hash is right, and still pg_restore fails in the middle: what was there stays."""
+    """The hash is right, but pg_restore fails midway: the database stays as it was."""
     kept = tmp_path / "backup"
     write_backup(kept, url)
     dump = kept / DUMP
@@ -197,7 +197,7 @@ def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> Non
     assert md5s(url) == before
 
 
-def test_a_kill_leaves_what_was_or_what_is_wanted(url: str, tmp_path: Path) -> None:
+def test_killed_restore_leaves_the_old_rows_or_the_new_ones(url: str, tmp_path: Path) -> None:
     kept = tmp_path / "backup"
     write_backup(kept, url)
     wanted = md5s(url)
@@ -226,7 +226,7 @@ def test_mistakes_are_one_line(
     url: str, new_database: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("backup", "--to", str(tmp_path), url=url) == 1
-    assert "is there already; name a new folder" in capsys.readouterr().err
+    assert "exists already; name a new folder" in capsys.readouterr().err
     assert run("backup", "--to", "/proc/none", url=url) == 1
     assert capsys.readouterr().err.startswith("loan-scoring: /proc/none.part: ")
     assert run("backup", "--to", str(tmp_path / "none"), url=new_database()) == 1

@@ -1,4 +1,4 @@
-"""The embedded Postgres starts for anybody, and comes back with all rows after any death."""
+"""The embedded Postgres starts for any user, and keeps all rows however it ends."""
 
 import contextlib
 import json
@@ -217,6 +217,49 @@ def test_stop_leaves_a_program_alone_that_got_the_pid(tmp_path):
             bystander.kill()
 
 
+UNREAD = """
+import os, socket, struct, sys, time, psycopg2
+connection = psycopg2.connect(sys.argv[1])
+query = b"copy (select repeat('x', 1000), generate_series(1, 100000000)) to stdout" + bytes(1)
+with socket.socket(fileno=os.dup(connection.fileno())) as raw:
+    raw.setblocking(True)
+    raw.sendall(b"Q" + struct.pack("!I", len(query) + 4) + query)
+    print("sent", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_stop_does_not_wait_for_a_client_that_does_not_read(tmp_path, caplog):
+    with server(tmp_path) as embedded:
+        client = subprocess.Popen(
+            [sys.executable, "-c", UNREAD, embedded.url()], stdout=subprocess.PIPE
+        )
+        try:
+            client.stdout.readline()
+            blocked = "select 1 from pg_stat_activity where wait_event = 'ClientWrite'"
+            while not ask(embedded.url("postgres"), blocked):
+                time.sleep(0.05)
+            embedded.stop()
+            assert not embedded.is_running()
+            assert not caplog.messages
+        finally:
+            client.kill()
+            client.communicate()
+
+
+def test_stop_is_bounded_where_a_process_of_the_server_is_frozen(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(postgres, "_STOP_SECONDS", 0.5)
+    with server(tmp_path) as embedded:
+        ask(embedded.url(), "create table t as select 7 as i")
+        with contextlib.closing(psycopg2.connect(embedded.url())) as connection:
+            os.kill(connection.info.backend_pid, signal.SIGSTOP)
+            embedded.stop()
+        assert read_postmaster(embedded.data) is None
+        (line,) = caplog.messages
+        assert line.startswith("Postgres did not stop within")
+        assert ask(embedded.start().url(), "select i from t") == [(7,)]
+
+
 def test_killed_initdb_is_done_again(tmp_path):
     starter = subprocess.Popen(
         [sys.executable, "-c", START, tmp_path],
@@ -275,7 +318,7 @@ def test_folder_private_to_its_user_works_and_parents_keep_their_permissions(tmp
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that any user may enter, unlike pytest's own, which are private."""
+    """A folder that any user may enter; pytest's own folders are private."""
     folder = Path("/tmp") / f"loan-scoring-test-{os.getpid()}"
     folder.mkdir(mode=0o755)
     yield folder
@@ -296,7 +339,7 @@ def test_root_without_namespaces_runs_it_as_another_user(public_folder, monkeypa
         assert embedded.data.stat().st_uid == account.uid
         assert ask(embedded.url(), "select 1") == [(1,)]
         embedded.stop()
-        monkeypatch.undo()  # namespaces again: the data changes hands
+        monkeypatch.undo()  # with namespaces again the data gets another owner
         assert ask(embedded.start().url(), "select 1") == [(1,)]
     assert state.stat().st_uid == 0
 
@@ -308,7 +351,7 @@ def test_ordinary_user_runs_it(public_folder):
     os.chown(folder, 65534, 65534)
     as_user = {"user": 65534, "group": 65534, "extra_groups": [], "cwd": folder}
     as_user["env"] = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    # The environment's interpreter may be private to root; then the system's of that version.
+    # If the environment's interpreter is private to root, use the system's of that version.
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/{version}"):
         with contextlib.suppress(OSError):

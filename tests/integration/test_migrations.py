@@ -1,4 +1,4 @@
-"""A portfolio's schema is brought up to date once, whoever comes first, and loses nothing."""
+"""A portfolio's schema is migrated once, also by processes at the same time, without loss."""
 
 import subprocess
 import sys
@@ -28,9 +28,9 @@ MIGRATE += "with open_session('loan_default', sys.argv[1]): pass"
 
 
 def changed(contract: Contract, **columns: dict | None) -> Contract:
-    """Return the contract with columns changed, taken away (None) or added."""
+    """Return the contract with columns changed, removed (None) or added."""
     raw = contract.model_dump()
-    # What it is distributed like goes with what it was.
+    # The distribution of a generated column belongs to its old type.
     kept = [
         c | {"margin": None} | changes if (changes := columns.get(c["name"])) else c
         for c in raw["columns"]
@@ -92,7 +92,7 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"income_usd_per_month": None}, "has column income_usd_per_month, the contract has not"),
+        ({"income_usd_per_month": None}, "has column income_usd_per_month, the contract does not"),
         (
             {"income_usd_per_month": {"type": "category", "open_levels": True, "range": None}},
             "income_usd_per_month is double precision, the contract says text",
@@ -155,8 +155,8 @@ def test_promotions_are_append_only(ready: Session) -> None:
         cursor.execute("update promotions set decided_by = 'nobody'")
 
 
-def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_url: str) -> None:
-    """A real outage is slow to make: what libpq is told is what can be seen."""
+def test_every_connection_notices_that_its_server_is_gone(empty: Session, empty_url: str) -> None:
+    """A real outage takes too long: the test looks at the parameters that libpq gets."""
     with closing(database.connect_beside(empty.connection)) as other:
         for connection in (empty.connection, other):
             assert ALIVE.items() <= connection.get_dsn_parameters().items()
@@ -164,15 +164,15 @@ def test_every_connection_learns_that_its_server_has_gone(empty: Session, empty_
         assert {name: query[name] for name in ALIVE} == {
             name: [value] for name, value in ALIVE.items()
         }
-    said = f"{empty_url}?connect_timeout=7&tcp_user_timeout=0"
+    url = f"{empty_url}?connect_timeout=7&tcp_user_timeout=0"
     for within, timeout in ((None, "7"), (3, "3")):
-        with closing(database.connect("loan_default", said, within)) as connection:
-            told = connection.get_dsn_parameters()
-        assert (told["connect_timeout"], told["tcp_user_timeout"]) == (timeout, "0")
-        assert told["keepalives_idle"] == "30"
+        with closing(database.connect("loan_default", url, within)) as connection:
+            used = connection.get_dsn_parameters()
+        assert (used["connect_timeout"], used["tcp_user_timeout"]) == (timeout, "0")
+        assert used["keepalives_idle"] == "30"
 
 
-def test_unreachable_database_is_said_in_one_line_without_password() -> None:
+def test_unreachable_database_is_reported_in_one_line_without_password() -> None:
     with pytest.raises(
         DatabaseError, match=r"no database at postgresql://me@127\.0\.0\.1:1/x"
     ) as caught:
@@ -190,7 +190,7 @@ def test_unreachable_database_is_said_in_one_line_without_password() -> None:
         "postgresql://u:secret@h:99999/d",
     ],
 )
-def test_url_that_libpq_does_not_take_is_said_in_one_line(url: str) -> None:
+def test_url_that_libpq_does_not_accept_is_reported_in_one_line(url: str) -> None:
     with pytest.raises(DatabaseError, match="database") as caught:
         database.connect("loan_default", url)
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Retention drops whole months with their record, and what an auditor asks for stays."""
+"""Retention drops whole months and records it; what an auditor needs is kept."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -41,12 +41,12 @@ DERIVED = {
     "quality": "t", "batch_health": "t", "slo": "t", "champions": "t", "open_alerts": "t",
     "performance_by_batch": "t",
 }  # fmt: skip
-"""Tables and views of which retention changes nothing."""
+"""Tables and views that retention does not change."""
 
 
 @pytest.fixture(scope="module")
 def nights_url(new_database: Callable[..., str], night_scored: str, drops: Replay) -> str:
-    """Two nights in two months, scored and measured; the old one's outcomes are in, too."""
+    """Two nights in two months, scored and measured; the older one has outcomes."""
     url = new_database(template=night_scored)
     second = drops.batch_ids[1]
     with open_session("loan_default", url) as session:
@@ -63,7 +63,7 @@ def nights_url(new_database: Callable[..., str], night_scored: str, drops: Repla
                 " (%s, 1, 999999, 'x', '{null_key:loan_id}')",
                 (OLD, NEW),
             )
-            # What this test is about is not the change that a sample of loans may show.
+            # A small sample of loans may show a change, which is not the subject here.
             cursor.execute("update alerts set state = 'resolved'")
     return url
 
@@ -73,7 +73,7 @@ def nights(
     new_database: Callable[..., str], nights_url: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Session]:  # fmt: skip
-    """A session on a copy of it, with landing files of its own."""
+    """A session on a copy of that database, with landing files of its own."""
     folder = tmp_path / "data"
     for kind, name in (("landing/loan_default/applications", f"{OLD}.csv"),
                        ("landing/loan_default/applications", f"{NEW}.csv"),
@@ -144,7 +144,7 @@ def test_a_month_goes_when_its_last_day_is_older(
     assert found == ({"2026-01"} if goes else set())
 
 
-def test_what_training_learns_from_stays(nights: Session) -> None:
+def test_months_that_training_needs_stay(nights: Session) -> None:
     with database.transaction(nights.connection), nights.connection.cursor() as cursor:
         cursor.execute(
             "insert into alerts (scoring_run_id, batch_id, last_batch_id, severity, kind, subject,"
@@ -153,7 +153,7 @@ def test_what_training_learns_from_stays(nights: Session) -> None:
             (OLD,),
         )
     kept = drop_expired(nights, KEEP, BY, TODAY)
-    why = f"an open alert tells of a change since {OLD}, which training learns from"
+    why = f"an open alert reports a change since {OLD}, and training needs its loans"
     assert {each.table: each.kept_for for each in kept} == {
         "scores": why, "applications": why, "calls": None,
     }  # fmt: skip
@@ -183,7 +183,7 @@ def test_work_on_a_dropped_batch_is_refused_in_one_line(
         lambda: compare_batch(nights, OLD),
         lambda: read_queue(nights, OLD),
         lambda: list_scores(nights, run_id),
-        # Of the same month, though it never came: what would it be compared with?
+        # A batch of the same month that never arrived: nothing is left to compare it with.
         lambda: land_batch(nights, "2026-01-31", file),
     ):
         with pytest.raises(
@@ -197,7 +197,7 @@ def test_work_on_a_dropped_batch_is_refused_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_partition_is_not_made_anew_by_who_waited(nights: Session) -> None:
+def test_a_waiting_writer_does_not_create_the_partition_again(nights: Session) -> None:
     drop_expired(nights, KEEP, BY, TODAY)
     with (
         pytest.raises(psycopg2.errors.RaiseException, match="retention has dropped scores_2026_01"),
@@ -207,7 +207,7 @@ def test_a_partition_is_not_made_anew_by_who_waited(nights: Session) -> None:
         cursor.execute("select create_partition('scores', %s)", (OLD,))
 
 
-def test_its_page_says_so(nights: Session) -> None:
+def test_page_of_a_dropped_batch_shows_that_it_was_dropped(nights: Session) -> None:
     assert read_batch_page(nights, OLD)["gone"] == []
     drop_expired(nights, KEEP, BY, TODAY)
     shown = read_batch_page(nights, OLD)
@@ -217,7 +217,7 @@ def test_its_page_says_so(nights: Session) -> None:
     assert read_batch_page(nights, NEW)["gone"] == []
 
 
-def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
+def test_outcomes_restate_kept_batches_and_leave_dropped_ones(
     nights: Session, drops: Replay, digests, tmp_path: Path
 ) -> None:
     old = {f"(select * from performance where scoring_run_id like '{OLD}%')": "t"}
@@ -227,7 +227,7 @@ def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
     assert restate_performance(nights) == []
     first, second = (each.read_text() for each in drops.outcome_files[:2])
     again = tmp_path / "2026-02-05.csv"
-    again.write_text(first + "\n")  # a file that repeats what is known of loans that are gone
+    again.write_text(first + "\n")  # a file that repeats known outcomes of dropped loans
     assert take_outcomes(nights, again).quarantined == 0
     later = tmp_path / "2026-02-06.csv"
     later.write_text(second.replace("2026-01-09", "2026-02-06"))
@@ -237,7 +237,7 @@ def test_outcomes_restate_what_is_there_and_leave_what_is_gone(
     assert digests(nights, old) == before
 
 
-def test_a_shorter_stream_is_no_reason_to_measure_anew(
+def test_a_shorter_stream_is_no_reason_to_measure_again(
     nights: Session, drops: Replay, digests, tmp_path: Path
 ) -> None:
     later = tmp_path / "2026-02-06.csv"
@@ -247,7 +247,7 @@ def test_a_shorter_stream_is_no_reason_to_measure_anew(
     before = digests(nights, {"performance": "t"})
     drop_expired(nights, KEEP, BY, TODAY)
     assert restate_performance(nights) == []
-    compare_batch(nights, NEW)  # asked for: measured on the stream that is there
+    compare_batch(nights, NEW)  # on request it is measured on the stream that is left
     assert restate_performance(nights) == []
     after = digests(nights, {"performance": "t"})
     assert after != before
@@ -260,7 +260,7 @@ def test_the_next_night_is_scored_and_measured(nights: Session, drops: Replay) -
     assert compare_batch(nights, "2026-03-01")["applications"] == 1000
 
 
-def test_files_of_dropped_nights_go_too(nights: Session) -> None:
+def test_files_of_dropped_nights_are_removed(nights: Session) -> None:
     assert remove_expired_files(nights) == []
     drop_expired(nights, KEEP, BY, TODAY)
     removed = [path.name for path in remove_expired_files(nights)]
@@ -308,7 +308,7 @@ def drop_as_child(url: str) -> None:
 def test_a_night_that_runs_meanwhile_is_not_held_up(
     nights: Session, spawn: Spawn, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader holds the tables for as long as retention tries: the night goes on beside it."""
+    """A reader holds the tables while retention tries; the night runs at the same time."""
     monkeypatch.setattr(database_retention, "PAUSE_SECONDS", 0.2)
     ingest_batch(nights, "2026-03-01", drops.application_files[drops.batch_ids[2]])
     with closing(database.connect_beside(nights.connection)) as reader, reader.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Owner, application and reader: each may do its own work and nothing of the others'."""
+"""Owner, application and reader can each do their own work and nothing more."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit, roles
 from loan_scoring.database.backup import restore_backup, write_backup
-from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, step
+from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, grants_step
 from loan_scoring.database.partitions import ensure_partition, partition_bounds
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
@@ -37,14 +37,14 @@ PASSWORDS = {database.OWNER: "o" * 12, database.APPLICATION: "a" * 12, database.
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server of its own whose owner is not the application."""
+    """A server whose owner is another role than the application."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("state")).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOAN_SCORING_ADMIN_URL", server.url("postgres"))
         for role, variable in roles.PASSWORDS.items():
             patch.setenv(variable, PASSWORDS.get(role, ""))
         assert main(["roles"]) == 0
-        assert main(["roles"]) == 0  # again changes nothing
+        assert main(["roles"]) == 0  # a second run changes nothing
     yield server
     server.stop()
 
@@ -61,7 +61,7 @@ def owner_of(session: Session, server: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="module")
 def application_url(apart: EmbeddedPostgres, drops: Replay) -> str:
-    """The application's URL, after a night's work as that role; the owner migrated."""
+    """The application's URL after a night that ran in that role; the owner migrated."""
     url = url_of(apart, database.APPLICATION)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOAN_SCORING_OWNER_URL", url_of(apart, database.OWNER))
@@ -144,7 +144,7 @@ def test_the_reader_can_write_nowhere(apart: EmbeddedPostgres, application_url: 
     for name, kind, column in relations:
         assert ask(reader, f"select count(*) from {name}")
         refusals: tuple[type[psycopg2.Error], ...] = (InsufficientPrivilege,)
-        if kind == "v":  # what no view can do is said before anybody's rights are looked at
+        if kind == "v":  # Postgres reports what no view can do before it checks rights
             refusals += (WrongObjectType, ObjectNotInPrerequisiteState, GeneratedAlways)
         for write in WRITES:
             try:
@@ -175,12 +175,12 @@ def test_the_reader_makes_nothing_and_calls_nothing_that_writes(
         "select proname from pg_proc where pronamespace = 'loan_default'::regnamespace"
         " and prorettype <> 'trigger'::regtype and has_function_privilege(oid, 'execute')",
     )
-    assert callable_by_reader == [("audit_hash",)]  # it works a hash out and writes nothing
+    assert callable_by_reader == [("audit_hash",)]  # it computes a hash and writes nothing
 
 
 @pytest.mark.parametrize("table", ["audit_log", "approvals", "promotions", "scores", "models",
                                    "outcomes", "calls", "dropped_partitions"])  # fmt: skip
-def test_the_application_changes_no_row_that_is_only_added_to(
+def test_the_application_changes_no_row_of_an_append_only_table(
     application_url: str, table: str
 ) -> None:
     columns = {name: column for name, _, column in ask(application_url, RELATIONS)}
@@ -260,7 +260,7 @@ def test_the_application_makes_the_partition_of_a_month_and_no_other_table(
             ask(application_url, statement)
 
 
-def test_a_temporary_table_of_the_caller_does_not_pass_for_ours(application_url: str) -> None:
+def test_a_temporary_table_of_the_caller_does_not_replace_ours(application_url: str) -> None:
     with closing(database.connect("loan_default", application_url)) as connection:
         with database.transaction(connection), connection.cursor() as cursor:
             cursor.execute("create temporary table scores (batch_id text) partition by range"
@@ -271,7 +271,7 @@ def test_a_temporary_table_of_the_caller_does_not_pass_for_ours(application_url:
 
 
 def test_every_statement_of_the_stages_is_granted() -> None:
-    """What sql/queries change is what grants tell: nothing is missing, nothing left over."""
+    """The grants are exactly what the statements in sql/queries need."""
     verbs = {"UPDATE": set(), "DELETE FROM": set(), "INSERT INTO": set()}
     for path in (settings.home() / "sql/queries").glob("*.sql"):
         text = path.read_text()
@@ -286,7 +286,7 @@ def test_every_statement_of_the_stages_is_granted() -> None:
     assert verbs["INSERT INTO"] - added == {"service_levels", "dropped_partitions"}
 
 
-def test_an_application_that_may_not_migrate_says_who_may(
+def test_an_application_that_may_not_migrate_names_the_owners_variable(
     apart: EmbeddedPostgres, application_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status", "--portfolio", "credit_data", "--database", application_url]) == 0
@@ -295,9 +295,9 @@ def test_an_application_that_may_not_migrate_says_who_may(
     try:
         capsys.readouterr()
         assert main(["status", "--database", application_url]) == 1
-        said = capsys.readouterr().err
-        assert "LOAN_SCORING_OWNER_URL" in said
-        assert said.count("\n") == 1
+        err = capsys.readouterr().err
+        assert "LOAN_SCORING_OWNER_URL" in err
+        assert err.count("\n") == 1
     finally:
         with open_session("loan_default", owner):
             pass
@@ -306,13 +306,13 @@ def test_an_application_that_may_not_migrate_says_who_may(
 def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
     empty: Session, postgres: EmbeddedPostgres
 ) -> None:
-    before = step(empty.connection)
+    before = grants_step(empty.connection)
     with closing(psycopg2.connect(postgres.url("postgres"))) as server:
         server.autocommit = True
         with server.cursor() as cursor:
             cursor.execute("create role loan_scoring_app login")
             try:
-                assert step(empty.connection) != before
+                assert grants_step(empty.connection) != before
                 empty.connection.rollback()
                 with open_session("loan_default", owner_of(empty, postgres)):
                     pass
@@ -350,18 +350,18 @@ def test_a_restore_gives_each_role_what_it_had(
         assert main([*arguments, "--database", application_url]) == 0
 
 
-def test_an_application_that_asks_for_retention_is_told_who_may(
+def test_retention_as_the_application_names_the_owners_variable(
     application_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask(application_url, "update alerts set state = 'resolved'")  # an open one keeps its month
+    ask(application_url, "update alerts set state = 'resolved'")  # an open alert keeps its month
     capsys.readouterr()
     assert main(["retention", "--keep-days", "1", "--database", application_url]) == 1
-    said = capsys.readouterr().err
-    assert "does not own scores_2026_01; name the owner's URL" in said
-    assert said.count("\n") == 1
+    err = capsys.readouterr().err
+    assert "does not own scores_2026_01; set LOAN_SCORING_OWNER_URL" in err
+    assert err.count("\n") == 1
 
 
-def test_roles_say_what_is_missing(
+def test_roles_names_missing_variables(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("LOAN_SCORING_ADMIN_URL", *roles.PASSWORDS.values()):
@@ -370,5 +370,5 @@ def test_roles_say_what_is_missing(
     assert capsys.readouterr().err == (
         "loan-scoring: set LOAN_SCORING_ADMIN_URL, LOAN_SCORING_OWNER_PASSWORD, "
         "LOAN_SCORING_APP_PASSWORD, LOAN_SCORING_READER_PASSWORD in the environment: "
-        "`roles` makes roles by them\n"
+        "`roles` needs them\n"
     )

@@ -1,4 +1,4 @@
-"""How long a task waited: from the end of the last thing that it needed."""
+"""The waiting time of a task runs from the end of its last upstream task."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -36,14 +36,17 @@ def done(empty: Session) -> Session:
     [
         (TaskStart(1, after(3), RUN_AT, []), 3),  # the first task of a run
         (TaskStart(1, after(12.5), RUN_AT, ["score.a"]), 2.5),
-        (TaskStart(1, after(31), RUN_AT, ["score.a", "score.b"]), 1),  # the last of all before it
+        (
+            TaskStart(1, after(31), RUN_AT, ["score.a", "score.b"]),
+            1,
+        ),  # the last upstream task counts
         (TaskStart(1, after(29), RUN_AT, ["score.b"]), 0),  # clocks differ
-        (TaskStart(1, after(99), RUN_AT, ["score.a", "score.person"]), None),  # no row of the one
-        (TaskStart(2, after(99), RUN_AT, ["score.a"]), None),  # a retry, or cleared by hand
+        (TaskStart(1, after(99), RUN_AT, ["score.a", "score.person"]), None),  # one task has no row
+        (TaskStart(2, after(99), RUN_AT, ["score.a"]), None),  # a retry, or a cleared task
         (TaskStart(1, after(99), None, []), None),
     ],
 )
-def test_wait_is_from_the_end_of_what_was_waited_for(
+def test_wait_is_from_the_end_of_the_last_upstream_task(
     done: Session, start: TaskStart, waited: float | None
 ) -> None:
     assert queue_wait_seconds(done, "r", start) == waited
@@ -64,10 +67,13 @@ def test_command_waits_for_nobody(empty: Session) -> None:
     ("error", "line"),
     [
         (SourceError("batch 2026-01-05 refused: empty"), "batch 2026-01-05 refused: empty"),
-        (ValueError("https://u:secret@h"), "ValueError"),  # of others' texts nobody knows
+        (
+            ValueError("https://u:secret@h"),
+            "ValueError",
+        ),  # the text of other errors may hold a secret
     ],
 )
-def test_failed_task_says_why_until_it_goes_well(
+def test_error_of_a_failed_task_is_kept_until_it_succeeds(
     empty: Session, error: Exception, line: str
 ) -> None:
     query = "select errors, error from task_metrics"

@@ -55,7 +55,7 @@ def test_usage_exits_with_2(capsys: pytest.CaptureFixture[str], arguments: tuple
     [
         (("status", "--portfolio", "mortgages"), "no contract"),
         (("status", "--database", "postgresql://u@127.0.0.1:1/x"), "no database at"),
-        (("status", "--database", "nonsense"), "the database URL is none"),
+        (("status", "--database", "nonsense"), "the database URL is not valid"),
         (("replay", "--scenario", "flood@1"), "flood"),
         (("replay", "--source", "nowhere.csv"), "nowhere.csv"),
     ],
@@ -77,7 +77,7 @@ def test_a_users_mistake_is_one_line_and_exit_1(
         (("loan", "99999999999999999999"), "'99999999999999999999' is no loan number of"),
         (("loan", "\u0661\u0662"), "'\u0661\u0662' is no loan number of loan_default"),
         (("loan", "12"), "no published score of loan 12 in loan_default"),
-        (("retention", "--keep-days", "1000000"), "--keep-days 1000000: keep 1 to 36500 days"),
+        (("retention", "--keep-days", "1000000"), "--keep-days 1000000: use 1 to 36500 days"),
     ],
 )
 def test_a_number_that_none_can_have_is_one_line(

@@ -1,4 +1,4 @@
-"""docker-compose.yaml, its image and its `.env`: pinned, bounded, private, and without a secret."""
+"""docker-compose.yaml, its image and its `.env` are pinned, bounded, private, without secrets."""
 
 import json
 import os
@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN|URL")
 OWN_WAY = {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"}  # fmt: skip
-"""Settings of both ways to run Airflow that differ: the executor, the switch, the pace."""
+"""Settings that differ on purpose between compose and `make up`."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
 
 def test_every_service_that_stays_has_a_health_check(services) -> None:
     for name, service in services.items():
-        if name != "init":  # it ends; others wait for that
+        if name != "init":  # it ends, and others wait for its end
             assert service["healthcheck"]["test"], name
             assert service["healthcheck"]["timeout"], name
 
@@ -132,7 +132,7 @@ def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Have compose read the file with an `.env`, and nothing else of this environment."""
+    """Run `docker compose config` with an `.env` and without this environment."""
     if shutil.which("docker") is None:
         pytest.skip("no docker in PATH")
     asked = ["docker", "compose", "version"]
@@ -176,12 +176,12 @@ def test_one_variable_makes_the_portfolio_database_another_server(
     elsewhere = "postgresql://ann:secret@lender.example/loans"
     with (tmp_path / ".env").open("a") as file:
         file.write(f"LOAN_SCORING_DATABASE_URL={elsewhere}\n")
-    told = json.loads(config(tmp_path / ".env", "--format=json").stdout)["services"]
-    of = {name: service.get("environment", {}) for name, service in told.items()}
+    services = json.loads(config(tmp_path / ".env", "--format=json").stdout)["services"]
+    variables = {name: each.get("environment", {}) for name, each in services.items()}
     for name in ("api-server", "worker", "mlflow"):
-        assert of[name]["LOAN_SCORING_DATABASE_URL"] == elsewhere
-        assert of[name]["AIRFLOW_CONN_LOAN_SCORING_READER"] == elsewhere
-    assert of["init"]["LOAN_SCORING_OWNER_URL"] == elsewhere
+        assert variables[name]["LOAN_SCORING_DATABASE_URL"] == elsewhere
+        assert variables[name]["AIRFLOW_CONN_LOAN_SCORING_READER"] == elsewhere
+    assert variables["init"]["LOAN_SCORING_OWNER_URL"] == elsewhere
 
 
 def test_env_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Nothing that carries a stack's mark outlives its supervisor, and nothing else is touched."""
+"""No process with a stack's mark outlives its supervisor; others are not touched."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 
 from loan_scoring.local import guard, processes
 
-# A child that ignores SIGTERM and leaves a daemon, in a session of its own, that ignores it too.
+# A child that ignores SIGTERM and starts a daemon, in its own session, that ignores it as well.
 STUBBORN = """
 import os, signal, time
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -52,7 +52,7 @@ class Supervisor:
         time.sleep(0.2)  # for their signal handlers
 
     def marked(self) -> list[int]:
-        return processes.carrying(guard.MARK, self.prefix)
+        return guard.marked_pids(self.prefix)
 
     def kill(self) -> None:
         self.process.kill()
@@ -109,9 +109,9 @@ def test_sweep_touches_no_other_stack(supervisor, tmp_path):
 
 
 def test_sweep_ends_obedient_processes_by_sigterm(tmp_path):
-    told = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
     with subprocess.Popen(
-        [sys.executable, "-c", told + "print(1, flush=True); time.sleep(600)"],
+        [sys.executable, "-c", code + "print(1, flush=True); time.sleep(600)"],
         env=os.environ | {guard.MARK: guard.process_mark(tmp_path, "run")},
         stdout=subprocess.PIPE,
     ) as process:

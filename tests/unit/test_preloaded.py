@@ -1,4 +1,4 @@
-"""What tasks need not import: it is Airflow still, no thread runs beside, nothing is forgotten."""
+"""Preloading runs Airflow, starts no thread, and covers all heavy libraries of the stages."""
 
 import subprocess
 import sys

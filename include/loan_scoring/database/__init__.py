@@ -1,7 +1,7 @@
 """Postgres in a portfolio's schema: connections, named queries, transactions, COPY.
 
-The functions that most callers need, so that they read `database.rows(...)`; the rest is imported
-from the module that holds it.
+Exports the functions that most callers need, so that a call reads `database.rows(...)`. Import
+everything else from its module.
 """
 
 from loan_scoring.database.connection import (

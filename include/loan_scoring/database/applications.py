@@ -1,4 +1,4 @@
-"""Read applications out of Postgres as typed columns: COPY, never row by row."""
+"""Read applications from Postgres into typed Arrow tables by COPY."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,9 +17,9 @@ def labelled_applications(
 ) -> pa.Table:
     """Return loan_id, the columns, is_default and is_history of each application with an outcome.
 
-    Current applications only. Rows are in the order of loan_id, so that the same data is the same
-    table; `is_history` says whether the application came with the history, and with `since`
-    `is_recent`, whether it came with that batch or a later one.
+    Only applications of current revisions. Rows are ordered by loan_id, so that equal data gives
+    equal tables. `is_history` is true of the history's applications. With `since` there is also
+    `is_recent`, true of applications of that batch or a later one.
     """
     query = sql.SQL(
         "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}"
@@ -62,7 +62,7 @@ def read_slice_blocks(
     bounds: tuple[object, object],
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield what `slice_of_batch` returns in blocks of `rows` rows, the last one of fewer."""
+    """Yield the table of `read_slice` in blocks of `rows` rows; the last block has fewer."""
     first, last = bounds
     within = _between(first, last)
     while True:
@@ -108,7 +108,7 @@ def _between(first: object, last: object) -> sql.Composed:
 
 
 def column_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the Arrow type of each of the contract's columns named."""
+    """Return the Arrow type of each named column of the contract."""
     return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
 
 

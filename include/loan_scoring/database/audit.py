@@ -1,4 +1,4 @@
-"""The audit log: who did what, when, in a chain of hashes that shows what was changed later."""
+"""Write and verify the audit log: who did what, when. A chain of hashes shows later changes."""
 
 import json
 import logging
@@ -13,30 +13,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChainCheck:
-    """What the log says of itself; without faults it is as it was written, up to its head."""
+    """Result of verifying the log. Without faults no entry up to the last was changed."""
 
     entries: int
-    """Number of the last entry; 0 of an empty log."""
+    """Number of the last entry; 0 if the log is empty."""
     hash: str | None
-    """Its hash. That entries after it were removed shows only to one who noted a later one."""
+    """Hash of the last entry. Removed last entries show only against a hash in a log."""
     faults: list[database.Row]
-    """entry_id and fault of each entry that is not what was written."""
+    """entry_id and fault of each entry that was changed."""
 
 
 def record_entry(
     session: Session, user: str, action: str, subject: str, details: dict[str, Any]
 ) -> int:
-    """Append an entry in the caller's transaction, as its last act, and return its number.
+    """Append an entry in the caller's transaction, as its last statement; return its number.
 
-    A second writer waits until that transaction has ended. The log line carries the hash out of
-    the database: an anchor that is not the database's to change.
+    A second writer waits until that transaction has ended. The hash is logged, so that a copy of it
+    exists where nobody can change it by SQL.
 
     Args:
         session: of the application's role.
-        user: as `airflow:NAME`, see the table's comment.
-        action: as noun.verb.
-        subject: what it was done to.
-        details: fit for JSON.
+        user: such as `airflow:NAME`; the table's comment lists the forms.
+        action: noun.verb, such as `partition.drop`.
+        subject: the object of the action.
+        details: serialisable as JSON.
     """
     entry = database.row(
         session.connection,
@@ -54,9 +54,9 @@ def record_entry(
 
 
 def verify_chain(session: Session) -> ChainCheck:
-    """Work every hash out anew and return where the chain does not hold."""
+    """Compute every hash again and return the entries where the chain is broken."""
     with database.transaction(session.connection):
-        # One statement after the other sees more entries, never fewer: the head comes first.
+        # A later statement may see more entries, so the head is read first.
         head = database.row(session.connection, "select_audit_head")
         faults = database.rows(session.connection, "select_audit_faults")
     if head is None:
@@ -67,6 +67,6 @@ def verify_chain(session: Session) -> ChainCheck:
 def recent_entries(
     session: Session, before: int | None = None, limit: int = 50
 ) -> list[database.Row]:
-    """Return entries before a number, the latest first."""
+    """Return at most `limit` entries before number `before`, the latest first."""
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_audit_entries", before=before, limit=limit)

@@ -1,9 +1,8 @@
-"""Back up the portfolios: a dump of their schemas and MLflow's, then the artifacts, with hashes."""
+"""Back up and restore the portfolios: a dump of their schemas and MLflow's, and the artifacts."""
 
 import hashlib
 import json
 import logging
-import os
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import __version__, contract, database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
-from loan_scoring.database.files import read_artifact
+from loan_scoring.database.files import read_artifact, replacing
 from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.roles import MLFLOW_SCHEMA
@@ -31,17 +30,18 @@ log = logging.getLogger(__name__)
 
 DUMP, MANIFEST = "database.dump", "manifest.json"
 FOLDERS = ("artifacts", "quality")
-"""Of the data folder: models, cards and pages of verdicts. Landing files are the sender's."""
-
+"""Folders of the data folder that are backed up. Landing files are not: the sender has them."""
 
 TRANSACTION_TIMEOUT_SINCE = 17_00_00
+"""First server version that knows the setting transaction_timeout, which pg_dump writes."""
+
 HEAD_LINES = 20
-"""Lines of a dump within which its settings stand, before any data."""
+"""A dump's settings stand within its first lines, before any data."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds."""
+    """The contents of a backup."""
 
     folder: Path
     schemas: list[str]
@@ -51,16 +51,16 @@ class Backup:
 
 
 def write_backup(folder: Path, url: str) -> Backup:
-    """Write a backup into a new folder; a kill leaves only FOLDER.part.
+    """Write a backup into a new folder; if the process is killed, only FOLDER.part is left.
 
-    The dump is one snapshot. Artifacts are copied after it: they are written before the rows that
-    name them and never changed, so that each one that the dump names is there.
+    The dump is one snapshot. Artifacts are copied after it. Each is written before the row that
+    names it and never changes, so the copy holds every artifact that the dump names.
 
     Raises:
-        StateError: the folder is there already, nothing is there to dump, or pg_dump fails.
+        StateError: the folder exists, no portfolio has tables, or pg_dump fails.
     """
     if folder.exists():
-        raise StateError(f"{folder} is there already; name a new folder")
+        raise StateError(f"{folder} exists already; name a new folder")
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
@@ -71,8 +71,8 @@ def write_backup(folder: Path, url: str) -> Backup:
             raise StateError(
                 f"{database.location(connection)} holds no portfolio: nothing to back up"
             )
-        wanted = [f"--schema={name}" for name in schemas]
-        _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *wanted])
+        options = [f"--schema={name}" for name in schemas]
+        _run(connection, ["pg_dump", "--format=custom", f"--file={draft / DUMP}", *options])
     data = settings.data_dir()
     found = (path for name in FOLDERS for path in _files(data / name))
     _copy((str(path.relative_to(data)) for path in found if _is_kept(path)), data, draft)
@@ -90,28 +90,28 @@ def write_backup(folder: Path, url: str) -> Backup:
 
 
 def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
-    """Bring database and artifacts to what a backup holds, once all its hashes are right.
+    """Restore database and artifacts from a backup after verifying all its hashes.
 
-    The database changes in one transaction, after the artifacts are there: a kill leaves what was,
-    and the same again does the rest.
+    Artifacts are copied first, then the database changes in one transaction. If the process is
+    killed, the database is unchanged, and the same call again completes the restore.
 
     Args:
         url: of the role that owns the schemas.
-        replace: drop what is there; without it a database with rows of a portfolio is refused.
+        replace: drop the schemas that exist; without it, existing tables of a schema are an error.
 
     Raises:
         ContractError: a portfolio of the backup has no contract here.
-        StateError: no backup, a damaged one, tables in the way, or Postgres refuses it.
+        StateError: the backup is missing or damaged, tables exist, or Postgres refuses the dump.
     """
     manifest = _verified(folder)
     schemas = manifest["schemas"]
     contracts = [contract.load(name) for name in schemas if name != MLFLOW_SCHEMA]
     with closing(database.connect(MLFLOW_SCHEMA, url)) as connection:
-        there = [name for name in schemas if _tables(connection, name)]
-        if there and not replace:
+        present = [name for name in schemas if _tables(connection, name)]
+        if present and not replace:
             raise StateError(
-                f"{database.location(connection)} holds {', '.join(there)} already; name another "
-                "database, or say --replace to have them dropped"
+                f"{database.location(connection)} holds {', '.join(present)} already; name another "
+                "database, or use --replace to drop them"
             )
         names = (name for name in manifest["files"] if name.split("/")[0] in FOLDERS)
         _copy(names, folder, settings.data_dir())
@@ -123,9 +123,9 @@ def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
 
 
 def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> None:
-    """Drop the schemas and make them anew from the dump, all in one transaction of psql.
+    """Drop the schemas and create them from the dump, in one transaction of psql.
 
-    psql ends what is not committed, however what writes to it ended.
+    psql rolls back without a COMMIT, even if this process is killed while it writes to psql.
     """
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (database.APPLICATION,))
@@ -133,22 +133,24 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
     command = ["psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1"]
     with (
         tempfile.TemporaryFile("w+") as errors,
-        _started(connection, command, stdin=subprocess.PIPE, stderr=errors) as psql,
+        _start(connection, command, stdin=subprocess.PIPE, stderr=errors) as psql,
     ):
         try:
-            _tell(psql, "BEGIN;", *(f'DROP SCHEMA IF EXISTS "{name}" CASCADE;' for name in schemas))
+            _write(
+                psql, "BEGIN;", *(f'DROP SCHEMA IF EXISTS "{name}" CASCADE;' for name in schemas)
+            )
             for name in schemas:
-                _tell(psql, f'CREATE SCHEMA "{name}";')
+                _write(psql, f'CREATE SCHEMA "{name}";')
                 if name == MLFLOW_SCHEMA and has_application:
-                    _tell(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
-                    _tell(psql, f"SET ROLE {database.APPLICATION};")
-                # Owners and rights are this server's: who restores owns, migrations grant anew.
-                told = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
-                _hand_over(connection, [*told, f"--schema={name}", str(dump)], psql)
-                _tell(psql, "RESET ROLE;")
-            _tell(psql, "COMMIT;")
+                    _write(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
+                    _write(psql, f"SET ROLE {database.APPLICATION};")
+                # The restoring role owns the objects; migrations grant the roles of this server.
+                restore = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
+                _pipe(connection, [*restore, f"--schema={name}", str(dump)], psql)
+                _write(psql, "RESET ROLE;")
+            _write(psql, "COMMIT;")
         except BrokenPipeError:
-            pass  # psql says why
+            pass  # psql reports why it ended
         finally:
             psql.communicate()
         errors.seek(0)
@@ -157,10 +159,10 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
 
 
 def _check(loaded: Contract, url: str) -> None:
-    """Migrate what was restored, and see that its chain holds and every artifact is the right one.
+    """Migrate a restored portfolio, then verify its audit log and the hash of every artifact.
 
     Raises:
-        StateError: one is not.
+        StateError: the log was changed, or an artifact is missing or was changed.
     """
     portfolio = loaded.portfolio
     with closing(database.connect(portfolio, url)) as connection:
@@ -184,9 +186,9 @@ def _verified(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise StateError(f"{folder} is no backup: {MANIFEST} cannot be read ({error})") from error
-    for name, told in manifest["files"].items():
+    for name, noted in manifest["files"].items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != told["sha256"]:
+        if not path.is_file() or _sha256(path) != noted["sha256"]:
             raise StateError(f"{path} is missing or was changed since {manifest['taken_at']}")
     return manifest
 
@@ -198,28 +200,28 @@ def _tables(connection: Connection, schema: str) -> bool:
 
 
 def _run(connection: Connection, command: list[str]) -> None:
-    """Run a program of Postgres on the connection's database to its end.
+    """Run a Postgres program on the connection's database and wait for its end.
 
     Raises:
-        StateError: it failed.
+        StateError: the program failed.
     """
-    with _started(connection, command, stderr=subprocess.PIPE) as program:
+    with _start(connection, command, stderr=subprocess.PIPE) as program:
         _, errors = program.communicate()
     if program.returncode:
         raise _refusal(command[0], connection, errors.decode(errors="replace"))
 
 
-def _hand_over(connection: Connection, command: list[str], psql: "subprocess.Popen[bytes]") -> None:
-    """Give psql what a program writes, without the settings that an older server does not know.
+def _pipe(connection: Connection, command: list[str], psql: "subprocess.Popen[bytes]") -> None:
+    """Pipe a program's output into psql, without settings that an older server does not know.
 
     Raises:
-        BrokenPipeError: psql is gone.
+        BrokenPipeError: psql has ended.
         StateError: the program failed.
     """
     assert psql.stdin is not None  # noqa: S101 - opened as a pipe
     with (
         tempfile.TemporaryFile("w+") as errors,
-        _started(connection, command, stdout=subprocess.PIPE, stderr=errors) as program,
+        _start(connection, command, stdout=subprocess.PIPE, stderr=errors) as program,
     ):
         assert program.stdout is not None  # noqa: S101 - opened as a pipe
         source, target = program.stdout, psql.stdin
@@ -235,14 +237,14 @@ def _hand_over(connection: Connection, command: list[str], psql: "subprocess.Pop
             raise _refusal(command[0], connection, errors.read())
 
 
-def _started(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
+def _start(connection: Connection, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
     known = connection.info
     place = {"host": known.host, "port": str(known.port), "password": known.password or ""}
     environment = database.libpq_environment({**known.dsn_parameters, **place})
     return subprocess.Popen([postgres_program(command[0]), *command[1:]], env=environment, **pipes)
 
 
-def _tell(psql: "subprocess.Popen[bytes]", *lines: str) -> None:
+def _write(psql: "subprocess.Popen[bytes]", *lines: str) -> None:
     assert psql.stdin is not None  # noqa: S101 - opened as a pipe
     psql.stdin.write("\n".join([*lines, ""]).encode())
     psql.stdin.flush()
@@ -250,22 +252,22 @@ def _tell(psql: "subprocess.Popen[bytes]", *lines: str) -> None:
 
 def _refusal(program: str, connection: Connection, errors: str) -> StateError:
     lines = errors.strip().splitlines() or ["no reason given"]
-    said = next((line for line in lines if "ERROR:" in line or "error:" in line), lines[0])
-    return StateError(f"{program} at {database.location(connection)}: {said}; nothing was changed")
+    reason = next((line for line in lines if "ERROR:" in line or "error:" in line), lines[0])
+    place = database.location(connection)
+    return StateError(f"{program} at {place}: {reason}; nothing was changed")
 
 
 def _copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Copy files by their names within a folder, whole or not at all each."""
+    """Copy files, named relative to the folders, each whole or not at all."""
     for name in names:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f"{place.name}.{os.getpid()}.part")
-        shutil.copy2(source / name, part)
-        part.replace(place)
+        with replacing(place) as draft:
+            shutil.copy2(source / name, draft)
 
 
 def _is_kept(path: Path) -> bool:
-    """Tell whether a file is to be kept: half a file, or frozen rows of a training, are not."""
+    """Return whether a file belongs in a backup: not a draft, not the frozen rows of a training."""
     return path.suffix != ".part" and not path.match("training-*.parquet")
 
 

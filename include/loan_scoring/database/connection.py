@@ -1,4 +1,4 @@
-"""Connect to Postgres, and read the URLs that name a database."""
+"""Open connections to Postgres and convert database URLs."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ OWNER = "loan_scoring"
 """The role that owns the schemas, migrates them and drops old months (docs/adr/0024)."""
 
 APPLICATION = "loan_scoring_app"
-"""The role of the stages, where the server tells it from the owner."""
+"""The role of the stages, if the server has one apart from the owner."""
 
 READER = "loan_scoring_reader"
 """The role of analysts: it may select from views and tables and nothing else."""
@@ -29,12 +29,12 @@ ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "300000",
 }
-"""How a connection learns that its server has gone without a word; a URL may say otherwise.
+"""Parameters by which a connection notices that its server is gone; a URL may override them.
 
-Without, work waits for hours on a host that lost its power. Unanswered data or probes end a
-connection after `tcp_user_timeout` milliseconds where the system knows it, as Linux does, else
-after keepalives_count probes. Five minutes, since a server that lives but takes nothing in for as
-long, such as one that waits for a lock amid a COPY, is given up, too.
+Without them, work waits for hours on a host that lost power. Unanswered data or probes end a
+connection after `tcp_user_timeout` milliseconds if the system supports it, as Linux does, else
+after keepalives_count probes. It is five minutes because it also ends the connection to a server
+that runs but reads nothing, such as one that waits for a lock during a COPY.
 """
 
 
@@ -47,33 +47,32 @@ def connect(
     """Open a connection whose search_path is the portfolio's schema.
 
     Args:
-        url: of the database, with user and password, as SQLAlchemy or Airflow write it.
-        within_seconds: how long the server may take to answer; what the URL or `ALIVE` says unless
-            given.
-        parameters: of the server for this connection, such as statement_timeout.
+        url: of the database, with user and password, in the form of SQLAlchemy or Airflow.
+        within_seconds: time limit for connecting; by default that of the URL or of `ALIVE`.
+        parameters: server settings for this connection, such as statement_timeout.
 
     Raises:
-        DatabaseError: the URL is not one, or no server answers there.
+        DatabaseError: the URL is not valid, or no server answers there.
     """
     dsn = libpq_url(url)
-    told = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
-    wanted: dict[str, Any] = {
+    server_settings = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
+    arguments: dict[str, Any] = {
         **ALIVE,
         **libpq_parameters(dsn),
         "application_name": "loan-scoring",
-        "options": " ".join(f"-c {name}={value}" for name, value in told.items()),
+        "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
     }
     if within_seconds is not None:
-        wanted["connect_timeout"] = within_seconds
+        arguments["connect_timeout"] = within_seconds
     try:
-        connection: Connection = psycopg2.connect(**wanted)
+        connection: Connection = psycopg2.connect(**arguments)
     except psycopg2.Error as error:
         raise _no_database(dsn, str(error)) from error
     return connection
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
-    """Return what libpq reads in the URL of a database, by libpq's names, such as sslmode.
+    """Return the parameters in a database URL by libpq's names, such as sslmode.
 
     Raises:
         DatabaseError: not the URL of a Postgres database, or libpq does not know an option.
@@ -81,24 +80,24 @@ def libpq_parameters(url: str) -> dict[str, str]:
     dsn = libpq_url(url)
     try:
         return dict(parse_dsn(dsn))
-    except psycopg2.ProgrammingError as error:  # libpq reads no nested JSON of Airflow's
-        advice = "; give each option by its own name, such as ?sslmode=require"
+    except psycopg2.ProgrammingError as error:  # Airflow nests JSON, which libpq does not read
+        advice = "; write each option by its own name, such as ?sslmode=require"
         raise _no_database(dsn, f"{error}{advice}") from error
 
 
 def _no_database(dsn: str, reason: str) -> DatabaseError:
-    told = " ".join(reason.split())
-    return DatabaseError(f"no database at {without_password(dsn)}: {told}")
+    line = " ".join(reason.split())
+    return DatabaseError(f"no database at {without_password(dsn)}: {line}")
 
 
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
-"""What other clients of the same database need to encrypt, and to be known, as we do."""
+"""Parameters that programs of Postgres need for the same encryption and certificates."""
 
 
 def libpq_environment(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment in which a program of Postgres connects by libpq's parameters.
+    """Return the environment with which a program of Postgres connects by libpq's parameters.
 
-    Arguments would show the password to whoever lists processes.
+    Not arguments: any user of the machine could read the password in them.
     """
     names = ("host", "hostaddr", "port", "user", "password", "connect_timeout", *TLS)
     variables = {"dbname": "PGDATABASE"} | {name: f"PG{name.upper()}" for name in names}
@@ -123,16 +122,16 @@ def location(connection: Connection) -> str:
 
 
 def libpq_url(url: str) -> str:
-    """Return a URL that libpq understands from any that SQLAlchemy or Airflow does.
+    """Return the URL for libpq of a URL in the form of SQLAlchemy or Airflow.
 
     Raises:
         DatabaseError: not the URL of a Postgres database.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
+    except (ArgumentError, ValueError) as error:  # a ValueError if the port is not a number
         raise DatabaseError(
-            "the database URL is none: write postgresql://user:password@host:port/name"
+            "the database URL is not valid: write postgresql://user:password@host:port/name"
         ) from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise DatabaseError(
@@ -142,8 +141,8 @@ def libpq_url(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return the URL fit for a log or a screen."""
+    """Return a URL that can be shown in a log or on a screen."""
     parsed = make_url(url)
-    said = {name: value for name, value in parsed.query.items() if name in ("host", "port")}
-    # set(password=None) would mean: leave it as it is.
-    return parsed._replace(password=None, query=immutabledict(said)).render_as_string()
+    shown = {name: value for name, value in parsed.query.items() if name in ("host", "port")}
+    # set(password=None) would keep the password.
+    return parsed._replace(password=None, query=immutabledict(shown)).render_as_string()

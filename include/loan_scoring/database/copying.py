@@ -1,4 +1,4 @@
-"""Move Arrow tables in and out of Postgres by COPY."""
+"""Copy Arrow tables to and from Postgres by COPY."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from psycopg2.extensions import connection as Connection
 
 
 def copy_in(connection: Connection, table: str, columns: Sequence[str], data: pa.Table) -> None:
-    """COPY an Arrow table into columns of a table; nulls stay nulls, '' stays ''."""
+    """COPY an Arrow table into columns of a table; nulls and empty strings are kept apart."""
     copy_csv(connection, table, columns, as_csv(data))
 
 
 def as_csv(data: pa.Table) -> io.BytesIO:
-    """Write an Arrow table as the text that `copy_csv` takes; it needs no connection."""
+    """Return an Arrow table as CSV text for `copy_csv`."""
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(data, buffer, pyarrow.csv.WriteOptions(include_header=False))
     buffer.seek(0)
@@ -23,7 +23,7 @@ def as_csv(data: pa.Table) -> io.BytesIO:
 
 
 def copy_csv(connection: Connection, table: str, columns: Sequence[str], text: io.BytesIO) -> None:
-    """COPY text of `as_csv` into columns of a table."""
+    """COPY the CSV text of `as_csv` into columns of a table."""
     command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -34,7 +34,7 @@ def copy_csv(connection: Connection, table: str, columns: Sequence[str], text: i
 def copy_out(
     connection: Connection, query: sql.Composable, types: Mapping[str, pa.DataType]
 ) -> pa.Table:
-    """COPY a query's rows out as an Arrow table whose columns have the given names and types."""
+    """Return a query's rows as an Arrow table whose columns have the given names and types."""
     buffer = io.BytesIO()
     command = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
     with connection.cursor() as cursor:

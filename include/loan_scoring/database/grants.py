@@ -1,4 +1,4 @@
-"""What application and reader may do in a portfolio's schema; the owner grants it."""
+"""Grant the application and the reader their rights in a portfolio's schema, as its owner."""
 
 import hashlib
 
@@ -11,18 +11,20 @@ APPENDED = (
     "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "retrain_requests",
     "scores", "trials",
 )  # fmt: skip
-"""What stages add to and never change. Of what migrations and retention write they only read."""
+"""Tables to which stages add rows that they never change. The tables of migrations and retention
+are in none of these lists: stages only read them."""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "mini_batches", "outcome_drops", "scoring_runs",
     "task_metrics",
 )  # fmt: skip
+"""Tables whose rows stages add and update."""
 
 REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
     "quarantine",
 )  # fmt: skip
-"""What a second try deletes and writes anew."""
+"""Tables whose rows another try deletes and writes again."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
@@ -33,17 +35,17 @@ _WRITING = (
     "GRANT INSERT ON {appended}, {updated}, {replaced} TO {role}",
     "GRANT UPDATE ON {updated} TO {role}",
     "GRANT DELETE ON {replaced} TO {role}",
-    # Partitions of before the role was there; those that come take over what their table has.
+    # For partitions older than the role; later ones inherit the rights of their table.
     "GRANT INSERT ON {partitions} TO {role}",
     "GRANT EXECUTE ON FUNCTION create_partition TO {role}",
 )
 
 
-def step(connection: Connection) -> str | None:
-    """Return the ledger's name of these grants to the roles that the server has.
+def grants_step(connection: Connection) -> str | None:
+    """Return the name of these grants in the ledger of migrations.
 
-    A role that comes later, or anew, makes it another one. None where this connection's role does
-    not own the schema: it has nothing to grant.
+    It depends on the roles of the server, so that a new role is granted its rights. None if the
+    connection's role does not own the schema and so cannot grant.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -53,12 +55,12 @@ def step(connection: Connection) -> str | None:
         owns = cursor.fetchone()
         if owns is None or not owns[0]:
             return None
-    said = repr((_roles(connection), _READING, _WRITING, APPENDED, UPDATED, REPLACED))
-    return f"grants-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    text = repr((_roles(connection), _READING, _WRITING, APPENDED, UPDATED, REPLACED))
+    return f"grants-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def grant(connection: Connection) -> None:
-    """Grant to application and reader what they need, where the server has them."""
+def grant_rights(connection: Connection) -> None:
+    """Grant the application and the reader their rights, if the server has these roles."""
     roles = _roles(connection)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -70,7 +72,7 @@ def grant(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM gives one row
-        # A restored database has its functions open to everybody again.
+        # After a restore everybody may execute the functions again.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)
@@ -94,7 +96,7 @@ def _listed(names: tuple[str, ...] | list[str]) -> sql.Composable:
 
 
 def _roles(connection: Connection) -> dict[str, int]:
-    """Return the oid of application and reader, of those that the server has."""
+    """Return the oid of the application and the reader, if the server has these roles."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT rolname, oid::bigint FROM pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",

@@ -1,4 +1,4 @@
-"""Bring a portfolio's schema up to date: numbered SQL files, then what its contract says."""
+"""Bring a portfolio's schema up to date: apply numbered SQL files, then its contract."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Column, Contract
-from loan_scoring.database.grants import grant, step
+from loan_scoring.database.grants import grant_rights, grants_step
 from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import DatabaseError
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
-    """Apply what is missing to the portfolio's schema and return the names of what was applied.
+    """Apply the steps that a portfolio's schema lacks, and return their names.
 
-    Each step stands with its row of the ledger `schema_migrations` in one transaction; an advisory
-    lock lets one process at a time through, so that the second finds nothing left to do.
+    Each step and its row in the ledger `schema_migrations` are one transaction. An advisory lock
+    admits one process at a time: a second one finds nothing to do.
 
     Raises:
         DatabaseError: an applied file was changed, the contract lost or retyped a column, or
@@ -34,8 +34,8 @@ def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
     except psycopg2.errors.InsufficientPrivilege as error:
         raise DatabaseError(
             f"the database role may not set up schema {contract.portfolio}: "
-            f"{str(error).splitlines()[0]}; name the role that owns it in LOAN_SCORING_OWNER_URL "
-            f"and run `loan-scoring migrate`, or grant this one CREATE on the database"
+            f"{str(error).splitlines()[0]}; set LOAN_SCORING_OWNER_URL to its owner's URL "
+            "and run `loan-scoring migrate`, or grant this role CREATE on the database"
         ) from error
 
 
@@ -61,26 +61,26 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
             _add_columns(connection, contract)
             _note(connection, name, name)
             changed.append(name)
-        if not _is_promised(connection, contract):
-            promise = contract.service_level.model_dump()
-            database.execute(connection, "upsert_service_level", **promise)
+        if not _has_service_level(connection, contract):
+            service_level = contract.service_level.model_dump()
+            database.execute(connection, "upsert_service_level", **service_level)
             changed.append("service_level")
         if changed and any(each.startswith("contract-") for each in ledger):
             _record_change(connection, contract, changed)
         applied += changed
         if applied:
             database.execute(connection, "comment_on_views")
-        granted = step(connection)
-        if granted is not None and granted not in ledger:
-            grant(connection)
-            _note(connection, granted, granted)
-            applied.append(granted)
+        grants = grants_step(connection)
+        if grants is not None and grants not in ledger:
+            grant_rights(connection)
+            _note(connection, grants, grants)
+            applied.append(grants)
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
 
 def is_behind(connection: Connection, contract: Contract) -> bool:
-    """Return whether `migrate` would find something to apply."""
+    """Return whether the schema lacks a step."""
     with database.transaction(connection):
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)", (f"{contract.portfolio}.schema_migrations",))
@@ -89,16 +89,16 @@ def is_behind(connection: Connection, contract: Contract) -> bool:
                 return True
         ledger = _ledger(connection)
         wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-        wanted |= {_contract_step(contract), *filter(None, [step(connection)])}
+        wanted |= {_contract_step(contract), *filter(None, [grants_step(connection)])}
         if not wanted <= ledger.keys():
             return True
-        return not _is_promised(connection, contract)
+        return not _has_service_level(connection, contract)
 
 
 def _prepare(connection: Connection, contract: Contract) -> None:
-    """Create the schema, the ledger and the key's domain; two processes may do so at once."""
+    """Create the schema, the ledger and the key's domain; safe in two processes at once."""
     with connection.cursor() as cursor:
-        # The lock's own key: current_schema() is null while the schema is not there.
+        # Not database.lock(): its current_schema() is null until the schema exists.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (contract.portfolio,)
         )
@@ -136,21 +136,21 @@ def _prepare(connection: Connection, contract: Contract) -> None:
 
 
 def _add_columns(connection: Connection, contract: Contract) -> None:
-    """Add the contract's columns to applications, and rebuild the view that shows them."""
+    """Add the contract's columns to applications, and create the view of them again."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
             " WHERE table_schema = current_schema() AND table_name = 'applications'"
             " AND column_name NOT IN ('batch_id', 'revision', 'line_number', 'loan_id')"
         )
-        there = dict(cursor.fetchall())
+        present = dict(cursor.fetchall())
         cursor.execute(
             "SELECT typbasetype::regtype::text FROM pg_type WHERE oid = 'loan_key'::regtype"
         )
         key_type = cursor.fetchone()
-        _refuse_lost_columns(contract, there, key_type[0] if key_type else "")
+        _refuse_lost_columns(contract, present, key_type[0] if key_type else "")
         for column in contract.inputs:
-            if column.name not in there:
+            if column.name not in present:
                 cursor.execute(
                     sql.SQL("ALTER TABLE applications ADD COLUMN {} {}").format(
                         sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type])
@@ -172,27 +172,32 @@ def _add_columns(connection: Connection, contract: Contract) -> None:
         )
 
 
-def _refuse_lost_columns(contract: Contract, there: dict[str, str], key_type: str) -> None:
-    """Refuse a contract that takes a column away or gives it another type: rows would be lost."""
-    how = (
-        "keep the column in the contract, or write a migration in sql/migrations that "
-        "renames or drops it and says why"
+def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: str) -> None:
+    """Refuse a contract that drops a column or changes its type: values would be lost.
+
+    Raises:
+        DatabaseError: it does.
+    """
+    advice = (
+        "keep the column in the contract as it is, or write a migration in sql/migrations that "
+        "changes it and says why"
     )
     wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.inputs}
-    for name, is_type in there.items():
+    for name, type_ in present.items():
         if name not in wanted:
             raise DatabaseError(
-                f"{contract.portfolio}.applications has column {name}, the contract has not; {how}"
+                f"{contract.portfolio}.applications has column {name}, the contract does not; "
+                f"{advice}"
             )
-        if wanted[name] != is_type:
+        if wanted[name] != type_:
             raise DatabaseError(
-                f"{contract.portfolio}.applications.{name} is {is_type}, "
-                f"the contract says {wanted[name]}; {how}"
+                f"{contract.portfolio}.applications.{name} is {type_}, "
+                f"the contract says {wanted[name]}; {advice}"
             )
     if POSTGRES_TYPES[contract.key.type] != key_type:
         raise DatabaseError(
             f"{contract.portfolio}: the key is {key_type} in the database, "
-            f"the contract says {POSTGRES_TYPES[contract.key.type]}; {how}"
+            f"the contract says {POSTGRES_TYPES[contract.key.type]}; {advice}"
         )
 
 
@@ -206,13 +211,13 @@ def _contract_step(contract: Contract) -> str:
     return f"contract-{_sha256(repr(shape))[:12]}"
 
 
-def _is_promised(connection: Connection, contract: Contract) -> bool:
-    """Say whether the service level that SQL judges by is the contract's.
+def _has_service_level(connection: Connection, contract: Contract) -> bool:
+    """Return whether the service level in the database is the contract's.
 
-    The ledger cannot say it: a promise may be changed and changed back.
+    The ledger cannot tell: a service level may be changed and then changed back.
     """
-    promise = contract.service_level.model_dump()
-    return database.row(connection, "select_service_level") == promise
+    service_level = contract.service_level.model_dump()
+    return database.row(connection, "select_service_level") == service_level
 
 
 def _is_applied(connection: Connection, name: str, sha256: str) -> bool:
@@ -220,7 +225,7 @@ def _is_applied(connection: Connection, name: str, sha256: str) -> bool:
     if applied not in (None, sha256):
         raise DatabaseError(
             f"sql/migrations/{name} was changed after it was applied; "
-            "restore it and write the change as a new migration"
+            "restore the file and write the change as a new migration"
         )
     return applied is not None
 
@@ -232,15 +237,15 @@ def _ledger(connection: Connection) -> dict[str, str]:
 
 
 def _record_change(connection: Connection, contract: Contract, changed: list[str]) -> None:
-    """Put on record, as `audit.record` does, that the contract changed what the database holds."""
-    promise = contract.service_level.model_dump()
+    """Add an audit entry, as `audit.record_entry` does, on a change of the contract."""
+    service_level = contract.service_level.model_dump()
     database.execute(
         connection,
         "insert_audit_entry",
         done_by=f"role:{connection.info.user}",
         action="contract.change",
         subject=contract.portfolio,
-        details=json.dumps({"changed": changed, "service_level": promise}),
+        details=json.dumps({"changed": changed, "service_level": service_level}),
     )
 
 

@@ -1,4 +1,4 @@
-"""Monthly partitions of applications and scores, made when a batch of a new month arrives."""
+"""Create monthly partitions of applications and scores when a batch of a new month arrives."""
 
 from psycopg2.extensions import connection as Connection
 
@@ -12,12 +12,12 @@ HISTORY = "history"
 def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
     """Create the partition of `table` that holds `batch_id`, in a transaction of its own.
 
-    The new table is filled by nobody yet and attached, which blocks neither readers nor writers;
-    CREATE TABLE ... PARTITION OF would wait for them all. It is the owner's function that does it:
-    the application's role creates no table.
+    It creates an empty table and attaches it, which blocks neither readers nor writers;
+    CREATE TABLE ... PARTITION OF would wait for all of them. The function belongs to the owner,
+    since the application's role may not create tables.
 
     Raises:
-        GoneError: retention has dropped it.
+        GoneError: retention has dropped the partition.
     """
     with database.transaction(connection), connection.cursor() as cursor:
         refuse_dropped(connection, batch_id)
@@ -29,7 +29,7 @@ def refuse_dropped(connection: Connection, batch_id: str) -> None:
     """Refuse work on a batch whose rows retention has dropped.
 
     Raises:
-        GoneError: they are gone.
+        GoneError: retention has dropped rows of the batch.
     """
     gone = database.rows(connection, "select_dropped", batch_id=batch_id)
     if gone:
@@ -44,14 +44,14 @@ def refuse_dropped(connection: Connection, batch_id: str) -> None:
 def partition_name(table: str, batch_id: str) -> str:
     """Return the partition of `table` that holds `batch_id`.
 
-    COPY straight into it is a quarter to a half quicker than COPY into the table, which finds the
-    partition of each row anew. Postgres refuses rows that do not belong there.
+    COPY into the partition takes a quarter to a half less time than COPY into the table, which
+    looks up the partition of each row. Postgres refuses rows of another partition.
     """
     return partition_bounds(table, batch_id)[0]
 
 
 def partition_bounds(table: str, batch_id: str) -> tuple[str, str, str]:
-    """Return name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
+    """Return the name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
 
     >>> partition_bounds("scores", "2026-12-05")
     ('scores_2026_12', '2026-12-01', '2027-01-01')

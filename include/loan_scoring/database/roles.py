@@ -1,4 +1,4 @@
-"""The roles and databases of a Postgres server, made so that half a set-up is completed."""
+"""Create the roles and databases of a Postgres server; an interrupted set-up is completed."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from psycopg2.extensions import encrypt_password
 from loan_scoring import database
 from loan_scoring.errors import DatabaseError
 
-# Role: the database that its URL names. A role that has its own name's database owns it.
 DATABASES = {
     "postgres": "postgres",
     database.OWNER: "loan_scoring",
@@ -19,8 +18,10 @@ DATABASES = {
     database.READER: "loan_scoring",
     "airflow": "airflow",
 }
+"""The database in each role's URL. A role owns the database of its own name."""
+
 EMBEDDED = ("postgres", database.OWNER, database.READER, "airflow")
-"""The roles of the embedded Postgres, where one person is owner and application in one."""
+"""The roles of the embedded Postgres, where the owner is the application's role as well."""
 
 PASSWORDS = {
     database.OWNER: "LOAN_SCORING_OWNER_PASSWORD",
@@ -28,25 +29,27 @@ PASSWORDS = {
     database.READER: "LOAN_SCORING_READER_PASSWORD",
     "airflow": "AIRFLOW_DATABASE_PASSWORD",
 }
-"""Variable of the password of each role that `from_environment` makes; airflow's may be unset."""
+"""The variable with each role's password; that of airflow may be unset."""
+
+MLFLOW_SCHEMA = "mlflow"
 
 
 def create_roles_from_environment() -> list[str]:
-    """Make the roles whose passwords the environment holds, as LOAN_SCORING_ADMIN_URL's superuser.
+    """Create the roles whose passwords are in the environment, and return them.
 
-    Again is safe, and sets the passwords anew. Returns the roles.
+    Connects as the superuser of LOAN_SCORING_ADMIN_URL. Roles that exist get the passwords again.
 
     Raises:
-        DatabaseError: a variable is missing, no server answers, or its role is no superuser.
+        DatabaseError: a variable is missing, no server answers, or the role is not a superuser.
     """
-    wanted = {role: os.environ.get(name) or "" for role, name in PASSWORDS.items()}
-    missing = [PASSWORDS[role] for role in wanted if not wanted[role] and role != "airflow"]
+    given = {role: os.environ.get(name) or "" for role, name in PASSWORDS.items()}
+    missing = [PASSWORDS[role] for role in given if not given[role] and role != "airflow"]
     admin = os.environ.get("LOAN_SCORING_ADMIN_URL") or ""
     if missing or not admin:
         lacking = ", ".join(["LOAN_SCORING_ADMIN_URL"] * (not admin) + missing)
-        raise DatabaseError(f"set {lacking} in the environment: `roles` makes roles by them")
+        raise DatabaseError(f"set {lacking} in the environment: `roles` needs them")
     url = database.libpq_url(admin)
-    passwords = {role: password for role, password in wanted.items() if password}
+    passwords = {role: password for role, password in given.items() if password}
     try:
         create_roles_and_databases(url, passwords)
     except psycopg2.Error as error:
@@ -58,18 +61,16 @@ def create_roles_from_environment() -> list[str]:
 
 
 def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str]) -> None:
-    """Make every role that has a password and is missing, its database, and set the passwords."""
+    """Create the roles that are missing and their databases, and set all passwords."""
     with closing(psycopg2.connect(superuser_url, connect_timeout=10)) as connection:
-        connection.autocommit = (
-            True  # CREATE DATABASE runs in no transaction; each step stands alone
-        )
+        connection.autocommit = True  # CREATE DATABASE does not run in a transaction
         with connection.cursor() as cursor:
             cursor.execute("select rolname from pg_roles")
             roles = {name for (name,) in cursor.fetchall()}
             cursor.execute("select datname from pg_database")
             databases = {name for (name,) in cursor.fetchall()}
             for role, password in passwords.items():
-                # Hashed here, so that the password itself reaches no server log.
+                # Hashed here, so that no server log can show the password.
                 verifier = encrypt_password(password, role, connection, "scram-sha-256")
                 statement = "alter role {}" if role in roles else "create role {}"
                 options = "" if role == "postgres" else " nosuperuser nocreatedb nocreaterole"
@@ -91,24 +92,21 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
             if database.READER in passwords:
                 cursor.execute("grant connect on database loan_scoring to loan_scoring_reader")
             if database.APPLICATION in passwords:
-                # Checks of a batch and landed outcomes are temporary tables.
+                # Checks of a batch and landed outcomes use temporary tables.
                 cursor.execute(
                     "grant connect, temporary on database loan_scoring to loan_scoring_app"
                 )
-                # So that the owner can dump what is the application's: the mirror in mlflow.
+                # The owner must be able to dump the application's tables in mlflow.
                 cursor.execute("grant loan_scoring_app to loan_scoring")
     if database.APPLICATION in passwords:
         _create_mlflow(superuser_url)
 
 
 def _create_mlflow(superuser_url: str) -> None:
-    """Give MLflow, which makes and alters its own tables, a schema of the application's."""
+    """Create the schema in which MLflow creates its tables; it belongs to the application."""
     with (
         closing(psycopg2.connect(superuser_url, dbname="loan_scoring")) as connection,
         database.transaction(connection),
         connection.cursor() as cursor,
     ):
         cursor.execute("create schema if not exists mlflow authorization loan_scoring_app")
-
-
-MLFLOW_SCHEMA = "mlflow"

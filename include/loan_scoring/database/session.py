@@ -1,4 +1,4 @@
-"""What every stage works with: one portfolio's contract and a connection to its migrated schema."""
+"""Open sessions: a portfolio's contract with a connection to its migrated schema."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,7 +14,7 @@ from loan_scoring.database.migrations import is_behind, migrate_schema
 from loan_scoring.errors import DatabaseError
 
 ADMIN = "57P"
-"""What Postgres's codes of an ended connection begin with; it may be too dead to give one."""
+"""First characters of Postgres's error codes for a connection that the server ends."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Session:
     connection: Connection
 
     def under(self, run: Mapping[str, Any]) -> "Session":
-        """Return the session with the policy that a scoring run was planned under."""
+        """Return the session with the policy of a scoring run's plan."""
         return replace(self, contract=self.contract.under(run["policy"]))
 
 
@@ -38,15 +38,15 @@ def open_session(
     parameters: Mapping[str, str] | None = None,
     migrates: bool = True,
 ) -> Iterator[Session]:
-    """Open a session on a portfolio and close it at the end; the schema is migrated first.
+    """Yield a session on a portfolio's migrated schema, and close it at the end.
 
     Args:
-        url: as `database.connect` has it, like `within_seconds` and `parameters`.
-        migrates: False refuses a schema that is behind instead of migrating it.
+        url: as for `database.connect`, like `within_seconds` and `parameters`.
+        migrates: if False, refuse a schema that is behind instead of migrating it.
 
     Raises:
         ContractError: no such portfolio, or a mistake in its contract.
-        DatabaseError: no database, or it cannot be migrated, or it went away under the work.
+        DatabaseError: no server answers, the schema cannot be migrated, or the connection is lost.
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url, within_seconds, parameters)
@@ -61,25 +61,25 @@ def open_session(
             )
         yield Session(loaded, connection)
     except psycopg2.Error as error:
-        # Work beside others has connections of its own, which may be lost while this one is not.
+        # The error may come from another connection, which is lost while this one is not.
         is_lost = connection.closed or (
             isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
             and (error.pgcode or ADMIN).startswith(ADMIN)
         )
         if not is_lost and not isinstance(error, psycopg2.OperationalError):
-            raise  # a statement that Postgres refuses is a mistake of ours: its traceback tells
-        what = "lost the database at" if is_lost else "gave up work in the database at"
+            raise  # a refused statement is a mistake in our code: show its traceback
+        what = "lost the database at" if is_lost else "work failed in the database at"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatabaseError(
-            f"{what} {place}: {reason}; what was not committed is undone: see that Postgres is"
-            " well, then run the same again"
+            f"{what} {place}: {reason}; what was not committed is undone: check that Postgres"
+            " is well, then run the same command again"
         ) from error
     finally:
         connection.close()
 
 
 def _migrate(connection: Connection, loaded: Contract) -> None:
-    """Migrate as the owner of the same database where one is named, else as the session's role."""
+    """Migrate as the owner if LOAN_SCORING_OWNER_URL names this database, else as this role."""
     owner_url = settings.owner_url()
     if owner_url is not None:
         with closing(database.connect(loaded.portfolio, owner_url)) as owner:
@@ -90,5 +90,5 @@ def _migrate(connection: Connection, loaded: Contract) -> None:
 
 
 def _database(connection: Connection) -> tuple[str, int, str]:
-    known = connection.info
-    return known.host, known.port, known.dbname
+    info = connection.info
+    return info.host, info.port, info.dbname

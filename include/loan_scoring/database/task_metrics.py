@@ -1,4 +1,4 @@
-"""Note what each task did and cost in task_metrics."""
+"""Record the rows, seconds, errors and memory of each task in task_metrics."""
 
 import resource
 import time
@@ -16,21 +16,21 @@ from loan_scoring.errors import LoanScoringError
 
 @dataclass
 class TaskWork:
-    """What a task counts while it works."""
+    """Counters of a task; the task increases them while it works."""
 
     rows: int = 0
 
 
 @dataclass(frozen=True)
 class TaskStart:
-    """When a scheduler started a task's try, and what the task had to wait for."""
+    """When a scheduler started a task's try, and which tasks it waited for."""
 
     try_number: int
     at: datetime
     run_at: datetime | None
-    """When its run started."""
+    """When the run of the task started."""
     after: list[str]
-    """The tasks right before it, as task_metrics names them."""
+    """The direct upstream tasks by their names in task_metrics."""
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def measure_task(
     map_index: int = -1,
     start: TaskStart | None = None,
 ) -> Iterator[TaskWork]:
-    """Time what stands inside and write it under (run, task, map_index), failed or not.
+    """Measure the block and record it under (run, task, map_index), even if it fails.
 
-    `start` tells how long the task waited; a command has none.
+    The waiting time is computed from `start`; a command has none.
     """
     work = TaskWork()
     queue_seconds = None if start is None else queue_wait_seconds(session, run, start)
@@ -73,21 +73,21 @@ def measure_task(
             with database.transaction(session.connection):
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
-            # Where the task fails because Postgres is gone, its own error is the one to show.
+            # If the task failed because Postgres is gone, its own error is the one to show.
             if failure is None:
                 raise
 
 
 def _line(error: BaseException) -> str:
-    """Return an error's line where it is ours; of another only its name: it may quote anything."""
+    """Return the text of our own errors; of others only the class: the text may hold data."""
     return str(error) if isinstance(error, LoanScoringError) else type(error).__name__
 
 
 def queue_wait_seconds(session: Session, run: str, start: TaskStart) -> float | None:
-    """Return the seconds from when all that a task waits for was done until its try started.
+    """Return the seconds between the end of the last upstream task and the start of this one.
 
-    None where they are not known: of a later try, which waited for its delay or for a person, and
-    after a task that leaves no row. Why not what Airflow notes itself: docs/adr/0012.
+    None if unknown: for a later try, which waited for its delay or for a person, and after a task
+    without a row. Why Airflow's own times are not used: docs/adr/0012.
     """
     if start.try_number > 1 or start.run_at is None:
         return None
@@ -97,5 +97,5 @@ def queue_wait_seconds(session: Session, run: str, start: TaskStart) -> float | 
     if before["tasks"] < len(start.after):
         return None
     ready = max(start.run_at, before["finished_at"] or start.run_at)
-    # The clocks of two machines may differ by more than the wait.
+    # The clocks of two machines may differ by more than the waiting time.
     return max(0.0, (start.at - ready).total_seconds())

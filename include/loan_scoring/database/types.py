@@ -1,4 +1,4 @@
-"""How the contract's types are called in Arrow and in Postgres."""
+"""The types of Arrow and Postgres for the contract's types."""
 
 import pyarrow as pa
 
@@ -9,7 +9,6 @@ ARROW_TYPES = {
     "text": pa.string(),
 }
 """Arrow type of each type of the contract."""
-
 
 POSTGRES_TYPES = {
     "integer": "bigint",

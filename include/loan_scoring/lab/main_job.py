@@ -15,9 +15,8 @@ from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.ingest.files.table import resolve_source
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
-from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_client import AirflowClient, attach_to_stack
 from loan_scoring.local.airflow_stack import STAGES, airflow_stack
-from loan_scoring.local.airflow_status import attach_to_stack
 from loan_scoring.local.postgres import embedded
 from loan_scoring.monitoring.status import read_status, render_status
 

@@ -1,7 +1,6 @@
 """Replay: cut a labelled file into a history drop, nightly drops and the outcomes that follow."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.database.files import write_whole
 from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files import table
 from loan_scoring.ingest.files.locations import location_label
@@ -232,15 +232,7 @@ class _Landing:
             if path.stat().st_size == len(content) and path.read_bytes() == content:
                 return False
             self._log.warning("%s: replaced, it held other rows", path)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, content)
         return True
 
 

@@ -1,1 +1,1 @@
-"""The runtime for one machine: an embedded Postgres and a real Airflow, without containers."""
+"""Run Postgres and Airflow on one machine without containers."""

@@ -1,4 +1,4 @@
-"""A real Airflow as a set of our own processes, which end when their supervisor does."""
+"""Run a real Airflow as child processes that end when their supervisor ends."""
 
 import secrets
 import time
@@ -11,29 +11,29 @@ from types import TracebackType
 
 from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.local import guard, processes
-from loan_scoring.local.airflow_client import AirflowClient
+from loan_scoring.local.airflow_client import AirflowClient, stack_client
 from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate_airflow
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
-from loan_scoring.local.airflow_status import (
-    folder_of,
-    publish_status,
-    stack_client,
-    withdraw_status,
-)
+from loan_scoring.local.airflow_status import folder_of, publish_status, withdraw_status
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
-_STOP_SECONDS = 4.0  # for an orderly end; what is left then is swept
+_STOP_SECONDS = 4.0  # for an orderly end; then all marked processes are ended
 
 
 @dataclass
 class AirflowStack:
-    """Scheduler, DAG processor, triggerer and API server on 127.0.0.1, one set a state folder.
+    """Scheduler, DAG processor, triggerer and API server on 127.0.0.1; one stack a state folder.
 
-    What of it dies is started again. As a context manager it also ends in order when a signal ends
-    this process. `environment` goes to all its processes; `port` is chosen and kept where it is
-    None; start() waits until all of `expected_dags` are there.
+    A component that dies is started again. As a context manager, the stack is also stopped in order
+    when a signal ends this process.
+
+    Args:
+        port: of the API server; None chooses one and keeps it in the state folder.
+        expected_dags: start() waits until all of them are parsed.
+        environment: more variables for all processes.
+        is_detached: the stack runs in the background until `stop_detached`.
     """
 
     state_dir: Path
@@ -54,7 +54,7 @@ class AirflowStack:
         self._undo = ExitStack()
 
     def start(self) -> AirflowClient:
-        """Start everything, wait until it works, and return the admin's client."""
+        """Start all components, wait until they are healthy, and return the admin's client."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         with ExitStack() as undo:
@@ -62,9 +62,9 @@ class AirflowStack:
                 undo.enter_context(locked(self.folder / "lock", wait=False))
             except BlockingIOError:
                 raise StateError(
-                    f"an Airflow already runs or starts on {self.folder}; wait, or `make down`"
+                    f"an Airflow already runs or starts on {self.folder}; wait, or run `make down`"
                 ) from None
-            # Whoever held the lock before is dead, so what still carries its mark has no owner.
+            # The last holder of the lock is dead, so processes with its mark have no supervisor.
             guard.end_marked(guard.process_mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
@@ -74,7 +74,7 @@ class AirflowStack:
         return client
 
     def stop(self) -> None:
-        """End every process of the stack, in order where they obey."""
+        """End every process of the stack: by SIGTERM, then by SIGKILL."""
         self._undo.close()
 
     def __enter__(self) -> AirflowClient:
@@ -97,7 +97,7 @@ class AirflowStack:
         self._started = datetime.now(UTC)
         port = self.port or kept_port(self.folder / "port")
         if not is_free(port):
-            raise StateError(f"port {port}, asked for Airflow, is taken by another program")
+            raise StateError(f"port {port} for Airflow is in use by another program")
         self._url = f"http://127.0.0.1:{port}"
         self._publish(is_ready=False)
         undo.callback(withdraw_status, self.state_dir)
@@ -131,7 +131,7 @@ class AirflowStack:
         survivors = guard.end_marked(mark, patience_seconds=1)
         for component in self._components:
             if component.process.pid not in survivors:
-                component.process.wait()  # killed, it may take a moment to be gone
+                component.process.wait()  # a killed process may take a moment to end
         if survivors:
             raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
 
@@ -149,19 +149,19 @@ class AirflowStack:
                     raise component.death()
             if time.monotonic() > deadline:
                 raise LoanScoringError(
-                    f"Airflow does not get ready in {_START_SECONDS:.0f} s: {lack}; see {self.logs}"
+                    f"Airflow was not ready in {_START_SECONDS:.0f} s: {lack}; see {self.logs}"
                 )
             time.sleep(0.2)
         return client
 
     def _lack(self, client: AirflowClient) -> str | None:
-        """Return what is not there yet of a working Airflow."""
+        """Return what a working Airflow still lacks; None if it is ready."""
         try:
             health = client.health()
         except LoanScoringError as error:
             return str(error)
         for name in ("scheduler", "triggerer", "dag_processor"):
-            # A heartbeat of before says nothing: a killed process leaves a fresh one.
+            # A heartbeat from before the start does not count: a killed process leaves a fresh one.
             heartbeat = health[name].get(f"latest_{name}_heartbeat")
             if not heartbeat or datetime.fromisoformat(heartbeat) < self._started:
                 return f"the {name} has not reported"
@@ -171,5 +171,5 @@ class AirflowStack:
         if absent:
             for file, cause in client.import_errors_since(self._started).items():
                 raise LoanScoringError(f"Airflow cannot import {file}: {cause}")
-            return f"the DAG {min(absent)} is not there; {self.dags_folder} may lack it"
+            return f"the DAG {min(absent)} is not parsed yet; see that {self.dags_folder} has it"
         return None

@@ -1,24 +1,31 @@
-"""Airflow's REST API, as much of it as this project uses."""
+"""A client of Airflow's REST API, with the calls that this project needs."""
 
-import http.client
-import json
-import urllib.error
-import urllib.parse
-import urllib.request
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.airflow_logs import cause_in_task_log, task_log
+from loan_scoring.local.airflow_status import folder_of, stack_status
+from loan_scoring.local.state import read_json
 
 _PAGE = 100
-_TIMEOUT_SECONDS = 120.0  # a machine with more work than cores keeps everyone waiting
+_TIMEOUT_SECONDS = 120.0  # a machine with more work than cores answers slowly
+
+
+class _StaleTokenError(LoanScoringError):
+    """Airflow does not accept the token of the session."""
 
 
 class DagRun(NamedTuple):
-    """A run of a DAG; partition_key is its batch_id where the DAG is partitioned."""
+    """A run of a DAG; partition_key is its batch_id if the DAG is partitioned."""
 
     dag_id: str
     run_id: str
@@ -29,7 +36,7 @@ class DagRun(NamedTuple):
 
 
 class FailedTask(NamedTuple):
-    """A failed task, or one index of a mapped one (else -1), with the log of its last attempt."""
+    """A failed task with the log of its last attempt; map_index is -1 if it is not mapped."""
 
     dag_id: str
     task_id: str
@@ -47,16 +54,27 @@ class AirflowClient:
         self.log_folder = log_folder
         self._credentials = {"username": user, "password": password}
         self._token: str | None = None
-        # Whatever proxy the environment names, Airflow runs on this machine.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
+        self._http = httpx.Client(
+            base_url=url,
+            timeout=_TIMEOUT_SECONDS,
+            follow_redirects=True,
+            trust_env=False,  # Airflow runs on this machine: a proxy does not reach it
+            # A connection that is kept breaks when the API server is started again.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """Return the state of each component; raise LoanScoringError where nothing answers."""
+        """Return the state of each component.
+
+        Raises:
+            LoanScoringError: Airflow does not answer.
+        """
         content: dict[str, dict[str, Any]] = self._send("GET", "/api/v2/monitor/health", None)
         return content
 
     def dags_parsed_since(self, moment: datetime) -> set[str]:
-        """Return the ids of the DAGs that were read from their files after a moment."""
+        """Return the ids of the DAGs whose files were read after a moment."""
         return {
             dag["dag_id"]
             for dag in self._pages("/api/v2/dags", "dags")
@@ -64,7 +82,7 @@ class AirflowClient:
         }
 
     def import_errors_since(self, moment: datetime) -> dict[str, str]:
-        """Return in one line why, for each file that could not be imported after a moment."""
+        """Return the cause, one line, of each file that failed to import after a moment."""
         return {
             error["filename"]: error["stack_trace"].strip().splitlines()[-1]
             for error in self._pages("/api/v2/importErrors", "import_errors")
@@ -83,7 +101,7 @@ class AirflowClient:
         self._call("PATCH", f"/api/v2/dags/{_quoted(dag_id)}", {"is_paused": False})
 
     def dag_runs(self, dag_id: str | None = None, *, states: Iterable[str] = ()) -> list[DagRun]:
-        """Return the runs of a DAG, or of all, that are in one of the states, oldest first."""
+        """Return the runs of a DAG or of all DAGs, in `states` if given, oldest first."""
         path = f"/api/v2/dags/{_quoted(dag_id or '~')}/dagRuns"
         query = [("state", state) for state in states] + [("order_by", "run_after")]
         return [_dag_run(run) for run in self._pages(path, "dag_runs", query)]
@@ -91,7 +109,7 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all, each with its cause."""
+        """Return the failed tasks of a run, of a DAG or of all DAGs, each with its cause."""
         path = f"/api/v2/dags/{_quoted(dag_id or '~')}/dagRuns/{_quoted(run_id or '~')}"
         found = self._pages(f"{path}/taskInstances", "task_instances", [("state", "failed")])
         return [self._failed_task(task) for task in found]
@@ -106,54 +124,50 @@ class AirflowClient:
     ) -> Iterator[dict[str, Any]]:
         offset = 0
         while True:
-            page = urllib.parse.urlencode([*query, ("limit", _PAGE), ("offset", offset)])
+            page = httpx.QueryParams([*query, ("limit", _PAGE), ("offset", offset)])
             items = self._call("GET", f"{path}?{page}")[key]
             yield from items
             offset += len(items)
             if len(items) < _PAGE:
                 return
 
+    @retry(
+        retry=retry_if_exception_type(_StaleTokenError), stop=stop_after_attempt(2), reraise=True
+    )
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send an authenticated request, again with a new token where the old one is refused."""
-        if self._token is not None:
-            try:
-                return self._send(method, path, body)
-            except _UnauthorizedError:
-                self._token = None
-        self._token = self._send("POST", "/auth/token", self._credentials)["access_token"]
-        return self._send(method, path, body)
+        """Send an authenticated request; if its token is refused, log in and send it again."""
+        if self._token is None:
+            answer = self._send("POST", "/auth/token", self._credentials)
+            self._token = answer["access_token"]
+        try:
+            return self._send(method, path, body)
+        except _StaleTokenError:
+            self._token = None
+            raise
 
     def _send(self, method: str, path: str, body: Any) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - the URL is http, made by us
-            self.url + path,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"}
-            | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-            method=method,
-        )
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                detail = error.read().decode(errors="replace")[:300]
-            # Airflow says 401 of a token that has expired, 403 of one signed with another secret.
-            is_stale = error.code == 401 or "Invalid JWT token" in detail
-            kind = _UnauthorizedError if is_stale else LoanScoringError
-            raise kind(f"Airflow refuses {method} {path}: {error.code} {detail}") from error
-        except (OSError, http.client.HTTPException) as error:
-            cause = getattr(error, "reason", error)
+            answer = self._http.request(method, path, json=body, headers=headers)
+        except httpx.HTTPError as error:
             raise LoanScoringError(
-                f"Airflow does not answer at {self.url}: {cause}; see {self.log_folder}"
+                f"Airflow does not answer at {self.url}: {error or type(error).__name__}; "
+                f"see {self.log_folder}"
             ) from error
-
-
-class _UnauthorizedError(LoanScoringError):
-    pass
+        if answer.is_success:
+            return answer.json()
+        # An answer may quote the request.
+        detail = answer.text
+        for secret in filter(None, (self._credentials["password"], self._token)):
+            detail = detail.replace(secret, "***")
+        # Airflow answers 401 to a token that has expired, 403 to one signed with another secret.
+        is_stale = answer.status_code == httpx.codes.UNAUTHORIZED or "Invalid JWT token" in detail
+        kind = _StaleTokenError if is_stale and self._token else LoanScoringError
+        raise kind(f"Airflow refuses {method} {path}: {answer.status_code} {detail[:300]}")
 
 
 def _quoted(name: str) -> str:
-    return urllib.parse.quote(name, safe="~")
+    return quote(name, safe="~")
 
 
 def _dag_run(run: dict[str, Any]) -> DagRun:
@@ -164,3 +178,15 @@ def _dag_run(run: dict[str, Any]) -> DagRun:
     return DagRun(
         run["dag_id"], run["dag_run_id"], run["state"], run["partition_key"], started, ended
     )
+
+
+def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
+    """Return a client of a state folder's Airflow for one of its users."""
+    folder = folder_of(state_dir)
+    return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
+
+
+def attach_to_stack(state_dir: Path) -> AirflowClient | None:
+    """Return a client of the Airflow that runs and is ready; None if there is none."""
+    found = stack_status(state_dir)
+    return stack_client(state_dir, found.url) if found and found.is_ready else None

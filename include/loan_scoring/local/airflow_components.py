@@ -1,4 +1,4 @@
-"""Airflow's single processes: start one, say why it died, bring their database up to date."""
+"""Start the processes of Airflow, report why one died, and migrate their database."""
 
 import importlib.metadata
 import json
@@ -15,10 +15,10 @@ import psycopg2
 
 from loan_scoring.errors import DatabaseError, LoanScoringError
 from loan_scoring.local import guard
-from loan_scoring.local.airflow_logs import last_words
+from loan_scoring.local.airflow_logs import cause_in_process_log
 from loan_scoring.local.state import read_json, write_private
 
-# Logs of tasks are read where they are written: servers for them, on fixed ports, are not needed.
+# --skip-serve-logs: task logs are read from disk, so no log server on a fixed port is needed.
 COMPONENTS = {
     "scheduler": ("loan_scoring.preloaded", "scheduler", "--skip-serve-logs"),
     "dag-processor": ("airflow", "dag-processor"),
@@ -29,7 +29,7 @@ _STABLE_SECONDS = 60.0
 
 
 class Component:
-    """One of Airflow's processes, in a session and with a log file of its own."""
+    """One process of Airflow, in its own session and with its own log file."""
 
     def __init__(
         self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
@@ -46,7 +46,7 @@ class Component:
         self.start()
 
     def start(self) -> None:
-        """Start the process, anew where it has died."""
+        """Start the process, or start it again after it died."""
         with self.log.open("ab") as output:
             self._log_begin = output.tell()
             self.process = subprocess.Popen(
@@ -62,20 +62,23 @@ class Component:
         self._restart_at: float | None = None
 
     def is_dead(self) -> bool:
-        """Tell whether the process has ended."""
+        """Return whether the process has ended."""
         return self.process.poll() is not None
 
     def death(self) -> LoanScoringError:
-        """Return an error that says how the process ended."""
+        """Return an error that states how the process ended."""
         code = self.process.returncode
         if code < 0:
             killer = signal.Signals(-code).name
             return LoanScoringError(f"airflow {self.name} was killed by {killer}; see {self.log}")
-        cause = last_words(self.log, self._log_begin)
+        cause = cause_in_process_log(self.log, self._log_begin)
         return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:
-        """Start a dead process anew, ever later where it dies often; return how it died."""
+        """Start a dead process again; return how it died when that is first seen.
+
+        The pause before a start doubles with each early death.
+        """
         if not self.is_dead():
             return None
         if self._restart_at is None:
@@ -84,7 +87,7 @@ class Component:
             self._restart_at = now + min(2.0**self._deaths - 1, _STABLE_SECONDS)
             return str(self.death())
         if time.monotonic() >= self._restart_at:
-            # A dead scheduler leaves workers, which would wait for ever and hold on to their tasks.
+            # A dead scheduler leaves workers that would wait for ever and keep their tasks.
             guard.end_marked(self.mark, patience_seconds=0)
             self.start()
         return None
@@ -98,8 +101,8 @@ class Component:
 def migrate_airflow(
     folder: Path, environment: Mapping[str, str], metadata_url: str, log: Path
 ) -> None:
-    """Bring Airflow's metadata database to the installed version's tables, where it is not."""
-    # Asking Airflow costs seconds at every start, so the outcome of the last time is kept.
+    """Migrate Airflow's metadata database to the installed version if it is behind."""
+    # Asking Airflow takes seconds at every start, so the last result is kept in a file.
     note = folder / "migrated.json"
     version = importlib.metadata.version("apache-airflow")
     revision = _revision(metadata_url)

@@ -1,4 +1,4 @@
-"""The environment in which Airflow's processes run on one machine: every setting, every secret."""
+"""Build the environment of Airflow's processes on one machine: all settings and secrets."""
 
 import os
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from loan_scoring.local.state import kept_secrets
 
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 _USERS = ("admin", "op", "viewer")
-"""Each has the role of its name."""
+"""Users of the UI; each has the role of its name."""
 
-# What must not slip in from the shell that starts us: a half set Airflow of another project.
+# Not inherited from the shell: settings of another Airflow.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")
-# Left out as well: where bytecode is not written, every process and task compiles what it imports.
+# Not inherited either: without bytecode files every task would compile what it imports.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 
 _FIXED_SETTINGS = {
@@ -24,17 +24,17 @@ _FIXED_SETTINGS = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
-    # An idle scheduler looks for work five times a second: a chain of short tasks is quick.
+    # An idle scheduler looks for work five times a second, so that short tasks follow quickly.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # What a killed scheduler was running is taken up by the next one, without costing a retry, as
-    # soon as its heartbeat is this old ...
+    # The next scheduler adopts the tasks of a killed one, without using up a retry, once the
+    # heartbeat of the killed one is this old ...
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    # ... and well before the missing heartbeat of a task itself fails the task.
+    # ... which must be well before a task without a heartbeat is failed.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    # A task waits about a minute for an API server that starts: the scheduler, quicker to start,
-    # takes up interrupted tasks before it answers, and by default they fail after 10 to 30 s.
+    # A task waits about a minute for the API server to start. The scheduler starts faster and
+    # resumes interrupted tasks first; with the defaults they would fail after 10 to 30 s.
     "WORKERS__EXECUTION_API_RETRIES": "20",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
@@ -52,13 +52,13 @@ def airflow_environment(
     parallelism: int,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the environment of Airflow's processes; extra wins over everything."""
+    """Return the environment of Airflow's processes; `extra` overrides everything else."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and name not in _UNWANTED
     }
-    # The sizes that Fernet wants and that Airflow's HMAC does not warn of.
+    # Sizes: 32 bytes are what Fernet requires; for 64 Airflow's HMAC gives no warning.
     secrets = kept_secrets(folder / "secrets.json", ("fernet",), size_bytes=32)
     secrets |= kept_secrets(folder / "secrets.json", ("api", "jwt"), size_bytes=64)
     settings = _FIXED_SETTINGS | {
@@ -79,18 +79,18 @@ def airflow_environment(
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
     return {
-        # Threads that wait by spinning take the cores from the tasks beside them: with others at
-        # work a training took twice as long, and up to fifteen times.
+        # Threads that wait by spinning take cores from other tasks: beside them a training took
+        # 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         **_TELEMETRY_OFF,
         "AIRFLOW_HOME": str(folder),
         **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-        # Tasks speak with the API server by a client that obeys proxies.
+        # Tasks call the API server through a client that uses proxies.
         "NO_PROXY": loopback,
         "no_proxy": loopback,
-        # Process titles would be written over the environment that shows in /proc, and with it
-        # over the mark by which the guard knows our processes.
+        # setproctitle would overwrite the environment in /proc, and with it the mark by which the
+        # guard finds our processes.
         "SPT_NOENV": "1",
         "PYTHONUNBUFFERED": "1",
         **extra,
@@ -98,5 +98,5 @@ def airflow_environment(
 
 
 def airflow_passwords(folder: Path) -> dict[str, str]:
-    """Return the passwords of the users of Airflow's UI, made once and kept privately."""
+    """Return the passwords of the UI's users; they are made once and kept in a private file."""
     return kept_secrets(folder / PASSWORDS_FILE, _USERS, size_bytes=12)

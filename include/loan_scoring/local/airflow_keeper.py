@@ -1,4 +1,4 @@
-"""Start again what dies of a stack while it is meant to be on, its embedded Postgres included."""
+"""Start again the components of a stack that die, and its embedded Postgres."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ _JOIN_SECONDS = 15.0
 
 
 class Keeper:
-    """A thread that looks after the components of a stack until it is stopped."""
+    """A thread that restarts dead components of a stack until it is stopped."""
 
     def __init__(self, components: list[Component], state_dir: Path, metadata_url: str) -> None:
         self._components = components
@@ -26,7 +26,7 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let things die from now on."""
+        """Stop restarting components."""
         self._is_over.set()
         self._thread.join(_JOIN_SECONDS)
 
@@ -40,12 +40,12 @@ class Keeper:
                     if death := component.restart_if_dead():
                         _log.warning("%s; it is started again", death)
             except (LoanScoringError, OSError) as error:
-                # A full disk, say: it may pass, and what works is to stay up.
+                # It may pass, like a full disk, and the other components must stay on.
                 _log.warning("%s", error)
                 self._is_over.wait(_PAUSE_SECONDS)
 
     def _owns_postgres(self) -> bool:
-        """Tell whether the stack's metadata lie in the embedded server of its state folder."""
+        """Return whether the stack's metadata are in the embedded server of its state folder."""
         return (
             self._postgres.folder.is_dir() and self._postgres.url("airflow") == self._metadata_url
         )

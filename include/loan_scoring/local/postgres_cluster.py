@@ -1,4 +1,4 @@
-"""Make an empty Postgres cluster: beside its place and then moved there, so never half of one."""
+"""Create an empty Postgres cluster in a draft folder, then move it to its place."""
 
 import shutil
 import subprocess
@@ -11,10 +11,14 @@ from loan_scoring.local.postgres_account import Account, claim
 
 
 def create_cluster(data: Path, password: str, account: Account) -> None:
-    """Make a cluster in the folder data, whose superuser postgres has a password."""
+    """Create a cluster in the folder `data`; its superuser postgres has the password.
+
+    Raises:
+        DatabaseError: initdb failed.
+    """
     for abandoned in data.parent.glob("initdb-*"):
-        # An initdb whose starter was killed may still write there: it fails for it, and what it
-        # leaves is removed here the next time.
+        # An initdb whose starter was killed may still write there. It then fails, and the next call
+        # removes what it left.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"
@@ -29,7 +33,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C.UTF-8",
-        # Postgres's own, so that the order of text does not change with the system's libraries.
+        # Postgres's own locale: the order of text must not change with the system's libraries.
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
         "--no-instructions",
@@ -43,7 +47,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
 
 
 def cause_of_failure(output: bytes) -> str:
-    """Return the line of a Postgres program's output that says what went wrong."""
+    """Return the line of a Postgres program's output that states the error."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
     return (fatal or lines or ["no output"])[-1]

@@ -1,4 +1,4 @@
-"""Read postmaster.pid, the file by which a Postgres data folder tells of its server."""
+"""Read postmaster.pid, the file in a Postgres data folder that names its server."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ _NOBODYS_PID = 99_999_999  # above the largest pid that Linux gives
 
 
 class Postmaster(NamedTuple):
-    """A server that runs: its status is starting, ready or stopping."""
+    """A running server; its status is starting, ready or stopping."""
 
     pid: int
     port: int
@@ -17,7 +17,7 @@ class Postmaster(NamedTuple):
 
 
 def read_postmaster(data: Path) -> Postmaster | None:
-    """Return the server of a data folder; None where the file is missing, partial or stale."""
+    """Return the server of a data folder; None if the file is missing, partial or stale."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         pid, port = int(lines[0]), int(lines[3])
@@ -31,14 +31,15 @@ def read_postmaster(data: Path) -> Postmaster | None:
 
 
 def disown_stale_pid(data: Path) -> None:
-    """Make the file of a dead server harmless, where Postgres would take its server for alive."""
+    """Correct the file of a dead server that would keep Postgres from starting."""
     path = data / "postmaster.pid"
     if not path.exists():
         return
     lines = path.read_text().splitlines()
     if not lines:
-        path.unlink()  # an empty one, left by a crash, makes Postgres refuse for good
+        path.unlink()  # an empty file, left by a crash, makes every start fail
     elif Path("/proc", lines[0]).exists():
-        # Another program has the pid, or a zombie that nobody reaps. The file is not removed: by
-        # its line on shared memory Postgres sees that backends of the dead server still work.
+        # Another program, one of its threads or a zombie has the pid: psutil.pid_exists() is false
+        # for a thread, but Postgres would take it for the server. The file is kept, because its
+        # line on shared memory shows Postgres that backends of the dead server still run.
         path.write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]) + "\n")

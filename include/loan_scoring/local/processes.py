@@ -1,85 +1,63 @@
-"""What Linux tells of processes in /proc. A zombie counts as dead: nobody may ever reap it."""
+"""Look at other processes of this machine. A zombie counts as dead: nobody may ever reap it."""
 
 import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-_PROC = Path("/proc")
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        # The name in parentheses may hold blanks and parentheses; the fields follow the last one.
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ["X"]
+import psutil
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs."""
-    return _stat(pid)[0] not in "ZX"
+    """Return whether a process runs."""
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process was started, in clock ticks since boot: with the pid, its identity."""
-    fields = _stat(pid)
-    return int(fields[19]) if len(fields) > 19 else None
+    """Return when a process started, in clock ticks since boot; with the pid it is its identity.
+
+    Not psutil's create_time(), which is a time of day: it changes when the machine's clock is set.
+    State files keep these ticks since version 0.1.0.
+    """
+    try:
+        # The name in parentheses may hold blanks and parentheses; the fields follow the last one.
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(fields[19])
 
 
 def command_line(pid: int) -> list[str]:
-    """Return a process's arguments, empty where it is gone."""
+    """Return a process's arguments; none if it is gone."""
     try:
-        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except (FileNotFoundError, ProcessLookupError):
+        arguments: list[str] = psutil.Process(pid).cmdline()
+    except psutil.Error:
         return []
-
-
-def all_pids() -> list[int]:
-    """Return the ids of all processes that can be seen."""
-    return [int(entry) for entry in os.listdir(_PROC) if entry.isdigit()]  # noqa: PTH208 - fast
+    return arguments
 
 
 def working_in(folder: Path) -> list[int]:
-    """Return the living processes whose working directory is a folder, as far as we may look."""
-    found = []
-    for pid in all_pids():
-        try:
-            if (_PROC / str(pid) / "cwd").readlink() == folder and is_alive(pid):
-                found.append(pid)
-        except OSError:  # gone meanwhile, or somebody else's
-            continue
-    return found
-
-
-def carrying(variable: str, prefix: str) -> list[int]:
-    """Return the living processes that were started with a variable of that prefix."""
-    needle = f"{variable}={prefix}".encode()
-    found = []
-    for pid in all_pids():
-        try:
-            environment = (_PROC / str(pid) / "environ").read_bytes()
-        except OSError:  # gone meanwhile, or somebody else's
-            continue
-        if any(entry.startswith(needle) for entry in environment.split(b"\0")):
-            found.append(pid)
-    return found
+    """Return the processes whose working directory is a folder, of those that we may look at."""
+    # A process of somebody else has the directory None; a zombie has none either.
+    return [each.pid for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to processes, of which some may be gone."""
+    """Send a signal to processes; those that are gone are left out."""
     for pid in pids:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            continue
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Wait until a process is gone; return False where it still runs after so many seconds."""
+    """Wait until a process is gone; return False if it still runs after so many seconds."""
+    # psutil's wait() would wait for a zombie, too.
     deadline = time.monotonic() + seconds
     while is_alive(pid):
         if time.monotonic() > deadline:
@@ -90,8 +68,8 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP end the block by SystemExit, so that its clean-up is done."""
-    # What is ignored already stays so: nohup and background jobs want it.
+    """Make SIGINT, SIGTERM and SIGHUP end the block by SystemExit, so that its clean-up runs."""
+    # A signal that is ignored stays ignored: nohup and background jobs need that.
     numbers = [
         number
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -99,7 +77,7 @@ def exit_on_signals() -> Iterator[None]:
     ]
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        # Once: a second signal, such as that of an impatient terminal, must not cut the clean-up.
+        # Only once: a second signal, as from an impatient terminal, must not cut the clean-up.
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)

@@ -1,8 +1,7 @@
-"""Small files that outlive a process: private JSON, locks between processes, a kept port."""
+"""Keep small state in files: private JSON, locks between processes, a port."""
 
 import fcntl
 import json
-import os
 import random
 import secrets
 import socket
@@ -11,23 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Below the range from which Linux takes the ports of outgoing connections (32768 up), so that none
-# of them sits on a kept port when its server comes back.
+from loan_scoring.database.files import write_whole
+
+# Below the ports that Linux gives to outgoing connections (32768 and up): one of them must not
+# occupy a kept port when its server starts again.
 _PORTS = range(15432, 32768)
 
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, text.encode(), mode=0o600)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a file's JSON object, empty where the file does not exist."""
+    """Return a file's JSON object; an empty one if the file does not exist."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -36,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) -> dict[str, str]:
-    """Return a random secret for each name, made once and kept in a private file."""
+    """Return a random secret for each name; each is made once and kept in a private file."""
     kept = read_json(path)
     missing = [name for name in names if name not in kept]
     if missing:
@@ -47,15 +43,15 @@ def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) ->
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock between processes; with wait=False raise BlockingIOError where it is taken."""
-    # flock goes with the open file: it is free as soon as its holder is dead, however it died.
+    """Hold a lock between processes; with wait=False raise BlockingIOError if it is taken."""
+    # flock belongs to the open file: it is released when its holder dies, however it dies.
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
 def kept_port(path: Path) -> int:
-    """Return the port kept in a file while it can be bound on 127.0.0.1, else keep another one."""
+    """Return the port kept in a file; if it is missing or taken, choose and keep another one."""
     try:
         port = int(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -67,9 +63,9 @@ def kept_port(path: Path) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server may listen at a port of 127.0.0.1."""
+    """Return whether a server can listen on a port of 127.0.0.1."""
     with socket.socket() as probe:
-        # As servers do: a connection that lingers from before a restart does not occupy the port.
+        # As servers do: a connection that lingers after a restart does not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""A database of the embedded Postgres that is there for one piece of work and gone after it."""
+"""Create a database of the embedded Postgres for one piece of work, and drop it after."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,14 +13,14 @@ from loan_scoring.local.postgres import embedded
 
 @contextmanager
 def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
-    """Create the database, yield its URL, drop it; the server is left as it was, on or off.
+    """Create a database, yield its URL and drop it; the server is left on or off as it was.
 
     Args:
-        name: what a killed run may have left of it is dropped first.
-        template: a database without connections that it begins as a copy of.
+        name: of the database; one that a killed run left is dropped first.
+        template: a database without connections, to copy.
 
     Raises:
-        DatabaseError: the server does not start, or another run is using the database.
+        DatabaseError: the server does not start, or another run uses the database.
     """
     server = embedded()
     was_running = server.is_running()
@@ -32,7 +32,7 @@ def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 try:
-                    # One that runs holds a connection to it.
+                    # Another run holds a connection to it.
                     cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(ours))
                     cursor.execute(
                         sql.SQL("CREATE DATABASE {} OWNER loan_scoring").format(ours) + copy

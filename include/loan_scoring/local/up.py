@@ -1,4 +1,4 @@
-"""Leave Postgres and Airflow on with the UI, and end them again."""
+"""Start Postgres and Airflow in the background, and stop them."""
 
 from loan_scoring import contract, settings
 from loan_scoring.database.session import open_session
@@ -10,12 +10,12 @@ from loan_scoring.local.postgres import embedded, portfolio_database_url
 
 
 def start_services() -> str:
-    """Start everything in the background, and return where it is and how to log in."""
+    """Start all services in the background; return their URLs and how to log in, as text."""
     portfolios = [contract.load(name) for name in contract.names()]
     url = portfolio_database_url()
     for each in portfolios:
         with open_session(each.portfolio, url):
-            pass  # migrated, so that analysts find the tables before the first night
+            pass  # this migrates: analysts find the tables before the first night
     running = start_detached(airflow_stack(portfolios, url))
     password = airflow_passwords(folder_of(settings.state_dir()))["admin"]
     return "\n".join(
@@ -30,7 +30,7 @@ def start_services() -> str:
 
 
 def stop_services() -> str:
-    """End Airflow and the embedded Postgres, and return what was ended."""
+    """Stop Airflow and the embedded Postgres; return what was stopped, as text."""
     server = embedded()
     ended = ["Airflow"] if stop_detached(settings.state_dir()) else []
     if server.is_running():

@@ -1,7 +1,6 @@
 """Score a file of applications that is not in the database, with the champions, into a CSV file."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.files import draft_path
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError
@@ -172,8 +172,8 @@ class ScoreFiles:
         self.refused += len(rejected)
 
     def _open(self, path: Path, mode: str, **how: str) -> Any:
-        place = path.resolve()  # where a link leads: the link stays
-        self._parts[path] = part = place.with_name(f".{place.name}.{os.getpid()}.part")
+        # Beside the target of a link: the link itself stays.
+        self._parts[path] = part = draft_path(path.resolve())
         return self._files.enter_context(part.open(mode, **how))  # type: ignore[call-overload]
 
     def _replace(self, path: Path) -> None:

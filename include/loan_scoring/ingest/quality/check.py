@@ -2,13 +2,13 @@
 
 import json
 import logging
-import secrets
 from pathlib import Path
 
 import pyarrow as pa
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.files import write_whole
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.quality.expectations import critical_null_shares, derive_expectations
@@ -151,7 +151,5 @@ def _write_alerts(
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
     path = settings.quality_page_path(portfolio, batch_id, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    partial.write_text(page.replace("<head>", f"<head>{POLICY}", 1), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, page.replace("<head>", f"<head>{POLICY}", 1).encode())
     return path
