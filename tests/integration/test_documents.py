@@ -18,7 +18,7 @@ DOCUMENTS = {
     for path in [
         REPOSITORY / "README.md",
         REPOSITORY / "CONTRIBUTING.md",
-        *sorted(REPOSITORY.glob("docs/*.md")),
+        *sorted(path for path in REPOSITORY.glob("docs/**/*.md") if path.parent.name != "adr"),
     ]
 }
 PAGES = [
@@ -92,9 +92,7 @@ QUERIES = [
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
     """Return the parser of each command of loan-scoring."""
-    (action,) = (
-        each for each in parser()._actions if isinstance(each, argparse._SubParsersAction)
-    )
+    (action,) = (each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
     return dict(action.choices)
 
 
@@ -172,20 +170,21 @@ def test_services_of_compose_exist(document: str) -> None:
     assert set(named) <= set(compose["services"])
 
 
+def variables(*patterns: str) -> set[str]:
+    """Return the variables that files of the repository name."""
+    files = (path for pattern in patterns for path in REPOSITORY.glob(pattern))
+    return {name for path in files for name in VARIABLE.findall(path.read_text())}
+
+
 def test_variables_exist() -> None:
-    in_settings = set(VARIABLE.findall((REPOSITORY / "include/loan_scoring/settings.py").read_text()))
-    assert in_settings <= set(VARIABLE.findall(DOCUMENTS["docs/command-line.md"]))
-    in_compose = set(VARIABLE.findall((REPOSITORY / "docker-compose.yaml").read_text()))
-    in_tests = {
-        name for path in REPOSITORY.glob("tests/**/*.py") for name in VARIABLE.findall(path.read_text())
+    settings = variables("include/loan_scoring/settings.py")
+    assert settings <= variables("docs/command-line.md")
+    others = {
+        "docs/operations.md": variables("docker-compose.yaml"),
+        "CONTRIBUTING.md": variables("tests/**/*.py"),
     }
-    for document, text in DOCUMENTS.items():
-        known = in_settings
-        if document == "docs/operations.md":
-            known = in_settings | in_compose
-        elif document == "CONTRIBUTING.md":
-            known = in_settings | in_tests
-        assert set(VARIABLE.findall(text)) <= known, document
+    for document in DOCUMENTS:
+        assert variables(document) <= settings | others.get(document, set()), document
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
