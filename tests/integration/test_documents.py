@@ -187,6 +187,23 @@ def test_variables_exist() -> None:
         assert variables(document) <= settings | others.get(document, set()), document
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_code_exists(document: str) -> None:
+    code = [
+        path
+        for name in ("include", "dags", "plugins")
+        for path in REPOSITORY.glob(f"{name}/**/*.py")
+    ]
+    paths = [
+        f"/{path.relative_to(REPOSITORY)}" for path in (*code, *REPOSITORY.glob("tests/**/*.py"))
+    ]
+    for named in re.findall(r"`([\w/]+\.py)`", DOCUMENTS[document]):
+        assert any(path.endswith(f"/{named}") for path in paths), named
+    text = "\n".join(path.read_text() for path in code)
+    for named in re.findall(r"`(\w+)\(\)`", DOCUMENTS[document]):
+        assert f"def {named}(" in text, named
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"(?ms)^ *```.*?^ *```$", "", page.read_text())
