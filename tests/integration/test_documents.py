@@ -3,12 +3,13 @@
 import argparse
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 
-from loan_scoring import database
+from loan_scoring import contract, database
 from loan_scoring.cli.main import parser
 from loan_scoring.database.session import open_session
 
@@ -139,6 +140,23 @@ def test_no_query_and_no_command_is_left_out(document: str) -> None:
         if re.search(r"(?<![\w./:-])loan-scoring [a-z]", line) and not COMMAND.search(line)
     ]
     assert not unread
+
+
+def test_parts_of_a_contract_are_valid(tmp_path: Path) -> None:
+    whole, notifications, margins = (
+        textwrap.dedent(block)
+        for language, block in code_blocks(DOCUMENTS["docs/data-contract.md"])
+        if language == "yaml"
+    )
+    raw = yaml.safe_load(whole) | yaml.safe_load(notifications)
+    number, category = (yaml.safe_load(line)["margin"] for line in margins.splitlines())
+    raw["columns"][1]["margin"] = number
+    home = {"source": "Home", "name": "home", "label": "Home", "type": "category"}
+    levels = {"levels": ["own", "rent"], "known": "application", "margin": category}
+    raw["columns"].append(home | levels)
+    path = tmp_path / "car_loans.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    assert len(contract.read(path).notifications) == 3
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
