@@ -1,4 +1,4 @@
-"""The numbers behind a card's plots are those of independent implementations."""
+"""The numbers behind a card's plots equal those of independent implementations."""
 
 import json
 from typing import Any

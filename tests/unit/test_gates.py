@@ -1,4 +1,4 @@
-"""Each gate's statistic against an independent implementation, and each verdict at its limits."""
+"""Each gate's statistic against an independent implementation, each verdict at its limits."""
 
 from typing import Any
 
@@ -105,7 +105,7 @@ def test_better_needs_more_than_noise(loan_default: Contract) -> None:
     assert gates.better(loan_default, y, probability, worse).passed
     assert not gates.better(loan_default, y, worse, probability).passed
     assert not gates.better(loan_default, y, probability, probability).passed
-    # A hair better in figures, and by no more than chance gives.
+    # A little better, but by no more than chance.
     noise = blurred(probability, 0.05, 12)
     challenger, champion = sorted((probability, noise), key=lambda p: -auc(y, p))
     gate = gates.better(loan_default, y, challenger, champion)
@@ -114,7 +114,7 @@ def test_better_needs_more_than_noise(loan_default: Contract) -> None:
     assert "is not above noise" in gate.sentence
 
 
-def test_better_sees_probabilities_that_are_wrong_where_the_ranking_is_right(
+def test_better_passes_right_probabilities_with_the_same_ranking(
     loan_default: Contract,
 ) -> None:
     dice = np.random.default_rng(3)
@@ -138,7 +138,7 @@ def test_difference_in_log_loss_is_that_of_scikit_learn_and_scipy() -> None:
     assert interval == pytest.approx(stats.norm.interval(0.95, mean, spread))
 
 
-def test_noise_passes_no_more_often_than_the_confidence_says() -> None:
+def test_noise_passes_no_more_often_than_the_confidence_allows() -> None:
     passed = 0
     for seed in range(60):
         y, probability = outcomes(1000, 100 + seed)
@@ -167,7 +167,7 @@ def test_calibration_is_the_maximum_likelihood_found_by_scipy() -> None:
         assert found.standard_error == pytest.approx(error, rel=0.01)
 
 
-def test_calibration_of_a_constant_or_of_perfect_foresight_does_not_exist(
+def test_calibration_of_constant_or_perfect_probabilities_is_not_defined(
     loan_default: Contract,
 ) -> None:
     y, _ = outcomes(500, 14)
@@ -211,7 +211,7 @@ def test_fairness_floor_is_enforced(loan_default: Contract) -> None:
         assert "Female is approved" in gate.sentence
 
 
-def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
+def test_small_groups_and_levels_that_are_not_groups_are_left_out(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(
@@ -230,7 +230,7 @@ def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
     assert (joint["rows"], joint["approval_rate"]) == (500, 0.95)
 
 
-def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
+def test_one_group_is_not_compared_and_no_approvals_are_equal(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(("Male", 400, 0.7), ("Female", 100, 0.1))
@@ -250,7 +250,7 @@ def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
     )
 
 
-def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
+def test_leak_gate_needs_a_report_without_a_leaking_feature() -> None:
     findings = [
         {"column": "spread", "is_decisive": True},
         {"column": "income", "is_decisive": False},
@@ -259,5 +259,5 @@ def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
     assert gates.free_of_leaks(report, ["income"]).passed
     leaking = gates.free_of_leaks(report, ["income", "spread"])
     assert not leaking.passed
-    assert leaking.sentence == "The model reads what gives the outcome away: spread."
+    assert leaking.sentence == "The model reads columns that leak the outcome: spread."
     assert not gates.free_of_leaks(None, ["income"]).passed
