@@ -140,14 +140,14 @@ def test_fairness_floor_is_enforced_on_the_models_own_approvals(
             with_promotion(lenient, fairness=fairness | {"min_ratio": floor}), FIRST
         )
         assert judged.failed == failed
-        told = judged.gates[2].figures["attributes"]["gender"]
-        assert 0.05 < told["ratio"] < 1
-        rows = sum(each["rows"] for each in told["groups"])
+        parity = judged.gates[2].figures["attributes"]["gender"]
+        assert 0.05 < parity["ratio"] < 1
+        rows = sum(each["rows"] for each in parity["groups"])
         assert rows == judged.holdout["rows"]
 
 
 def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
-    told = judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    groups = judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
     table = labelled_applications(ready, [c.name for c in ready.contract.monitored])
     _, kept = split_holdout(ready.contract, table.column(KEY))
     held = table.take(kept)
@@ -155,7 +155,7 @@ def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
         registry.load_scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
     )
     gender = held.column("gender").to_pylist()
-    for group in told:
+    for group in groups:
         own = [d for d, g in zip(decisions, gender, strict=True) if g == group["group"]]
         judged = [d for d in own if d != "refer"]
         assert group["rows"] == len(judged)

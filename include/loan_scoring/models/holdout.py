@@ -1,4 +1,4 @@
-"""Which loans are in the hold-out: decided by each loan's key alone, and for ever."""
+"""Which loans are in the hold-out: decided by the key of a loan alone, so it never changes."""
 
 import hashlib
 from typing import Any

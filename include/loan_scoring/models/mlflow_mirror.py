@@ -103,17 +103,17 @@ def _mirror_lock(session: Session) -> Iterator[None]:
 
 
 def _url(session: Session) -> str:
-    known = session.connection.info
-    parameters = known.dsn_parameters
+    info = session.connection.info
+    parameters = info.dsn_parameters
     names = (*TLS, *ALIVE)
     kept: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
     return URL.create(
         "postgresql+psycopg2",
-        username=known.user,
-        password=known.password,
-        host=known.host,
-        port=known.port,
-        database=known.dbname,
+        username=info.user,
+        password=info.password,
+        host=info.host,
+        port=info.port,
+        database=info.dbname,
         query={**kept, "options": f"-csearch_path={MLFLOW_SCHEMA}"},
     ).render_as_string(hide_password=False)
 
@@ -142,11 +142,11 @@ class _Mirror:
         finished = self._finished_runs()
         new_trials = [row for row in trials if _trial_id(row) not in finished]
         for row in new_trials:
-            self._trial(row)
-        versions = {kind: self._versions(kind) for kind in {row["kind"] for row in models}}
+            self._write_trial(row)
+        versions = {kind: self._mlflow_versions(kind) for kind in {row["kind"] for row in models}}
         new_models = [row for row in models if row["model_version"] not in versions[row["kind"]]]
         for row in new_models:
-            run_id = finished.get(row["model_version"]) or self._model(row)
+            run_id = finished.get(row["model_version"]) or self._write_model(row)
             made = self.client.create_model_version(
                 f"{self.portfolio}.{row['kind']}",
                 source=f"{self.client.get_run(run_id).info.artifact_uri}/model",
@@ -170,16 +170,16 @@ class _Mirror:
         while True:
             page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
             for run in page:
-                known = run.data.tags.get(ID)
-                if run.info.status == "FINISHED" and known:
-                    found[known] = run.info.run_id
-                elif known:
+                our_id = run.data.tags.get(ID)
+                if run.info.status == "FINISHED" and our_id:
+                    found[our_id] = run.info.run_id
+                elif our_id:
                     self.client.delete_run(run.info.run_id)
             token = page.token
             if not token:
                 return found
 
-    def _versions(self, kind: str) -> dict[str, str]:
+    def _mlflow_versions(self, kind: str) -> dict[str, str]:
         """Return MLflow's version of each of our model versions; register a new model."""
         from mlflow.exceptions import MlflowException
 
@@ -199,13 +199,13 @@ class _Mirror:
             if not token:
                 return found
 
-    def _trial(self, row: database.Row) -> None:
+    def _write_trial(self, row: database.Row) -> None:
         milliseconds = int(row["tried_at"].timestamp() * 1000)
         means = ("auc", "auc_standard_error", "f1_paid", "f1_default", "brier", "log_loss")
         metrics = {
             name: row[name] for name in (*means, "calibration_slope", "calibration_intercept")
         }
-        self._run(
+        self._write_run(
             _trial_id(row),
             row["trial"],
             milliseconds - int(row["seconds"] * 1000),
@@ -216,12 +216,12 @@ class _Mirror:
             row["folds"],
         )
 
-    def _model(self, row: database.Row) -> str:
+    def _write_model(self, row: database.Row) -> str:
         at = int(row["created_at"].timestamp() * 1000)
         metrics = {name: value for name, value in row["metrics"].items() if _is_number(value)}
         for name, (low, high) in row["metrics"].get("intervals", {}).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
-        return self._run(
+        return self._write_run(
             row["model_version"],
             row["model_version"],
             at,
@@ -238,7 +238,7 @@ class _Mirror:
             row,
         )
 
-    def _run(
+    def _write_run(
         self,
         ours: str,
         name: str,
@@ -270,11 +270,11 @@ class _Mirror:
             run_id, points, [Param(key, str(value)) for key, value in parameters.items()]
         )
         if model is not None:
-            self._files(run_id, model)
+            self._log_files(run_id, model)
         self.client.set_terminated(run_id, end_time=ended)
         return run_id
 
-    def _files(self, run_id: str, row: database.Row) -> None:
+    def _log_files(self, run_id: str, row: database.Row) -> None:
         content = read_artifact(self.portfolio, row["artifact"], row["artifact_sha256"])
         with tempfile.TemporaryDirectory(prefix="loan-scoring-") as folder:
             path = Path(folder) / row["artifact"]

@@ -57,7 +57,7 @@ def cross_validate(
     """Cross-validate a trial in stratified folds, and return the result.
 
     Args:
-        contract: the number of folds, and the seed that cuts them: the same for every trial.
+        contract: the number of folds, and the seed of the split: the same for all trials.
         features: the columns of X to use.
         trial: what to fit.
         X: the training part, as `feature_frame` gives it.

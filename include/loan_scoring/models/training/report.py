@@ -69,7 +69,7 @@ def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
 
 
 def render_leaks(report: LeakReport) -> str:
-    """Return the report as a table; an arrow stands between all loans and the judged ones."""
+    """Return the report as a table; each figure is over all loans -> over the judged ones."""
     head = f"{'column':<28} {'role':<11} {'AUC':<16} {'AUC of nulls':<16} {'verdict':<13}"
     lines = [
         f"leak report over {report.loans} labelled loans, {report.judged_loans} of them judged by "
