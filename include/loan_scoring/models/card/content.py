@@ -66,7 +66,7 @@ def _purpose_section(contract: Contract, row: database.Row) -> Section:
         "Purpose",
         [
             Text(
-                f"A {row['algorithm']} that predicts the probability of default of a loan, from "
+                f"{row['algorithm']} predicts the probability of default of a loan from "
                 f"{len(row['features'])} columns that are known at application: {labels}."
             )
         ],
