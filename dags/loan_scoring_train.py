@@ -69,7 +69,7 @@ def build(of: Contract) -> DAG:
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
             """Fit what the trials decide and register the pair; return versions by kind."""
-            from loan_scoring.models.card.write import write_card
+            from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
             with task_session(portfolio) as (session, work):
@@ -80,7 +80,8 @@ def build(of: Contract) -> DAG:
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
             """Judge the pair and record the verdict; where a person decides, return the case."""
-            from loan_scoring.models.promotion.decide import judge_and_promote, render_comparison
+            from loan_scoring.models.promotion.comparison import render_comparison
+            from loan_scoring.models.promotion.decide import judge_and_promote
 
             with task_session(portfolio) as (session, _):
                 verdict, evidence = judge_and_promote(session, versions, params["promote"])

@@ -30,7 +30,7 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
 from loan_scoring.models import registry
-from loan_scoring.models.features import feature_frame
+from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.promotion.decide import promote_by_gates, promote_by_hand
 from loan_scoring.models.registry import FittedModel

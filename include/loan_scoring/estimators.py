@@ -1,4 +1,4 @@
-"""The estimators' place in version 0.1.0, which its stored models name."""
+"""Old place of the estimators: artifacts of version 0.1.0 name it."""
 
 from loan_scoring.models.estimators import Calibrated, XGBoost
 

@@ -1,31 +1,33 @@
-"""A model's card is complete, needs nothing but the registry's rows, and runs nothing it holds."""
+"""A model's card is complete, is made from the registry's rows alone, and is escaped."""
 
 import base64
+import html
 import json
 import re
 from xml.etree import ElementTree
 
 import pytest
 from markup import parsed
+from markupsafe import escape
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.card.content import read_card
-from loan_scoring.models.card.render import _plain, render_card_html, render_card_markdown
+from loan_scoring.models.card.render import escape_markdown, render_card_html, render_card_markdown
 
 pytestmark = pytest.mark.integration
 
 SECTIONS = [
-    "What it is", "How good it is", "Ranking, calibration and scores", "What it goes by",
-    "Who let it into use", "Candidates", "Personas", "Fairness by group", "Leaks", "Data",
+    "Purpose", "Performance", "Ranking, calibration and scores", "What the scores depend on",
+    "Promotions", "Candidates", "Personas", "Fairness by group", "Leaks", "Data",
     "Limits of use", "Artifacts and parameters",
 ]  # fmt: skip
 EVIL = "<script>alert(1)</script> | $x$ & \"'"
 
 
-def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
+def test_page_is_complete_and_needs_no_other_file(ready: Session) -> None:
     card = read_card(ready, "propensity-1")
     assert [section.title for section in card.sections] == SECTIONS
     page = render_card_html(card)
@@ -41,7 +43,7 @@ def test_page_is_whole_and_needs_no_other_file(ready: Session) -> None:
     assert "http" not in re.sub(r"http-equiv", "", page.partition("<body>")[0])
 
 
-def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> None:
+def test_card_has_the_figures_of_the_registry(ready: Session) -> None:
     row = registry.model_row(ready, "propensity-1")
     text = render_card_markdown(read_card(ready, "personas-1"))  # the pair has one card
     assert text.startswith("# Model card: propensity-1\n")
@@ -51,13 +53,11 @@ def test_card_says_the_figures_that_stand_in_the_registry(ready: Session) -> Non
     for column in ready.contract.protected:
         assert f"{ready.contract.by_name[column].label}: the ratio" in text
     for person in registry.model_row(ready, "personas-1")["metrics"]["personas"]:
-        assert f"| {_plain(person['name'])} |" in text
-    assert f"| {_plain(row['metrics']['trial'])} (chosen) |" in text
+        assert f"| {escape_markdown(person['name'])} |" in text
+    assert f"| {escape_markdown(row['metrics']['trial'])} (chosen) |" in text
 
 
-def test_leaks_are_shown_where_they_are_recorded(
-    ready: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recorded_leaks_are_shown(ready: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     real = registry.model_row
     figures = {"auc": 0.99, "null_auc": None, "near_pure": [{"level": "null"}]}
     finding = {
@@ -76,9 +76,7 @@ def test_same_card_is_the_same_bytes(ready: Session) -> None:
     assert first == again
 
 
-def test_what_data_says_is_shown_and_not_run(
-    ready: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_from_data_is_escaped(ready: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     real = registry.model_row
 
     def evil(session: Session, version: str) -> database.Row:
@@ -95,7 +93,8 @@ def test_what_data_says_is_shown_and_not_run(
     card = read_card(ready, "propensity-1")
     page = render_card_html(card)
     assert "script" not in parsed(page).tags
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; | $x$ &amp; &quot;&#x27;") == 3
+    assert page.count(str(escape(EVIL))) == 3
+    assert html.unescape(page).count(EVIL) == 3
     before = 0
     for line in render_card_markdown(card).splitlines():
         assert "<" not in re.sub(r"\\.", "", line)
@@ -113,6 +112,6 @@ def test_model_without_evaluation_has_a_card_that_says_so(
     assert "registered without an evaluation" in text
 
 
-def test_unknown_version_is_said(ready: Session) -> None:
+def test_unknown_version_is_refused(ready: Session) -> None:
     with pytest.raises(StateError, match="no model propensity-7 in loan_default"):
         read_card(ready, "propensity-7")

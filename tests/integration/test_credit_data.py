@@ -8,7 +8,8 @@ from loan_scoring import contract as contracts
 from loan_scoring import database
 from loan_scoring.database.session import open_session
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.models.training.run import train, training_summary
+from loan_scoring.models.training.report import training_summary
+from loan_scoring.models.training.run import train
 
 pytestmark = pytest.mark.integration
 

@@ -1,4 +1,4 @@
-"""MLflow shows what stands in Postgres, once, whatever broke off before; it decides nothing."""
+"""MLflow has each trial and model of Postgres once, also after a mirror that broke off."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def rows(session: Session, query: str) -> list:
     return database.select_read_only(session.connection, query)[1]
 
 
-def whole(session: Session) -> None:
+def assert_complete(session: Session) -> None:
     """Check that each trial and model is in MLflow exactly once, with its figures."""
     assert rows(
         session,
@@ -63,16 +63,16 @@ def whole(session: Session) -> None:
     ]
 
 
-def test_mirror_is_whole_and_the_same_the_second_time(
+def test_mirror_is_complete_and_a_second_one_adds_nothing(
     ready: Session, artifacts_folder: Path
 ) -> None:
     first = mirror_models(ready)
     assert (first.trials, first.models) == (4, 2)
     assert first.champions == {"propensity": "propensity-1", "personas": "personas-1"}
-    whole(ready)
+    assert_complete(ready)
     again = mirror_models(ready)
     assert (again.trials, again.models) == (0, 0)
-    whole(ready)
+    assert_complete(ready)
     row = registry.model_row(ready, "propensity-1")
     (copy,) = artifacts_folder.rglob(row["artifact"])
     assert copy.read_bytes() == (settings.artifacts_dir("loan_default") / copy.name).read_bytes()
@@ -96,7 +96,7 @@ def test_alias_follows_the_champion(ready: Session) -> None:
     assert rows(ready, query) == [[2]]
 
 
-def test_killed_mirror_is_made_whole_by_the_next(ready: Session, ready_url: str) -> None:
+def test_killed_mirror_is_completed_by_the_next(ready: Session, ready_url: str) -> None:
     killed = 0
     for seconds in (0.3, 0.6, 0.9):
         process = subprocess.Popen(
@@ -115,10 +115,10 @@ def test_killed_mirror_is_made_whole_by_the_next(ready: Session, ready_url: str)
         killed += process.wait(60) == -signal.SIGKILL
     assert killed
     mirror_models(ready)
-    whole(ready)
+    assert_complete(ready)
 
 
-def test_mirror_that_cannot_write_says_so_in_one_line(
+def test_mirror_that_cannot_write_fails_with_one_line(
     ready: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mlflow").write_text("in the way")
@@ -128,7 +128,7 @@ def test_mirror_that_cannot_write_says_so_in_one_line(
     assert (ready.connection.info.password or "?") not in str(e.value)
     (tmp_path / "mlflow").unlink()
     mirror_models(ready)
-    whole(ready)
+    assert_complete(ready)
 
 
 def test_training_succeeds_where_mlflow_cannot_be_written(
@@ -157,7 +157,7 @@ def test_training_succeeds_where_mlflow_cannot_be_written(
         "monitoring.measure",
     ],
 )
-def test_mlflow_and_great_expectations_are_for_those_who_use_them(module: str) -> None:
+def test_heavy_libraries_are_not_imported_by_stages_that_do_not_use_them(module: str) -> None:
     code = f"import sys, loan_scoring.{module}\n"
     code += "heavy = {'mlflow', 'great_expectations', 'matplotlib', 'airflow'}\n"
     code += "print(sorted(heavy & set(sys.modules)))"

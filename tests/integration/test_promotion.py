@@ -1,4 +1,4 @@
-"""Who becomes champion, who is refused, who decided, and the way back: exact, and on record."""
+"""Promotion, refusal, hold and rollback: each decision is right, and on record."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,15 +17,15 @@ from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
 from loan_scoring.models.artifacts import load_estimator
 from loan_scoring.models.holdout import holdout_policy, split_holdout
+from loan_scoring.models.promotion.comparison import render_comparison
 from loan_scoring.models.promotion.decide import (
     apply_verdict,
     judge_and_promote,
-    judge_challenger,
     promote_by_gates,
     promote_by_hand,
-    render_comparison,
     rollback_champions,
 )
+from loan_scoring.models.promotion.judge import judge_challenger
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
@@ -40,7 +40,7 @@ VERDICTS = """
 
 
 def with_promotion(session: Session, **changes: Any) -> Session:
-    """Return the session under a contract whose gates are others."""
+    """Return the session with other gates in its contract."""
     raw = session.contract.model_dump()
     raw["promotion"] |= changes
     return Session(Contract.model_validate(raw), session.connection)
@@ -48,7 +48,7 @@ def with_promotion(session: Session, **changes: Any) -> Session:
 
 @pytest.fixture
 def lenient(ready: Session) -> Session:
-    """A session whose calibration and fairness gates let all through, to see the other one."""
+    """A session whose calibration and fairness gates always pass, to test the gate `better`."""
     return with_promotion(
         ready, calibration_slope=[0.1, 10], fairness={"attributes": [], "min_ratio": 0.01}
     )
@@ -56,7 +56,7 @@ def lenient(ready: Session) -> Session:
 
 @pytest.fixture
 def verdicts(ready: Session) -> Callable[[], list]:
-    """Return the rows of promotions that the test itself has made."""
+    """Return a function that reads the promotions that the test itself has made."""
     _, [[last]] = database.select_read_only(
         ready.connection, "select max(promotion_id) from promotions"
     )
@@ -70,7 +70,7 @@ def verdicts(ready: Session) -> Callable[[], list]:
 def test_champion_stays_when_the_challenger_is_noise(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
-    # Other random bins, the same algorithm and data: as good, and better or worse by chance alone.
+    # Other bins, the same algorithm and data: better or worse only by chance.
     versions = challenge("noise", max_bins=200)
     assert versions == SECOND
     assert promote_by_gates(lenient, versions) == "refused"
@@ -140,14 +140,14 @@ def test_fairness_floor_is_enforced_on_the_models_own_approvals(
             with_promotion(lenient, fairness=fairness | {"min_ratio": floor}), FIRST
         )
         assert judged.failed == failed
-        told = judged.gates[2].figures["attributes"]["gender"]
-        assert 0.05 < told["ratio"] < 1
-        rows = sum(each["rows"] for each in told["groups"])
+        parity = judged.gates[2].figures["attributes"]["gender"]
+        assert 0.05 < parity["ratio"] < 1
+        rows = sum(each["rows"] for each in parity["groups"])
         assert rows == judged.holdout["rows"]
 
 
 def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
-    told = judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
+    groups = judge_challenger(ready, FIRST).gates[2].figures["attributes"]["gender"]["groups"]
     table = labelled_applications(ready, [c.name for c in ready.contract.monitored])
     _, kept = split_holdout(ready.contract, table.column(KEY))
     held = table.take(kept)
@@ -155,14 +155,14 @@ def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
         registry.load_scorer(ready, *FIRST.values()).score(held).column("decision").to_pylist()
     )
     gender = held.column("gender").to_pylist()
-    for group in told:
+    for group in groups:
         own = [d for d, g in zip(decisions, gender, strict=True) if g == group["group"]]
         judged = [d for d in own if d != "refer"]
         assert group["rows"] == len(judged)
         assert group["approval_rate"] == pytest.approx(np.mean([d == "approve" for d in judged]))
 
 
-def test_leak_gate_of_a_models_row_is_asked(ready: Session, monkeypatch) -> None:
+def test_leak_report_of_the_model_decides_the_leak_gate(ready: Session, monkeypatch) -> None:
     real = registry.model_row
     for report, failed in (
         ({"findings": [{"column": "loan_type", "is_decisive": False}]}, False),
@@ -238,11 +238,11 @@ def test_rollback_restores_the_older_versions_scores_exactly(
     assert runs == [["propensity-1", True], ["propensity-2", False]]
     with pytest.raises(StateError, match="replaced no other model"):
         rollback_champions(ready, "cli:bob")
-    told = [(entry["done_by"], entry["action"]) for entry in audit.recent_entries(ready, limit=2)]
-    assert told == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
+    entries = [(each["done_by"], each["action"]) for each in audit.recent_entries(ready, limit=2)]
+    assert entries == [("cli:bob", "promotion.rollback"), ("cli:ann", "promotion.promoted")]
 
 
-def test_what_was_rolled_back_comes_into_use_again_by_the_same_words(
+def test_a_rolled_back_pair_is_promoted_again_by_the_same_verdict(
     ready: Session, challenge: Callable
 ) -> None:
     versions = challenge("another", max_iter=20)
@@ -289,7 +289,7 @@ def test_a_promotion_meanwhile_gives_no_pair_of_both(
     assert registry.champion_pair(ready) == ("propensity-2", "personas-2")
 
 
-def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
+def test_a_rolled_back_pair_is_not_promoted_by_the_next_training(
     lenient: Session, challenge: Callable, verdicts: Callable
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
@@ -300,11 +300,11 @@ def test_what_a_person_took_out_of_use_is_not_put_back_by_the_next_training(
     before = verdicts()
     assert promote_by_gates(lenient, strong) == "withheld"
     assert verdicts() == before
-    promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not to blame")
+    promote_by_hand(lenient, strong["propensity"], "cli:ann", "it was not the cause")
     assert registry.champion_version(lenient, "propensity") == strong["propensity"]
 
 
-def test_hold_asks_and_records_nothing_until_a_person_decides(
+def test_hold_records_nothing_until_a_person_decides(
     lenient: Session, challenge: Callable, verdicts: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
@@ -329,7 +329,7 @@ def test_hold_asks_and_records_nothing_until_a_person_decides(
         [strong[kind], "rejected", "training", weak[kind], "airflow:ann", "not before the audit"]
         for kind in registry.KINDS
     ]
-    assert promote_by_gates(lenient, strong) == "withheld"  # a person's no stands
+    assert promote_by_gates(lenient, strong) == "withheld"  # the rejection stays
 
 
 def test_approval_of_an_outdated_comparison_is_recorded_as_refused(
@@ -363,7 +363,7 @@ def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
     assert verdicts() == []
     path.write_bytes(good)
     promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
-    load_estimator.cache_clear()  # what is loaded already cannot be tampered with
+    load_estimator.cache_clear()  # an estimator in memory would not be read again
     path.write_bytes(good[:-1] + b"x")
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="was changed: its sha256 is"):

@@ -1,4 +1,4 @@
-"""Models are honest, the same for the same data, and loaded only unchanged."""
+"""Training: honest models, the same for the same data, and loaded only if unchanged."""
 
 import json
 from pathlib import Path
@@ -20,23 +20,19 @@ from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.models import registry
 from loan_scoring.models.artifacts import dump_estimator, load_estimator
 from loan_scoring.models.promotion.decide import promote_by_gates
-from loan_scoring.models.training.candidates import (
+from loan_scoring.models.training.candidates import declared_trials
+from loan_scoring.models.training.cross_validation import (
     TrialResult,
     choose_trial,
     cross_validate,
-    declared_trials,
     final_classifier,
     fit_chosen_trial,
 )
+from loan_scoring.models.training.fit import champion_personas, fit_pair, split_rows
+from loan_scoring.models.training.rows import freeze_rows, load_rows, read_leak_report
 from loan_scoring.models.training.run import (
-    _fit,
-    _freeze,
-    _load,
-    _old_personas,
-    _part,
     finish_training,
     plan_training,
-    read_leak_report,
     train,
     try_trial,
 )
@@ -51,7 +47,7 @@ pytestmark = pytest.mark.integration
 def test_auc_is_what_an_honest_model_reaches(ready: Session, labelled_loans: Path | None) -> None:
     metrics = registry.model_row(ready, "propensity-1")["metrics"]
     # The real sample is a tenth of the file: its hold-out of 2,100 loans has a standard error of
-    # 0.013 around the 0.77 that 7,000 loans teach. Above 0.83 a leak is to be looked for.
+    # 0.013 around the 0.77 that a fit on 7,000 loans reaches. Above 0.83, look for a leak.
     low, high = (0.72, 0.83) if labelled_loans else (0.68, 0.90)
     assert low < metrics["auc"] < high
     assert metrics["gini"] == pytest.approx(2 * metrics["auc"] - 1)
@@ -73,12 +69,14 @@ def test_same_data_is_the_same_models(ready: Session) -> None:
 
 
 def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> None:
-    """Anew from the rows: trials of each algorithm, calibration, fit."""
+    """Trials of each algorithm, calibration and fit, computed again from the rows."""
     contract = ready.contract
-    frozen = _freeze(ready)
-    part = _part(contract, frozen)
+    frozen = freeze_rows(ready)
+    parts = split_rows(contract, frozen)
     results = [
-        cross_validate(contract, part.features, trial, part.X.iloc[part.learn], part.y[part.learn])
+        cross_validate(
+            contract, parts.features, trial, parts.X.iloc[parts.learn], parts.y[parts.learn]
+        )
         for trial in declared_trials(contract)
         if trial.name.endswith("-1")
     ]
@@ -86,8 +84,8 @@ def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> No
     for new in results:
         assert new.folds == tried[new.trial.name].folds
         assert new.calibration_slope == tried[new.trial.name].calibration_slope
-    again = _fit(contract, frozen, choose_trial([*tried.values()]))
-    X = part.X.iloc[np.sort([*part.learn, *part.test])]
+    again = fit_pair(contract, frozen, choose_trial([*tried.values()]))
+    X = parts.X.iloc[np.sort([*parts.learn, *parts.test])]
     for model in again:
         known = registry.model_row(ready, f"{model.kind}-1")
         old = registry.model_estimator(ready, known)
@@ -103,15 +101,15 @@ def test_retraining_gives_the_same_predictions_bit_for_bit(ready: Session) -> No
 @pytest.mark.parametrize("algorithm", contracts.PARAMETERS)
 def test_every_algorithm_is_the_same_after_its_artifact(ready: Session, algorithm: str) -> None:
     contract = ready.contract
-    part = _part(contract, _freeze(ready))
+    parts = split_rows(contract, freeze_rows(ready))
     trial = next(t for t in declared_trials(contract) if t.algorithm == algorithm)
     off = TrialResult(trial, [{"auc": 0.7}] * 3, 1.5, 0.1, 0.0)  # far off: calibrated
     model = fit_chosen_trial(
-        contract, part.features, off, part.X.iloc[part.learn], part.y[part.learn]
+        contract, parts.features, off, parts.X.iloc[parts.learn], parts.y[parts.learn]
     )
     sha256 = write_artifact("loan_default", f"{algorithm}.skops", dump_estimator(model))
     loaded = load_estimator("loan_default", f"{algorithm}.skops", sha256)
-    X = part.X.iloc[part.test]
+    X = parts.X.iloc[parts.test]
     assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
     plain = final_classifier(loaded).predict_proba(loaded[0].transform(X))[:, 1]
     assert default_probabilities(loaded, X) == pytest.approx(
@@ -169,15 +167,15 @@ def test_pricing_tagged_as_application_is_refused_in_one_line(
         ]
         leaks = {"action": "drop"}
         raw["training"]["leaks"] |= leaks
-        dropping = _freeze(Session(Contract.model_validate(raw), session.connection))
+        dropping = freeze_rows(Session(Contract.model_validate(raw), session.connection))
         assert column["name"] not in dropping.features
         assert len(dropping.features) == len(loan_default.features)
         raw["training"]["leaks"] |= {"acknowledged": {column["name"]: "a test of the test"}}
-        frozen = _freeze(Session(Contract.model_validate(raw), session.connection))
+        frozen = freeze_rows(Session(Contract.model_validate(raw), session.connection))
         assert column["name"] in frozen.features
 
 
-def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
+def test_killed_training_goes_on_where_it_stopped(new_database, drops) -> None:
     with open_session("loan_default", new_database()) as session:
         ingest_batch(session, "history", drops.application_files["history"])
         few = {"logistic_regression": [{"C": 0.1}, {"C": 1}]}
@@ -194,7 +192,7 @@ def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
         first = database.select_read_only(session.connection, rows)
         assert try_trial(session, plan.fingerprint, plan.trials[0]) == 0
         assert database.select_read_only(session.connection, rows) == first
-        # What comes in meanwhile is the next training's.
+        # A change of the rows meanwhile belongs to the next training.
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute(
                 "delete from outcomes where loan_id = (select max(loan_id) from outcomes)"
@@ -204,7 +202,7 @@ def test_killed_training_goes_on_where_it_was(new_database, drops) -> None:
         assert rows == plan.applications
         assert finish_training(session, plan.fingerprint)[0] == made
         with pytest.raises(StateError, match=r"rows of training \w+ are gone: .*run the training"):
-            _load(session, plan.fingerprint)
+            load_rows(session, plan.fingerprint)
         with pytest.raises(StateError, match="declares no trial xgboost-1"):
             try_trial(session, plan.fingerprint, "xgboost-1")
 
@@ -222,9 +220,9 @@ def test_personas_have_names_of_their_own_and_shares_that_sum_up(ready: Session)
 
 
 def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
-    """On other rows and with another seed, whose clusters come in another order."""
+    """On other rows and with another seed, which changes the clusters' order."""
     with database.transaction(ready.connection), ready.connection.cursor() as cursor:
-        # Names that no centroid would give: only matching can carry them over.
+        # Names that no centroid gives: only matching can carry them over.
         cursor.execute(
             "update models set metrics = jsonb_set(metrics, '{personas}', (select"
             " jsonb_agg(p || jsonb_build_object('name', 'persona ' || n) order by n) from"
@@ -236,9 +234,9 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
     for seed in (1, 2):
         policy = ready.contract.training.model_copy(update={"seed": seed})
         contract = ready.contract.model_copy(update={"training": policy})
-        frozen = _freeze(ready)
+        frozen = freeze_rows(ready)
         chosen = recorded_trials(ready, registry.model_row(ready, "propensity-1")["fingerprint"])[0]
-        _, people = _fit(contract, frozen, chosen, _old_personas(ready))
+        _, people = fit_pair(contract, frozen, chosen, champion_personas(ready))
         new = {each["name"]: each for each in people.metrics["personas"]}
         assert new.keys() == {each["name"] for each in old}
         for each in old:
@@ -246,7 +244,7 @@ def test_personas_keep_their_names_after_retraining(ready: Session) -> None:
 
 
 def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session) -> None:
-    """The one that comes second writes its files before it finds the first's rows."""
+    """The second training writes its files before it finds the first one's rows."""
     rows = [registry.model_row(ready, f"{kind}-1") for kind in registry.KINDS]
     models = [
         registry.FittedModel(
@@ -265,14 +263,14 @@ def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session)
         read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
-def test_training_goes_on_where_the_champion_cannot_be_asked(ready: Session, tmp_path) -> None:
-    assert _old_personas(ready) is not None
+def test_training_goes_on_if_the_champion_cannot_be_loaded(ready: Session, tmp_path) -> None:
+    assert champion_personas(ready) is not None
     row = registry.model_row(ready, "personas-1")
     load_estimator.cache_clear()
     path = settings.artifacts_dir("loan_default") / row["artifact"]
     path.rename(tmp_path / "aside")
     try:
-        assert _old_personas(ready) is None
+        assert champion_personas(ready) is None
     finally:
         (tmp_path / "aside").rename(path)
 
@@ -290,41 +288,39 @@ def test_tampered_artifact_is_refused(ready: Session, tmp_path: Path, monkeypatc
         read_artifact("loan_default", row["artifact"], row["artifact_sha256"])
 
 
-def test_what_is_published_while_it_reads_is_the_next_trainings(
+def test_what_is_published_during_the_reading_belongs_to_the_next_training(
     ready: Session, ready_url: str, drops, monkeypatch
 ) -> None:
-    """The record of a model names the rows that it was fitted on: exactly these."""
+    """A model's record names exactly the batches of the rows that it was fitted on."""
     night = "2026-01-05"
     ingest_batch(ready, night, drops.application_files[night])
     read = labelled_applications
 
-    def then_outcomes_come(*given: Any) -> pa.Table:
+    def read_then_outcomes_come(*given: Any) -> pa.Table:
         table = read(*given)
         with open_session("loan_default", ready_url) as other:
             assert take_outcomes(other, drops.outcome_files[0]).accepted
         return table
 
     monkeypatch.setattr(
-        "loan_scoring.models.training.run.labelled_applications", then_outcomes_come
+        "loan_scoring.models.training.rows.labelled_applications", read_then_outcomes_come
     )
-    first = _freeze(ready)
+    first = freeze_rows(ready)
     monkeypatch.undo()
-    then = _freeze(ready)
+    then = freeze_rows(ready)
     for each in (first, then):
         assert sum(batch["applications"] for batch in each.batches) == each.table.num_rows
     assert [len(each.batches) for each in (first, then)] == [1, 2]
 
 
-def test_training_without_outcomes_says_what_is_missing(empty: Session) -> None:
+def test_training_without_outcomes_is_refused_with_what_to_do(empty: Session) -> None:
     with pytest.raises(
         StateError, match=r"0 applications with an outcome.*ingest the history first"
     ):
         train(empty)
 
 
-def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
-    new_database, drops
-) -> None:
+def test_history_asks_for_a_model_if_the_champion_was_not_fitted_on_it(new_database, drops) -> None:
     with open_session("loan_default", new_database()) as session:
         assert not ask_for_model(session, "history")  # there is none yet
         ingest_batch(session, "history", drops.application_files["history"])
@@ -337,5 +333,5 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
         assert rows == [["asked", "revision 1 of the history is in, no model is in use"]]
 
 
-def test_champion_that_knows_the_history_is_not_asked_to_learn_it(ready: Session) -> None:
+def test_history_that_the_champion_was_fitted_on_asks_for_no_model(ready: Session) -> None:
     assert not ask_for_model(ready, "history")

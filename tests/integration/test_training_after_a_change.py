@@ -1,4 +1,4 @@
-"""After a change all loans teach the model, and those since calibrate and judge it."""
+"""After a change, the model is fitted on all loans, and calibrated and judged on those since."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.models import registry
-from loan_scoring.models.features import feature_frame
-from loan_scoring.models.promotion.decide import judge_challenger
+from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.promotion.judge import judge_challenger
 from loan_scoring.models.scorer import exclusion_reasons
-from loan_scoring.models.training.run import _load, plan_training, train
+from loan_scoring.models.training.rows import load_rows
+from loan_scoring.models.training.run import plan_training, train
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
@@ -35,7 +36,7 @@ def worse(loan_default: Contract, labelled_loans, tmp_path_factory) -> Replay:
 
 @pytest.fixture
 def changed(ready: Session, worse: Replay) -> Session:
-    """A session on which those nights are in, scored and matured, and an alert says so."""
+    """A session with those nights ingested, scored and mature, and an open alert on the change."""
     policy = ready.contract.training.model_copy(update={"min_recent_loans": 3000})
     session = Session(ready.contract.model_copy(update={"training": policy}), ready.connection)
     for batch_id in worse.batch_ids:
@@ -53,10 +54,12 @@ def changed(ready: Session, worse: Replay) -> Session:
     return session
 
 
-def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Replay) -> None:
+def test_the_new_model_predicts_the_default_rate_since_the_change(
+    changed: Session, worse: Replay
+) -> None:
     versions, loans = train(changed)
     model = registry.model_row(changed, versions["propensity"])
-    assert loans > 10_000  # the history teaches it too
+    assert loans > 10_000  # the history is in the fit, too
     assert model["training_data"]["since"] == worse.batch_ids[0]
     assert model["baseline"]["credit_score"]["rows"] == 4000
 
@@ -67,14 +70,14 @@ def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Re
     judged = exclusion_reasons(changed.contract, table).is_null().to_numpy(zero_copy_only=False)
     y = table.column("is_default").to_numpy().astype(int)[judged]
 
-    def told(version: str) -> float:
+    def mean_prediction(version: str) -> float:
         row = registry.model_row(changed, version)
         X = feature_frame(table, changed.contract, row["features"]).iloc[judged]
         return float(np.mean(registry.model_estimator(changed, row).predict_proba(X)[:, 1]))
 
     noise = np.sqrt(y.mean() * (1 - y.mean()) / len(y))
-    assert abs(told("propensity-1") - y.mean()) > 5 * noise
-    assert abs(told(versions["propensity"]) - y.mean()) < 3 * noise
+    assert abs(mean_prediction("propensity-1") - y.mean()) > 5 * noise
+    assert abs(mean_prediction(versions["propensity"]) - y.mean()) < 3 * noise
 
     judgement = judge_challenger(changed, versions)
     assert judgement.holdout["since"] == worse.batch_ids[0]
@@ -82,9 +85,9 @@ def test_the_new_model_says_what_the_loans_since_did(changed: Session, worse: Re
     assert judgement.gates[0].passed, judgement.gates[0].sentence
 
 
-def test_too_few_outcomes_since_tell_nothing(changed: Session) -> None:
+def test_too_few_outcomes_since_a_change_are_ignored(changed: Session) -> None:
     policy = changed.contract.training.model_copy(update={"min_recent_loans": 4001})
     contract = changed.contract.model_copy(update={"training": policy})
     session = Session(contract, changed.connection)
     planned = plan_training(session)
-    assert _load(session, planned.fingerprint).since is None
+    assert load_rows(session, planned.fingerprint).since is None

@@ -1,4 +1,4 @@
-"""Calibration, intervals, the choice and the persona matching, against independent figures."""
+"""Calibration, intervals, choice and persona matching against independent implementations."""
 
 import itertools
 import warnings
@@ -15,14 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from loan_scoring.contract import Contract
 from loan_scoring.models.estimators import XGBoost
-from loan_scoring.models.training.candidates import (
-    Trial,
-    TrialResult,
-    _measure,
-    build_candidate,
-    choose_trial,
-    declared_trials,
-)
+from loan_scoring.models.training.candidates import Trial, build_candidate, declared_trials
+from loan_scoring.models.training.cross_validation import TrialResult, choose_trial, fold_metrics
 from loan_scoring.models.training.personas import SAME, describe_personas, match_names
 from loan_scoring.statistics.calibration import (
     log_odds,
@@ -37,14 +31,14 @@ DICE = np.random.default_rng(11)
 
 
 def predictions(n: int = 3000, slope: float = 1.4, intercept: float = -0.3) -> tuple:
-    """Outcomes whose probabilities are too close together and too high, as declared."""
+    """Return outcomes and probabilities that are off by slope and intercept."""
     z = DICE.normal(-1.5, 1.2, n)
     y = (DICE.random(n) < expit(intercept + slope * z)).astype(int)
     return y, np.round(expit(z), 3).clip(0.001, 0.999)  # rounded: ties
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (1.4, -0.3), (0.5, 0.8), (-0.4, -1)])
-def test_slope_and_intercept_are_the_likeliest(slope: float, intercept: float) -> None:
+def test_slope_and_intercept_maximise_the_likelihood(slope: float, intercept: float) -> None:
     y, p = predictions(slope=slope, intercept=intercept)
     x = log_odds(p)
 
@@ -86,7 +80,9 @@ def test_weights_are_repetitions() -> None:
         ([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9]),
     ],
 )
-def test_where_no_line_is_likeliest_there_is_none(y: list[int], p: list[float]) -> None:
+def test_without_a_maximum_of_the_likelihood_slope_and_intercept_are_nan(
+    y: list[int], p: list[float]
+) -> None:
     assert np.isnan(slope_and_intercept(np.array(y), np.array(p))).all()
 
 
@@ -129,7 +125,7 @@ def _scikit_learns(y: np.ndarray, p: np.ndarray, threshold: float) -> dict[str, 
     }
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_interval_covers_the_truth_about_as_often_as_its_confidence() -> None:
     """Brier score of calibrated probabilities: its expectation is known without a sample."""
     hits = 0
     for seed in range(60):
@@ -170,7 +166,7 @@ def test_choice_is_the_simplest_within_one_standard_error() -> None:
 
 def test_f1_of_a_trial_is_that_of_the_paid_at_one_half() -> None:
     y, p = predictions(500)
-    found = _measure(y, p)
+    found = fold_metrics(y, p)
     assert found["f1_paid"] == pytest.approx(theirs.f1_score(y, p >= 0.5, pos_label=0))
     assert found["f1_default"] == pytest.approx(theirs.f1_score(y, p >= 0.5, pos_label=1))
 
@@ -225,7 +221,7 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
     assert len(set(found.values())) == len(found)
     for j, name in found.items():
         assert overlap[names.index(name), j] > SAME
-    # Above one half a cluster has one partner at most: no pairing may lose such a pair.
+    # Above one half a cluster has at most one partner: the pairing must keep each such pair.
     assert {(names[i], j) for i, j in np.argwhere(overlap > SAME)} == {
         (name, j) for j, name in found.items()
     }

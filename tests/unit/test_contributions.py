@@ -1,4 +1,4 @@
-"""Base and contributions sum to the log-odds, whatever the model, its calibration and its nulls."""
+"""Base plus contributions is the log-odds: for all algorithms, calibration and nulls."""
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,8 @@ from loan_scoring.contract import Contract
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.models.artifacts import TRUSTED, _skops, dump_estimator
 from loan_scoring.models.contributions import Contributions
+from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.estimators import Calibrated
-from loan_scoring.models.features import feature_frame
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.trees import Tree
 
@@ -25,7 +25,7 @@ TRIALS = [
 
 @pytest.fixture(scope="module")
 def loans(loan_default: Contract) -> tuple[list[str], pd.DataFrame, np.ndarray]:
-    """Generated loans with nulls, typed by hand, and their outcomes."""
+    """Return features, matrix and outcomes of generated loans with nulls."""
     table = generate_loans(loan_default, 4000, 3)
     features = [column for column in loan_default.features if column.name != "application_year"]
     typed = {}
@@ -52,7 +52,7 @@ def test_base_and_contributions_are_the_log_odds(
     new = X.head(500).copy()
     new.iloc[:50, new.columns.get_loc("loan_purpose")] = "never seen"
     new.iloc[50:60] = np.nan
-    base, added = Contributions(pipeline, names).of(np.asarray(pipeline[0].transform(new)))
+    base, added = Contributions(pipeline, names).by_feature(np.asarray(pipeline[0].transform(new)))
     assert added.shape == (500, len(names))
     expected = logit(pipeline.predict_proba(new)[:, 1])
     tolerance = 1e-6 if trial.algorithm == "xgboost" else 1e-9  # its leaves are of 32 bits
@@ -82,8 +82,8 @@ def test_contributions_survive_the_artifact(loan_default: Contract, loans: tuple
     loaded = _skops().loads(dump_estimator(pipeline), trusted=list(TRUSTED))
     encoded = np.asarray(pipeline[0].transform(X.head(50)))
     for here, there in zip(
-        Contributions(pipeline, names).of(encoded),
-        Contributions(loaded, names).of(encoded),
+        Contributions(pipeline, names).by_feature(encoded),
+        Contributions(loaded, names).by_feature(encoded),
         strict=True,
     ):
         assert np.array_equal(here, there)

@@ -1,4 +1,4 @@
-"""Each gate's statistic against an independent implementation, and each verdict at its limits."""
+"""Each gate's statistic against an independent implementation, each verdict at its limits."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def blurred(probability: np.ndarray, noise: float, seed: int) -> np.ndarray:
 
 
 def delong(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Return the difference of two AUC of the same loans and its standard error.
+    """Return the difference of two AUCs over the same loans, and its standard error.
 
     DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44, 837-845, by its definition: the mean
     over all pairs of a default and a paid loan, and the covariances of the structural components.
@@ -78,7 +78,7 @@ def test_paired_bootstrap_agrees_with_that_of_scipy() -> None:
     y, probability = outcomes(600, 4)
     other = blurred(probability, 0.5, 5)
     found = np.quantile(auc_differences(y, probability, other, seed=6), [0.025, 0.975])
-    whole = stats.bootstrap(
+    interval = stats.bootstrap(
         (y, probability, other),
         lambda y, a, b: roc_auc_score(y, a) - roc_auc_score(y, b),
         paired=True,
@@ -87,8 +87,8 @@ def test_paired_bootstrap_agrees_with_that_of_scipy() -> None:
         method="percentile",
         rng=np.random.default_rng(7),
     ).confidence_interval
-    width = whole.high - whole.low
-    assert found == pytest.approx([whole.low, whole.high], abs=width / 8)
+    width = interval.high - interval.low
+    assert found == pytest.approx([interval.low, interval.high], abs=width / 8)
 
 
 def test_bootstrap_is_the_same_for_the_same_seed() -> None:
@@ -105,7 +105,7 @@ def test_better_needs_more_than_noise(loan_default: Contract) -> None:
     assert gates.better(loan_default, y, probability, worse).passed
     assert not gates.better(loan_default, y, worse, probability).passed
     assert not gates.better(loan_default, y, probability, probability).passed
-    # A hair better in figures, and by no more than chance gives.
+    # A little better, but by no more than chance.
     noise = blurred(probability, 0.05, 12)
     challenger, champion = sorted((probability, noise), key=lambda p: -auc(y, p))
     gate = gates.better(loan_default, y, challenger, champion)
@@ -114,7 +114,7 @@ def test_better_needs_more_than_noise(loan_default: Contract) -> None:
     assert "is not above noise" in gate.sentence
 
 
-def test_better_sees_probabilities_that_are_wrong_where_the_ranking_is_right(
+def test_better_passes_right_probabilities_with_the_same_ranking(
     loan_default: Contract,
 ) -> None:
     dice = np.random.default_rng(3)
@@ -138,7 +138,7 @@ def test_difference_in_log_loss_is_that_of_scikit_learn_and_scipy() -> None:
     assert interval == pytest.approx(stats.norm.interval(0.95, mean, spread))
 
 
-def test_noise_passes_no_more_often_than_the_confidence_says() -> None:
+def test_noise_passes_no_more_often_than_the_confidence_allows() -> None:
     passed = 0
     for seed in range(60):
         y, probability = outcomes(1000, 100 + seed)
@@ -150,15 +150,15 @@ def test_noise_passes_no_more_often_than_the_confidence_says() -> None:
 
 def test_calibration_is_the_maximum_likelihood_found_by_scipy() -> None:
     y, probability = outcomes(4000, 13)
-    for told in (probability, 1 / (1 + (1 / probability - 1) ** 1.6), probability**1.3):
-        odds = np.log(told / (1 - told))
+    for predicted in (probability, 1 / (1 + (1 / probability - 1) ** 1.6), probability**1.3):
+        odds = np.log(predicted / (1 - predicted))
 
         def loss(line: np.ndarray, odds: np.ndarray = odds) -> float:
             z = line[0] + line[1] * odds
             return float(np.sum(np.logaddexp(0, z) - y * z))
 
         best = optimize.minimize(loss, [0.0, 1.0], method="BFGS", options={"gtol": 1e-6})
-        found = fit_calibration_line(y, told)
+        found = fit_calibration_line(y, predicted)
         assert (found.intercept, found.slope) == pytest.approx(best.x, abs=1e-4)
         curvature = optimize.approx_fprime(
             best.x, lambda line: optimize.approx_fprime(line, loss, 1e-4), 1e-4
@@ -167,12 +167,12 @@ def test_calibration_is_the_maximum_likelihood_found_by_scipy() -> None:
         assert found.standard_error == pytest.approx(error, rel=0.01)
 
 
-def test_calibration_of_a_constant_or_of_perfect_foresight_does_not_exist(
+def test_calibration_of_constant_or_perfect_probabilities_is_not_defined(
     loan_default: Contract,
 ) -> None:
     y, _ = outcomes(500, 14)
-    for told in (np.full(500, 0.2), np.where(y == 1, 0.9, 0.1)):
-        gate = gates.calibrated(loan_default, y, told, None)
+    for predicted in (np.full(500, 0.2), np.where(y == 1, 0.9, 0.1)):
+        gate = gates.calibrated(loan_default, y, predicted, None)
         assert not gate.passed
         assert gate.figures["slope"] is None
 
@@ -180,9 +180,10 @@ def test_calibration_of_a_constant_or_of_perfect_foresight_does_not_exist(
 def test_worse_calibration_is_refused(loan_default: Contract) -> None:
     y, probability = outcomes(20_000, 15)
     odds = np.log(probability / (1 - probability))
-    told = {scale: 1 / (1 + np.exp(-scale * odds)) for scale in (0.7, 1.0, 1.4)}
+    stretched = {scale: 1 / (1 + np.exp(-scale * odds)) for scale in (0.7, 1.0, 1.4)}
     verdicts = {
-        scale: gates.calibrated(loan_default, y, each, probability) for scale, each in told.items()
+        scale: gates.calibrated(loan_default, y, each, probability)
+        for scale, each in stretched.items()
     }
     assert {scale: gate.passed for scale, gate in verdicts.items()} == {
         0.7: False, 1.0: True, 1.4: False,
@@ -191,10 +192,10 @@ def test_worse_calibration_is_refused(loan_default: Contract) -> None:
     assert verdicts[1.4].figures["champion_slope"] == pytest.approx(1, abs=0.05)
 
 
-def groups(*told: tuple[str | None, int, float]) -> tuple[list[str | None], np.ndarray]:
+def groups(*declared: tuple[str | None, int, float]) -> tuple[list[str | None], np.ndarray]:
     """Return group and approval of each row from (group, rows, approval rate)."""
-    values = [name for name, rows, _ in told for _ in range(rows)]
-    approved = np.concatenate([np.arange(rows) < round(rows * rate) for _, rows, rate in told])
+    values = [name for name, rows, _ in declared for _ in range(rows)]
+    approved = np.concatenate([np.arange(rows) < round(rows * rate) for _, rows, rate in declared])
     return values, approved
 
 
@@ -211,7 +212,7 @@ def test_fairness_floor_is_enforced(loan_default: Contract) -> None:
         assert "Female is approved" in gate.sentence
 
 
-def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
+def test_small_groups_and_levels_that_are_not_groups_are_left_out(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(
@@ -230,7 +231,7 @@ def test_small_groups_and_levels_that_are_none_are_told_and_left_out(
     assert (joint["rows"], joint["approval_rate"]) == (500, 0.95)
 
 
-def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
+def test_one_group_is_not_compared_and_no_approvals_are_equal(
     loan_default: Contract,
 ) -> None:
     values, approved = groups(("Male", 400, 0.7), ("Female", 100, 0.1))
@@ -250,7 +251,7 @@ def test_one_group_alone_cannot_be_compared_and_nobody_approved_is_equal(
     )
 
 
-def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
+def test_leak_gate_needs_a_report_without_a_leaking_feature() -> None:
     findings = [
         {"column": "spread", "is_decisive": True},
         {"column": "income", "is_decisive": False},
@@ -259,5 +260,5 @@ def test_leak_gate_asks_for_a_report_and_that_no_feature_leaks() -> None:
     assert gates.free_of_leaks(report, ["income"]).passed
     leaking = gates.free_of_leaks(report, ["income", "spread"])
     assert not leaking.passed
-    assert leaking.sentence == "The model reads what gives the outcome away: spread."
+    assert leaking.sentence == "The model reads columns that leak the outcome: spread."
     assert not gates.free_of_leaks(None, ["income"]).passed

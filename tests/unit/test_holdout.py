@@ -1,4 +1,4 @@
-"""A loan that is in the hold-out once is in it for ever."""
+"""A loan that is in the hold-out stays in it."""
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,6 @@ def test_larger_share_holds_the_smaller_and_another_seed_is_another_choice() -> 
     assert (quarter & other).mean() == pytest.approx(0.0625, abs=0.015)
 
 
-def test_membership_stays_what_it_was_when_released() -> None:
+def test_membership_is_that_of_version_0_1_0() -> None:
     found = holdout_members(ids(*range(24890, 24910)), 20260105, 0.25)
     assert np.flatnonzero(found).tolist() == [0, 4, 7]

@@ -1,4 +1,4 @@
-"""The leak gate's figures against independent ones, and its verdicts on leaks of every kind."""
+"""The leak gate's figures against independent ones, and its verdict on each kind of leak."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from loan_scoring.contract import Contract, LeakPolicy
-from loan_scoring.models.training.leaks import leak_report, level_auc, render_leaks
+from loan_scoring.models.training.leak_figures import level_auc
+from loan_scoring.models.training.leaks import leak_report
+from loan_scoring.models.training.report import render_leaks
 from loan_scoring.statistics.auc import auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
@@ -67,8 +69,8 @@ def findings(of: pa.Table, judged: np.ndarray | None = None, **policy: object) -
     return {finding.column: finding for finding in made.findings}
 
 
-def test_auc_is_that_of_rates_learnt_in_the_other_folds() -> None:
-    """Of a category, against pandas and scikit-learn on folds of their own."""
+def test_auc_is_that_of_rates_from_the_other_folds() -> None:
+    """A category, against pandas and scikit-learn on other folds."""
     codes = np.where(Y, DICE.choice(4, N, p=[0.1, 0.2, 0.3, 0.4]), DICE.choice(4, N))
     plain = []
     for learn, test in StratifiedKFold(5, shuffle=True, random_state=1).split(codes, Y):
@@ -96,7 +98,7 @@ def test_wilson_is_scipys(successes: int, n: int, confidence: float) -> None:
     assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
-def test_noise_is_worth_a_half_and_clean() -> None:
+def test_noise_has_an_auc_of_one_half_and_is_clean() -> None:
     for finding in findings(table()).values():
         assert finding.verdict == "clean"
         assert finding.everyone.auc == pytest.approx(0.5, abs=0.03)
@@ -104,22 +106,22 @@ def test_noise_is_worth_a_half_and_clean() -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_number_that_parts_the_outcomes_leaks_whichever_way(sign: int) -> None:
+def test_number_that_separates_the_outcomes_leaks_in_either_direction(sign: int) -> None:
     known = findings(table(amount=pa.array(sign * (Y * 2.0 + DICE.normal(size=N)))))["amount"]
     assert known.everyone.auc == pytest.approx(0.92, abs=0.02)
     assert (known.verdict, known.is_decisive) == ("leak", True)
     assert known.reasons[0].startswith("AUC of the column alone 0.9")
 
 
-def test_number_that_parts_them_in_its_middle_leaks() -> None:
-    """No ranking by the number itself sees it: 0.5 by roc_auc_score."""
+def test_number_that_separates_them_in_its_middle_leaks() -> None:
+    """Ranking by the number itself does not show it: 0.5 by roc_auc_score."""
     middle = np.where(Y, DICE.normal(0, 0.1, N), DICE.normal(0, 3, N))
     assert roc_auc_score(Y, middle) == pytest.approx(0.5, abs=0.03)
     assert findings(table(amount=pa.array(middle)))["amount"].verdict == "leak"
 
 
 @pytest.mark.parametrize("of_defaults", [True, False])
-def test_nulls_that_tell_the_outcome_leak(of_defaults: bool) -> None:
+def test_nulls_that_give_the_outcome_away_leak(of_defaults: bool) -> None:
     null = (of_defaults == Y) & (DICE.random(N) < 0.5)
     known = findings(table(kind=pa.array(["a"] * N, mask=null)))["kind"]
     assert known.everyone.nulls == null.sum()
@@ -128,7 +130,7 @@ def test_nulls_that_tell_the_outcome_leak(of_defaults: bool) -> None:
     assert any("AUC of its nulls alone 0.7" in reason for reason in known.reasons)
 
 
-def test_level_full_of_defaults_is_named_and_leaks_by_how_many_of_them_it_holds() -> None:
+def test_level_of_defaults_only_is_named_and_leaks_if_it_has_enough_of_them() -> None:
     defaults = np.flatnonzero(Y)
     kind = DICE.choice(["a", "b"], N).astype(object)
     kind[defaults[:33]] = "flag"
@@ -142,16 +144,16 @@ def test_level_full_of_defaults_is_named_and_leaks_by_how_many_of_them_it_holds(
     assert known.verdict == "leak"
     assert "100.0% of 160 loans with flag defaulted" in known.reasons[0]
     kind[defaults[:160]] = "a"
-    kind[defaults[:20]] = "flag"  # too few to say: the lower Wilson bound is below the limit
+    kind[defaults[:20]] = "flag"  # too few: the lower Wilson bound is below the limit
     assert findings(table(kind=pa.array(kind)))["kind"].verdict == "clean"
 
 
-def test_level_full_of_what_is_usual_says_nothing() -> None:
+def test_level_of_the_usual_outcome_is_not_near_pure() -> None:
     kind = np.where(Y, "a", DICE.choice(["a", "safe"], N, p=[0.9, 0.1]))
     assert findings(table(kind=pa.array(kind)))["kind"].everyone.near_pure == []
 
 
-def test_single_number_full_of_defaults_is_found_among_many() -> None:
+def test_single_number_of_defaults_only_is_found_among_many() -> None:
     amount = DICE.normal(1000, 50, N)
     amount[np.flatnonzero(Y)[:100]] = 0.0
     known = findings(table(amount=pa.array(amount)))["amount"]
@@ -159,22 +161,22 @@ def test_single_number_full_of_defaults_is_found_among_many() -> None:
     assert known.verdict == "leak"
 
 
-def test_what_exclusions_took_away_is_told_and_stops_nothing() -> None:
+def test_leak_among_excluded_loans_is_reported_and_not_decisive() -> None:
     null = Y & (DICE.random(N) < 0.5)
     known = findings(table(amount=pa.array(np.ones(N), mask=null)), judged=~null)["amount"]
     assert (known.verdict, known.is_decisive) == ("excluded", False)
     assert known.judged.null_auc is None
 
 
-def test_column_that_is_no_feature_leaks_and_stops_nothing() -> None:
+def test_leak_of_a_column_that_is_no_feature_is_not_decisive() -> None:
     found = findings(table(rate=pa.array(np.ones(N), mask=Y), sex=pa.array(np.where(Y, "f", "m"))))
     for name, role in (("rate", "pricing"), ("sex", "protected")):
         assert (found[name].role, found[name].verdict) == (role, "leak")
         assert not found[name].is_decisive
 
 
-def test_later_column_is_looked_at_in_the_history_alone() -> None:
-    """Nights have it blank whatever becomes of their loans, which would hide what it says."""
+def test_column_known_later_is_measured_on_the_history_alone() -> None:
+    """In nightly batches it is null for every loan, which would hide the leak."""
     history = np.arange(N) < 2000
     rates = table(rate=pa.array(np.ones(N), mask=Y | ~history))
     made = leak_report(contract(), rates, np.ones(N, dtype=bool), history)
@@ -182,7 +184,7 @@ def test_later_column_is_looked_at_in_the_history_alone() -> None:
     assert (known.everyone.loans, known.everyone.null_auc) == (2000, 1.0)
 
 
-def test_acknowledged_leak_is_told_and_stops_nothing() -> None:
+def test_acknowledged_leak_is_reported_and_not_decisive() -> None:
     leaking = table(kind=pa.array(np.where(Y, "x", "y")))
     assert findings(leaking)["kind"].is_decisive
     known = findings(leaking, acknowledged={"kind": "set by the applicant"})["kind"]

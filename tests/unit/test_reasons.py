@@ -1,4 +1,4 @@
-"""Scores are those of the plain pipelines; what is declined or reviewed has its reasons."""
+"""Scores equal those of the plain pipelines; declined and reviewed loans have reasons."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,10 +8,8 @@ from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.synthetic import generate_loans
-from loan_scoring.models.contributions import Contributions
-from loan_scoring.models.encoding import Encoder, take_apart
-from loan_scoring.models.features import feature_frame
-from loan_scoring.models.reasons import REASONS
+from loan_scoring.models.contributions import REASONS, Contributions
+from loan_scoring.models.encoding import Encoder, feature_frame, split_columns
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.personas import fit_personas
@@ -41,12 +39,13 @@ def scorer(loan_default: Contract, loans: tuple, request: pytest.FixtureRequest)
     X = feature_frame(table, loan_default, names)
     model = fit_pipeline(build_candidate(loan_default, names, request.param), X, y)
     clusters, _ = fit_personas(loan_default, names, X.head(2000))
-    told = [f"persona {n}" for n in range(clusters[-1].n_clusters)]
-    return Scorer(loan_default, model, names, clusters, names, told, [0.1] * len(told))
+    personas = [f"persona {n}" for n in range(clusters[-1].n_clusters)]
+    rates = [0.1] * len(personas)
+    return Scorer(loan_default, model, names, clusters, names, personas, rates)
 
 
 def altered(table: pa.Table) -> pa.Table:
-    """Write levels that were never seen, and nulls everywhere, into some rows."""
+    """Return the table with new levels in some rows and nulls in others."""
     purpose = table.column("loan_purpose").to_pylist()
     purpose[:40] = ["p9"] * 40
     income = table.column("income_usd_per_month").to_pylist()
@@ -76,26 +75,26 @@ def test_encoding_by_level_is_the_transformers_bit_for_bit(
 ) -> None:
     table = altered(loans[0].slice(0, 1000))
     X = feature_frame(table, loan_default, scorer.propensity_features)
-    columns = take_apart(table, loan_default, scorer.propensity_features)
+    columns = split_columns(table, loan_default, scorer.propensity_features)
     for pipeline in (scorer.propensity, scorer.personas):
         plain = np.asarray(pipeline[0].transform(X), dtype=float)
         assert np.array_equal(Encoder(pipeline[0]).encode(columns), plain, equal_nan=True)
 
 
-def test_reasons_are_the_largest_pushes_of_what_is_not_approved(
+def test_reasons_are_the_largest_contributions_of_loans_that_are_not_approved(
     loan_default: Contract, loans: tuple, scorer: Scorer
 ) -> None:
     table = altered(loans[0].slice(0, 1000))
     found = scorer.score(table)
     X = feature_frame(table, loan_default, scorer.propensity_features)
     encoded = np.asarray(scorer.propensity[0].transform(X), dtype=float)
-    _, added = Contributions(scorer.propensity, scorer.propensity_features).of(encoded)
+    _, added = Contributions(scorer.propensity, scorer.propensity_features).by_feature(encoded)
     decided = found.column("decision").to_pylist()
     assert {"approve", "review", "decline", "refer"} == set(decided)
     for row, decision in enumerate(decided):
-        told = [found.column(name)[row].as_py() for name in REASONS]
+        reasons = [found.column(name)[row].as_py() for name in REASONS]
         if decision in ("approve", "refer"):
-            assert told == [None] * 4
+            assert reasons == [None] * 4
             continue
         pushes = sorted(
             (
@@ -110,6 +109,6 @@ def test_reasons_are_the_largest_pushes_of_what_is_not_approved(
             + (" is missing" if table.column(name)[row].as_py() is None else "")
             for _, name in pushes
         ]
-        assert told == [*expected, *[None] * (4 - len(expected))]
+        assert reasons == [*expected, *[None] * (4 - len(expected))]
     missing = [found.column(name)[row].as_py() for name in REASONS for row in range(20, 60)]
     assert "Monthly income is missing" in missing

@@ -58,7 +58,8 @@ def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def train_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.models.promotion.decide import judge_and_promote
-    from loan_scoring.models.training.run import train, training_summary
+    from loan_scoring.models.training.report import training_summary
+    from loan_scoring.models.training.run import train
 
     result: dict[str, Any] = {}
 
@@ -83,8 +84,8 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
     from loan_scoring.local.postgres import portfolio_database_url
-    from loan_scoring.models.training.leaks import render_leaks
-    from loan_scoring.models.training.run import read_leak_report
+    from loan_scoring.models.training.report import render_leaks
+    from loan_scoring.models.training.rows import read_leak_report
 
     with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         report = read_leak_report(session)

@@ -1,4 +1,4 @@
-"""Files of fitted models: named by their fingerprint, loaded only where unchanged."""
+"""Fitted estimators as skops files: dump, and load only unchanged files of trusted types."""
 
 import sys
 from functools import lru_cache
@@ -9,7 +9,7 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
-    "loan_scoring.estimators.Calibrated",  # as version 0.1.0 named them
+    "loan_scoring.estimators.Calibrated",  # the names in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
     "loan_scoring.models.estimators.Calibrated",
     "loan_scoring.models.estimators.XGBoost",
@@ -20,10 +20,10 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
 )
-"""What our estimators hold beyond skops' own list; a file with any other type is refused.
+"""Types in our estimators beyond skops' own list; a file with any other type is refused.
 
-A tampered tree could read out of bounds, a tampered partial call check_array: neither file gets
-that far, as its sha256 is compared first.
+A tampered tree could read out of bounds, and a tampered partial could call check_array. Such a
+file is not loaded: its sha256 is compared first.
 """
 
 
@@ -35,11 +35,11 @@ def dump_estimator(estimator: Any) -> bytes:
 def _skops() -> Any:
     """Import skops.io with NumPy's and SciPy's modules first in sys.modules.
 
-    While it is imported, it looks some 600 functions of theirs up in every loaded module, in the
-    order of sys.modules, until it finds them. In an Airflow task thousands of modules stand before
-    them, of which some import others when they are asked: that took 20 s a task, this takes 1.
+    The import looks up some 600 of their functions by searching every loaded module in the order
+    of sys.modules. In an Airflow task, thousands of other modules come first, and some import
+    more when searched. That took 20 s a task; with this order it takes 1 s.
     """
-    import scipy.special  # noqa: F401 - so that its modules are there to be put first
+    import scipy.special  # noqa: F401 - loads the modules that must come first
 
     if "skops.io" not in sys.modules:
         for name in [name for name in sys.modules if not name.startswith(("numpy", "scipy"))]:
@@ -51,10 +51,10 @@ def _skops() -> Any:
 
 @lru_cache(maxsize=8)
 def load_estimator(portfolio: str, name: str, sha256: str) -> Any:
-    """Load an estimator, once a process.
+    """Return the estimator of an artifact, loaded once per process.
 
     Raises:
-        StateError: the file is missing or changed, or holds a type that is not trusted.
+        StateError: the file is missing or changed, or has a type that is not trusted.
     """
     skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException

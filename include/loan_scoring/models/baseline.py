@@ -1,4 +1,4 @@
-"""What a model saw when it was fitted: the frozen bins, levels and sample that drift is told by."""
+"""The baseline of a model: bins, levels, counts and a sample, frozen when it was fitted."""
 
 import io
 from collections.abc import Mapping
@@ -12,18 +12,17 @@ from loan_scoring.contract import Contract
 from loan_scoring.statistics.distribution import Distribution
 
 PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
-"""What scoring writes and drift of kind `prediction` watches."""
-
+"""The columns of scores that drift of kind `prediction` watches."""
 
 SCORE_BINS = 40
-"""Even bins from 0 to 1 in which histograms of scores are drawn."""
+"""Equal bins from 0 to 1 of every histogram of scores."""
 
 
 def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
-    """Freeze bins, counts and moments of every column of `table`, fit for JSON.
+    """Return the baseline of every column of `table`, fit for JSON.
 
-    A number has `edges` (inner bin edges, ascending), `counts` (bins), `mean`, `median`,
-    `standard_deviation`; a category `levels` and `counts`; both `rows` and `nulls`.
+    A number has `edges` (inner bin edges, ascending), `counts` (per bin), `mean`, `median` and
+    `standard_deviation`; a category has `levels` and `counts`; both have `rows` and `nulls`.
     """
     return {
         name: fit_column_baseline(table.column(name), contract.monitoring.bins)
@@ -32,7 +31,7 @@ def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
 
 
 def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
-    """Freeze one column."""
+    """Return the baseline of one column."""
     nulls = values.null_count
     common = {"rows": len(values), "nulls": nulls}
     if pa.types.is_string(values.type):
@@ -58,8 +57,8 @@ def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
 def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
     """Return the inner edges of equally frequent bins, ascending, each once.
 
-    A value that fills a bin on its own has one on its own, so that moving off it is seen on either
-    side: of loans that nearly all run for 360 months, and of a year that was always the same.
+    A value that fills a whole bin gets a bin of its own, so that a move off it shows on either
+    side: for example a term of 360 months in nearly all loans, or a year that never varied.
     """
     if not len(numbers):
         return numbers
@@ -69,12 +68,12 @@ def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
 
 
 def present_numbers(values: pa.ChunkedArray) -> np.ndarray:
-    """Return the values that are there as float64."""
+    """Return the values without nulls, as float64."""
     return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
 
 
 def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
-    """Return at most `rows` rows of the table as a Parquet file, chosen by the seed."""
+    """Return at most `rows` random rows of the table, drawn by the seed, as a Parquet file."""
     if table.num_rows > rows:
         chosen = np.random.default_rng(seed).choice(table.num_rows, rows, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
@@ -84,11 +83,10 @@ def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
 
 
 def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
-    """Return the predictions of a scoring run that a model's baseline says nothing of.
+    """Return the predictions of a scoring run that cannot be compared with a model's baseline.
 
-    The same applicants get other decisions, and reasons for them, under other thresholds, and other
-    applicants are scored under other exclusions. Where a policy is not on record it is taken for
-    the same.
+    Other thresholds give the same applicants other decisions and reasons. Other exclusions let
+    other applicants be scored. A policy that is not on record counts as unchanged.
     """
     now, then = run["policy"], model["training_data"].get("policy")
     if now is None or then is None or now == then:

@@ -1,26 +1,33 @@
-"""What each input adds to a score: base + contributions = log-odds, for every kind of candidate."""
+"""What each input adds to a score, for every algorithm: base + contributions = log-odds.
+
+The largest contributions are an application's reasons.
+"""
 
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from loan_scoring.models.boosting import BinnedBoosting
+from loan_scoring.contract import Contract
+from loan_scoring.models.encoding import Columns
 from loan_scoring.models.estimators import Calibrated, XGBoost
-from loan_scoring.models.trees import Tree
+from loan_scoring.models.trees import BinnedBoosting, Tree
 from loan_scoring.statistics.calibration import recalibrate
+
+REASONS = ("reason_1", "reason_2", "reason_3", "reason_4")
 
 
 class Contributions:
     """Splits the log-odds of a fitted pipeline into what each of its features adds."""
 
     def __init__(self, pipeline: Pipeline, features: list[str]) -> None:
-        """Take a pipeline of `candidates.build`, fitted, and its features."""
+        """Take a fitted pipeline of `build_candidate`, and its features."""
         self._whole = last = pipeline[-1]
         self._slope, self._intercept = 1.0, 0.0
         if isinstance(last, Calibrated):
@@ -31,22 +38,23 @@ class Contributions:
         self._features = features
 
     @cached_property
-    def place(self) -> np.ndarray:
-        """The place among the features of each encoded column, shape (columns,)."""
-        order = []
+    def feature_of_column(self) -> np.ndarray:
+        """The place of each encoded column's feature, shape (columns,)."""
+        places = []
         for name in self._encode.get_feature_names_out():
             column = name.split("__", 1)[1]
-            told = [feature for feature in self._features if _is_of(column, feature)]
-            order.append(self._features.index(max(told, key=len)))
-        return np.array(order)
+            candidates = [feature for feature in self._features if _is_of(column, feature)]
+            places.append(self._features.index(max(candidates, key=len)))
+        return np.array(places)
 
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return each row's probability of default, that of predict_proba, and its leaves.
+        """Return each row's probability of default, equal to predict_proba, and its leaves.
 
-        Leaves, for `of`, are those of boosted trees, shape (trees, rows): they give the score.
+        The leaves are those of boosted trees, shape (trees, rows), and None for other models; pass
+        them to `by_feature`, so that the trees are walked once.
 
         Args:
-            encoded: rows as the pipeline's first step gives them, shape (rows, columns).
+            encoded: rows from the pipeline's first step, shape (rows, columns).
         """
         if self._boosting is None:
             return np.asarray(self._whole.predict_proba(encoded)[:, 1]), None
@@ -56,28 +64,30 @@ class Contributions:
             found = recalibrate(found, self._slope, self._intercept)
         return np.asarray(found), leaves
 
-    def of(self, encoded: np.ndarray, leaves: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+    def by_feature(
+        self, encoded: np.ndarray, leaves: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
         """Return the base, and what each feature adds to each row's log-odds.
 
         Args:
-            encoded: rows as the pipeline's first step gives them, shape (rows, columns).
-            leaves: of these rows, where `probabilities` has found them.
+            encoded: rows from the pipeline's first step, shape (rows, columns).
+            leaves: of these rows, if `probabilities` has returned them.
 
         Returns:
             base, and an array of shape (rows, features): base plus a row's sum is its log-odds.
         """
         base, columns = self._by_column(encoded, leaves)
-        by_feature = np.zeros((len(encoded), len(self._features)))
-        for column, place in enumerate(self.place):
-            by_feature[:, place] += columns[:, column]
-        return base * self._slope + self._intercept, by_feature * self._slope
+        added = np.zeros((len(encoded), len(self._features)))
+        for column, place in enumerate(self.feature_of_column):
+            added[:, place] += columns[:, column]
+        return base * self._slope + self._intercept, added * self._slope
 
     def _by_column(
         self, encoded: np.ndarray, leaves: np.ndarray | None
     ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, LogisticRegression):
-            # The encoded mean of the training rows is where every input adds nothing.
+            # At the mean of the encoded training rows, every input adds 0.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
         if self._boosting is not None:
@@ -93,8 +103,8 @@ class Contributions:
         return _in_log_odds(base, added)
 
     def _of_trees(self, base: float, leaves: np.ndarray) -> tuple[float, np.ndarray]:
-        """Look the paths to leaves up and add them, base plus roots, shape (rows, columns)."""
-        roots, table, offsets = self._table
+        """Return base plus all roots, and the sum of each row's paths, shape (rows, columns)."""
+        roots, table, offsets = self._paths
         trees, rows = leaves.shape
         hits = sparse.csr_matrix(
             (
@@ -107,8 +117,8 @@ class Contributions:
         return base + roots, hits @ table
 
     @cached_property
-    def _table(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """The roots' sum, the paths to the leaves of all trees, and where each tree's begin."""
+    def _paths(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """The sum of the roots, the paths to the leaves of all trees, each tree's first row."""
         paths = [tree.paths(self._encode.get_feature_names_out().size) for tree in self._trees]
         sizes = [len(path) for _, path in paths]
         return (
@@ -128,7 +138,7 @@ class Contributions:
         if self._boosting is not None:
             return self._boosting.trees
         if isinstance(model, XGBoost):
-            return [_tree_of_xgboost(told) for told in model.trees()]
+            return [_tree_of_xgboost(tree) for tree in model.trees()]
         if not isinstance(model, RandomForestClassifier):
             raise TypeError(f"no contributions of {type(model).__name__}")
         count = len(model.estimators_)
@@ -144,15 +154,15 @@ class Contributions:
         ]
 
 
-def _tree_of_xgboost(told: dict[str, Any]) -> Tree:
-    """Return a tree as XGBoost writes it; a loan weighs what its gradient's slope was there."""
-    left = np.array(told["left_children"])
+def _tree_of_xgboost(tree: dict[str, Any]) -> Tree:
+    """Return a tree of XGBoost's JSON; a node's count is its sum of hessians."""
+    left = np.array(tree["left_children"])
     return Tree(
         left,
-        np.array(told["right_children"]),
-        np.array(told["split_indices"]),
-        np.where(left < 0, np.array(told["split_conditions"]), 0.0),
-        np.array(told["sum_hessian"]),
+        np.array(tree["right_children"]),
+        np.array(tree["split_indices"]),
+        np.where(left < 0, np.array(tree["split_conditions"]), 0.0),
+        np.array(tree["sum_hessian"]),
     )
 
 
@@ -161,10 +171,10 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Scale what is added to a probability so that it adds up to log-odds.
+    """Scale additions to a probability so that they add up to its log-odds.
 
-    Each row's by one factor: the log-odds' distance over the probability's, and where that is
-    nothing its limit, the slope of the log-odds at the base.
+    Each row has one factor: the distance in log-odds over the distance in probability. Where the
+    distance is 0, the factor is its limit, the slope of the log-odds at the base.
     """
     low = min(base, 1 - base) * 1e-9
     ends = np.clip(base + added.sum(axis=1), low, 1 - low)
@@ -176,3 +186,32 @@ def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
         (logit(ends) - logit(base)) / np.where(near, 1, distance),
     )
     return float(logit(base)), added * factor[:, None]
+
+
+def top_reasons(
+    contract: Contract, features: list[str], contributions: np.ndarray, columns: Columns
+) -> dict[str, pa.Array]:
+    """Return the reasons of each row: labels of the largest positive contributions, largest first.
+
+    The label of a null value has "is missing" behind it. With fewer than four positive
+    contributions, the last reasons are null.
+
+    Args:
+        contract: the labels.
+        features: the columns that the model reads.
+        contributions: what each adds to each row's log-odds, shape (rows, features).
+        columns: the same rows' values.
+    """
+    labels = [contract.by_name[name].label for name in features]
+    texts = pa.array([*labels, *(f"{label} is missing" for label in labels)], pa.string())
+    order = np.argsort(-contributions, axis=1, kind="stable")[:, : len(REASONS)]
+    largest = np.take_along_axis(contributions, order, axis=1)
+    is_null = np.column_stack([columns.is_null(name) for name in features])
+    place = order + len(features) * np.take_along_axis(is_null, order, axis=1)
+    reasons = {}
+    for nth, name in enumerate(REASONS):
+        if nth < order.shape[1]:
+            reasons[name] = texts.take(pa.array(place[:, nth], mask=largest[:, nth] <= 0))
+        else:  # the model has fewer features than there are reasons
+            reasons[name] = pa.nulls(len(order), pa.string())
+    return reasons

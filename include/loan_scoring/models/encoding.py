@@ -1,4 +1,4 @@
-"""Encode applications as a fitted ColumnTransformer does, value by value instead of row by row."""
+"""Applications as model input: the frame that scikit-learn takes, and a faster encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,39 @@ from sklearn.preprocessing import FunctionTransformer
 from loan_scoring.contract import Contract
 
 
+def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns as scikit-learn takes them: numbers as float64, categories as object.
+
+    Null is nan in both.
+    """
+    data = {}
+    for name in columns:
+        values = table.column(name)
+        if contract.by_name[name].is_numeric:
+            data[name] = values.cast(pa.float64()).to_numpy()
+        else:
+            data[name] = (
+                values.to_pandas(types_mapper=None)
+                .astype(object)
+                .where(values.is_valid().to_pandas(), float("nan"))
+            )
+    return pd.DataFrame(data)
+
+
 @dataclass(frozen=True)
 class Columns:
-    """The columns of some applications, taken apart once for all models that read them."""
+    """Columns of some applications, split once into numbers, levels and codes for all models."""
 
     rows: int
     numbers: dict[str, np.ndarray]
     """By name, float64 with nan for null, shape (rows,)."""
     levels: dict[str, np.ndarray]
-    """By name, the levels that occur, nan as the last, shape (levels,)."""
+    """By name, the levels that occur, with nan as the last, shape (levels,)."""
     codes: dict[str, np.ndarray]
     """By name, the place of each row's level in `levels`, shape (rows,)."""
 
     def is_null(self, name: str) -> np.ndarray:
-        """Return in which rows a column has no value, shape (rows,)."""
+        """Return in which rows a column is null, shape (rows,)."""
         if name in self.numbers:
             return np.asarray(np.isnan(self.numbers[name]))
         return np.asarray(self.codes[name] == len(self.levels[name]) - 1)
@@ -41,8 +60,8 @@ class Columns:
         )
 
 
-def take_apart(table: pa.Table, contract: Contract, names: Sequence[str]) -> Columns:
-    """Return the named columns of a table as numbers, and as levels and codes."""
+def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> Columns:
+    """Return the named columns of a table as numbers, levels and codes."""
     found = Columns(table.num_rows, {}, {}, {})
     for name in names:
         values = table.column(name).combine_chunks()
@@ -58,11 +77,11 @@ def take_apart(table: pa.Table, contract: Contract, names: Sequence[str]) -> Col
 
 
 class Encoder:
-    """A fitted ColumnTransformer of `numbers` and `categories`, asked once for each value.
+    """A fitted ColumnTransformer of `numbers` and `categories`, applied once per distinct value.
 
-    What it gives for a column depends on the column's value alone: it is asked for the values that
-    occur, and its answers are laid out by row, the same values bit for bit. What it said of a
-    level is remembered.
+    An encoded value depends on the raw value of its column alone. So each distinct value is
+    transformed once and the result repeated per row: equal to the transformer bit for bit. The
+    encoding of a level is kept for later calls.
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
@@ -75,7 +94,7 @@ class Encoder:
         }
 
     def encode(self, columns: Columns) -> np.ndarray:
-        """Return what the transformer makes of the rows, shape (rows, encoded columns)."""
+        """Return the encoded rows, shape (rows, encoded columns)."""
         parts = []
         if _is_identity(self._numbers):
             parts = [columns.numbers[name][:, None] for name in self._number_names]
@@ -92,49 +111,49 @@ class Encoder:
         values, codes = {}, {}
         for name in self._number_names:
             codes[name], values[name] = pd.factorize(columns.numbers[name])
-            values[name] = np.append(values[name], np.nan)  # the code of nan is -1, the last
-        tables = _asked(self._numbers, values)
+            values[name] = np.append(values[name], np.nan)  # nan has the code -1: the last
+        tables = _transformed(self._numbers, values)
         return [tables[name][codes[name]] for name in self._number_names]
 
     def _learn(self, columns: Columns) -> None:
-        """Ask for the levels that are new."""
+        """Encode the levels that are new."""
         new = {
             name: [level for level in columns.levels[name] if _key(level) not in known]
             for name, known in self._known.items()
         }
         if not any(new.values()):
             return
-        # Columns without a new level are asked for anything: for nan.
+        # The transformer takes all columns at once: one without a new level gets nan.
         new = {name: levels or [float("nan")] for name, levels in new.items()}
         values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
-        for name, table in _asked(self._categories, values).items():
+        for name, table in _transformed(self._categories, values).items():
             self._known[name].update(zip(map(_key, new[name]), table, strict=True))
 
 
-def _asked(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return of each column what a transformer makes of its values, shape (values, width)."""
+def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the encoding of each column's values, shape (values, width)."""
     names = list(values)
-    most = max(map(len, values.values()))
-    # Shorter columns repeat their first value: those rows are not looked at.
-    asked = pd.DataFrame({name: _padded(values[name], most) for name in names})
-    told = np.asarray(transformer.transform(asked), dtype=float)
+    longest = max(map(len, values.values()))
+    frame = pd.DataFrame({name: _padded(values[name], longest) for name in names})
+    encoded = np.asarray(transformer.transform(frame), dtype=float)
     widths = dict.fromkeys(names, 0)
     for output in transformer.get_feature_names_out(names):
-        of = [name for name in names if output == name or output.startswith(f"{name}_")]
-        widths[max(of, key=len)] += 1
+        candidates = [name for name in names if output == name or output.startswith(f"{name}_")]
+        widths[max(candidates, key=len)] += 1
     ends = np.cumsum(list(widths.values()))
     return {
-        name: told[: len(values[name]), end - widths[name] : end]
+        name: encoded[: len(values[name]), end - widths[name] : end]
         for name, end in zip(names, ends, strict=True)
     }
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    """Repeat the first value at the end; the rows that this adds are dropped later."""
     return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
 
 
 def _key(level: object) -> object:
-    """Return the level, None for nan, which no dictionary finds."""
+    """Return the level, and None for nan, which a dictionary cannot look up."""
     return level if isinstance(level, str) else None
 
 

@@ -1,4 +1,4 @@
-"""Our own estimators, held in skops files: XGBoost without pickle, and a calibrated classifier."""
+"""Estimators that skops can store: XGBoost without pickle, and a calibrated classifier."""
 
 import json
 from functools import cached_property
@@ -14,10 +14,10 @@ TREES_AT_ONCE = 10
 
 
 class XGBoost(ClassifierMixin, BaseEstimator):
-    """Gradient boosting by XGBoost's histogram method, held as its own UBJSON bytes.
+    """Gradient boosting by XGBoost's histogram method, stored as XGBoost's UBJSON bytes.
 
-    One thread: the sums over histograms are then taken in one order on every machine. Null is
-    missing, categories come as codes.
+    Runs on one thread, so that histograms are summed in the same order on every machine. Nulls
+    are missing values, and categories are codes.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         reg_lambda: float = 1.0,
         random_state: int = 0,
     ) -> None:
-        """Take XGBoost's parameters by the names that its scikit-learn interface gives them."""
+        """Take parameters under the names of XGBoost's scikit-learn interface."""
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth
@@ -65,7 +65,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     @cached_property
     def booster(self) -> Any:
-        """The booster, read from its bytes once."""
+        """The booster, read from the bytes once."""
         import xgboost
 
         booster = xgboost.Booster({"nthread": 1})
@@ -82,8 +82,8 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     def log_odds(self, X: np.ndarray) -> np.ndarray:
         """Return the log-odds of default, shape (rows,).
 
-        XGBoost adds up in 32 bits, which leaves 5e-6 over 300 trees: it is asked for a few trees
-        at a time, from nothing, and those sums are added in 64 bits. That costs no more.
+        XGBoost sums in 32 bits, an error of 5e-6 over 300 trees. So a few trees at a time are
+        summed by XGBoost, and these sums are added in 64 bits. That takes no longer.
         """
         X = np.asarray(X, dtype=np.float32)
         found, nothing = np.full(len(X), self.base), np.zeros(len(X), dtype=np.float32)
@@ -98,14 +98,14 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return found
 
     def apply(self, X: np.ndarray) -> np.ndarray:
-        """Return the node of each tree that a row ends in, shape (rows, trees)."""
+        """Return the leaf of each tree that a row ends in, as its node, shape (rows, trees)."""
         import xgboost
 
         matrix = xgboost.DMatrix(np.asarray(X, dtype=np.float32), nthread=1)
         return np.asarray(self.booster.predict(matrix, pred_leaf=True), dtype=np.int64)
 
     def trees(self) -> list[dict[str, Any]]:
-        """Return the trees as XGBoost writes them in JSON."""
+        """Return the trees in the form of XGBoost's JSON."""
         learner = json.loads(self.booster.save_raw("json"))["learner"]
         trees: list[dict[str, Any]] = learner["gradient_booster"]["model"]["trees"]
         return trees
@@ -116,35 +116,35 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - default, default])
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the likelier outcome of each row, shape (rows,)."""
+        """Return the more probable outcome of each row, shape (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what was read from the booster's bytes: they say it all."""
+        """Return the state without what can be read from the booster's bytes."""
         return {
             name: value for name, value in vars(self).items() if name not in ("booster", "base")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state back."""
+        """Restore the state."""
         self.__dict__.update(state)
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose log-odds are stretched and moved (Platt 1999).
+    """A fitted classifier whose log-odds are mapped to slope * log-odds + intercept (Platt 1999).
 
-    `slope` and `intercept` were fitted to predictions that the classifier's like made for loans
-    it had not seen.
+    `slope` and `intercept` come from out-of-fold predictions of classifiers with the same
+    parameters.
     """
 
     def __init__(self, classifier: Any, slope: float, intercept: float) -> None:
-        """Take a classifier and the calibration of its log-odds."""
+        """Take a classifier, and slope and intercept of its calibration."""
         self.classifier = classifier
         self.slope = slope
         self.intercept = intercept
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Fit the classifier; slope and intercept stay what they were declared to be."""
+        """Fit the classifier; slope and intercept stay as given."""
         self.classifier.fit(X, y)
         self.classes_ = self.classifier.classes_
         return self
@@ -155,5 +155,5 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - default, default])
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the likelier outcome of each row, shape (rows,)."""
+        """Return the more probable outcome of each row, shape (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])

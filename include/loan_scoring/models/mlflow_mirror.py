@@ -1,8 +1,8 @@
-"""Show trials, models and champions in MLflow: a mirror of Postgres, which decides nothing.
+"""Copy trials, models and champions to MLflow, for show: nothing is ever decided from MLflow.
 
-MLflow's own tables stand in the schema `mlflow` of the same database; no MLflow server takes part.
-What MLflow has not yet, or has half, is written; the rest stays as it is. Each thing is known by
-the tag `loan_scoring.id`. Nothing else imports mlflow: that costs seconds.
+MLflow's tables are in the schema `mlflow` of the same database; no MLflow server is needed. What
+MLflow lacks, or has only in part, is written; the rest stays. The tag `loan_scoring.id` identifies
+each run and version. No other module imports mlflow: that takes seconds.
 """
 
 import json
@@ -38,7 +38,7 @@ QUIET = {
 
 @dataclass(frozen=True)
 class MirrorCounts:
-    """How many trials and model versions were written, and which versions are champions."""
+    """Numbers of trials and model versions that were written, and the champions by kind."""
 
     trials: int
     models: int
@@ -46,21 +46,21 @@ class MirrorCounts:
 
 
 def mirror_models(session: Session) -> MirrorCounts:
-    """Write to MLflow what it lacks of the portfolio, and set the alias `champion`.
+    """Write what MLflow lacks of the portfolio, and set the alias `champion`.
 
     Raises:
-        TrackingError: MLflow, its tables or its artifacts cannot be written; what is missing is
-            written the next time.
+        TrackingError: MLflow, its tables or its artifacts cannot be written; the next call writes
+            what is missing.
     """
     os.environ |= QUIET
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's, of SQLAlchemy's next version: not ours to heed
+        warnings.simplefilter("ignore")  # MLflow's own, about the next SQLAlchemy
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
         try:
-            with _alone(session):
+            with _mirror_lock(session):
                 url = _url(session)
                 client = MlflowClient(tracking_uri=url, registry_uri=url)
                 try:
@@ -76,21 +76,21 @@ def mirror_models(session: Session) -> MirrorCounts:
 
 
 def ui_environment(session: Session) -> dict[str, str]:
-    """Return the environment in which `mlflow ui` shows the mirror; it holds the password."""
-    with _alone(session):
-        pass  # before the first training, too, MLflow wants a schema for its tables
+    """Return the environment for `mlflow ui`; it holds the database's password."""
+    with _mirror_lock(session):
+        pass  # makes the schema, which MLflow needs even before the first training
     return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
 
 
 @contextmanager
-def _alone(session: Session) -> Iterator[None]:
-    """Make MLflow's schema, and let one mirror at a time through, of whichever portfolio."""
+def _mirror_lock(session: Session) -> Iterator[None]:
+    """Make MLflow's schema, and hold a lock: one mirror at a time, over all portfolios."""
     other = database.connect_beside(session.connection)
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            if not cursor.rowcount:  # IF NOT EXISTS wants the right to create schemas even so
+            if not cursor.rowcount:  # IF NOT EXISTS needs the right to create schemas even then
                 cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(
                     f"COMMENT ON SCHEMA {MLFLOW_SCHEMA} IS 'Tables of MLflow: a mirror of the "
@@ -103,17 +103,17 @@ def _alone(session: Session) -> Iterator[None]:
 
 
 def _url(session: Session) -> str:
-    known = session.connection.info
-    parameters = known.dsn_parameters
-    wanted = (*TLS, *ALIVE)
-    kept: dict[str, str] = {name: parameters[name] for name in wanted if name in parameters}
+    info = session.connection.info
+    parameters = info.dsn_parameters
+    names = (*TLS, *ALIVE)
+    kept: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
     return URL.create(
         "postgresql+psycopg2",
-        username=known.user,
-        password=known.password,
-        host=known.host,
-        port=known.port,
-        database=known.dbname,
+        username=info.user,
+        password=info.password,
+        host=info.host,
+        port=info.port,
+        database=info.dbname,
         query={**kept, "options": f"-csearch_path={MLFLOW_SCHEMA}"},
     ).render_as_string(hide_password=False)
 
@@ -139,14 +139,14 @@ class _Mirror:
             trials = database.rows(self.session.connection, "select_all_trials")
             models = database.rows(self.session.connection, "select_all_models")
             champions = database.rows(self.session.connection, "select_champions")
-        there = self._finished()
-        new_trials = [row for row in trials if _trial_id(row) not in there]
+        finished = self._finished_runs()
+        new_trials = [row for row in trials if _trial_id(row) not in finished]
         for row in new_trials:
-            self._trial(row)
-        versions = {kind: self._versions(kind) for kind in {row["kind"] for row in models}}
+            self._write_trial(row)
+        versions = {kind: self._mlflow_versions(kind) for kind in {row["kind"] for row in models}}
         new_models = [row for row in models if row["model_version"] not in versions[row["kind"]]]
         for row in new_models:
-            run_id = there.get(row["model_version"]) or self._model(row)
+            run_id = finished.get(row["model_version"]) or self._write_model(row)
             made = self.client.create_model_version(
                 f"{self.portfolio}.{row['kind']}",
                 source=f"{self.client.get_run(run_id).info.artifact_uri}/model",
@@ -163,24 +163,24 @@ class _Mirror:
         in_use = {row["kind"]: row["model_version"] for row in champions}
         return MirrorCounts(len(new_trials), len(new_models), in_use)
 
-    def _finished(self) -> dict[str, str]:
-        """Return the runs that are whole, by our id; what a kill left half is taken away."""
+    def _finished_runs(self) -> dict[str, str]:
+        """Return the ids of finished runs by our id; delete those that a kill left unfinished."""
         found: dict[str, str] = {}
         token = None
         while True:
             page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
             for run in page:
-                known = run.data.tags.get(ID)
-                if run.info.status == "FINISHED" and known:
-                    found[known] = run.info.run_id
-                elif known:
+                our_id = run.data.tags.get(ID)
+                if run.info.status == "FINISHED" and our_id:
+                    found[our_id] = run.info.run_id
+                elif our_id:
                     self.client.delete_run(run.info.run_id)
             token = page.token
             if not token:
                 return found
 
-    def _versions(self, kind: str) -> dict[str, str]:
-        """Return MLflow's version of each of our model versions; make the model where it is not."""
+    def _mlflow_versions(self, kind: str) -> dict[str, str]:
+        """Return MLflow's version of each of our model versions; register a new model."""
         from mlflow.exceptions import MlflowException
 
         name = f"{self.portfolio}.{kind}"
@@ -199,13 +199,13 @@ class _Mirror:
             if not token:
                 return found
 
-    def _trial(self, row: database.Row) -> None:
+    def _write_trial(self, row: database.Row) -> None:
         milliseconds = int(row["tried_at"].timestamp() * 1000)
         means = ("auc", "auc_standard_error", "f1_paid", "f1_default", "brier", "log_loss")
         metrics = {
             name: row[name] for name in (*means, "calibration_slope", "calibration_intercept")
         }
-        self._run(
+        self._write_run(
             _trial_id(row),
             row["trial"],
             milliseconds - int(row["seconds"] * 1000),
@@ -216,12 +216,12 @@ class _Mirror:
             row["folds"],
         )
 
-    def _model(self, row: database.Row) -> str:
+    def _write_model(self, row: database.Row) -> str:
         at = int(row["created_at"].timestamp() * 1000)
         metrics = {name: value for name, value in row["metrics"].items() if _is_number(value)}
         for name, (low, high) in row["metrics"].get("intervals", {}).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
-        return self._run(
+        return self._write_run(
             row["model_version"],
             row["model_version"],
             at,
@@ -238,7 +238,7 @@ class _Mirror:
             row,
         )
 
-    def _run(
+    def _write_run(
         self,
         ours: str,
         name: str,
@@ -250,7 +250,7 @@ class _Mirror:
         folds: list[dict[str, float]],
         model: database.Row | None = None,
     ) -> str:
-        """Write a run whole and return its id; times are milliseconds since 1970."""
+        """Write a run with all it has, and return its id; times are milliseconds since 1970."""
         from mlflow.entities import Metric, Param
 
         run_id: str = self.client.create_run(
@@ -270,11 +270,11 @@ class _Mirror:
             run_id, points, [Param(key, str(value)) for key, value in parameters.items()]
         )
         if model is not None:
-            self._files(run_id, model)
+            self._log_files(run_id, model)
         self.client.set_terminated(run_id, end_time=ended)
         return run_id
 
-    def _files(self, run_id: str, row: database.Row) -> None:
+    def _log_files(self, run_id: str, row: database.Row) -> None:
         content = read_artifact(self.portfolio, row["artifact"], row["artifact_sha256"])
         with tempfile.TemporaryDirectory(prefix="loan-scoring-") as folder:
             path = Path(folder) / row["artifact"]

@@ -1,4 +1,4 @@
-"""The models on record: register fitted ones, tell the champions, promote, load for scoring."""
+"""The models on record: register fitted models, find champions, record verdicts, load."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ KINDS = (PROPENSITY, PERSONAS)
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model on its way into the registry."""
+    """A fitted model that is to be registered."""
 
     kind: str
     estimator: Any
@@ -46,7 +46,7 @@ def register_models(
 ) -> dict[str, str]:
     """Write the models' artifacts, then their rows in one transaction; return versions by kind.
 
-    Two trainings of the same data at once end in one pair: the second finds the first's.
+    Two concurrent trainings of the same data give one pair: the second finds the first's rows.
     """
     portfolio = session.contract.portfolio
     written = []
@@ -108,15 +108,15 @@ def model_row(session: Session, model_version: str) -> database.Row:
 
 
 def champion_version(session: Session, kind: str) -> str | None:
-    """Return the version in use of a kind, None before the first promotion."""
+    """Return the champion of a kind, None before the first promotion."""
     return _in_use(session).get(kind)
 
 
 def champion_pair(session: Session) -> tuple[str, str]:
-    """Return the champion propensity and personas versions, both of one moment.
+    """Return the champion propensity and personas versions, both read at one moment.
 
     Raises:
-        StateError: no model was promoted yet.
+        StateError: no model has been promoted yet.
     """
     pair = _in_use(session)
     if pair.keys() != set(KINDS):
@@ -153,7 +153,8 @@ def record_verdict(
 ) -> bool:
     """Append a verdict on a version to promotions; `promoted` makes it the champion.
 
-    What the last row of the version says already is not said again; returns whether it was said.
+    Adds nothing if the latest row of the version already records this verdict. Returns True if a
+    row was added.
     """
     kind = model_row(session, model_version)["kind"]
     row = {
@@ -165,9 +166,9 @@ def record_verdict(
     }
     text = json.dumps(evidence)
     last = database.row(session.connection, "select_last_verdict", model_version=model_version)
-    # What was rolled back since has the same last verdict and is not in use: it is said again.
-    is_so = verdict != "promoted" or row["replaces"] == model_version
-    if is_so and last == row | {"evidence": json.loads(text)}:
+    # A version that was rolled back has the same latest verdict, but is not in use.
+    is_in_effect = verdict != "promoted" or row["replaces"] == model_version
+    if is_in_effect and last == row | {"evidence": json.loads(text)}:
         return False
     database.execute(
         session.connection,
@@ -181,15 +182,14 @@ def record_verdict(
 
 
 def model_estimator(session: Session, row: database.Row) -> Any:
-    """Load the estimator of a model's row, once a process."""
+    """Return the estimator of a model's row, loaded once per process."""
     return load_estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
 
 
 def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
     """Return the scorer of a pair of model versions."""
-    from loan_scoring.models.scorer import (
-        Scorer,  # scikit-learn is for those who score, not for all
-    )
+    # Not at the top: it loads scikit-learn, which most users of the registry do not need.
+    from loan_scoring.models.scorer import Scorer
 
     propensity = model_row(session, propensity_version)
     personas = model_row(session, personas_version)

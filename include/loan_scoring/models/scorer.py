@@ -1,4 +1,4 @@
-"""Score a table of applications with a pair of models: probability, decision, persona."""
+"""Score a table of applications with a pair of models: probability, decision, reasons, persona."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,16 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
-from loan_scoring.models.contributions import Contributions
-from loan_scoring.models.encoding import Columns, Encoder, take_apart
-from loan_scoring.models.reasons import REASONS, top_reasons
+from loan_scoring.models.contributions import REASONS, Contributions, top_reasons
+from loan_scoring.models.encoding import Columns, Encoder, split_columns
 
 DECISIONS = ("approve", "review", "decline", "refer")
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A pair of fitted models and what is known of the personas."""
+    """A pair of fitted models, with the names and default rates of the personas."""
 
     contract: Contract
     propensity: Any
@@ -36,20 +35,20 @@ class Scorer:
         return [column.name for column in self.contract.inputs if column.name in used]
 
     def score(self, table: pa.Table) -> pa.Table:
-        """Return default_probability, exclusion_reason, decision, persona, persona_default_rate.
+        """Return the scores, one row for each of `table`.
 
-        And reason_1 to reason_4, of those that are reviewed or declined. One row for each of
-        `table`; an excluded application has a reason and decision refer, and nothing that a
-        model says.
+        Columns: default_probability, exclusion_reason, decision, persona, persona_default_rate,
+        and reason_1 to reason_4, which are null unless the decision is review or decline. An
+        excluded application has an exclusion_reason and the decision refer; all else is null.
         """
-        reason = exclusion_reasons(self.contract, table)
-        judged = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
+        exclusion = exclusion_reasons(self.contract, table)
+        judged = np.flatnonzero(exclusion.is_null().to_numpy(zero_copy_only=False))
         probability = np.full(table.num_rows, np.nan)
         cluster = np.full(table.num_rows, -1)
-        told = {name: pa.nulls(table.num_rows, pa.string()) for name in REASONS}
+        reasons = {name: pa.nulls(table.num_rows, pa.string()) for name in REASONS}
         if len(judged):
             names = sorted({*self.propensity_features, *self.personas_features})
-            columns = take_apart(table, self.contract, names)
+            columns = split_columns(table, self.contract, names)
             if len(judged) < table.num_rows:
                 columns = columns.take(judged)
             encoded = self._propensity_encoder.encode(columns)
@@ -59,38 +58,38 @@ class Scorer:
             doubtful = np.flatnonzero(found >= self.contract.decision.approve_below)
             if len(doubtful):
                 ends = None if leaves is None else leaves[:, doubtful]
-                of_those = self._reasons(encoded[doubtful], ends, columns.take(doubtful))
-                told |= _laid_out(of_those, judged[doubtful], table.num_rows)
+                of_doubtful = self._reasons(encoded[doubtful], ends, columns.take(doubtful))
+                reasons |= _scattered(of_doubtful, judged[doubtful], table.num_rows)
         place = pa.array(cluster, mask=cluster < 0)
         return pa.table(
             {
                 "default_probability": pa.array(probability, from_pandas=True),
-                "exclusion_reason": reason,
+                "exclusion_reason": exclusion,
                 "decision": decide_by_policy(self.contract, probability),
                 "persona": pa.array(self.persona_names).take(place),
                 "persona_default_rate": pa.array(self.persona_default_rates).take(place),
-                **told,
+                **reasons,
             }
         )
 
     def explain(self, table: pa.Table) -> tuple[float, dict[str, float]] | None:
-        """Return the base, and what each feature adds to the log-odds of a table's one row.
+        """Return the base, and what each feature adds to the log-odds, for a table of one row.
 
-        None where the row is excluded.
+        None if the row is excluded.
         """
         if exclusion_reasons(self.contract, table)[0].is_valid:
             return None
         encoded = self._propensity_encoder.encode(
-            take_apart(table, self.contract, self.propensity_features)
+            split_columns(table, self.contract, self.propensity_features)
         )
         _, leaves = self._contributions.probabilities(encoded)
-        base, added = self._contributions.of(encoded, leaves)
+        base, added = self._contributions.by_feature(encoded, leaves)
         return base, dict(zip(self.propensity_features, added[0].tolist(), strict=True))
 
     def _reasons(
         self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
     ) -> dict[str, pa.Array]:
-        _, added = self._contributions.of(encoded, leaves)
+        _, added = self._contributions.by_feature(encoded, leaves)
         return top_reasons(self.contract, self.propensity_features, added, columns)
 
     @cached_property
@@ -106,16 +105,16 @@ class Scorer:
         return Contributions(self.propensity, self.propensity_features)
 
 
-def _laid_out(told: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
-    """Return columns of so many rows that hold values at `places` and are null elsewhere."""
+def _scattered(values: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
+    """Return columns of `rows` rows with the values at `places` and null elsewhere."""
     row = np.full(rows, -1)
     row[places] = np.arange(len(places))
     at = pa.array(row, mask=row < 0)
-    return {name: values.take(at) for name, values in told.items()}
+    return {name: column.take(at) for name, column in values.items()}
 
 
 def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
-    """Return the first reason of the contract that excludes each row, null where none does."""
+    """Return the reason of the first exclusion that applies to each row, null where none does."""
     reason = pa.nulls(table.num_rows, pa.string())
     for exclusion in reversed(contract.exclusions):
         values = table.column(exclusion.column).combine_chunks()
@@ -125,7 +124,7 @@ def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
 
 
 def decide_by_policy(contract: Contract, probability: np.ndarray) -> pa.Array:
-    """Return the decision for each probability, refer where it is nan."""
+    """Return the decision for each probability; refer for nan."""
     policy = contract.decision
     place = np.select(
         [

@@ -228,7 +228,7 @@ def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    from loan_scoring.models.reasons import REASONS
+    from loan_scoring.models.contributions import REASONS
 
     reasons = [row.pop(name) for name in REASONS]
     return row | {"reasons": [reason for reason in reasons if reason is not None]}

@@ -28,7 +28,7 @@ from loan_scoring.errors import LoanScoringError
 from loan_scoring.lab.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate_tables
 from loan_scoring.local.postgres import portfolio_database_url
 from loan_scoring.models import registry
-from loan_scoring.models.encoding import Encoder, take_apart
+from loan_scoring.models.encoding import Encoder, split_columns
 from loan_scoring.models.scorer import Scorer, decide_by_policy, exclusion_reasons
 from loan_scoring.scoring.batch import score_batch
 
@@ -99,7 +99,7 @@ def _floor(session: Session, everything: sql.Composed, scorer: Scorer) -> dict[s
             reason = exclusion_reasons(session.contract, table)
             judged = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
             names = sorted({*scorer.propensity_features, *scorer.personas_features})
-            columns = take_apart(table.take(pa.array(judged)), session.contract, names)
+            columns = split_columns(table.take(pa.array(judged)), session.contract, names)
             first, second = (encoder.encode(columns) for encoder in encoders)
         with step("predict"):
             probability, cluster = np.full(len(table), np.nan), np.full(len(table), -1)

@@ -13,7 +13,7 @@ from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_so
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.models.baseline import PREDICTIONS
-from loan_scoring.models.features import feature_frame
+from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.personas import describe_personas, fit_personas, name_clusters

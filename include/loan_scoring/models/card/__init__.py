@@ -1,1 +1,1 @@
-"""The model card: what a pair of models is, how good it is, and who promoted it."""
+"""The model card: what a pair of models is, how well it performs, and who promoted it."""

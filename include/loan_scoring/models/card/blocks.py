@@ -1,4 +1,4 @@
-"""What a page is made of: sections of texts, tables and plots, whatever it is rendered to."""
+"""The parts of a card: sections of texts, tables and plots, independent of the output format."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph set apart: a quotation, or what is as it should be and what is not."""
+    """A highlighted paragraph: a quotation, or something that is good or bad."""
 
     text: str
     tone: Literal["quote", "good", "bad"] = "quote"
@@ -28,7 +28,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; columns whose place is in `numbers` are set flush right."""
+    """A table; the columns whose places are in `numbers` are aligned right."""
 
     head: list[str]
     rows: list[list[str]]
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing as SVG, and what it shows in words."""
+    """A plot as SVG, with a caption that says what it shows."""
 
     svg: bytes
     caption: str
@@ -48,7 +48,7 @@ Block = Text | Heading | Note | Table | Plot
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A title with its blocks."""
 
     title: str
     blocks: list[Block]
@@ -56,7 +56,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """A whole card, or another page of its kind."""
+    """A model card, or another page of the same form."""
 
     title: str
     lead: str

@@ -1,4 +1,4 @@
-"""The card's plots, as SVG: drawn from a model's stored evaluation, the same bytes each time."""
+"""The card's plots as SVG, from a model's stored evaluation: the same bytes each time."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ STYLE: Any = {
     "grid.color": "#e7e9ec",
     "legend.frameon": False,
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a level's name may hold a dollar
+    "text.parse_math": False,  # a level's name may contain a dollar sign
     "svg.hashsalt": "loan-scoring",
 }
 
@@ -30,7 +30,7 @@ Draw = Callable[..., None]
 
 
 def as_svg(draw: Draw) -> Callable[..., bytes]:
-    """Give a function that draws on a figure its figure, and return what it drew as SVG."""
+    """Turn a function that draws on a figure into one that returns the drawing as SVG."""
 
     @wraps(draw)
     def make(*values: Any) -> bytes:
@@ -38,7 +38,9 @@ def as_svg(draw: Draw) -> Callable[..., bytes]:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
-        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+        logging.getLogger("matplotlib").setLevel(
+            logging.WARNING
+        )  # it reports building its font cache
         with mpl.rc_context(STYLE):
             figure = Figure()
             draw(figure, *values)
@@ -96,7 +98,7 @@ def draw_calibration(figure: Any, evaluation: dict[str, Any]) -> None:
 
 @as_svg
 def draw_histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
-    """Draw the scores of paid loans and of defaults, each as shares of its own, with thresholds."""
+    """Draw the scores of paid loans and of defaults, as shares of each, with the thresholds."""
     axes = figure.subplots()
     edges = evaluation["histogram"]["edges"]
     for name, color in (("paid", PAID), ("defaulted", DEFAULTED)):
@@ -121,7 +123,7 @@ def draw_histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) 
 
 @as_svg
 def draw_importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
-    """Draw what each feature is worth in AUC, the most important on top."""
+    """Draw the permutation importance of the features, the largest on top."""
     features = evaluation["importance"]["features"][:20][::-1]
     figure.set_size_inches(5.6, 1.2 + 0.24 * len(features))
     axes = figure.subplots()
@@ -138,7 +140,7 @@ def draw_importance(figure: Any, evaluation: dict[str, Any], contract: Contract)
 
 @as_svg
 def draw_approval(figure: Any, parity: dict[str, Any], title: str) -> None:
-    """Draw the approval rate of each group of one attribute; those not compared are hollow."""
+    """Draw the approval rate of each group of an attribute; hollow if left out of the ratio."""
     groups = parity["groups"][::-1]
     figure.set_size_inches(5.6, 1.1 + 0.3 * len(groups))
     axes = figure.subplots()

@@ -1,1 +1,1 @@
-"""Promotion: gates that judge a challenger, and the record of each verdict."""
+"""Promotion: gates judge a challenger, and each verdict is recorded with its evidence."""

@@ -1,4 +1,4 @@
-"""The gates before promotion: each a pure function that gives a verdict with its evidence."""
+"""The gates before a promotion: each is a pure function that returns a verdict with figures."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from loan_scoring.statistics.fairness import Z95, Parity
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate's verdict: whether it is passed, the figures behind it, and one plain sentence."""
+    """A gate's verdict: whether it is passed, a sentence for people, and the figures."""
 
     gate: str
     passed: bool
@@ -29,17 +29,17 @@ class Gate:
 def better(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
-    """Ask for an AUC or a log loss better than the champion's by more than the hold-out's noise.
+    """Return whether AUC or log loss is better than the champion's by more than noise.
 
-    Passed where there is no champion, or where the paired bootstrap's interval of the difference
-    in AUC, at the contract's confidence, lies above 0. Also where that of the log loss lies below
-    0 and that of the AUC not wholly below 0: after a change the ranking may hold while the
-    probabilities do not, which the AUC cannot see.
+    Passed if there is no champion, or if the paired bootstrap interval of the difference in AUC,
+    at the contract's confidence, is above 0. Also passed if the interval of the log loss is below
+    0 and that of the AUC is not below 0: after a change, a champion may rank as well as before
+    while its probabilities are wrong, which the AUC does not show.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
         challenger: its probabilities, shape (rows,).
-        champion: those of the champion for the same rows; None where there is no champion.
+        champion: the champion's probabilities for the same rows; None without a champion.
     """
     own = auc(y, challenger)
     if champion is None:
@@ -50,14 +50,14 @@ def better(
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     loss, (loss_low, loss_high) = log_loss_difference(y, challenger, champion, confidence)
     passed = bool(low > 0 or (loss_high < 0 and high >= 0))
-    word = "above" if low > 0 else "below" if high < 0 else "not above"
-    loss_word = "below" if loss_high < 0 else "not below"
+    side = "above" if low > 0 else "below" if high < 0 else "not above"
+    loss_side = "below" if loss_high < 0 else "not below"
     return Gate(
         "better",
         passed,
-        f"AUC {own:.4f} against the champion's {theirs:.4f}: the difference {own - theirs:+.4f}, "
-        f"{confidence:.0%} interval [{low:+.4f}, {high:+.4f}], is {word} noise; that of the log "
-        f"loss {loss:+.4f} [{loss_low:+.4f}, {loss_high:+.4f}], is {loss_word} noise.",
+        f"AUC {own:.4f}, the champion's {theirs:.4f}: the difference {own - theirs:+.4f}, "
+        f"{confidence:.0%} interval [{low:+.4f}, {high:+.4f}], is {side} noise. The difference in "
+        f"log loss {loss:+.4f} [{loss_low:+.4f}, {loss_high:+.4f}] is {loss_side} noise.",
         {
             "auc": own,
             "champion_auc": theirs,
@@ -74,9 +74,9 @@ def better(
 def calibrated(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
-    """Ask for a calibration slope within the contract's limits, as 0.9 to 1.1.
+    """Return whether the calibration slope is within the contract's limits, such as 0.9 to 1.1.
 
-    Args: as of `better`; the champion's slope is told and not judged.
+    Takes what `better` takes. The champion's slope is reported, not judged.
     """
     low, high = contract.promotion.calibration_slope
     found = fit_calibration_line(y, challenger)
@@ -92,38 +92,38 @@ def calibrated(
     }
     if champion is not None:
         figures["champion_slope"] = fit_calibration_line(y, champion).slope
-    word = "within" if passed else "outside"
+    side = "within" if passed else "outside"
     return Gate(
         "calibrated",
         passed,
-        f"Calibration slope {found.slope:.3f} is {word} [{low:g}, {high:g}]; predicted "
-        f"{np.mean(challenger):.1%}, observed {np.mean(y):.1%} defaults.",
+        f"Calibration slope {found.slope:.3f} is {side} [{low:g}, {high:g}]; predicted "
+        f"{np.mean(challenger):.1%} defaults, observed {np.mean(y):.1%}.",
         {name: finite_or_none(value) for name, value in figures.items()},
     )
 
 
 def fair(contract: Contract, parities: list[Parity]) -> Gate:
-    """Ask that no group is approved less often than the floor's share of the best approved.
+    """Return whether, for each attribute, lowest over highest approval rate reaches the floor.
 
-    An attribute with fewer than two groups of the contract's size cannot be judged and is told.
+    An attribute with fewer than two groups of the contract's size is reported, not judged.
     """
     floor = contract.promotion.fairness.min_ratio
     passed = all(each.ratio is None or each.ratio >= floor for each in parities)
-    told = []
+    phrases = []
     for each in parities:
         label = contract.by_name[each.attribute].label
         if each.ratio is None:
-            told.append(f"{label}: fewer than two groups are large enough to compare")
+            phrases.append(f"{label}: fewer than two groups are large enough to compare")
             continue
-        word = "at or above" if each.ratio >= floor else "below"
-        told.append(
+        side = "at or above" if each.ratio >= floor else "below"
+        phrases.append(
             f"{label}: {each.lowest} is approved {each.ratio:.3f} times as often as "
-            f"{each.highest}, {word} the floor of {floor:g}"
+            f"{each.highest}, {side} the floor of {floor:g}"
         )
     return Gate(
         "fair",
         passed,
-        "; ".join(told) + "." if told else "The contract names no attribute to compare.",
+        "; ".join(phrases) + "." if phrases else "The contract names no attribute to compare.",
         {
             "min_ratio": floor,
             "min_group": contract.promotion.fairness.min_group,
@@ -142,28 +142,28 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
 
 
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
-    """Ask that none of the model's features gives the outcome away, by the report on record.
+    """Return whether none of the model's features leaks, by the leak report on record.
 
-    A model without a report does not pass: nobody looked. A decisive leak in a column that was
-    dropped before training is no leak of this model.
+    A model without a report fails. A decisive leak of a column that was dropped before training
+    does not count.
 
     Args:
-        report: the leak report that stands with the model; `findings` with `column`, `is_decisive`.
+        report: the model's leak report; `findings` with `column` and `is_decisive`.
         features: the columns that the model reads.
     """
     if report is None:
-        return Gate("free_of_leaks", False, "No leak report stands with the model.", {})
+        return Gate("free_of_leaks", False, "The model has no leak report.", {})
     decisive = [each["column"] for each in report["findings"] if each["is_decisive"]]
     leaking = sorted(set(decisive) & set(features))
-    looked_at = len(report["findings"])
-    sentence = f"None of {looked_at} columns looked at leaks the outcome into the model."
+    checked = len(report["findings"])
+    sentence = f"{checked} columns were checked; no feature of the model leaks the outcome."
     if leaking:
-        sentence = f"The model reads what gives the outcome away: {', '.join(leaking)}."
+        sentence = f"The model reads columns that leak the outcome: {', '.join(leaking)}."
     return Gate(
         "free_of_leaks",
         not leaking,
         sentence,
-        {"columns": looked_at, "decisive": decisive, "leaking": leaking},
+        {"columns": checked, "decisive": decisive, "leaking": leaking},
     )
 
 
@@ -172,8 +172,8 @@ def log_loss_difference(
 ) -> tuple[float, tuple[float, float]]:
     """Return the mean log loss of the first less that of the second, and its interval.
 
-    Paired by loan: the normal interval of a mean, as in Diebold, Mariano (1995), equation for
-    losses that are independent.
+    Paired by loan; the normal interval of a mean, as in Diebold, Mariano (1995) for independent
+    losses.
     """
     losses = [np.logaddexp(0, np.where(y == 1, -1, 1) * log_odds(p)) for p in (first, second)]
     differences = losses[0] - losses[1]

@@ -1,1 +1,1 @@
-"""The stage train: leak gate, candidates, personas, and the fit that is registered."""
+"""The stage train: leak gate, candidates, personas, fit and registration."""

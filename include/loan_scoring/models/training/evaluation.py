@@ -1,7 +1,7 @@
-"""What a propensity model shows on its hold-out: the numbers behind every plot of its card.
+"""The evaluation of a propensity model on its hold-out: the numbers behind the plots of its card.
 
-They are computed once, at training, and stand with the model: a card can be drawn at any time,
-without the data, and says what was known when the model was promoted.
+They are computed once, at training, and stored with the model. So a card can be drawn at any time
+without the data, and shows what was known when the model was promoted.
 """
 
 from dataclasses import asdict
@@ -15,8 +15,7 @@ from sklearn.pipeline import Pipeline
 from loan_scoring.contract import Contract
 from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.models.contributions import Contributions
-from loan_scoring.models.encoding import Columns, Encoder, take_apart
-from loan_scoring.models.features import feature_frame
+from loan_scoring.models.encoding import Columns, Encoder, feature_frame, split_columns
 from loan_scoring.models.holdout import holdout_policy
 from loan_scoring.statistics import fairness
 from loan_scoring.statistics.auc import auc
@@ -29,22 +28,22 @@ from loan_scoring.statistics.intervals import wilson
 from loan_scoring.statistics.model_metrics import default_probabilities
 
 IMPORTANCE_ROWS = 4000
-"""Loans that importance is measured on: each is scored features x repeats times."""
+"""Loans that importance is measured on; each is scored features x repeats times."""
 
 IMPORTANCE_REPEATS = 5
 
 
 def evaluate_holdout(
-    contract: Contract, model: Pipeline, features: list[str], held: pa.Table
+    contract: Contract, model: Pipeline, features: list[str], holdout: pa.Table
 ) -> dict[str, Any]:
-    """Return what the card shows of a fitted model, fit for JSON.
+    """Return the evaluation of a fitted model, fit for JSON.
 
     Args:
         features: the columns that the model reads, in order.
-        held: the scorable loans of the hold-out: monitored columns and is_default.
+        holdout: its scorable loans: monitored columns and is_default.
     """
-    y = held.column("is_default").to_numpy().astype(int)
-    X = feature_frame(held, contract, features)
+    y = holdout.column("is_default").to_numpy().astype(int)
+    X = feature_frame(holdout, contract, features)
     probability = default_probabilities(model, X)
     approved = probability < contract.decision.approve_below
     return {
@@ -56,22 +55,22 @@ def evaluate_holdout(
         "calibration_curve": asdict(fit_calibration_curve(y, probability)),
         "histogram": score_histogram(y, probability),
         "importance": permutation_importance(
-            model, features, take_apart(held, contract, features), y, contract.training.seed
+            model, features, split_columns(holdout, contract, features), y, contract.training.seed
         ),
         "fairness": [
             asdict(
                 fairness.approval_parity(
-                    contract.group_rule(name), held.column(name).to_pylist(), y, approved
+                    contract.group_rule(name), holdout.column(name).to_pylist(), y, approved
                 )
             )
             for name in contract.protected
-            if name in held.column_names and contract.by_name[name].type == "category"
+            if name in holdout.column_names and contract.by_name[name].type == "category"
         ],
     }
 
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
-    """Return slope, intercept and the slope's standard error, None where the fit does not exist."""
+    """Return slope, intercept and standard error of the calibration line, None without a fit."""
     found = asdict(fit_calibration_line(y, probability))
     return {name: finite_or_none(value) for name, value in found.items()}
 
@@ -85,7 +84,7 @@ def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> lis
 
 
 def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
-    """Return predicted and observed default rates of ten equal parts, from the lowest score on.
+    """Return predicted and observed default rates of ten equal parts, the lowest scores first.
 
     The observed rate has a 95 % Wilson interval.
     """
@@ -120,26 +119,26 @@ def score_histogram(
 def permutation_importance(
     model: Pipeline, features: list[str], columns: Columns, y: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    """Return how much AUC each feature is worth: the loss when its values are shuffled.
+    """Return the importance of each feature: the AUC that is lost when its values are shuffled.
 
     Breiman (2001), Machine Learning 45, 5-32; mean and standard deviation over the repeats, on at
-    most IMPORTANCE_ROWS loans chosen by the seed. What is shuffled is encoded already: an encoded
-    value depends on the value alone, and encoding anew takes longer than the model.
+    most IMPORTANCE_ROWS loans chosen by the seed. Encoded values are shuffled: each depends on the
+    raw value alone, and encoding again would take longer than predicting.
 
     Args:
-        columns: the loans' features.
-        y: their outcomes, shape (rows,).
+        columns: features of the loans.
+        y: outcomes of the loans, shape (rows,).
     """
     dice = np.random.default_rng(seed)
     rows = dice.permutation(len(y))[:IMPORTANCE_ROWS]
     y, encoded = y[rows], Encoder(model[0]).encode(columns.take(rows))
-    told = Contributions(model, features)
-    whole = auc(y, told.probabilities(encoded)[0])
+    contributions = Contributions(model, features)
+    whole = auc(y, contributions.probabilities(encoded)[0])
     lost = np.empty((len(features), IMPORTANCE_REPEATS))
     for place, repeat in np.ndindex(lost.shape):
-        shuffled, of_feature = encoded.copy(), told.place == place
+        shuffled, of_feature = encoded.copy(), contributions.feature_of_column == place
         shuffled[:, of_feature] = encoded[dice.permutation(len(y))][:, of_feature]
-        lost[place, repeat] = whole - auc(y, told.probabilities(shuffled)[0])
+        lost[place, repeat] = whole - auc(y, contributions.probabilities(shuffled)[0])
     mean, deviation = lost.mean(axis=1), lost.std(axis=1)
     return {
         "rows": len(rows),

@@ -1,4 +1,4 @@
-"""The persona model: clusters of applicants by their inputs, without the target, with names."""
+"""The persona model: named clusters of applicants, found from their inputs without outcomes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,26 +18,26 @@ from loan_scoring.contract import Contract
 from loan_scoring.statistics.intervals import wilson
 
 HIGH = 0.35
-"""Standard deviations from the mean from which a name says high or low."""
+"""Standard deviations from the mean beyond which a name has the word high or low."""
 SAMPLE_ROWS = 5000
-"""Loans on which the number of personas is chosen: a silhouette compares each with each."""
+"""Loans on which the number of personas is chosen: a silhouette compares every pair of them."""
 SAME = 0.5
-"""Jaccard index from which two clusters are one: above it, a cluster has one partner at most
-(Hennig 2007 calls clusters dissolved that stay below)."""
+"""Jaccard index above which two clusters are the same: only one partner of a cluster can reach it.
+Hennig (2007) calls a cluster dissolved that stays below."""
 
 
 def fit_personas(
     contract: Contract, features: list[str], X: pd.DataFrame
 ) -> tuple[Pipeline, dict[int, float]]:
-    """Return the fitted pipeline, and the silhouette of each number of personas in question.
+    """Return the fitted pipeline, and the silhouette of each allowed number of personas.
 
-    The number with the largest mean silhouette (Rousseeuw 1987) on a sample is taken, the smaller
-    of two alike. On one thread, as `candidates.fit` does and why.
+    The number with the largest mean silhouette (Rousseeuw 1987) on a sample is taken; of equal
+    ones, the smaller number. Fitted on one thread, for the reason given in `fit_pipeline`.
 
     Args:
         contract: the numbers to choose from, and the seed.
         features: the columns of X to use.
-        X: the training part, as `features.frame` gives it.
+        X: the training part, as `feature_frame` gives it.
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
@@ -64,8 +64,8 @@ def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
 def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
     """Return the unfitted pipeline: scaled inputs, then k-means into `count` clusters.
 
-    Numbers go through their quantiles to a normal shape: a few incomes and values are a hundred
-    times the median, and k-means on plain scaling would give each its own cluster.
+    Numbers are mapped by their quantiles to a normal distribution. A few incomes and property
+    values are a hundred times the median: after plain scaling, k-means would give each a cluster.
     """
     numbers = [name for name in features if contract.by_name[name].is_numeric]
     categories = [name for name in features if name not in numbers]
@@ -76,7 +76,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
             ("scale", QuantileTransformer(output_distribution="normal", random_state=seed)),
         ]
     )
-    # A level rarer than 1 in 100 tells two people apart, not two kinds of people.
+    # A level of less than 1 % of the loans marks a few people, not a group.
     levels = OneHotEncoder(
         min_frequency=0.01, handle_unknown="infrequent_if_exist", sparse_output=False
     )
@@ -101,8 +101,8 @@ def name_clusters(
 ) -> list[str]:
     """Return a name for each cluster, from the two columns that set its centroid apart most.
 
-    Names differ: where two clusters would share one, more columns are told. `kept` are the names
-    that clusters have already, from the champion's personas.
+    Names are unique: if two clusters would share one, more columns are added. `kept` are names
+    that clusters take over from the champion's personas, by cluster.
     """
     kept = kept or {}
     scaled = np.asarray(pipeline[0].transform(X))
@@ -112,11 +112,11 @@ def name_clusters(
     columns = [name.split("__", 1)[1] for name in pipeline[0].get_feature_names_out()]
     words: list[list[str]] = []
     for cluster in range(len(centroids)):
-        told: dict[str, str] = {}
+        phrases: dict[str, str] = {}
         for place in np.argsort(-np.abs(away[cluster]), kind="stable"):
-            source, text = _say(contract, columns[place], float(away[cluster][place]))
-            told.setdefault(source, text)
-        words.append(list(told.values()))
+            source, text = _phrase(contract, columns[place], float(away[cluster][place]))
+            phrases.setdefault(source, text)
+        words.append(list(phrases.values()))
     for count in range(2, max(3, len(words[0]) + 1)):
         names = [kept.get(i, ", ".join(each[:count])) for i, each in enumerate(words)]
         if len(set(names)) == len(names):
@@ -129,14 +129,14 @@ def match_names(
 ) -> dict[int, str]:
     """Return the names that new clusters take over from old ones, by new cluster.
 
-    Old and new clusters are paired so that their Jaccard indices (loans in both by loans in
-    either) sum up to the most (Kuhn 1955); a pair below one half is none.
+    Old and new clusters are paired so that the sum of their Jaccard indices (loans in both over
+    loans in either) is largest (Kuhn 1955). A pair keeps its name only above one half.
 
     Args:
         old: cluster of each loan by the old model, shape (rows,).
-        new: by the new model, shape (rows,).
-        old_names: of the old clusters.
-        count: how many new clusters there are.
+        new: cluster of each loan by the new model, shape (rows,).
+        old_names: names of the old clusters.
+        count: number of new clusters.
     """
     both = np.zeros((len(old_names), count))
     np.add.at(both, (old, new), 1)
@@ -149,14 +149,14 @@ def match_names(
 def describe_personas(
     clusters: np.ndarray, y: np.ndarray, names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return name, size and default rate with its Wilson interval of each cluster.
+    """Return name, size, and default rate with its Wilson interval, of each cluster.
 
-    An empty cluster has the overall rate, and knows nothing: its interval is (0, 1).
+    An empty cluster gets the overall rate, with the interval (0, 1).
 
     Args:
         clusters: cluster of each row, shape (rows,).
         y: outcomes, 1 for default, shape (rows,).
-        names: of the clusters.
+        names: names of the clusters.
     """
     sizes = np.bincount(clusters, minlength=len(names))
     defaults = np.bincount(clusters, weights=y, minlength=len(names)).astype(int)
@@ -173,8 +173,11 @@ def describe_personas(
     ]
 
 
-def _say(contract: Contract, column: str, away: float) -> tuple[str, str]:
-    """Return the contract's column behind a scaled one, and its place in words."""
+def _phrase(contract: Contract, column: str, away: float) -> tuple[str, str]:
+    """Return the contract's column behind a scaled one, and a phrase such as "high income".
+
+    `away` is the centroid's distance from the mean in standard deviations.
+    """
     if column in contract.by_name:
         size = "high" if away > HIGH else "low" if away < -HIGH else "middling"
         return column, f"{size} {_lower(contract.by_name[column].label)}"

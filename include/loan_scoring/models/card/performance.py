@@ -1,0 +1,162 @@
+"""Sections of the card on performance: metrics, plots, candidates, personas."""
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.models.card.blocks import Plot, Section, Table, Text
+from loan_scoring.models.card.plots import (
+    draw_calibration,
+    draw_histogram,
+    draw_importance,
+    draw_roc,
+)
+from loan_scoring.models.training.cross_validation import TrialResult
+
+METRICS = {
+    "auc": "AUC",
+    "gini": "Gini",
+    "ks": "KS",
+    "brier": "Brier score",
+    "log_loss": "Log loss",
+    "calibration_slope": "Calibration slope",
+    "f1": "F1 of default",
+    "precision": "Precision of decline",
+    "recall": "Recall of decline",
+}
+
+
+def metrics_section(contract: Contract, row: database.Row) -> Section:
+    """Return the metrics of the hold-out with their intervals."""
+    metrics = row["metrics"]
+    intervals = metrics.get("intervals") or {}
+    rows = []
+    for name, label in METRICS.items():
+        if metrics.get(name) is not None:
+            ends = intervals.get(name)
+            interval = f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "not recorded"
+            rows.append([label, f"{metrics[name]:.4f}", interval])
+    return Section(
+        "Performance",
+        [
+            Text(
+                f"Measured once on the {metrics.get('rows', 0):,} loans of the hold-out, of which "
+                f"{metrics.get('default_rate', 0):.1%} defaulted. F1, precision and recall: a loan "
+                "is predicted to default from a probability of "
+                f"{contract.decision.decline_from:g}, the threshold of decline."
+            ),
+            Table(["metric", "value", "95 % interval"], rows, frozenset({1, 2})),
+        ],
+    )
+
+
+def plot_sections(contract: Contract, row: database.Row) -> list[Section]:
+    """Return the plots of the evaluation, with their numbers, in two sections."""
+    evaluation = row["evaluation"]
+    if evaluation is None:
+        return [Section("Plots", [Text("This version was registered without an evaluation.")])]
+    auc, shuffled = row["metrics"]["auc"], evaluation["importance"]
+    labels = {name: contract.by_name[name].label for name in row["features"]}
+    top = [
+        [labels[e["feature"]], f"{round(e['mean'], 4) + 0.0:.4f}", f"{e['deviation']:.4f}"]
+        for e in shuffled["features"]
+    ]
+    return [
+        Section(
+            "Ranking, calibration and scores",
+            [
+                Text(_slope(evaluation["calibration"])),
+                Plot(draw_roc(evaluation, auc), "ROC curve on the hold-out."),
+                Plot(
+                    draw_calibration(evaluation),
+                    "Predicted and observed default rates, by tenths of the score.",
+                ),
+                Plot(
+                    draw_histogram(evaluation, contract),
+                    "Scores of loans that were paid and of loans that defaulted, with the "
+                    "thresholds of the decision.",
+                ),
+                Table(
+                    ["tenth", "loans", "predicted", "observed", "95 % interval"],
+                    [
+                        [
+                            str(place), f"{part['rows']:,}", f"{part['predicted']:.1%}",
+                            f"{part['observed']:.1%}", f"{part['low']:.1%} to {part['high']:.1%}",
+                        ]
+                        for place, part in enumerate(evaluation["deciles"], 1)
+                    ],
+                    frozenset(range(5)),
+                ),
+            ],
+        ),
+        Section(
+            "What the scores depend on",
+            [
+                Text(
+                    f"Permutation importance: the AUC that is lost when a column's values are "
+                    f"shuffled among {shuffled['rows']:,} loans of the hold-out; mean and standard "
+                    f"deviation of {shuffled['repeats']} shuffles. A column that is correlated "
+                    "with another looks less important than it is."
+                ),
+                Table(["column", "AUC lost", "standard deviation"], top, frozenset({1, 2})),
+                Plot(draw_importance(evaluation, contract), "Permutation importance."),
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _slope(calibration: dict[str, float | None]) -> str:
+    slope, error = calibration["slope"], calibration["standard_error"]
+    if slope is None or error is None:
+        return "The calibration slope is not defined: the scores do not vary."
+    return (
+        f"The calibration slope is {slope:.3f} (standard error {error:.3f}). 1 is perfect; above 1 "
+        "the probabilities are too close to the mean, below 1 too far from it."
+    )
+
+
+def candidates_section(row: database.Row, results: list[TrialResult]) -> Section:
+    """Return the trials of the training, with the chosen one marked."""
+    title = "Candidates"
+    if not results:
+        return Section(title, [Text("No comparison of candidates was recorded.")])
+    rows = [
+        [
+            f"{each.trial.name}{' (chosen)' if each.trial.name == row['metrics']['trial'] else ''}",
+            f"{each.mean('auc'):.4f} ± {each.auc_standard_error:.4f}",
+            f"{each.mean('f1_paid'):.4f}",
+            f"{each.mean('brier'):.4f}",
+            f"{each.calibration_slope:.3f}",
+            f"{each.seconds:.1f}",
+        ]
+        for each in results
+    ]
+    text = (
+        f"Cross-validated in {len(results[0].folds)} folds of the training part. The chosen trial "
+        "is the first one whose AUC is within one standard error of the best."
+    )
+    names = ["trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "seconds"]
+    return Section(title, [Text(text), Table(names, rows, frozenset({1, 2, 3, 4, 5}))])
+
+
+def personas_section(row: database.Row) -> Section:
+    """Return the personas with size and default rate."""
+    people = row["metrics"]["personas"]
+    rows = []
+    for each in people:
+        interval = each.get("default_rate_interval")
+        rows.append(
+            [
+                each["name"],
+                f"{each['share']:.1%}",
+                f"{each['default_rate']:.1%}",
+                f"{interval[0]:.1%} to {interval[1]:.1%}" if interval else "not recorded",
+            ]
+        )
+    return Section(
+        "Personas",
+        [
+            Text("Clusters of applicants, found without their outcomes."),
+            Table(
+                ["persona", "share", "default rate", "95 % interval"], rows, frozenset({1, 2, 3})
+            ),
+        ],
+    )

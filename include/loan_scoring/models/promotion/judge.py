@@ -1,0 +1,124 @@
+"""Judge a challenger by every gate, against the champion on the same hold-out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.contract import KEY
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
+from loan_scoring.models import registry
+from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.holdout import holdout_members, holdout_policy
+from loan_scoring.models.promotion import gates
+from loan_scoring.models.promotion.gates import Gate
+from loan_scoring.models.registry import PROPENSITY
+from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.statistics import fairness
+from loan_scoring.statistics.model_metrics import default_probabilities
+
+
+@dataclass(frozen=True)
+class GateJudgement:
+    """The verdicts of the gates on a challenger, and the hold-out that they were measured on."""
+
+    challenger: str
+    champion: str | None
+    gates: list[Gate]
+    holdout: dict[str, Any]
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the gates that failed."""
+        return [each.gate for each in self.gates if not each.passed]
+
+    def evidence(self) -> dict[str, Any]:
+        """Return the judgement as the evidence of a promotion, fit for JSON."""
+        figures = self.gates[0].figures
+        return {
+            "challenger": self.challenger,
+            "champion": self.champion,
+            "auc": figures["auc"],
+            "champion_auc": figures.get("champion_auc"),
+            "holdout": self.holdout,
+            "gates": [asdict(gate) for gate in self.gates],
+        }
+
+
+def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgement:
+    """Judge a pair's propensity model on loans that neither it nor the champion was fitted on.
+
+    The hold-out is drawn from today's data by the loans' keys (`holdout`). So it is a hold-out of
+    a champion that was fitted on fewer loans, too.
+
+    Raises:
+        StateError: the hold-out lacks loans with either outcome, or a model cannot be loaded.
+    """
+    contract = session.contract
+    challenger = registry.model_row(session, versions[PROPENSITY])
+    version = registry.champion_version(session, PROPENSITY)
+    champion = None if version is None else registry.model_row(session, version)
+    if champion is not None and champion["model_version"] == challenger["model_version"]:
+        champion = None  # a model is never better than itself
+    models = [row for row in (challenger, champion) if row is not None]
+    table, described = _common_holdout(session, models)
+    y = table.column("is_default").to_numpy().astype(int)
+    if len(np.unique(y)) < 2:
+        raise StateError(
+            f"the hold-out of {contract.portfolio} has {len(y)} loans with an outcome and not "
+            "both outcomes; ingest more history before models are compared"
+        )
+    own = _probabilities(session, challenger, table)
+    champions = None if champion is None else _probabilities(session, champion, table)
+    approved = own < contract.decision.approve_below
+    parities = [
+        fairness.approval_parity(
+            contract.group_rule(name), table.column(name).to_pylist(), y, approved
+        )
+        for name in contract.fairness_attributes
+    ]
+    verdicts = [
+        gates.better(contract, y, own, champions),
+        gates.calibrated(contract, y, own, champions),
+        gates.fair(contract, parities),
+    ]
+    if "leaks" in challenger:
+        verdicts.append(gates.free_of_leaks(challenger["leaks"], challenger["features"]))
+    return GateJudgement(
+        challenger["model_version"], version, verdicts, described | {"rows": len(y)}
+    )
+
+
+def _common_holdout(
+    session: Session, models: list[database.Row]
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the scorable loans that are in the hold-out of every model, and the hold-outs' rules.
+
+    After a change, only loans since then count, as future loans resemble those.
+    """
+    contract = session.contract
+    needed = {column.name for column in contract.monitored} | set(contract.protected)
+    needed |= {name for row in models for name in row["features"]}
+    columns = [column.name for column in contract.inputs if column.name in needed]
+    with database.transaction(session.connection):
+        since = models[0]["training_data"].get("since")
+        table = labelled_applications(session, columns, since)
+    if since is not None:
+        table = table.filter(table.column("is_recent"))
+    kept = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    policies = []
+    for row in models:
+        policy = (row["evaluation"] or {}).get("holdout") or holdout_policy(contract)
+        kept = kept & holdout_members(table.column(KEY), policy["seed"], policy["share"])
+        if policy not in policies:
+            policies.append(policy)
+    return table.filter(pa.array(kept)), {"policies": policies, "since": since}
+
+
+def _probabilities(session: Session, row: database.Row, table: pa.Table) -> np.ndarray:
+    X = feature_frame(table, session.contract, row["features"])
+    return default_probabilities(registry.model_estimator(session, row), X)

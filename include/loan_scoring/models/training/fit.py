@@ -1,0 +1,210 @@
+"""Fit the chosen propensity model, the personas and the baseline; measure them on the hold-out."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
+from loan_scoring.models import registry
+from loan_scoring.models.baseline import PREDICTIONS, fit_baseline, sample_rows
+from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.holdout import split_holdout
+from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
+from loan_scoring.models.scorer import Scorer, exclusion_reasons
+from loan_scoring.models.training import evaluation
+from loan_scoring.models.training.cross_validation import (
+    TrialResult,
+    final_classifier,
+    fit_chosen_trial,
+)
+from loan_scoring.models.training.personas import (
+    describe_personas,
+    fit_personas,
+    match_names,
+    name_clusters,
+)
+from loan_scoring.models.training.rows import TrainingRows
+from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap
+from loan_scoring.statistics.model_metrics import (
+    default_probabilities,
+    estimator_parameters,
+    holdout_metrics,
+)
+
+log = logging.getLogger(__name__)
+
+AssignOldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
+"""Takes applications; returns the champion's cluster of each, and the clusters' names."""
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """All rows as a matrix, and the places of the training part and of the hold-out.
+
+    `learn` and `test` are the places of the scorable rows of the training part and of the
+    hold-out; `holdout` adds the excluded ones. After a change, `recent` marks the rows since,
+    shape (rows,), bool, and the hold-out has recent rows only; otherwise all are recent.
+    """
+
+    X: pd.DataFrame
+    y: np.ndarray
+    learn: np.ndarray
+    test: np.ndarray
+    holdout: np.ndarray
+    recent: np.ndarray
+    features: list[str]
+
+
+def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
+    """Return the training part and the hold-out; features that never vary are left out."""
+    table = training.table
+    y = table.column("is_default").to_numpy().astype(int)
+    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    recent = np.ones(len(y), dtype=bool)
+    if training.since is not None:
+        recent = table.column("is_recent").to_numpy()
+    learn, holdout = split_holdout(contract, table.column(KEY))
+    holdout = holdout[recent[holdout]]
+    learn, test = learn[judged[learn]], holdout[judged[holdout]]
+    features = [
+        name
+        for name in training.features
+        if len(table.column(name).take(pa.array(learn)).unique()) > 1
+    ]
+    X = feature_frame(table, contract, features)
+    return TrainingParts(X, y, learn, test, holdout, recent, features)
+
+
+def fit_pair(
+    contract: Contract,
+    training: TrainingRows,
+    chosen: TrialResult,
+    assign_old_personas: AssignOldPersonas | None = None,
+) -> list[FittedModel]:
+    """Return the fitted propensity model and the fitted personas, not registered yet.
+
+    Args:
+        contract: what to fit and how to measure it.
+        training: the rows.
+        chosen: the trial to fit, with its calibration.
+        assign_old_personas: the champion's clustering, from which matching clusters keep names.
+    """
+    parts = split_rows(contract, training)
+    X, y, learn, test, features = parts.X, parts.y, parts.learn, parts.test, parts.features
+    model = fit_chosen_trial(
+        contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
+    )
+    metrics = measure_holdout(contract, y[test], default_probabilities(model, X.iloc[test]))
+    metrics |= {"trial": chosen.trial.name}
+    log.info(
+        "chose %s: AUC %.4f on the %d loans of the hold-out",
+        chosen.trial.name, metrics["auc"], metrics["rows"],
+    )  # fmt: skip
+
+    clusters, silhouettes = fit_personas(contract, features, X.iloc[learn])
+    labels = clusters[-1].labels_
+    kept = {}
+    if assign_old_personas is not None:
+        old, old_names = assign_old_personas(training.table.take(pa.array(learn)))
+        kept = match_names(old, labels, old_names, clusters[-1].n_clusters)
+    names = name_clusters(clusters, contract, X.iloc[learn], kept)
+    people = describe_personas(labels, y[learn], names)
+
+    rates = [person["default_rate"] for person in people]
+    scorer = Scorer(contract, model, features, clusters, features, names, rates)
+    baseline_rows, baseline = _fit_baseline(contract, training.table, parts, scorer)
+    return [
+        FittedModel(
+            PROPENSITY,
+            model,
+            estimator_parameters(model),
+            features,
+            metrics,
+            algorithm=type(final_classifier(model)).__name__,
+            evaluation=evaluation.evaluate_holdout(
+                contract, model, features, training.table.take(pa.array(test))
+            ),
+            baseline=baseline,
+            baseline_sample=sample_rows(
+                baseline_rows, contract.monitoring.sample_rows, contract.training.seed
+            ),
+            leaks=training.leaks,
+        ),
+        FittedModel(
+            PERSONAS,
+            clusters,
+            estimator_parameters(clusters),
+            features,
+            {"personas": people, "silhouettes": silhouettes},
+            algorithm=type(clusters[-1]).__name__,
+        ),
+    ]
+
+
+def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
+    """Return the metrics of a hold-out, and under `intervals` [lowest, highest] of each.
+
+    A metric that is not defined there, such as the slope of equal probabilities, is None.
+    """
+    threshold = contract.decision.decline_from
+    metrics = holdout_metrics(y, probability, threshold)
+    policy = contract.training
+    intervals = bootstrap(y, probability, threshold, policy.resamples, policy.seed)
+    defined = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
+    return defined | {"intervals": intervals, "confidence": CONFIDENCE}
+
+
+def champion_personas(session: Session) -> AssignOldPersonas | None:
+    """Return the champion's clustering; None where there is none, or it cannot be used here."""
+    contract = session.contract
+    with database.transaction(session.connection):
+        version = registry.champion_version(session, PERSONAS)
+        if version is None:
+            return None
+        row = registry.model_row(session, version)
+    if not set(row["features"]) <= {column.name for column in contract.monitored}:
+        log.warning("%s reads columns that are gone: personas get new names", version)
+        return None
+    try:
+        old = registry.model_estimator(session, row)
+    except StateError as error:
+        log.warning("personas get new names: %s", error)
+        return None
+    names = [person["name"] for person in row["metrics"]["personas"]]
+
+    def assign(table: pa.Table) -> tuple[np.ndarray, list[str]]:
+        return old.predict(feature_frame(table, contract, row["features"])), names
+
+    return assign
+
+
+def _fit_baseline(
+    contract: Contract, table: pa.Table, parts: TrainingParts, scorer: Scorer
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the rows behind the baseline, and the baseline.
+
+    Inputs are frozen from all recent labelled applications, the excluded ones included, as a batch
+    has those too. Predictions are frozen from the hold-out alone: on rows that it was fitted on, a
+    model's scores spread wider than on any batch.
+    """
+    is_holdout = np.zeros(table.num_rows, dtype=bool)
+    is_holdout[parts.holdout] = True
+    holdout = np.flatnonzero(is_holdout[parts.recent])
+    table = table.filter(pa.array(parts.recent))
+    inputs = table.select([column.name for column in contract.monitored])
+    scored = scorer.score(table.take(pa.array(holdout))).select(list(PREDICTIONS))
+    baseline = fit_baseline(contract, inputs) | fit_baseline(contract, scored)
+    place = np.full(table.num_rows, -1)
+    place[holdout] = np.arange(len(holdout))
+    rows = pa.array(place, mask=place < 0)
+    for name in scored.column_names:
+        inputs = inputs.append_column(name, scored.column(name).take(rows))
+    return inputs.append_column("is_holdout", pa.array(place >= 0)), baseline

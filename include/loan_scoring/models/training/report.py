@@ -1,0 +1,104 @@
+"""What a training found, as text for a person: the summary, the trials, the leak report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.models import registry
+from loan_scoring.models.registry import PERSONAS, PROPENSITY
+from loan_scoring.models.training.cross_validation import F1_THRESHOLD, TrialResult
+from loan_scoring.models.training.leak_figures import PureLevel
+from loan_scoring.models.training.leaks import LeakFinding, LeakReport
+from loan_scoring.models.training.trials import recorded_trials
+from loan_scoring.statistics.intervals import HOLDOUT_METRICS
+
+
+def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
+    """Return the summary of a training, fit for JSON and as text.
+
+    It holds the trials, the hold-out's metrics with their intervals, and the personas.
+    """
+    with database.transaction(session.connection):
+        model = registry.model_row(session, versions[PROPENSITY])
+        people = registry.model_row(session, versions[PERSONAS])["metrics"]
+    metrics = model["metrics"]
+    results = recorded_trials(session, model["fingerprint"])
+    lines = [
+        render_trials(results, metrics["trial"]),
+        "",
+        f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
+        f"{metrics['default_rate']:.1%} defaulted; in [] {metrics['confidence']:.0%} intervals",
+    ]
+    for name in (name for name in HOLDOUT_METRICS if name in metrics["intervals"]):
+        low, high = metrics["intervals"][name]
+        lines.append(f"  {name:<22}{metrics[name]:8.4f}  [{low:.4f}, {high:.4f}]")
+    lines += ["", f"  {'persona':<66}{'loans':>8}{'share':>8}  default rate"]
+    for person in people["personas"]:
+        low, high = person["default_rate_interval"]
+        lines.append(
+            f"  {person['name'][:65]:<66}{person['loans']:>8,}{person['share']:>8.1%}"
+            f"  {person['default_rate']:.1%} [{low:.1%}, {high:.1%}]"
+        )
+    found = {
+        "trials": [asdict(result) | {"auc": result.mean("auc")} for result in results],
+        "metrics": metrics,
+        "personas_metrics": people,
+    }
+    return found, "\n".join(lines)
+
+
+def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
+    """Return the trials as a table, the simplest first, with a star at the chosen one."""
+    lines = [
+        f"  {'trial':<26}{'AUC':>8}{'+-SE':>8}{'F1 paid':>9}{'F1 def.':>9}{'Brier':>8}"
+        f"{'log loss':>10}{'slope':>7}{'seconds':>9}  parameters"
+    ]
+    for each in sorted(results, key=lambda result: result.trial.place):
+        star = "*" if each.trial.name == chosen else " "
+        declared = ", ".join(f"{name} {value:g}" for name, value in each.trial.parameters.items())
+        lines.append(
+            f"{star} {each.trial.name:<26}{each.mean('auc'):>8.4f}{each.auc_standard_error:>8.4f}"
+            f"{each.mean('f1_paid'):>9.4f}{each.mean('f1_default'):>9.4f}"
+            f"{each.mean('brier'):>8.4f}{each.mean('log_loss'):>10.4f}"
+            f"{each.calibration_slope:>7.3f}{each.seconds:>9.1f}  {declared}"
+        )
+    folds = len(results[0].folds) if results else 0
+    return "\n".join([*lines, f"  means of {folds} folds; F1 at a probability of {F1_THRESHOLD:g}"])
+
+
+def render_leaks(report: LeakReport) -> str:
+    """Return the report as a table; each figure is over all loans -> over the judged ones."""
+    head = f"{'column':<28} {'role':<11} {'AUC':<16} {'AUC of nulls':<16} {'verdict':<13}"
+    lines = [
+        f"leak report over {report.loans} labelled loans, {report.judged_loans} of them judged by "
+        "a model; figures: all -> judged",
+        "",
+        f"{head} near-pure levels (loans, default rate)",
+    ]
+    for each in report.findings:
+        lines.append(
+            f"{each.column:<28} {each.role:<11} {_pair(each.everyone.auc, each.judged.auc):<16} "
+            f"{_pair(each.everyone.null_auc, each.judged.null_auc):<16} {each.verdict:<13} "
+            f"{_near_pure_levels(each)}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def _pair(before: float | None, after: float | None) -> str:
+    def text(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    return f"{text(before)} -> {text(after)}"
+
+
+def _near_pure_levels(finding: LeakFinding) -> str:
+    def text(levels: list[PureLevel]) -> str:
+        shown = [f"{each.level} ({each.loans}, {each.default_rate:.1%})" for each in levels[:2]]
+        more = [f"{len(levels) - 2} more"] if len(levels) > 2 else []
+        return ", ".join(shown + more) or "none"
+
+    if not finding.everyone.near_pure and not finding.judged.near_pure:
+        return ""
+    return f"{text(finding.everyone.near_pure)} -> {text(finding.judged.near_pure)}"

@@ -1,0 +1,201 @@
+"""The rows of a training: read them, freeze them in a file, fingerprint them, load them again."""
+
+import hashlib
+import io
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loan_scoring import database, settings
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.files import write_artifact
+from loan_scoring.database.session import Session
+from loan_scoring.errors import ContractError, StateError
+from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.models.training.leaks import LeakReport, leak_report
+
+log = logging.getLogger(__name__)
+
+TRAINING_CODE_VERSION = "0.1.0"
+"""The package version whose training code last changed what is fitted; part of each fingerprint.
+
+Raise it to the package's version when the same rows and contract would give other models: other
+encoding, candidates, calibration, personas, baseline, leak gate or hold-out. Every portfolio then
+fits anew at its next training. Leave it when only the package's version changes.
+"""
+
+NOT_FITTED = {
+    "promotion", "performance", "business", "service_level", "retraining", "notifications",
+}  # fmt: skip
+"""Parts of the contract that no fit reads: gates, promises and recipients change no model."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The frozen rows of one training.
+
+    `table` holds loan_id, the columns known at application and is_default. `batches` names the
+    batches and outcome files that the rows came from. `leaks` is the leak report, fit for JSON.
+    `features` are the columns that a model may read.
+
+    After a change in the applicants or their defaults, `since` is the first batch that shows it,
+    and `table` has is_recent. A model is fitted on all rows, and calibrated and measured on the
+    recent ones.
+    """
+
+    fingerprint: str
+    table: pa.Table
+    batches: list[dict[str, Any]]
+    leaks: dict[str, Any]
+    features: list[str]
+    since: str | None = None
+
+
+def freeze_rows(session: Session) -> TrainingRows:
+    """Read the rows of a training at one moment, and pass them through the leak gate.
+
+    Raises:
+        ContractError: a feature leaks, and the contract refuses training on leaks.
+        StateError: fewer labelled applications than the contract asks for, or one class only.
+    """
+    contract = session.contract
+    # One snapshot: `batches` must describe exactly these rows, whatever is published meanwhile.
+    with database.snapshot(session.connection):
+        since = _changed_since(session)
+        table = _read_labelled(session, since)
+        batches = database.rows(session.connection, "select_training_batches")
+    _refuse_too_little(contract, table)
+    report = _report_leaks(contract, table)
+    features = _pass_leak_gate(contract, report)
+    kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
+    table = table.select(kept + ["is_recent"] * (since is not None))
+    return TrainingRows(
+        fingerprint_of(contract, table), table, batches, report.as_json(), features, since
+    )
+
+
+def fingerprint_of(contract: Contract, table: pa.Table) -> str:
+    """Return the sha256 of training rows, contract and training code: equal means equal models."""
+    declared = contract.model_dump_json(exclude=NOT_FITTED)
+    digest = hashlib.sha256(f"{TRAINING_CODE_VERSION}\n{declared}\n".encode())
+    for name in table.column_names:
+        values = table.column(name).to_pandas()
+        digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_rows(session: Session, training: TrainingRows) -> None:
+    """Write the rows to the portfolio's artifacts as one Parquet file."""
+    names = ("batches", "leaks", "features", "since")
+    metadata = {name: getattr(training, name) for name in names}
+    buffer = io.BytesIO()
+    table = training.table.replace_schema_metadata({"training": json.dumps(metadata, default=str)})
+    pq.write_table(table, buffer, compression="zstd")
+    write_artifact(session.contract.portfolio, _file(training.fingerprint), buffer.getvalue())
+
+
+def load_rows(session: Session, fingerprint: str) -> TrainingRows:
+    """Return the rows of a planned training, from its file or, without one, from the database.
+
+    Raises:
+        StateError: neither has the rows that were planned.
+    """
+    contract = session.contract
+    path = settings.artifacts_dir(contract.portfolio) / _file(fingerprint)
+    if path.is_file():
+        table = pq.read_table(path)
+        if fingerprint_of(contract, table) == fingerprint:
+            metadata = json.loads(table.schema.metadata[b"training"])
+            return TrainingRows(fingerprint, table, **metadata)
+    training = freeze_rows(session)
+    if training.fingerprint != fingerprint:
+        raise StateError(
+            f"the rows of training {fingerprint[:16]} are gone: {path} is missing or changed, "
+            "and the labelled loans or the contract have changed since; run the training again"
+        )
+    return training
+
+
+def delete_rows(session: Session, fingerprint: str) -> None:
+    """Delete the file of a planned training, if there is one."""
+    path = settings.artifacts_dir(session.contract.portfolio) / _file(fingerprint)
+    path.unlink(missing_ok=True)
+
+
+def read_leak_report(session: Session) -> LeakReport:
+    """Return the leak report over every labelled application.
+
+    Raises:
+        StateError: fewer labelled applications than training asks for, or one class only.
+    """
+    with database.snapshot(session.connection):
+        table = _read_labelled(session, None)
+    _refuse_too_little(session.contract, table)
+    return _report_leaks(session.contract, table)
+
+
+def _file(fingerprint: str) -> str:
+    return f"training-{fingerprint[:16]}.parquet"
+
+
+def _read_labelled(session: Session, since: str | None) -> pa.Table:
+    columns = [column.name for column in session.contract.inputs]
+    return labelled_applications(session, columns, since)
+
+
+def _changed_since(session: Session) -> str | None:
+    """Return the first batch of an open alert on a change, once enough of its loans are labelled.
+
+    None where there is no such alert, or where the labelled loans are too few.
+    """
+    change = database.row(session.connection, "select_change")
+    since = change["since"] if change else None
+    if since is None:
+        return None
+    recent = labelled_applications(session, [], since).column("is_recent")
+    labelled, needed = sum(recent.to_pylist()), session.contract.training.min_recent_loans
+    if labelled < needed:
+        log.info("change since %s ignored: %d labelled loans of %d", since, labelled, needed)
+        return None
+    log.info("change since %s: its %d loans calibrate and measure the model", since, labelled)
+    return str(since)
+
+
+def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
+    defaults = sum(table.column("is_default").to_pylist())
+    if table.num_rows < contract.training.min_loans or defaults in (0, table.num_rows):
+        raise StateError(
+            f"{contract.portfolio} has {table.num_rows} applications with an outcome, "
+            f"{defaults} of them defaults; training needs {contract.training.min_loans} "
+            "and both outcomes: ingest the history first"
+        )
+
+
+def _report_leaks(contract: Contract, table: pa.Table) -> LeakReport:
+    judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
+    history = table.column("is_history").to_numpy()
+    return leak_report(contract, table, judged, history)
+
+
+def _pass_leak_gate(contract: Contract, report: LeakReport) -> list[str]:
+    """Return the features without those that leak.
+
+    Raises:
+        ContractError: a feature leaks, and the contract refuses training on leaks.
+    """
+    leaking = {finding.column: "; ".join(finding.reasons) for finding in report.decisive}
+    if leaking and contract.training.leaks.action == "refuse":
+        columns = ", and ".join(f"{name} ({why})" for name, why in leaking.items())
+        raise ContractError(
+            f"{contract.portfolio}: the leak gate refuses training: {columns}; tag the column "
+            "known: pricing or outcome, exclude the loans, or acknowledge it under training.leaks"
+        )
+    for name, why in leaking.items():
+        log.warning("the leak gate drops %s: %s", name, why)
+    return [column.name for column in contract.features if column.name not in leaking]
