@@ -20,7 +20,7 @@ from loan_scoring.local.airflow_status import stack_status
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 JOB = """
-from loan_scoring.local.run import Job, run
+from loan_scoring.lab.main_job import Job, run
 print(run(Job(nights=3, per_night=1000, drifted_nights=(3,))))
 """
 TRIES = 3

@@ -14,7 +14,7 @@ from loan_scoring import settings
 
 pytestmark = [
     pytest.mark.dags,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 

@@ -18,7 +18,7 @@ from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -297,4 +297,4 @@ def test_database_comes_from_the_airflow_connection(run: Run, ready_url: str) ->
     with open_session("loan_default", Connection.get("loan_scoring").get_uri()) as session:
         name = session.connection.get_dsn_parameters()["dbname"]
     assert ready_url.endswith(f"/{name}")
-    assert "loan_scoring_wiring" in sys.modules
+    assert "loan_scoring_tasks" in sys.modules
