@@ -40,7 +40,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Freeze the training rows, pass the leak gate; return the trials, a task each."""
+            """Freeze the training rows, pass the leak gate; return the trials."""
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
