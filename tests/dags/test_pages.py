@@ -112,7 +112,10 @@ def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
         path = f"/loan-scoring/dag/loan_default_{stage}"
         mine = client.get(path, headers=seen, follow_redirects=False)
         assert mine.headers["location"] == f"{P}/"
-    assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
+    assert (
+        "does not belong to loan-scoring"
+        in client.get("/loan-scoring/dag/other", headers=seen).text
+    )
 
 
 @pytest.mark.parametrize("path", ["", "batches", "drift", "alerts", "operations"])
@@ -231,6 +234,7 @@ def test_alert_is_handled_under_the_users_name(
         ({"action": "snooze", "until": "yesterday"}, 422),
         ({"action": "snooze", "until": "2020-01-01"}, 409),
         ({"action": "acknowledge", "comment": "x" * 2001}, 422),
+        ({"action": "acknowledge", "comment": "a\x00b"}, 422),
     ],
 )
 def test_form_that_cannot_be_is_refused_and_changes_nothing(
@@ -313,11 +317,11 @@ def test_schema_that_is_not_set_up_is_said(
 def test_start_without_a_database_is_one_line(
     client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from loan_scoring_web.databases import tell_at_start
+    from loan_scoring_web.databases import log_database_at_start
 
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
-    tell_at_start()
+    log_database_at_start()
     (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.web"]
     assert line.startswith("loan-scoring pages: no database at postgresql://u@127.0.0.1:1/none")
     assert line.endswith("Airflow works without it")

@@ -79,7 +79,7 @@ def batch_page(session: Session) -> str:
 
 
 def texts(session: Session) -> list[str]:
-    return [point.text for point in read_portfolio_page(session)["points"]]
+    return [problem.text for problem in read_portfolio_page(session)["problems"]]
 
 
 def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
@@ -148,7 +148,7 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
         session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
     )
     shown = read_portfolio_page(session)
-    assert shown["points"] == []
+    assert shown["problems"] == []
     assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
     # The tile, the night's column, SQL and the page of alerts say the same number.
     assert (len(shown["alerts"]), shown["last"]["open_alerts"]) == (2, 2)
@@ -172,7 +172,7 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     assert night["open_alerts"] == 2
     shown = alerts_page(session)
     assert shown.count("A stage failed: ") == 3
-    assert "A channel takes no message: mail" in shown
+    assert "A channel does not deliver: mail" in shown
     assert f"batches/{NIGHT}" in shown
     assert "batches/2026-02-01" not in shown
     assert "batches/history" not in shown
