@@ -1,4 +1,4 @@
-"""The pages of desk and models on real Postgres through Airflow's API server."""
+"""The desk and the models page on real Postgres through Airflow's API server."""
 
 import html
 import re
@@ -39,11 +39,11 @@ def form_of(session: Session, **values: str) -> dict[str, str]:
 
 
 def text(answer: Any) -> str:
-    """Return what a page says, without its markup."""
+    """Return the text of a page, without its markup."""
     return html.unescape(re.sub(r"<[^>]+>", " ", answer.text))
 
 
-def test_queue_pages_through_all_that_is_left_to_a_person(
+def test_queue_pages_hold_every_application_to_decide_once(
     client: Any, token: Token, night: Session
 ) -> None:
     seen, found, address = token("viewer"), [], f"{P}/desk"
@@ -66,14 +66,12 @@ def test_first_page_keeps_the_filter(client: Any, token: Token, night: Session) 
     assert html.unescape(first) == f"batch={NIGHT}&low=5&decided=no"
 
 
-def test_loan_number_of_thousands_of_digits_is_not_found(
-    client: Any, token: Token, night: Session
-) -> None:
+def test_huge_loan_id_is_not_found(client: Any, token: Token, night: Session) -> None:
     answer = client.get(f"{P}/desk/{'9' * 5000}", headers=token("viewer"))
     assert answer.status_code == 404
 
 
-def test_filter_that_is_wrong_is_named(client: Any, token: Token, night: Session) -> None:
+def test_wrong_filter_is_named(client: Any, token: Token, night: Session) -> None:
     seen = token("viewer")
     for query in (
         "low=much", "low=nan", "high=101", "decision=decline", "batch=soon", "after=x",
@@ -120,9 +118,7 @@ def test_decision_is_recorded_under_the_users_name(
     assert "replaces the earlier decisions" in text(shown)
 
 
-def test_who_may_not_decide_is_refused_and_shown_no_form(
-    client: Any, token: Token, night: Session
-) -> None:
+def test_viewer_sees_no_form_and_may_not_decide(client: Any, token: Token, night: Session) -> None:
     key = loan(night, "review")
     sent = form_of(night)
     path = f"{P}/desk/{key}/decision"
@@ -139,7 +135,7 @@ def test_who_may_not_decide_is_refused_and_shown_no_form(
     assert "Only the roles User and Op may decide" in shown
 
 
-def test_decision_that_cannot_be_says_why(client: Any, token: Token, night: Session) -> None:
+def test_wrong_decision_is_refused(client: Any, token: Token, night: Session) -> None:
     op, key = token("op"), loan(night, "review")
 
     def status(loan_id: Any, **changes: str) -> int:
@@ -178,7 +174,7 @@ def test_what_if_scores_and_names_a_wrong_field(client: Any, token: Token, night
     ]
 
 
-def test_desk_without_scores_says_so(
+def test_desk_without_scores_is_empty(
     client: Any, token: Token, empty: Session, point: Callable[[Session], None]
 ) -> None:
     point(empty)
@@ -201,11 +197,11 @@ def two(
     return ready
 
 
-def test_models_are_compared_and_carded(client: Any, token: Token, two: Session) -> None:
+def test_models_are_compared_and_have_cards(client: Any, token: Token, two: Session) -> None:
     seen = token("viewer")
     shown = client.get(f"{P}/models", headers=seen)
     assert "propensity-2 and personas-2 are champions" in text(shown)
-    assert '<form method="post"' not in shown.text  # a viewer compares and rolls nothing back
+    assert '<form method="post"' not in shown.text  # a viewer may compare but not roll back
     assert SCRIPT not in shown.text
     assert f"why {SCRIPT}" in text(shown)
     shown = client.get(f"{P}/models?left=propensity-1&right=propensity-2", headers=seen)
@@ -217,7 +213,9 @@ def test_models_are_compared_and_carded(client: Any, token: Token, two: Session)
     assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
 
 
-def test_rollback_is_an_admins_confirmed_and_once(client: Any, token: Token, two: Session) -> None:
+def test_rollback_needs_an_admin_and_a_confirmation(
+    client: Any, token: Token, two: Session
+) -> None:
     path = f"{P}/models/rollback"
     sent = {"comment": "approves too few", "seen": "propensity-2", "confirm": "yes"}
     for role in ("viewer", "user", "op"):
