@@ -18,6 +18,8 @@ from pydantic_core import PydanticCustomError
 from loan_scoring.desk.queue import QueueFilter
 from loan_scoring.scoring.request import is_storable
 
+LONGEST_COMMENT = 2000
+
 
 def storable(text: str) -> str:
     """Return the text if Postgres can store it.
@@ -30,8 +32,8 @@ def storable(text: str) -> str:
     return text
 
 
-LONGEST_COMMENT = 2000
-Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
+Text = Annotated[str, AfterValidator(storable)]
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
 Comment = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_COMMENT),
@@ -78,7 +80,7 @@ class DecisionForm(_EmptyIsMissing):
 
     decision: Literal["approve", "decline"]
     comment: Comment
-    scoring_run_id: Text
+    scoring_run_id: Name
     """The score that the person saw."""
     seen: str = ""
     """The token of the newest decision that the person saw."""
@@ -88,7 +90,7 @@ class RollbackForm(_EmptyIsMissing):
     """An Admin's rollback of the champions."""
 
     comment: Comment
-    seen: Text
+    seen: Name
     """The champion that the person saw."""
     confirm: Literal["yes"]
 

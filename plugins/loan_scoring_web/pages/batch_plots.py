@@ -38,8 +38,8 @@ def draw_scores(
     )
     return plots.make_plot(
         data,
-        xaxis={"title": {"text": "default probability"}, "range": [0, 1], "tickformat": ".0%"},
-        yaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share"}},
+        xaxis={"title": {"text": "Probability of default"}, "range": [0, 1], "tickformat": ".0%"},
+        yaxis={"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "Share of loans"}},
         shapes=[
             {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1,
              "line": {"color": "--text", "width": 1, "dash": "dot"}}
@@ -76,7 +76,7 @@ def draw_groups(groups: list[dict[str, Any]]) -> plots.Plot:
         [trace],
         hovermode="closest",
         showlegend=False,
-        xaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": "approved"}},
+        xaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": "Approval rate"}},
         yaxis={
             "autorange": "reversed", "tickmode": "array", "tickvals": places, "ticktext": names,
         },
