@@ -8,7 +8,6 @@ from fastapi import Depends, Request
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     StringConstraints,
     model_validator,
@@ -45,17 +44,25 @@ OptionalComment = Annotated[
 ]
 
 
-def _place(text: str | None) -> tuple[float, str] | None:
-    if text is None:
-        return None
+def parse_place(text: str) -> tuple[float, str]:
+    """Return a place in the queue, `PROBABILITY/LOAN_ID`, as its two parts.
+
+    Raises:
+        PydanticCustomError: the text is no such place.
+    """
     chance, _, loan_id = text.partition("/")
     try:
-        place = float(chance), loan_id
+        value = float(chance)
     except ValueError:
-        place = math.nan, loan_id
-    if not (math.isfinite(place[0]) and loan_id):
+        value = math.nan
+    if not (math.isfinite(value) and loan_id):
         raise PydanticCustomError("place", "this is no place in the queue: open the queue again")
-    return place
+    return value, loan_id
+
+
+def _check_place(text: str) -> str:
+    parse_place(text)
+    return text
 
 
 class _EmptyIsMissing(BaseModel):
@@ -107,8 +114,12 @@ class QueueQuery(_EmptyIsMissing):
     high: Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False)] = None
     """Probabilities must be below this one, in percent."""
     decided: Literal["yes", "no"] | None = None
-    after: Annotated[tuple[float, str] | None, BeforeValidator(_place)] = None
+    after: Annotated[Text, AfterValidator(_check_place)] | None = None
     """The last row of the page before, as `PROBABILITY/LOAN_ID`."""
+
+    def place(self) -> tuple[float, str] | None:
+        """Return the last row of the page before, None on the first page."""
+        return None if self.after is None else parse_place(self.after)
 
     def queue_filter(self) -> QueueFilter:
         """Return the filter, with probabilities as shares of 1."""

@@ -32,7 +32,7 @@ MODEL = re.compile(r"champion|propensity-[1-9][0-9]{0,8}")
 def queue(request: Request, session: Reading, query: Annotated[QueueQuery, Query()]) -> Response:
     """Show the applications of a batch that are left to a person."""
     try:
-        shown = read_queue_page(session, query.batch, query.queue_filter(), query.after)
+        shown = read_queue_page(session, query.batch, query.queue_filter(), query.place())
     except MissingError as error:
         if query.batch:
             raise
