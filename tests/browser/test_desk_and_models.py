@@ -171,7 +171,7 @@ def test_rollback_is_an_admins_and_confirmed(
         button = seen.page.get_by_role("button", name="Roll back")
         button.click()
         assert seen.page.evaluate("document.activeElement.name") == "confirm"
-        seen.page.get_by_label("Take").check()
+        seen.page.get_by_label("Replace").check()
         with seen.page.expect_navigation():
             button.click()
         assert "approves too few" in seen.page.locator("#history").inner_text()

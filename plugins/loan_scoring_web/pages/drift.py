@@ -13,7 +13,7 @@ LEVELS = ("stable", "attention", "drifted")
 KINDS = {
     "data": "Inputs",
     "joint": "Inputs together",
-    "prediction": "Scores, decisions, personas, reasons",
+    "prediction": "Predictions",
     "target": "Outcomes",
     "model": "Scores against outcomes",
 }

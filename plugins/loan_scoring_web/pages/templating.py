@@ -89,14 +89,14 @@ def fixed(value: float | None) -> str:
 def short(value: float | None) -> str:
     """Return an amount to three significant digits.
 
-    >>> [short(each) for each in (9_876_543.0, 12_300.0, 7.0)]
-    ['9.88 M', '12.3 k', '7.00']
+    >>> [short(each) for each in (9_876_543.0, 872_700.0, 7.0)]
+    ['9.88 M', '873 k', '7.00']
     """
     if value is None:
         return NONE
     for limit, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= limit:
-            return f"{value / limit:#.3g}{unit}"
+            return f"{value / limit:#.3g}".rstrip(".") + unit
     return f"{value:#.3g}"
 
 
