@@ -1,4 +1,4 @@
-"""Channels: each kind of the contract's channels as one of Airflow's own notifiers."""
+"""Channels: for each kind of channel in the contract, one of Airflow's own notifiers."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,15 +13,15 @@ from loan_scoring.errors import ChannelError
 if TYPE_CHECKING:
     from loan_scoring.monitoring.alerts.messages import Message
 
-ANSWER_WITHIN_SECONDS = 30
-"""How long a channel may take where its connection does not say."""
+TIMEOUT_SECONDS = 30
+"""How long a channel may take to answer, where its connection sets no other `timeout`."""
 
 
 def send(channel: Channel, message: "Message") -> None:
-    """Send a message through a channel's notifier; raise where it was not taken.
+    """Send a message through a channel's notifier.
 
-    `notify`, not a call: a call renders the message as a template, and there are words in it that
-    came with a file.
+    Raises:
+        ChannelError: the connection is missing or incomplete. Other errors are the notifier's.
     """
     try:
         connection = Connection.get(channel.connection)
@@ -31,16 +31,20 @@ def send(channel: Channel, message: "Message") -> None:
             f"set AIRFLOW_CONN_{channel.connection.upper()}"
         ) from error
     make = {"smtp": smtp, "slack": slack, "webhook": webhook}[channel.kind]
+    # Calling the notifier would render the message as a template, and some of its text came with
+    # a file. `notify` does not render.
     make(channel, connection, message).notify({})
 
 
 def smtp(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier of a mail to the channel's recipients."""
+    """Return the notifier that mails a message to the channel's recipients."""
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     sender = connection.extra_dejson.get("from_email")
     if not sender:
-        raise ChannelError(f"connection {channel.connection} has no from_email in its extra")
+        raise ChannelError(
+            f"connection {channel.connection} has no from_email in its extra: add the sender there"
+        )
     return SmtpNotifier(
         smtp_conn_id=channel.connection,
         from_email=sender,
@@ -52,22 +56,23 @@ def smtp(channel: Channel, connection: Connection, message: "Message") -> Any:
 
 
 def slack(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier of an incoming webhook of Slack."""
+    """Return the notifier that posts a message to an incoming webhook of Slack."""
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
     return SlackWebhookNotifier(
         slack_webhook_conn_id=channel.connection,
         text=message.slack,
         unfurl_links=False,
-        timeout=connection.extra_dejson.get("timeout", ANSWER_WITHIN_SECONDS),
+        timeout=connection.extra_dejson.get("timeout", TIMEOUT_SECONDS),
     )
 
 
 def webhook(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier of a POST of JSON to the connection's address.
+    """Return the notifier that posts a message as JSON to the connection's address.
 
-    In the path or query of many a webhook lies its secret, and the hook logs those that failed. A
-    page that the POST is sent on to would answer 200 and tell nobody: that is a failure.
+    The path or query of a webhook often holds its secret, and the hook logs the address of a
+    failed POST: both are masked. A redirect counts as a failure: the page that it leads to would
+    answer 200 and notify nobody.
     """
     from airflow.providers.http.notifications import HttpNotifier
 
@@ -77,7 +82,7 @@ def webhook(channel: Channel, connection: Connection, message: "Message") -> Any
         http_conn_id=channel.connection,
         json=message.payload,
         extra_options={
-            "timeout": connection.extra_dejson.get("timeout", ANSWER_WITHIN_SECONDS),
+            "timeout": connection.extra_dejson.get("timeout", TIMEOUT_SECONDS),
             "max_redirects": 0,
         },
     )

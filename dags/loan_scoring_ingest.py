@@ -1,41 +1,27 @@
-"""Ingest: take in the night's applications, judge them, publish them all at once."""
+"""Ingest DAG: take in the night's applications, check them, publish them all at once."""
 
-from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import applications, retrain_request
-from loan_scoring_notify import notify_at_the_end
-from loan_scoring_wiring import (
-    BATCH_PARAMS,
-    DEFAULT_ARGS,
-    NOT_IN_ARREARS,
-    QualityPage,
-    batch_id,
-    task_session,
-)
+from loan_scoring_pages import QualityPage
+from loan_scoring_tasks import batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
-def build(of: Contract) -> DAG:
+def build(contract: Contract) -> DAG:
     """Return the ingest DAG of a portfolio; its partition key is the batch_id."""
-    portfolio = of.portfolio
-    with DAG(
-        dag_id=f"{portfolio}_ingest",
-        schedule=CronPartitionTimetable(
-            of.schedules.ingest,
-            timezone=of.schedules.timezone,
-            run_offset=-1,
-            key_format="%Y-%m-%d",
-            run_immediately=NOT_IN_ARREARS,
-        ),
-        catchup=False,
-        default_args={**DEFAULT_ARGS, "owner": of.owner},
-        tags=["loan-scoring", portfolio, "ingest"],
+    portfolio = contract.portfolio
+    with stage_dag(
+        contract,
+        "ingest",
+        __file__,
+        schedule=nightly(contract, contract.schedules.ingest),
         params=BATCH_PARAMS,
-        doc_md=f"Takes in a batch of **{of.title}** from the landing folder: a night by partition "
-        "key, the labelled past by the param `batch_id: history`. The same file again changes "
-        "nothing.",
+        doc_md=f"Takes in a batch of **{contract.title}** from the landing folder: a night by its "
+        "partition key, the labelled past by the param `batch_id: history`. The same file again "
+        "changes nothing.",
     ) as dag:
 
         @task
@@ -51,7 +37,7 @@ def build(of: Contract) -> DAG:
 
         @task
         def check(revision: int) -> int:
-            """Judge the batch as a whole; a refused one leaves no row."""
+            """Check the batch as a whole; a refused batch leaves no row."""
             from loan_scoring.ingest.batches import check_batch
 
             with task_session(portfolio, batch_id()) as (session, _):
@@ -69,27 +55,26 @@ def build(of: Contract) -> DAG:
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:
-            """Tell scoring that a night's batch is there; its key is the batch_id."""
+            """Start the batch's score run: update the asset, with the batch_id as its key."""
             if batch_id() == "history":
                 raise AirflowSkipException("the history trains models and is not scored")
             outlet_events[applications(portfolio)].add_partitions(batch_id())
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
-            """Ask for training when a history is in that the champion was not fitted on."""
+            """Request training where the champion was not fitted on the published history."""
             from loan_scoring.monitoring import retrain_requests
 
             with task_session(portfolio, batch_id()) as (session, _):
                 is_asked = retrain_requests.ask_for_model(session, batch_id())
             if not is_asked:
-                raise AirflowSkipException("the champion knows the history")
+                raise AirflowSkipException("the champion was fitted on this history")
 
         checked = check(land())
         checked.operator.operator_extra_links = (QualityPage(),)
         publish(checked) >> [announce(), ask_for_model()]
-        notify_at_the_end(of, dag)
     return dag
 
 
-for name in contract.names():
-    globals()[f"{name}_ingest"] = build(contract.load(name))
+for each in contracts():
+    globals()[f"{each.portfolio}_ingest"] = build(each)

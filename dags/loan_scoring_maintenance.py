@@ -1,36 +1,30 @@
-"""Maintenance: once a week, months that are older than the contract keeps them are dropped."""
+"""Maintenance DAG: once a week, drop months that are older than the contract keeps them."""
 
-from airflow.sdk import DAG, CronTriggerTimetable, task
+from airflow.sdk import DAG, task
 
-from loan_scoring import contract
 from loan_scoring.contract import Contract, RetentionPolicy
-from loan_scoring_notify import notify_at_the_end
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, task_session
+from loan_scoring_tasks import task_session
+from loan_scoring_wiring import by_cron, contracts, stage_dag
 
 
-def build(of: Contract, policy: RetentionPolicy) -> DAG:
-    """Return the maintenance DAG of a portfolio whose contract says how long rows are kept."""
-    portfolio = of.portfolio
-    with DAG(
-        dag_id=f"{portfolio}_maintenance",
-        schedule=CronTriggerTimetable(
-            of.schedules.maintenance,
-            timezone=of.schedules.timezone,
-            run_immediately=NOT_IN_ARREARS,
-        ),
-        catchup=False,
+def build(contract: Contract, policy: RetentionPolicy) -> DAG:
+    """Return the maintenance DAG of a portfolio whose contract limits how long rows are kept."""
+    portfolio = contract.portfolio
+    with stage_dag(
+        contract,
+        "maintenance",
+        __file__,
+        schedule=by_cron(contract, contract.schedules.maintenance),
         max_active_runs=1,
-        default_args={**DEFAULT_ARGS, "owner": of.owner},
-        tags=["loan-scoring", portfolio, "maintenance"],
-        doc_md=f"Drops months of applications, scores and calls of **{of.title}** whose last day "
-        f"is more than {policy.keep_days} days ago, by the connection `loan_scoring_owner` where "
-        "there is one. `dropped_partitions` and the audit log say what went; see "
-        "`loan-scoring retention --dry-run` for what would.",
+        doc_md=f"Drops months of applications, scores and calls of **{contract.title}** whose last "
+        f"day is more than {policy.keep_days} days ago, by the connection `loan_scoring_owner` "
+        "where it exists. `dropped_partitions` and the audit log record what was dropped; "
+        "`loan-scoring retention --dry-run` lists what would be.",
     ) as dag:
 
         @task
         def drop() -> list[str]:
-            """Drop what is old enough; return the partitions."""
+            """Drop the partitions that are old enough; return their names."""
             from loan_scoring.database.retention import drop_expired
 
             with task_session(portfolio, as_owner=True) as (session, work):
@@ -41,17 +35,16 @@ def build(of: Contract, policy: RetentionPolicy) -> DAG:
 
         @task
         def remove_files() -> int:
-            """Remove landing files and pages of the nights that are gone; return how many."""
+            """Remove landing files and pages of the dropped nights; return how many."""
             from loan_scoring.database.retention import remove_expired_files
 
             with task_session(portfolio) as (session, _):
                 return len(remove_expired_files(session))
 
         drop() >> remove_files()
-        notify_at_the_end(of, dag)
     return dag
 
 
-for name in contract.names():
-    if (loaded := contract.load(name)).retention is not None:
-        globals()[f"{name}_maintenance"] = build(loaded, loaded.retention)
+for each in contracts():
+    if each.retention is not None:
+        globals()[f"{each.portfolio}_maintenance"] = build(each, each.retention)

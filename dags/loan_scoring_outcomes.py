@@ -1,34 +1,26 @@
-"""Outcomes: take in what became of loans, which follows their applications by nights."""
+"""Outcomes DAG: take in whether loans defaulted, which arrives later than the applications."""
 
-from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from loan_scoring import contract
 from loan_scoring.contract import Contract
-from loan_scoring_assets import retrain_request, start_training
-from loan_scoring_notify import notify_at_the_end
-from loan_scoring_wiring import BATCH_PARAMS, DEFAULT_ARGS, NOT_IN_ARREARS, batch_id, task_session
+from loan_scoring_retraining import retrain_where_drift_lasts
+from loan_scoring_tasks import batch_id, task_session
+from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
-def build(of: Contract) -> DAG:
+def build(contract: Contract) -> DAG:
     """Return the outcomes DAG of a portfolio; its partition key is the date of the file."""
-    portfolio = of.portfolio
-    with DAG(
-        dag_id=f"{portfolio}_outcomes",
-        schedule=CronPartitionTimetable(
-            of.schedules.outcomes,
-            timezone=of.schedules.timezone,
-            run_offset=-1,
-            key_format="%Y-%m-%d",
-            run_immediately=NOT_IN_ARREARS,
-        ),
-        catchup=False,
-        default_args={**DEFAULT_ARGS, "owner": of.owner},
+    portfolio = contract.portfolio
+    with stage_dag(
+        contract,
+        "outcomes",
+        __file__,
+        schedule=nightly(contract, contract.schedules.outcomes),
         params=BATCH_PARAMS,
-        tags=["loan-scoring", portfolio, "outcomes"],
-        doc_md=f"Takes in the outcomes of **{of.title}** that landed for a date. A day without "
-        "a file is skipped: outcomes come when they come. `performance` then says what they show "
-        "of the batches that were scored.",
+        doc_md=f"Takes in the outcomes of **{contract.title}** that landed for a date. A day "
+        "without a file is skipped. `performance` then holds what they show of the scored "
+        "batches.",
     ) as dag:
 
         @task
@@ -45,30 +37,18 @@ def build(of: Contract) -> DAG:
                 work.rows = taken.received
             return taken.accepted
 
-        # Where no file landed too: a run that was killed after it took one left this undone.
+        # This runs on a day without a file too: an earlier run may have been killed after `take`.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
-            """Measure anew the scored batches whose outcomes came; return their scoring runs."""
+            """Measure again the scored batches with new outcomes; return their scoring runs."""
             from loan_scoring.monitoring.performance.measure import restate_performance
 
             with task_session(portfolio) as (session, _):
                 return restate_performance(session)
 
-        @task(outlets=[retrain_request(portfolio)])
-        def ask_for_model() -> str:
-            """Ask for training where the outcomes of late show other defaults; return for which."""
-            from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
-
-            with task_session(portfolio) as (session, _):
-                asked_for = ask_where_drift_lasts(session, "concept")
-            if asked_for is None:
-                raise AirflowSkipException("no reason for new models; see retrain_requests")
-            return asked_for
-
-        take() >> restate() >> ask_for_model() >> start_training(portfolio, "concept")
-        notify_at_the_end(of, dag)
+        take() >> restate() >> retrain_where_drift_lasts(portfolio, "concept")
     return dag
 
 
-for name in contract.names():
-    globals()[f"{name}_outcomes"] = build(contract.load(name))
+for each in contracts():
+    globals()[f"{each.portfolio}_outcomes"] = build(each)

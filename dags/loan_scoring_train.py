@@ -1,58 +1,52 @@
-"""Train: try candidates on the labelled applications, fit the chosen one, promote the better."""
+"""Train DAG: try candidates on the labelled applications, fit the best, promote if better."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, task
 
-from loan_scoring import contract
 from loan_scoring.contract import Contract
 from loan_scoring_assets import retrain_request
 from loan_scoring_hold import ask_a_person, promote_param
-from loan_scoring_notify import notify_at_the_end
-from loan_scoring_wiring import DEFAULT_ARGS, NOT_IN_ARREARS, page_address, task_session
+from loan_scoring_pages import page_address
+from loan_scoring_tasks import task_session
+from loan_scoring_wiring import by_cron, contracts, stage_dag
 
-# Each trial takes one core and half a gigabyte; more at once than cores helps nobody.
+# A trial uses one core and 0.5 GB of memory. More trials at once than cores gain nothing.
 TRIALS_AT_ONCE = 4
-LONGEST = timedelta(hours=6)  # 90,000 loans take two cores minutes
+LIMIT = timedelta(hours=6)  # 90,000 loans take minutes on two cores
 
 
-def build(of: Contract) -> DAG:
-    """Return the train DAG of a portfolio: weekly, and whenever retraining is asked for."""
-    portfolio = of.portfolio
-    with DAG(
-        dag_id=f"{portfolio}_train",
+def build(contract: Contract) -> DAG:
+    """Return the train DAG of a portfolio: weekly, and whenever retraining is requested."""
+    portfolio = contract.portfolio
+    with stage_dag(
+        contract,
+        "train",
+        __file__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable(
-                of.schedules.train,
-                timezone=of.schedules.timezone,
-                run_immediately=NOT_IN_ARREARS,
-            ),
+            timetable=by_cron(contract, contract.schedules.train),
             assets=[retrain_request(portfolio)],
         ),
-        catchup=False,
         max_active_runs=1,
-        default_args={**DEFAULT_ARGS, "owner": of.owner, "execution_timeout": LONGEST},
-        params={"promote": promote_param(of)},
-        tags=["loan-scoring", portfolio, "train"],
-        doc_md=f"Cross-validates the candidates for the propensity model of **{of.title}**, a task "
-        "each, fits the chosen one and the personas, measures them on an untouched hold-out, and "
-        "promotes them where they pass every gate. With `promote: hold` a person is asked first, "
-        "under *Required actions*; no answer in "
-        f"{of.promotion.answer_within_hours:g} hours leaves the champions in use.",
+        default_args={"execution_timeout": LIMIT},
+        params={"promote": promote_param(contract)},
+        doc_md="Cross-validates the candidates for the propensity model of "
+        f"**{contract.title}**, one task each. Fits the chosen one and the personas, measures them "
+        "on an untouched hold-out, and promotes them where they pass every gate. With `promote: "
+        "hold` a person is asked first, under *Required actions*; no answer within "
+        f"{contract.promotion.answer_within_hours:g} hours leaves the champions in use.",
     ) as dag:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Freeze the rows, pass the leak gate; return the trials, each for one task."""
+            """Freeze the training rows, pass the leak gate; return the trials."""
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
                 planned = plan_training(session)
                 work.rows = planned.applications
-            return [
-                {"fingerprint": planned.fingerprint, "trial": trial} for trial in planned.trials
-            ]
+            return [{"fingerprint": planned.fingerprint, "trial": each} for each in planned.trials]
 
         @task(
             max_active_tis_per_dagrun=TRIALS_AT_ONCE,
@@ -68,7 +62,7 @@ def build(of: Contract) -> DAG:
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
-            """Fit what the trials decide and register the pair; return versions by kind."""
+            """Fit the best trial and the personas, register the pair; return versions by kind."""
             from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
@@ -95,7 +89,7 @@ def build(of: Contract) -> DAG:
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
-            """Show trials, models and champions in MLflow; nothing waits for it."""
+            """Copy trials, models and champions to MLflow. No other task waits for this one."""
             from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):
@@ -103,10 +97,9 @@ def build(of: Contract) -> DAG:
                 work.rows = mirrored.trials + mirrored.models
 
         case = judge(fit(cross_validate.expand_kwargs(plan())))
-        ask_a_person(of, case) >> mirror()
-        notify_at_the_end(of, dag)
+        ask_a_person(contract, case) >> mirror()
     return dag
 
 
-for name in contract.names():
-    globals()[f"{name}_train"] = build(contract.load(name))
+for each in contracts():
+    globals()[f"{each.portfolio}_train"] = build(each)

@@ -1,33 +1,29 @@
-"""What all DAGs share: default arguments, a task's batch and session, failing for good."""
+"""What every DAG file shares: the header of a stage's DAG, its schedules and its params."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.configuration import conf
-from airflow.sdk import BaseOperatorLink, Connection, Param, get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, Param
 
-from loan_scoring.errors import ContractError, GoneError, PassingSourceError, SourceError
-
-if TYPE_CHECKING:
-    from loan_scoring.database.session import Session
-    from loan_scoring.database.task_metrics import TaskWork
+from loan_scoring import contract as contract_files
+from loan_scoring.contract import Contract
+from loan_scoring_notify import notify_at_the_end
 
 DEFAULT_ARGS = {
     "retries": 3,
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=1),  # 1.5 million loans take a stage under a minute
+    "execution_timeout": timedelta(hours=1),  # a stage takes 1.5 million loans in under a minute
 }
 
-# A new DAG waits for its next time. Airflow's own default runs the last one too when it is not
-# long past: a night for which no file can be there.
-NOT_IN_ARREARS = timedelta(0)
+# A new DAG waits for its next time. By default Airflow also runs a time that has just passed:
+# a night without a file.
+NO_PAST_RUN = timedelta(0)
 
-# Airflow takes dates alone for the key of a nightly run, and dag.test() takes no key at all.
+# A nightly run's partition key can only be a date, and dag.test() takes no key.
 BATCH_PARAMS = {
     "batch_id": Param(
         None,
@@ -38,78 +34,57 @@ BATCH_PARAMS = {
 }
 
 
-def batch_id() -> str:
-    """Return the batch of the running task: the run's partition key, else its param batch_id."""
-    found = batch_of(get_current_context())
-    if not found:
-        raise AirflowFailException("which batch? trigger with a partition key or with batch_id")
-    return found
-
-
-def batch_of(context: Any) -> str | None:
-    """Return the batch of a run by a task's context, None where it has none."""
-    return context["dag_run"].partition_key or context["params"].get("batch_id")
-
-
-def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection, None where there is none."""
-    try:
-        return Connection.get(name).get_uri()
-    except AirflowNotFoundException:
-        return None
+def contracts() -> Iterator[Contract]:
+    """Return the contract of every portfolio."""
+    return map(contract_files.load, contract_files.names())
 
 
 @contextmanager
-def task_session(
-    portfolio: str, batch_id: str | None = None, *, as_owner: bool = False
-) -> Iterator[tuple["Session", "TaskWork"]]:
-    """Open a session for the running task, and note what the task did and cost.
+def stage_dag(
+    contract: Contract,
+    stage: str,
+    file: str,
+    *,
+    schedule: Any,
+    default_args: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> Iterator[DAG]:
+    """Give the DAG of a portfolio's stage; its last task notifies people.
 
-    What another try cannot mend (a broken file, a mistake in the contract, dropped rows) fails at
-    once; a file that is still being written is tried again. `as_owner` takes the connection
-    `loan_scoring_owner` where there is one: its role may drop tables. A statement has the task's
-    limit of time, too: the signal by which Airflow keeps to it is heard once Postgres answers.
+    Args:
+        contract: the portfolio's contract.
+        stage: the stage's name, such as `score`.
+        file: `__file__` of the DAG file. Airflow would take this module for it.
+        schedule: when the DAG runs.
+        default_args: task arguments that differ from DEFAULT_ARGS.
+        arguments: other arguments of the DAG: doc_md, params and so on.
     """
-    from loan_scoring.database.session import open_session
-    from loan_scoring.database.task_metrics import TaskStart, measure_task
-    from loan_scoring.local.postgres import portfolio_database_url
-
-    context: Any = get_current_context()
-    instance, run_at = context["ti"], context["dag_run"].start_date
-    stage = instance.dag_id.removeprefix(f"{portfolio}_")
-    task = f"{stage}.{instance.task_id}"
-    after = [f"{stage}.{each}" for each in context["task"].upstream_task_ids]
-    url = (as_owner and connection_url("loan_scoring_owner")) or connection_url("loan_scoring")
-    limit = f"{context['task'].execution_timeout.total_seconds():.0f}s"
-    start = TaskStart(instance.try_number, instance.start_date, run_at, after)
-    try:
-        with (
-            open_session(
-                portfolio, portfolio_database_url(url), parameters={"statement_timeout": limit}
-            ) as session,
-            measure_task(
-                session, instance.run_id, task, batch_id, instance.map_index, start
-            ) as work,
-        ):
-            yield session, work
-    except PassingSourceError:
-        raise
-    except (ContractError, GoneError, SourceError) as error:
-        raise AirflowFailException(str(error)) from error
+    with DAG(
+        dag_id=f"{contract.portfolio}_{stage}",
+        schedule=schedule,
+        catchup=False,
+        default_args={**DEFAULT_ARGS, "owner": contract.owner, **(default_args or {})},
+        tags=["loan-scoring", contract.portfolio, stage],
+        **arguments,
+    ) as dag:
+        dag.fileloc = file
+        yield dag
+        notify_at_the_end(contract, dag)
 
 
-def page_address(page: str) -> str:
-    """Return the address of a page of plugins/loan_scoring_plugin.py, in the UI that it is in."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/loan-scoring/{page}"
+def nightly(contract: Contract, cron: str) -> CronPartitionTimetable:
+    """Return a schedule whose partition key is the date of the night before the run."""
+    return CronPartitionTimetable(
+        cron,
+        timezone=contract.schedules.timezone,
+        run_offset=-1,
+        key_format="%Y-%m-%d",
+        run_immediately=NO_PAST_RUN,
+    )
 
 
-class QualityPage(BaseOperatorLink):
-    """The button on ingest's check that opens the page of the batch's verdicts."""
-
-    name = "Quality of the batch"
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's form)
-        """Return the page's address; Airflow asks after the task's end, failed or not."""
-        context = ti_key.get_template_context()
-        revision = ti_key.xcom_pull(task_ids="land")
-        return page_address(f"quality/{ti_key.dag_id}/{batch_of(context)}/{revision}")
+def by_cron(contract: Contract, cron: str) -> CronTriggerTimetable:
+    """Return a schedule without partition keys."""
+    return CronTriggerTimetable(
+        cron, timezone=contract.schedules.timezone, run_immediately=NO_PAST_RUN
+    )

@@ -1,4 +1,4 @@
-"""What Airflow's UI shows of loan-scoring, behind Airflow's own login and rights."""
+"""The plugin that Airflow finds: it adds the pages of loan-scoring to Airflow's UI."""
 
 import sys
 from typing import Any
@@ -9,9 +9,9 @@ PREFIX = "/loan-scoring"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer as the pages' app does, which is imported here.
+    """Pass a request to the pages' app, which is imported on the first one.
 
-    Every task imports this module: with the app, it would spend seconds on pages it never shows.
+    Every task imports this module. Importing the app with it would cost each task seconds.
     """
     from loan_scoring_web.app import app as pages
 
@@ -19,10 +19,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Mounts the pages under /loan-scoring: in the navigation and as a tab on each DAG."""
+    """Mounts the pages under /loan-scoring, in the navigation and as a tab on each DAG."""
 
     name = "loan_scoring"
-    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's form)
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's signature)
     external_views = [  # noqa: RUF012
         {
             "name": "Scoring",
@@ -44,9 +44,9 @@ class LoanScoringPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Load the pages at the API server's start; say in one line where they have no database."""
+        """Import the pages' app when the API server starts; log whether its database answers."""
         if "airflow.api_fastapi.main" in sys.modules:
-            import loan_scoring_web.app  # noqa: F401 - so that nobody waits for it
+            import loan_scoring_web.app  # noqa: F401 - so that the first request need not wait
             from loan_scoring_web import databases
 
-            databases.tell_at_start()
+            databases.log_database_at_start()

@@ -1,1 +1,1 @@
-"""The pages and the API that the plugin mounts: all of it that needs Airflow."""
+"""The app with pages and API that the plugin mounts. Its package `pages` needs no Airflow."""

@@ -1,4 +1,4 @@
-"""The app that Airflow mounts: every route behind Airflow's login, static files apart."""
+"""The app that Airflow mounts: all routes but static files need an Airflow login."""
 
 import json
 from http import HTTPStatus
@@ -24,9 +24,17 @@ from loan_scoring_web.rendering import HEADERS, page
 from loan_scoring_web.routes import api, desk, files, models, pages
 from loan_scoring_web.routes.static import Static
 
-# Airflow mounts a plugin's app without any check of its own, and FastAPI's pages of documentation
-# heed no dependency: the API brings its own.
-# A slash too few or too many is no page: what would lead on from it asks nobody who the user is.
+STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
+    DatabaseError: 503,
+    BusyError: 503,
+    MissingError: 404,
+    StateError: 409,
+    InputError: 422,
+}
+
+# Airflow mounts a plugin's app without any check of its own. FastAPI's own pages of documentation
+# ignore dependencies, so they are off; the API serves its document itself.
+# Redirects of slashes are off as well: they would answer before the login is checked.
 app = FastAPI(
     title="loan-scoring",
     dependencies=[Depends(get_user)],
@@ -40,71 +48,64 @@ app.mount("/static", Static(), name="static")
 
 
 @app.middleware("http")
-async def guard(request: Request, call_next: Any) -> Response:
-    """Give every answer the headers of a page."""
+async def add_headers(request: Request, call_next: Any) -> Response:
+    """Add a page's headers to every answer."""
     response: Response = await call_next(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def is_of_api(request: Request) -> bool:
-    """Return whether the request is to the API, which answers in JSON."""
+def is_for_api(request: Request) -> bool:
+    """Return whether the request is for the API, which answers in JSON."""
     return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
 
 
-async def plainly(request: Request, status: int, told: str) -> Response:
-    """Say what is wrong: as a page, or as JSON to the API."""
-    if is_of_api(request):
-        return JSONResponse({"detail": told}, status)
+async def refuse(request: Request, status: int, reason: str) -> Response:
+    """Return a refusal with its reason: a page, or JSON for the API."""
+    if is_for_api(request):
+        return JSONResponse({"detail": reason}, status)
     title = HTTPStatus(status).phrase
-    # A page asks Airflow's database what its user may see: not in the loop that serves everyone.
+    # A page queries Airflow's database for its user's rights: that must not block the event loop.
     return await run_in_threadpool(
-        page, request, "refusal.html", status, title=title, told=told, active=None
+        page, request, "refusal.html", status, title=title, reason=reason, active=None
     )
 
 
 @app.exception_handler(StarletteHTTPException)
-async def refused(request: Request, error: StarletteHTTPException) -> Response:
-    """Tell who is not logged in that, and nothing else: not even what there is."""
+async def on_http_error(request: Request, error: StarletteHTTPException) -> Response:
+    """Answer an HTTP error. Without a login it is 401, so that nobody can probe for paths."""
     if error.status_code in (404, 405):
         try:
             await get_user(request, None, await bearer_scheme(request))
-        except HTTPException as anonymous:
-            error = anonymous
-    if is_of_api(request):
+        except HTTPException as unauthorized:
+            error = unauthorized
+    if is_for_api(request):
         return await http_exception_handler(request, error)
-    return await plainly(request, error.status_code, str(error.detail))
+    return await refuse(request, error.status_code, str(error.detail))
 
 
 @app.exception_handler(RequestValidationError)
-async def invalid(request: Request, error: RequestValidationError) -> Response:
-    """Name the fields that are wrong."""
-    if is_of_api(request):
-        # Without the input: half of a surrogate pair is no text that an answer could repeat.
-        told = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
-        body = json.dumps({"detail": told}, default=str)
+async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
+    """Name each wrong field and what is wrong with it."""
+    if is_for_api(request):
+        # The input is left out: it may hold half of a surrogate pair, which cannot be encoded.
+        faults = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
+        body = json.dumps({"detail": faults}, default=str)
         return Response(body, 422, media_type="application/json")
-    said = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
-    return await plainly(request, 422, said)
+    reason = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
+    return await refuse(request, 422, reason)
 
 
 @app.exception_handler(LoanScoringError)
-async def failed(request: Request, error: LoanScoringError) -> Response:
-    """Say in one line what is missing: the database, or what a request asks for."""
-    if isinstance(error, InputError) and is_of_api(request):
+async def on_own_error(request: Request, error: LoanScoringError) -> Response:
+    """Answer an error of loan-scoring with its line and the status that fits."""
+    if isinstance(error, InputError) and is_for_api(request):
         faults = [
             {"loc": ["body", "applications", each.row, each.field], "msg": each.message,
              "type": each.rule}
             for each in error.faults
         ]  # fmt: skip
         return JSONResponse({"detail": faults}, 422)
-    kinds = {
-        DatabaseError: 503,
-        BusyError: 503,
-        MissingError: 404,
-        StateError: 409,
-        InputError: 422,
-    }
-    status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
-    return await plainly(request, status, str(error))
+    status = next((code for kind, code in STATUS_BY_ERROR.items() if isinstance(error, kind)), 500)
+    return await refuse(request, status, str(error))

@@ -1,4 +1,4 @@
-"""The portfolio database behind the pages: read by a role that cannot write."""
+"""Database sessions of the pages and the API. Pages read with a role that cannot write."""
 
 import logging
 from collections.abc import Iterator
@@ -27,15 +27,13 @@ READ = {
     "idle_in_transaction_session_timeout": "30s",
     "jit": "off",
 }
-"""What a reading connection is opened with, whatever its role may do.
-
-Nothing that a page asks is worth compiling."""
+"""Parameters of a reading connection, for any role. JIT costs more than a page's queries gain."""
 WRITE = {"statement_timeout": "30s", "lock_timeout": "5s"}
-"""What a writing connection is opened with: a night that holds a lock may not hold up the pages."""
+"""Parameters of a writing connection: a page must not wait for a stage that holds a lock."""
 
 
 def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection, None where there is none."""
+    """Return the URL of an Airflow connection, None where it does not exist."""
     try:
         return Connection.get_connection_from_secrets(name).get_uri()
     except AirflowNotFoundException:
@@ -43,32 +41,32 @@ def connection_url(name: str) -> str | None:
 
 
 def main_url() -> str:
-    """Return the URL of the portfolio database as stages use it.
+    """Return the URL of the portfolio database with the role of the stages.
 
     Raises:
-        DatabaseError: none is named.
+        DatabaseError: neither Airflow nor the environment names one.
     """
     url = connection_url(MAIN) or settings.database_url()
     if url is None:
         raise DatabaseError(
-            f"no portfolio database is named: make the Airflow connection {MAIN}, or set "
+            f"no portfolio database is set: add the Airflow connection {MAIN}, or set "
             "LOAN_SCORING_DATABASE_URL for the API server"
         )
     return url
 
 
 def reader_url() -> str:
-    """Return the URL that pages read by: of a role that cannot write, where there is one."""
+    """Return the URL for reading: of the role that cannot write, where its connection exists."""
     return connection_url(READER) or main_url()
 
 
-def known(portfolio: str) -> Contract:
-    """Return the contract of a portfolio as its file says; it is read anew where that changed.
+def current_contract(portfolio: str) -> Contract:
+    """Return the contract of a portfolio. Its file is read again only after it changed.
 
-    Reading it takes longer than most pages.
+    Reading it takes longer than most pages do.
     """
-    told = (settings.portfolios_dir() / f"{portfolio}.yaml").stat()
-    return _read(portfolio, str(settings.portfolios_dir()), told.st_mtime_ns, told.st_size)
+    stat = (settings.portfolios_dir() / f"{portfolio}.yaml").stat()
+    return _read(portfolio, str(settings.portfolios_dir()), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=16)
@@ -81,12 +79,13 @@ SameSite = Annotated[None, Depends(same_site)]
 
 @contextmanager
 def read_session(portfolio: str) -> Iterator[Session]:
-    """Open a session whose every transaction is read only; nothing is migrated.
+    """Open a session with read-only transactions. It migrates nothing.
 
     Raises:
-        DatabaseError: no database, no tables, or it took too long or went away.
+        DatabaseError: the database or its tables are missing, a query took too long, or the
+            connection was lost.
     """
-    loaded = known(portfolio)
+    loaded = current_contract(portfolio)
     connection = database.connect(portfolio, reader_url(), CONNECT_SECONDS, READ)
     try:
         yield Session(loaded, connection)
@@ -104,20 +103,20 @@ def read_session(portfolio: str) -> Iterator[Session]:
 def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
     reason = str(error).splitlines()[0]
     return DatabaseError(
-        f"the tables of {portfolio} are not what the pages read ({reason}); "
+        f"the tables of {portfolio} are missing or out of date ({reason}); "
         f"`loan-scoring status --portfolio {portfolio}` sets them up"
     )
 
 
 def reading(_: Reader, portfolio: str) -> Iterator[Session]:
-    """Give a route a session to read with, for who may see the portfolio."""
+    """Give a route a reading session, for whoever may see the portfolio."""
     with read_session(portfolio) as session:
         yield session
 
 
 @contextmanager
 def write_session(portfolio: str) -> Iterator[Session]:
-    """Open a session that waits for nothing for long; nothing is migrated by a request."""
+    """Open a writing session with short time-outs. It migrates nothing."""
     with open_session(
         portfolio, main_url(), within_seconds=CONNECT_SECONDS, parameters=WRITE, migrates=False
     ) as session:
@@ -125,27 +124,28 @@ def write_session(portfolio: str) -> Iterator[Session]:
 
 
 def operating(_: Operator, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route that takes a form a session to write with, for User and Op."""
+    """Give a route with a form a writing session, for User and Op."""
     with write_session(portfolio) as session:
         yield session
 
 
 def administering(_: Admin, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route that takes a form a session to write with, for an Admin."""
+    """Give a route with a form a writing session, for an Admin."""
     with write_session(portfolio) as session:
         yield session
 
 
-# A connection is closed before the answer is sent: a slow reader of it would hold it otherwise.
+# With this scope a connection is closed before the answer is sent. Otherwise a slow client would
+# hold it.
 Reading = Annotated[Session, Depends(reading, scope="function")]
 Operating = Annotated[Session, Depends(operating, scope="function")]
 Administering = Annotated[Session, Depends(administering, scope="function")]
 
 
-def tell_at_start() -> None:
-    """Say in one line of the log whether the database answers; a start waits for it 3 s at most.
+def log_database_at_start() -> None:
+    """Log in one line whether the database answers. This delays the start by 3 s at most.
 
-    In a thread of its own it would wait, with the start, for modules that are being imported.
+    A thread would not help: it would wait for the import lock until the start is over.
     """
     portfolio = next(iter(contract.names()), None)
     if portfolio is None:
@@ -159,7 +159,7 @@ def tell_at_start() -> None:
     log.info("loan-scoring pages read %s", place)
     if connection_url(READER) is None:
         log.warning(
-            "loan-scoring pages read with the role of the stages, in read-only transactions: make "
-            "the Airflow connection %s for a role that cannot write",
+            "loan-scoring pages read with the role of the stages, in read-only transactions: add "
+            "the Airflow connection %s with a role that cannot write",
             READER,
         )

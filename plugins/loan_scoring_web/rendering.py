@@ -1,4 +1,4 @@
-"""Pages and plain refusals, each with the headers that keep a browser to what is ours."""
+"""Render a page for its user, with the headers that make a browser load only our own files."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from loan_scoring_web.rights import is_admin, may_operate, readable
 POLICY = "; ".join(
     [
         "default-src 'self'",
-        # plotly places its labels by style attributes, and brings its own rules along.
+        # plotly sets style attributes and adds a style sheet of its own.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
         "object-src 'none'",
@@ -28,10 +28,10 @@ HEADERS = {
 
 
 def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a template for the user and portfolio of the request.
+    """Return a template rendered for the user and portfolio of the request.
 
-    Beside `values` it is given: `base`, what addresses of pages begin with; `airflow`, the same of
-    Airflow's; `portfolio`, `portfolios`, `user`, `is_operator`, `is_admin`.
+    Besides `values` a template gets `base` (the prefix of our pages' addresses), `airflow` (the
+    prefix of Airflow's), `portfolio`, `portfolios`, `user`, `is_operator` and `is_admin`.
     """
     portfolio = getattr(request.state, "portfolio", None)
     user = getattr(request.state, "reader", None)

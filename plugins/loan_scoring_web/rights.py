@@ -1,4 +1,4 @@
-"""Who may do what: dependencies of routes, each of them Airflow's own rights (docs/adr/0019)."""
+"""Who may do what: dependencies of routes that check Airflow's own rights (docs/adr/0019)."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ ROLES_OF_FAB = "Roles"
 
 
 def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
-    """Let in who may see the portfolio's DAG of scores: a Viewer."""
+    """Let in whoever may see the portfolio's score DAG: a Viewer."""
     if portfolio not in contract.names():
         raise HTTPException(404, f"there is no portfolio {portfolio}")
     requires_access_dag("GET", param_dag_id=_dag(portfolio))(request, user)
@@ -28,24 +28,27 @@ def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
 
 
 def same_site(request: Request) -> None:
-    """Refuse what a page of another site has the browser send along with the user's cookie.
+    """Refuse a form that a page of another site sends with the user's cookie.
 
-    A bearer token is no cookie: no other site can make a browser send one.
+    A request with a bearer token passes: no other site can make a browser send one.
     """
     if request.headers.get("authorization", "").lower().startswith("bearer "):
         return
-    told = request.headers.get("sec-fetch-site")
+    site = request.headers.get("sec-fetch-site")
     origin = urlsplit(request.headers.get("origin", "")).netloc
     ours = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="")).netloc}
-    if told == "same-origin" or (told is None and origin and origin in ours):
+    if site == "same-origin" or (site is None and origin and origin in ours):
         return
-    raise HTTPException(403, "refused: the form was not sent from a page of this Airflow")
+    raise HTTPException(
+        403,
+        "refused: the form was not sent from a page of this Airflow; open the page and try again",
+    )
 
 
 def operator(
     request: Request, user: Annotated[BaseUser, Depends(reader)], portfolio: str
 ) -> BaseUser:
-    """Let in who may change runs of the portfolio's DAG of scores: User and Op."""
+    """Let in whoever may change runs of the portfolio's score DAG: User and Op."""
     change = requires_access_dag("PUT", DagAccessEntity.RUN, param_dag_id=_dag(portfolio))
     change(request, user)
     return user
@@ -54,12 +57,12 @@ def operator(
 def admin(user: Annotated[BaseUser, Depends(reader)]) -> BaseUser:
     """Let in an Admin."""
     if not is_admin(user):
-        raise HTTPException(403, "this is for an Admin of Airflow")
+        raise HTTPException(403, "only an Admin of Airflow may do this")
     return user
 
 
 def may_operate(request: Request, portfolio: str, user: BaseUser) -> bool:
-    """Return whether `operator` lets the user in; pages leave out what the user may not do."""
+    """Return whether `operator` lets the user in; pages hide the forms of others."""
     try:
         operator(request, user, portfolio)
     except HTTPException:
@@ -80,14 +83,14 @@ def readable(request: Request, user: BaseUser) -> list[str]:
 
 
 def by(user: BaseUser) -> str:
-    """Return what is written of who did something in a page."""
+    """Return the name under which an action in a page is recorded."""
     return f"airflow:{user.get_name()}"
 
 
 def is_admin(user: BaseUser) -> bool:
-    """Return whether the user is an Admin: who may give out roles.
+    """Return whether the user is an Admin: somebody who may give out roles.
 
-    Airflow's rights know of no right that is an Admin's alone in each of its auth managers.
+    No single right is an Admin's alone in all of Airflow's auth managers.
     """
     manager = get_auth_manager()
     if isinstance(manager, SimpleAuthManager):

@@ -1,1 +1,1 @@
-"""A package, so that what its tests share, a running Airflow, ends with the last of them."""
+"""A package, so that the Airflow that its tests share ends after the last of them."""

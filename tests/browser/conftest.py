@@ -1,4 +1,4 @@
-"""A real Airflow with three replayed nights, the last one drifted, and a real Chromium."""
+"""A real Airflow with three replayed nights, the last of them drifted, and a real Chromium."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from loan_scoring.local.airflow_status import stack_status
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 JOB = """
-from loan_scoring.local.run import Job, run
-print(run(Job(nights=3, per_night=1000, drifted_nights=(3,))))
+from loan_scoring.lab.main_job import MainJob, run_main_job
+print(run_main_job(MainJob(nights=3, per_night=1000, drifted_nights=(3,))))
 """
 TRIES = 3
-"""The job goes on where a machine that is too busy to answer in time stopped it."""
+"""A busy machine may stop the job; another try continues it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Site:
             connection.close()
 
     def change(self, statement: str, *values: Any) -> None:
-        """Change what stands in the portfolio's schema."""
+        """Run a statement that changes rows of the portfolio's schema."""
         connection = psycopg2.connect(self.database_url, options="-c search_path=loan_default")
         try:
             with connection, connection.cursor() as cursor:
@@ -64,7 +64,7 @@ def site(
     labelled_loans: Path | None,
     lenient_portfolios: Path,
 ) -> Iterator[Site]:
-    """Airflow as `make up` leaves it on, with history and three nights; the last one drifted."""
+    """Airflow as `make up` starts it, with history and three nights, the last of them drifted."""
     folder = tmp_path_factory.mktemp("site")
     environment = os.environ | {
         "LOAN_SCORING_STATE": str(folder / "state"),
@@ -107,7 +107,7 @@ def chromium() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         if found is None and not Path(playwright.chromium.executable_path).exists():
             pytest.skip("no chromium in PATH, nor Playwright's own, nor LOAN_SCORING_CHROMIUM")
-        # Chromium's own sandbox wants a user namespace, which containers and root may not have.
+        # Chromium's sandbox needs a user namespace, which containers and root may not have.
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -118,7 +118,7 @@ Browse = Callable[..., AbstractContextManager[Watched]]
 
 @pytest.fixture(scope="package")
 def browse(chromium: Any, site: Site) -> Browse:
-    """Open a browser's page as a user: `with browse("viewer", size, theme) as seen`."""
+    """Return a function that opens a page as a user: `with browse("viewer") as seen`."""
     known: dict[str, Any] = {}
 
     def go(

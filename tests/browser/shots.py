@@ -1,4 +1,4 @@
-"""What every browser test does: open a page as a user, watch what it loads, take its picture."""
+"""Helpers of browser tests: open a page as a user, record faults, take a screenshot."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,40 +7,40 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LAST = "2026-01-07"
-"""The last of the replayed nights, the drifted one."""
+"""The last of the replayed nights, which drifts."""
 
 SIZES = ((1280, 800), (1920, 1080))
 THEMES = ("light", "dark")
 
 
 class Watched:
-    """A browser's page that is logged in, with what went wrong in it."""
+    """A logged-in browser page that records its errors, warnings and foreign requests."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
         self.url = url
         self.faults: list[str] = []
-        page.on("console", self._said)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", self._asked)
+        page.on("request", self._on_request)
 
-    def _said(self, message: Any) -> None:
+    def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.faults.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
-    def _asked(self, request: Any) -> None:
+    def _on_request(self, request: Any) -> None:
         parts = urlsplit(request.url)
         if parts.scheme in ("http", "https") and parts.netloc != urlsplit(self.url).netloc:
-            self.faults.append(f"asked another host: {request.url}")
+            self.faults.append(f"request to another host: {request.url}")
 
     def open(self, path: str) -> Any:
-        """Open a page of the plugin, wait until its plots are drawn, and return the answer."""
+        """Open a page of the plugin, wait until its plots are drawn, return the answer."""
         answer = self.page.goto(f"{self.url}/loan-scoring/{path}", wait_until="load")
         self.page.wait_for_function(DRAWN)
         return answer
 
     def shoot(self, path: Path) -> None:
-        """Take the picture of the whole page, as high as it is."""
+        """Save a screenshot of the whole page."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path, full_page=True)
 
@@ -69,16 +69,16 @@ def browsing(
     theme: str = "light",
     known: dict[str, Any] | None = None,
 ) -> Iterator[Watched]:
-    """Give a page of a new session of the browser, logged in as a user of Airflow.
+    """Give a page of a new browser session, logged in as a user of Airflow.
 
-    A user who is `known` has the cookies of an earlier login; one who is not logs in and is known.
+    `known` keeps the cookies of each user's first login for later sessions.
     """
     known = {} if known is None else known
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height}, storage_state=known.get(user)
     )
-    # Airflow keeps its user's choice there.
+    # Airflow stores its user's theme there.
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     try:
         page = context.new_page()

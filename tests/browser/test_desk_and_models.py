@@ -44,7 +44,7 @@ def again(session: Session, version: str) -> FittedModel:
 
 @pytest.fixture
 def second(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A second pair of models in use, put there with a comment that is markup."""
+    """A second pair of champions, promoted with a comment that is markup."""
     for name in ("LOAN_SCORING_DATA", "LOAN_SCORING_PORTFOLIOS"):
         monkeypatch.setenv(name, site.environment[name])
     with open_session("loan_default", site.database_url) as session:
@@ -94,8 +94,8 @@ def test_decision_is_stored_under_the_users_name(browse: Any, site: Any) -> None
             with seen.page.expect_navigation():
                 seen.page.get_by_role("button", name=decision).click()
             assert comment in seen.page.locator("#decisions li").first.inner_text()
-        told = seen.page.locator("#decisions li").first.inner_text()
-        assert "takes the place of what was decided before" in told
+        latest = seen.page.locator("#decisions li").first.inner_text()
+        assert "replaces the earlier decisions" in latest
         assert "run" not in seen.page.title()
         assert seen.faults == []
     stored = site.row(
@@ -124,12 +124,12 @@ def test_what_if_shows_another_score_and_stores_none(browse: Any, site: Any) -> 
         field.fill("?")
         with seen.page.expect_navigation():
             form.get_by_role("button", name="Score").click()
-        assert "is no" in seen.page.locator(".told.fault").inner_text()
+        assert "Not scored" in seen.page.locator(".notice.fault").inner_text()
         field = seen.page.locator("form.what-if input[inputmode=decimal]").first
         field.fill("30000")
         with seen.page.expect_navigation():
             seen.page.locator("form.what-if").get_by_role("button", name="Score").click()
-        assert "30,000" in seen.page.locator(".told.result").inner_text()
+        assert "30,000" in seen.page.locator(".notice.result").inner_text()
         refused = [each for each in seen.faults if "422" not in each]
         assert refused == []
     assert site.row("SELECT count(*) FROM scores") == before
@@ -171,7 +171,7 @@ def test_rollback_is_an_admins_and_confirmed(
         button = seen.page.get_by_role("button", name="Roll back")
         button.click()
         assert seen.page.evaluate("document.activeElement.name") == "confirm"
-        seen.page.get_by_label("Take").check()
+        seen.page.get_by_label("Replace").check()
         with seen.page.expect_navigation():
             button.click()
         assert "approves too few" in seen.page.locator("#history").inner_text()

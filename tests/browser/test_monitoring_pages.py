@@ -132,8 +132,8 @@ def test_name_of_a_level_is_text_in_plots_and_tables(browse: Any, site: Any) -> 
             row = seen.page.locator("tr", has=seen.page.get_by_text("The persona")).first
             row.locator("summary").click()
             row.locator(".main-svg").first.wait_for()
-            told = row.locator(".plot").inner_text()
-            assert "<img src=x" in told
+            names = row.locator(".plot").inner_text()
+            assert "<img src=x" in names
             assert row.locator(".plot a, .plot img").count() == 0
             assert "1" not in seen.page.title().replace(LAST, "")
             assert seen.faults == []

@@ -1,4 +1,4 @@
-"""An Airflow of the tests' own: set before its first import, its metadata in SQLite."""
+"""An Airflow for the tests, set up before its first import, with its metadata in SQLite."""
 
 import json
 import os
@@ -44,9 +44,9 @@ def airflow_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bag(airflow_home: Path) -> Any:
-    """Every DAG, read from its file as Airflow reads it, once a session.
+    """Every DAG, parsed by Airflow once a session.
 
-    `dag.test()` looks after tasks that do not run yet each 20 ms instead of each second.
+    `dag.test()` polls waiting tasks every 20 ms instead of every second.
     """
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.definitions import dag
@@ -57,7 +57,7 @@ def bag(airflow_home: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def client(airflow_home: Path) -> Iterator[Any]:
-    """A client of Airflow's API server with what the plugin mounts in it."""
+    """A client of Airflow's API server with the plugin."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Airflow's own and starlette's
         from airflow.api_fastapi.app import create_app
@@ -71,7 +71,7 @@ def client(airflow_home: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def token(client: Any) -> Callable[[str], dict[str, str]]:
-    """Return the header of a user of a role, whose name is `a ROLE`."""
+    """Return a function that gives the login header of a user of a role, named `a ROLE`."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
@@ -84,7 +84,7 @@ def token(client: Any) -> Callable[[str], dict[str, str]]:
 
 @pytest.fixture
 def point(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Callable[[Session], None]:
-    """Have the plugin read a session's database by the reader's role, and write by the other."""
+    """Let the plugin use a session's database: read with the reader role, write with the other."""
 
     def to(session: Session) -> None:
         name = session.connection.info.dbname
@@ -100,6 +100,6 @@ def point(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.fixture
 def night(scored: Session, point: Callable[[Session], None]) -> Session:
-    """The plugin's database: a scored night."""
+    """The plugin's database with a scored night."""
     point(scored)
     return scored

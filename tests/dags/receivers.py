@@ -1,4 +1,4 @@
-"""What notifications are sent to in tests: a mail server and a web server on this machine."""
+"""A mail server and a web server on this machine, which receive notifications in tests."""
 
 import base64
 import email
@@ -17,7 +17,7 @@ LOGIN, PASSWORD = "mailer", "pass-word-of-the-mailer"
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Speaks as much SMTP as a client needs that logs in; `mails` are what it took."""
+    """Speaks the SMTP that a client with a login needs; `mails` holds what it received."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -64,7 +64,7 @@ class _Mail(socketserver.StreamRequestHandler):
 
 
 class WebServer(ThreadingHTTPServer):
-    """Takes POSTs of JSON; `posts` are path and body of each, `status` is what it answers."""
+    """Receives POSTs of JSON: `posts` holds path and body of each, `status` is its answer."""
 
     daemon_threads = True
 
@@ -92,18 +92,18 @@ class _Web(BaseHTTPRequestHandler):
         self.wfile.write(self.server.body)
 
     def do_GET(self) -> None:
-        """Show a login page, as many a service does to whom it does not know."""
+        """Answer 200, as many services do with a login page for unknown clients."""
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(server: Any) -> Iterator[Any]:
-    """Let a server serve in a thread of its own until the block ends."""
+    """Run a server in a thread of its own until the block ends."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""The API on real Postgres through Airflow's API server: answers, refusals, and no surprises."""
+"""The API on real Postgres through Airflow's API server: answers and refusals."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ from loan_scoring.scoring.request import _working, example_application, typed_ap
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -37,10 +37,10 @@ API = "/loan-scoring/api/v1"
 P = f"{API}/loan_default"
 NIGHT = "2026-01-05"
 LENIENT = [positive_data_acceptance, negative_data_rejection]
-"""Not checked: a time may be written as a number too; an application is the contract's to judge."""
+"""Not checked: a time may also be a number, and the contract decides what an application is."""
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 EXAMPLES = int(os.environ.get("LOAN_SCORING_API_EXAMPLES", "8"))
-"""Requests of each kind to each route; a few hundred take minutes."""
+"""Random requests of each kind for each route; a few hundred take minutes."""
 
 
 def postgres_url(session: Session) -> str:
@@ -64,26 +64,26 @@ def applications(session: Session, where: str = "true", limit: int = 5) -> list[
     ]
 
 
-def test_scores_are_those_of_the_night_and_the_call_is_on_record(
+def test_scores_equal_those_of_the_night_and_the_call_is_recorded(
     client: Any, token: Token, night: Session
 ) -> None:
     given = applications(night, limit=100)
     answer = client.post(f"{P}/score", json={"applications": given}, headers=token("user"))
     assert answer.status_code == 200
-    told = answer.json()
+    body = answer.json()
     rows = database.select_read_only(
         night.connection,
         "select loan_id, default_probability, decision, persona, persona_default_rate"
         " from current_scores order by 1 limit 100",
     )[1]
-    for score, row in zip(told["scores"], rows, strict=True):
+    for score, row in zip(body["scores"], rows, strict=True):
         chance = row[1]
         assert score["default_probability"] == (chance and pytest.approx(chance, abs=1e-12))
         names = ("loan_id", "decision", "persona", "persona_default_rate")
         assert [score[name] for name in names] == [row[0], *row[2:]]
     (call,) = client.get(f"{P}/calls", headers=token("viewer")).json()["calls"]
-    assert (call["call_id"], call["called_by"]) == (told["call_id"], "airflow:a user")
-    assert (call["input"], call["output"]) == (given, told["scores"])
+    assert (call["call_id"], call["called_by"]) == (body["call_id"], "airflow:a user")
+    assert (call["input"], call["output"]) == (given, body["scores"])
 
 
 def test_wrong_field_is_named(client: Any, token: Token, night: Session) -> None:
@@ -113,16 +113,16 @@ def test_rights_are_airflows(client: Any, token: Token, night: Session) -> None:
     assert client.get(f"{API}/other/batches", headers=token("admin")).status_code == 404
 
 
-def test_cookie_needs_a_page_of_ours(client: Any, token: Token, night: Session) -> None:
+def test_cookie_needs_the_same_site(client: Any, token: Token, night: Session) -> None:
     body = {"applications": applications(night, limit=1)}
     cookie = {"Cookie": "_token=" + token("op")["Authorization"].removeprefix("Bearer ")}
-    for told, status in (
+    for headers, status in (
         ({}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
     ):
-        answer = client.post(f"{P}/score", json=body, headers=cookie | told)
+        answer = client.post(f"{P}/score", json=body, headers=cookie | headers)
         assert answer.status_code == status
 
 
@@ -176,9 +176,7 @@ def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, nigh
         "executions/{run}/scores?after=" + "9" * 99,
     ],
 )
-def test_place_that_is_none_is_refused(
-    client: Any, token: Token, night: Session, query: str
-) -> None:
+def test_wrong_page_place_is_refused(client: Any, token: Token, night: Session, query: str) -> None:
     (run,) = column(night, "select scoring_run_id from scoring_runs")
     answer = client.get(f"{P}/{query.format(run=run)}", headers=token("viewer"))
     assert answer.status_code in (404, 422), answer.text
@@ -194,7 +192,7 @@ def test_batches_drift_alerts_and_models_are_read(
     assert [each["batch_id"] for each in rest["batches"]] == ["history"]
     assert rest["next"] is None
     drift = client.get(f"{P}/batches/{NIGHT}/drift", headers=seen).json()
-    assert drift["tests"] == []  # it was scored, and not measured yet
+    assert drift["tests"] == []  # metrics has not run yet
     assert client.get(f"{P}/batches/2020-01-01/drift", headers=seen).status_code == 404
     models = client.get(f"{P}/models", headers=seen).json()["models"]
     assert {each["model_version"] for each in models} == {"propensity-1", "personas-1"}
@@ -206,7 +204,7 @@ def test_batches_drift_alerts_and_models_are_read(
     assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
 
 
-def test_alert_is_acknowledged_once_and_by_whom(client: Any, token: Token, night: Session) -> None:
+def test_acknowledged_alert_names_the_user(client: Any, token: Token, night: Session) -> None:
     with database.transaction(night.connection), night.connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject,"
@@ -218,9 +216,9 @@ def test_alert_is_acknowledged_once_and_by_whom(client: Any, token: Token, night
     path = f"{P}/alerts/{alert['alert_id']}/acknowledge"
     assert client.post(path, json={}, headers=token("viewer")).status_code == 403
     answer = client.post(path, json={"comment": "seen"}, headers=token("op"))
-    told = answer.json()
-    assert (answer.status_code, told["state"]) == (200, "acknowledged")
-    assert (told["changed_by"], told["comment"]) == ("airflow:a op", "seen")
+    changed = answer.json()
+    assert (answer.status_code, changed["state"]) == (200, "acknowledged")
+    assert (changed["changed_by"], changed["comment"]) == ("airflow:a op", "seen")
     assert client.get(f"{P}/alerts?state=open", headers=token("viewer")).json()["alerts"] == []
     assert (
         client.post(f"{P}/alerts/999/acknowledge", json={}, headers=token("op")).status_code == 404
@@ -246,7 +244,7 @@ def test_api_server_starts_without_statistics(airflow_home: Any) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_database_that_is_down_is_said(
+def test_missing_database_is_named(
     client: Any, token: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
@@ -256,7 +254,7 @@ def test_database_that_is_down_is_said(
     assert answer.json()["detail"].startswith("no database at postgresql://u@127.0.0.1:1/none")
 
 
-def test_who_waits_too_long_for_a_score_is_told_to_try_again(
+def test_busy_scoring_answers_try_again(
     client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request, "BUSY_SECONDS", 0.1)
@@ -267,7 +265,7 @@ def test_who_waits_too_long_for_a_score_is_told_to_try_again(
     assert client.post(f"{P}/score", json=body, headers=token("op")).status_code == 200
 
 
-def test_post_that_meets_a_lock_gives_up(
+def test_post_gives_up_on_a_lock(
     client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from loan_scoring_web import databases
@@ -328,17 +326,17 @@ def test_example_of_the_document_is_an_application(name: str) -> None:
 
 @pytest.fixture
 def surprises(client: Any, token: Token, night: Session) -> Callable[..., None]:
-    """Send requests that Schemathesis makes of the API's own document; fail at an error.
+    """Return a function that sends the requests that Schemathesis derives from the API's document.
 
-    Checked are: no 5xx, no status that is not documented, answers of the documented shapes, and
-    that nothing is answered without a login.
+    It checks that there is no 5xx and no undocumented status, that answers have the documented
+    shapes, and that nothing is answered without a login.
     """
     op = token("op")
     with open_session("credit_data", postgres_url(night)):
-        pass  # Schemathesis finds the name of the other portfolio in the code
+        pass  # Schemathesis finds the other portfolio's name in the code
     document = schemathesis.openapi.from_asgi(f"{API}/openapi.json", client.app, headers=op)
     (run,) = column(night, "select scoring_run_id from scoring_runs")
-    there = {
+    known = {
         "portfolio": "loan_default", "batch_id": NIGHT, "scoring_run_id": run, "alert_id": 1,
         "model_version": "propensity-1",
     }  # fmt: skip
@@ -349,10 +347,10 @@ def surprises(client: Any, token: Token, night: Session) -> Callable[..., None]:
             names = {each.name for each in operation.path_parameters}
             fixed: dict[str, Any] = {"headers": op}
             if mode is GenerationMode.POSITIVE:
-                fixed["path_parameters"] = {name: there[name] for name in names}
+                fixed["path_parameters"] = {name: known[name] for name in names}
 
             elif not (len(operation.query) or operation.body):
-                continue  # nothing to be wrong but the path, and that is a 404
+                continue  # only the path can be wrong, which is a 404
 
             @given(case=operation.as_strategy(mode, **fixed))
             @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -379,7 +377,7 @@ VALUES = st.one_of(
 
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whatever_stands_in_a_field_is_scored_or_named(
+def test_any_value_of_a_field_is_scored_or_refused_by_name(
     client: Any, token: Token, night: Session, data: Any
 ) -> None:
     one = applications(night, limit=1)[0]

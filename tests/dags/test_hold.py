@@ -1,4 +1,4 @@
-"""A person has the last word: asked in Airflow, answered over its REST API, as its UI does."""
+"""A person decides on a promotion: asked in Airflow, answered over the REST API its UI uses."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from loan_scoring.models.promotion.decide import promote_by_hand
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -38,10 +38,10 @@ def train(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
-    """The train DAG on a database whose champion is weak, so that training gives a better one.
+    """The train DAG on a database with a weak champion, so that training finds a better pair.
 
-    Read anew for each test: within one process a run's params stay with the DAG's objects.
-    The contract's other gates let all through: it is a tenth of the loans that they see.
+    It is parsed for each test: within one process a run's params stay with the DAG object.
+    The contract's other gates pass everything: they see only a tenth of the loans.
     """
     raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
     raw["promotion"] |= {"calibration_slope": [0.1, 10]}
@@ -50,7 +50,7 @@ def train(
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
     challenge("weak", ["income_usd_per_month", "term_months"], max_iter=10)
-    promote_by_hand(ready, "propensity-2", "cli:tests", "a weak one to beat")
+    promote_by_hand(ready, "propensity-2", "cli:tests", "a weak champion")
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(settings.home() / "dags" / "loan_scoring_train.py")
@@ -59,7 +59,7 @@ def train(
 
 @pytest.fixture(scope="session")
 def api(airflow_home: Path) -> Iterator[Any]:
-    """A client of Airflow's own API."""
+    """A client of Airflow's REST API."""
     from airflow.api_fastapi.app import create_app
     from fastapi.testclient import TestClient
 
@@ -76,7 +76,7 @@ def token(api: Any, user: str) -> dict[str, str]:
 
 
 def waiting(api: Any) -> dict[str, Any]:
-    """Return the question that stands, once the task has come to wait for its answer."""
+    """Return the open question, once its task waits for the answer."""
     for _ in range(240):
         found = api.get(
             DETAILS, params={"response_received": False}, headers=token(api, "ann")
@@ -84,10 +84,10 @@ def waiting(api: Any) -> dict[str, Any]:
         if found and found[0]["task_instance"]["state"] == "awaiting_input":
             return found[0]
         time.sleep(0.25)
-    raise AssertionError("nothing was asked")
+    raise AssertionError("no task asked a question within a minute")
 
 
-def beside(work: Callable[[], None]) -> threading.Thread:
+def in_background(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
@@ -101,7 +101,7 @@ def verdicts(session: Session) -> list:
     ("option", "verdict", "champion"),
     [("Promote", "promoted", "propensity-1"), ("Reject", "rejected", "propensity-2")],
 )
-def test_answer_is_on_record_with_the_airflow_user(
+def test_answer_is_recorded_with_the_airflow_user(
     train: Any, ready: Session, api: Any, option: str, verdict: str, champion: str
 ) -> None:
     seen: dict[str, Any] = {}
@@ -111,12 +111,12 @@ def test_answer_is_on_record_with_the_airflow_user(
         ti = question["task_instance"]
         place = f"/api/v2/dags/{ti['dag_id']}/dagRuns/{ti['dag_run_id']}/taskInstances"
         place += f"/{ti['task_id']}/-1/hitlDetails"
-        said = {"chosen_options": [option], "params_input": {"comment": "seen by two"}}
-        seen["guest"] = api.patch(place, json=said, headers=token(api, "guest")).status_code
+        body = {"chosen_options": [option], "params_input": {"comment": "seen by two"}}
+        seen["guest"] = api.patch(place, json=body, headers=token(api, "guest")).status_code
         time.sleep(1)
-        seen["ann"] = api.patch(place, json=said, headers=token(api, "ann")).status_code
+        seen["ann"] = api.patch(place, json=body, headers=token(api, "ann")).status_code
 
-    thread = beside(answer)
+    thread = in_background(answer)
     done = train.test(run_conf={"promote": "hold"})
     thread.join()
     assert (done.state, seen["guest"], seen["ann"]) == ("success", 403, 200)
@@ -128,7 +128,7 @@ def test_answer_is_on_record_with_the_airflow_user(
     assert registry.champion_version(ready, "propensity") == champion
 
 
-def test_no_answer_in_time_is_on_record_and_changes_nothing(
+def test_time_out_is_recorded_and_changes_nothing(
     train: Any, ready: Session, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.jobs.job import Job
@@ -141,7 +141,7 @@ def test_no_answer_in_time_is_on_record_and_changes_nothing(
         time.sleep(2)
         SchedulerJobRunner(Job()).check_awaiting_input_timeouts()
 
-    thread = beside(let_pass)
+    thread = in_background(let_pass)
     done = train.test(run_conf={"promote": "hold"})
     thread.join()
     assert done.state == "success"
@@ -151,7 +151,7 @@ def test_no_answer_in_time_is_on_record_and_changes_nothing(
     assert registry.champion_version(ready, "propensity") == "propensity-2"
 
 
-def test_pair_that_fails_a_gate_is_refused_and_nobody_asked(
+def test_pair_that_fails_a_gate_is_refused_without_asking(
     train: Any, ready: Session, tmp_path: Path
 ) -> None:
     path = tmp_path / "loan_default.yaml"
@@ -165,7 +165,7 @@ def test_pair_that_fails_a_gate_is_refused_and_nobody_asked(
     assert [row[1] for row in verdicts(ready)[-2:]] == ["refused", "refused"]
 
 
-def test_contract_decides_where_the_run_does_not_say(train: Any, ready: Session) -> None:
+def test_contract_sets_the_mode_where_the_run_does_not(train: Any, ready: Session) -> None:
     assert train.test().state == "success"  # the contract's mode is auto: nobody is asked
     assert verdicts(ready)[-2:] == [
         [f"{kind}-1", "promoted", f"{kind}-2", "policy:auto", None] for kind in registry.KINDS

@@ -1,4 +1,4 @@
-"""Maintenance is there where the contract asks for it, and drops what is old by dag.test()."""
+"""The maintenance DAG exists where the contract sets a retention, and drops old months."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from loan_scoring.database.session import Session
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -30,18 +30,18 @@ def dags_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> dict[
     return dict(bag.dags)
 
 
-def test_no_contract_loses_rows_without_asking(
+def test_contract_without_retention_has_no_maintenance_dag(
     airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dags_of(tmp_path / "portfolios", monkeypatch) == {}
 
 
 @pytest.mark.parametrize("connection", ["LOAN_SCORING_OWNER", "LOAN_SCORING"])
-def test_it_drops_what_is_old_twice_as_once(
+def test_second_run_drops_nothing_more(
     airflow_home: Path, scored: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     connection: str,
 ) -> None:  # fmt: skip
-    """By the owner's connection where there is one; the stages' is not asked then."""
+    """It uses the owner's connection where it exists, else the one of the stages."""
     known = scored.connection.info
     url = f"postgresql://{known.user}:{known.password}@{known.host}:{known.port}/{known.dbname}"
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
@@ -53,7 +53,9 @@ def test_it_drops_what_is_old_twice_as_once(
     dag = dags["loan_default_maintenance"]
     assert dag.timetable.expression == "0 3 * * 1"
     assert set(dag.task_dict) == {"drop", "notify", "remove_files"}
-    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path / "data"))  # no file of others goes
+    monkeypatch.setenv(
+        "LOAN_SCORING_DATA", str(tmp_path / "data")
+    )  # so that it removes no files of other tests
     for _ in range(2):
         assert dag.test().state == "success"
         found = database.select_read_only(
@@ -64,14 +66,14 @@ def test_it_drops_what_is_old_twice_as_once(
         assert found == [
             ["applications_2026_01", 1000, by], ["scores_2026_01", 1000, by]
         ]  # fmt: skip
-    told = database.select_read_only(
+    recorded = database.select_read_only(
         scored.connection, "select task, rows from task_metrics where rows > 0 and run !~ 'cli'"
     )[1]
-    assert told == [["maintenance.drop", 2000]]
+    assert recorded == [["maintenance.drop", 2000]]
 
 
 @pytest.mark.parametrize("days", [0, 1_000_000])
-def test_a_contract_that_keeps_what_cannot_be_kept_is_refused(
+def test_retention_out_of_bounds_is_refused(
     airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     from loan_scoring import contract
@@ -86,7 +88,7 @@ def test_a_contract_that_keeps_what_cannot_be_kept_is_refused(
         contract.load("loan_default")
 
 
-def test_the_page_of_a_dropped_batch_says_so(
+def test_page_of_a_dropped_batch_names_the_retention(
     client: Any, token: Any, scored: Session, postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for connection, role in (
@@ -109,7 +111,7 @@ def test_the_page_of_a_dropped_batch_says_so(
     run_id = database.select_read_only(
         scored.connection, "select scoring_run_id from scoring_runs"
     )[1][0][0]
-    told = client.get(
+    extract = client.get(
         f"/loan-scoring/api/v1/loan_default/executions/{run_id}/scores", headers=token("viewer")
     )
-    assert told.status_code == 409
+    assert extract.status_code == 409

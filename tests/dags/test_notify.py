@@ -1,4 +1,4 @@
-"""People are told through Airflow's own notifiers, on real servers; no channel fails a run."""
+"""Channels use Airflow's own notifiers, here with real servers. A failing channel fails no run."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from loan_scoring.scoring.batch import score_batch
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -38,7 +38,7 @@ Printed = Callable[[], str]
 
 @pytest.fixture
 def dag_of(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DagOf:
-    """Read a stage's DAG of a contract with some channels."""
+    """Parse a stage's DAG of a contract with some channels."""
     text = (settings.portfolios_dir() / "loan_default.yaml").read_text()
 
     def read(stage: str, *channels: dict[str, Any]) -> Any:
@@ -55,7 +55,7 @@ def dag_of(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def run(dag_of: DagOf, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a stage's DAG once, some channels in its contract; without patience; return its run."""
+    """Run a stage's DAG once without retries, with some channels; return its DAG run."""
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", empty_url)
 
     def go(stage: str, batch: str, *channels: dict[str, Any], state: str = "success") -> Any:
@@ -71,9 +71,9 @@ def run(dag_of: DagOf, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def printed(request: pytest.FixtureRequest) -> Printed:
-    """Give what tasks have logged to the stdout of the session.
+    """Return a function that gives what tasks have logged to stdout.
 
-    It is masked as a task's supervisor does before it writes the log: dag.test() has no supervisor.
+    The text is masked like a task log. A task's supervisor does that, and dag.test() has none.
     """
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
@@ -101,9 +101,9 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
 
 def use_mail(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     extra = {"from_email": "loans@b.example", "disable_ssl": True, "disable_tls": True}
-    told = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "login": LOGIN}
-    told |= {"password": PASSWORD, "extra": json.dumps(extra | {"timeout": 1})}
-    monkeypatch.setenv("AIRFLOW_CONN_MAILER", json.dumps(told))
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "login": LOGIN}
+    connection |= {"password": PASSWORD, "extra": json.dumps(extra | {"timeout": 1})}
+    monkeypatch.setenv("AIRFLOW_CONN_MAILER", json.dumps(connection))
 
 
 def use_web(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
@@ -152,7 +152,7 @@ def notify_of(done: Any) -> str:
     return next(each.state for each in done.get_task_instances() if each.task_id == "notify")
 
 
-def test_mail_tells_of_a_drifted_night_once(
+def test_drifted_night_is_mailed_once(
     run: Run,
     ready: Session,
     ready_url: str,
@@ -161,7 +161,7 @@ def test_mail_tells_of_a_drifted_night_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
-    change(ready, "UPDATE alerts SET state = 'resolved'")  # what the history gave cause for
+    change(ready, "UPDATE alerts SET state = 'resolved'")  # those of the history
     shocked = drops.batch_ids[3]
     ingest_batch(ready, shocked, drops.application_files[shocked])
     score_batch(ready, shocked)
@@ -177,7 +177,7 @@ def test_mail_tells_of_a_drifted_night_once(
     assert sent["Message-ID"] == f"<{message_id}@loan-scoring>"
 
 
-def test_words_of_a_file_stay_words(
+def test_text_of_a_file_is_sent_as_plain_text(
     run: Run, empty: Session, mail: MailServer, web: WebServer
 ) -> None:
     raised(empty, HOSTILE)
@@ -188,16 +188,16 @@ def test_words_of_a_file_stay_words(
     )
     by_path = dict(web.posts)
     assert "{{ macros.datetime }} &lt;!channel&gt;" in by_path[f"/services/{TOKEN}"]["text"]
-    told = by_path[f"/hooks/{TOKEN}?sig={TOKEN}"]
+    sent_on = by_path[f"/hooks/{TOKEN}?sig={TOKEN}"]
     ((alert_id,),) = rows(empty, "select alert_id from open_alerts")
-    assert (told["portfolio"], told["alerts"][0]["alert_id"]) == ("loan_default", alert_id)
-    assert told["alerts"][0]["message"] == HOSTILE
+    assert (sent_on["portfolio"], sent_on["alerts"][0]["alert_id"]) == ("loan_default", alert_id)
+    assert sent_on["alerts"][0]["message"] == HOSTILE
     query = "select message_id from deliveries where channel = 'hook'"
-    assert rows(empty, query) == [[told["message_id"]]]
+    assert rows(empty, query) == [[sent_on["message_id"]]]
 
 
 @pytest.mark.parametrize("broken", ["mail", "chat", "hook"])
-def test_dead_port_is_an_alert_that_ends_when_it_is_mended(
+def test_closed_port_raises_an_alert_until_it_is_open_again(
     run: Run,
     empty: Session,
     broken: str,
@@ -214,9 +214,9 @@ def test_dead_port_is_an_alert_that_ends_when_it_is_mended(
     with serving(other()) as working:
         use_other(monkeypatch, working.server_address[1])
         assert notify_of(run("outcomes", NIGHT, channels[broken], beside)) == "success"
-        told = working.posts if broken == "mail" else working.mails
-        assert len(told) == 2  # the alert, and that the channel beside it is broken
-        text = told[-1][1]["text"] if broken == "mail" else body_of(told[-1])
+        received = working.posts if broken == "mail" else working.mails
+        assert len(received) == 2  # the alert, and the alert on the broken channel
+        text = received[-1][1]["text"] if broken == "mail" else body_of(received[-1])
         assert f"The channel {broken} (" in text
     ((subject, state, message),) = rows(
         empty, "select subject, state, message from alerts where kind = 'delivery'"
@@ -240,10 +240,10 @@ def test_dead_port_is_an_alert_that_ends_when_it_is_mended(
     assert rows(empty, "select state from alerts where kind = 'delivery'") == [["resolved"]]
 
 
-def test_refused_login_gives_no_password_away(
+def test_refused_login_reveals_no_password(
     run: Run, empty: Session, mail: MailServer, web: WebServer, printed: Printed
 ) -> None:
-    mail.refuses_login = True  # and its answer repeats what it was given
+    mail.refuses_login = True  # and its answer repeats login and password
     raised(empty)
     run("outcomes", NIGHT, MAIL, HOOK)
     ((message,),) = rows(empty, "select message from alerts where kind = 'delivery'")
@@ -260,7 +260,7 @@ def test_refused_login_gives_no_password_away(
         (None, b"", "it gave no answer in time"),
     ],
 )
-def test_slack_that_does_not_take_it(
+def test_failed_slack_message_is_recorded(
     run: Run, empty: Session, web: WebServer, status: int | None, body: bytes, why: str
 ) -> None:
     web.status, web.body = status or 200, body
@@ -280,7 +280,7 @@ def test_slack_that_does_not_take_it(
         (None, "it gave no answer in time"),
     ],
 )
-def test_webhook_that_does_not_take_it(
+def test_failed_webhook_is_recorded(
     run: Run,
     empty: Session,
     web: WebServer,
@@ -308,10 +308,10 @@ def test_missing_connection_is_named(run: Run, empty: Session) -> None:
     )
 
 
-def test_refused_batch_fails_the_run_and_is_told(
+def test_refused_batch_fails_the_run_and_is_mailed(
     run: Run, empty: Session, mail: MailServer, drops: Replay
 ) -> None:
-    """A third of the rows breaks a rule; then the file is mended."""
+    """Half of the rows break a rule; then a corrected file lands."""
     batch = "2026-04-01"
     path = drops.application_files[NIGHT].with_name(f"{batch}.csv")
     header, *lines = drops.application_files[NIGHT].read_text().splitlines()
@@ -332,7 +332,7 @@ def test_refused_batch_fails_the_run_and_is_told(
         path.unlink()
 
 
-def test_batch_that_fails_an_expectation_is_told_once(
+def test_failed_expectation_is_mailed_once(
     run: Run, empty: Session, mail: MailServer, drops: Replay
 ) -> None:
     batch = "2026-04-02"
@@ -351,7 +351,7 @@ def test_batch_that_fails_an_expectation_is_told_once(
     assert sent["Subject"] == f"Residential loans: critical: not as the contract expects, {batch}"
 
 
-def test_failed_run_is_told_and_stays_failed(run: Run, empty: Session, mail: MailServer) -> None:
+def test_failed_run_is_mailed_and_stays_failed(run: Run, empty: Session, mail: MailServer) -> None:
     batch = "2031-01-01"
     for _ in range(2):
         run("score", batch, MAIL, state="failed")
@@ -359,7 +359,7 @@ def test_failed_run_is_told_and_stays_failed(run: Run, empty: Session, mail: Mai
     assert f"The stage score failed for {batch} at plan: batch {batch}" in body_of(sent)
 
 
-def test_database_that_is_gone_is_told_without_it(
+def test_missing_database_is_mailed(
     run: Run, mail: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = f"postgresql://u:{PASSWORD}@127.0.0.1:{free_port()}/d"
@@ -372,7 +372,7 @@ def test_database_that_is_gone_is_told_without_it(
 
 
 @pytest.mark.parametrize("stage", ["ingest", "outcomes", "train", "score", "metrics"])
-def test_every_dag_ends_in_it_and_its_state_is_not_the_run_s(dag_of: DagOf, stage: str) -> None:
+def test_every_dag_ends_in_notify_which_fails_no_run(dag_of: DagOf, stage: str) -> None:
     dag = dag_of(stage, MAIL)
     notify = dag.task_dict["notify"]
     assert dag.leaves == [notify]
@@ -380,7 +380,7 @@ def test_every_dag_ends_in_it_and_its_state_is_not_the_run_s(dag_of: DagOf, stag
     assert not notify.on_failure_fail_dagrun
 
 
-def test_without_a_channel_alerts_are_kept_all_the_same(run: Run, empty: Session) -> None:
+def test_without_a_channel_alerts_are_kept(run: Run, empty: Session) -> None:
     run("ingest", "2031-01-01", state="failed")
     ((severity, message),) = rows(
         empty, "select severity, message from open_alerts where kind = 'failure'"

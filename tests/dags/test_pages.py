@@ -1,4 +1,4 @@
-"""The pages on real Postgres through Airflow's API server: rights, refusals, what they show."""
+"""The pages on real Postgres through Airflow's API server: rights, refusals, contents."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from loan_scoring.database.session import Session
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -24,7 +24,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 @pytest.fixture
 def empty_url(empty: Session, point: Callable[[Session], None]) -> str:
-    """Have the pages read an empty schema; the name of its database."""
+    """Let the pages read an empty schema; return the name of its database."""
     point(empty)
     return empty.connection.info.dbname
 
@@ -32,7 +32,7 @@ def empty_url(empty: Session, point: Callable[[Session], None]) -> str:
 @pytest.mark.parametrize(
     "path", ["/", "/p/loan_default/", "/p/other/", "/nowhere", "/openapi.json", "/docs", "/dag/x"]
 )
-def test_who_is_not_logged_in_learns_nothing(client: Any, path: str) -> None:
+def test_every_address_needs_a_login(client: Any, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         assert client.request(method, f"/loan-scoring{path}").status_code == 401
 
@@ -47,7 +47,7 @@ BODIES: list[dict[str, Any]] = [
 
 
 def addresses(method: str) -> list[str]:
-    """Every address of the plugin with a method, its places filled in."""
+    """Return every address of the plugin for a method, with its parameters filled in."""
     from loan_scoring_web.app import app
 
     found = [each.path for each in app.routes if method in (getattr(each, "methods", None) or ())]
@@ -59,8 +59,8 @@ def test_no_route_reads_a_body_before_the_user_is_known(client: Any) -> None:
     for path in {*addresses("GET"), *addresses("POST"), f"{P}/alerts/"}:
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
             for body in BODIES:
-                told = client.request(method, path, **body, follow_redirects=False)
-                assert told.status_code == 401, (method, path)
+                answer = client.request(method, path, **body, follow_redirects=False)
+                assert answer.status_code == 401, (method, path)
 
 
 def test_viewer_sends_no_form(client: Any, token: Token) -> None:
@@ -68,22 +68,22 @@ def test_viewer_sends_no_form(client: Any, token: Token) -> None:
         assert client.post(path, headers=token("viewer")).status_code == 403, path
 
 
-def test_slash_too_few_is_the_page_and_not_a_redirect(
+def test_address_without_a_slash_is_the_page_and_not_a_redirect(
     client: Any, token: Token, empty_url: str
 ) -> None:
     assert client.get(P, headers=token("viewer"), follow_redirects=False).status_code == 200
 
 
 def test_form_of_an_alert_is_limited(client: Any, token: Token, with_alert: int) -> None:
-    told = post(client, with_alert, token("op"), action="x" * (1 << 20))
-    assert told.status_code == 413
+    answer = post(client, with_alert, token("op"), action="x" * (1 << 20))
+    assert answer.status_code == 413
 
 
-def test_static_files_are_anyones(client: Any) -> None:
+def test_static_files_need_no_login(client: Any) -> None:
     assert client.get("/loan-scoring/static/pages.css").status_code == 200
 
 
-def test_page_may_load_nothing_of_others_and_run_nothing_in_line(
+def test_page_loads_only_own_files_and_runs_no_inline_script(
     client: Any, token: Token, empty_url: str
 ) -> None:
     policy = client.get(f"{P}/", headers=token("viewer")).headers["content-security-policy"]
@@ -91,11 +91,11 @@ def test_page_may_load_nothing_of_others_and_run_nothing_in_line(
     assert "script-src" not in policy
 
 
-def test_portfolio_that_is_none_is_not_found(client: Any, token: Token, empty_url: str) -> None:
+def test_unknown_portfolio_is_not_found(client: Any, token: Token, empty_url: str) -> None:
     assert client.get("/loan-scoring/p/other/", headers=token("viewer")).status_code == 404
 
 
-def test_page_without_its_database_says_so(
+def test_page_without_its_database_names_the_reason(
     client: Any, token: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
@@ -112,7 +112,10 @@ def test_tab_of_a_dag_opens_its_portfolio(client: Any, token: Token) -> None:
         path = f"/loan-scoring/dag/loan_default_{stage}"
         mine = client.get(path, headers=seen, follow_redirects=False)
         assert mine.headers["location"] == f"{P}/"
-    assert "not of loan-scoring" in client.get("/loan-scoring/dag/other", headers=seen).text
+    assert (
+        "does not belong to loan-scoring"
+        in client.get("/loan-scoring/dag/other", headers=seen).text
+    )
 
 
 @pytest.mark.parametrize("path", ["", "batches", "drift", "alerts", "operations"])
@@ -124,7 +127,7 @@ def test_page_of_an_empty_portfolio_shows(
 
 @pytest.fixture
 def with_alert(empty: Session, empty_url: str) -> int:
-    """An alert on a refused batch whose words hold a script, in the schema that pages read."""
+    """An alert on a refused batch, its texts a script, in the schema that the pages read."""
     with empty.connection, empty.connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO batches (batch_id, revision, source, sha256, state, received, accepted,"
@@ -149,7 +152,7 @@ def with_alert(empty: Session, empty_url: str) -> int:
         return int(found[0])
 
 
-def test_user_of_one_portfolio_learns_nothing_of_another(
+def test_user_of_one_portfolio_cannot_see_another(
     client: Any, token: Token, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.api_fastapi.app import get_auth_manager
@@ -158,7 +161,7 @@ def test_user_of_one_portfolio_learns_nothing_of_another(
     allowed = manager.is_authorized_dag
 
     def only_loan_default(self: Any, *, method: Any, user: Any, **of: Any) -> bool:
-        """Let a user at the DAGs of one portfolio, as a role of Airflow's FAB manager can."""
+        """Allow only the DAGs of one portfolio, as a role of Airflow's FAB manager can."""
         mine = of["details"] is not None and of["details"].id.startswith("loan_default_")
         return mine and allowed(self, method=method, user=user, **of)
 
@@ -171,10 +174,10 @@ def test_user_of_one_portfolio_learns_nothing_of_another(
         paths = [each for each in addresses(method) if re.search("/(p|v1)/loan_default", each)]
         assert len(paths) > least
         for path in paths:
-            told = client.request(
+            answer = client.request(
                 method, path.replace("loan_default", "credit_data"), json={}, headers=op
             )
-            assert told.status_code == 403, (method, path)
+            assert answer.status_code == 403, (method, path)
 
 
 @pytest.mark.parametrize("path", ["", "batches/2026-01-05", "alerts", "operations"])
@@ -231,9 +234,10 @@ def test_alert_is_handled_under_the_users_name(
         ({"action": "snooze", "until": "yesterday"}, 422),
         ({"action": "snooze", "until": "2020-01-01"}, 409),
         ({"action": "acknowledge", "comment": "x" * 2001}, 422),
+        ({"action": "acknowledge", "comment": "a\x00b"}, 422),
     ],
 )
-def test_form_that_cannot_be_is_refused_and_changes_nothing(
+def test_wrong_form_is_refused_and_changes_nothing(
     client: Any, token: Token, with_alert: int, empty: Session, form: dict, status: int
 ) -> None:
     assert post(client, with_alert, token("op"), **form).status_code == status
@@ -241,7 +245,7 @@ def test_form_that_cannot_be_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("alert_id", "status"), [(0, 422), (2**63, 422), (2**63 - 1, 409)])
-def test_alert_that_cannot_be_is_refused(
+def test_unknown_alert_is_refused(
     client: Any, token: Token, with_alert: int, alert_id: int, status: int
 ) -> None:
     refused = post(client, alert_id, token("op"), action="resolve", comment="mended")
@@ -292,14 +296,14 @@ def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -
             cursor.execute("DELETE FROM alerts")
 
 
-def test_batch_that_is_none_is_not_found(client: Any, token: Token, with_alert: int) -> None:
+def test_unknown_batch_is_not_found(client: Any, token: Token, with_alert: int) -> None:
     for batch_id in ("2026-01-06", "history", "x", "%00", "x" * 5000):
         for path in (f"{P}/batches/{batch_id}", f"{P}/batches/{batch_id}/quarantine.csv"):
             assert client.get(path, headers=token("admin")).status_code in (404, 409), path
     assert client.get(f"{P}/batches/%00", headers=token("admin")).status_code == 404
 
 
-def test_schema_that_is_not_set_up_is_said(
+def test_missing_tables_are_named(
     client: Any, token: Token, new_database: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = new_database().rpartition("/")[2]
@@ -313,11 +317,11 @@ def test_schema_that_is_not_set_up_is_said(
 def test_start_without_a_database_is_one_line(
     client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from loan_scoring_web.databases import tell_at_start
+    from loan_scoring_web.databases import log_database_at_start
 
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
-    tell_at_start()
+    log_database_at_start()
     (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.web"]
     assert line.startswith("loan-scoring pages: no database at postgresql://u@127.0.0.1:1/none")
     assert line.endswith("Airflow works without it")

@@ -1,4 +1,4 @@
-"""The pages that Airflow's API server mounts, behind its own login and rights."""
+"""The plugin in Airflow's API server: its start, and pages that stages wrote as files."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from loan_scoring import settings
 
 pytestmark = [
     pytest.mark.dags,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -42,7 +42,7 @@ for path in ("/loan-scoring/p/loan_default/", "/loan-scoring/api/v1/loan_default
         ("postgresql://u:secret@127.0.0.1/none?__extra__=%7B%7D", "no database at postgresql://u@"),
     ],
 )
-def test_server_starts_without_its_database_and_says_so_once(
+def test_server_starts_without_its_database_and_logs_it_once(
     airflow_home: Path, url: str, reason: str
 ) -> None:
     done = subprocess.run(
@@ -51,8 +51,8 @@ def test_server_starts_without_its_database_and_says_so_once(
         | {"AIRFLOW_CONN_LOAN_SCORING": url, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    said = done.stdout + done.stderr
-    (line,) = [each for each in said.splitlines() if "Airflow works without it" in each]
+    output = done.stdout + done.stderr
+    (line,) = [each for each in output.splitlines() if "Airflow works without it" in each]
     assert f"loan-scoring pages: {reason}" in line
     assert "secret" not in line
     assert re.findall(r"STATUS (\d+)", done.stdout) == ["503", "503"]
@@ -67,14 +67,14 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_quality_page_is_for_who_may_see_the_dag(client: Any, page: Path, token: Token) -> None:
+def test_quality_page_needs_the_right_to_see_the_dag(client: Any, page: Path, token: Token) -> None:
     assert client.get(PAGE).status_code == 401
     shown = client.get(PAGE, headers=token("viewer"))
     assert (shown.status_code, shown.text) == (200, "<html>judged</html>")
     assert shown.headers["content-type"].startswith("text/html")
 
 
-def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, token: Token) -> None:
+def test_model_card_needs_the_right_to_see_the_dag(client: Any, page: Path, token: Token) -> None:
     card = settings.card_path("loan_default", "propensity-1")
     card.parent.mkdir(parents=True)
     card.write_text("<html>card</html>")
@@ -90,16 +90,14 @@ def test_model_card_is_for_those_who_may_see_the_dag(client: Any, page: Path, to
         PAGE.replace("loan_default", "other"),
         PAGE.replace("2026-01-05", "..%2F..%2F2026-01-05"),
         PAGE.replace("2026-01-05", "2026-01-5"),
-        PAGE.replace("_ingest", ""),  # another DAG's rights
+        PAGE.replace("_ingest", ""),  # the rights on another DAG
         PAGE.replace("_ingest", "_ingest_ingest"),
         PAGE.replace("_ingest", "_train"),
         CARD.replace("_train", ""),
         CARD.replace("-1", "-" + "1" * 300),
     ],
 )
-def test_what_is_no_page_of_a_batch_is_not_found(
-    client: Any, page: Path, path: str, token: Token
-) -> None:
+def test_wrong_address_is_not_found(client: Any, page: Path, path: str, token: Token) -> None:
     assert client.get(path, headers=token("admin")).status_code == 404
 
 

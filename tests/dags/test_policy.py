@@ -1,4 +1,4 @@
-"""What every DAG must be: documented, owned, tagged, retried, thin, and cheap to read."""
+"""Policy for every DAG: documented, owned, tagged, retried, thin, and cheap to parse."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ from loan_scoring import contract
 
 pytestmark = [
     pytest.mark.dags,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -27,6 +27,13 @@ def test_every_file_is_read_without_error(bag: Any) -> None:
     assert set(bag.dags) == {f"{name}_{stage}" for name in contract.names() for stage in STAGES}
 
 
+def test_airflow_ignores_every_helper() -> None:
+    stages = {f"loan_scoring_{stage}" for stage in (*STAGES, "maintenance")}
+    lines = (DAGS / ".airflowignore").read_text().splitlines()
+    ignored = {line.removesuffix(r"\.py") for line in lines if not line.startswith("#")}
+    assert ignored == {path.stem for path in FILES} - stages
+
+
 def test_every_dag_says_what_it_is_and_whose(bag: Any) -> None:
     for dag in bag.dags.values():
         portfolio, _, stage = dag.dag_id.rpartition("_")
@@ -37,7 +44,7 @@ def test_every_dag_says_what_it_is_and_whose(bag: Any) -> None:
             assert task.owner == contract.load(portfolio).owner
             assert task.retries >= 2
             assert task.retry_exponential_backoff
-            # Only a person takes as long as they like; see promotion.answer_within_hours.
+            # A person's time is limited by promotion.answer_within_hours instead.
             asks = task.task_id == "ask"
             assert (task.execution_timeout is None) == asks
             assert not asks or task.response_timeout

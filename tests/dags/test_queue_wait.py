@@ -1,4 +1,4 @@
-"""What tasks tell of their wait, by dag.test(): each is started as soon as it may."""
+"""Tasks record how long they waited in the queue; in dag.test() each starts at once."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,14 +13,14 @@ from loan_scoring.lab.replay import Replay
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
 NIGHT = "2026-01-05"
 
 
-def test_every_task_knows_how_long_it_waited(
+def test_every_task_records_its_wait(
     bag: Any, ready: Session, ready_url: str, drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
@@ -39,7 +39,7 @@ def test_every_task_knows_how_long_it_waited(
         "score.notify",
     ]
     for _, waited, between in rows:
-        # Between waiting and work lies what a task takes to open its session.
+        # The wait ends before the task opens its session, so it is shorter than the gap.
         assert 0 < waited < (between or 60)
 
 

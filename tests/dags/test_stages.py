@@ -1,4 +1,4 @@
-"""Each DAG by dag.test(), on real Postgres: run twice, it leaves the rows of once."""
+"""Each DAG by dag.test() on real Postgres: a second run leaves the same rows."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,7 @@ from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 pytestmark = [
     pytest.mark.dags,
     pytest.mark.integration,
-    # Airflow's own code warns of what it will do otherwise one day.
+    # Airflow's own code raises deprecation warnings.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -33,7 +33,7 @@ def run(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
 
     def go(stage: str, batch: str | None = None, *, state: str = "success"):
-        if state == "failed":  # what is tested is the failure, not the patience
+        if state == "failed":  # the test is about the failure, not the retries
             for task in bag.dags[f"loan_default_{stage}"].tasks:
                 monkeypatch.setattr(task, "retries", 0)
         done = bag.dags[f"loan_default_{stage}"].test(run_conf={"batch_id": batch} if batch else {})
@@ -48,7 +48,7 @@ def rows(session: Session, *queries: str) -> list:
 
 
 def twice(run: Run, session: Session, stage: str, key: str | None, *queries: str) -> list:
-    """Run a stage two times and return the rows, which must be the same after both."""
+    """Run a stage twice; return the rows, which must be the same after both runs."""
     run(stage, key)
     first = rows(session, *queries)
     run(stage, key)
@@ -86,7 +86,7 @@ def test_task_that_waits_for_postgres_ends_at_its_limit(
     task = bag.dags["loan_default_score"].get_task("plan")
     monkeypatch.setattr(task, "execution_timeout", LIMIT)
     ready.connection.commit()
-    patience = Timer(60, ready.connection.close)  # so that a test that fails ends, too
+    patience = Timer(60, ready.connection.close)  # so that a failing test ends, too
     patience.start()
     with ready.connection.cursor() as cursor:
         cursor.execute("LOCK TABLE dropped_partitions IN ACCESS EXCLUSIVE MODE")
@@ -96,7 +96,7 @@ def test_task_that_waits_for_postgres_ends_at_its_limit(
 
 
 @pytest.mark.parametrize("stage", ["ingest", "outcomes", "score", "metrics"])
-def test_what_is_no_batch_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
+def test_wrong_batch_id_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
     param = bag.dags[f"loan_default_{stage}"].params.get_param("batch_id")
     for batch in (None, "history", NIGHT):
         assert param.resolve(batch) == batch
@@ -112,7 +112,7 @@ def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, 
 
 @pytest.fixture
 def land(bag: Any, ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Run ingest's DAG with one quick retry; return how its task `land` went."""
+    """Run the ingest DAG with one quick retry; return its task instance `land`."""
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", ready_url)
     dag = bag.dags["loan_default_ingest"]
     for task in dag.tasks:
@@ -139,7 +139,7 @@ def test_broken_file_fails_with_its_line_and_is_not_tried_again(
     assert rows(ready, "select count(*) from batches where batch_id = '2026-03-01'") == [[[0]]]
 
 
-def test_missing_file_is_waited_for(
+def test_missing_file_is_retried(
     land: Callable[[str], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     task = land("2026-03-02")
@@ -172,7 +172,7 @@ def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -
     assert len(performance) > 30
 
 
-def test_what_a_killed_run_left_is_restated_on_a_day_without_outcomes(
+def test_work_of_a_killed_run_is_done_on_a_day_without_outcomes(
     run: Run, ready: Session, drops: Replay
 ) -> None:
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
@@ -196,7 +196,7 @@ def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any)
     before = started()
     for night in ("2026-01-05", "2026-01-06"):
         show(night, "concept", is_mature=True)
-    # As a task leaves it that is killed before training is started.
+    # The state after a task was killed before it started training.
     assert ask_where_drift_lasts(ready, "concept") == "2026-01-06"
     for day in ("2030-01-01", "2030-01-02"):  # nights without outcomes
         run("outcomes", day)
@@ -225,7 +225,7 @@ def test_train(run: Run, ready: Session) -> None:
 def test_train_from_nothing_on_mapped_tasks(
     bag: Any, new_database: Callable[..., str], drops: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The trials of the tasks are those of one process, and so is what they lead to."""
+    """Mapped tasks find the same trials and models as one process does."""
     url = new_database()
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", url)
     with open_session("loan_default", url) as session:
@@ -248,7 +248,7 @@ def test_train_from_nothing_on_mapped_tasks(
     ]
     assert settings.card_path("loan_default", "propensity-1").is_file()
     assert [row[0] for row in models] == ["personas-1", "propensity-1"]
-    # A small sample may fail a gate by noise: the verdict must be what its own gates say.
+    # A small sample may fail a gate by noise: the verdict must agree with its own gates.
     ((verdict, count, is_passed),) = verdicts
     assert (verdict, count) == ("promoted" if is_passed else "refused", 2)
 
@@ -297,4 +297,4 @@ def test_database_comes_from_the_airflow_connection(run: Run, ready_url: str) ->
     with open_session("loan_default", Connection.get("loan_scoring").get_uri()) as session:
         name = session.connection.get_dsn_parameters()["dbname"]
     assert ready_url.endswith(f"/{name}")
-    assert "loan_scoring_wiring" in sys.modules
+    assert "loan_scoring_tasks" in sys.modules

@@ -22,7 +22,7 @@ from loan_scoring.desk.queue import (
 )
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.scoring.batch import score_batch
-from loan_scoring_web.pages.desk import _typed, read_application_page
+from loan_scoring_web.pages.application import _typed, read_application_page
 from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration

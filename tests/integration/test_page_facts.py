@@ -1,4 +1,4 @@
-"""What the pages say of nights that were landed again, refused, or alerted by the system itself."""
+"""Facts on pages: nights that landed again or were refused, and alerts on the system itself."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def execute(session: Session, statement: str, *values: object) -> None:
 
 
 def land(session: Session, revision: int, state: str = "published", accepted: int = 1) -> None:
-    """Land a revision of the night; a published one is current, and is not scored yet."""
+    """Land a revision of the night. A published one becomes current and is not scored yet."""
     is_current = state == "published"
     if is_current:
         execute(session, "UPDATE batches SET is_current = false WHERE batch_id = %s", NIGHT)
@@ -53,7 +53,7 @@ def land(session: Session, revision: int, state: str = "published", accepted: in
 
 
 def score(session: Session, revision: int) -> None:
-    """Have a scoring run of one application stand as the night's current one."""
+    """Make a scoring run of one application the night's current one."""
     execute(session, "UPDATE scoring_runs SET is_current = false")
     execute(
         session,
@@ -79,10 +79,10 @@ def batch_page(session: Session) -> str:
 
 
 def texts(session: Session) -> list[str]:
-    return [point.text for point in read_portfolio_page(session)["points"]]
+    return [problem.text for problem in read_portfolio_page(session)["problems"]]
 
 
-def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> None:
+def test_corrected_refusal_is_late_and_not_refused(session: Session) -> None:
     land(session, 1, "refused", accepted=0)
     assert read_portfolio_page(session)["last"]["punctuality"] == "refused"
     assert f"The file of {NIGHT} was refused" in texts(session)
@@ -96,22 +96,22 @@ def test_refusal_that_was_mended_is_late_and_not_refused(session: Session) -> No
     assert f"The file of {NIGHT} was refused" not in texts(session)
 
 
-def test_scores_of_a_replaced_revision_are_said_to_be_that(session: Session) -> None:
+def test_scores_of_a_replaced_revision_are_marked(session: Session) -> None:
     land(session, 1)
     score(session, 1)
     assert "the counts reconcile" in batch_page(session)
     land(session, 2, accepted=5)
-    told = "scores are of revision 1; revision 2 is not scored yet"
+    warning = "scores are of revision 1; revision 2 is not scored yet"
     shown = batch_page(session)
-    assert told in shown
+    assert warning in shown
     assert "does not reconcile" not in shown
-    assert f"{NIGHT}: {told}" in texts(session)
-    score(session, 2)  # one of five
+    assert f"{NIGHT}: {warning}" in texts(session)
+    score(session, 2)  # one application of five
     assert "does not reconcile" in batch_page(session)
-    assert f"{NIGHT}: {told}" not in texts(session)
+    assert f"{NIGHT}: {warning}" not in texts(session)
 
 
-def test_export_is_offered_where_a_revision_counts(session: Session) -> None:
+def test_export_is_offered_for_a_current_revision(session: Session) -> None:
     land(session, 1, "refused", accepted=0)
     assert "quarantine.csv" not in batch_page(session)
     land(session, 2)
@@ -129,7 +129,7 @@ def alert(session: Session, kind: str, subject: str, batch_id: str) -> int:
     return int(found[1][0][0])
 
 
-def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
+def test_acknowledged_alert_keeps_the_warning(session: Session) -> None:
     land(session, 1)
     score(session, 1)
     execute(
@@ -148,9 +148,9 @@ def test_alert_that_is_worked_on_is_not_all_right(session: Session) -> None:
         session, two, "snooze", "airflow:ann", until=datetime.now(UTC).date() + timedelta(days=7)
     )
     shown = read_portfolio_page(session)
-    assert shown["points"] == []
+    assert shown["problems"] == []
     assert shown["verdict"] == ("warn", "Nothing new: 2 alerts are being worked on or snoozed")
-    # The tile, the night's column, SQL and the page of alerts say the same number.
+    # The tile, the night's row, the view and the alerts page show the same number.
     assert (len(shown["alerts"]), shown["last"]["open_alerts"]) == (2, 2)
     health = database.rows(session.connection, "select_batch_health")
     assert [row["open_alerts"] for row in health] == [2]
@@ -161,7 +161,7 @@ def alerts_page(session: Session) -> str:
     return page("alerts.html", **read_alerts_page(session))
 
 
-def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session: Session) -> None:
+def test_alert_on_the_system_links_only_to_an_existing_batch(session: Session) -> None:
     land(session, 1)
     alert(session, "failure", "score", NIGHT)
     alert(session, "failure", "train", "2026-02-01")
@@ -172,14 +172,14 @@ def test_alert_on_the_system_is_told_in_words_and_links_only_to_a_batch(session:
     assert night["open_alerts"] == 2
     shown = alerts_page(session)
     assert shown.count("A stage failed: ") == 3
-    assert "A channel takes no message: mail" in shown
+    assert "A channel does not deliver: mail" in shown
     assert f"batches/{NIGHT}" in shown
     assert "batches/2026-02-01" not in shown
     assert "batches/history" not in shown
 
 
 @pytest.mark.parametrize(("length", "places", "shares"), [(60, "y", "x"), (8, "x", "y")])
-def test_levels_whose_names_are_alike_have_places_of_their_own(
+def test_levels_with_equal_labels_have_positions_of_their_own(
     length: int, places: str, shares: str
 ) -> None:
     levels = ["a" * length + "1", "a" * length + "2", "missing", "missing"]

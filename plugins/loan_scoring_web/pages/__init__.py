@@ -1,1 +1,1 @@
-"""What pages show: a module a page that reads its figures, templates, and the files they load."""
+"""What pages show: a module for each page reads its figures; templates render them."""

@@ -1,4 +1,4 @@
-"""The alerts page: what needs an eye, the figures behind it, and what persons did about it."""
+"""The alerts page: each alert with its evidence and what a person did about it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,18 +9,19 @@ from loan_scoring.database.session import Session
 from loan_scoring.monitoring.alerts.handling import LONGEST_SNOOZE
 
 SHOWN = 200
+"""Alerts on the page at most, the latest first."""
 CAUSES = {
     "bad_data": "Bad data",
     "population": "Other applicants",
     "concept": "Other outcomes",
-    "quality": "Not as expected",
+    "quality": "Not as the contract expects",
     "failure": "A stage failed",
-    "delivery": "A channel takes no message",
+    "delivery": "A channel does not deliver",
 }
 
 
 def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
-    """Return the alerts, of one batch or all, in their three groups."""
+    """Return the alerts of one batch or of all, in three groups: waiting, snoozed, resolved."""
     found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
     for alert in found:
         alert["cause"] = CAUSES.get(alert["kind"], alert["kind"])
@@ -40,31 +41,31 @@ def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str,
 
 
 def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the evidence as rows of a table: column, figure, value.
+    """Return the evidence as rows of a table, each with a subject and its figures.
 
-    Evidence is kept by column where several show a cause, else as plain facts.
+    Evidence is stored by column where columns show the cause, otherwise as single facts.
     """
     rows = []
     for name, facts in evidence.items():
         column = contract.by_name.get(name)
-        about = column.label if column else _words(name)
+        subject = column.label if column else _label(name)
         if not isinstance(facts, dict):
-            rows.append({"about": about, "figures": [("", _told(facts))]})
+            rows.append({"subject": subject, "figures": [("", _text(facts))]})
             continue
-        told = [
-            (_words(test), f"effect {_told(each['effect'])}, limit {_told(each['threshold'])}")
+        figures = [
+            (_label(test), f"effect {_text(each['effect'])}, limit {_text(each['threshold'])}")
             for test, each in facts.get("tests", {}).items()
         ]
-        told += [
-            (_words(fact), _told(value))
+        figures += [
+            (_label(fact), _text(value))
             for fact, value in facts.items()
             if fact not in ("tests", "causes") and not _is_long(value)
         ]
-        rows.append({"about": about, "figures": told})
+        rows.append({"subject": subject, "figures": figures})
     return rows
 
 
-def _words(name: str) -> str:
+def _label(name: str) -> str:
     return {"psi": "PSI", "ks": "KS", "psi_noise": "PSI by chance", "auc": "AUC", "ddm": "DDM"}.get(
         name, name.replace("_", " ")
     )
@@ -74,13 +75,13 @@ def _is_long(value: Any) -> bool:
     return isinstance(value, dict | list) and (not value or len(value) > 8)
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return "unknown" if value is None else "yes" if value else "no"
     if isinstance(value, int | float):
         return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_told(each)}" for name, each in value.items())
+        return ", ".join(f"{name}: {_text(each)}" for name, each in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_told, value))
+        return ", ".join(map(_text, value))
     return str(value)

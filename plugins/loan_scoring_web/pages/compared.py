@@ -1,4 +1,4 @@
-"""The drift table of a batch: each column with importance, tests and both distributions."""
+"""The drift table of a batch: each column with its importance, tests and distributions."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -19,7 +19,7 @@ def compared_columns(
     counted: Mapping[str, database.Row],
     tests: Sequence[database.Row],
 ) -> list[dict[str, Any]]:
-    """Return a row a column: predictions and inputs together first, then inputs by importance."""
+    """Return a row for each compared column: inputs last, in the order of their importance."""
     importance = {each["feature"]: each["mean"] for each in model["importance"] or []}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for test in tests:
@@ -55,9 +55,9 @@ def compared_columns(
 def both_shares(
     frozen: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
 ) -> tuple[list[str], list[float], list[float]] | None:
-    """Return names of bins or levels, and the shares of the baseline and of the batch in each.
+    """Return the names of bins or levels, and the shares of baseline and batch in each.
 
-    None where either side is not on record.
+    Return None where either side was not recorded.
     """
     if frozen is None or counted is None or not counted["loans"] or not frozen["rows"]:
         return None
@@ -78,7 +78,7 @@ def both_shares(
 def _levels(
     frozen: Mapping[str, Any], counted: Mapping[str, Any]
 ) -> tuple[list[str], list[int], list[int]]:
-    """Return the commonest levels of both sides; what is left of each is one bar."""
+    """Return the most frequent levels of both sides. The rest of each side is one bar."""
     before = dict(zip(frozen["levels"], frozen["counts"], strict=True))
     now = counted["counts"]
     unseen = [level for level in now if level not in before]
@@ -94,13 +94,13 @@ def _levels(
 
 
 def bin_names(edges: Sequence[float]) -> list[str]:
-    """Return the names of the bins that inner edges make.
+    """Return the names of the bins between inner edges.
 
-    >>> bins([10.0, 2500.0])
+    >>> bin_names([10.0, 2500.0])
     ['< 10', '10 to 2,500', '2,500 +']
     """
     if not edges:
         return ["all"]
-    told = [f"{edge:,.4g}" if abs(edge) < 1e4 else f"{edge:,.0f}" for edge in edges]
-    between = [f"{low} to {high}" for low, high in pairwise(told)]
-    return [f"< {told[0]}", *between, f"{told[-1]} +"]
+    texts = [f"{edge:,.4g}" if abs(edge) < 1e4 else f"{edge:,.0f}" for edge in edges]
+    between = [f"{low} to {high}" for low, high in pairwise(texts)]
+    return [f"< {texts[0]}", *between, f"{texts[-1]} +"]

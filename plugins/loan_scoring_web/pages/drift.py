@@ -1,4 +1,4 @@
-"""The drift page: columns by nights, and how good the scores were, estimated and realised."""
+"""The drift page: drift of each column by night, and performance over time."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ LEVELS = ("stable", "attention", "drifted")
 KINDS = {
     "data": "Inputs",
     "joint": "Inputs together",
-    "prediction": "What scoring wrote",
+    "prediction": "Predictions",
     "target": "Outcomes",
     "model": "Scores against outcomes",
 }
-"""Kinds of drift in the order of the map."""
+"""Titles of the kinds of drift, in the order of the map."""
 
 
 def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
-    """Return the map and the plots of the last nights."""
+    """Return the drift map and the performance plots of the last nights."""
     connection = session.connection
     history = database.rows(connection, "select_performance_history", batches=nights)
     batch_ids = [row["batch_id"] for row in history]
@@ -38,22 +38,22 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
 
 
 def compared_name(contract: Contract, feature: str) -> str:
-    """Return what a person calls a compared column."""
+    """Return the label of a compared column."""
     column = contract.by_name.get(feature)
     if column is not None:
         return column.label
-    ours = {**LABELS, "all": "All inputs together", "is_default": "The default rate"}
-    return ours.get(feature, feature)
+    labels = {**LABELS, "all": "All inputs together", "is_default": "The default rate"}
+    return labels.get(feature, feature)
 
 
 def _groups(
     contract: Contract, batch_ids: list[str], cells: list[database.Row]
 ) -> list[dict[str, Any]]:
-    """Return the rows of the map by kind, those that drift most and last on top."""
-    of: dict[tuple[str, str], dict[str, database.Row]] = {}
+    """Return the rows of the map by kind of drift, those that drift now and most often first."""
+    found: dict[tuple[str, str], dict[str, database.Row]] = {}
     for cell in cells:
-        cell["word"] = LEVELS[cell["level"]]
-        of.setdefault((cell["kind"], cell["feature"]), {})[cell["batch_id"]] = cell
+        cell["level_name"] = LEVELS[cell["level"]]
+        found.setdefault((cell["kind"], cell["feature"]), {})[cell["batch_id"]] = cell
 
     def rank(nights: dict[str, database.Row]) -> tuple[int, int, float]:
         last = nights.get(batch_ids[-1])
@@ -70,32 +70,32 @@ def _groups(
             "label": compared_name(contract, feature),
             "cells": [nights.get(batch_id) for batch_id in batch_ids],
         }
-        for (kind, feature), nights in sorted(of.items(), key=lambda each: rank(each[1]))
+        for (kind, feature), nights in sorted(found.items(), key=lambda each: rank(each[1]))
     ]
     return [
-        {"title": title, "rows": found}
+        {"title": title, "rows": of_kind}
         for kind, title in KINDS.items()
-        if (found := [row for row in rows if row["kind"] == kind])
+        if (of_kind := [row for row in rows if row["kind"] == kind])
     ]
 
 
 def _auc(history: list[database.Row]) -> plots.Plot:
     x = [row["batch_id"] for row in history]
 
-    def of(name: str) -> list[float | None]:
+    def values(name: str) -> list[float | None]:
         return [row[name] for row in history]
 
     data = [
         plots.night_line(
-            "estimated", x, of("estimated_auc"), "--blue",
-            (of("estimated_auc_lower"), of("estimated_auc_upper")),
+            "estimated", x, values("estimated_auc"), "--blue",
+            (values("estimated_auc_lower"), values("estimated_auc_upper")),
         ),
         plots.night_line(
-            "realised", x, of("realised_auc"), "--orange",
-            (of("realised_auc_lower"), of("realised_auc_upper")), mode="markers",
+            "realised", x, values("realised_auc"), "--orange",
+            (values("realised_auc_lower"), values("realised_auc_upper")), mode="markers",
         ),
     ]  # fmt: skip
-    data += _baseline(x, of("baseline_auc"))
+    data += _baseline(x, values("baseline_auc"))
     return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis={"tickformat": ".2f"})
 
 

@@ -1,4 +1,4 @@
-"""The page of models: versions, two of them beside each other, promotions, what a rollback does."""
+"""The models page: versions, two of them side by side, promotions, the rollback."""
 
 from typing import Any
 
@@ -24,12 +24,14 @@ COLOURS = ("--blue", "--orange")
 
 
 def read_models_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
-    """Return what the page shows; `left` and `right` are propensity versions to compare.
+    """Return what the page shows.
 
-    Where none is named, the one in use stands beside the last of the others.
+    Args:
+        left: a propensity version to compare; None for the champion.
+        right: the version to compare it with; None for the latest of the others.
 
     Raises:
-        MissingError: there is no such version.
+        MissingError: a version does not exist.
     """
     with database.transaction(session.connection):
         rows = database.rows(session.connection, "select_models")
@@ -53,7 +55,7 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
 
 
 def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
-    """Return the models that were fitted together, by kind, the latest first."""
+    """Return the models that were fitted together, each pair by kind, the latest first."""
     found: dict[str, dict[str, database.Row]] = {}
     for row in rows:
         found.setdefault(row["fingerprint"], {})[row["kind"]] = row
@@ -73,7 +75,7 @@ def _chosen(
 
 
 def preview_rollback(session: Session) -> dict[str, str] | None:
-    """Return what a rollback would put into use by kind, None where it is refused."""
+    """Return the versions that a rollback would promote, None where none is possible."""
     try:
         in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
     except StateError:
@@ -88,12 +90,12 @@ def preview_rollback(session: Session) -> dict[str, str] | None:
 
 
 def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
-    """Return two propensity versions beside each other."""
+    """Return the metrics, facts and plots of two propensity versions side by side."""
     two = [registry.model_row(session, version) for version in (left, right)]
-    people = []
+    personas = []
     for row in two:
         fitted = registry.versions_by_fingerprint(session, row["fingerprint"]).get(PERSONAS)
-        people.append(None if fitted is None else registry.model_row(session, fitted))
+        personas.append(None if fitted is None else registry.model_row(session, fitted))
     labels = {column.name: column.label for column in session.contract.columns}
     read_by = [set(row["features"]) for row in two]
     return {
@@ -113,7 +115,7 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
             ("Loans with an outcome", [_count(row["training_data"]) for row in two]),
             ("Loans of the hold-out", [_whole(row["metrics"].get("rows")) for row in two]),
             ("Inputs", [f"{len(row['features'])}" for row in two]),
-            ("Read by this one alone", [
+            ("Inputs of this version only", [
                 ", ".join(sorted(labels.get(name, name) for name in own - other)) or "none"
                 for own, other in (read_by, read_by[::-1])
             ]),
@@ -123,7 +125,7 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
                     for each in row["metrics"]["personas"]
                 )
                 if row else "none"
-                for row in people
+                for row in personas
             ]),
             ("Code", [f"loan-scoring {row['code_version']}" for row in two]),
             ("Artifact", [f"sha256 {row['artifact_sha256'][:16]}" for row in two]),
@@ -142,7 +144,7 @@ def _whole(value: int | None) -> str:
 
 
 def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
-    """Draw what both versions recorded, None where one did not."""
+    """Draw a plot of both versions, None where one has no evaluation on record."""
     if any(row["evaluation"] is None for row in two):
         return None
     drawn: Plot = draw(two)
@@ -150,7 +152,7 @@ def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
 
 
 def draw_both_roc(two: list[database.Row]) -> Plot:
-    """Draw both ROC curves, each on the hold-out of its training."""
+    """Draw the ROC curve of each version on its own hold-out."""
     lines = [
         {
             "type": "scatter",
@@ -165,12 +167,12 @@ def draw_both_roc(two: list[database.Row]) -> Plot:
     return make_plot(
         [*lines, _diagonal()],
         xaxis={"title": {"text": "Paid loans above the threshold"}, "tickformat": ".0%"},
-        yaxis={"title": {"text": "Defaults above it"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "Defaults above the threshold"}, "tickformat": ".0%"},
     )
 
 
 def draw_both_calibrations(two: list[database.Row]) -> Plot:
-    """Draw observed against predicted default rates by tenths of the score."""
+    """Draw observed against predicted default rates by deciles of the score."""
     lines = [
         {
             "type": "scatter",
@@ -186,7 +188,7 @@ def draw_both_calibrations(two: list[database.Row]) -> Plot:
         [*lines, _diagonal()],
         hovermode="closest",
         xaxis={"title": {"text": "Predicted default rate"}, "tickformat": ".0%"},
-        yaxis={"title": {"text": "Observed"}, "tickformat": ".0%"},
+        yaxis={"title": {"text": "Observed default rate"}, "tickformat": ".0%"},
     )
 
 

@@ -1,4 +1,4 @@
-"""The operations page: latency, traffic, errors, saturation; the promise and what is left of it."""
+"""The operations page: latency, traffic, errors, saturation, and the service level."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def read_operations_page(session: Session) -> dict[str, Any]:
 
 
 def _budget_share(slo: database.Row | None) -> float | None:
-    """Return which share of the error budget is left, at least 0; None without a night."""
+    """Return the share of the error budget that is left, at least 0; None without a due night."""
     if slo is None or not slo["error_budget"]:
         return None
     return float(max(slo["error_budget_left"] / slo["error_budget"], 0.0))
@@ -47,12 +47,12 @@ def _latency(nights: list[database.Row], slo: database.Row | None) -> plots.Plot
     ]
     data = [
         {
-            "type": "bar", "name": "landing to visible scores", "x": x, "y": minutes,
+            "type": "bar", "name": "landing to published scores", "x": x, "y": minutes,
             "marker": {"color": "--blue"}, "hovertemplate": "%{y:.3~g} min",
         }
     ]  # fmt: skip
     if slo is not None and x:
-        line = plots.level_line("promised", x, slo["scored_within_minutes"], "--orange")
+        line = plots.level_line("service level", x, slo["scored_within_minutes"], "--orange")
         data.append(line | {"hovertemplate": "%{y:g} min"})
     axis = {"title": {"text": "minutes"}, "rangemode": "tozero"}
     return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis=axis, showlegend=True)
@@ -70,7 +70,7 @@ def _stages(batch_ids: list[str], rows: list[database.Row]) -> plots.Plot:
         }
         for stage in sorted({row["stage"] for row in rows})
     ]
-    axis = {"title": {"text": "seconds of work"}, "rangemode": "tozero"}
+    axis = {"title": {"text": "task seconds"}, "rangemode": "tozero"}
     return plots.make_plot(data, barmode="stack", xaxis=plots.nights_axis(batch_ids), yaxis=axis)
 
 

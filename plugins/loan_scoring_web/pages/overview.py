@@ -1,4 +1,4 @@
-"""The portfolio page: is everything all right?"""
+"""The portfolio page: what needs attention, the last night, the nights before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,16 @@ from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
 
 NIGHTS = 30
-"""Nights that are drawn; the table shows the last ALONE of them."""
-ALONE = 10
+"""Nights in the plots."""
+TABLE_NIGHTS = 10
+"""Nights in the table."""
 LATEST_HOURS = 36
-"""A file that should land each night and is this late is missing."""
+"""Hours without a new file after which a nightly file counts as missing."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not all right: what, and the page that tells more."""
+    """Something that needs attention, and the page that shows it."""
 
     severity: str
     text: str
@@ -40,12 +41,12 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
     champions = {row["kind"]: row for row in database.rows(connection, "select_champions")}
     slo = database.row(connection, "select_slo")
     now = datetime.now(UTC)
-    points = _points(session.contract, nights, alerts, champions, slo, now)
+    problems = _problems(session.contract, nights, alerts, champions, slo, now)
     last = nights[-1] if nights else None
     return {
-        "points": points,
-        "verdict": _verdict(points, nights, alerts),
-        "nights": nights[::-1][:ALONE],
+        "problems": problems,
+        "verdict": _verdict(problems, nights, alerts),
+        "nights": nights[::-1][:TABLE_NIGHTS],
         "last": last,
         "usual": _usual(nights[:-1]),
         "alerts": alerts,
@@ -60,13 +61,13 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
 
 
 def amount_unit(contract: Contract) -> str:
-    """Return the unit of the loans' amount, empty where the contract states none."""
+    """Return the unit of the loan amount, empty where the contract names none."""
     if contract.business is None:
         return ""
     return contract.by_name[contract.business.amount].unit or ""
 
 
-def _points(
+def _problems(
     contract: Contract,
     nights: Sequence[database.Row],
     alerts: Sequence[database.Row],
@@ -76,12 +77,12 @@ def _points(
 ) -> list[Problem]:
     found = []
     if "propensity" not in champions:
-        found.append(Problem("critical", "No champion: nothing can be scored", "models"))
+        found.append(Problem("critical", "No champion: no batch can be scored", "models"))
     if nights:
-        found += _of_last(contract, nights[-1], now)
+        found += _last_night_problems(contract, nights[-1], now)
     earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]
     if earlier:
-        text = f"{len(earlier)} earlier nights are without scores: {', '.join(earlier[-3:])}"
+        text = f"{len(earlier)} earlier nights have no scores: {', '.join(earlier[-3:])}"
         found.append(Problem("warning", text, "batches"))
     for night in nights:
         if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
@@ -100,16 +101,18 @@ def _points(
     return sorted(found, key=lambda each: each.severity)
 
 
-def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Problem]:
+def _last_night_problems(contract: Contract, last: database.Row, now: datetime) -> list[Problem]:
     found, path = [], f"batches/{last['batch_id']}"
     if last["state"] == "refused":
         found.append(Problem("critical", f"The file of {last['batch_id']} was refused", path))
     elif last["scoring_run_id"] is None and last["punctuality"] == "late":
-        found.append(Problem("critical", f"{last['batch_id']} is not scored in time", path))
+        found.append(Problem("critical", f"{last['batch_id']} was not scored in time", path))
     elif last["punctuality"] == "late":
         found.append(Problem("warning", f"{last['batch_id']} was scored late", path))
     elif last["scoring_run_id"] and not last["tests"]:
-        found.append(Problem("warning", f"{last['batch_id']} is not compared yet", path))
+        found.append(
+            Problem("warning", f"{last['batch_id']} is not compared with the baseline yet", path)
+        )
     is_nightly = contract.schedules.ingest.split()[2:] == ["*", "*", "*"]
     hours = (now - last["first_landed_at"]).total_seconds() / 3600
     if is_nightly and hours > LATEST_HOURS:
@@ -119,19 +122,19 @@ def _of_last(contract: Contract, last: database.Row, now: datetime) -> list[Prob
 
 
 def _verdict(
-    points: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
+    problems: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
 ) -> tuple[str, str]:
-    """Return the level of the whole, and the sentence that tells it."""
+    """Return the level of the portfolio and the sentence that says it."""
     if not nights:
         return "none", "No night has landed yet"
-    critical = sum(point.severity == "critical" for point in points)
+    critical = sum(problem.severity == "critical" for problem in problems)
     if critical:
         return "bad", f"{_things(critical)} now"
-    if points:
-        return "warn", f"{_things(len(points))}"
-    if alerts:  # all of them acknowledged or snoozed: an open one is a point
-        told = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
-        return "warn", f"Nothing new: {told} being worked on or snoozed"
+    if problems:
+        return "warn", _things(len(problems))
+    if alerts:  # acknowledged or snoozed ones: each other alert is a problem
+        count = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
+        return "warn", f"Nothing new: {count} being worked on or snoozed"
     return "good", "Everything is all right"
 
 
@@ -140,7 +143,7 @@ def _things(number: int) -> str:
 
 
 def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
-    """Return the medians of the nights before the last."""
+    """Return the median of each figure over the nights before the last."""
     names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
     found: dict[str, float | None] = {}
     for name in names:
@@ -155,7 +158,7 @@ def _days_since_training(champions: dict[str, database.Row], now: datetime) -> i
 
 
 def _risk(nights: Sequence[database.Row]) -> plots.Plot:
-    """Draw what is expected: the default rate of the scored loans, the loss of the approved."""
+    """Draw approval rate, expected default rate, and expected loss of approved loans."""
     x = [night["batch_id"] for night in nights]
     return plots.make_plot(
         [
@@ -170,11 +173,11 @@ def _risk(nights: Sequence[database.Row]) -> plots.Plot:
                 "hovertemplate": "%{y:,.3s}",
             },
             plots.night_line(
-                "expected default", x, [n["default_rate"] for n in nights], "--orange",
+                "expected default rate", x, [n["default_rate"] for n in nights], "--orange",
                 form=".1%",
             ),
             plots.night_line(
-                "approved", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
+                "approval rate", x, [n["approval_rate"] for n in nights], "--green", form=".1%"
             ),
         ],
         bargap=0.35,

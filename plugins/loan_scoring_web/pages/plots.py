@@ -1,6 +1,6 @@
-"""Plots as plotly's plain objects; a colour is the name of one of the page's, such as --blue.
+"""Plots as plain plotly objects. A colour is a CSS variable of the page, such as --blue.
 
-plotly reads a part of HTML in its labels: every name that comes from data goes through `label`.
+plotly renders some HTML in its labels: every name that comes from data goes through `plot_label`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,16 @@ from typing import Any
 Plot = dict[str, Any]
 
 DECISIONS = {"approve": "--green", "review": "--blue", "decline": "--orange", "refer": "--grey"}
-"""Each decision's colour, in the order in which decisions are always shown."""
-
+"""The colour of each decision, in the order in which decisions are shown."""
 
 SHORT = 20
-"""Characters of a name that has room below a bar."""
+"""Characters that fit below a bar."""
 
 
 def plot_label(text: str, longest: int = 40) -> str:
-    """Return text that plotly shows as it stands.
+    """Return text that plotly shows literally, cut to a length.
 
-    >>> label("<b>25-34</b> & more")
+    >>> plot_label("<b>25-34</b> & more")
     '&lt;b&gt;25-34&lt;/b&gt; &amp; more'
     """
     cut = text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
@@ -27,19 +26,19 @@ def plot_label(text: str, longest: int = 40) -> str:
 
 
 def make_plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
-    """Return a plot of traces with a layout."""
+    """Return a plot of traces, with a legend and a hover text for all traces at once."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {"legend": legend, "hovermode": "x unified", **layout}}
 
 
 def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
-    """Return an axis on which each night has a place, whatever is missing between them."""
-    told = list(nights)[:: -(-len(nights) // 12) or 1]
+    """Return an axis with equal steps between nights, and at most 12 labels."""
+    shown = list(nights)[:: -(-len(nights) // 12) or 1]
     return {
         "type": "category",
         "categoryarray": list(nights),
-        "tickvals": told,
-        "ticktext": [night[5:] for night in told],
+        "tickvals": shown,
+        "ticktext": [night[5:] for night in shown],
         "tickangle": 0,
         "showgrid": False,
     }
@@ -82,7 +81,12 @@ def night_line(
     form: str = ".3f",
     mode: str = "lines+markers",
 ) -> dict[str, Any]:
-    """Return a line with a mark at each night; `spread` are lower and upper ends of intervals."""
+    """Return a line with a mark at each night.
+
+    Args:
+        spread: the lower and upper ends of intervals.
+        form: the number format of the hover text.
+    """
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": mode,
@@ -112,7 +116,7 @@ def _gap(above: float | None, below: float | None) -> float | None:
 
 
 def level_line(name: str, x: Sequence[str], at: float, colour: str = "--grey") -> dict[str, Any]:
-    """Return a dashed line at one height."""
+    """Return a dashed horizontal line."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -129,13 +133,13 @@ def draw_side_by_side(
     baseline: Sequence[float],
     batch: Sequence[float],
 ) -> Plot:
-    """Draw two distributions side by side as shares: the baseline's and the batch's.
+    """Draw the distributions of baseline and batch side by side, as shares.
 
-    Bars stand where their names are short and lie where one is long: plotly turns long names,
-    and leaves out those that then leave the plot.
+    Bars are horizontal where a name is long: below vertical bars plotly turns long names and
+    omits some.
     """
-    lie = any(len(level) > SHORT for level in levels)
-    # Names may be alike: places are numbers, and names their ticks.
+    is_horizontal = any(len(level) > SHORT for level in levels)
+    # Two labels may be equal: positions are numbers, and labels are their ticks.
     places = list(range(len(levels)))
     names = {
         "tickmode": "array",
@@ -151,7 +155,7 @@ def draw_side_by_side(
             "marker": {"color": colour},
             **(
                 {"orientation": "h", "y": places, "x": shares, "hovertemplate": "%{x:.1%}"}
-                if lie
+                if is_horizontal
                 else {"x": places, "y": shares, "hovertemplate": "%{y:.1%}"}
             ),
         }
@@ -161,7 +165,7 @@ def draw_side_by_side(
         )
     ]
     bars = {"barmode": "group", "bargap": 0.2}
-    if lie:
+    if is_horizontal:
         downwards = {**names, "autorange": "reversed"}
         return make_plot(data, xaxis=shares_axis, yaxis=downwards, hovermode="y unified", **bars)
     return make_plot(data, xaxis=names, yaxis=shares_axis, **bars)

@@ -1,4 +1,4 @@
-"""Render templates: every value escaped, numbers and times in one form on all pages."""
+"""Render templates. Every value is escaped; numbers and times look the same on all pages."""
 
 import json
 from datetime import UTC, date, datetime
@@ -10,26 +10,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 NONE = "\N{EN DASH}"
-"""What stands where there is no value."""
+"""Shown in place of a missing value."""
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return a template of this package's templates/ with values in it."""
+    """Return a template of templates/ rendered with values."""
     return template_environment().get_template(name).render(**values)
 
 
 @cache
 def template_environment() -> Environment:
-    """Return the environment of all templates."""
-    made = Environment(
+    """Return the Jinja environment of all templates."""
+    environment = Environment(
         loader=PackageLoader("loan_scoring_web.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["plotly_js"] = f"plotly-{plotly.__version__}.min.js"
-    made.filters |= {
+    environment.globals["plotly_js"] = f"plotly-{plotly.__version__}.min.js"
+    environment.filters |= {
         "count": count,
         "percent": percent,
         "number": number,
@@ -41,11 +41,11 @@ def template_environment() -> Environment:
         "embed": embed,
         "shown_value": shown_value,
     }
-    return made
+    return environment
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with thousands apart.
+    """Return a whole number with thousands separators.
 
     >>> count(148670)
     '148,670'
@@ -54,7 +54,7 @@ def count(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share of 1 as percent.
+    """Return a share of 1 in percent.
 
     >>> percent(0.0473)
     '4.7 %'
@@ -63,7 +63,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many significant digits, small ones as a power of ten.
+    """Return a number with `digits` significant digits, small numbers as a power of ten.
 
     >>> [number(each) for each in (0.79012, 1234.5, 0.0000412, 0)]
     ['0.790', '1,234', '4.12e-05', '0']
@@ -78,7 +78,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None) -> str:
-    """Return a number to three places.
+    """Return a number to three decimal places.
 
     >>> fixed(0.15234), fixed(-0.0001)
     ('0.152', '0.000')
@@ -87,16 +87,16 @@ def fixed(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """Return an amount to three digits.
+    """Return an amount to three significant digits.
 
-    >>> [short(each) for each in (9_876_543.0, 12_300.0, 7.0)]
-    ['9.88 M', '12.3 k', '7.00']
+    >>> [short(each) for each in (9_876_543.0, 872_700.0, 7.0)]
+    ['9.88 M', '873 k', '7.00']
     """
     if value is None:
         return NONE
     for limit, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= limit:
-            return f"{value / limit:#.3g}{unit}"
+            return f"{value / limit:#.3g}".rstrip(".") + unit
     return f"{value:#.3g}"
 
 
@@ -111,7 +111,7 @@ def day(on: date | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds in the unit that fits.
+    """Return seconds as text, in a unit that fits.
 
     >>> [duration(each) for each in (0.0314, 8.04, 312, 5400)]
     ['31 ms', '8.0 s', '5.2 min', '1.5 h']
@@ -126,15 +126,15 @@ def duration(seconds: float | None) -> str:
 
 
 def embed(value: Any) -> Markup:
-    """Return a value as JSON for a script element of data, which nothing in it can end."""
-    told = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    """Return a value as JSON for a script element. No text in it can end the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        told = told.replace(sign, code)
-    return Markup(told)  # noqa: S704 - no sign of markup is left in it
+        text = text.replace(sign, code)
+    return Markup(text)  # noqa: S704 - <, > and & are escaped above
 
 
 def shown_value(value: object) -> str:
-    """Return a value of an application as a person reads it.
+    """Return an input of an application as text for a person.
 
     >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
     ['missing', 'cf', '2019', '296,500', '98.73']

@@ -1,4 +1,4 @@
-"""Pages that stages wrote as files: how a batch was judged, and model cards."""
+"""Routes of pages that stages wrote as files: the quality of a batch, and model cards."""
 
 import re
 from typing import Annotated
@@ -13,7 +13,6 @@ from loan_scoring_web.routes.models import VERSION
 
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
-
 BATCH_ID = r"history|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -23,26 +22,31 @@ BATCH_ID = r"history|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 def quality(
     dag_id: str, batch_id: str, revision: Annotated[int, Path(ge=1, lt=10**9)]
 ) -> FileResponse:
-    """Show how a revision of a batch was judged; who may see its ingest DAG may see this."""
+    """Show the quality of a batch revision to whoever may see its ingest DAG."""
     portfolio = _portfolio(dag_id, "ingest")
     if portfolio and re.fullmatch(BATCH_ID, batch_id):
         page = settings.quality_page_path(portfolio, batch_id, revision)
         if page.is_file():
             return FileResponse(page, media_type="text/html")
-    raise HTTPException(404, f"no page of batch {batch_id} revision {revision}: not judged yet")
+    raise HTTPException(
+        404, f"batch {batch_id} revision {revision} has no quality page: it was not checked yet"
+    )
 
 
 @router.get("/models/{dag_id}/{model_version}", dependencies=[Depends(requires_access_dag("GET"))])
 def card(dag_id: str, model_version: str) -> FileResponse:
-    """Show a model card as it was when the model was fitted; for who may see its train DAG."""
+    """Show the model card as written at training to whoever may see the train DAG."""
     portfolio = _portfolio(dag_id, "train")
     if portfolio and VERSION.fullmatch(model_version):
         page = settings.card_path(portfolio, model_version)
         if page.is_file():
             return FileResponse(page, media_type="text/html")
-    raise HTTPException(404, f"no card of {model_version}; `loan-scoring models card` writes it")
+    raise HTTPException(404, f"no card of {model_version}: `loan-scoring models card` writes it")
 
 
 def _portfolio(dag_id: str, stage: str) -> str | None:
-    """Return the portfolio of a DAG of a stage; a page is judged by the rights on no other DAG."""
+    """Return the portfolio whose DAG of this stage it is, None for any other DAG.
+
+    Rights on another DAG must not open the page.
+    """
     return next((each for each in contract.names() if dag_id == f"{each}_{stage}"), None)

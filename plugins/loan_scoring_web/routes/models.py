@@ -1,12 +1,13 @@
-"""The pages of models: versions, comparison, promotions, rollback."""
+"""Routes of the models page: versions, comparison, promotions, rollback."""
 
 import re
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from loan_scoring_web.databases import Administering, Reading
-from loan_scoring_web.forms import Form, required
+from loan_scoring_web.forms import RollbackForm
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.pages.models import read_models_page
 from loan_scoring_web.rendering import HEADERS, page
@@ -23,7 +24,7 @@ VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
 def models(
     request: Request, session: Reading, left: str | None = None, right: str | None = None
 ) -> Response:
-    """Show every version, two beside each other, and who let which into use."""
+    """Show every version, two of them side by side, and every promotion."""
     for version in filter(None, (left, right)):
         _refuse_no_version(version)
     shown = read_models_page(session, left or None, right or None)
@@ -34,7 +35,7 @@ def models(
 def card(session: Reading, model_version: str) -> Response:
     """Show the model card of the pair that a version was fitted in."""
     _refuse_no_version(model_version)
-    # What draws is imported where it is asked for.
+    # These import a drawing library, which the server's start need not load.
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
 
@@ -42,21 +43,21 @@ def card(session: Reading, model_version: str) -> Response:
 
 
 @router.post("/rollback")
-def rollback(request: Request, session: Administering, user: CurrentUser, form: Form) -> Response:
-    """Put back what the models in use had replaced, under the user's name."""
-    comment = required(form, "comment")
-    seen = required(form, "seen", 100)
-    if form.get("confirm") != "yes":
-        raise HTTPException(422, "confirm is not ticked: nothing was rolled back")
-    from loan_scoring.models.promotion.decide import (
-        rollback_champions,  # judges with scikit-learn: not at the server's start
-    )
+def rollback(
+    request: Request,
+    session: Administering,
+    user: CurrentUser,
+    form: Annotated[RollbackForm, Form()],
+) -> Response:
+    """Promote the models that the champions had replaced, under the user's name."""
+    # This imports scikit-learn, which the server's start need not load.
+    from loan_scoring.models.promotion.decide import rollback_champions
 
-    rollback_champions(session, by(user), comment=comment, seen=seen)
+    rollback_champions(session, by(user), comment=form.comment, seen=form.seen)
     base = request.scope.get("root_path", "")
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#history", 303)
 
 
 def _refuse_no_version(version: str) -> None:
     if not VERSION.fullmatch(version):
-        raise HTTPException(404, "there is no such model version")
+        raise HTTPException(404, f"there is no model version {version[:40]}")

@@ -1,9 +1,8 @@
-"""The pages of monitoring: portfolio, batches, drift, alerts, operations."""
+"""Routes of the monitoring pages: portfolio, batches, drift, alerts, operations."""
 
 import io
 import re
-from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
@@ -14,6 +13,7 @@ from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.quarantine import export_quarantine
 from loan_scoring.monitoring.alerts.handling import handle_alert
 from loan_scoring_web.databases import Operating, Reading, read_session
+from loan_scoring_web.forms import AlertForm
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.pages.alerts import read_alerts_page
 from loan_scoring_web.pages.batch import read_batch_page, read_batches_page
@@ -31,13 +31,15 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Open the first portfolio that the user may see and that has a night, else the first.
+    """Open the first portfolio with a night that the user may see, else the first of all.
 
-    The others stand in its navigation.
+    Its navigation leads to the others.
     """
     names = readable(request, user)
     if not names:
-        raise HTTPException(403, "you may not see the DAGs of any portfolio")
+        raise HTTPException(
+            403, "you may not see any portfolio: an Admin can give you rights on its DAGs"
+        )
     chosen = next(filter(_has_night, names), names[0])
     return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{chosen}/")
 
@@ -47,25 +49,25 @@ def _has_night(portfolio: str) -> bool:
         with read_session(portfolio) as session:
             return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
     except LoanScoringError:
-        return False  # its page says what is wrong
+        return False  # the portfolio's own page shows the error
 
 
 @router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])
 def of_dag(request: Request, dag_id: str) -> Response:
-    """Open the portfolio of a DAG: the tab that stands on each DAG of this Airflow."""
+    """Open the portfolio of a DAG. Every DAG of this Airflow has a tab that leads here."""
     for portfolio in contract.names():
         if dag_id in {f"{portfolio}_{stage}" for stage in STAGES}:
             return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{portfolio}/")
     return page(
         request, "refusal.html", title="No portfolio", active=None,
-        told=f"The DAG {dag_id} is not of loan-scoring.",
+        reason=f"The DAG {dag_id} does not belong to loan-scoring.",
     )  # fmt: skip
 
 
 @router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
-    """Show the last nights at a glance."""
+    """Show the state of the portfolio and its last nights."""
     return page(request, "overview.html", active="portfolio", **read_portfolio_page(session))
 
 
@@ -82,15 +84,15 @@ def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
     """Show one batch."""
     found = read_batch_page(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
     if found is None:
-        raise HTTPException(404, "there is no such batch")
+        raise HTTPException(404, f"there is no batch {batch_id[:40]}")
     return page(request, "batch.html", active="batches", **found)
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
 def quarantined(session: Reading, batch_id: str) -> Response:
-    """Give the refused rows of a batch, to be corrected and replayed."""
+    """Return the quarantined rows of a batch as CSV, to be corrected and replayed."""
     if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
-        raise HTTPException(404, "there is no such batch")
+        raise HTTPException(404, f"there is no batch {batch_id[:40]}")
     out = io.StringIO()
     export_quarantine(session, batch_id, out)
     name = f"quarantine-{session.contract.portfolio}-{batch_id}.csv"
@@ -105,7 +107,7 @@ def quarantined(session: Reading, batch_id: str) -> Response:
 def drift_page(
     request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
 ) -> Response:
-    """Show columns by nights, and performance over time."""
+    """Show the drift of each column by night, and performance over time."""
     return page(request, "drift.html", active="drift", **read_drift_page(session, nights))
 
 
@@ -113,10 +115,10 @@ def drift_page(
 def alerts_page(
     request: Request,
     session: Reading,
-    of: Annotated[str | None, Query(alias="batch", pattern=BATCH_ID)] = None,
+    batch: Annotated[str | None, Query(pattern=BATCH_ID)] = None,
 ) -> Response:
-    """List the alerts."""
-    return page(request, "alerts.html", active="alerts", **read_alerts_page(session, of))
+    """List the alerts, of one batch where it is named."""
+    return page(request, "alerts.html", active="alerts", **read_alerts_page(session, batch))
 
 
 @router.post("/p/{portfolio}/alerts/{alert_id}")
@@ -125,12 +127,10 @@ def change_alert(
     user: Operator,
     session: Operating,
     alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
-    action: Annotated[str, Form()],
-    comment: Annotated[str, Form(max_length=2000)] = "",
-    until: Annotated[date | Literal[""], Form()] = "",
+    form: Annotated[AlertForm, Form()],
 ) -> Response:
-    """Acknowledge, snooze or resolve an alert under the user's name, and show the alerts again."""
-    handle_alert(session, alert_id, action, by(user), comment, until or None)
+    """Acknowledge, snooze or resolve an alert under the user's name; show the alerts again."""
+    handle_alert(session, alert_id, form.action, by(user), form.comment, form.until)
     base = request.scope.get("root_path", "")
     address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
     return RedirectResponse(address, status_code=303)
@@ -138,5 +138,5 @@ def change_alert(
 
 @router.get("/p/{portfolio}/operations")
 def operations_page(request: Request, session: Reading) -> Response:
-    """Show latency, traffic, errors and saturation."""
+    """Show latency, traffic, errors and saturation of the stages."""
     return page(request, "operations.html", active="operations", **read_operations_page(session))

@@ -1,4 +1,4 @@
-"""The files that pages load: our own, and plotly from its wheel; they are anyone's to read."""
+"""Static files of the pages: ours, and plotly from its wheel. They need no login."""
 
 from importlib.resources import files
 
@@ -15,13 +15,13 @@ PLOTLY = f"plotly-{plotly.__version__}.min.js"
 
 
 class Static(StaticFiles):
-    """Serves static/, and plotly's one file under its version's name."""
+    """Serves static/, and plotly's file under a name with its version."""
 
     def __init__(self) -> None:
         super().__init__(directory=str(files(loan_scoring_web) / "static"))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file; a browser asks again each hour whether ours has changed."""
+        """Answer with a file. A browser may keep plotly's for a year and must revalidate ours."""
         if path == PLOTLY:
             found: Response = FileResponse(str(files(plotly) / "package_data" / "plotly.min.js"))
             found.headers["Cache-Control"] = "public, max-age=31536000, immutable"

@@ -1,9 +1,9 @@
-// Draws the plots of a page, and leads links to Airflow out of the frame in which Airflow shows us.
+// Draws the plots of a page, and opens links to Airflow outside the frame in which Airflow shows it.
 "use strict";
 (() => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // A plot's colours are names of the page's own, so that they follow the theme.
+  // A plot's colours are CSS variables of the page, so that they follow the theme.
   const coloured = (value) => {
     if (typeof value === "string" && value.startsWith("--")) return css(value);
     if (Array.isArray(value)) return value.map(coloured);
@@ -29,7 +29,7 @@
     Plotly.react(figure.querySelector(".plot"), data, whole, { displayModeBar: false, responsive: true });
   };
 
-  // A plot in closed details is drawn when they are opened: it has no size before.
+  // A plot in closed details has no size: it is drawn when they are opened.
   const isShown = (figure) => !figure.closest("details:not([open])");
   const drawAll = (within) => [...within.querySelectorAll("figure[data-plot]")].filter(isShown).forEach(draw);
   addEventListener("DOMContentLoaded", () => {
@@ -37,7 +37,7 @@
     document.querySelectorAll("details[data-opens]").forEach((each) =>
       each.addEventListener("toggle", () => each.open && drawAll(each)),
     );
-    // An address with the name of an alert opens what is behind it.
+    // An address that ends in #alert-ID opens the evidence of that alert.
     const named = location.hash && document.getElementById(location.hash.slice(1));
     if (named) named.querySelector("details")?.setAttribute("open", "");
   });
@@ -46,7 +46,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-top]");
     if (!link || parent === window || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    // The frame may not lead the window elsewhere; a link of the window itself may.
+    // The frame may not navigate the window, but a link inside the window may.
     event.preventDefault();
     const outside = parent.document.createElement("a");
     outside.href = link.href;

@@ -1,4 +1,4 @@
-// Airflow keeps the theme that its user chose in localStorage; its frame and ours are of one origin.
+// Applies the theme of Airflow's UI, which stores it in localStorage. Both have the same origin.
 "use strict";
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -7,7 +7,7 @@
     try {
       chosen = localStorage.getItem("theme");
     } catch {
-      // Storage is closed to us: the system's scheme it is.
+      // Storage is not readable: the system's scheme applies.
     }
     const theme = chosen === "dark" || chosen === "light" ? chosen : dark.matches ? "dark" : "light";
     if (document.documentElement.dataset.theme === theme) return;

@@ -24,12 +24,13 @@ from loan_scoring.monitoring.alerts.store import update_alerts
 from loan_scoring.monitoring.measure import compare_batch
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring_web.pages.alerts import read_alerts_page
+from loan_scoring_web.pages.application import read_application_page
 from loan_scoring_web.pages.batch import read_batch_page, read_batches_page
-from loan_scoring_web.pages.desk import read_application_page, read_queue_page
 from loan_scoring_web.pages.drift import read_drift_page
 from loan_scoring_web.pages.models import read_models_page
 from loan_scoring_web.pages.operations import read_operations_page
 from loan_scoring_web.pages.overview import read_portfolio_page
+from loan_scoring_web.pages.queue import read_queue_page
 from loan_scoring_web.pages.templating import render_template
 
 NIGHTS, LOANS_A_NIGHT = 100, 150_000

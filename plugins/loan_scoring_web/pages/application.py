@@ -1,0 +1,117 @@
+"""The page of one application at the desk: its score, decisions and the what-if form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Column, Contract
+from loan_scoring.database.session import Session
+from loan_scoring.desk.decisions import decision_token
+from loan_scoring.desk.queue import ApplicationField, DeskApplication, read_application
+from loan_scoring.models.registry import PROPENSITY
+from loan_scoring.scoring.request import CHAMPION, ScoredRequest
+from loan_scoring_web.pages.application_plots import draw_holdout, draw_waterfall, share_below
+
+
+def read_application_page(session: Session, loan_id: Any) -> dict[str, Any]:
+    """Return what the page of one application shows before a what-if."""
+    shown = read_application(session, loan_id)
+    contract = session.contract.under(shown.score["policy"])
+    with database.transaction(session.connection):
+        models = database.rows(session.connection, "select_models")
+    histogram, chance = shown.score["histogram"], shown.score["default_probability"]
+    return {
+        "shown": shown,
+        "versions": [row["model_version"] for row in models if row["kind"] == PROPENSITY],
+        "model": CHAMPION,
+        "what_if": None,
+        "faults": {},
+        "form": {},
+        "place": None if not histogram or chance is None else share_below(histogram, chance),
+        "distribution": draw_holdout(contract, histogram, chance)
+        if histogram and chance is not None
+        else None,
+        "waterfall": draw_waterfall(shown) if shown.base is not None else None,
+        "fields": [
+            form_field(contract.by_name[each.name], each)
+            for each in what_if_inputs(contract, shown)
+        ],
+        "names": {column.name: column.label for column in contract.columns},
+        "calculated": [ratio.column for ratio in contract.ratios],
+        "seen": decision_token(shown.approvals),
+        "can_be_decided": shown.score["decision"] in ("review", "refer"),
+        "exclusion": next(
+            (e.label for e in contract.exclusions if e.reason == shown.score["exclusion_reason"]),
+            None,
+        ),
+    }
+
+
+def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[ApplicationField]:
+    """Return the inputs of the what-if form: those that a score depends on.
+
+    Inputs that the contract calculates from others are left out.
+    """
+    calculated = {ratio.column for ratio in contract.ratios}
+    excluding = {each.column for each in contract.exclusions}
+    read = {each.name for each in shown.inputs if each.is_read}
+    if not read:  # no model scored it (decision refer): any column that is known in time
+        read = {column.name for column in contract.features}
+    return [each for each in shown.inputs if each.name in (read | excluding) - calculated]
+
+
+def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
+    """Return what the what-if form needs to show an input as a field."""
+    value = field_text(given.value)
+    levels = list(column.levels or [])
+    if column.levels and value and value not in levels:
+        levels.append(value)
+    return {
+        "name": column.name,
+        "label": column.label,
+        "unit": column.unit,
+        "value": value,
+        "levels": levels if not column.is_numeric else None,
+        "is_open": column.open_levels,
+        "is_numeric": column.is_numeric,
+    }
+
+
+def changed_inputs(
+    contract: Contract, shown: DeskApplication, form: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the inputs that a what-if form changes; an empty field means no value."""
+    return {
+        each.name: form[each.name].strip() or None
+        for each in what_if_inputs(contract, shown)
+        if each.name in form and form[each.name].strip() != field_text(each.value)
+    }
+
+
+def field_text(value: Any) -> str:
+    """Return a value as text for a form field."""
+    return "" if value is None else str(value)
+
+
+def what_if_result(
+    contract: Contract, answer: ScoredRequest, changed: Mapping[str, Any], shown: DeskApplication
+) -> dict[str, Any]:
+    """Return what the page shows of a what-if: its score, its model and the changed inputs."""
+    before = {each.name: each for each in shown.inputs}
+    return {
+        "score": answer.scores[0],
+        "model": answer.propensity_version,
+        "is_other_model": answer.propensity_version != shown.score["propensity_version"],
+        "changes": [
+            (before[name], _typed(contract.by_name[name], value))
+            for name, value in changed.items()
+            if name in before and field_text(value) != field_text(before[name].value)
+        ],
+    }
+
+
+def _typed(column: Column, value: Any) -> Any:
+    """Return a form's text as it was scored: a number as float, a null token as None."""
+    if value in column.null_tokens:
+        return None
+    return float(value) if column.is_numeric and isinstance(value, str) else value

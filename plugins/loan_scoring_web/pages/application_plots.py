@@ -1,0 +1,143 @@
+"""Plots of one application: its place in the hold-out, and what made its score."""
+
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+from typing import Any
+
+from loan_scoring.contract import Contract
+from loan_scoring.desk.queue import ApplicationField, DeskApplication
+from loan_scoring_web.pages.plots import Plot, make_plot, plot_label
+from loan_scoring_web.pages.templating import shown_value
+
+STRONGEST = 10
+"""Inputs with a bar of their own in the waterfall; the others share one."""
+
+
+def share_below(histogram: Mapping[str, Any], chance: float) -> float:
+    """Return the share of hold-out loans with a lower probability of default.
+
+    Loans are taken as evenly spread within a bin.
+    """
+    edges = histogram["edges"]
+    counts = _loans(histogram)
+    total = sum(counts)
+    less = 0.0
+    for low, high, count in zip(edges, edges[1:], counts, strict=False):
+        less += count * min(max((chance - low) / (high - low), 0.0), 1.0)
+    return less / total if total else 0.0
+
+
+def _loans(histogram: Mapping[str, Any]) -> list[int]:
+    """Return the loans of each bin, paid and defaulted."""
+    pairs = zip(histogram["paid"], histogram["defaulted"], strict=True)
+    return [paid + defaulted for paid, defaulted in pairs]
+
+
+def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
+    """Draw the hold-out's probabilities of default, and mark this application's."""
+    edges = histogram["edges"]
+    middles = [(low + high) / 2 for low, high in pairwise(edges)]
+    width = edges[1] - edges[0]
+    total = sum(_loans(histogram)) or 1
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": middles,
+            "y": [count / total for count in histogram[key]],
+            "width": width,
+            "marker": {"color": colour},
+            "hovertemplate": "%{y:.1%}",
+        }
+        for key, name, colour in (
+            ("paid", "paid", "--grey"),
+            ("defaulted", "defaulted", "--orange"),
+        )
+    ]
+    policy = contract.decision
+    marks: list[tuple[float, str, str, str]] = [
+        (policy.approve_below, "approve below", "--dim", "dot"),
+        (policy.decline_from, "decline from", "--dim", "dot"),
+        (chance, f"this loan: {chance:.1%}", "--text", "solid"),
+    ]
+    return make_plot(
+        bars,
+        barmode="stack",
+        bargap=0,
+        xaxis={"tickformat": ".0%", "range": [0, 1], "title": {"text": "Probability of default"}},
+        yaxis={"tickformat": ".0%", "title": {"text": "Share of loans"}},
+        shapes=[
+            {
+                "type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper",
+                "line": {"color": colour, "dash": dash, "width": 2},
+            }
+            for at, _, colour, dash in marks
+        ],
+        annotations=[
+            {
+                "x": at, "y": 1 - 0.15 * row, "yref": "paper", "text": words, "showarrow": False,
+                "xanchor": "left", "xshift": 4, "yanchor": "top", "bgcolor": "--panel",
+                "font": {"color": colour},
+            }
+            for row, (at, words, colour, _) in enumerate(marks)
+        ],
+    )  # fmt: skip
+
+
+def draw_waterfall(shown: DeskApplication) -> Plot:
+    """Draw how inputs add up from the base to the application's log-odds, the strongest first."""
+    strongest = shown.contributions[:STRONGEST]
+    others = shown.contributions[STRONGEST:]
+    steps = [(_label(each), each.contribution or 0.0) for each in strongest]
+    if others:
+        steps.append((f"{len(others)} others", sum(each.contribution or 0 for each in others)))
+    base = shown.base or 0.0
+    names = ["mean of the training loans", *(name for name, _ in steps), "log-odds of default"]
+    values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
+    ends = [0.0, *accumulate(values[:-1])]
+    room = 0.12 * (max(ends) - min(ends))  # for the text beside the outermost bars
+    return make_plot(
+        [
+            {
+                "type": "waterfall",
+                "orientation": "h",
+                "measure": ["absolute", *("relative" for _ in steps), "total"],
+                # Two labels may be equal: positions are numbers, and labels are their ticks.
+                "y": list(range(len(names))),
+                "x": values,
+                "text": [
+                    f"{value:+.2f}" if 0 < place < len(names) - 1 else f"{value:.2f}"
+                    for place, value in enumerate(values)
+                ],
+                # The first and last bar are long: text outside them would cover the labels.
+                "textposition": ["inside", *("outside" for _ in steps), "inside"],
+                "insidetextanchor": "end",
+                "insidetextfont": {"color": "#ffffff"},
+                "cliponaxis": False,
+                "hoverinfo": "skip",
+                "increasing": {"marker": {"color": "--orange"}},
+                "decreasing": {"marker": {"color": "--green"}},
+                "totals": {"marker": {"color": "--blue"}},
+                "connector": {"line": {"color": "--line", "width": 1}},
+            }
+        ],
+        hovermode=False,
+        yaxis={
+            "autorange": "reversed", "tickmode": "array", "tickvals": list(range(len(names))),
+            "ticktext": [plot_label(name, 60) for name in names], "showgrid": False,
+        },
+        xaxis={
+            "title": {"text": "Log-odds of default"}, "zeroline": False,
+            "range": [min(ends) - room, max(ends) + room],
+        },
+        margin={"l": 12, "r": 48, "t": 8, "b": 44},
+        showlegend=False,
+    )  # fmt: skip
+
+
+def _label(given: ApplicationField) -> str:
+    return f"{given.label}: {shown_value(given.value)}{_unit(given)}"
+
+
+def _unit(given: ApplicationField) -> str:
+    return f" {given.unit}" if given.unit and given.value is not None else ""

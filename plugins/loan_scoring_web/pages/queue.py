@@ -1,0 +1,49 @@
+"""The page of the queue: applications of a batch that are left to a person."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.desk.queue import QueueFilter, QueuePage, count_queue, read_queue
+
+
+def read_queue_page(
+    session: Session, batch_id: str | None, wanted: QueueFilter, after: tuple[float, Any] | None
+) -> dict[str, Any]:
+    """Return what the page of the queue shows.
+
+    Args:
+        batch_id: the batch, None for the last scored one.
+        wanted: which applications to show.
+        after: the last row of the page before, as probability and loan_id.
+    """
+    found = read_queue(session, batch_id, wanted, after)
+    contract = session.contract.under(found.run["policy"])
+    with database.transaction(session.connection):
+        batches = database.rows(session.connection, "select_scored_batches")
+    return {
+        "queue": found,
+        "batches": batches,
+        "counts": count_queue(session, found.run),
+        "wanted": wanted,
+        "first": None if after is None else _query(found, wanted, None),
+        "next": None if found.next is None else _query(found, wanted, found.next),
+        "reason_labels": {each.reason: each.label for each in contract.exclusions},
+        "policy": contract.decision,
+    }
+
+
+def _query(found: QueuePage, wanted: QueueFilter, after: tuple[float, Any] | None) -> str:
+    """Return the query string of the page that follows a row of the queue."""
+    parameters = {
+        "batch": found.run["batch_id"],
+        "decision": wanted.decision,
+        "persona": wanted.persona,
+        "reason": wanted.reason,
+        "low": None if wanted.low is None else f"{100 * wanted.low:g}",
+        "high": None if wanted.high is None else f"{100 * wanted.high:g}",
+        "decided": {None: None, True: "yes", False: "no"}[wanted.is_decided],
+        "after": None if after is None else f"{after[0]!r}/{after[1]}",
+    }
+    return urlencode({name: value for name, value in parameters.items() if value is not None})

@@ -1,0 +1,56 @@
+"""Routes of the API for models: versions, what they read, model cards."""
+
+from fastapi import APIRouter, Response
+
+from loan_scoring.models import registry
+from loan_scoring_web.databases import Reading
+from loan_scoring_web.limits import LimitedRoute
+from loan_scoring_web.routes import api_shapes as shapes
+from loan_scoring_web.routes.api_parameters import Version, refusals, select_rows
+
+router = APIRouter(route_class=LimitedRoute)
+
+
+@router.get("/{portfolio}/models", responses=refusals())
+def list_models(session: Reading) -> shapes.Models:
+    """List every model version with its last verdict."""
+    return shapes.Models.model_validate({"models": select_rows(session, "select_models")})
+
+
+@router.get("/{portfolio}/models/{model_version}", responses=refusals())
+def read_model(session: Reading, model_version: Version) -> shapes.Model:
+    """Return a model version: what it reads, how it was measured, every verdict on it."""
+    row = registry.model_row(session, model_version)
+    pair = registry.fitted_pair(session, model_version)
+    read = [session.contract.by_name.get(name) for name in row["features"]]
+    inputs = [
+        {
+            **{name: getattr(column, name) for name in ("name", "label", "type", "unit", "levels")},
+            "is_open": column.open_levels,
+            "low": column.range[0] if column.range else None,
+            "high": column.range[1] if column.range else None,
+        }
+        for column in read
+        if column is not None
+    ]
+    verdicts = select_rows(session, "select_verdicts", model_version=model_version)
+    fitted_with = next((each for each in pair.values() if each != model_version), model_version)
+    return shapes.Model.model_validate(
+        {**row, "fitted_with": fitted_with, "inputs": inputs, "verdicts": verdicts}
+    )
+
+
+@router.get(
+    "/{portfolio}/models/{model_version}/card",
+    response_class=Response,
+    responses=refusals()
+    | {200: {"content": {"text/markdown": {"schema": {"type": "string"}}}, "description": "Card"}},
+)
+def read_card(session: Reading, model_version: Version) -> Response:
+    """Return the model card of the pair that a version was fitted in, as Markdown."""
+    # These import a drawing library, which the server's start need not load.
+    from loan_scoring.models.card import content
+    from loan_scoring.models.card.render import render_card_markdown
+
+    text = render_card_markdown(content.read_card(session, model_version))
+    return Response(text, media_type="text/markdown")

@@ -1,0 +1,59 @@
+"""What routes of the API share: checked parameters, documented refusals, reading rows."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import AfterValidator
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring_web.limits import MOST_BYTES
+from loan_scoring_web.routes import api_shapes as shapes
+
+REFUSALS = {
+    400: "The body is no JSON",
+    401: "Nobody is logged in",
+    403: "The user's role may not do this",
+    404: "There is no such portfolio, model, run, batch or alert",
+    409: "Not possible as things stand, such as no model in use",
+    413: f"The body is longer than {MOST_BYTES} bytes",
+    422: "A field is wrong; each fault names its field",
+    503: "The portfolio database does not answer, or other applications are being scored",
+}
+"""The meaning of each status of a refusal, in the API's document."""
+
+
+def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of what a route may refuse."""
+    shape = {422: shapes.Refusals}
+    return {
+        code: {"model": shape.get(code, shapes.Refusal), "description": REFUSALS[code]}
+        for code in sorted({401, 403, 404, 422, 503, *codes})
+    }
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC, as Postgres knows fewer time zones than Python."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("is no time from the year 1 to 9999 in UTC") from None
+
+
+BATCH = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+LOAN = r"^[^\x00-\x1f\x7f]{1,100}$"
+RUN = r"^[a-z0-9-]{1,100}$"
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+Limit = Annotated[int, Query(ge=1, le=10_000, description="Rows of a page")]
+BatchId = Annotated[str | None, Query(alias="batch", pattern=BATCH)]
+Version = Annotated[str, Path(pattern=shapes.VERSION)]
+OfModel = Annotated[str | None, Query(alias="model", pattern=shapes.VERSION)]
+Since = Annotated[Moment | None, Query(description="From then on; UTC where it names no zone")]
+Until = Annotated[Moment | None, Query(description="Before then")]
+
+
+def select_rows(session: Session, name: str, **values: Any) -> list[database.Row]:
+    """Return the rows of a named query, in a transaction of its own."""
+    with database.transaction(session.connection):
+        return database.rows(session.connection, name, **values)
