@@ -11,9 +11,9 @@ import pytest
 from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
-from loan_scoring.lab.bench import comparing, ingesting, run, scoring_batch
+from loan_scoring.lab.bench import ingest, metrics, run, score
+from loan_scoring.lab.bench.harness import DATABASE
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
-from loan_scoring.lab.bench.measuring import DATABASE
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.run import run_benches
 from loan_scoring.lab.synthetic import generate_loans
@@ -93,7 +93,7 @@ def test_score_is_benched_on_a_model_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(scoring_batch, "REPETITIONS", 1)
+    monkeypatch.setattr(score, "REPETITIONS", 1)
     figures, ratios = benched("score", source, capsys)
     steps = ("COPY out", "encode", "predict", "COPY in")
     assert figures["floor"] == pytest.approx(sum(figures[f"  {step}"] for step in steps))
@@ -114,7 +114,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ingesting, "REPETITIONS", 1)
+    monkeypatch.setattr(ingest, "REPETITIONS", 1)
     figures, ratios = benched("ingest", source, capsys)
     assert ratios == {
         "ingest / raw COPY": figures["ingest"] / figures["raw COPY"],
@@ -188,9 +188,9 @@ def test_a_file_that_cannot_be_benched_is_one_line(
 def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing, "peers_python", lambda: None)
-    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
+    monkeypatch.setattr(metrics, "REPETITIONS", 1)
+    monkeypatch.setattr(metrics, "peers_python", lambda: None)
+    found = metrics.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     assert (found.stage, found.rows) == ("metrics", ROWS)
     assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}
     assert all(figure.value > 0 for figure in found.figures)
@@ -200,9 +200,9 @@ def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
 def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing, "_evidently", lambda *_: [60.0])
-    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
+    monkeypatch.setattr(metrics, "REPETITIONS", 1)
+    monkeypatch.setattr(metrics, "_evidently", lambda *_: [60.0])
+    found = metrics.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     value = {figure.name: figure.value for figure in found.figures}
     alone = value["baseline, sorted once"] + value["tests of one column"]
     joint = value["baseline, joint tests"] + value["joint tests"]
