@@ -1,4 +1,4 @@
-"""The bench: figures and ratios have their shape, and its database is gone after it."""
+"""The bench: figures and ratios add up, and its database is dropped after it."""
 
 import csv
 import json
@@ -55,7 +55,7 @@ def test_a_figure_is_the_median_of_its_measurements() -> None:
     assert median_seconds("copy", [1.0, 9.0, 2.0]) == Measurement("copy", 2.0, "s")
 
 
-def test_the_text_says_met_or_missed() -> None:
+def test_the_text_shows_met_or_missed() -> None:
     ratios = [LimitedRatio("a", 1.0, 2), LimitedRatio("b", 3.0, 2)]
     text = BenchResult(
         "ingest", "here", 1000, [Measurement("copy", 0.5, "s", "floor")], ratios
@@ -158,7 +158,7 @@ def test_a_second_bench_at_once_is_refused(postgres: EmbeddedPostgres) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "faulty", "message"),
     [
-        ("ID", "x", 1, "column ID holds what is no integer"),
+        ("ID", "x", 1, "column ID has a value that is not of type integer"),
         ("income", "x", 1, "raw COPY refuses it"),
         ("income", "-1", ROWS, "batch .* refused"),
     ],
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_benched_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
+def test_metrics_are_benched_without_evidently_if_it_is_not_available(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "REPETITIONS", 1)
@@ -197,7 +197,7 @@ def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
     assert found.ratios == []
 
 
-def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
+def test_metrics_against_evidently_include_the_time_of_the_baseline(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "REPETITIONS", 1)

@@ -55,7 +55,7 @@ def test_usage_exits_with_2(capsys: pytest.CaptureFixture[str], arguments: tuple
     [
         (("status", "--portfolio", "mortgages"), "no contract"),
         (("status", "--database", "postgresql://u@127.0.0.1:1/x"), "no database at"),
-        (("status", "--database", "nonsense"), "the database URL is none"),
+        (("status", "--database", "nonsense"), "database URL"),
         (("replay", "--scenario", "flood@1"), "flood"),
         (("replay", "--source", "nowhere.csv"), "nowhere.csv"),
     ],
@@ -80,7 +80,7 @@ def test_a_users_mistake_is_one_line_and_exit_1(
         (("retention", "--keep-days", "1000000"), "--keep-days 1000000: keep 1 to 36500 days"),
     ],
 )
-def test_a_number_that_none_can_have_is_one_line(
+def test_an_impossible_number_is_one_line(
     capsys: pytest.CaptureFixture[str], empty_url: str, arguments: tuple[str, ...], line: str
 ) -> None:
     test_a_users_mistake_is_one_line_and_exit_1(
@@ -134,7 +134,7 @@ def test_sql_cannot_write(capsys: pytest.CaptureFixture[str], ready_url: str) ->
 
 @pytest.fixture
 def odd_url(postgres: EmbeddedPostgres, empty_url: str) -> Iterator[str]:
-    """The URL of a role whose password is to be quoted in one, and of a host in its query."""
+    """Yield the URL of a role whose password needs quoting, with the host in the query."""
     place = urlsplit(empty_url)
     name = place.path.lstrip("/")
     with closing(psycopg2.connect(postgres.url("postgres"))) as server:
@@ -175,8 +175,8 @@ def test_psql_opens_the_embedded_database_as_the_reader(postgres: EmbeddedPostgr
 def test_a_program_of_postgres_gets_what_libpq_reads_in_the_url() -> None:
     query = "host=db.example&sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=5"
     url = f"postgresql+psycopg2://ann:{quote(ODD, safe='')}@/loans?{query}"
-    told = database.libpq_environment(database.libpq_parameters(url))
-    assert {name: value for name, value in told.items() if name not in os.environ} == {
+    environment = database.libpq_environment(database.libpq_parameters(url))
+    assert {name: value for name, value in environment.items() if name not in os.environ} == {
         "PGUSER": "ann", "PGPASSWORD": ODD, "PGHOST": "db.example", "PGDATABASE": "loans",
         "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem", "PGCONNECT_TIMEOUT": "5",
     }  # fmt: skip
