@@ -67,7 +67,7 @@ def missed_limits(measured: CalibrationResult) -> list[str]:
 
 def render_figures_page(measured: CalibrationResult, command: str) -> str:
     """Return the page as Markdown."""
-    plan = measured.plan
+    plan, columns = measured.plan, measured.compared_columns
     lines = [
         "# Monitoring figures",
         "",
@@ -92,8 +92,7 @@ def render_figures_page(measured: CalibrationResult, command: str) -> str:
         f"and a baseline of the remaining {measured.pool_rows - sum(plan.sizes):,}. So baseline",
         "and batches share no loan, rounds are independent draws, and no two rounds have the same",
         "baseline. A quarter of the baseline has predictions, as the hold-out of a training does.",
-        f"The decision compares {measured.watched} columns, {measured.watched - 4} inputs and 4 "
-        "predictions,",
+        f"The decision compares {columns} columns, {columns - 4} inputs and 4 predictions,",
         "and all inputs together. Brackets hold 95 % Wilson intervals.",
         "",
         "## False alarms",

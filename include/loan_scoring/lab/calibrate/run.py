@@ -64,7 +64,7 @@ class CalibrationResult:
     peers: Counts
     pool_rows: int
     model_rows: int
-    watched: int
+    compared_columns: int
     pairs: list[tuple[str, str, float]]
     """The most strongly correlated pairs of numeric columns."""
     machine: str

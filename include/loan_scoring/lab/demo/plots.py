@@ -64,7 +64,7 @@ def draw_psi(
     places = range(1, len(nights) + 1)
     rest = [name for name in lines if name not in drifted]
     for place, name in enumerate(rest):
-        label = f"{len(rest)} that are stable" if place == 0 else None
+        label = f"{len(rest)} stable columns" if place == 0 else None
         axes.plot(places, lines[name], color=QUIET, lw=0.7, alpha=0.6, label=label)
     for place, name in enumerate(drifted):
         color = LINES[place % len(LINES)]
