@@ -1,4 +1,4 @@
-"""`loan-scoring models`: what stands, who is in use, and the way there and back."""
+"""`loan-scoring models`: list, show, promote, roll back, card."""
 
 import getpass
 import json
@@ -44,8 +44,8 @@ def test_promote_and_roll_back(ready: Session, challenge: Callable, run: Callabl
     assert (code, out) == (1, "")
     assert err.startswith("loan-scoring: propensity-2 fails better")
     assert err.count("\n") == 1
-    said = ok("promote", "propensity-2", "--comment", "a drill")
-    assert "propensity-2 and the model fitted with it: promoted, better" in said
+    out = ok("promote", "propensity-2", "--comment", "a drill")
+    assert "propensity-2 and the model fitted with it: promoted, better" in out
     me = f"cli:{getpass.getuser()}"
     rows = {row["model_version"]: row for row in json.loads(ok("list", "--json"))["models"]}
     assert [v for v, row in rows.items() if row["is_champion"]] == ["propensity-2", "personas-2"]
@@ -62,7 +62,7 @@ def test_promote_and_roll_back(ready: Session, challenge: Callable, run: Callabl
     )  # fmt: skip
 
 
-def test_train_with_hold_leaves_the_word_to_the_command(
+def test_train_with_hold_leaves_the_decision_to_a_person(
     ready: Session, ready_url: str, capsys: pytest.CaptureFixture[str], monkeypatch, tmp_path: Path
 ) -> None:
     raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())

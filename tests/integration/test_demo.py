@@ -1,4 +1,4 @@
-"""Drift demonstrations: the page says what stands in the database; nothing else is touched."""
+"""Drift demonstrations: the page shows what the database holds; nothing else is touched."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.lab.demo.judged import demo_verdict
-from loan_scoring.lab.demo.kinds import DEMONSTRATIONS, Demonstration, scenario_of
+from loan_scoring.lab.demo.demonstrations import DEMONSTRATIONS, Demonstration, scenario_of
 from loan_scoring.lab.demo.nights import run_nights
 from loan_scoring.lab.demo.page import demo_page
+from loan_scoring.lab.demo.record import DemoRecord, read_demo_record
 from loan_scoring.lab.demo.run import REPLAYED, TRAINED, DemoResult
-from loan_scoring.lab.demo.seen import DemoRecord, read_demo_record
+from loan_scoring.lab.demo.verdicts import demo_verdict
 from loan_scoring.lab.replay import replay_loans
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -40,7 +40,7 @@ SMALL = ["--nights", "4", "--per-night", "500"]
 
 @pytest.fixture(scope="module")
 def loans(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated loans, enough for a model and four small nights."""
+    """Return generated loans, enough for a model and four small nights."""
     path = tmp_path_factory.mktemp("demo") / "loans.synthetic.csv"
     pyarrow.csv.write_csv(generate_loans(loan_default, 6_000, seed=1), path)
     return path
@@ -55,9 +55,9 @@ def replayed(
     labelled_loans: Path | None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Session, DemoRecord]]:
-    """A demonstration in a copy of the trained database: two nights as they are, two drifted."""
-    shown: Demonstration = request.param
-    named = scenario_of(loan_default, shown)
+    """Yield a demonstration in a copy of the trained database: two calm nights, two drifted."""
+    demonstration: Demonstration = request.param
+    named = scenario_of(loan_default, demonstration)
     assert named is not None
     cut = replay_loans(
         loan_default,
@@ -71,13 +71,13 @@ def replayed(
         steps = list(run_nights(session, cut))
         assert [step for step in steps if not step.startswith("outcomes")] == cut.batch_ids
         assert len(steps) == 8
-        yield session, read_demo_record(session, shown, named, cut.batch_ids[2:])
+        yield session, read_demo_record(session, demonstration, named, cut.batch_ids[2:])
 
 
-def markdown(session: Session, *seen: DemoRecord, is_synthetic: bool = False) -> str:
+def markdown(session: Session, *records: DemoRecord, is_synthetic: bool = False) -> str:
     with database.transaction(session.connection):
         champion = registry.model_row(session, "propensity-1")
-    done = DemoResult(session.contract, "here", is_synthetic, champion, [], 1000, [*seen], [])
+    done = DemoResult(session.contract, "here", is_synthetic, champion, [], 1000, [*records], [])
     return render_card_markdown(demo_page(done)).replace("\\", "")
 
 
@@ -86,8 +86,8 @@ def select(session: Session, query: str) -> list[list]:
 
 
 def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, DemoRecord]) -> None:
-    session, seen = replayed
-    text = markdown(session, seen)
+    session, record = replayed
+    text = markdown(session, record)
     for value, lower, upper, auc in select(
         session,
         "select 100 * r.value, 100 * r.lower, 100 * r.upper, p.realised_auc from performance r"
@@ -100,7 +100,7 @@ def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, Demo
     for message, kind, severity, state, last in alerts:
         assert f"> {message}" in text
         assert f"Kind {kind}, {severity}, {state}; " in text
-        assert f"to {last}. Its message" in text
+        assert f"to {last}. Its message, " in text
     requests = select(
         session, "select batch_id, cause, verdict, reason from retrain_requests where cause <> ''"
     )
@@ -114,7 +114,7 @@ def test_the_page_says_what_stands_in_the_database(replayed: tuple[Session, Demo
 
 
 def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, DemoRecord]) -> None:
-    session, seen = replayed
+    session, record = replayed
     found = {
         batch_id: set(kinds)
         for batch_id, kinds in select(
@@ -125,32 +125,35 @@ def test_the_verdict_follows_from_the_findings(replayed: tuple[Session, DemoReco
             " and (d.kind in ('model', 'target')) = (f.cause = 'concept') group by 1",
         )
     }
-    kind = seen.shown.kind
-    hits = [kind in found.get(night.batch_id, set()) for night in seen.nights]
-    quiet = [set(seen.shown.quiet) & found.get(night.batch_id, set()) for night in seen.nights]
-    false = [found.get(night.batch_id) for night in seen.calm]
-    is_right, sentence = demo_verdict(seen)
+    kind = record.demonstration.kind
+    hits = [kind in found.get(night.batch_id, set()) for night in record.nights]
+    quiet = [
+        set(record.demonstration.quiet) & found.get(night.batch_id, set())
+        for night in record.nights
+    ]
+    false = [found.get(night.batch_id) for night in record.calm]
+    is_right, sentence = demo_verdict(record)
     assert is_right == (hits == [False, False, True, True] and not any(quiet) and not any(false))
     assert (
         f"found it on {sum(hits[2:])} of 2 drifted nights and on {sum(hits[:2])} of 2" in sentence
     )
-    # A thousand loans are few for an AUC, and many for the rest.
+    # A thousand loans are too few for a change of the AUC, and enough for the rest.
     assert hits[2:] == [True, True] or kind == "model"
 
 
 def test_what_was_not_seen_is_not_claimed(replayed: tuple[Session, DemoRecord]) -> None:
-    session, seen = replayed
-    blind = [replace(night, findings={}) for night in seen.nights]
-    text = markdown(session, replace(seen, nights=blind, alerts=[], requests=[]))
-    assert "This run does not show it as it should" in text
+    session, record = replayed
+    blind = [replace(night, findings={}) for night in record.nights]
+    text = markdown(session, replace(record, nights=blind, alerts=[], requests=[]))
+    assert "Not as it should be in this run" in text
     assert "found it on 0 of 2 drifted nights" in text
-    assert "Nothing: this run does not show what it should." in text
-    assert seen.shown.lesson not in text
-    assert seen.shown.why not in text
+    assert "None: this run does not show what it should." in text
+    assert record.demonstration.lesson not in text
+    assert record.demonstration.why not in text
     assert "| no |" in text
 
-    swapped = [replace(night, is_drifted=not night.is_drifted) for night in seen.nights]
-    assert not demo_verdict(replace(seen, nights=swapped))[0]
+    swapped = [replace(night, is_drifted=not night.is_drifted) for night in record.nights]
+    assert not demo_verdict(replace(record, nights=swapped))[0]
 
 
 def databases(postgres: EmbeddedPostgres) -> set[str]:
@@ -185,11 +188,11 @@ def users_rows(postgres: EmbeddedPostgres) -> list[tuple]:
 
 @pytest.fixture
 def begun(loans: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demonstration of its own process, whose database holds the history by now."""
+    """Yield a demonstration in a process of its own, once its database holds the history."""
     command = [sys.executable, "-m", "loan_scoring.cli", "demo-drift", "--source", str(loans)]
     process = subprocess.Popen(
         [*command, *SMALL], stderr=subprocess.PIPE, text=True,
-        # A shell starts what it puts in the background deaf to interrupts, and so its children.
+        # A shell makes background processes, and their children, ignore interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr is not None
@@ -212,7 +215,7 @@ def test_interrupted_it_leaves_nothing(
 
 @pytest.fixture
 def no_target_shift(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave out of the contract what makes target drift."""
+    """Remove the scenario of target drift from the contract."""
     raw = yaml.safe_load((settings.portfolios_dir() / "loan_default.yaml").read_text())
     del raw["replay"]["scenarios"]["target_shift"]
     (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -233,9 +236,9 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     before = files(settings.data_dir()), users_rows(postgres), os.environ["LOAN_SCORING_DATA"]
 
     assert main(["demo-drift", "--source", str(loans), *SMALL, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     path = settings.demo_page_path("loan_default")
-    assert told["page"] == str(path)
+    assert result["page"] == str(path)
     left = files(settings.data_dir())
     left.pop(path)
     assert (left, users_rows(postgres), os.environ["LOAN_SCORING_DATA"]) == before
@@ -249,15 +252,15 @@ def test_the_command_after_a_killed_one_cleans_up_and_touches_nothing_else(
     assert all(link.startswith("data:image/svg+xml;base64,") for link in found.links)
     assert "prefers-color-scheme: dark" in text
     assert "synthetic: these loans are generated" in text
-    assert [each["drift"] for each in told["demonstrations"]] == ["data", "model"]
-    (missing,) = told["missing"]
+    assert [each["drift"] for each in result["demonstrations"]] == ["data", "model"]
+    (missing,) = result["missing"]
     assert missing.startswith("target drift is not shown: the contract of loan_default has no ")
     assert missing in text
-    for each in told["demonstrations"]:
+    for each in result["demonstrations"]:
         assert each["verdict"].replace("'", "&#x27;") in text
         for alert in each["alerts"]:
             assert alert["batch_id"] in text
-    data, _ = told["demonstrations"]
+    data, _ = result["demonstrations"]
     assert data["is_as_it_should_be"]
     assert {row["kind"] for row in data["alerts"]} == {"population"}
 

@@ -359,7 +359,7 @@ def test_an_auditor_still_finds_who_promoted_what_on_which_evidence(nights: Sess
 def test_on_the_command_line(nights: Session, capsys: pytest.CaptureFixture[str]) -> None:
     url = url_of(nights)
     assert main(["retention", "--database", url]) == 1
-    assert "keeps rows for good; say --keep-days" in capsys.readouterr().err
+    assert "sets no retention; give --keep-days" in capsys.readouterr().err
     assert main(["retention", "--keep-days", "0", "--database", url]) == 1
     capsys.readouterr()
     assert main(["retention", "--keep-days", "1", "--dry-run", "--database", url]) == 0

@@ -1,4 +1,4 @@
-"""The bench: figures and ratios have their shape, and its database is gone after it."""
+"""The bench: figures and ratios add up, and its database is dropped after it."""
 
 import csv
 import json
@@ -11,9 +11,9 @@ import pytest
 from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
-from loan_scoring.lab.bench import comparing, ingesting, run, scoring_batch
+from loan_scoring.lab.bench import ingest, metrics, run, score
+from loan_scoring.lab.bench.harness import DATABASE
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
-from loan_scoring.lab.bench.measuring import DATABASE
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.run import run_benches
 from loan_scoring.lab.synthetic import generate_loans
@@ -55,7 +55,7 @@ def test_a_figure_is_the_median_of_its_measurements() -> None:
     assert median_seconds("copy", [1.0, 9.0, 2.0]) == Measurement("copy", 2.0, "s")
 
 
-def test_the_text_says_met_or_missed() -> None:
+def test_the_text_shows_met_or_missed() -> None:
     ratios = [LimitedRatio("a", 1.0, 2), LimitedRatio("b", 3.0, 2)]
     text = BenchResult(
         "ingest", "here", 1000, [Measurement("copy", 0.5, "s", "floor")], ratios
@@ -93,7 +93,7 @@ def test_score_is_benched_on_a_model_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(scoring_batch, "REPETITIONS", 1)
+    monkeypatch.setattr(score, "REPETITIONS", 1)
     figures, ratios = benched("score", source, capsys)
     steps = ("COPY out", "encode", "predict", "COPY in")
     assert figures["floor"] == pytest.approx(sum(figures[f"  {step}"] for step in steps))
@@ -114,7 +114,7 @@ def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ingesting, "REPETITIONS", 1)
+    monkeypatch.setattr(ingest, "REPETITIONS", 1)
     figures, ratios = benched("ingest", source, capsys)
     assert ratios == {
         "ingest / raw COPY": figures["ingest"] / figures["raw COPY"],
@@ -158,7 +158,7 @@ def test_a_second_bench_at_once_is_refused(postgres: EmbeddedPostgres) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "faulty", "message"),
     [
-        ("ID", "x", 1, "column ID holds what is no integer"),
+        ("ID", "x", 1, "column ID has a value that is not of type integer"),
         ("income", "x", 1, "raw COPY refuses it"),
         ("income", "-1", ROWS, "batch .* refused"),
     ],
@@ -185,24 +185,24 @@ def test_a_file_that_cannot_be_benched_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_metrics_are_benched_without_evidently_where_it_is_not_to_be_had(
+def test_metrics_are_benched_without_evidently_if_it_is_not_available(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing, "peers_python", lambda: None)
-    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
+    monkeypatch.setattr(metrics, "REPETITIONS", 1)
+    monkeypatch.setattr(metrics, "peers_python", lambda: None)
+    found = metrics.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     assert (found.stage, found.rows) == ("metrics", ROWS)
     assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}
     assert all(figure.value > 0 for figure in found.figures)
     assert found.ratios == []
 
 
-def test_metrics_are_held_against_evidently_with_the_baseline_on_top(
+def test_metrics_against_evidently_include_the_time_of_the_baseline(
     loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "REPETITIONS", 1)
-    monkeypatch.setattr(comparing, "_evidently", lambda *_: [60.0])
-    found = comparing.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
+    monkeypatch.setattr(metrics, "REPETITIONS", 1)
+    monkeypatch.setattr(metrics, "_evidently", lambda *_: [60.0])
+    found = metrics.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
     value = {figure.name: figure.value for figure in found.figures}
     alone = value["baseline, sorted once"] + value["tests of one column"]
     joint = value["baseline, joint tests"] + value["joint tests"]

@@ -1,4 +1,4 @@
-"""The calibration in its short form: rounds are counted, shifts are laid on, the page says it."""
+"""A short calibration: rounds are counted, shifts are applied, the page shows the figures."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from loan_scoring.errors import SourceError
 from loan_scoring.lab.calibrate import figures, run
 from loan_scoring.lab.calibrate.page import FOLDER, render_figures_page, write_figures_page
 from loan_scoring.lab.calibrate.peers import peers_python
-from loan_scoring.lab.calibrate.rounds import deal_pool
+from loan_scoring.lab.calibrate.rounds import split_pool
 from loan_scoring.lab.calibrate.run import (
     CalibrationPlan,
     CalibrationResult,
@@ -44,9 +44,9 @@ def measured(source: Path) -> CalibrationResult:
     return calibrate_drift_decision("loan_default", SHORT, str(source))
 
 
-def laid(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
+def shifted(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
     column = pa.chunked_array([values])
-    return KINDS[name].lay(column, column, size, np.random.default_rng(1))
+    return KINDS[name].apply(column, column, size, np.random.default_rng(1))
 
 
 def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: CalibrationResult) -> None:
@@ -61,7 +61,7 @@ def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: Calibrat
     )
 
 
-def test_the_page_says_what_was_measured_and_on_what(
+def test_the_page_shows_what_was_measured_and_on_what(
     measured: CalibrationResult, tmp_path: Path
 ) -> None:
     text = write_figures_page(measured, tmp_path, "loan-scoring calibrate").read_text()
@@ -73,7 +73,7 @@ def test_the_page_says_what_was_measured_and_on_what(
         assert b"<svg" in (tmp_path / FOLDER / plot).read_bytes()
 
 
-def test_a_missed_figure_is_said_first(measured: CalibrationResult) -> None:
+def test_a_missed_limit_comes_first(measured: CalibrationResult) -> None:
     for each in measured.rounds:
         each.alerts[500].append("region: chi_square")
     try:
@@ -81,36 +81,36 @@ def test_a_missed_figure_is_said_first(measured: CalibrationResult) -> None:
     finally:
         for each in measured.rounds:
             each.alerts[500].clear()
-    assert "**Missed** (wanted: at most 1 % false alarms" in text
+    assert "**Missed** (limits: at most 1 % false alarms" in text
     assert "- 100.0 % of undrifted batches of 500 loans raise an alert." in text
-    assert "What raised them: region: chi_square, 500 loans (3)." in text
+    assert "Causes: region: chi_square, 500 loans (3)." in text
 
 
-def test_a_round_deals_each_loan_once_and_is_the_same_again(loan_default: Contract) -> None:
+def test_a_round_uses_each_loan_once_and_is_reproducible(loan_default: Contract) -> None:
     pool = pa.table({"income_usd_per_month": pa.array(np.arange(4000.0))})
     first, again, other = (
-        deal_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
+        split_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
     )
-    parts = [first.known, *first.batches.values()]
+    parts = [first.baseline, *first.batches.values()]
     assert sorted(value for part in parts for value in part.column(0).to_pylist()) == list(
         range(4000)
     )
-    assert first.known == again.known != other.known
+    assert first.baseline == again.baseline != other.baseline
 
 
 def test_shifts_do_what_they_are_called() -> None:
     numbers = pa.array([1.0, 2.0, 3.0, None, 6.0])
-    assert laid("mean", numbers, 0.5).to_pylist()[3] is None
-    moved = pc.mean(laid("mean", numbers, 0.5)).as_py() - pc.mean(numbers).as_py()
+    assert shifted("mean", numbers, 0.5).to_pylist()[3] is None
+    moved = pc.mean(shifted("mean", numbers, 0.5)).as_py() - pc.mean(numbers).as_py()
     assert moved == pytest.approx(0.5 * pc.stddev(numbers).as_py())
-    spread = laid("spread", numbers, 2.0)
+    spread = shifted("spread", numbers, 2.0)
     assert pc.mean(spread).as_py() == pytest.approx(3.0)
     assert pc.stddev(spread).as_py() == pytest.approx(2 * pc.stddev(numbers).as_py())
     levels = pa.array(["a"] * 60 + ["b"] * 30 + ["c"] * 10)
-    assert laid("share", levels, 0.05).to_pylist().count("b") == 35
-    assert laid("new_level", levels, 0.02).to_pylist().count(NEW_LEVEL) == 2
-    assert laid("nulls", levels, 0.1).null_count == 10
-    assert laid("scores", pa.array([0.5, None]), 1.0).to_pylist() == [
+    assert shifted("share", levels, 0.05).to_pylist().count("b") == 35
+    assert shifted("new_level", levels, 0.02).to_pylist().count(NEW_LEVEL) == 2
+    assert shifted("nulls", levels, 0.1).null_count == 10
+    assert shifted("scores", pa.array([0.5, None]), 1.0).to_pylist() == [
         pytest.approx(1 / (1 + np.exp(-1))),
         None,
     ]
@@ -121,15 +121,15 @@ def test_a_broken_correlation_leaves_the_margins() -> None:
     common, own = rng.normal(size=(2, 2000))
     table = pa.table({"x": pa.array(common), "y": pa.array(np.exp(common + 0.1 * own))})
     ((_, _, before),) = correlated_pairs(table, ["x", "y"])
-    dealt = permute_column(table, "y", rng)
-    ((_, _, after),) = correlated_pairs(dealt, ["x", "y"])
+    permuted = permute_column(table, "y", rng)
+    ((_, _, after),) = correlated_pairs(permuted, ["x", "y"])
     assert before > 0.9
     assert abs(after) < 0.1
-    assert sorted(dealt.column("y").to_pylist()) == sorted(table.column("y").to_pylist())
+    assert sorted(permuted.column("y").to_pylist()) == sorted(table.column("y").to_pylist())
 
 
 def test_too_few_loans_are_one_line(source: Path) -> None:
-    with pytest.raises(SourceError, match="leaves 8,000 loans beside those of the model"):
+    with pytest.raises(SourceError, match="has 8,000 loans beside those of the model"):
         calibrate_drift_decision("loan_default", CalibrationPlan(), str(source))
 
 
@@ -153,6 +153,6 @@ def test_the_command_writes_the_page(
     given = ["--rounds", "1", "--power-rounds", "0", "--peer-rounds", "0", "--jobs", "1"]
     where = ["--source", str(source), "--docs", str(tmp_path)]
     assert main(["calibrate", *given, *where, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["false_alarms"] == {"400": 0.0}
-    assert f"`loan-scoring calibrate {' '.join(given)}`" in Path(told["page"]).read_text()
+    result = json.loads(capsys.readouterr().out)
+    assert result["false_alarms"] == {"400": 0.0}
+    assert f"`loan-scoring calibrate {' '.join(given)}`" in Path(result["page"]).read_text()

@@ -1,4 +1,4 @@
-"""Replay: the same cut every time, nothing known too early, drift exactly where it was ordered."""
+"""Replay: reproducible drops, no column known too early, drift only where a scenario is."""
 
 import csv
 import logging
@@ -17,7 +17,7 @@ from loan_scoring.lab.synthetic import generate_loans
 
 Rows = list[dict[str, str]]
 SOURCE = os.environ.get("LOAN_SCORING_SOURCE")
-"""Read before the tests unset it."""
+"""Read before a fixture unsets it."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def rows(path: Path) -> Rows:
 
 
 def night(loans: Contract, labelled: Path, landing: Path, *scenarios: str) -> Rows:
-    """Return the applications of the second night, with scenarios laid on it."""
+    """Return the applications of the second night, with scenarios applied."""
     ordered = {2: list(scenarios)} if scenarios else {}
     result = cut(loans, labelled, landing, scenarios=ordered)
     return rows(result.application_files[result.batch_ids[1]])
@@ -277,12 +277,12 @@ def test_scenarios_are_parsed_by_night() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scenarios": {1: ["flood"]}}, "known are income_shock, region_shift"),
+        ({"scenarios": {1: ["flood"]}}, "it has income_shock, region_shift"),
         ({"scenarios": {4: ["income_shock"]}}, "income_shock@4: no such night; nights are 1 to 3"),
         ({"nights": 5}, "has 2,000 rows, of which 1,200 are history and 800 are left; 5 nights"),
-        ({"start": "5 January"}, "start '5 January' is no date"),
+        ({"start": "5 January"}, "start '5 January' is not a date"),
         ({"per_night": 0}, "loans a night 1 or more"),
-        ({"seed": -1}, "nights and seed are 0 or more"),
+        ({"seed": -1}, "nights and seed must be 0 or more"),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(
@@ -298,7 +298,7 @@ def test_wrong_arguments_are_one_clear_line(
 @pytest.mark.parametrize(
     ("find", "replace", "message"),
     [
-        (",", ",,", "line 2 is no row (field_count)"),
+        (",", ",,", "line 2 is not a valid row (field_count)"),
         ("\r\n", "x\r\n", "line 2: "),
     ],
 )
@@ -319,7 +319,7 @@ def test_a_faulty_row_of_the_source_is_named_by_its_line(
 # Generated loans
 
 
-def test_without_a_source_the_loans_are_generated_and_every_name_says_so(
+def test_without_a_source_the_loans_are_generated_and_every_file_is_named_synthetic(
     loans: Contract, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     policy = loans.replay.model_copy(update={"generated_rows": 1000})

@@ -1,1 +1,1 @@
-"""The command line: every stage without Airflow, on the functions that the DAGs call."""
+"""The command line: every stage without Airflow, with the functions that the DAGs call."""

@@ -1,4 +1,4 @@
-"""`python -m loan_scoring.cli`."""
+"""Run the command line as `python -m loan_scoring.cli`."""
 
 import sys
 

@@ -6,8 +6,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, account_name, mirror_after_training
+from loan_scoring.cli.common import (
+    Handler,
+    account_name,
+    add_command,
+    mirror_after_training,
+    session_of,
+)
 from loan_scoring.errors import StateError
+
+_NEXT = (
+    "published scores stay as they are; run `loan-scoring score --batch DATE` to score a night anew"
+)
 
 
 def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -17,46 +27,44 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
     inner = models.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, handler: Handler, help_: str) -> Any:
-        made = inner.add_parser(name, help=help_, description=help_, parents=[common])
-        made.set_defaults(handler=handler)
-        return made
+        return add_command(inner, name, handler, help_, common)
 
-    command("list", _list, "every version with its last verdict")
-    show = command("show", _show, "a version, and every verdict on it with its gates")
-    promote = command("promote", _promote, "put a version and the one fitted with it into use")
+    command("list", _list, "list every version with its last verdict")
+    show = command("show", _show, "show a version, and every verdict on it with its gates")
+    promote = command("promote", _promote, "make a version, and the one fitted with it, champions")
     card = command("card", _card, "print a version's model card as Markdown")
-    for made in (show, promote, card):
-        made.add_argument("version", metavar="VERSION", help="such as propensity-2")
+    for each in (show, promote, card):
+        each.add_argument("version", metavar="VERSION", help="such as propensity-2")
     card.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page instead")
-    rollback = command("rollback", _rollback, "put back what the champions had replaced")
+    rollback = command("rollback", _rollback, "restore the versions that the champions replaced")
     rollback.add_argument(
-        "--kind", choices=("propensity", "personas"), help="that one alone; default: both"
+        "--kind", choices=("propensity", "personas"), help="only this one; default: both"
     )
-    ui = command("mlflow", _mlflow, "show trials and models in MLflow's own UI until Ctrl-C")
-    ui.add_argument("--host", default="127.0.0.1", help="default: this machine alone, %(default)s")
+    ui = command("mlflow", _mlflow, "show trials and models in MLflow's UI until Ctrl-C")
+    ui.add_argument("--host", default="127.0.0.1", help="default: %(default)s, this machine only")
     ui.add_argument("--port", type=int, default=5000, help="default: %(default)s")
-    for made in (promote, rollback):
-        made.add_argument(
-            "--comment", help="why; stands in promotions, and is needed to overrule a gate"
+    for each in (promote, rollback):
+        each.add_argument(
+            "--comment",
+            help="the reason, recorded in promotions; required to overrule a failed gate",
         )
 
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         rows = database.rows(session.connection, "select_models")
     lines = [f"{'version':<15} {'':<6} {'AUC':>6}  {'fitted (UTC)':<17} last verdict"]
     for row in rows:
         auc = row["metrics"].get("auc")
-        said = f"{row['verdict']} by {row['decided_by']}" if row["verdict"] else "not judged"
+        verdict = f"{row['verdict']} by {row['decided_by']}" if row["verdict"] else "not judged"
         if row["occasion"] == "rollback":
-            said += " (rollback)"
+            verdict += " (rollback)"
         lines.append(
             f"{row['model_version']:<15} {'in use' if row['is_champion'] else '':<6} "
-            f"{'' if auc is None else f'{auc:.4f}':>6}  {row['created_at']:%Y-%m-%d %H:%M}  {said}"
+            f"{'' if auc is None else f'{auc:.4f}':>6}  {row['created_at']:%Y-%m-%d %H:%M}"
+            f"  {verdict}"
         )
     empty = "no model yet: ingest the history and run `loan-scoring train`"
     return {"models": rows, "text": "\n".join(lines) if rows else empty}
@@ -64,11 +72,9 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 def _show(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models import registry
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         row = registry.model_row(session, options.version)
         pair = registry.fitted_pair(session, options.version)
         verdicts = database.rows(
@@ -83,47 +89,43 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
     ]
     for name, value in row["metrics"].items():
         if isinstance(value, int | float):
-            told = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-            lines.append(f"{name:<18} {told:>10}")
+            number = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+            lines.append(f"{name:<18} {number:>10}")
     for each in verdicts:
         comment = f": {each['comment']}" if each["comment"] else ""
         lines += [
             "",
             f"{each['decided_at']:%Y-%m-%d %H:%M} {each['verdict']} by {each['decided_by']} "
             f"({each['occasion']}), instead of {each['replaces'] or 'none'}{comment}",
-            *_gates(each["evidence"]),
+            *_gate_lines(each["evidence"]),
         ]
     return {"model": row, "verdicts": verdicts, "text": "\n".join(lines)}
 
 
 def _promote(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.promotion.decide import promote_by_hand
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         verdict, evidence = promote_by_hand(
             session, options.version, account_name(), options.comment
         )
     overruled = evidence.get("overruled", [])
-    said = f"{options.version} and the model fitted with it: {verdict}"
+    summary = f"{options.version} and the model fitted with it: {verdict}"
     if overruled:
-        said += f", {', '.join(overruled)} overruled"
+        summary += f", {', '.join(overruled)} overruled"
     return {
         "verdict": verdict,
         "overruled": overruled,
         "is_mirrored": mirror_after_training(options),
         "gates": evidence["gates"],
-        "text": "\n".join([*_gates(evidence), said, _NEXT]),
+        "text": "\n".join([*_gate_lines(evidence), summary, _NEXT]),
     }
 
 
 def _rollback(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.promotion.decide import rollback_champions
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         in_use = rollback_champions(session, account_name(), options.kind, options.comment)
     return {
         **in_use,
@@ -133,12 +135,10 @@ def _rollback(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html, render_card_markdown
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         card = read_card(session, options.version)
     if options.html is None:
         text = render_card_markdown(card)
@@ -151,20 +151,15 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
     from loan_scoring.models.mlflow_mirror import ui_environment
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         environment = ui_environment(session)
     command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", options.host]
     return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
 
 
-_NEXT = "scores change with the next scoring: run `loan-scoring score --batch DATE` to redo a night"
-
-
-def _gates(evidence: dict[str, Any]) -> list[str]:
+def _gate_lines(evidence: dict[str, Any]) -> list[str]:
     return [
         f"  {gate['gate']:<14} {'passed' if gate['passed'] else 'FAILED'}  {gate['sentence']}"
         for gate in evidence.get("gates", [])

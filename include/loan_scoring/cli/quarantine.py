@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, run_measured
+from loan_scoring.cli.common import Handler, add_command, run_measured, session_of
 from loan_scoring.errors import LoanScoringError
 
 
@@ -15,30 +15,26 @@ def add_quarantine_command(
     commands: Any, common: argparse.ArgumentParser, batch: argparse.ArgumentParser
 ) -> None:
     """Add `quarantine` and its commands to the parser's commands."""
-    help_ = "list refused rows, export them, take them in corrected"
+    help_ = "list refused rows, export them, and ingest their corrections"
     inner = commands.add_parser("quarantine", help=help_, description=help_).add_subparsers(
         required=True, metavar="COMMAND"
     )
 
     def command(name: str, handler: Handler, help_: str, *parents: argparse.ArgumentParser) -> Any:
-        made = inner.add_parser(name, help=help_, description=help_, parents=[common, *parents])
-        made.set_defaults(handler=handler)
-        return made
+        return add_command(inner, name, handler, help_, common, *parents)
 
-    listed = command("list", _list, "count the refused rows by revision and rule")
-    listed.add_argument("--batch", metavar="BATCH", help="a batch, or outcomes-NAME; default: all")
+    list_ = command("list", _list, "count the refused rows by revision and rule")
+    list_.add_argument("--batch", metavar="BATCH", help="a batch, or outcomes-NAME; default: all")
     export = command("export", _export, "write a batch's refused rows as CSV", batch)
     export.add_argument("--out", metavar="FILE", help="default: standard output")
-    mended = command("replay", _replay, "take corrected rows in as a new revision", batch)
-    mended.add_argument("--source", required=True, metavar="FILE-OR-URL")
+    replay = command("replay", _replay, "ingest corrected rows as a new revision", batch)
+    replay.add_argument("--source", required=True, metavar="FILE-OR-URL")
 
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
     from loan_scoring.ingest.quarantine import count_broken_rules
-    from loan_scoring.local.postgres import portfolio_database_url
 
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         rows = count_broken_rules(session, options.batch)
     lines = [f"{'batch':<24}{'revision':>8}  {'':<7}  {'rows':>7}  rule"]
     lines += [
@@ -50,12 +46,10 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.session import open_session
     from loan_scoring.ingest.quarantine import export_quarantine
-    from loan_scoring.local.postgres import portfolio_database_url
 
     text = io.StringIO()
-    with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
+    with session_of(options) as session:
         rows = export_quarantine(session, options.batch, text)
     if options.out is None:
         if not options.json:
@@ -79,9 +73,9 @@ def _replay(options: argparse.Namespace) -> dict[str, Any]:
         return replayed.mended
 
     run_measured(options, "quarantine.replay", work)
-    already = " (the same corrections: nothing changed)" if result["is_unchanged"] else ""
+    unchanged = " (the same corrections: nothing changed)" if result["is_unchanged"] else ""
     result["text"] = (
         f"batch {result['batch_id']} revision {result['revision']}: {result['mended']} rows mended,"
-        f" {result['accepted']} accepted, {result['quarantined']} quarantined{already}"
+        f" {result['accepted']} accepted, {result['quarantined']} quarantined{unchanged}"
     )
     return result

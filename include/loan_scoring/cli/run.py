@@ -1,4 +1,4 @@
-"""What the Makefile calls: run, up, down."""
+"""Run what the Makefile calls: `python -m loan_scoring.cli.run run | up | down`."""
 
 import sys
 
@@ -28,7 +28,7 @@ def main() -> int:
         print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
-        print("loan-scoring: interrupted; the same again goes on where it stopped", file=sys.stderr)  # noqa: T201
+        print("loan-scoring: interrupted; run it again to continue", file=sys.stderr)  # noqa: T201
         return 130
     return 0
 

@@ -1,1 +1,1 @@
-"""What is not nightly work: replays, benchmarks, calibration of drift, demonstrations."""
+"""What is not the nightly work: replay, generated loans, benches, calibration, demonstrations."""

@@ -1,47 +1,76 @@
 """Show how far long work has come: a bar on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 import time
-from typing import TextIO
+from collections.abc import Iterator
+from typing import TextIO, TypeVar
 
-_WIDTH = 30
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn
+from rich.progress import Progress as Bar
+
+Item = TypeVar("Item")
 
 
 class Progress:
-    """Steps done out of a known number, each told once, with the seconds since the start."""
+    """Report steps out of a known number, each once, with the seconds since the start."""
 
     def __init__(self, total: int, out: TextIO = sys.stdout) -> None:
         self._total = total
         self._out = out
-        self._is_terminal = out.isatty()
         self._done: list[str] = []
         self._started = time.monotonic()
+        self._bar = _bar(out)
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
 
     def reach(self, steps: list[str]) -> bool:
-        """Tell the steps that are new among all that are done; return whether there are any."""
+        """Report those of the steps that are new; return whether there are any."""
         new = [step for step in steps if step not in self._done]
         self._done += new
         for step in new:
-            self._line(step)
+            self.say(step)
         return bool(new)
 
     def say(self, text: str) -> None:
-        """Tell something that is no step."""
-        self._line(text)
+        """Print a line that is not a step."""
+        seconds = time.monotonic() - self._started
+        if self._bar.disable:
+            share = len(self._done) / self._total if self._total else 1.0
+            self._out.write(f"{seconds:6.1f} s  {share:4.0%}  {text}\n")
+            self._out.flush()
+        else:
+            line = f"{seconds:6.1f} s  {text}"
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._bar.update(self._task, completed=len(self._done), refresh=True)
 
     def close(self) -> None:
-        """End the bar."""
-        if self._is_terminal:
-            self._out.write("\r\033[K")
-            self._out.flush()
+        """Remove the bar."""
+        self._bar.stop()
 
-    def _line(self, text: str) -> None:
-        seconds = time.monotonic() - self._started
-        share = len(self._done) / self._total if self._total else 1.0
-        if self._is_terminal:
-            filled = round(_WIDTH * share)
-            bar = "#" * filled + "." * (_WIDTH - filled)
-            self._out.write(f"\r\033[K{seconds:6.1f} s  {text}\n[{bar}] {share:4.0%}")
-        else:
-            self._out.write(f"{seconds:6.1f} s  {share:4.0%}  {text}\n")
-        self._out.flush()
+
+def track_items(
+    items: Iterator[Item], total: int, name: str, log: logging.Logger, every: int
+) -> Iterator[Item]:
+    """Yield the items under a bar on a terminal; elsewhere log a line for `every` so many."""
+    bar = _bar(sys.stderr)
+    with bar:
+        task = bar.add_task("", total=total)
+        for number, item in enumerate(items, 1):
+            bar.update(task, completed=number, refresh=True)
+            if bar.disable and (number % every == 0 or number == total):
+                log.info("%s %d of %d", name, number, total)
+            yield item
+
+
+def _bar(out: TextIO) -> Bar:
+    # Without a refresh thread: it would be one more thread beside the processes that work.
+    return Bar(
+        BarColumn(),
+        TaskProgressColumn(),
+        console=Console(file=out),
+        auto_refresh=False,
+        transient=True,
+        disable=not out.isatty(),
+    )

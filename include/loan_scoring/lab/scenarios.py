@@ -1,4 +1,4 @@
-"""Drift to order: lay a contract's scenarios on the rows of a night, as text columns."""
+"""Make drift: apply a contract's scenarios to the rows of a night, as text columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,11 @@ SIGNIFICANT_DIGITS = 10
 
 
 def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
-    """Read texts like `income_shock@4` into the scenarios of each night, counted from 1."""
+    """Return the scenarios by night, counted from 1, from texts like `income_shock@4`.
+
+    Raises:
+        LoanScoringError: a text has another form.
+    """
     nights: dict[int, list[str]] = {}
     for text in texts:
         match = re.fullmatch(r"(\w+)@([1-9]\d{0,5})", text)
@@ -31,10 +35,10 @@ def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
 def check_scenarios(
     contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]
 ) -> None:
-    """Refuse scenarios that the contract does not know, and nights that are not replayed.
+    """Check that the contract has the scenarios and that their nights are replayed.
 
     Raises:
-        LoanScoringError: says which, and what is known.
+        LoanScoringError: one is missing, or changes a column that is unknown at application.
     """
     known = contract.replay.scenarios
     for night, names in scenarios.items():
@@ -42,7 +46,7 @@ def check_scenarios(
             if name not in known:
                 raise LoanScoringError(
                     f"scenario '{name}' is not in the contract of {contract.portfolio}; "
-                    f"known are {', '.join(known) or 'none'}"
+                    f"it has {', '.join(known) or 'none'}"
                 )
             if not 1 <= night <= nights:
                 raise LoanScoringError(
@@ -52,7 +56,7 @@ def check_scenarios(
             column = known[name].column
             if column and not contract.by_name[column].is_known_at_application:
                 raise LoanScoringError(
-                    f"scenario '{name}': {column} is not known at application and stays blank; "
+                    f"scenario '{name}': {column} is unknown at application and stays blank; "
                     "choose another column in the contract"
                 )
 
@@ -60,7 +64,7 @@ def check_scenarios(
 def apply_scenario(
     table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> pa.Table:
-    """Return a night's applications with a scenario laid on; outcomes are left as they are."""
+    """Return a night's applications with a scenario applied; outcomes are unchanged."""
     if scenario.column is None:
         return table
     column = contract.by_name[scenario.column]
@@ -87,7 +91,7 @@ def apply_scenario(
 def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
-    """Turn a share of the negative outcomes of a night into positive ones, in place."""
+    """Turn a share of a night's negative outcomes into positive ones, in place."""
     negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
     for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
@@ -100,22 +104,23 @@ def shuffle_outcomes(
     contract: Contract,
     rng: np.random.Generator,
 ) -> None:
-    """Deal the outcomes of a share of a night's loans out again among themselves, in place.
+    """Permute the outcomes of a share of a night's loans, in place.
 
-    As many default as before, but not those whom a model expects to. Excluded loans take no part:
-    most of them default, so that trading outcomes with them would move the rate of the scored ones.
+    As many loans default as before, but not those that a model expects. Excluded loans take no
+    part: most of them default, and exchanging outcomes with them would change the default rate of
+    the scored loans.
     """
     excluded = _excluded(applications, contract)
     rows = choose_share(
         [row for row in range(len(targets)) if row not in excluded], scenario.share, rng
     )
-    dealt = [targets[row] for row in rows]
-    for row, text in zip(sorted(rows), dealt, strict=True):  # drawn in an order of chance
+    drawn = [targets[row] for row in rows]  # in random order
+    for row, text in zip(sorted(rows), drawn, strict=True):
         targets[row] = text
 
 
 def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
-    """Return the rows that an exclusion of the contract keeps from the model."""
+    """Return the rows that an exclusion of the contract refers instead of scoring."""
     found: set[int] = set()
     for exclusion in contract.exclusions:
         column = contract.by_name[exclusion.column]
@@ -128,14 +133,14 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
 
 
 def choose_share(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
-    """Draw a share of the rows: its exact number, so that a small night drifts as said."""
+    """Draw exactly a share of the rows, so that small nights drift as much as large ones."""
     count = round(len(rows) * (share or 0.0))
     picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()
     return picked
 
 
 def is_null_text(column: Column, text: str) -> bool:
-    """Say whether a text stands for no value in this column."""
+    """Return whether a text means a missing value in this column."""
     return text == "" or text in column.null_tokens
 
 
@@ -147,7 +152,7 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
     margin = column.margin
     if margin and margin.step:
         step = Decimal(str(margin.step))
-        # Values may stand at an offset from the step's multiples: amounts that end in 6500.
+        # Values may have an offset to the multiples of the step, such as amounts ending in 6500.
         origin = Decimal(str(margin.quantiles[0] if margin.quantiles else 0))
         value = origin + round((value - origin) / step) * step
     elif column.type == "integer":
@@ -158,7 +163,7 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
 def _with_ratios(
     table: pa.Table, column: Column, changed: list[int], contract: Contract
 ) -> pa.Table:
-    """Compute anew, in changed rows, the ratios that the column is an operand of."""
+    """Recompute, in changed rows, the ratios of which the column is an operand."""
     for ratio in contract.ratios:
         if column.name not in (ratio.numerator, ratio.denominator):
             continue
@@ -194,7 +199,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _like(value: Decimal, text: str) -> str:
-    """Write a number with at least the decimals that the text before it had."""
+    """Return a number as text, with at least as many decimals as the old text."""
     digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
     written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
     whole, _, decimals = written.partition(".")
@@ -204,5 +209,5 @@ def _like(value: Decimal, text: str) -> str:
 
 
 def round_to(value: Decimal, digits: int) -> Decimal:
-    """Round to so many significant digits."""
+    """Return a value rounded to a number of significant digits."""
     return round(value, digits - 1 - value.adjusted())

@@ -1,8 +1,8 @@
-"""A generated portfolio: a contract's columns and margins with a target that can be learned.
+"""Generate loans from a contract: its columns and margins, with a target that can be learned.
 
-Columns are drawn on their own, but for the operands of a ratio, which move together as the sums
-of one loan do. It stands in for a labelled file where none can be read, and shows nothing of any
-real portfolio but its margins.
+Columns are independent, except the operands of a ratio, which correlate as the amounts of one loan
+do. Generated loans replace a labelled file that cannot be read. They resemble a real portfolio only
+in their margins.
 """
 
 import numpy as np
@@ -20,17 +20,17 @@ QUANTILE_SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 OPERAND_CORRELATION = 0.8
 RATIO_DECIMALS = 8
 LEARNABLE_AUC = 0.81
-"""What a perfect model reaches on the applications that no exclusion takes out."""
+"""The AUC of a perfect model on the applications that no exclusion refers."""
 MAX_GAIN = 20.0
 GAIN_ROWS = 10_000
 
 
 def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
-    """Draw a labelled table of a contract's columns, all as text, nulls as they are written.
+    """Return a labelled table of a contract's columns, all as text, with nulls as in its files.
 
-    Numbers follow the margin's quantiles by its piecewise-linear inverse distribution, categories
-    its shares. The target is drawn from a logistic model: the margins' effects say how columns
-    weigh against each other, one gain on all of them makes it learnable (LEARNABLE_AUC), and the
+    Numbers follow the quantiles of their margin through its piecewise-linear inverse distribution;
+    categories follow its shares. The target is drawn from a logistic model: the margins' effects
+    are the relative weights of the columns, one gain for all of them gives LEARNABLE_AUC, and the
     intercept gives the contract's generated_default_rate. The same arguments give the same table.
     """
     rng = np.random.default_rng(seed)
@@ -62,7 +62,7 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
 
 
 def _ranks(contract: Contract, rows: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw where in its distribution each value stands; operands of one ratio correlate."""
+    """Draw for each value its rank in the distribution; operands of a ratio correlate."""
     ranks: dict[str, Floats] = {column.name: rng.random(rows) for column in contract.inputs}
     weight = np.sqrt(OPERAND_CORRELATION)
     for ratio in contract.ratios:
@@ -85,7 +85,7 @@ def _values(column: Column, ranks: Floats) -> Floats:
     values: Floats = np.interp(ranks, QUANTILE_SHARES, quantiles)
     step = (margin.step if margin else None) or (1.0 if column.type == "integer" else None)
     if step:
-        # Values may stand at an offset from the step's multiples: amounts that end in 6500.
+        # Values may have an offset to the multiples of the step, such as amounts ending in 6500.
         values = quantiles[0] + np.round((values - quantiles[0]) / step) * step
     return np.clip(values, quantiles[0], quantiles[-1])
 
@@ -101,7 +101,7 @@ def _levels(column: Column, ranks: Floats) -> NDArray[np.object_]:
 def _compute(
     contract: Contract, name: str, numbers: dict[str, Floats], ranks: dict[str, Floats]
 ) -> None:
-    """Fill a ratio's column; where it leaves its range, give its operands the same rank."""
+    """Compute a ratio's column; outside its range, give both operands the same rank."""
     ratio = next(ratio for ratio in contract.ratios if ratio.column == name)
     column = contract.by_name[name]
     low, high = column.range or (None, None)
@@ -127,6 +127,7 @@ def _default_probabilities(
     levels: dict[str, NDArray[np.object_]],
     rows: int,
 ) -> Floats:
+    """Return each loan's default probability, shape (rows,)."""
     log_odds = np.zeros(rows)
     for column in contract.inputs:
         effect = column.margin.effect if column.margin else 0.0
@@ -143,21 +144,21 @@ def _default_probabilities(
             is_scorable &= values != (None if exclusion.is_null else exclusion.equals)
         elif exclusion.is_null and exclusion.column in numbers:
             is_scorable &= ~np.isnan(numbers[exclusion.column])
-    some, is_some_scorable = log_odds[:GAIN_ROWS], is_scorable[:GAIN_ROWS]
+    first, is_first_scorable = log_odds[:GAIN_ROWS], is_scorable[:GAIN_ROWS]
     low, high = 0.0, MAX_GAIN
     for _ in range(20):
         gain = (low + high) / 2
-        probabilities = expit(gain * some + _intercept(gain * some, rate))
-        if _expected_auc(probabilities[is_some_scorable]) < LEARNABLE_AUC:
+        probabilities = expit(gain * first + _intercept(gain * first, rate))
+        if _expected_auc(probabilities[is_first_scorable]) < LEARNABLE_AUC:
             low = gain
         else:
             high = gain
-    drawn: Floats = expit(high * log_odds + _intercept(high * log_odds, rate))
-    return drawn
+    result: Floats = expit(high * log_odds + _intercept(high * log_odds, rate))
+    return result
 
 
 def _expected_auc(probabilities: Floats) -> float:
-    """Return the AUC of the probabilities themselves against outcomes drawn from them."""
+    """Return the expected AUC of probabilities against outcomes drawn from them."""
     ascending = np.sort(probabilities)
     negatives = np.cumsum(1 - ascending)
     pairs = ascending.sum() * negatives[-1]
@@ -165,9 +166,9 @@ def _expected_auc(probabilities: Floats) -> float:
 
 
 def _standardised(values: Floats) -> Floats:
-    """Return values in standard deviations of the inner 90 %, nulls as the mean.
+    """Return values in standard deviations from the mean of the inner 90 %; nulls are 0.
 
-    The outer tenth is drawn in to its edge: a few huge incomes would else take all of the effect.
+    Values outside are clipped: otherwise a few huge incomes would have all of the effect.
     """
     if np.isnan(values).all():
         return np.zeros(len(values))
@@ -181,7 +182,7 @@ def _standardised(values: Floats) -> Floats:
 
 
 def _intercept(log_odds: Floats, rate: float) -> float:
-    """Find by bisection the intercept whose mean probability is the rate."""
+    """Return the intercept for which the mean probability is the rate, by bisection."""
     low, high = -50.0 - float(log_odds.max()), 50.0 - float(log_odds.min())
     for _ in range(50):
         middle = (low + high) / 2

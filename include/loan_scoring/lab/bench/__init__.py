@@ -1,1 +1,1 @@
-"""Benchmarks: each stage against its floor and against the naive way."""
+"""Benches: measure each stage against the least possible work and a naive implementation."""

@@ -1,4 +1,4 @@
-"""The loans that benches work on: the labelled file as plain CSV, whole and ten times as long."""
+"""The loans that benches work on: the labelled file as plain CSV, and ten times its rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,28 +22,28 @@ class BenchLoans:
 
     contract: Contract
     source: str
-    """What the loans are, for people; begins with `synthetic` where they are generated."""
+    """The origin of the loans, for people; begins with `synthetic` if they are generated."""
     rows: int
     file: Path
     tenfold: Path
-    """The same rows ten times, under keys that differ."""
+    """The same rows ten times, with different keys."""
 
 
 def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -> BenchLoans:
-    """Write the loans of the replay's source, or generated ones where none can be read.
+    """Write the loans of the replay's source, or generated ones if there is no source.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
     location = resolve_source(contract, source)
-    wanted = [*(column.source for column in contract.columns), contract.target.source]
+    columns = [*(column.source for column in contract.columns), contract.target.source]
     if location is None:
         rows = contract.replay.generated_rows
-        said = f"synthetic: generated from the contract {contract.portfolio}"
-        table = generate_loans(contract, rows, contract.training.seed).select(wanted)
+        origin = f"synthetic: generated from the contract {contract.portfolio}"
+        table = generate_loans(contract, rows, contract.training.seed).select(columns)
     else:
-        said = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
-        with open_table(location, wanted, encoding=contract.source.encoding) as found:
+        origin = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
+        with open_table(location, columns, encoding=contract.source.encoding) as found:
             table = pa.concat_tables([block.table for block in found])
     file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
     try:
@@ -51,14 +51,14 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
         _write(table, contract, tenfold, TIMES)
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{said}: column {contract.key.source} holds what is no {contract.key.type}; "
-            "bench a file without faults"
+            f"{origin}: column {contract.key.source} has a value that is not of type "
+            f"{contract.key.type}; give a file without faults"
         ) from error
-    return BenchLoans(contract, said, table.num_rows, file, tenfold)
+    return BenchLoans(contract, origin, table.num_rows, file, tenfold)
 
 
 def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
-    """Write the rows so many times, each time with other keys."""
+    """Write the rows repeatedly, each time with different keys."""
     key = contract.key
     place = table.column_names.index(key.source)
     keys = table.column(place)
@@ -70,7 +70,7 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
                 moved = pc.add(numbers, turn * span).cast(pa.string())
             else:
                 moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
-            # Unquoted, as files of loans mostly are; none of the real file needs quotes.
+            # Without quotes where possible, as in most files of loans and in the real one.
             pa.csv.write_csv(
                 table.set_column(place, key.source, moved),
                 file,
@@ -79,6 +79,6 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
 
 
 def _style(table: pa.Table) -> str:
-    """Return `none` where no value needs quotes, else `needed`."""
+    """Return `none` if no value needs quotes, else `needed`."""
     needs = (pc.any(pc.match_substring_regex(c, '[",\r\n]')).as_py() for c in table.columns)
     return "needed" if any(needs) else "none"

@@ -1,4 +1,4 @@
-"""What a bench found: figures, and ratios with the limits that they are held against."""
+"""The result of a bench: figures, and ratios with their limits."""
 
 import statistics
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measured quantity; several measurements of one quantity are told by their median."""
+    """A measured quantity; where it was measured repeatedly, the median."""
 
     name: str
     value: float
@@ -17,7 +17,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class LimitedRatio:
-    """A quotient of two figures, or one figure, and its limit of DESIGN section 8."""
+    """A quotient of two figures, or one figure, with its limit in DESIGN section 8."""
 
     name: str
     value: float
@@ -27,13 +27,13 @@ class LimitedRatio:
 
     @property
     def is_met(self) -> bool:
-        """Whether the value keeps to the limit."""
+        """Whether the value is within the limit."""
         return self.value <= self.limit if self.is_at_most else self.value >= self.limit
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One bench: the stage, what it was measured on, its figures and ratios."""
+    """One bench: the stage, the loans, the figures and ratios."""
 
     stage: str
     source: str
@@ -42,7 +42,7 @@ class BenchResult:
     ratios: list[LimitedRatio]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as plain objects, the verdicts included."""
+        """Return the result, with its verdicts, as plain objects."""
         return {
             "stage": self.stage,
             "source": self.source,

@@ -1,16 +1,16 @@
-"""Measure stages against their floor and against the naive way, and say which limits are met."""
+"""Run the benches of the stages."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loan_scoring import contract as contracts
-from loan_scoring.lab.bench.comparing import bench_metrics
-from loan_scoring.lab.bench.ingesting import bench_ingest
+from loan_scoring.lab.bench.harness import DATABASE
+from loan_scoring.lab.bench.ingest import bench_ingest
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
-from loan_scoring.lab.bench.measuring import DATABASE
-from loan_scoring.lab.bench.paging import bench_pages
+from loan_scoring.lab.bench.metrics import bench_metrics
+from loan_scoring.lab.bench.pages import bench_pages
 from loan_scoring.lab.bench.result import BenchResult
-from loan_scoring.lab.bench.scoring_batch import bench_score
+from loan_scoring.lab.bench.score import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
 Bench = Callable[[BenchLoans, str], BenchResult]
@@ -23,16 +23,20 @@ BENCHES: dict[str, Bench] = {
     "pages": bench_pages,
 }
 
-ASKED_FOR = {"pages"}
-"""Benches that run where they are named alone: 15 million scores take minutes and 9 GB of disk."""
+ONLY_BY_NAME = {"pages"}
+"""Benches that run only if they are named: 15 million scores take minutes and 9 GB of disk."""
 
 
 def run_benches(
     portfolio: str, folder: Path, source: str | None = None, stages: Sequence[str] = ()
 ) -> list[BenchResult]:
-    """Run benches on the labelled loans of a portfolio; all but ASKED_FOR where `stages` is empty.
+    """Run benches on the labelled loans of a portfolio.
 
-    Files are made in `folder`.
+    Args:
+        portfolio: by name.
+        folder: where files are written.
+        source: of the loans; default LOAN_SCORING_SOURCE.
+        stages: to measure; empty: all but ONLY_BY_NAME.
 
     Raises:
         SourceError: the source cannot be read.
@@ -40,7 +44,7 @@ def run_benches(
     """
     loans = prepare_loans(contracts.load(portfolio), folder, source)
     results = []
-    for stage in stages or [name for name in BENCHES if name not in ASKED_FOR]:
+    for stage in stages or [name for name in BENCHES if name not in ONLY_BY_NAME]:
         with throwaway_database(DATABASE) as url:
             results.append(BENCHES[stage](loans, url))
     return results

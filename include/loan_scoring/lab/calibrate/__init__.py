@@ -1,1 +1,1 @@
-"""Measure the drift decision: its false alarms and its detection power."""
+"""Measure the drift decision: its false alarms and its power."""

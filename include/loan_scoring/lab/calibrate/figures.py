@@ -1,4 +1,4 @@
-"""What a calibration's rounds add up to: shares with their intervals, against their limits."""
+"""Sum up the rounds of a calibration: shares with their intervals, and their limits."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from loan_scoring.lab.calibrate.run import CalibrationResult
 from loan_scoring.lab.calibrate.shifts import CORRELATION, SHIFTS
 from loan_scoring.statistics.intervals import wilson
 
-MOST_FALSE = 0.01
-LEAST_FOUND = 0.95
+MAX_FALSE_ALARMS = 0.01
+MIN_POWER = 0.95
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class AlertShare:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its interval; Wilson (1927)."""
+        """The interval of Wilson (1927)."""
         return wilson(self.hits, self.batches)
 
     def as_text(self) -> str:
@@ -41,26 +41,26 @@ class AlertShare:
 
 @dataclass(frozen=True)
 class Power:
-    """How often a shift of one size is found: over all columns, and on the hardest one."""
+    """How often a shift of one size is found: over all columns, and on the hardest column."""
 
     shift: str
     label: str
     size: float
     found: AlertShare
-    """Of all batches, each drifted column by column."""
+    """Over all batches and columns; each batch is tested once for each column."""
     columns: int
     hardest: str
     hardest_found: AlertShare
 
     @property
     def on_hardest(self) -> str:
-        """The share on the hardest column, and its name where it is below that of others."""
-        is_one = self.hardest_found.value < self.found.value
-        return f"{self.hardest_found.as_text()}{f' {self.hardest}' if is_one else ''}"
+        """The share on the hardest column, with its name if it is below the overall share."""
+        is_below = self.hardest_found.value < self.found.value
+        return f"{self.hardest_found.as_text()}{f' {self.hardest}' if is_below else ''}"
 
 
 def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
-    """Return the share of undrifted batches with any alert, by size."""
+    """Return for each batch size the share of undrifted batches with any alert."""
     return {
         size: AlertShare(
             sum(bool(each.alerts[size]) for each in measured.rounds), len(measured.rounds)
@@ -70,7 +70,7 @@ def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
 
 
 def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
-    """Return what raised false alarms, as `feature: tests, size`, and how often."""
+    """Return each cause of a false alarm, as `feature: tests, size`, and its count."""
     counted = Counter(
         f"{text}, {size:,} loans"
         for each in measured.rounds
@@ -81,40 +81,41 @@ def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
 
 
 def detection_powers(measured: CalibrationResult) -> list[Power]:
-    """Return the power against every shift and size, in the order of SHIFTS, correlation last."""
+    """Return the power for every shift and size, in the order of SHIFTS, correlation last."""
     kinds = {shift.name: shift for shift in SHIFTS}
     counts: dict[tuple[str, float], dict[str, list[bool]]] = {}
     for each in measured.rounds:
         for (shift, size, name), is_found in each.detected.items():
             counts.setdefault((shift, size), {}).setdefault(name, []).append(is_found)
-    found = []
+    powers = []
     for (shift, size), by_column in counts.items():
         shares = {name: AlertShare(sum(hits), len(hits)) for name, hits in by_column.items()}
         hardest = min(shares, key=lambda name: shares[name].value)
-        whole = AlertShare(
-            sum(s.hits for s in shares.values()), sum(s.batches for s in shares.values())
+        overall = AlertShare(
+            sum(share.hits for share in shares.values()),
+            sum(share.batches for share in shares.values()),
         )
-        label = kinds[shift].told(size) if shift in kinds else "correlation broken"
-        found.append(Power(shift, label, size, whole, len(shares), hardest, shares[hardest]))
-    return found
+        label = kinds[shift].describe(size) if shift in kinds else "correlation broken"
+        powers.append(Power(shift, label, size, overall, len(shares), hardest, shares[hardest]))
+    return powers
 
 
 def required_powers(measured: CalibrationResult) -> list[Power]:
-    """Return the power against the shifts that DESIGN section 8 names."""
-    sizes = {shift.name: shift.asked for shift in SHIFTS} | {CORRELATION: 0.0}
+    """Return the power for the shifts that DESIGN section 8 names."""
+    sizes = {shift.name: shift.required for shift in SHIFTS} | {CORRELATION: 0.0}
     return [power for power in detection_powers(measured) if sizes[power.shift] == power.size]
 
 
 def peer_alert_share(
     measured: CalibrationResult, way: str, shift: str, size: int
 ) -> AlertShare | None:
-    """Return a peer's share of batches with an alert, None where it was not asked."""
+    """Return a peer's share of batches with an alert, or None if it was not measured."""
     counted = measured.peers.get(way, {}).get((shift, size), PeerAlerts(0, 0))
     return AlertShare(counted.alerts, counted.batches) if counted.batches else None
 
 
 def peers_false_alarms(measured: CalibrationResult) -> dict[str, dict[int, AlertShare]]:
-    """Return the same share of each peer, by size."""
+    """Return each peer's share of undrifted batches with any alert, by size."""
     return {
         way: {
             size: share

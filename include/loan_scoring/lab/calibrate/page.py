@@ -1,10 +1,10 @@
-"""docs/monitoring-figures.md: the figures of a calibration as tables, plots and plain words."""
+"""docs/monitoring-figures.md: the figures of a calibration as text, tables and plots."""
 
 from pathlib import Path
 
 from loan_scoring.lab.calibrate.figures import (
-    LEAST_FOUND,
-    MOST_FALSE,
+    MAX_FALSE_ALARMS,
+    MIN_POWER,
     AlertShare,
     detection_powers,
     false_alarm_causes,
@@ -29,53 +29,53 @@ TITLES = {
 
 
 def write_figures_page(measured: CalibrationResult, docs: Path, command: str) -> Path:
-    """Write the page and its plots below a folder of documentation; return the page."""
+    """Write the page and its plots into a folder of documentation; return the page's path."""
     (docs / FOLDER).mkdir(parents=True, exist_ok=True)
-    drawn = {
+    plots = {
         "false-alarms.svg": draw_alarms(false_alarms(measured), peers_false_alarms(measured)),
         "power.svg": draw_power(detection_powers(measured), TITLES),
     }
-    for name, content in drawn.items():
+    for name, content in plots.items():
         (docs / FOLDER / name).write_bytes(content)
     page = docs / PAGE
     page.write_text(render_figures_page(measured, command))
     return page
 
 
-def _named(source: str) -> str:
-    """Return a source as others know it: where it lies on this machine is nobody's concern."""
+def _public_name(source: str) -> str:
+    """Return a source without the folders of this machine."""
     return Path(source).name if Path(source).is_absolute() else source
 
 
 def missed_limits(measured: CalibrationResult) -> list[str]:
-    """Return a sentence for each figure that is not reached, none where all are."""
-    found = [
+    """Return a sentence for each limit that is missed."""
+    missed = [
         f"{100 * share.value:.1f} % of undrifted batches of {size:,} loans raise an alert"
         for size, share in false_alarms(measured).items()
-        if share.value > MOST_FALSE
+        if share.value > MAX_FALSE_ALARMS
     ]
     for power in required_powers(measured):
-        if power.found.value < LEAST_FOUND:
-            found.append(f"{power.label}: found in {100 * power.found.value:.1f} % of batches")
-        elif power.hardest_found.value < LEAST_FOUND:
-            found.append(
+        if power.found.value < MIN_POWER:
+            missed.append(f"{power.label}: found in {100 * power.found.value:.1f} % of batches")
+        elif power.hardest_found.value < MIN_POWER:
+            missed.append(
                 f"{power.label}: found in {100 * power.hardest_found.value:.1f} % "
-                f"of batches where it is laid on {power.hardest}"
+                f"of batches when applied to {power.hardest}"
             )
-    return found
+    return missed
 
 
 def render_figures_page(measured: CalibrationResult, command: str) -> str:
     """Return the page as Markdown."""
-    plan = measured.plan
+    plan, columns = measured.plan, measured.compared_columns
     lines = [
         "# Monitoring figures",
         "",
-        "How often the drift decision of the [contract](data-contract.md#monitoring) cries wolf,",
-        "and what it finds. Written by the command below and never by hand; why the decision is as",
-        "it is: [ADR 13](adr/0013-drift-decision-and-joint-tests.md).",
+        "How often the drift decision of the [contract](data-contract.md#monitoring) raises a",
+        "false alarm, and which shifts it finds. The command below writes this page; do not edit",
+        "it. [ADR 13](adr/0013-drift-decision-and-joint-tests.md) explains the decision.",
         "",
-        f"| | |\n| --- | --- |\n| loans | {_named(measured.source)} |",
+        f"| | |\n| --- | --- |\n| loans | {_public_name(measured.source)} |",
         f"| command | `{command}` |",
         f"| date | {measured.at:%Y-%m-%d %H:%M} UTC, took {measured.minutes:.0f} minutes |",
         f"| machine | {measured.machine} |",
@@ -84,32 +84,32 @@ def render_figures_page(measured: CalibrationResult, command: str) -> str:
         "",
         *_verdict(measured),
         "",
-        "## How",
+        "## Method",
         "",
-        f"A model is fitted on {measured.model_rows:,} of the loans, which take no further part;",
-        f"the other {measured.pool_rows:,}, with their scores, are one population. Every round",
-        f"deals them anew: batches of {_listed(plan.sizes)} loans, and all the rest",
-        f"({measured.pool_rows - sum(plan.sizes):,}) as the baseline, so that baseline and batches",
-        "share no loan and rounds are independent draws; no two rounds have the same baseline. Of",
-        "a baseline a quarter has predictions, as the hold-out of a training does. Watched are",
-        f"{measured.watched} columns, {measured.watched - 4} inputs and 4 predictions, and all",
-        "inputs together. Brackets hold 95 % Wilson intervals.",
+        f"A model is fitted on {measured.model_rows:,} of the loans, which are not used again.",
+        f"The other {measured.pool_rows:,}, with their scores, are one population. Every round",
+        f"splits them at random into batches of {_listed(plan.sizes)} loans",
+        f"and a baseline of the remaining {measured.pool_rows - sum(plan.sizes):,}. So baseline",
+        "and batches share no loan, rounds are independent draws, and no two rounds have the same",
+        "baseline. A quarter of the baseline has predictions, as the hold-out of a training does.",
+        f"The decision compares {columns} columns, {columns - 4} inputs and 4 predictions,",
+        "and all inputs together. Brackets hold 95 % Wilson intervals.",
         "",
         "## False alarms",
         "",
-        "Share of undrifted batches with any alert at all.",
+        "Share of undrifted batches with at least one alert.",
         "",
         *_alarms(measured),
         "",
         f"![False alarms by size of the batch]({FOLDER}/false-alarms.svg)",
         "",
-        *_culprits(measured),
+        *_causes(measured),
         "",
         f"## Detection at {plan.power_size:,} loans",
         "",
-        "A batch counts where there is an alert on that very column (on all inputs together for a",
-        "broken correlation). Each shift is laid on every column that can take it, in turn; the",
-        "hardest column is the one on which it was found least often.",
+        "A shift counts as found if there is an alert on the shifted column, or, for a broken",
+        "correlation, on all inputs together. Each shift is applied to every column of its type,",
+        "one at a time. The hardest column is the one on which it was found least often.",
         "",
         *_detection(measured),
         "",
@@ -131,15 +131,15 @@ def render_figures_page(measured: CalibrationResult, command: str) -> str:
 
 
 def _verdict(measured: CalibrationResult) -> list[str]:
-    found = missed_limits(measured)
-    least = f"at least {100 * LEAST_FOUND:.0f} % of batches with a shift found"
-    if not found:
+    missed = missed_limits(measured)
+    power = f"at least {100 * MIN_POWER:.0f} % of batches with a shift found"
+    if not missed:
         return [
-            f"**Every figure is reached**: at most {100 * MOST_FALSE:.0f} % of undrifted batches "
-            f"with an alert, {least}, on every column.",
+            f"**Every limit is met**: at most {100 * MAX_FALSE_ALARMS:.0f} % of undrifted batches "
+            f"with an alert, {power}, on every column.",
         ]
-    lines = [f"**Missed** (wanted: at most {100 * MOST_FALSE:.0f} % false alarms, {least}):", ""]
-    return [*lines, *(f"- {text}." for text in found)]
+    lines = [f"**Missed** (limits: at most {100 * MAX_FALSE_ALARMS:.0f} % false alarms, {power}):"]
+    return [*lines, "", *(f"- {sentence}." for sentence in missed)]
 
 
 def _alarms(measured: CalibrationResult) -> list[str]:
@@ -149,7 +149,7 @@ def _alarms(measured: CalibrationResult) -> list[str]:
         f"| --- | --- | --- | --- |{' --- |' * len(ways)}",
     ]
     for size, share in false_alarms(measured).items():
-        verdict = "met" if share.value <= MOST_FALSE else "**missed**"
+        verdict = "met" if share.value <= MAX_FALSE_ALARMS else "**missed**"
         lines.append(
             f"| {size:,} | {share.batches} | {share.as_text()} | {verdict} |"
             + "".join(_cell(peer_alert_share(measured, way, "none", size)) for way in ways)
@@ -157,11 +157,11 @@ def _alarms(measured: CalibrationResult) -> list[str]:
     return lines
 
 
-def _culprits(measured: CalibrationResult) -> list[str]:
-    found = false_alarm_causes(measured)
-    if not found:
+def _causes(measured: CalibrationResult) -> list[str]:
+    causes = false_alarm_causes(measured)
+    if not causes:
         return ["No undrifted batch raised an alert."]
-    return ["What raised them: " + "; ".join(f"{text} ({count})" for text, count in found) + "."]
+    return ["Causes: " + "; ".join(f"{text} ({count})" for text, count in causes) + "."]
 
 
 def _detection(measured: CalibrationResult) -> list[str]:
@@ -172,9 +172,9 @@ def _detection(measured: CalibrationResult) -> list[str]:
         f"| --- | --- | --- | --- | --- |{' --- |' * len(ways)}",
     ]
     for power in required_powers(measured):
-        if power.found.value < LEAST_FOUND:
+        if power.found.value < MIN_POWER:
             verdict = "**missed**"
-        elif power.hardest_found.value < LEAST_FOUND:
+        elif power.hardest_found.value < MIN_POWER:
             verdict = f"met, but **missed** on {power.hardest}"
         else:
             verdict = "met"
@@ -191,30 +191,30 @@ def _detection(measured: CalibrationResult) -> list[str]:
 
 
 def _pairs(measured: CalibrationResult) -> list[str]:
-    told = "; ".join(f"{a} and {b} {r:+.2f}" for a, b, r in measured.pairs)
+    pairs = "; ".join(f"{a} and {b} {r:+.2f}" for a, b, r in measured.pairs)
     return [
-        "The correlation is broken by dealing one column's values out again among the loans of the",
-        "batch: no column's distribution changes, and columns computed from it are left as they",
-        f"were. Rank correlations of the strongest pairs: {told}.",
+        "A correlation is broken by permuting one column's values among the loans of the batch. No",
+        "column's distribution changes, and columns computed from the permuted one are not",
+        f"recomputed. Rank correlations of the strongest pairs: {pairs}.",
     ]
 
 
 def _peers(measured: CalibrationResult) -> list[str]:
     if not measured.peers:
         return [
-            "Evidently and NannyML were not measured: none of their rounds was asked for, or their",
-            "environment could not be made on this machine.",
+            "Evidently and NannyML were not measured: no rounds were requested for them, or their",
+            "environment could not be set up on this machine.",
         ]
     return [
         "Evidently's `DataDriftPreset` and NannyML's `UnivariateDriftCalculator` get the same",
         f"baselines and batches of the first {measured.plan.peer_rounds} rounds as Parquet, inputs",
-        "only; they are slow, hence fewer batches. An alert is one of any column; Evidently's own",
-        "verdict on a data set, half of its columns drifted, is not looked at. *Default* is what",
-        "they do when nothing is set (Evidently: Wasserstein or Jensen-Shannon distance over 0.1;",
-        "NannyML: Jensen-Shannon distance beyond three standard deviations of the baseline's",
-        "chunks); *KS and chi-square* are the same presets with these tests set. A shift is laid",
-        "on one column a round, each in its turn, and they are asked about that column alone;",
-        "nulls they leave out, and neither preset looks at columns together.",
+        "only. They are slow, so there are fewer batches. An alert on any column counts;",
+        "Evidently's own verdict on a data set (half of its columns drifted) is not used.",
+        "*Default* is what they do without settings (Evidently: Wasserstein or Jensen-Shannon",
+        "distance over 0.1; NannyML: Jensen-Shannon distance beyond three standard deviations",
+        "of the baseline's chunks). *KS and chi-square* are the same presets with these tests",
+        "set. A shift is applied to one column per round, in turn, and the peers compare that",
+        "column alone. They leave out nulls, and neither preset compares columns together.",
     ]
 
 

@@ -1,8 +1,8 @@
 """Run Evidently and NannyML on batches in Parquet: `peer_drift.py evidently|nannyml|time FOLDER`.
 
-It is run by the peers' own Python, which has nothing of ours, and prints a JSON object a line.
-FOLDER/manifest.json names numbers, categories, and rounds of a baseline and its batches; for
-`time`, one baseline, one batch and how often.
+The peers' own Python runs this script, so it imports nothing of loan_scoring. It prints one JSON
+object per line. FOLDER/manifest.json lists the numeric and categorical columns, and the rounds,
+each with a baseline and its batches; for `time`, one baseline, one batch and the repetitions.
 """
 
 import json
@@ -16,7 +16,7 @@ import pandas as pd
 
 
 def evidently_reports(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return Evidently's presets by name: as they are, and by the tests that one often sets."""
+    """Return functions that run Evidently's preset: as it is, and with tests that are often set."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -43,17 +43,21 @@ def evidently_reports(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_evidently(manifest: dict[str, Any]) -> None:
+    """Print for each batch how many columns Evidently finds drifted."""
     reports = evidently_reports(manifest)
     for each in manifest["rounds"]:
         baseline = pd.read_parquet(each["baseline"])
         for batch in each["batches"]:
             frame = pd.read_parquet(batch["file"])
             for way, report in reports.items():
-                tell(batch, way, report(frame, baseline))
+                print_result(batch, way, report(frame, baseline))
 
 
 def run_nannyml(manifest: dict[str, Any]) -> None:
-    """NannyML's thresholds come from chunks of the baseline as long as the batch."""
+    """Print for each batch how many columns NannyML finds drifted.
+
+    NannyML computes its thresholds from chunks of the baseline; they have the batch's length.
+    """
     import nannyml
 
     ways = {
@@ -79,10 +83,11 @@ def run_nannyml(manifest: dict[str, Any]) -> None:
                     for place in found.columns
                     if place[2] == "alert" and place[1] in methods
                 ]
-                tell(batch, way, {"drifted": sum(alerts), "columns": len(alerts)})
+                print_result(batch, way, {"drifted": sum(alerts), "columns": len(alerts)})
 
 
 def run_time(manifest: dict[str, Any]) -> None:
+    """Print the seconds of each repetition of Evidently's preset, after a warm-up."""
     baseline, frame = (pd.read_parquet(manifest[side]) for side in ("baseline", "batch"))
     report = evidently_reports(manifest)["Evidently, default"]
     report(frame.head(2000), baseline.head(2000))
@@ -92,7 +97,8 @@ def run_time(manifest: dict[str, Any]) -> None:
         print(json.dumps({"seconds": time.perf_counter() - started}), flush=True)  # noqa: T201
 
 
-def tell(batch: dict[str, Any], way: str, found: dict[str, Any]) -> None:
+def print_result(batch: dict[str, Any], way: str, found: dict[str, Any]) -> None:
+    """Print one batch's result as a line of JSON."""
     print(json.dumps({**batch, "way": way, **found}), flush=True)  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""Evidently and NannyML in an environment of their own, given the same batches as Parquet."""
+"""Run Evidently and NannyML on the same batches, in an environment of their own."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
-from loan_scoring.lab.calibrate.rounds import DealtPool, columns_to_decorrelate, deal_pool
+from loan_scoring.lab.calibrate.rounds import SplitPool, columns_to_decorrelate, split_pool
 from loan_scoring.lab.calibrate.shifts import CORRELATION, SHIFTS, eligible_columns, permute_column
 from loan_scoring.models.baseline import PREDICTIONS
 
@@ -31,12 +31,12 @@ TELEMETRY_OFF = {
     "NML_DISABLE_USER_ANALYTICS": "1",
 }
 NONE = "none"
-"""The shift of an undrifted batch."""
+"""The name of the shift in an undrifted batch."""
 
 
 @dataclass(frozen=True)
 class PeerAlerts:
-    """In how many of some batches a peer raised an alert."""
+    """How many batches a peer saw, and in how many of them it raised an alert."""
 
     alerts: int
     batches: int
@@ -47,13 +47,16 @@ Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
 
 
 def peers_python() -> Path | None:
-    """Return the peers' Python, made where it is not there yet; None where it cannot be made."""
+    """Return the Python of the peers' environment; set it up first if needed.
+
+    Returns None, after a warning, if it cannot be set up.
+    """
     folder = settings.state_dir() / "peers"
     python, ready = folder / "bin" / "python", folder / ".ready"
-    wanted = REQUIREMENTS.read_text()
-    if python.is_file() and ready.is_file() and ready.read_text() == wanted:
+    requirements = REQUIREMENTS.read_text()
+    if python.is_file() and ready.is_file() and ready.read_text() == requirements:
         return python
-    log.info("making the peers' environment in %s: Evidently and NannyML, a minute or two", folder)
+    log.info("setting up Evidently and NannyML in %s, which takes a minute or two", folder)
     install = [
         str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--requirement", str(REQUIREMENTS),
@@ -61,16 +64,16 @@ def peers_python() -> Path | None:
     for command in ([sys.executable, "-m", "venv", str(folder)], install):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            why = said[-1] if said else f"exit {done.returncode}"
-            log.warning("the peers' environment cannot be made, so they are not measured: %s", why)
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            why = lines[-1] if lines else f"exit {done.returncode}"
+            log.warning("Evidently and NannyML cannot be set up and are not measured: %s", why)
             return None
-    ready.write_text(wanted)
+    ready.write_text(requirements)
     return python
 
 
 def peer_versions(python: Path) -> dict[str, str]:
-    """Return the versions of what is compared with."""
+    """Return the versions of the peers and of their main libraries."""
     code = (
         "from importlib.metadata import version; import json; "
         "print(json.dumps({n: version(n) for n in ('evidently', 'nannyml', 'pandas', 'scipy')}))"
@@ -81,7 +84,7 @@ def peer_versions(python: Path) -> dict[str, str]:
 
 
 def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what the peers' script prints for a folder with a manifest."""
+    """Run the peers' script on a folder with a manifest; yield the objects that it prints."""
     with subprocess.Popen(
         [str(python), str(SCRIPT), what, str(folder)],
         env={**os.environ, **TELEMETRY_OFF, "PYTHONPATH": ""},
@@ -98,7 +101,7 @@ def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]
 
 
 def column_kinds(table: pa.Table) -> dict[str, list[str]]:
-    """Return which columns of a table are numbers and which are categories, for a manifest."""
+    """Return the names of a table's columns as `numbers` and `categories`, for a manifest."""
     kinds: dict[str, list[str]] = {"numbers": [], "categories": []}
     for field in table.schema:
         kinds["categories" if pa.types.is_string(field.type) else "numbers"].append(field.name)
@@ -113,25 +116,33 @@ def count_peer_alerts(
     seeds: Sequence[Sequence[int]],
     folder: Path,
 ) -> tuple[Counts, dict[str, str]]:
-    """Count the alerts of the peers in the batches of the rounds of some seeds.
+    """Count the alerts of the peers in the batches of some rounds.
 
-    They watch the inputs. Of an undrifted batch any column counts; a shift is laid on one column a
-    round, each in its turn, and that column is what they are asked about.
+    The peers compare the inputs. In an undrifted batch an alert on any column counts. A shift is
+    applied to one column per round, in turn, and the peers compare that column alone.
 
-    Returns the counts and the versions, both empty where there are no peers.
+    Args:
+        contract: of the portfolio.
+        pool: typed and scored loans.
+        sizes: of the undrifted batches.
+        power_size: the size of the shifted batches.
+        seeds: one for each round.
+        folder: where batches are written.
+
+    Returns the counts and the versions; both are empty if there are no peers.
     """
     python = peers_python() if seeds else None
     if python is None:
         return {}, {}
-    watched = pool.select([name for name in pool.column_names if name not in PREDICTIONS])
+    inputs = pool.select([name for name in pool.column_names if name not in PREDICTIONS])
     rounds = []
     for turn, seed in enumerate(seeds):
         rounds.append(
-            _write(
-                deal_pool(contract, pool, sizes, seed), power_size, turn, seed, folder / str(turn)
+            _write_round(
+                split_pool(contract, pool, sizes, seed), power_size, turn, seed, folder / str(turn)
             )
         )
-    (folder / "manifest.json").write_text(json.dumps({**column_kinds(watched), "rounds": rounds}))
+    (folder / "manifest.json").write_text(json.dumps({**column_kinds(inputs), "rounds": rounds}))
     counted: dict[str, dict[tuple[str, int], list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0, 0])
     )
@@ -144,17 +155,18 @@ def count_peer_alerts(
             if count[1] > done:
                 done = count[1]
                 log.info("%s: round %d of %d", what, done, len(seeds))
-    told = {
+    alerts = {
         way: {key: PeerAlerts(*count) for key, count in found.items()}
         for way, found in counted.items()
     }
-    return told, peer_versions(python)
+    return alerts, peer_versions(python)
 
 
-def _write(
-    dealt: DealtPool, power_size: int, turn: int, seed: Sequence[int], folder: Path
+def _write_round(
+    split: SplitPool, power_size: int, turn: int, seed: Sequence[int], folder: Path
 ) -> dict[str, Any]:
-    inputs = dealt.fitted.inputs
+    """Write one round's baseline and batches; return its entry in the manifest."""
+    inputs = split.fitted.inputs
     folder.mkdir()
     batches = []
 
@@ -164,17 +176,17 @@ def _write(
         batches.append({"file": str(file), "shift": shift, "size": size})
 
     baseline = folder / "baseline.parquet"
-    pq.write_table(dealt.known.select(inputs), baseline)
-    for size, batch in dealt.batches.items():
+    pq.write_table(split.baseline.select(inputs), baseline)
+    for size, batch in split.batches.items():
         write(batch.select(inputs), NONE, size)
-    batch = dealt.batches[power_size].select(inputs)
+    batch = split.batches[power_size].select(inputs)
     rng = np.random.default_rng(list(seed))
-    for shift in (shift for shift in SHIFTS if shift.asked is not None):
-        names = eligible_columns(shift, dealt.known.select(inputs), ())
-        name, asked = names[turn % len(names)], shift.asked or 0.0
-        drifted = shift.lay(batch.column(name), dealt.known.column(name), asked, rng)
+    for shift in (shift for shift in SHIFTS if shift.required is not None):
+        names = eligible_columns(shift, split.baseline.select(inputs), ())
+        name, amount = names[turn % len(names)], shift.required or 0.0
+        drifted = shift.apply(batch.column(name), split.baseline.column(name), amount, rng)
         write(pa.table({name: drifted}), shift.name, power_size)
-    names = columns_to_decorrelate(dealt.known, inputs)
+    names = columns_to_decorrelate(split.baseline, inputs)
     name = names[turn % len(names)]
     write(permute_column(batch, name, rng).select([name]), CORRELATION, power_size)
     return {"baseline": str(baseline), "batches": batches}

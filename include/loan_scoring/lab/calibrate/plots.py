@@ -1,8 +1,8 @@
-"""The page's plots, as SVG: false alarms by size of the batch, power by size of the shift."""
+"""The page's plots as SVG: false alarms by batch size, power by size of the shift."""
 
 from typing import Any
 
-from loan_scoring.lab.calibrate.figures import MOST_FALSE, AlertShare, Power
+from loan_scoring.lab.calibrate.figures import MAX_FALSE_ALARMS, AlertShare, Power
 from loan_scoring.models.card.plots import DEFAULTED, PAID, QUIET, as_svg
 
 PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
@@ -12,7 +12,7 @@ PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
 def draw_alarms(
     figure: Any, ours: dict[int, AlertShare], peers: dict[str, dict[int, AlertShare]]
 ) -> None:
-    """Draw the share of undrifted batches with an alert, ours and the peers', with intervals."""
+    """Draw the share of undrifted batches with an alert, ours and each peer's, with intervals."""
     figure.set_size_inches(7.6, 3.9)
     axes = figure.subplots()
     lines = [("loan-scoring", ours, DEFAULTED)]
@@ -23,7 +23,7 @@ def draw_alarms(
         low = [100 * max(share.value - share.interval[0], 0) for share in shares.values()]
         high = [100 * max(share.interval[1] - share.value, 0) for share in shares.values()]
         axes.errorbar(sizes, values, [low, high], color=color, marker="o", ms=4, lw=1.5, label=name)
-    axes.axhline(100 * MOST_FALSE, color=QUIET, ls="--", lw=1)
+    axes.axhline(100 * MAX_FALSE_ALARMS, color=QUIET, ls="--", lw=1)
     axes.set(xscale="log", xlabel="loans in the batch", ylabel="undrifted batches with an alert, %")
     axes.set(ylim=(-3, 103), xticks=list(ours), xticklabels=[f"{size:,}" for size in ours])
     axes.minorticks_off()
@@ -32,7 +32,7 @@ def draw_alarms(
 
 @as_svg
 def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
-    """Draw how often a shift is found by its size, over all columns and on the hardest one."""
+    """Draw how often a shift of each size is found: over all columns, and on the hardest column."""
     figure.set_size_inches(9.0, 5.2)
     panels = figure.subplots(2, 3).ravel()
     for axes, (shift, title) in zip(panels, titles.items(), strict=False):

@@ -1,4 +1,4 @@
-"""The loans that a calibration deals its baselines and batches from: typed, and scored."""
+"""The loans from which a calibration draws baselines and batches: typed and scored."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from loan_scoring.models.training.candidates import Trial, build_candidate, fit_
 from loan_scoring.models.training.personas import describe_personas, fit_personas, name_clusters
 
 MODEL_SHARE = 1 / 3
-"""Of all loans, those that the model is fitted on; they are in no baseline and in no batch."""
+"""Share of the loans on which the model is fitted; they are in no baseline and no batch."""
 GENERATED_ROWS = 100_000
 PERSONAS = 3
 IS_DEFAULT = "is_default"
@@ -27,13 +27,13 @@ IS_DEFAULT = "is_default"
 
 @dataclass(frozen=True)
 class LoanPool:
-    """Loans of one population, each with what is watched of it: inputs and predictions."""
+    """Loans of one population, each with the monitored columns: inputs and predictions."""
 
     source: str
-    """What the loans are, for people; begins with `synthetic` where they are generated."""
+    """The origin of the loans, for people; begins with `synthetic` if they are generated."""
     table: pa.Table
     model_rows: int
-    """Loans that the model was fitted on, which are not in the table."""
+    """Number of loans on which the model was fitted; they are not in the table."""
 
 
 def build_pool(
@@ -45,20 +45,20 @@ def build_pool(
 ) -> LoanPool:
     """Read labelled loans, fit a model on a third of them, and score the others.
 
-    Which loan is in which part is drawn by the contract's seed. The rest is one population: what
-    drift finds in it, it finds where there is none.
+    The contract's seed decides which loan is in which part. The scored loans are one population:
+    drift found in it is a false alarm.
 
     Args:
         contract: of the portfolio.
-        source: file or URL; default LOAN_SCORING_SOURCE, and what else `sources.resolve` knows.
-        rows: how many loans are generated where no file can be read.
-        is_swapped: fit on the two thirds and score the third: loans that had no part in what was
-            chosen on the others.
+        source: file or URL; default: as `resolve_source` finds it.
+        rows: how many loans are generated if there is no source.
+        is_swapped: fit on the two thirds and score the other third. Settings chosen on the usual
+            two thirds are then checked on loans that had no influence on them.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
-    said, loans = read_labelled_loans(contract, source, rows)
+    origin, loans = read_labelled_loans(contract, source, rows)
     order = np.random.default_rng(contract.training.seed).permutation(loans.num_rows)
     cut = int(loans.num_rows * MODEL_SHARE)
     parts = [loans.take(pa.array(np.sort(part))) for part in np.split(order, [cut])]
@@ -67,12 +67,13 @@ def build_pool(
     table = others.select([column.name for column in contract.monitored])
     for name in PREDICTIONS:
         table = table.append_column(name, scored.column(name))
-    return LoanPool(said, table.combine_chunks(), fitted_on.num_rows)
+    return LoanPool(origin, table.combine_chunks(), fitted_on.num_rows)
 
 
 def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
-    """Return what the loans are, and all that the contract's row rules accept, typed, with
-    `is_default`.
+    """Return the origin of the loans, and those that the row rules accept, typed.
+
+    The column IS_DEFAULT holds the outcome.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
@@ -82,12 +83,12 @@ def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tu
     if location is None:
         text = generate_loans(contract, rows, contract.training.seed)
         block = Block(text, np.arange(2, text.num_rows + 2), [])
-        said = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
-        return said, _typed(contract, rules, block)
-    said = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
-    wanted = [*(column.source for column in contract.columns), contract.target.source]
-    with open_table(location, wanted, encoding=contract.source.encoding) as found:
-        return said, pa.concat_tables([_typed(contract, rules, block) for block in found])
+        origin = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
+        return origin, _typed(contract, rules, block)
+    origin = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
+    columns = [*(column.source for column in contract.columns), contract.target.source]
+    with open_table(location, columns, encoding=contract.source.encoding) as found:
+        return origin, pa.concat_tables([_typed(contract, rules, block) for block in found])
 
 
 def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
@@ -99,9 +100,9 @@ def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
 
 
 def _scorer(contract: Contract, table: pa.Table) -> Scorer:
-    """Fit one boosting and a fixed number of personas: quick, and scored like any other pair."""
-    judged = exclusion_reasons(contract, table).is_null()
-    loans = table.filter(judged)
+    """Return a scorer of one boosting model and PERSONAS personas, which are quick to fit."""
+    is_scorable = exclusion_reasons(contract, table).is_null()
+    loans = table.filter(is_scorable)
     y = loans.column(IS_DEFAULT).to_numpy().astype(int)
     features = [
         column.name
@@ -115,6 +116,6 @@ def _scorer(contract: Contract, table: pa.Table) -> Scorer:
     few = contract.model_copy(update={"training": policy})
     clusters, _ = fit_personas(few, features, X)
     names = name_clusters(clusters, contract, X, {})
-    people = describe_personas(clusters[-1].labels_, y, names)
-    rates = [person["default_rate"] for person in people]
+    personas = describe_personas(clusters[-1].labels_, y, names)
+    rates = [person["default_rate"] for person in personas]
     return Scorer(contract, model, features, clusters, features, names, rates)

@@ -1,7 +1,7 @@
-"""One round of a calibration: deal the pool anew, hold batches against the rest, count alerts.
+"""One round of a calibration: split the pool, compare batches with the rest, count alerts.
 
-A round's batches and its baseline share no loan. Every round deals again, so that rounds are
-independent draws of who is in the batch; it is the drawing that an A/A rate is over.
+A round's batches and its baseline share no loan. Every round splits the pool again: rounds are
+independent draws, and the rate of false alarms is over these draws (an A/A test).
 """
 
 from collections.abc import Sequence
@@ -26,59 +26,56 @@ from loan_scoring.monitoring.drift.fitted import FittedBaseline
 from loan_scoring.monitoring.drift.joint import ALL
 
 HOLDOUT_SHARE = 0.25
-"""Of the baseline, the loans whose predictions are frozen, as training has it."""
+"""Share of the baseline that has predictions, as the hold-out of a training has them."""
 PERMUTED = 3
-"""How many columns have their correlation broken: both of the strongest pair, and the next."""
+"""How many columns are permuted: both of the strongest pair, and one of the next pair."""
 
 
 @dataclass
 class RoundResult:
-    """What was found in one round.
-
-    `alerts` has the features with an alert in the undrifted batch of each size, as text;
-    `detected` by (shift, size, column) whether that
-    very column had an alert, in the batch of the size that power is measured at.
-    """
+    """The alerts of one round."""
 
     alerts: dict[int, list[str]] = field(default_factory=dict)
+    """By batch size: the alerts in the undrifted batch, as `feature: tests`."""
     detected: dict[tuple[str, float, str], bool] = field(default_factory=dict)
+    """By (shift, size of the shift, column): whether the shifted column had an alert."""
 
 
 @dataclass(frozen=True)
-class DealtPool:
-    """A baseline, fitted, and the batches that were dealt beside it, by size."""
+class SplitPool:
+    """A fitted baseline, and by size the batches that are compared with it."""
 
-    known: pa.Table
+    baseline: pa.Table
     fitted: FittedBaseline
     batches: dict[int, pa.Table]
 
 
-def deal_pool(
+def split_pool(
     contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]
-) -> DealtPool:
-    """Deal the pool: the batches first, the rest is the baseline, frozen as training does it."""
+) -> SplitPool:
+    """Split the pool at random: the batches, and the rest as baseline, fitted as in training."""
     rng = np.random.default_rng(list(seed))
     parts = np.split(rng.permutation(pool.num_rows), np.cumsum(sizes))
     batches = {
         size: pool.take(pa.array(np.sort(part)))
         for size, part in zip(sizes, parts[:-1], strict=True)
     }
-    known = pool.take(pa.array(np.sort(parts[-1])))
-    is_holdout = rng.random(known.num_rows) < HOLDOUT_SHARE
+    baseline = pool.take(pa.array(np.sort(parts[-1])))
+    is_holdout = rng.random(baseline.num_rows) < HOLDOUT_SHARE
     outputs = [name for name in PREDICTIONS if name in pool.column_names]
-    scored = known.select(outputs).filter(pa.array(is_holdout))
-    frozen = fit_baseline(contract, known.drop_columns(outputs)) | fit_baseline(contract, scored)
+    scored = baseline.select(outputs).filter(pa.array(is_holdout))
+    frozen = fit_baseline(contract, baseline.drop_columns(outputs)) | fit_baseline(contract, scored)
     rows = pa.array(np.cumsum(is_holdout) - 1, mask=~is_holdout)
-    sample = known.drop_columns(outputs)
+    sample = baseline.drop_columns(outputs)
     for name in outputs:
         sample = sample.append_column(name, scored.column(name).take(rows))
-    return DealtPool(known, FittedBaseline.fit(contract, frozen, sample), batches)
+    return SplitPool(baseline, FittedBaseline.fit(contract, frozen, sample), batches)
 
 
 def compare_columns(
     contract: Contract, fitted: FittedBaseline, batch: pa.Table
 ) -> dict[str, Comparison]:
-    """Return every comparison of a batch, by feature, as metrics makes them."""
+    """Return every comparison of a batch by feature, as the stage metrics makes them."""
     policy = contract.monitoring
     found = {
         name: compare_column(name, policy, column, batch.column(name))
@@ -94,56 +91,65 @@ def run_round(
     power_size: int | None,
     seed: Sequence[int],
 ) -> RoundResult:
-    """Deal once; count alerts in undrifted batches, and detections where `power_size` is given.
+    """Split the pool once; record alerts in undrifted batches, and detections of shifts.
 
-    A shift of one column is laid on the same batch, column after column. The joint tests beside it
-    are those of the batch before the shift: at worst that makes a detection rarer, as a smaller p
-    of theirs would only lower the adjusted p of others.
+    Each shift is applied to one column of the batch at a time. The joint tests are not repeated for
+    it: their results are those of the undrifted batch. This can only make detections rarer, because
+    smaller p-values of the joint tests would lower the adjusted p-values of the others.
+
+    Args:
+        contract: of the portfolio.
+        pool: typed and scored loans.
+        sizes: of the batches.
+        power_size: the batch size to which shifts are applied; None: no shifts.
+        seed: of the split.
     """
-    dealt = deal_pool(contract, pool, sizes, seed)
+    split = split_pool(contract, pool, sizes, seed)
     found = RoundResult()
-    for size, batch in dealt.batches.items():
-        comparisons = compare_columns(contract, dealt.fitted, batch)
+    for size, batch in split.batches.items():
+        comparisons = compare_columns(contract, split.fitted, batch)
         _, findings = decide_drift(contract.monitoring, list(comparisons.values()))
         found.alerts[size] = [
             f"{finding.comparison.feature}: {', '.join(finding.causes)}" for finding in findings
         ]
         if size == power_size:
-            _powers(contract, dealt, batch, comparisons, found, np.random.default_rng(list(seed)))
+            _apply_shifts(
+                contract, split, batch, comparisons, found, np.random.default_rng(list(seed))
+            )
     return found
 
 
-def _powers(
+def _apply_shifts(
     contract: Contract,
-    dealt: DealtPool,
+    split: SplitPool,
     batch: pa.Table,
     comparisons: dict[str, Comparison],
     found: RoundResult,
     rng: np.random.Generator,
 ) -> None:
     policy = contract.monitoring
-    outputs = tuple(dealt.fitted.outputs)
+    outputs = tuple(split.fitted.outputs)
 
     def is_found(name: str, changed: dict[str, Comparison]) -> bool:
         _, findings = decide_drift(policy, list((comparisons | changed).values()))
         return any(finding.comparison.feature == name for finding in findings)
 
     for shift in SHIFTS:
-        for name in eligible_columns(shift, dealt.known, outputs):
+        for name in eligible_columns(shift, split.baseline, outputs):
             for size in shift.sizes:
-                drifted = shift.lay(batch.column(name), dealt.known.column(name), size, rng)
-                one = compare_column(name, policy, dealt.fitted.columns[name], drifted)
+                drifted = shift.apply(batch.column(name), split.baseline.column(name), size, rng)
+                one = compare_column(name, policy, split.fitted.columns[name], drifted)
                 found.detected[shift.name, size, name] = is_found(name, {name: one})
-    for name in columns_to_decorrelate(dealt.known, list(dealt.fitted.inputs)):
-        together = dealt.fitted.together(policy, permute_column(batch, name, rng))
+    for name in columns_to_decorrelate(split.baseline, list(split.fitted.inputs)):
+        together = split.fitted.together(policy, permute_column(batch, name, rng))
         changed = {each.feature: each for each in together}
         found.detected[CORRELATION, 0.0, name] = is_found(ALL, changed)
 
 
-def columns_to_decorrelate(known: pa.Table, inputs: list[str]) -> list[str]:
-    """Return the columns whose correlation is broken: from the most strongly correlated pairs."""
-    numbers = eligible_columns(SHIFTS[0], known.select(inputs), ())
+def columns_to_decorrelate(baseline: pa.Table, inputs: list[str]) -> list[str]:
+    """Return the columns to permute, from the most strongly correlated pairs."""
+    numbers = eligible_columns(SHIFTS[0], baseline.select(inputs), ())
     names: list[str] = []
-    for left, right, _ in correlated_pairs(known, numbers):
+    for left, right, _ in correlated_pairs(baseline, numbers):
         names += [name for name in (left, right) if name not in names]
     return names[:PERMUTED]

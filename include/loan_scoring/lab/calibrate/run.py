@@ -1,4 +1,4 @@
-"""Measure the drift decision on loans: how often it cries wolf, and what it finds."""
+"""Measure the drift decision on loans: how often its alarms are false, and what it finds."""
 
 import logging
 import multiprocessing
@@ -25,19 +25,20 @@ from loan_scoring.lab.calibrate.peers import Counts, count_peer_alerts
 from loan_scoring.lab.calibrate.pool import GENERATED_ROWS, build_pool
 from loan_scoring.lab.calibrate.rounds import RoundResult, run_round
 from loan_scoring.lab.calibrate.shifts import correlated_pairs
+from loan_scoring.lab.progress import track_items
 from loan_scoring.models.baseline import PREDICTIONS
 
 log = logging.getLogger(__name__)
 
 SIZES = (500, 2_000, 5_000, 20_000)
 POWER_SIZE = 5_000
-LEAST_BASELINE = 1_000
-"""Loans that must be left for a baseline once the batches of a round are dealt."""
+MIN_BASELINE = 1_000
+"""Loans that must be left for a baseline beside the batches of a round."""
 
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """How much is measured: rounds, of them those with shifts, and those that peers get."""
+    """How much is measured: rounds, how many of them with shifts, how many with peers."""
 
     rounds: int = 500
     power_rounds: int = 200
@@ -45,15 +46,15 @@ class CalibrationPlan:
     sizes: tuple[int, ...] = SIZES
     power_size: int = POWER_SIZE
     jobs: int = 0
-    """Processes; 0: one a core."""
+    """Processes; 0: one per core."""
     generated_rows: int = GENERATED_ROWS
     is_swapped: bool = False
-    """Deal the third of the loans that the model is fitted on otherwise."""
+    """Fit the model on two thirds of the loans, and draw batches from the other third."""
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What was measured, on what, where and how."""
+    """The rounds of a calibration, with its loans, plan, machine and versions."""
 
     portfolio: str
     source: str
@@ -63,9 +64,9 @@ class CalibrationResult:
     peers: Counts
     pool_rows: int
     model_rows: int
-    watched: int
+    compared_columns: int
     pairs: list[tuple[str, str, float]]
-    """The most strongly correlated pairs of numbers."""
+    """The most strongly correlated pairs of numeric columns."""
     machine: str
     versions: dict[str, str]
     at: datetime
@@ -75,9 +76,9 @@ class CalibrationResult:
 def calibrate_drift_decision(
     portfolio: str, plan: CalibrationPlan, source: str | None = None
 ) -> CalibrationResult:
-    """Measure false alarms and power of a portfolio's decision on its labelled loans.
+    """Measure false alarms and power of a portfolio's drift decision on its labelled loans.
 
-    Neither Airflow nor Postgres takes part: the functions are those that `metrics` calls.
+    It calls the functions of the stage metrics directly, without Airflow and Postgres.
 
     Raises:
         SourceError: the source cannot be read, or has too few loans for the sizes of the batches.
@@ -85,14 +86,14 @@ def calibrate_drift_decision(
     started = time.monotonic()
     contract = contracts.load(portfolio)
     pool = build_pool(contract, source, plan.generated_rows, is_swapped=plan.is_swapped)
-    least = sum(plan.sizes) + LEAST_BASELINE
+    least = sum(plan.sizes) + MIN_BASELINE
     if pool.table.num_rows < least:
         raise SourceError(
-            f"{pool.source}: leaves {pool.table.num_rows:,} loans beside those of the model; "
+            f"{pool.source}: has {pool.table.num_rows:,} loans beside those of the model; "
             f"batches of {', '.join(map(str, plan.sizes))} need {least:,}"
         )
     seed = contract.training.seed
-    log.info("%s: %s loans are dealt", pool.source, f"{pool.table.num_rows:,}")
+    log.info("%s: drawing batches from %s loans", pool.source, f"{pool.table.num_rows:,}")
     with tempfile.TemporaryDirectory(prefix="loan-scoring-calibrate-") as folder:
         found = list(_rounds(contract, pool.table, plan, Path(folder)))
         seeds = [(seed, number) for number in range(plan.peer_rounds)]
@@ -122,7 +123,7 @@ def calibrate_drift_decision(
 
 
 def describe_machine() -> str:
-    """Return what the figures were taken on: processor, cores, and how busy it was."""
+    """Return the processor of this machine, its cores and its load."""
     info = Path("/proc/cpuinfo")
     names = [
         line.partition(":")[2].strip()
@@ -137,7 +138,7 @@ def describe_machine() -> str:
 def _rounds(
     contract: Contract, pool: pa.Table, plan: CalibrationPlan, folder: Path
 ) -> Iterator[RoundResult]:
-    """Yield the rounds in their order, worked on by several processes."""
+    """Run the rounds in several processes; yield them in their order."""
     jobs = min(plan.jobs or os.cpu_count() or 1, plan.rounds)
     file = folder / "pool.parquet"
     pq.write_table(pool, file)
@@ -147,23 +148,17 @@ def _rounds(
     ]
     if jobs == 1:
         _open(contract, file)
-        yield from _told(map(_run, tasks), plan.rounds)
+        yield from track_items(map(_run, tasks), plan.rounds, "round", log, 50)
         return
-    # A fork would copy the threads' locks of libraries that are loaded already.
+    # A fork would copy locks that threads of loaded libraries hold.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, _open, (contract, file)) as executor:
-        yield from _told(executor.map(_run, tasks, chunksize=1), plan.rounds)
-
-
-def _told(found: Iterator[RoundResult], total: int) -> Iterator[RoundResult]:
-    for number, each in enumerate(found, 1):
-        if number % 50 == 0 or number == total:
-            log.info("round %d of %d", number, total)
-        yield each
+        results = executor.map(_run, tasks, chunksize=1)
+        yield from track_items(results, plan.rounds, "round", log, 50)
 
 
 _OPENED: list[tuple[Contract, pa.Table]] = []
-"""What this process works on."""
+"""Contract and pool of this process."""
 
 
 def _open(contract: Contract, file: Path) -> None:

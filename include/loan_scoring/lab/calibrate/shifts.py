@@ -1,4 +1,4 @@
-"""Drift to order on typed columns: what a calibration asks the decision to find."""
+"""Shifts of typed columns that a calibration applies and the drift decision should find."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,37 +12,37 @@ from scipy.special import expit, logit
 from loan_scoring.statistics.distribution import Distribution
 
 CORRELATION = "correlation"
-"""The name of the joint shift: values of a column dealt out again."""
+"""The name of the joint shift: the values of a column are permuted."""
 NEW_LEVEL = "a level never seen"
-Lay = Callable[[pa.ChunkedArray, pa.ChunkedArray, float, np.random.Generator], pa.ChunkedArray]
-"""Takes a column of the batch and of the baseline, and a size; returns the batch's, drifted."""
+Apply = Callable[[pa.ChunkedArray, pa.ChunkedArray, float, np.random.Generator], pa.ChunkedArray]
+"""Takes a column of the batch, the same of the baseline, and a size; returns the shifted column."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A kind of drift: what it does to a column, and how much of it is laid on.
-
-    `sizes` are what power is measured at; `asked` is the one that DESIGN section 8 names, None
-    for a kind that it does not name.
-    """
+    """A kind of drift: what it does to a column, and in which sizes it is applied."""
 
     name: str
     label: str
-    """What a size means, with {} for it; a share is told in percent."""
-    lay: Lay
+    """What a size means, with {} in its place; a share is given in percent."""
+    apply: Apply
     sizes: tuple[float, ...]
-    asked: float | None
+    required: float | None
+    """The size that DESIGN section 8 names; None if it does not name this kind."""
     takes: str
-    """`number`, `category`, `any` or `score`: the columns that it can be laid on."""
+    """`number`, `category`, `any` or `score`: the columns to which it can be applied."""
     is_share: bool = False
 
-    def told(self, size: float) -> str:
-        """Return a size of the shift in words."""
+    def describe(self, size: float) -> str:
+        """Return a size of the shift as text."""
         return self.label.format(100 * size if self.is_share else size)
 
 
 def eligible_columns(shift: Shift, table: pa.Table, outputs: tuple[str, ...]) -> list[str]:
-    """Return the columns that a shift can be laid on: those that vary, of its type."""
+    """Return the columns to which a shift can be applied: of its type, and not constant.
+
+    A shift that takes any column takes constant ones too.
+    """
     if shift.takes == "score":
         return [name for name in outputs if _is_number(table, name)]
     return [
@@ -58,46 +58,48 @@ def _is_number(table: pa.Table, name: str) -> bool:
     return not pa.types.is_string(table.schema.field(name).type)
 
 
-def _moved(
-    values: pa.ChunkedArray, known: pa.ChunkedArray, size: float, _: np.random.Generator
+def _add_deviations(
+    values: pa.ChunkedArray, baseline: pa.ChunkedArray, size: float, _: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Add so many standard deviations of the baseline."""
-    return pc.add(_floats(values), size * pc.stddev(known).as_py())
+    """Add `size` standard deviations of the baseline."""
+    return pc.add(_floats(values), size * pc.stddev(baseline).as_py())
 
 
-def _spread(
-    values: pa.ChunkedArray, known: pa.ChunkedArray, factor: float, _: np.random.Generator
+def _stretch(
+    values: pa.ChunkedArray, baseline: pa.ChunkedArray, factor: float, _: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Stretch around the mean of the baseline."""
-    mean = pc.mean(known).as_py()
+    """Multiply the distances from the baseline's mean by a factor."""
+    mean = pc.mean(baseline).as_py()
     return pc.add(pc.multiply(pc.subtract(_floats(values), mean), factor), mean)
 
 
-def _blanked(
+def _make_null(
     values: pa.ChunkedArray, _: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Make a share of all rows null that were not."""
+    """Set non-null values to null, a share of all rows."""
     return _set(values, np.flatnonzero(_valid(values)), share, None, rng)
 
 
-def _level_moved(
-    values: pa.ChunkedArray, known: pa.ChunkedArray, share: float, rng: np.random.Generator
+def _move_level(
+    values: pa.ChunkedArray, baseline: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Give a share of all rows, of those at the baseline's most frequent level, its second."""
-    counted = sorted(known.drop_null().value_counts().to_pylist(), key=lambda each: -each["counts"])
+    """Move rows from the baseline's most frequent level to its second, a share of all rows."""
+    counted = sorted(
+        baseline.drop_null().value_counts().to_pylist(), key=lambda each: -each["counts"]
+    )
     most, second = (each["values"] for each in counted[:2])
     places = np.flatnonzero(pc.equal(values, most).fill_null(False).to_numpy())
     return _set(values, places, share, second, rng)
 
 
-def _new_level(
+def _add_level(
     values: pa.ChunkedArray, _: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Give a share of all rows a level that no loan has."""
+    """Set a share of all rows to a level that no loan has."""
     return _set(values, np.arange(len(values)), share, NEW_LEVEL, rng)
 
 
-def _log_odds_moved(
+def _add_log_odds(
     values: pa.ChunkedArray, _: pa.ChunkedArray, size: float, __: np.random.Generator
 ) -> pa.ChunkedArray:
     """Add to the log-odds of probabilities."""
@@ -106,14 +108,16 @@ def _log_odds_moved(
 
 
 def permute_column(table: pa.Table, name: str, rng: np.random.Generator) -> pa.Table:
-    """Deal the values of a column out again: its margin stays, what it hangs together with not."""
-    dealt = table.column(name).take(pa.array(rng.permutation(table.num_rows)))
-    return table.set_column(table.column_names.index(name), name, dealt)
+    """Permute the values of a column: its distribution stays, its correlations are broken."""
+    permuted = table.column(name).take(pa.array(rng.permutation(table.num_rows)))
+    return table.set_column(table.column_names.index(name), name, permuted)
 
 
 def correlated_pairs(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
-    """Return pairs of numbers with their rank correlation over rows that have both, strongest
-    first."""
+    """Return pairs of numeric columns with their rank correlation, the strongest first.
+
+    The correlation is over the rows in which both are known.
+    """
     found = []
     for place, left in enumerate(names):
         for right in names[:place]:
@@ -155,16 +159,16 @@ SHIFTS = (
     Shift(
         "mean",
         "mean + {:g} standard deviations",
-        _moved,
+        _add_deviations,
         (0.05, 0.1, 0.15, 0.2, 0.3),
         0.2,
         "number",
     ),
-    Shift("spread", "spread x {:g}", _spread, (1.05, 1.1, 1.15, 1.25, 1.4), 1.25, "number"),
+    Shift("spread", "spread x {:g}", _stretch, (1.05, 1.1, 1.15, 1.25, 1.4), 1.25, "number"),
     Shift(
         "share",
         "{:g} points of the loans at another level",
-        _level_moved,
+        _move_level,
         (0.02, 0.03, 0.04, 0.05, 0.08),
         0.05,
         "category",
@@ -173,7 +177,7 @@ SHIFTS = (
     Shift(
         "new_level",
         "{:g} % of the loans at a new level",
-        _new_level,
+        _add_level,
         (0.002, 0.005, 0.0075, 0.01, 0.02),
         0.01,
         "category",
@@ -182,7 +186,7 @@ SHIFTS = (
     Shift(
         "nulls",
         "{:g} points more nulls",
-        _blanked,
+        _make_null,
         (0.01, 0.02, 0.03, 0.05, 0.1),
         0.03,
         "any",
@@ -191,10 +195,10 @@ SHIFTS = (
     Shift(
         "scores",
         "scores + {:g} in log-odds",
-        _log_odds_moved,
+        _add_log_odds,
         (0.05, 0.1, 0.15, 0.2, 0.3),
         None,
         "score",
     ),
 )
-"""Those of one column; the joint one, a correlation broken, is `permuted`."""
+"""The shifts of one column; the joint one is `permute_column`."""

@@ -1,1 +1,1 @@
-"""Demonstrate data, target and model drift on replayed nights, and explain what was seen."""
+"""Drift demonstrations: replay nights with each kind of drift and write a page about them."""

@@ -2,50 +2,50 @@
 
 from loan_scoring.contract import Contract
 from loan_scoring.database import Row
-from loan_scoring.lab.demo.judged import nights_outside_interval
-from loan_scoring.lab.demo.kinds import MONITORS, SHORT
+from loan_scoring.lab.demo.demonstrations import MONITORS, SHORT
 from loan_scoring.lab.demo.plots import draw_metric, draw_monitors, draw_psi
-from loan_scoring.lab.demo.seen import DemoNight, DemoRecord
+from loan_scoring.lab.demo.record import DemoNight, DemoRecord
+from loan_scoring.lab.demo.verdicts import nights_outside_interval
 from loan_scoring.models.card.blocks import Block, Plot, Table, Text
 from loan_scoring.monitoring.alerts.words import LABELS
 
 NOT_KNOWN = "not known"
 
 
-def night_by_night(contract: Contract, seen: DemoRecord) -> list[Block]:
-    """Return the four plots, and their figures as a table."""
+def night_by_night(contract: Contract, record: DemoRecord) -> list[Block]:
+    """Return four plots of the nights, and their figures as a table."""
     rows = [
-        (SHORT[kind], [(night.level(kind), _cell(night, kind)) for night in seen.nights])
+        (SHORT[kind], [(night.level(kind), _cell(night, kind)) for night in record.nights])
         for kind in MONITORS
     ]
-    lines, told = _psi(contract, seen)
+    lines, drifted = _psi(contract, record)
     return [
         Plot(
-            draw_monitors(rows, seen.nights),
+            draw_monitors(rows, record.nights),
             "The monitors: grey is stable, yellow attention, red drifted. Inputs and scores: the "
-            "largest PSI. Together: how well a night is told from the baseline (AUC, 0.5 is "
-            "chance). Performance: AUC of the scores. The other plots shade drifted nights.",
+            "largest PSI. Together: how well a classifier tells the night from the baseline (AUC, "
+            "0.5 is chance). Performance: AUC of the scores. The other plots shade drifted nights.",
         ),
         Plot(
-            draw_psi(contract.monitoring, lines, told, seen.nights),
-            "PSI, how far a column's values moved, of each input and of what scoring writes; by "
-            "name where it drifted. To be found, a column also needs an adjusted p below "
-            f"{contract.monitoring.q:g} and an effect above its floor.",
+            draw_psi(contract.monitoring, lines, drifted, record.nights),
+            "PSI, the size of a column's change, for each input and each output of scoring; "
+            "columns that drifted have a name. Drift also needs an adjusted p below "
+            f"{contract.monitoring.q:g} and an effect above the column's floor.",
         ),
         Plot(
-            draw_metric("default_rate", "scored loans that default, %", 100, seen.nights),
-            "Default rate, estimated on the night from the scores alone and realised once "
-            f"outcomes are in, with 95 % intervals. {_outside(seen, 'default_rate')}",
+            draw_metric("default_rate", "scored loans that default, %", 100, record.nights),
+            "Default rate with 95 % intervals: estimated on the night from the scores alone, and "
+            f"realised when outcomes are known. {_outside(record, 'default_rate')}",
         ),
         Plot(
-            draw_metric("auc", "AUC", 1, seen.nights),
-            f"How well the scores rank, in the same way. {_outside(seen, 'auc')}",
+            draw_metric("auc", "AUC", 1, record.nights),
+            f"How well the scores rank, shown in the same way. {_outside(record, 'auc')}",
         ),
         Text(
-            "The same as figures: largest PSI of an input, default rate in % and AUC with their "
+            "The same in figures: the largest PSI of an input, default rate in % and AUC with "
             "95 % intervals, and the cause of an alert."
         ),
-        _table(seen),
+        _table(record),
     ]
 
 
@@ -54,9 +54,9 @@ def _cell(night: DemoNight, kind: str) -> str:
     if night.level(kind) is None:
         return NOT_KNOWN
     if kind in ("data", "prediction"):
-        return f"{max(each['effect'] for each in night.of(kind) if each['test'] == 'psi'):.2f}"
+        return f"{max(test['effect'] for test in night.of(kind) if test['test'] == 'psi'):.2f}"
     if kind == "joint":
-        found = [each for each in night.of(kind) if each["test"] == "domain_classifier"]
+        found = [test for test in night.of(kind) if test["test"] == "domain_classifier"]
         return f"{found[0]['statistic']:.2f}"
     value = night.value("default_rate" if kind == "target" else "auc", "realised")
     if value is None:
@@ -64,41 +64,47 @@ def _cell(night: DemoNight, kind: str) -> str:
     return f"{value:.1%}" if kind == "target" else f"{value:.2f}"
 
 
-def _psi(contract: Contract, seen: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
-    """Return the PSI by night of each column under its label, and the labels that were told of."""
+def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
+    """Return each column's PSI by night under its label, and the labels that drifted."""
     lines: dict[str, list[float]] = {}
-    told: set[str] = set()
-    for night in seen.nights:
+    drifted: set[str] = set()
+    for night in record.nights:
         for test in [*night.of("data"), *night.of("prediction")]:
             column = contract.by_name.get(test["feature"])
             label = column.label if column else LABELS[test["feature"]]
             if test["feature"] in night.found(test["kind"]):
-                told.add(label)
+                drifted.add(label)
             if test["test"] == "psi":
                 lines.setdefault(label, []).append(test["effect"])
-    return lines, sorted(told, key=lambda label: -max(lines[label]))
+    return lines, sorted(drifted, key=lambda label: -max(lines[label]))
 
 
-def _outside(seen: DemoRecord, metric: str) -> str:
-    found, known = nights_outside_interval(seen, metric)
+def _outside(record: DemoRecord, metric: str) -> str:
+    """Return a sentence on how many realised values lie outside the estimate's interval."""
+    outside, known = nights_outside_interval(record, metric)
     if not known:
-        return "It is not known of any drifted night."
-    if not found:
-        return f"It lies within the estimate's interval on all {known} drifted nights."
-    said = f"It lies outside the estimate's interval on {found} of {known} drifted nights"
-    if 2 * found > known:
-        return f"{said}: an estimate goes by the scores, and cannot know better than they do."
-    return f"{said}; one in twenty does by chance."
+        return "The realised value is not known for any drifted night."
+    if not outside:
+        return (
+            f"The realised value is within the estimate's interval on all {known} drifted nights."
+        )
+    sentence = (
+        f"The realised value is outside the estimate's interval on {outside} of {known} drifted "
+        "nights"
+    )
+    if 2 * outside > known:
+        return f"{sentence}: the estimate uses only the scores and cannot know better than they do."
+    return f"{sentence}; one in twenty is by chance."
 
 
-def _table(seen: DemoRecord) -> Table:
+def _table(record: DemoRecord) -> Table:
     rows = []
-    for night in seen.nights:
-        inputs = [each for each in night.of("data") if each["test"] == "psi"]
+    for night in record.nights:
+        inputs = [test for test in night.of("data") if test["test"] == "psi"]
         rows.append(
             [
                 night.batch_id,
-                f"{max(each['effect'] for each in inputs):.3f}" if inputs else NOT_KNOWN,
+                f"{max(test['effect'] for test in inputs):.3f}" if inputs else NOT_KNOWN,
                 _interval(night.figures.get(("default_rate", "estimated")), 100),
                 _interval(night.figures.get(("default_rate", "realised")), 100),
                 _interval(night.figures.get(("auc", "estimated")), 1),
@@ -112,9 +118,12 @@ def _table(seen: DemoRecord) -> Table:
 
 
 def _interval(row: Row | None, scale: int) -> str:
+    """Return a value with its interval, as `16.5 [15.1, 18.0]`."""
     if row is None or row["value"] is None:
         return NOT_KNOWN
     digits = 1 if scale == 100 else 3
-    values = [row["value"], row["lower"], row["upper"]]
-    told = [NOT_KNOWN if value is None else f"{scale * value:.{digits}f}" for value in values]
-    return f"{told[0]} [{told[1]}, {told[2]}]"
+    texts = [
+        NOT_KNOWN if row[name] is None else f"{scale * row[name]:.{digits}f}"
+        for name in ("value", "lower", "upper")
+    ]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"

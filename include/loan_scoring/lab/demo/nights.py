@@ -1,4 +1,4 @@
-"""Run replayed nights through every stage, in the order of the calendar, as the DAGs do."""
+"""Run replayed nights through every stage in calendar order, as the DAGs do."""
 
 from collections.abc import Iterator
 
@@ -13,23 +13,25 @@ from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 from loan_scoring.scoring.batch import score_batch
 
 
-def run_nights(session: Session, cut: Replay) -> Iterator[str]:
-    """Take in, score and measure each night, and take in outcomes on the date that they land.
+def run_nights(session: Session, replay: Replay) -> Iterator[str]:
+    """Ingest, score and compare each night; ingest outcomes on the date that they land.
 
-    Yields the batch_id of each night once it is measured, and drop_id once outcomes are told of.
+    Yields the batch_id of a night once it is compared, and the drop_id of outcomes once the
+    performance is restated.
 
     Args:
         session: a database with a champion and none of the nights.
+        replay: the files of the nights.
     """
-    landed = {path.name.split(".")[0]: path for path in cut.outcome_files}
-    for day in sorted({*cut.batch_ids, *landed}):
+    landed = {path.name.split(".")[0]: path for path in replay.outcome_files}
+    for day in sorted({*replay.batch_ids, *landed}):
         if day in landed:
             taken = take_outcomes(session, landed[day])
             restate_performance(session)
             ask_where_drift_lasts(session, CONCEPT)
             yield taken.drop_id
-        if day in cut.batch_ids:
-            ingest_batch(session, day, cut.application_files[day])
+        if day in replay.batch_ids:
+            ingest_batch(session, day, replay.application_files[day])
             score_batch(session, day)
             compare_batch(session, day)
             ask_where_drift_lasts(session, POPULATION, day)

@@ -1,15 +1,15 @@
-"""The page of the demonstrations: what was done, what was seen, and what stayed quiet and why."""
+"""The page of the demonstrations: a summary, a section for each, and where the figures are."""
 
-from loan_scoring.lab.demo.judged import demo_verdict
-from loan_scoring.lab.demo.kinds import MONITORS, SHORT
+from loan_scoring.lab.demo.demonstrations import MONITORS, SHORT
+from loan_scoring.lab.demo.record import DemoNight, DemoRecord
 from loan_scoring.lab.demo.run import CALM_NIGHTS, DemoResult
 from loan_scoring.lab.demo.section import demo_section
-from loan_scoring.lab.demo.seen import DemoNight, DemoRecord
+from loan_scoring.lab.demo.verdicts import demo_verdict
 from loan_scoring.models.card.blocks import Block, Card, Note, Section, Table, Text
 
 
 def demo_page(done: DemoResult) -> Card:
-    """Return the page as blocks; every figure is of the rows that the demonstrations left."""
+    """Return the page as blocks; every figure comes from the rows of the demonstrations."""
     title, champion = done.contract.title, done.champion
     metrics = champion["metrics"]
     return Card(
@@ -19,104 +19,119 @@ def demo_page(done: DemoResult) -> Card:
         f"loan-scoring {champion['code_version']}: AUC {metrics['auc']:.3f} on a hold-out of "
         f"{metrics['rows']:,} loans, of which {metrics['default_rate']:.1%} defaulted. Written by "
         "loan-scoring demo-drift.",
-        [_short(done), *(demo_section(done.contract, seen) for seen in done.seen), _where(done)],
+        [
+            _summary(done),
+            *(demo_section(done.contract, record) for record in done.records),
+            _tables(done),
+        ],
     )
 
 
-def _short(done: DemoResult) -> Section:
+def _summary(done: DemoResult) -> Section:
     blocks: list[Block] = []
     if done.is_synthetic:
         blocks.append(
             Note(
                 "synthetic: these loans are generated from the contract. The page shows how the "
-                "monitors work; no figure on it says anything of real loans.",
+                "monitors work; its figures say nothing about real loans.",
                 "bad",
             )
         )
     blocks.append(
         Text(
-            "Every night's loans are held against what the model saw when it was fitted, and later "
-            "against what became of them. Each demonstration starts from the same champion and "
-            f"replays the same nights of {done.per_night:,} loans: {CALM_NIGHTS} as they are, then "
-            "nights on which a scenario of the contract is laid. All of it ran through the "
-            "functions that the nightly DAGs call."
+            "Every night's loans are compared with the loans on which the model was fitted, and "
+            "later with their outcomes. Each demonstration starts from the same champion and "
+            f"replays the same nights of {done.per_night:,} loans: {CALM_NIGHTS} unchanged nights, "
+            "then nights to which a scenario of the contract is applied. All of it runs through "
+            "the functions that the nightly DAGs call."
         )
     )
     if done.overruled:
         blocks.append(
             Note(
-                f"The champion failed the gate {', '.join(done.overruled)}, and was put into use "
-                "for the demonstration all the same.",
+                f"The champion failed the gate {', '.join(done.overruled)}; the demonstration "
+                "uses it nevertheless.",
                 "bad",
             )
         )
-    if done.seen:
+    if done.records:
         monitors = [SHORT[kind] for kind in MONITORS]
         blocks += [
             Table(
-                ["drift", "what was done", *monitors, "as it should be"],
-                [_row(seen) for seen in done.seen],
+                ["drift", "what was changed", *monitors, "as it should be"],
+                [_row(record) for record in done.records],
             ),
             Text(
-                "A cell says on how many of the drifted nights the monitor found drift; “quiet” "
-                f"is on none.{_no_one(done.seen)}"
+                "A cell gives the number of drifted nights on which the monitor found drift; "
+                f"“quiet” means none.{_no_monitor_finds_all(done.records)}"
             ),
         ]
     blocks += [Note(text, "bad") for text in done.missing]
-    return Section("In short", blocks)
+    return Section("Summary", blocks)
 
 
-def _no_one(seen: list[DemoRecord]) -> str:
-    """Say that no monitor found every kind of drift, where that is so."""
+def _no_monitor_finds_all(records: list[DemoRecord]) -> str:
+    """Return a sentence if no monitor found every kind of drift, else nothing."""
     finders = [
-        {kind for night in each.drifted for kind in MONITORS if night.found(kind)} for each in seen
+        {kind for night in record.drifted for kind in MONITORS if night.found(kind)}
+        for record in records
     ]
-    if len(seen) < 2 or set.intersection(*finders):
+    if len(records) < 2 or set.intersection(*finders):
         return ""
-    return " No one monitor found all of them."
+    return " No monitor found all of them."
 
 
-def _row(seen: DemoRecord) -> list[str]:
+def _row(record: DemoRecord) -> list[str]:
     cells = []
     for kind in MONITORS:
-        told = sum(bool(night.found(kind)) for night in seen.drifted)
-        cells.append(f"{told} of {len(seen.drifted)}" if told else "quiet")
-    return [seen.shown.kind, seen.scenario.label, *cells, "yes" if demo_verdict(seen)[0] else "no"]
+        nights = sum(bool(night.found(kind)) for night in record.drifted)
+        cells.append(f"{nights} of {len(record.drifted)}" if nights else "quiet")
+    is_right, _ = demo_verdict(record)
+    return [
+        record.demonstration.kind,
+        record.scenario.label,
+        *cells,
+        "yes" if is_right else "no",
+    ]
 
 
-def _where(done: DemoResult) -> Section:
-    head = ["table", "what stands in it", *(f"{each.shown.kind} drift" for each in done.seen)]
+def _tables(done: DemoResult) -> Section:
+    records = done.records
+    head = ["table", "what it holds", *(f"{each.demonstration.kind} drift" for each in records)]
     rows = [
-        ["drift", "every test of every night", *(_tests(each.nights) for each in done.seen)],
+        ["drift", "every test of every night", *(_tests(each.nights) for each in records)],
         [
             "performance_by_batch",
             "estimated, realised and hold-out figures side by side",
-            *(f"{len(each.nights)} nights" for each in done.seen),
+            *(f"{len(each.nights)} nights" for each in records),
         ],
         [
             "alerts",
-            "a cause that lasts, in words",
-            *(_counted([row["kind"] for row in each.alerts]) for each in done.seen),
+            "one row for a cause, however long it lasts",
+            *(_counted([row["kind"] for row in each.alerts]) for each in records),
         ],
         [
             "retrain_requests",
-            "why new models were asked for, or not",
-            *(_counted([row["verdict"] for row in each.requests]) for each in done.seen),
+            "why new models were requested, or not",
+            *(_counted([row["verdict"] for row in each.requests]) for each in records),
         ],
     ]
-    names = " ".join(f"--scenario {each.name}@{CALM_NIGHTS + 1}" for each in done.seen[:1])
+    scenario = " ".join(
+        f"--scenario {each.scenario_name}@{CALM_NIGHTS + 1}" for each in records[:1]
+    )
     return Section(
-        "Where to look for yourself",
+        "Where to find these figures",
         [
-            Text("All of this was read from these tables. What each demonstration left in them:"),
+            Text("The page was read from these tables. Each demonstration left in them:"),
             Table(head, rows),
             Text(
-                "Its databases are gone. To have such a night in your own: loan-scoring replay "
-                f"--nights {CALM_NIGHTS + 1} {names}, then ingest, score, metrics and outcomes; "
-                "loan-scoring sql opens the tables, and the README has queries to start with."
+                "The demonstrations' databases are deleted. To replay such a night in your own: "
+                f"loan-scoring replay --nights {CALM_NIGHTS + 1} {scenario}, then ingest, score, "
+                "metrics and outcomes; loan-scoring sql opens the tables, and the README has "
+                "queries to start with."
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def _tests(nights: list[DemoNight]) -> str:

@@ -1,28 +1,30 @@
-"""The page's plots, as SVG: what each monitor said night by night, PSI, and outcomes."""
+"""The page's plots as SVG: the monitors night by night, PSI, and outcomes."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.lab.demo.seen import DemoNight
+from loan_scoring.lab.demo.record import DemoNight
 from loan_scoring.models.card.plots import DEFAULTED, PAID, QUIET, as_svg
 
 COLOURS = {"stable": "#e8ecf0", "attention": "#f2b866", "drifted": "#dd7748", None: "#ffffff"}
 LINES = (DEFAULTED, "#8a5fb0", "#3f8f5f", "#b8860b", "#2b9fa3", "#d0549b")
 SHADE = "#f3e3d8"
 SIZE = (5.6, 3.4)
-LEAST = 1e-4
-"""Where the axis of PSI begins: less is nothing."""
+MIN_PSI = 1e-4
+"""Where the axis of PSI begins: smaller values do not matter."""
 
 
 @as_svg
 def draw_monitors(
     figure: Any, rows: list[tuple[str, list[tuple[str | None, str]]]], nights: list[DemoNight]
 ) -> None:
-    """Draw a field for each monitor and night: its level, and the figure behind it.
+    """Draw a cell for each monitor and night: the level as colour, the figure as text.
 
     Args:
-        rows: a monitor in words, and for each night its level and a short text.
+        figure: of matplotlib.
+        rows: for each monitor its name, and for each night its level and a short text.
+        nights: in their order.
     """
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
@@ -44,24 +46,27 @@ def draw_psi(
     figure: Any,
     policy: MonitoringPolicy,
     lines: dict[str, list[float]],
-    told: Sequence[str],
+    drifted: Sequence[str],
     nights: list[DemoNight],
 ) -> None:
-    """Draw the PSI of every column by night, those that drifted in colour and by name.
+    """Draw the PSI of every column by night; drifted columns get a colour and a name.
 
     Args:
-        lines: the PSI by night of each column, under its label.
-        told: the labels of those that drifted, the worst first.
+        figure: of matplotlib.
+        policy: its limits of PSI are drawn.
+        lines: for each column's label the PSI by night.
+        drifted: the labels of the columns that drifted, the worst first.
+        nights: in their order.
     """
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
-    _nights(axes, nights)
+    _draw_nights(axes, nights)
     places = range(1, len(nights) + 1)
-    rest = [name for name in lines if name not in told]
+    rest = [name for name in lines if name not in drifted]
     for place, name in enumerate(rest):
-        label = f"{len(rest)} that are stable" if place == 0 else None
+        label = f"{len(rest)} stable columns" if place == 0 else None
         axes.plot(places, lines[name], color=QUIET, lw=0.7, alpha=0.6, label=label)
-    for place, name in enumerate(told):
+    for place, name in enumerate(drifted):
         color = LINES[place % len(LINES)]
         axes.plot(places, lines[name], color=color, marker="o", ms=4, lw=1.8, label=name)
     for value, name in ((policy.psi_attention, "attention"), (policy.psi_drifted, "drifted")):
@@ -70,7 +75,7 @@ def draw_psi(
             f"{name} from {value:g}", (0.52, value), va="bottom", fontsize=8, color="#333"
         )
     top = max([policy.psi_drifted, *(value for line in lines.values() for value in line)])
-    axes.set(ylabel="PSI", yscale="log", ylim=(LEAST, 3 * top))
+    axes.set(ylabel="PSI", yscale="log", ylim=(MIN_PSI, 3 * top))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.minorticks_off()
     figure.legend(fontsize=8, loc="outside lower center", ncols=3, columnspacing=1)
@@ -78,17 +83,17 @@ def draw_psi(
 
 @as_svg
 def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[DemoNight]) -> None:
-    """Draw a metric by night, estimated and realised with intervals, beside the hold-out's."""
+    """Draw a metric by night: estimated and realised with intervals, and the hold-out's value."""
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
-    _nights(axes, nights)
+    _draw_nights(axes, nights)
     baseline = None
-    for basis, color, aside, marker in (
+    for basis, color, offset, marker in (
         ("estimated", PAID, -0.08, "s"),
         ("realised", DEFAULTED, 0.08, "o"),
     ):
         rows = [
-            (place + aside, row)
+            (place + offset, row)
             for place, night in enumerate(nights, 1)
             if (row := night.figures.get((metric, basis))) is not None and row["value"] is not None
         ]
@@ -109,8 +114,8 @@ def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[D
     figure.legend(fontsize=8, loc="outside lower center", ncols=3)
 
 
-def _nights(axes: Any, nights: list[DemoNight]) -> None:
-    """Set the axis of nights, those with the scenario shaded."""
+def _draw_nights(axes: Any, nights: list[DemoNight]) -> None:
+    """Set the axis of nights, and shade the nights with the scenario."""
     drifted = [place for place, night in enumerate(nights, 1) if night.is_drifted]
     axes.axvspan(min(drifted) - 0.5, max(drifted) + 0.5, color=SHADE, lw=0, zorder=0)
     axes.set(xlim=(0.5, len(nights) + 0.5))

@@ -1,4 +1,4 @@
-"""Demonstrate each kind of drift: train once, replay nights for each, read what was seen."""
+"""Demonstrate each kind of drift: train once, replay nights for each kind, read the results."""
 
 import sys
 from contextlib import closing
@@ -15,10 +15,10 @@ from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.files.table import resolve_source
-from loan_scoring.lab.demo.apart import exclusive_demo, own_folders, quiet_stages
-from loan_scoring.lab.demo.kinds import DEMONSTRATIONS, missing_scenario, scenario_of
+from loan_scoring.lab.demo.demonstrations import DEMONSTRATIONS, missing_scenario, scenario_of
+from loan_scoring.lab.demo.isolation import exclusive_demo, own_folders, quiet_stages
 from loan_scoring.lab.demo.nights import run_nights
-from loan_scoring.lab.demo.seen import DemoRecord, read_demo_record
+from loan_scoring.lab.demo.record import DemoRecord, read_demo_record
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.throwaway import throwaway_database
@@ -28,25 +28,25 @@ from loan_scoring.models.registry import PROPENSITY
 from loan_scoring.models.training.run import train
 
 TRAINED, REPLAYED = "loan_scoring_demo_trained", "loan_scoring_demo"
-"""The databases: history and champion, and a copy of it for one demonstration at a time."""
+"""The databases: history and champion, and a copy of it for the running demonstration."""
 CALM_NIGHTS = 2
-"""Nights before the drift: the contrast."""
+"""Nights before the drift, for contrast."""
 MOST_PER_NIGHT = 4_000
 BY = "cli:demo-drift"
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How much is replayed."""
+    """How many nights are replayed, and how many loans in each."""
 
     nights: int = 6
     per_night: int | None = None
-    """None: as many loans as the source has, 4,000 at most."""
+    """None: as many loans as the source has, at most MOST_PER_NIGHT."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What was replayed, with which model, and what came of it."""
+    """What was replayed, the model that scored it, and a record of each demonstration."""
 
     contract: Contract
     source: str
@@ -54,20 +54,20 @@ class DemoResult:
     champion: Row
     """The propensity model that scored all nights."""
     overruled: list[str]
-    """Gates that it did not pass."""
+    """Gates that it failed."""
     per_night: int
-    seen: list[DemoRecord]
+    records: list[DemoRecord]
     missing: list[str]
-    """A sentence for each demonstration that the contract has no scenario for."""
+    """A sentence for each demonstration for which the contract has no scenario."""
 
 
 def demonstrate_drift(
     portfolio: str, plan: DemoPlan, source: str | None = None, out: TextIO = sys.stderr
 ) -> DemoResult:
-    """Train a champion on the history, and replay nights of each kind of drift with it.
+    """Train a champion on the history, and replay nights with each kind of drift.
 
-    All of it happens in databases of the embedded Postgres and in a folder of files that are made
-    for it and gone after it; what a killed run left goes with the next one.
+    Everything happens in databases of the embedded Postgres and in a folder of files, which are
+    deleted at the end. What a killed run left behind is deleted by the next run.
 
     Raises:
         SourceError: the source cannot be read, or has too few loans.
@@ -77,13 +77,14 @@ def demonstrate_drift(
     least = CALM_NIGHTS + contract.retraining.drifted
     if plan.nights < least:
         raise LoanScoringError(
-            f"{plan.nights} nights are too few: {CALM_NIGHTS} without drift, then those that it "
-            f"takes to ask for new models, are {least}"
+            f"{plan.nights} nights are too few: {CALM_NIGHTS} without drift and "
+            f"{contract.retraining.drifted} with it, after which new models are requested, "
+            f"are {least}"
         )
     location = resolve_source(contract, source)
-    if location is None:  # it did not answer: not to be asked again by each replay
-        known = contract.source.model_copy(update={"url": None})
-        contract = contract.model_copy(update={"source": known})
+    if location is None:  # The URL did not answer: do not try it again for each replay.
+        offline = contract.source.model_copy(update={"url": None})
+        contract = contract.model_copy(update={"source": offline})
     with exclusive_demo(), quiet_stages(), own_folders() as folder:
         return _demonstrate(contract, plan, location, folder, out)
 
@@ -93,11 +94,12 @@ def _demonstrate(
 ) -> DemoResult:
     per_night = plan.per_night
     if per_night is None:
-        per_night = _as_many_as_there_are(contract, plan, location, folder)
-    chosen = [(shown, scenario_of(contract, shown)) for shown in DEMONSTRATIONS]
-    progress = Progress(2 + 2 * plan.nights * sum(named is not None for _, named in chosen), out)
+        per_night = _possible_per_night(contract, plan, location, folder)
+    chosen = [(each, scenario_of(contract, each)) for each in DEMONSTRATIONS]
+    missing = [missing_scenario(contract, each) for each, named in chosen if named is None]
+    progress = Progress(2 + 2 * plan.nights * (len(chosen) - len(missing)), out)
 
-    def cut(name: str, *scenarios: str) -> Replay:
+    def replay(name: str, *scenarios: str) -> Replay:
         return replay_loans(
             contract,
             source=location,
@@ -107,35 +109,36 @@ def _demonstrate(
             landing=folder / name,
         )
 
-    missing = [missing_scenario(contract, shown) for shown, named in chosen if named is None]
-    seen = []
+    records = []
     with closing(progress), throwaway_database(TRAINED) as url:
-        plain = cut("plain")
-        for line in (f"{plain.source}: {plain.history_rows:,} loans teach the model", *missing):
+        plain = replay("plain")
+        for line in (f"{plain.source}: {plain.history_rows:,} loans for training", *missing):
             progress.say(line)
         with open_session(contract.portfolio, url) as session:
             ingest_batch(session, HISTORY, plain.application_files[HISTORY])
             progress.reach(["history ingested"])
-            champion, overruled = _train(session)
-            progress.reach([f"{champion['model_version']} trained and put into use"])
-        for shown, named in chosen:
+            champion, overruled = _train_champion(session)
+            progress.reach([f"{champion['model_version']} trained and promoted"])
+        for demonstration, named in chosen:
             if named is None:
                 continue
-            drops = cut(shown.kind, named[0])
+            kind = demonstration.kind
+            drops = replay(kind, named[0])
             with (
                 throwaway_database(REPLAYED, template=TRAINED) as copy,
                 open_session(contract.portfolio, copy) as session,
             ):
                 for step in run_nights(session, drops):
-                    progress.reach([f"{shown.kind} drift: {step}"])
-                seen.append(read_demo_record(session, shown, named, drops.batch_ids[CALM_NIGHTS:]))
+                    progress.reach([f"{kind} drift: {step}"])
+                drifted = drops.batch_ids[CALM_NIGHTS:]
+                records.append(read_demo_record(session, demonstration, named, drifted))
     return DemoResult(
-        contract, plain.source, plain.is_synthetic, champion, overruled, per_night, seen, missing
+        contract, plain.source, plain.is_synthetic, champion, overruled, per_night, records, missing
     )
 
 
-def _train(session: Session) -> tuple[Row, list[str]]:
-    """Put a pair of models into use; return the propensity model, and the gates it failed."""
+def _train_champion(session: Session) -> tuple[Row, list[str]]:
+    """Train and promote a pair; return the propensity model, and the gates that it failed."""
     versions, _ = train(session)
     _, evidence = judge_and_promote(session, versions, "auto")
     failed = [gate["gate"] for gate in evidence["gates"] if not gate["passed"]]
@@ -145,10 +148,10 @@ def _train(session: Session) -> tuple[Row, list[str]]:
         return registry.model_row(session, versions[PROPENSITY]), failed
 
 
-def _as_many_as_there_are(
+def _possible_per_night(
     contract: Contract, plan: DemoPlan, location: str | None, folder: Path
 ) -> int:
-    """Return how many loans a night can have, MOST_PER_NIGHT at most."""
+    """Return how many loans a night can have, at most MOST_PER_NIGHT."""
     history = replay_loans(
         contract, source=location, nights=0, per_night=1, landing=folder / "counted"
     )

@@ -1,39 +1,40 @@
-"""One demonstration on the page: what was done, who told, the alert, and whether models are due."""
+"""One demonstration on the page: its scenario, what the monitors found, alerts and requests."""
 
 from datetime import date, timedelta
 
 from loan_scoring.contract import Contract
+from loan_scoring.lab.demo.demonstrations import AT_ONCE, MONITORS
 from loan_scoring.lab.demo.figures import night_by_night
-from loan_scoring.lab.demo.judged import demo_verdict, judge_monitors
-from loan_scoring.lab.demo.kinds import AT_ONCE, MONITORS
-from loan_scoring.lab.demo.seen import DemoRecord
+from loan_scoring.lab.demo.record import DemoRecord
+from loan_scoring.lab.demo.verdicts import demo_verdict, judge_monitors
 from loan_scoring.models.card.blocks import Block, Heading, Note, Section, Table, Text
 
 
-def demo_section(contract: Contract, seen: DemoRecord) -> Section:
+def demo_section(contract: Contract, record: DemoRecord) -> Section:
     """Return the section of one demonstration."""
-    is_right, sentence = demo_verdict(seen)
+    is_right, sentence = demo_verdict(record)
     return Section(
-        seen.shown.title,
+        record.demonstration.title,
         [
-            Text(f"{seen.shown.what} {_what_was_done(contract, seen)}"),
+            Text(f"{record.demonstration.what} {_scenario(contract, record)}"),
             Note(sentence, "good" if is_right else "bad"),
             Heading("Night by night"),
-            *night_by_night(contract, seen),
-            Heading("Who found it, who stayed quiet, and why that is right"),
-            _monitors(seen),
-            Heading("The alert, in its own words"),
-            *_alerts(seen),
-            Heading("Are new models asked for?"),
-            *_requests(contract, seen),
-            Heading("What to take from it"),
-            Text(_lesson(contract, seen)),
+            *night_by_night(contract, record),
+            Heading("Which monitors found it, which stayed quiet, and why"),
+            _monitors(record),
+            Heading("The alert"),
+            *_alerts(record),
+            Heading("Are new models requested?"),
+            *_requests(contract, record),
+            Heading("Lesson"),
+            Text(_lesson(contract, record)),
         ],
     )
 
 
-def _what_was_done(contract: Contract, seen: DemoRecord) -> str:
-    scenario = seen.scenario
+def _scenario(contract: Contract, record: DemoRecord) -> str:
+    """Return sentences on the nights and the scenario that was applied to them."""
+    scenario = record.scenario
     settings = {
         "kind": scenario.kind,
         "column": scenario.column and contract.by_name[scenario.column].label,
@@ -42,81 +43,84 @@ def _what_was_done(contract: Contract, seen: DemoRecord) -> str:
         "from level": scenario.from_level,
         "level": scenario.level,
     }
-    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    given = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
     return (
-        f"From {seen.drifted[0].batch_id} to {seen.drifted[-1].batch_id}: {scenario.label} "
-        f"(scenario {seen.name} of the contract: {said}). On {seen.calm[0].batch_id} to "
-        f"{seen.calm[-1].batch_id}, before it, the loans are left as they are."
+        f"From {record.drifted[0].batch_id} to {record.drifted[-1].batch_id}: {scenario.label} "
+        f"(scenario {record.scenario_name} of the contract: {given}). The nights before it, "
+        f"{record.calm[0].batch_id} to {record.calm[-1].batch_id}, are unchanged."
     )
 
 
-def _monitors(seen: DemoRecord) -> Table:
+def _monitors(record: DemoRecord) -> Table:
     rows = []
-    for told in judge_monitors(seen):
-        unknown = f", not known on {told.unknown} nights" if told.unknown else ""
-        why = told.why or "It found nothing beyond chance and the floors of the contract."
+    for result in judge_monitors(record):
+        unknown = f", not known on {result.unknown} nights" if result.unknown else ""
+        why = result.why or "It found nothing beyond chance and the floors of the contract."
         rows.append(
             [
-                MONITORS[told.kind],
-                f"{told.calm} of {len(seen.calm)}",
-                f"{told.drifted} of {len(seen.drifted)}{unknown}",
-                told.should,
-                why if told.is_right else "This is not as it should be.",
+                MONITORS[result.kind],
+                f"{result.calm} of {len(record.calm)}",
+                f"{result.drifted} of {len(record.drifted)}{unknown}",
+                result.should,
+                why if result.is_right else "This is not as it should be.",
             ]
         )
     return Table(["monitor", "found before", "found when drifted", "should", "why"], rows)
 
 
-def _alerts(seen: DemoRecord) -> list[Block]:
-    if not seen.alerts:
+def _alerts(record: DemoRecord) -> list[Block]:
+    if not record.alerts:
         return [Text("None: no cause was found on any night, and table alerts has no row.")]
     blocks: list[Block] = []
-    for row in seen.alerts:
+    for row in record.alerts:
         nights = "1 night" if row["batches"] == 1 else f"{row['batches']} nights"
         blocks += [
             Text(
                 f"Kind {row['kind']}, {row['severity']}, {row['state']}; {nights} from "
-                f"{row['batch_id']} to {row['last_batch_id']}. Its message, brought up to date "
-                "with the last of them:"
+                f"{row['batch_id']} to {row['last_batch_id']}. Its message, as of the last of "
+                "them:"
             ),
             Note(row["message"]),
         ]
-    if any(row["batches"] > 1 for row in seen.alerts):
-        blocks.append(Text("A cause that lasts is one alert, and not one a night."))
+    if any(row["batches"] > 1 for row in record.alerts):
+        blocks.append(Text("A cause that lasts is one alert, not one for each night."))
     return blocks
 
 
-def _requests(contract: Contract, seen: DemoRecord) -> list[Block]:
+def _requests(contract: Contract, record: DemoRecord) -> list[Block]:
     policy = contract.retraining
     rule = (
-        f"They are where the last batch and at least {policy.drifted} of the last "
-        f"{policy.of_last} show other applicants or other defaults, and not again for "
-        f"{policy.cooldown_nights} nights; bad data never ask."
+        "New models are requested when the last batch and at least "
+        f"{policy.drifted} of the last {policy.of_last} show other applicants or other defaults, "
+        f"and then not again for {policy.cooldown_nights} nights. Bad data alone never request "
+        "them."
     )
-    if not seen.requests:
-        return [Text(f"{rule} Here nothing gave cause: table retrain_requests has no row.")]
-    asked = [row["batch_id"] for row in seen.requests if row["verdict"] == "asked"]
-    said = (
-        f"Here they were asked for with {', '.join(asked)}. On Airflow that starts the DAG train; "
-        "here the same model goes on, so that all nights can be compared."
+    if not record.requests:
+        return [Text(f"{rule} Here there was no reason: table retrain_requests has no row.")]
+    asked = [row["batch_id"] for row in record.requests if row["verdict"] == "asked"]
+    outcome = (
+        f"Here they were requested with {', '.join(asked)}. On Airflow a request starts the DAG "
+        "train; here the same model stays in use, so that all nights can be compared."
         if asked
-        else "Here they were withheld:"
+        else "Here the requests were withheld:"
     )
-    rows = [[row["batch_id"], row["cause"], row["verdict"], row["reason"]] for row in seen.requests]
+    rows = [
+        [row["batch_id"], row["cause"], row["verdict"], row["reason"]] for row in record.requests
+    ]
     return [
-        Text(f"{rule} {said}"),
+        Text(f"{rule} {outcome}"),
         Table(["batch", "cause", "verdict", "reason"], rows, frozenset({0})),
     ]
 
 
-def _lesson(contract: Contract, seen: DemoRecord) -> str:
-    """Return what is to be learned where the demonstration shows it, else that it does not."""
-    if not demo_verdict(seen)[0]:
-        return "Nothing: this run does not show what it should."
-    first, lag = seen.drifted[0].batch_id, contract.replay.outcome_lag_nights
-    if seen.shown.kind in AT_ONCE:
+def _lesson(contract: Contract, record: DemoRecord) -> str:
+    """Return the lesson if this run shows it, else that it does not."""
+    if not demo_verdict(record)[0]:
+        return "None: this run does not show what it should."
+    first, lag = record.drifted[0].batch_id, contract.replay.outcome_lag_nights
+    if record.demonstration.kind in AT_ONCE:
         when = f"The drift of {first} was known on {first}, the night itself."
     else:
         known = date.fromisoformat(first) + timedelta(days=lag)
         when = f"The drift of {first} was known on {known}, when its outcomes landed."
-    return f"{seen.shown.lesson} {when}"
+    return f"{record.demonstration.lesson} {when}"

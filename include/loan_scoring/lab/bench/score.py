@@ -1,39 +1,34 @@
-"""How fast a batch is scored, Postgres to Postgres, against the least that must be done."""
+"""The bench of scoring: a batch from Postgres to Postgres, against the least possible work."""
 
 from pathlib import Path
 
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.lab.bench.harness import NAIVE_ROWS, delete_batches, highest_peak, run_in_process
 from loan_scoring.lab.bench.loans import TIMES, BenchLoans
-from loan_scoring.lab.bench.measuring import (
-    NAIVE_ROWS,
-    delete_batches,
-    highest_peak,
-    run_in_process,
-)
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, median_seconds
 from loan_scoring.models import registry
 from loan_scoring.models.training.run import train
 
 REPETITIONS = 5
 ALGORITHM = "hist_gradient_boosting"
-"""The contract's first candidate of this kind is what scores; without one, its first of all."""
+"""The model is the contract's first candidate of this algorithm; without one, its first."""
 
 
 def bench_score(loans: BenchLoans, url: str) -> BenchResult:
-    """Measure planning, scoring and publishing a batch in one process, its reasons apart.
+    """Measure planning, scoring and publishing a batch in one process, with and without reasons.
 
-    The floor does the least, step after step on one core: COPY out of the used columns, encode,
-    predict by both models, COPY of the score rows into a table without key, index or rules. Every
-    way is a process of its own, its models loaded. What is left of the naive way is that it takes
-    pandas and both pipelines as they are.
+    The floor is the least possible work, one step after the other on one core: COPY the used
+    columns out, encode, predict with both models, COPY the scores into a table without key, index
+    or rules. The naive way uses pandas and calls both pipelines directly. Each way runs in a
+    process of its own, and the time to load the models does not count.
     """
     ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
     portfolio = loans.contract.portfolio
 
     def run(way: str) -> dict[str, float]:
-        return run_in_process("one_score", [portfolio, way], url, loans.source)
+        return run_in_process("score_process", [portfolio, way], url, loans.source)
 
     with open_session(portfolio, url) as session:
         train_bench_pair(session, loans)
@@ -44,7 +39,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         replace_batch(session, loans.tenfold)
-    run("silent")  # the loans have been read before, as those of the median above have
+    run("silent")  # a warm-up: it reads the loans once before the measured run
     tenfold = [run("ours")]
     steps = {
         name: [each[name] for each in ways["floor"]]
@@ -78,7 +73,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
-    """Fit one candidate and the personas on the loans, and put them into use."""
+    """Fit one candidate and the personas on the loans, and promote them."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
     one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
@@ -91,6 +86,6 @@ def train_bench_pair(session: Session, loans: BenchLoans) -> None:
 
 
 def replace_batch(session: Session, file: Path) -> None:
-    """Make the loans of a file the one batch that there is."""
+    """Make the loans of a file the only batch."""
     delete_batches(session)
     ingest_batch(session, session.contract.replay.start, file)

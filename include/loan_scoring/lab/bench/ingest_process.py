@@ -1,4 +1,4 @@
-"""Ingest one file in a process of its own and print what it took: `one_ingest PORTFOLIO FILE`."""
+"""Ingest one file in a process of its own and print its cost: `ingest_process PORTFOLIO FILE`."""
 
 import itertools
 import json
@@ -12,16 +12,16 @@ from loan_scoring import contract
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.batches import check_batch, land_batch, publish_batch
-from loan_scoring.lab.bench.measuring import delete_batches, peak_memory_bytes
+from loan_scoring.lab.bench.harness import delete_batches, peak_memory_bytes
 from loan_scoring.local.postgres import portfolio_database_url
 
 WARM_UP_ROWS = 1000
 
 
 def main(portfolio: str, file: str) -> dict[str, float]:
-    """Ingest a few rows to be warm, then the file into empty tables; return what that took.
+    """Ingest a few rows as a warm-up, then the file into empty tables; return the cost.
 
-    `seconds` is landing and publishing, `judge_seconds` the check between them.
+    `seconds` is the time of landing and publishing, `judge_seconds` that of the check between.
     """
     night = contract.load(portfolio).replay.start
     with open_session(portfolio, portfolio_database_url()) as session:
@@ -32,14 +32,14 @@ def main(portfolio: str, file: str) -> dict[str, float]:
             delete_batches(session)
             started = time.perf_counter()
             landed = land_batch(session, night, each)
-            is_landed = time.perf_counter()
+            after_landing = time.perf_counter()
             check_batch(session, night, landed.revision)
-            is_judged = time.perf_counter()
+            after_check = time.perf_counter()
             publish_batch(session, night, landed.revision, each)
-            seconds = time.perf_counter() - is_judged + is_landed - started
+            seconds = time.perf_counter() - after_check + after_landing - started
     return {
         "seconds": seconds,
-        "judge_seconds": is_judged - is_landed,
+        "judge_seconds": after_check - after_landing,
         "peak_memory_bytes": peak_memory_bytes(),
     }
 

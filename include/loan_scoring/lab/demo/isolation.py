@@ -1,4 +1,4 @@
-"""Keep a demonstration apart from everything else on the machine."""
+"""Keep a demonstration apart from other demonstrations and from the user's files."""
 
 import logging
 import os
@@ -14,7 +14,11 @@ from loan_scoring.local.state import locked
 
 @contextmanager
 def exclusive_demo() -> Iterator[None]:
-    """Hold what two demonstrations would share: the databases and the folder."""
+    """Lock what two demonstrations would share: the databases and the folder.
+
+    Raises:
+        LoanScoringError: another demonstration is running, or the state folder cannot be used.
+    """
     folder = settings.state_dir()
     with ExitStack() as stack:
         try:
@@ -29,7 +33,7 @@ def exclusive_demo() -> Iterator[None]:
 
 @contextmanager
 def own_folders() -> Iterator[Path]:
-    """Let landing files, artifacts and pages of the stages lie in a folder that goes again."""
+    """Put the files of all stages into a temporary folder; yield its landing folder."""
     folder, name = settings.state_dir() / "demo", "LOAN_SCORING_DATA"
     before = os.environ.get(name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -46,7 +50,7 @@ def own_folders() -> Iterator[Path]:
 
 @contextmanager
 def quiet_stages() -> Iterator[None]:
-    """Keep the stages' own lines off the screen: the page tells what they would."""
+    """Hide the stages' own log lines, which the page repeats."""
     logger = logging.getLogger("loan_scoring")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""How fast a file becomes a published batch, against the raw COPY of its bytes and to_sql."""
+"""The bench of ingestion: from a file to a published batch, against raw COPY and to_sql."""
 
 import time
 from pathlib import Path
@@ -10,19 +10,19 @@ from sqlalchemy import create_engine
 
 from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import SourceError
+from loan_scoring.lab.bench.harness import NAIVE_ROWS, highest_peak, run_in_process
 from loan_scoring.lab.bench.loans import TIMES, BenchLoans
-from loan_scoring.lab.bench.measuring import NAIVE_ROWS, highest_peak, run_in_process
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, median_seconds
 
 REPETITIONS = 5
 
 
 def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
-    """Measure land and publish, and the check between, of the whole file as one night's batch.
+    """Measure landing, check and publishing of the whole file as one night's batch.
 
-    Every way reads the same unpacked CSV text. The floor is the least that any way must do: one
-    COPY of the text into a table without key, index or rules, of the contract's types, and its
-    commit. Each repetition of ours is a process of its own, so that peaks are told apart.
+    All ways read the same uncompressed CSV file. The floor is the least possible work: one COPY of
+    the file into a table with the contract's types but without key, index or rules, and a commit.
+    Each of our repetitions runs in a process of its own, so that each has its own peak memory.
     """
     floor, keyed, ours, naive, tenfold = [], [], [], [], []
     for repetition in range(REPETITIONS):
@@ -49,10 +49,10 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
         highest_peak("peak memory", ours),
         highest_peak(f"peak memory, {TIMES} times the rows", tenfold),
     ]
-    copy, _, ingest, judge, to_sql, longer, low, high = (figure.value for figure in figures)
+    copy, _, ingest, check, to_sql, longer, low, high = (figure.value for figure in figures)
     ratios = [
         LimitedRatio("ingest / raw COPY", ingest / copy, 3),
-        LimitedRatio("Great Expectations", judge, 2, unit="s"),
+        LimitedRatio("Great Expectations", check, 2, unit="s"),
         LimitedRatio("to_sql / ingest", to_sql / ingest, 15, is_at_most=False),
         LimitedRatio(f"time at {TIMES} times the rows", longer / ingest, 11),
         LimitedRatio(f"memory at {TIMES} times the rows", high / low, 1.2),
@@ -62,7 +62,7 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
 
 def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     contract = loans.contract
-    # A null token other than the empty text is no number to COPY.
+    # COPY cannot read a null token such as NA as a number.
     types = {
         c.source: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
     }
@@ -87,7 +87,7 @@ def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise SourceError(
-            f"{loans.source}: raw COPY refuses it ({reason}); bench a file without faults"
+            f"{loans.source}: raw COPY refuses it ({reason}); give a file without faults"
         ) from error
     finally:
         connection.close()
@@ -105,5 +105,7 @@ def _to_sql(loans: BenchLoans, url: str) -> float:
 
 
 def _ingest(loans: BenchLoans, file: Path, url: str) -> dict[str, float]:
-    """Ingest in a fresh process and return its `seconds` and `peak_memory_bytes`."""
-    return run_in_process("one_ingest", [loans.contract.portfolio, str(file)], url, loans.source)
+    """Ingest in a new process and return what it printed."""
+    return run_in_process(
+        "ingest_process", [loans.contract.portfolio, str(file)], url, loans.source
+    )

@@ -1,6 +1,6 @@
-"""Score a batch one way in a process of its own and print what it took: `one_score PORTFOLIO WAY`.
+"""Score a batch in a process of its own and print the cost: `score_process PORTFOLIO WAY`.
 
-The ways: `ours`; `silent`, which is ours without the reasons; `floor`; `naive`.
+WAY is `ours`, `silent` (ours without reasons), `floor` or `naive`.
 """
 
 import json
@@ -25,7 +25,7 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.lab.bench.measuring import NAIVE_ROWS, peak_memory_bytes, truncate_tables
+from loan_scoring.lab.bench.harness import NAIVE_ROWS, peak_memory_bytes, truncate_tables
 from loan_scoring.local.postgres import portfolio_database_url
 from loan_scoring.models import registry
 from loan_scoring.models.encoding import Encoder, split_columns
@@ -43,7 +43,7 @@ class SilentScorer(Scorer):
 
 
 def main(portfolio: str, way: str) -> dict[str, float]:
-    """Load the models and score a few rows to be warm, then the batch; return what that took."""
+    """Load the models, score a few rows as a warm-up, then score the batch; return the cost."""
     batch_id = contracts.load(portfolio).replay.start
     with open_session(portfolio, portfolio_database_url()) as session:
         truncate_tables(session, "scoring_runs, mini_batches, scores")
@@ -54,11 +54,11 @@ def main(portfolio: str, way: str) -> dict[str, float]:
         if way == "silent":
             scorer = SilentScorer(**vars(scorer))
         with database.transaction(session.connection):
-            everything = _query(session.contract, batch_id, scorer.columns)
-            few = everything + sql.SQL(" LIMIT {}").format(sql.Literal(WARM_UP_ROWS))
-            scorer.score(_copied(session, few, scorer.columns))
+            query = _query(session.contract, batch_id, scorer.columns)
+            few = query + sql.SQL(" LIMIT {}").format(sql.Literal(WARM_UP_ROWS))
+            scorer.score(_copy_out(session, few, scorer.columns))
         if way == "floor":
-            return _floor(session, everything, scorer)
+            return _floor(session, query, scorer)
         if way == "naive":
             return _naive(portfolio, scorer, batch_id)
         registry.load_scorer = lambda *_: scorer
@@ -76,13 +76,13 @@ def _query(contract: Contract, batch_id: str, columns: list[str]) -> sql.Compose
     )
 
 
-def _copied(session: Session, query: sql.Composed, columns: list[str]) -> pa.Table:
+def _copy_out(session: Session, query: sql.Composed, columns: list[str]) -> pa.Table:
     types = column_types(session.contract, [KEY, *columns])
     return database.copy_out(session.connection, query, types)
 
 
-def _floor(session: Session, everything: sql.Composed, scorer: Scorer) -> dict[str, float]:
-    """Do the least, step after step: COPY out, encode, predict, COPY into a table without keys."""
+def _floor(session: Session, query: sql.Composed, scorer: Scorer) -> dict[str, float]:
+    """Do the least possible work: COPY out, encode, predict, COPY into a table without keys."""
     steps: dict[str, float] = {}
 
     @contextmanager
@@ -94,17 +94,17 @@ def _floor(session: Session, everything: sql.Composed, scorer: Scorer) -> dict[s
     encoders = Encoder(scorer.propensity[0]), Encoder(scorer.personas[0])
     with database.transaction(session.connection), threadpool_limits(limits=1):
         with step("COPY out"):
-            table = _copied(session, everything, scorer.columns)
+            table = _copy_out(session, query, scorer.columns)
         with step("encode"):
             reason = exclusion_reasons(session.contract, table)
-            judged = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
+            scorable = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
             names = sorted({*scorer.propensity_features, *scorer.personas_features})
-            columns = split_columns(table.take(pa.array(judged)), session.contract, names)
+            columns = split_columns(table.take(pa.array(scorable)), session.contract, names)
             first, second = (encoder.encode(columns) for encoder in encoders)
         with step("predict"):
             probability, cluster = np.full(len(table), np.nan), np.full(len(table), -1)
-            probability[judged] = scorer.propensity[-1].predict_proba(first)[:, 1]
-            cluster[judged] = scorer.personas[-1].predict(second)
+            probability[scorable] = scorer.propensity[-1].predict_proba(first)[:, 1]
+            cluster[scorable] = scorer.personas[-1].predict(second)
         with step("COPY in"):
             rows, place = len(table), pa.array(cluster, mask=cluster < 0)
             written = pa.table(
@@ -129,19 +129,19 @@ def _floor(session: Session, everything: sql.Composed, scorer: Scorer) -> dict[s
 
 
 def _naive(portfolio: str, scorer: Scorer, batch_id: str) -> dict[str, float]:
-    """Score as one writes it first: read_sql, predict_proba of the pipelines, to_sql."""
+    """Score in the simplest way: read_sql, predict_proba of the pipelines, to_sql."""
     url = settings.database_url() or ""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1))
     try:
         started = time.perf_counter()
-        rows = _scored_by_pandas(engine, portfolio, scorer, batch_id)
+        rows = _score_with_pandas(engine, portfolio, scorer, batch_id)
         seconds = time.perf_counter() - started
     finally:
         engine.dispose()
     return {"seconds": seconds, "rows": rows}
 
 
-def _scored_by_pandas(engine: Engine, portfolio: str, scorer: Scorer, batch_id: str) -> int:
+def _score_with_pandas(engine: Engine, portfolio: str, scorer: Scorer, batch_id: str) -> int:
     frame = pd.read_sql(
         f"SELECT * FROM {portfolio}.applications WHERE batch_id = '{batch_id}' LIMIT {NAIVE_ROWS}",  # noqa: S608 - our own names
         engine,

@@ -1,4 +1,4 @@
-"""The commands of who keeps the database: roles, migrate, retention, backup, restore."""
+"""The commands for upkeep of the database: roles, migrate, retention, backup, restore."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,49 +7,57 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring import settings
-from loan_scoring.cli.common import Handler, account_name
+from loan_scoring.cli.common import Handler, account_name, add_command, session_of
 from loan_scoring.errors import StateError
 
 
 def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands to the parser."""
+    """Add the commands to the parser's commands."""
 
-    def command(name: str, handler: Handler, help_: str) -> Any:
-        made = commands.add_parser(name, help=help_, description=help_, parents=[common])
-        made.set_defaults(handler=handler)
-        return made
+    def command(name: str, handler: Handler, help_: str) -> argparse.ArgumentParser:
+        return add_command(commands, name, handler, help_, common)
 
     command(
-        "roles", _roles, "make owner, application and reader on a server; passwords: environment"
+        "roles",
+        _roles,
+        "create owner, application and reader on a server; passwords come from the environment",
     )
     command("migrate", _migrate, "bring the schema of every portfolio up to date, as the owner")
-    kept = command("retention", _retention, "drop months that are older than is to be kept")
-    kept.add_argument(
+    retention = command("retention", _retention, "drop months that are past their retention")
+    retention.add_argument(
         "--keep-days", type=int, metavar="N", help="default: the contract's retention.keep_days"
     )
-    kept.add_argument("--dry-run", action="store_true", help="show what would go, drop nothing")
+    retention.add_argument(
+        "--dry-run", action="store_true", help="show what would be dropped, drop nothing"
+    )
     backup = command("backup", _backup, "write every portfolio's tables and artifacts to a folder")
-    backup.add_argument("--to", required=True, metavar="FOLDER", help="a new one")
-    restored = command("restore", _restore, "bring database and artifacts back from a backup")
-    restored.add_argument("--from", dest="folder", required=True, metavar="FOLDER")
-    restored.add_argument(
+    backup.add_argument("--to", required=True, metavar="FOLDER", help="must not exist yet")
+    restore = command("restore", _restore, "restore database and artifacts from a backup")
+    restore.add_argument("--from", dest="folder", required=True, metavar="FOLDER")
+    restore.add_argument(
         "--replace", action="store_true", help="drop the portfolios that the database holds"
     )
+
+
+def _owner_url(options: argparse.Namespace) -> str:
+    """Return the URL of the database, for the role that owns its tables."""
+    from loan_scoring.local.postgres import portfolio_database_url
+
+    return portfolio_database_url(options.database or settings.owner_url())
 
 
 def _roles(_: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.roles import create_roles_from_environment
 
-    made = create_roles_from_environment()
-    return {"roles": made, "text": f"roles ready: {', '.join(made)}"}
+    created = create_roles_from_environment()
+    return {"roles": created, "text": f"roles ready: {', '.join(created)}"}
 
 
 def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract, database
     from loan_scoring.database.migrations import migrate_schema
-    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = portfolio_database_url(options.database or settings.owner_url())
+    url = _owner_url(options)
     applied = {}
     for portfolio in contract.names():
         with closing(database.connect(portfolio, url)) as connection:
@@ -66,8 +74,6 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
         expired_months,
         remove_expired_files,
     )
-    from loan_scoring.database.session import open_session
-    from loan_scoring.local.postgres import portfolio_database_url
 
     policy = contract.load(options.portfolio).retention
     days: int | None = options.keep_days
@@ -75,37 +81,35 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
         days = policy.keep_days
     if days is None:
         raise StateError(
-            f"the contract of {options.portfolio} keeps rows for good; say --keep-days, "
-            "or write retention: {keep_days: N} into it"
+            f"the contract of {options.portfolio} sets no retention; give --keep-days, "
+            "or write retention: {keep_days: N} into the contract"
         )
-    with open_session(
-        options.portfolio, portfolio_database_url(options.database or settings.owner_url())
-    ) as session:
+    with session_of(options, settings.owner_url()) as session:
         if options.dry_run:
-            found = [count_month(session, each) for each in expired_months(session, days)]
+            months = [count_month(session, month) for month in expired_months(session, days)]
             files = []
         else:
-            found = drop_expired(session, days, account_name())
+            months = drop_expired(session, days, account_name())
             files = remove_expired_files(session)
     lines = []
-    for each in found:
-        verb = "kept" if each.kept_for else "would drop" if options.dry_run else "dropped"
-        more = f", and {each.quarantined:,} rows of quarantine" * bool(each.quarantined)
-        why = f"; {each.kept_for}" * bool(each.kept_for)
+    for month in months:
+        verb = "kept" if month.kept_for else "would drop" if options.dry_run else "dropped"
+        more = f", and {month.quarantined:,} rows of quarantine" if month.quarantined else ""
+        why = f"; {month.kept_for}" if month.kept_for else ""
         lines.append(
-            f"{verb} {each.partition}: {each.rows:,} rows, {each.bytes / 1e6:.1f} MB{more}{why}"
+            f"{verb} {month.partition}: {month.rows:,} rows, {month.bytes / 1e6:.1f} MB{more}{why}"
         )
     lines += [f"removed {path}" for path in files]
     return {
-        "partitions": [vars(each) for each in found],
+        "partitions": [vars(month) for month in months],
         "files": files,
         "text": "\n".join(lines) or f"nothing is older than {days} days",
     }
 
 
 @contextmanager
-def _disk_told() -> Iterator[None]:
-    """Say in one line what the disk refuses: no room, no rights."""
+def _disk_errors_as_one_line() -> Iterator[None]:
+    """Raise a StateError where the disk refuses: no space, no rights."""
     try:
         yield
     except OSError as error:
@@ -114,10 +118,9 @@ def _disk_told() -> Iterator[None]:
 
 def _backup(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.backup import write_backup
-    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = portfolio_database_url(options.database or settings.owner_url())
-    with _disk_told():
+    url = _owner_url(options)
+    with _disk_errors_as_one_line():
         done = write_backup(Path(options.to).resolve(), url)
     return {
         **vars(done),
@@ -128,10 +131,9 @@ def _backup(options: argparse.Namespace) -> dict[str, Any]:
 
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.backup import restore_backup
-    from loan_scoring.local.postgres import portfolio_database_url
 
-    url = portfolio_database_url(options.database or settings.owner_url())
-    with _disk_told():
+    url = _owner_url(options)
+    with _disk_errors_as_one_line():
         done = restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
     return {
         **vars(done),

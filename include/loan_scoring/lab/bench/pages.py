@@ -1,10 +1,10 @@
-"""Time what each page reads and renders, with as many batches and scores as months bring.
+"""The bench of the pages: read and render each one on a database with months of nights.
 
-The loans of the bench give one real night: a model is trained on them, and they are scored and
-measured once. `layout.fill` then makes NIGHTS nights of LOANS_A_NIGHT applications and scores each,
-and the real night's rows of drift, distributions, performance, fairness and quality are copied to
-every one of them; causes and tasks are made up. Each page is read and rendered as the plugin does
-it, over a new connection each time; HTTP and Airflow's check of rights come on top.
+The bench's loans give one real night: a model is trained on them, and they are scored and compared
+once. `fill_nights` then generates NIGHTS nights of LOANS_A_NIGHT applications and scores. The real
+night's rows of drift, distributions, performance, fairness and quality are copied to each of them;
+causes and tasks are invented. Each page is read and rendered as the plugin does it, over a new
+connection each time; the time of HTTP and of Airflow's check of rights is not included.
 """
 
 import time
@@ -16,10 +16,10 @@ from psycopg2 import sql
 from loan_scoring import database
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.desk.queue import QueueFilter, read_queue
-from loan_scoring.lab.bench import layout
 from loan_scoring.lab.bench.loans import BenchLoans
+from loan_scoring.lab.bench.nights import fill_nights
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
-from loan_scoring.lab.bench.scoring_batch import replace_batch, train_bench_pair
+from loan_scoring.lab.bench.score import replace_batch, train_bench_pair
 from loan_scoring.monitoring.alerts.store import update_alerts
 from loan_scoring.monitoring.measure import compare_batch
 from loan_scoring.scoring.batch import score_batch
@@ -44,7 +44,7 @@ FROM {table} AS t, scoring_runs AS r
 WHERE t.scoring_run_id = %(run)s AND r.batch_id = ANY (%(nights)s)
 ORDER BY r.batch_id
 """
-MADE = """
+INVENTED = """
 INSERT INTO quality
 SELECT (jsonb_populate_record(q, jsonb_build_object('batch_id', night, 'revision', 1))).*
 FROM quality AS q, unnest(%(nights)s) AS night WHERE q.batch_id = %(real)s;
@@ -68,7 +68,7 @@ USER = {
 }
 
 Page = tuple[str, Callable[[Session], dict[str, Any]]]
-"""A template, and what reads its values."""
+"""A template, and the function that reads its values."""
 
 
 def bench_pages(
@@ -77,9 +77,9 @@ def bench_pages(
     """Fill the database and measure each page."""
     with open_session(loans.contract.portfolio, url) as session:
         started = time.perf_counter()
-        batch_ids = _make(session, loans, nights, loans_a_night)
+        batch_ids = _fill_database(session, loans, nights, loans_a_night)
         took = time.perf_counter() - started
-        loan_id = _to_decide(session)
+        loan_id = _undecided_loan(session)
         pages: dict[str, Page] = {
             "portfolio": ("overview.html", read_portfolio_page),
             "batches": ("batches.html", lambda s: read_batches_page(s, None)),
@@ -100,7 +100,9 @@ def bench_pages(
                 lambda s: read_application_page(s, loan_id),
             ),
         }
-        figures = [median_seconds(name, _times(url, session, page)) for name, page in pages.items()]
+        figures = [
+            median_seconds(name, _seconds(url, session, page)) for name, page in pages.items()
+        ]
     ratios = [
         LimitedRatio(figure.name, figure.value, LIMIT_SECONDS, unit="s") for figure in figures
     ]
@@ -108,34 +110,36 @@ def bench_pages(
     return BenchResult("pages", loans.source, nights * loans_a_night, [made, *figures], ratios)
 
 
-def _make(session: Session, loans: BenchLoans, nights: int, loans_a_night: int) -> list[str]:
-    """Fill the database; return the batch_ids of the made nights."""
+def _fill_database(
+    session: Session, loans: BenchLoans, nights: int, loans_a_night: int
+) -> list[str]:
+    """Fill the database; return the batch_ids of the generated nights."""
     train_bench_pair(session, loans)
     replace_batch(session, loans.file)
     real = session.contract.replay.start
     run = score_batch(session, real)
     compare_batch(session, real)
-    batch_ids = layout.fill_nights(session, nights, loans_a_night)
+    batch_ids = fill_nights(session, nights, loans_a_night)
     values = {"run": run, "real": real, "nights": batch_ids}
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         for table in COPIED:
             cursor.execute(sql.SQL(COPY).format(table=sql.Identifier(table)), values)
-        cursor.execute(MADE, values)
+        cursor.execute(INVENTED, values)
     update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # what autovacuum does in a night
+        cursor.execute("ANALYZE")  # autovacuum does this within a night
     session.connection.autocommit = False
     return batch_ids
 
 
-def _to_decide(session: Session) -> Any:
-    """Return a loan of the real night that is left to a person."""
+def _undecided_loan(session: Session) -> Any:
+    """Return a loan of the real night that a person has to decide."""
     found = read_queue(session, session.contract.replay.start, QueueFilter(decision="review"))
     return found.rows[0]["loan_id"]
 
 
-def _times(url: str, session: Session, page: Page) -> list[float]:
+def _seconds(url: str, session: Session, page: Page) -> list[float]:
     template, read = page
     found = []
     for turn in range(REPETITIONS + 1):
@@ -146,6 +150,6 @@ def _times(url: str, session: Session, page: Page) -> list[float]:
         finally:
             connection.close()
         render_template(template, active="", portfolio=session.contract.portfolio, **USER, **values)
-        if turn:  # the first one warms up
+        if turn:  # the first is a warm-up
             found.append(time.perf_counter() - started)
     return found

@@ -1,4 +1,4 @@
-"""Read what a demonstration left in the database; nothing is judged here."""
+"""Read what a demonstration left in the database, without judging it."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from loan_scoring import database
 from loan_scoring.contract import Scenario
 from loan_scoring.database import Row
 from loan_scoring.database.session import Session
-from loan_scoring.lab.demo.kinds import Demonstration
+from loan_scoring.lab.demo.demonstrations import Demonstration
 from loan_scoring.monitoring.alerts.causes import CONCEPT
 from loan_scoring.monitoring.measure import drift_kind
 from loan_scoring.monitoring.performance.outcome_tests import KINDS
@@ -16,11 +16,11 @@ LEVELS = ("stable", "attention", "drifted")
 
 @dataclass(frozen=True)
 class DemoNight:
-    """A batch of the demonstration: its drift tests, figures and findings as they stand."""
+    """One batch of a demonstration: its drift tests, performance and findings."""
 
     batch_id: str
     is_drifted: bool
-    """Whether the scenario was laid on it."""
+    """Whether the scenario was applied to it."""
     tests: list[Row]
     figures: dict[tuple[str, str], Row]
     """Rows of performance, by metric and basis."""
@@ -29,10 +29,10 @@ class DemoNight:
 
     def of(self, kind: str) -> list[Row]:
         """Return the tests of a drift kind."""
-        return [each for each in self.tests if each["kind"] == kind]
+        return [test for test in self.tests if test["kind"] == kind]
 
     def found(self, kind: str) -> list[str]:
-        """Return what passed every limit that an alert must pass; a PSI alone is none."""
+        """Return the features whose drift raised an alert; a high PSI alone does not."""
         return [
             subject
             for cause, finding in self.findings.items()
@@ -41,29 +41,30 @@ class DemoNight:
         ]
 
     def level(self, kind: str) -> str | None:
-        """Return the worst level of what was found, None where there was no test of the kind."""
+        """Return the worst level of the features found, or None if no test of the kind ran."""
         tests, found = self.of(kind), self.found(kind)
         if not tests:
             return None
-        levels = [LEVELS.index(each["level"]) for each in tests if each["feature"] in found]
+        levels = [LEVELS.index(test["level"]) for test in tests if test["feature"] in found]
         return LEVELS[max(levels, default=0)]
 
     def value(self, metric: str, basis: str) -> float | None:
-        """Return a metric, None where it is not known."""
+        """Return a metric, or None if it is not known."""
         row = self.figures.get((metric, basis))
         return None if row is None else row["value"]
 
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """All that a demonstration left behind."""
+    """Everything that one demonstration left in the database."""
 
-    shown: Demonstration
-    name: str
+    demonstration: Demonstration
+    scenario_name: str
     scenario: Scenario
     nights: list[DemoNight]
     alerts: list[Row]
     requests: list[Row]
+    """Rows of retrain_requests."""
 
     @property
     def calm(self) -> list[DemoNight]:
@@ -72,21 +73,23 @@ class DemoRecord:
 
     @property
     def drifted(self) -> list[DemoNight]:
-        """The nights with it."""
+        """The nights with the scenario."""
         return [night for night in self.nights if night.is_drifted]
 
 
 def read_demo_record(
     session: Session,
-    shown: Demonstration,
-    named: tuple[str, Scenario],
+    demonstration: Demonstration,
+    named_scenario: tuple[str, Scenario],
     drifted: list[str],
 ) -> DemoRecord:
-    """Return what stands in the tables of a demonstration whose nights are run.
+    """Return the record of a demonstration whose nights have run.
 
     Args:
-        named: the scenario and its name in the contract.
-        drifted: the batch_ids that it was laid on.
+        session: the database of that demonstration.
+        demonstration: what it shows.
+        named_scenario: the scenario after its name in the contract.
+        drifted: the batch_ids to which the scenario was applied.
     """
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_findings_by_batch")
@@ -108,4 +111,4 @@ def read_demo_record(
         )
         for batch in batches
     ]
-    return DemoRecord(shown, *named, nights, alerts, requests)
+    return DemoRecord(demonstration, *named_scenario, nights, alerts, requests)

@@ -1,4 +1,4 @@
-"""What benches share: run a module in a process, read its peak of memory, begin from nothing."""
+"""What benches share: a process of its own for each measurement, its peak memory, empty tables."""
 
 import json
 import os
@@ -14,19 +14,25 @@ from loan_scoring.errors import SourceError
 from loan_scoring.lab.bench.result import Measurement
 
 DATABASE = "loan_scoring_bench"
-"""Made for a bench and dropped after it."""
+"""Created for a bench and dropped after it."""
 NAIVE_ROWS = 20_000
-"""Rows that the naive ways are measured on; they are linear in the rows."""
+"""Rows on which the naive ways are measured; their time is linear in the rows."""
 
 
 def run_in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
-    """Run a module of loan_scoring.bench on a database and return the object that it prints.
+    """Run a module of this package on a database and return the object that it prints.
+
+    Args:
+        module: the name without its package.
+        arguments: its command line.
+        url: of the database.
+        source: the loans that it works on, for the error line.
 
     Raises:
-        SourceError: it prints an `error`, which `source` has caused.
+        SourceError: the module printed an `error`.
     """
     done = subprocess.run(
-        [sys.executable, "-m", f"loan_scoring.lab.bench.{module}", *arguments],
+        [sys.executable, "-m", f"{__package__}.{module}", *arguments],
         env={**os.environ, "LOAN_SCORING_DATABASE_URL": url},
         stdout=subprocess.PIPE,
         check=True,
@@ -38,7 +44,9 @@ def run_in_process(module: str, arguments: list[str], url: str, source: str) -> 
 
 
 def peak_memory_bytes() -> int:
-    """Return the peak of this process; ru_maxrss would be that of its parent, where it is higher.
+    """Return the peak memory of this process.
+
+    Not from ru_maxrss: a child inherits the peak of its parent there.
 
     >>> peak_memory_bytes() > 1 << 20
     True
@@ -49,19 +57,19 @@ def peak_memory_bytes() -> int:
 
 
 def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
-    """Return the highest peak of memory of some runs as a figure."""
+    """Return the highest peak memory of some runs as a figure."""
     return Measurement(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
 
 
 def delete_batches(session: Session) -> None:
-    """Take every batch out of the database, and what hangs on batches."""
+    """Delete every batch, and all rows that refer to one."""
     truncate_tables(session, "batches, applications, quarantine")
 
 
 def truncate_tables(session: Session, tables: str) -> None:
-    """Empty tables of the bench's own database, and what hangs on them.
+    """Empty tables of the bench's own database, and the tables that refer to them.
 
-    Decisions of people hang on scores and refuse to go; here nobody has decided anything.
+    A trigger forbids this where decisions refer to scores; in a bench there are no decisions.
     """
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE approvals DISABLE TRIGGER approvals_append_only")

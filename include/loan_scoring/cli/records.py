@@ -1,0 +1,103 @@
+"""The commands that show records: loan, audit."""
+
+import argparse
+from typing import Any
+
+from loan_scoring.cli.common import session_of
+from loan_scoring.errors import StateError
+
+
+def loan_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Show every published score of a loan, with its decision, model and application."""
+    from loan_scoring import database
+    from loan_scoring.desk.decisions import typed_loan_id
+
+    with session_of(options) as session:
+        loan_id = typed_loan_id(session.contract, options.loan_id)
+        labels = {column.name: column.label for column in session.contract.columns}
+        found = database.rows(session.connection, "select_loan_record", loan_id=loan_id)
+        dropped = database.rows(session.connection, "select_dropped_months")
+    if not found:
+        months = ", ".join(row["month"] for row in dropped)
+        retention = f"; retention has dropped {months}" if months else ""
+        raise StateError(
+            f"no published score of loan {loan_id} in {options.portfolio}; "
+            f"see table applications, or quarantine{retention}"
+        )
+    return {"loan": found, "text": "\n\n".join(_record_text(row, labels) for row in found)}
+
+
+def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
+    """Return one score of a loan as lines of text."""
+    probability = row["default_probability"]
+    score = (
+        row["exclusion_reason"] if probability is None else f"default probability {probability:.4f}"
+    )
+    outcome = {None: "not known", True: "defaulted", False: "paid"}[row["is_default"]]
+    since = f", observed {row['observed_on']}" if row["observed_on"] else ""
+    fitted_on = ", ".join(
+        f"{each['batch_id']} revision {each['revision']}"
+        for each in row["training_data"]["batches"]
+    )
+    batch = f"batch {row['batch_id']} revision {row['revision']}"
+    model = f"{row['propensity_version']}, {row['algorithm']} by loan-scoring {row['code_version']}"
+    lines = [
+        f"loan {row['loan_id']}, {'current score' if row['is_current'] else 'replaced score'}",
+        f"decision     {row['decision']}, {score}",
+        f"policy       {_policy_text(row['policy'])}",
+        f"reasons      {'; '.join(row['reasons']) or 'none: only review and decline have them'}",
+        f"persona      {row['persona'] or 'none'}",
+        f"scored       {row['scored_at']:%Y-%m-%d %H:%M:%S} UTC in run {row['scoring_run_id']}",
+        f"application  {batch}, line {row['line_number']} of {row['source']}, "
+        f"sha256 {row['source_sha256']}",
+        f"model        {model}, "
+        f"fitted on {row['training_data']['applications']:,} loans of {fitted_on}",
+        f"promoted     {row['promoted_at']:%Y-%m-%d %H:%M} UTC by {row['promoted_by']} "
+        f"(promotion {row['promotion_id']})",
+    ]
+    gates = row["evidence"].get("gates", [])
+    lines += [f"  {gate['gate']:<14}{gate['sentence']}" for gate in gates]
+    lines.append(f"outcome      {outcome}{since}")
+    lines += [
+        f"  {labels[name]:<34}{'missing' if value is None else value}"
+        for name, value in row["application"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _policy_text(policy: dict[str, Any] | None) -> str:
+    if policy is None:
+        return "not on record: scored by a release that did not keep it"
+    limits = policy["decision"]
+    excluded = ", ".join(each["reason"] for each in policy["exclusions"]) or "nothing"
+    return (
+        f"approve below {limits['approve_below']:g}, decline from {limits['decline_from']:g}; "
+        f"refer on {excluded}"
+    )
+
+
+def audit_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Verify the audit log's chain of hashes and show its last entries."""
+    from loan_scoring.database import audit
+
+    with session_of(options) as session:
+        verified = audit.verify_chain(session)
+        found = audit.recent_entries(session, limit=options.last)
+    faults = [f"entry {each['entry_id']}: {each['fault']}" for each in verified.faults]
+    if faults:
+        raise StateError(
+            f"the audit log of {options.portfolio} was changed: {'; '.join(faults)}; "
+            "compare it with a backup, and check who may alter the table"
+        )
+    lines = [
+        f"{each['entry_id']:>6}  {each['recorded_at']:%Y-%m-%d %H:%M:%S}  {each['done_by']:<20} "
+        f"{each['action']:<22} {each['subject']}"
+        for each in reversed(found)
+    ]
+    lines.append(f"{verified.entries} entries, one chain; its head is {verified.hash or 'none'}")
+    return {
+        "entries": verified.entries,
+        "hash": verified.hash,
+        "last": found,
+        "text": "\n".join(lines),
+    }

@@ -1,0 +1,86 @@
+"""The commands that look at the database as a whole: status, sql."""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+from typing import Any
+
+from loan_scoring import settings
+from loan_scoring.cli.common import session_of
+
+
+def status_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Show database, batches, champion and open alerts."""
+    from loan_scoring.monitoring.status import read_status, render_status
+
+    with session_of(options) as session:
+        state = read_status(session)
+    state["database_url"] = _analyst_url(options)
+    state["airflow"] = airflow = _airflow()
+    lines = [
+        f"database  {state['database_url']}",
+        f"Airflow   {airflow['url'] if airflow else 'not running; `make up` starts it'}",
+        "",
+        render_status(state),
+    ]
+    return {**state, "text": "\n".join(lines)}
+
+
+def _airflow() -> dict[str, Any] | None:
+    """Return the URL of a running Airflow, or None."""
+    from loan_scoring.local.airflow_status import stack_status
+
+    found = stack_status(settings.state_dir())
+    if found is not None:
+        return {"url": found.url, "passwords": found.password_file}
+    # In containers Airflow is a service of its own, and only its URL is known here.
+    url = os.environ.get("AIRFLOW__API__BASE_URL")
+    return {"url": url} if url else None
+
+
+def _analyst_url(options: argparse.Namespace) -> str:
+    """Return a URL for psql: the reader role of the embedded server, or the given database.
+
+    A given URL is shown without its password: psql takes it from PGPASSWORD or ~/.pgpass.
+    """
+    from loan_scoring import database
+
+    given = options.database or settings.database_url()
+    if given:
+        url = database.without_password(database.libpq_url(given))
+    else:
+        from loan_scoring.local.postgres import embedded
+
+        url = embedded().url(database.READER)
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{options.portfolio}"
+
+
+def sql_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Print the rows of a query, or open psql where there is none."""
+    from loan_scoring import database
+
+    if options.query is None:
+        return {"exit": _open_psql(options)}
+    with session_of(options) as session:
+        header, rows = database.select_read_only(session.connection, options.query)
+    if options.json:
+        return {"columns": header, "rows": rows}
+    csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+    return {}
+
+
+def _open_psql(options: argparse.Namespace) -> int:
+    """Run psql on the portfolio's schema, read-only; return its exit code."""
+    from loan_scoring import database
+    from loan_scoring.database.programs import postgres_program
+    from loan_scoring.local.postgres import embedded
+
+    given = options.database or settings.database_url()
+    url = given or embedded().start().url(database.READER)
+    environment = database.libpq_environment(database.libpq_parameters(url))
+    environment["PGOPTIONS"] = (
+        f"-c search_path={options.portfolio} -c default_transaction_read_only=on"
+    )
+    return subprocess.call([str(postgres_program("psql"))], env=environment)

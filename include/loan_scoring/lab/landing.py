@@ -1,0 +1,72 @@
+"""Write the drops of a replay into the landing folder, each whole or not at all."""
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.database.files import write_whole
+from loan_scoring.errors import LoanScoringError
+
+
+class LandingFolder:
+    """Writes drops as CSV files, and leaves files alone that hold the same bytes already."""
+
+    def __init__(self, folder: Path, log: logging.Logger, *, is_synthetic: bool) -> None:
+        self._folder, self._log, self._is_synthetic = folder, log, is_synthetic
+
+    def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
+        """Write a drop; return its path, and False if the file was there already.
+
+        A batch is either real or synthetic: its file of the other sort is removed, because two
+        files would be two deliveries.
+
+        Args:
+            kind: `applications` or `outcomes`.
+            name: of the batch, or the date of outcomes.
+            table: text columns.
+
+        Raises:
+            LoanScoringError: the file cannot be written.
+        """
+        real, synthetic = f"{name}.csv", f"{name}.synthetic.csv"
+        own, other = (synthetic, real) if self._is_synthetic else (real, synthetic)
+        path = self._folder / kind / own
+        try:
+            is_written = self._write(path, _csv_bytes(table))
+            replaced = path.with_name(other)
+            if replaced.exists():
+                self._log.warning("%s: removed, %s takes its place", replaced, path.name)
+                replaced.unlink()
+        except OSError as error:
+            raise LoanScoringError(f"{path}: cannot be written: {error.strerror}") from error
+        return path, is_written
+
+    def _write(self, path: Path, content: bytes) -> bool:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            if path.stat().st_size == len(content) and path.read_bytes() == content:
+                return False
+            self._log.warning("%s: replaced, it held other rows", path)
+        write_whole(path, content)
+        return True
+
+
+def _csv_bytes(table: pa.Table) -> bytes:
+    """Return a table of text as CSV; values have quotes only if they need them."""
+    header = pa.table({name: pa.array([name]) for name in table.column_names})
+    lines = [
+        line
+        for part in (header, table)
+        for line in pc.binary_join_element_wise(*map(_quoted, part.columns), ",").to_pylist()
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _quoted(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    needs_quotes = pc.match_substring_regex(texts, '[,"\r\n]')
+    if not pc.any(needs_quotes).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    return pc.if_else(needs_quotes, pc.binary_join_element_wise('"', doubled, '"', ""), texts)

@@ -1,0 +1,95 @@
+"""How far the main job has come, as the tables say."""
+
+from dataclasses import dataclass
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.lab.replay import Replay
+
+
+@dataclass(frozen=True)
+class MainJobState:
+    """The state of the main job; each call reads it again from Postgres."""
+
+    session: Session
+    replay: Replay
+
+    def done_steps(self) -> list[str]:
+        """Return every step that is done, as lines for people."""
+        steps = []
+        if self._champion_lag() is not None:
+            steps.append("history ingested")
+        if self.is_trained():
+            steps.append("models fitted and judged")
+        for row in self._nights():
+            steps += [
+                f"{row['batch_id']} {step}"
+                for step, name in (
+                    ("ingested", "is_published"),
+                    ("scored", "is_scored"),
+                    ("compared with the baseline", "is_compared"),
+                )
+                if row[name]
+            ]
+        return steps + [f"{drop_id} taken in" for drop_id in sorted(self.ingested_drops())]
+
+    def count_steps(self) -> int:
+        """Return the number of steps of the whole job."""
+        return 2 + 3 * len(self.replay.batch_ids) + len(self.due_drops())
+
+    def is_trained(self) -> bool:
+        """Return whether models of the history were judged and there is a champion.
+
+        Raises:
+            LoanScoringError: the first models were refused, so there is no champion.
+        """
+        lag = self._champion_lag()
+        if lag is None or not lag["is_judged_on_it"]:
+            return False
+        if lag["model_version"] is None:
+            raise LoanScoringError(
+                "a gate refused the models fitted on the history; `loan-scoring models list` and "
+                "`models show VERSION` show the reason, `models promote VERSION --comment WHY` "
+                "overrules the gate; then run `make run` again"
+            )
+        return True
+
+    def is_published(self) -> bool:
+        """Return whether every night is ingested."""
+        return all(row["is_published"] for row in self._nights())
+
+    def is_complete(self) -> bool:
+        """Return whether every night is compared and all due outcomes are ingested."""
+        return (
+            self.is_trained()
+            and not self.uncompared_nights()
+            and self.ingested_drops() == self.due_drops().keys()
+        )
+
+    def uncompared_nights(self) -> list[str]:
+        """Return the batch_ids of the nights that are not compared with the baseline yet."""
+        return [row["batch_id"] for row in self._nights() if not row["is_compared"]]
+
+    def due_drops(self) -> dict[str, str]:
+        """Return drop_id and date of the outcomes that land by the last night."""
+        dates = {path.name.split(".")[0] for path in self.replay.outcome_files}
+        last = self.replay.batch_ids[-1]
+        return {f"outcomes-{date}": date for date in sorted(dates) if date <= last}
+
+    def ingested_drops(self) -> set[str]:
+        """Return the drop_ids of the due outcomes that are ingested."""
+        drop_ids = list(self.due_drops())
+        with database.transaction(self.session.connection):
+            found = database.rows(self.session.connection, "select_drops_taken", drop_ids=drop_ids)
+        return {row["drop_id"] for row in found}
+
+    def _nights(self) -> list[database.Row]:
+        with database.transaction(self.session.connection):
+            return database.rows(
+                self.session.connection, "select_progress", batch_ids=self.replay.batch_ids
+            )
+
+    def _champion_lag(self) -> database.Row | None:
+        with database.transaction(self.session.connection):
+            return database.row(self.session.connection, "select_champion_lag")
