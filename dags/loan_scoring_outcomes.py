@@ -49,7 +49,7 @@ def build(of: Contract) -> DAG:
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure anew the scored batches whose outcomes came; return their scoring runs."""
-            from loan_scoring.monitoring.performance.measure import restate_performance
+            from loan_scoring.monitoring.performance.restate import restate_performance
 
             with task_session(portfolio) as (session, _):
                 return restate_performance(session)

@@ -1,2 +1,2 @@
--- Make room for a run's tests to be written anew.
-DELETE FROM drift WHERE scoring_run_id = %(scoring_run_id)s
+-- Delete a run's drift rows of some kinds, before they are written again.
+DELETE FROM drift WHERE scoring_run_id = %(scoring_run_id)s AND kind = ANY (%(kinds)s)

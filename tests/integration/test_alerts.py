@@ -8,7 +8,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.monitoring.alerts.store import update_alerts
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 from loan_scoring.scoring.batch import score_batch
 

@@ -169,8 +169,8 @@ def test_broken_channel_is_an_alert_that_the_others_tell_and_that_ends(
     assert receiver.asked == ["mail", "chat", "mail"]  # the broken one is asked once a run
     (line,) = [each.message for each in caplog.records if each.levelname == "WARNING"]
     assert line == (
-        "The channel chat (slack, connection c) took no message: nobody listens there "
-        "(ConnectionRefusedError); it is tried again with the next run"
+        "The channel chat (slack, connection c) did not accept a message: the connection was "
+        "refused or reset (ConnectionRefusedError). The next run tries again"
     )
 
     deliver_alerts(session, receiver, "2026-01-06")
@@ -336,7 +336,7 @@ def test_failure_of_a_stage_is_one_alert_until_it_goes_well(portfolio: Portfolio
 
     for _ in range(2):
         record_stage_result(session, "score", NIGHT, NIGHT, "r", ["plan"])
-    message = f"The stage score failed for {NIGHT} at plan: the task's log says why"
+    message = f"The stage score failed for {NIGHT} at plan: see the task's log"
     assert found() == [["score", NIGHT, "critical", "open", message]]
     record_stage_result(session, "score", "2026-01-06", "2026-01-06", "r", [])
     assert found()[0][3] == "open"  # another night

@@ -154,7 +154,7 @@ def test_training_succeeds_where_mlflow_cannot_be_written(
         "scoring.batch",
         "models.scorer",
         "models.registry",
-        "monitoring.measure",
+        "monitoring.metrics",
     ],
 )
 def test_mlflow_and_great_expectations_are_for_those_who_use_them(module: str) -> None:

@@ -19,7 +19,8 @@ from loan_scoring.ingest.batches import ingest_batch, land_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.models.training.run import fingerprint_of
-from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.monitoring.status import read_status
+from loan_scoring.monitoring.status_text import render_status
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration

@@ -46,4 +46,4 @@ def test_a_joint_finding_goes_with_its_columns(
     findings = [together(), *(of_column(*column) for column in columns)]
     found = group_by_cause(loan_default, KINDS, findings, [])
     assert [(each.cause, each.subjects) for each in found] == causes
-    assert any("a classifier tells the batch" in each.message for each in found)
+    assert any("a classifier separates the batch" in each.message for each in found)

@@ -14,11 +14,16 @@ from loan_scoring.monitoring.drift.compare import BaselineColumn, compare_column
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.comparison import DriftTest as DriftTest
 from loan_scoring.monitoring.drift.decide import decide_drift
-from loan_scoring.monitoring.drift.jensen_shannon import jensen_shannon
-from loan_scoring.monitoring.drift.ks import ks
-from loan_scoring.monitoring.drift.psi import psi, psi_noise
-from loan_scoring.monitoring.drift.shares import chi_square, null_share, unseen_levels
-from loan_scoring.monitoring.drift.wasserstein import wasserstein
+from loan_scoring.monitoring.drift.statistical_tests import (
+    chi_square,
+    jensen_shannon,
+    ks,
+    null_share,
+    psi,
+    psi_noise,
+    unseen_levels,
+    wasserstein,
+)
 from loan_scoring.statistics.distribution import Distribution, cdf_gaps
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 

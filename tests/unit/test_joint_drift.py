@@ -10,10 +10,12 @@ from sklearn.metrics import roc_auc_score
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.models.baseline import fit_column_baseline
 from loan_scoring.monitoring.drift.decide import decide_drift
-from loan_scoring.monitoring.drift.domain_classifier import domain_classifier
-from loan_scoring.monitoring.drift.encode import MatrixEncoding
-from loan_scoring.monitoring.drift.joint import JointBaseline
-from loan_scoring.monitoring.drift.reconstruction import PrincipalPlane, reconstruction_error
+from loan_scoring.monitoring.drift.joint import JointBaseline, MatrixEncoding
+from loan_scoring.monitoring.drift.joint_tests import (
+    PrincipalPlane,
+    domain_classifier,
+    reconstruction_error,
+)
 from loan_scoring.statistics.auc import auc_against_chance
 
 POLICY = MonitoringPolicy()

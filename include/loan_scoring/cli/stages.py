@@ -32,7 +32,7 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.ingest.outcomes import take_outcomes
-    from loan_scoring.monitoring.performance.measure import restate_performance
+    from loan_scoring.monitoring.performance.restate import restate_performance
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.monitoring.measure import compare_batch
+    from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}

@@ -16,7 +16,8 @@ from loan_scoring.errors import StateError
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
     from loan_scoring.local.postgres import portfolio_database_url
-    from loan_scoring.monitoring.status import read_status, render_status
+    from loan_scoring.monitoring.status import read_status
+    from loan_scoring.monitoring.status_text import render_status
 
     with open_session(options.portfolio, portfolio_database_url(options.database)) as session:
         state = read_status(session)

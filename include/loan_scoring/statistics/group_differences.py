@@ -10,10 +10,6 @@ import numpy as np
 
 from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
-BY_APPROVAL = ("demographic_parity_difference", "demographic_parity_ratio")
-BY_OUTCOME = ("equal_opportunity_difference", "equalized_odds_difference")
-"""Known once outcomes are in."""
-
 
 @dataclass(frozen=True)
 class GroupCounts:

@@ -21,7 +21,7 @@ from loan_scoring.lab.bench.loans import BenchLoans
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.scoring_batch import replace_batch, train_bench_pair
 from loan_scoring.monitoring.alerts.store import update_alerts
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring_web.pages.alerts import read_alerts_page
 from loan_scoring_web.pages.batch import read_batch_page, read_batches_page

@@ -1,27 +1,32 @@
-"""Put what drifted in a batch down to its cause: bad data, or another population."""
+"""Group what drifted in a batch by its cause: bad data, other applicants, or other defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loan_scoring.contract import Contract
-from loan_scoring.monitoring.alerts.words import describe_cause, finding_evidence
+from loan_scoring.monitoring.alerts.words import (
+    describe_cause,
+    describe_outcome_cause,
+    finding_evidence,
+)
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import DriftFinding
+from loan_scoring.monitoring.performance.outcome_tests import OutcomeFinding
 
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
-"""bad_data: values are missing or were never seen; population: other people apply; concept: the
-same people default otherwise."""
+"""bad_data: values are missing or unseen at training. population: the applicants differ from
+training. concept: the same applicants default more or less often."""
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
-"""Share of a batch that must change its decision to be worth a word."""
+"""Share of a batch that must change its decision before the message says so."""
 
 
 @dataclass(frozen=True)
 class BatchCause:
-    """One cause in one batch: the columns that show it, the worst first, and the words for it."""
+    """One cause in one batch: the columns that show it, the worst first, and the message."""
 
     cause: str
     severity: str
@@ -36,15 +41,15 @@ def group_by_cause(
     findings: Sequence[DriftFinding],
     comparisons: Sequence[Comparison],
 ) -> list[BatchCause]:
-    """Return one entry for each cause that the findings of a batch show.
+    """Return one entry for each cause that the drift of a batch shows.
 
-    Scores, decisions and personas that drift are what inputs that drift lead to, and so, mostly,
-    are all inputs together: they are told with the cause, that of bad data where there is one. On
-    their own they are another population.
+    Drift of scores, decisions and personas, and mostly that of all inputs together, follows from
+    drift of single inputs: it joins their cause, bad data where there is any. Without drift of a
+    single input the cause is population.
 
     Args:
         kinds: the drift kind of each feature: data, joint or prediction.
-        comparisons: all of the batch; how the decisions have moved is read from them.
+        comparisons: all of the batch; they show how the decisions changed.
     """
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
@@ -55,7 +60,7 @@ def group_by_cause(
         bad += outputs
     elif other or outputs:
         other += outputs
-    moved = _moved(comparisons)
+    moved = _largest_move(comparisons)
     return [
         BatchCause(
             cause,
@@ -69,13 +74,38 @@ def group_by_cause(
     ]
 
 
-def _moved(comparisons: Sequence[Comparison]) -> tuple[str, str, float] | None:
-    """Return from which decision to which most of the batch has moved, and how large a share."""
+def outcome_cause(
+    contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
+) -> list[BatchCause]:
+    """Return the one cause that all findings on outcomes share; none without findings.
+
+    Args:
+        facts: figures of the batch's outcomes, as words.describe_outcome_finding takes them.
+    """
+    if not findings:
+        return []
+    return [
+        BatchCause(
+            CONCEPT,
+            "critical" if any(each.severity == "critical" for each in findings) else "warning",
+            [each.subject for each in findings],
+            describe_outcome_cause(contract, findings, facts),
+            {each.subject: {**facts, "causes": each.causes} for each in findings},
+        )
+    ]
+
+
+def _largest_move(comparisons: Sequence[Comparison]) -> tuple[str, str, float] | None:
+    """Return the decision that lost most, the one that won most, and the share that moved.
+
+    None where the share is below MOVED or decisions were not compared.
+    """
     facts = next((each.facts for each in comparisons if each.feature == "decision"), None)
     if facts is None:
         return None
     now, before = facts["shares"], facts["baseline_shares"]
-    change = {word: now.get(word, 0.0) - before.get(word, 0.0) for word in {*now, *before}}
+    change = {name: now.get(name, 0.0) - before.get(name, 0.0) for name in {*now, *before}}
+
     away, to = min(change, key=change.__getitem__), max(change, key=change.__getitem__)
     share = min(-change[away], change[to])
     return (away, to, share) if share >= MOVED else None

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from loan_scoring.contract import PerformancePolicy
 from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.drift.decide import TestVerdict
-from loan_scoring.monitoring.drift.shares import null_share
+from loan_scoring.monitoring.drift.statistical_tests import null_share
 from loan_scoring.monitoring.performance import ddm
 from loan_scoring.statistics.auc import delong
 from loan_scoring.statistics.fairness import Z95
