@@ -3,7 +3,7 @@
 import pytest
 
 from loan_scoring.contract import Contract
-from loan_scoring.monitoring.alerts.causes import group_by_cause
+from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import DriftFinding
 

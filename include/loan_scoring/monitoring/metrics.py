@@ -20,7 +20,8 @@ from loan_scoring.models.baseline import (
     present_numbers,
     read_baseline_sample,
 )
-from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION, group_by_cause
+from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION
+from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.alerts.store import record_causes, update_alerts
 from loan_scoring.monitoring.distributions import write_distributions
 from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_column

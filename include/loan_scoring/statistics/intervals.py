@@ -17,6 +17,15 @@ BLOCK = 32
 """Resamples that are held at once: 32 x 40,000 weights are 10 MB."""
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the limits of its interval at the level CONFIDENCE; None without an interval."""
+
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+
+
 def bootstrap(
     y: np.ndarray, probability: np.ndarray, threshold: float, resamples: int, seed: int
 ) -> dict[str, list[float]]:
@@ -95,9 +104,11 @@ def _weighted(
 
 
 def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the score interval of a share, (0, 1) of nothing.
+    """Return the Wilson score interval of a share, (0, 1) without any case.
 
-    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212; equal to
+    scipy.stats.binomtest(...).proportion_ci(method="wilson"), which takes a thousand times longer
+    because it also computes an exact p-value.
 
     >>> [round(limit, 4) for limit in wilson(50, 100)]
     [0.4038, 0.5962]
@@ -109,12 +120,3 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[fl
     middle = (share + spread / 2) / (1 + spread)
     half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the limits that the realised one lies between at the rate of CONFIDENCE."""
-
-    value: float
-    lower: float | None = None
-    upper: float | None = None

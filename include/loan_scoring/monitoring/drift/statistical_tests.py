@@ -119,7 +119,9 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
     >>> jensen_shannon(np.array([10, 0]), np.array([0, 3]))
     1.0
     """
-    return float(jensenshannon(baseline_counts, batch_counts, base=2))
+    # Rounding can make a divergence close to 0 negative, whose root is nan.
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(jensenshannon(baseline_counts, batch_counts, base=2)))
 
 
 def null_share(

@@ -11,7 +11,8 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import predictions_of_other_policy
-from loan_scoring.monitoring.alerts.causes import CONCEPT, outcome_cause
+from loan_scoring.monitoring.alerts.causes import CONCEPT
+from loan_scoring.monitoring.alerts.grouping import outcome_cause
 from loan_scoring.monitoring.alerts.store import record_causes
 from loan_scoring.monitoring.drift.decide import TestVerdict
 from loan_scoring.monitoring.drift_rows import write_drift
