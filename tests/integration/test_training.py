@@ -334,7 +334,7 @@ def test_history_asks_for_a_model_once_it_is_not_what_the_champion_knows(
         _, rows = database.select_read_only(
             session.connection, "select verdict, reason from retrain_requests"
         )
-        assert rows == [["asked", "revision 1 of the history is in, no model is in use"]]
+        assert rows == [["asked", "revision 1 of the history has landed, no model is in use"]]
 
 
 def test_champion_that_knows_the_history_is_not_asked_to_learn_it(ready: Session) -> None:

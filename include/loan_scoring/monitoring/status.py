@@ -1,4 +1,4 @@
-"""What stands in a portfolio, read from Postgres: for `status` and for the summary of a run."""
+"""Read the state of a portfolio from Postgres, for `status` and for the summary of a run."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 NIGHTS = 7
-"""How many nights' performance is shown."""
+"""Nights whose performance is shown."""
 
 
 def read_status(session: Session) -> dict[str, Any]:

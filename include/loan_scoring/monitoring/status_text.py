@@ -4,7 +4,7 @@ from typing import Any
 
 
 def render_status(state: dict[str, Any]) -> str:
-    """Return the state as a page of text."""
+    """Return the state from read_status as a page of text."""
     lines = [
         f"portfolio {state['portfolio']}",
         "",
@@ -66,9 +66,9 @@ def _champions(champions: dict[str, Any]) -> list[str]:
         return ["no champion yet: run `loan-scoring train`"]
     lines = []
     for kind, row in champions.items():
-        judged = f", hold-out AUC {row['auc']:.4f} on {row['rows']:,} loans" if row["auc"] else ""
+        holdout = f", hold-out AUC {row['auc']:.4f} on {row['rows']:,} loans" if row["auc"] else ""
         lines.append(
-            f"champion {kind}: {row['model_version']} ({row['algorithm']}){judged},"
+            f"champion {kind}: {row['model_version']} ({row['algorithm']}){holdout},"
             f" promoted by {row['promoted_by']}"
         )
     return lines
@@ -80,11 +80,11 @@ def _performance(nights: list[dict[str, Any]]) -> list[str]:
         return []
     lines = [f"AUC of the last nights {'estimated':>11}  95 % interval       realised"]
     for row in measured:
-        told = "-" if row["realised_auc"] is None else f"{row['realised_auc']:.3f}"
+        realised = "-" if row["realised_auc"] is None else f"{row['realised_auc']:.3f}"
         lines.append(
             f"  {row['batch_id']:<20} {row['estimated_auc']:11.3f}"
             f"  [{row['estimated_auc_lower']:.3f}, {row['estimated_auc_upper']:.3f}]"
-            f"      {told if row['state'] == 'realised' else row['state']}"
+            f"      {realised if row['state'] == 'realised' else row['state']}"
         )
     return [*lines, ""]
 
@@ -93,14 +93,15 @@ def _alerts(state: dict[str, Any]) -> list[str]:
     lines = ["open alerts by night"]
     nights = [row for row in state["batches"] if row["batch_id"] != "history"]
     for night in nights:
-        told = [each for each in state["open_alerts"] if each["batch_id"] == night["batch_id"]]
+        alerts = [each for each in state["open_alerts"] if each["batch_id"] == night["batch_id"]]
         if night["scored"] is None:
             lines.append(f"  {night['batch_id']}  not scored")
-        elif not night["open_alerts"] and not told:
+        elif not night["open_alerts"] and not alerts:
             lines.append(f"  {night['batch_id']}  none")
-        lines += map(_alert, told)
-    # Of batches that were refused or never landed, of the history, and of days.
+        lines += map(_alert, alerts)
+    # Alerts of refused batches, of batches that never landed, of the history and of days.
     shown = {night["batch_id"] for night in nights}
+
     lines += [_alert(each) for each in state["open_alerts"] if each["batch_id"] not in shown]
     return lines if nights or state["open_alerts"] else ["open alerts: none"]
 
