@@ -27,7 +27,6 @@ def write_distributions(
     Args:
         kinds: the drift kind of each feature.
         probabilities: of the scored loans, shape (scored,).
-
     """
     run_id, loans = run["scoring_run_id"], run["applications"]
     database.execute(session.connection, "delete_distributions", scoring_run_id=run_id)

@@ -110,7 +110,7 @@ def judge_retraining(
     Args:
         batches: batch_id and the causes that each batch shows, in the order of batch_id.
         batch_id: the batch that has just been measured.
-        before: the last request because of drift for another batch, of any cause.
+        before: the last request because of drift, of any cause, before this batch's own.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):

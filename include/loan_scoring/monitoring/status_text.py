@@ -101,7 +101,6 @@ def _alerts(state: dict[str, Any]) -> list[str]:
         lines += map(_alert, alerts)
     # Alerts of refused batches, of batches that never landed, of the history and of days.
     shown = {night["batch_id"] for night in nights}
-
     lines += [_alert(each) for each in state["open_alerts"] if each["batch_id"] not in shown]
     return lines if nights or state["open_alerts"] else ["open alerts: none"]
 

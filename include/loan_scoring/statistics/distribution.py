@@ -81,6 +81,5 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
     heights = baseline.shares[of_baseline] - batch.shares[of_batch]
     # A value of both sides occurs twice; only its last place has both steps.
-
     is_whole = np.append(points[1:] != points[:-1], True)
     return points[is_whole], heights[is_whole]

@@ -133,5 +133,4 @@ def _reach(ranges: np.ndarray) -> float:
 
 def _within(value: float, lower: float, upper: float) -> Estimate:
     """Return an estimate whose limits are clipped to [0, 1]."""
-
     return Estimate(value, float(np.clip(lower, 0, 1)), float(np.clip(upper, 0, 1)))

@@ -83,7 +83,6 @@ def _weighted(
         bad_until = np.cumsum(weights * y, axis=1)[:, ends]
         good_until = np.cumsum(weights * ~y, axis=1)[:, ends]
         # Each default outranks the paid loans below it, and half of those with its probability.
-
         good_before = np.hstack([np.zeros((len(weights), 1)), good_until[:, :-1]])
         bad_here = np.diff(bad_until, axis=1, prepend=0)
         auc = np.einsum("ij,ij->i", bad_here, good_before + good_until) / (2 * bad * good)

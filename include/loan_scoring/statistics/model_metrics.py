@@ -41,7 +41,6 @@ def holdout_metrics(
         y: outcomes, 1 for default, shape (rows,).
         probability: predicted, shape (rows,).
         decline_from: threshold for F1, precision and recall of default.
-
     """
     auc = float(roc_auc_score(y, probability))
     false_positive, true_positive, _ = roc_curve(y, probability)

@@ -44,7 +44,6 @@ def _known(error: BaseException) -> str | None:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             codes = sorted({str(code) for code, _ in refused.values()})
             return f"it refused every recipient ({', '.join(codes)}): see the contract's recipients"
-
         case smtplib.SMTPNotSupportedError():
             return "it offers no STARTTLS or no login: see disable_tls of the connection"
         case smtplib.SMTPResponseException(smtp_code=code):

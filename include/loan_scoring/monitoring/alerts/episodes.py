@@ -24,7 +24,6 @@ def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
         states: batch_id and whether the batch shows the cause, in the order of batch_id; without
             the batches for which that is unknown.
 
-
     >>> fold_episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
     [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]
     """

@@ -89,7 +89,6 @@ def _largest_move(comparisons: Sequence[Comparison]) -> tuple[str, str, float] |
         return None
     now, before = facts["shares"], facts["baseline_shares"]
     change = {name: now.get(name, 0.0) - before.get(name, 0.0) for name in {*now, *before}}
-
     away, to = min(change, key=change.__getitem__), max(change, key=change.__getitem__)
     share = min(-change[away], change[to])
     return (away, to, share) if share >= MOVED else None

@@ -141,5 +141,4 @@ def _cut(text: str, longest: int = LONGEST) -> str:
 
 def _one_line(text: str) -> str:
     """Return text on one line, so that text from a file cannot make a header or a heading."""
-
     return " ".join(text.split())

@@ -135,7 +135,6 @@ def _describe_joint(contract: Contract, finding: DriftFinding) -> str:
             "a classifier separates the batch from the baseline with an AUC of "
             f"{facts['auc']:.2f}, mostly by {', '.join(labels[:3])}"
         )
-
     if "reconstruction" in finding.causes:
         parts.append(
             "columns are correlated in another way than at training (reconstruction error "

@@ -37,5 +37,4 @@ class Comparison:
     @property
     def is_above_noise(self) -> bool:
         """Whether the PSI is above what chance explains; True where there is no PSI."""
-
         return self.psi is None or self.psi_noise is None or self.psi > self.psi_noise

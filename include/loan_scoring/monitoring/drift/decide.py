@@ -37,7 +37,6 @@ def decide_drift(
     floor, and where its PSI, if it has one, is above what its sample size explains. The alert is
     critical from the upper band of PSI on; without a PSI, from the effect that has that PSI.
     """
-
     places = [
         (comparison.feature, test)
         for comparison in comparisons

@@ -110,7 +110,6 @@ def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
 
 def protected_categories(contract: Contract) -> list[str]:
     """Return the protected columns that are categories, by which groups are compared."""
-
     return [name for name in contract.protected if contract.by_name[name].type == "category"]
 
 

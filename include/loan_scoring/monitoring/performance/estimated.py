@@ -148,7 +148,6 @@ def prediction_limits(values: np.ndarray) -> tuple[float | None, float | None]:
     taken at q (N + 1) (Weibull 1939; number 6 of Hyndman, Fan 1996). The usual quantiles, at
     q (N - 1) + 1, would cover only 94 % with 200 draws.
 
-
     >>> [round(limit, 3) for limit in prediction_limits(np.arange(1.0, 200.0))]
     [5.0, 195.0]
     """

@@ -206,5 +206,4 @@ def fairness_figures(
             )
             metrics |= group_differences.equal_odds(paid, defaulted, resamples, seed)
         found += [FairnessFigure(attribute, name, each, groups) for name, each in metrics.items()]
-
     return found

@@ -59,5 +59,4 @@ def realised_loss(y: np.ndarray, exposure: np.ndarray) -> Estimate:
         y: outcomes, 1 for default, shape (rows,).
         exposure: from `exposures`, shape (rows,).
     """
-
     return Estimate(float(y @ exposure))

@@ -116,7 +116,6 @@ def judge_outcomes(
     `attention`, and at `drifted` from `drifted_from` times the floor. DDM has no p-value and
     alarms too often to decide alone (docs/adr/0014): it only adds to another test's finding.
     """
-
     places = [place for place, (_, test) in enumerate(found) if test.p_value is not None]
     p_adjusted = dict(
         zip(

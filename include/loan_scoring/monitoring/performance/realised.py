@@ -56,7 +56,6 @@ def default_rate_by_decile(
 
     Returns:
         One entry per band, from the lowest scores on; None for a band without loans.
-
     """
     places = np.searchsorted(np.asarray(edges, dtype=float), probability, side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)

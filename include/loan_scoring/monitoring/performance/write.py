@@ -54,5 +54,4 @@ def _limits(estimates: Sequence[Estimate]) -> dict[str, pa.Array]:
 
 def _floats(values: Sequence[float | None]) -> pa.Array:
     """Return an Arrow array in which nan is null."""
-
     return pa.array(values, pa.float64(), from_pandas=True)
