@@ -1,4 +1,4 @@
-"""A cause that lasts is one alert, two stable nights end it, a person's word stands."""
+"""A lasting cause is one alert, two stable nights end it, a person's resolution stays."""
 
 import pytest
 
@@ -19,7 +19,7 @@ SHOCKED, BLANKED = (2, 3), 4
 
 @pytest.fixture(scope="module")
 def nights(loan_default: Contract, labelled_loans, drops: Replay, tmp_path_factory) -> Replay:
-    """Nights of the history that `ready` knows: two with an income shock, one with a null burst."""
+    """Return nights from the history of `ready`: two with an income shock, one with many nulls."""
     return replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
@@ -79,7 +79,7 @@ def test_from_the_first_night_to_the_second_stable_one(ready: Session, nights: R
     assert database.select_read_only(ready.connection, still_open)[1] == [
         [0]
     ]  # one alert for one cause
-    assert len(requests(ready)) == 2  # bad data asks for nothing
+    assert len(requests(ready)) == 2  # bad data never asks for new models
 
     go(ready, nights, 5)
     assert told(ready, "population") == [[first, last, 2, "resolved", "metrics"]]

@@ -1,4 +1,4 @@
-"""Undrifted nights raise nothing, a drifted one names what drifted, and twice is once."""
+"""Nights without drift raise no alert, a drifted night names its columns, a rerun changes nothing."""
 
 from dataclasses import replace
 

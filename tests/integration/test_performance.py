@@ -58,7 +58,7 @@ def night(ready: Session, drops: Replay) -> Callable[..., str]:
 
 @pytest.fixture
 def take(ready: Session, drops: Replay, tmp_path: Path) -> Callable[..., None]:
-    """Take in a part of a night's outcomes, some of which may be turned into defaults."""
+    """Ingest a part of a night's outcomes, with some turned into defaults if asked."""
 
     def go(place: int, start: float = 0, stop: float = 1, worse: float = 0) -> None:
         header, *lines = drops.outcome_files[place].read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What all inputs show together goes with the columns that show it, and stands alone else."""
+"""A joint finding joins the cause of single columns, and is a cause of its own without any."""
 
 import pytest
 

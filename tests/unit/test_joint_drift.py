@@ -1,4 +1,4 @@
-"""Joint tests see what no column shows, hold their rate without drift, and are those of others."""
+"""Joint tests detect what no column shows, and hold their false-alarm rate without drift."""
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ MODEST = MonitoringPolicy(joint_rows=1000)
 
 
 def applications(rows: int, seed: int, correlation: float = 0.9) -> pa.Table:
-    """Two numbers that hang together, a third, and a category that hangs on the third."""
+    """Return two correlated numbers, a third, and a category that depends on the third."""
     rng = np.random.default_rng(seed)
     common, left, right, free = rng.standard_normal((4, rows))
     root = np.sqrt(correlation)
@@ -119,7 +119,7 @@ def test_encoding_is_the_same_for_any_batch() -> None:
     standardised = encoding.standardised(matrix)
     assert standardised.shape == (3, 2 * 3 + 4)
     assert not np.isnan(standardised).any()
-    assert standardised[1, 2] < 3  # an outlier is drawn in to the tail
+    assert standardised[1, 2] < 3  # an outlier is clipped to the tail
 
 
 def test_a_broken_correlation_is_seen_by_the_joint_tests_alone() -> None:

@@ -1,4 +1,4 @@
-"""What people are told: one subject line, plain words, nothing that a file could have put in."""
+"""Messages have one subject line and plain words, and nothing that a file could inject."""
 
 import smtplib
 import socket

@@ -1,4 +1,4 @@
-"""Drift asks for new models when it lasts, when it is no fault of the data, and not too often."""
+"""Drift asks for new models if it lasts, if the data are not bad, and not too often."""
 
 import pytest
 
