@@ -1,4 +1,4 @@
-"""Nights without drift raise no alert, a drifted night names its columns, a rerun changes nothing."""
+"""Nights without drift raise no alert, a drifted one names its columns, a rerun changes nothing."""
 
 from dataclasses import replace
 
