@@ -25,7 +25,7 @@ def build(contract: Contract) -> DAG:
         @task
         def measure() -> dict[str, int]:
             """Write drift tests and alerts of the batch; return how many of each."""
-            from loan_scoring.monitoring.measure import compare_batch
+            from loan_scoring.monitoring.metrics import compare_batch
 
             with task_session(portfolio, batch_id()) as (session, work):
                 counts = compare_batch(session, batch_id())

@@ -41,7 +41,7 @@ def build(contract: Contract) -> DAG:
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure again the scored batches with new outcomes; return their scoring runs."""
-            from loan_scoring.monitoring.performance.measure import restate_performance
+            from loan_scoring.monitoring.performance.restate import restate_performance
 
             with task_session(portfolio) as (session, _):
                 return restate_performance(session)

@@ -222,7 +222,7 @@ def test_closed_port_raises_an_alert_until_it_is_open_again(
         empty, "select subject, state, message from alerts where kind = 'delivery'"
     )
     assert (subject, state) == (broken, "open")
-    assert "took no message: nobody listens there (ConnectionRefusedError)" in message
+    assert "did not accept a message: the connection was refused or reset" in message
     log = printed()
     assert log.count(message) == 1
     if broken == "hook":
@@ -276,7 +276,7 @@ def test_failed_slack_message_is_recorded(
     ("status", "why"),
     [
         (500, "it answered 500"),
-        (302, "it sends on to another address: put that one into the connection"),
+        (302, "it redirects to another address: put that address into the connection"),
         (None, "it gave no answer in time"),
     ],
 )

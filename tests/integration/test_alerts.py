@@ -1,4 +1,4 @@
-"""A cause that lasts is one alert, two stable nights end it, a person's word stands."""
+"""A lasting cause is one alert, two stable nights end it, a person's resolution stays."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.monitoring.alerts.store import update_alerts
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 from loan_scoring.scoring.batch import score_batch
 
@@ -19,7 +19,7 @@ SHOCKED, BLANKED = (2, 3), 4
 
 @pytest.fixture(scope="module")
 def nights(loan_default: Contract, labelled_loans, drops: Replay, tmp_path_factory) -> Replay:
-    """Nights of the history that `ready` knows: two with an income shock, one with a null burst."""
+    """Return nights from the history of `ready`: two with an income shock, one with many nulls."""
     return replay_loans(
         loan_default,
         source=str(labelled_loans) if labelled_loans else None,
@@ -79,7 +79,7 @@ def test_from_the_first_night_to_the_second_stable_one(ready: Session, nights: R
     assert database.select_read_only(ready.connection, still_open)[1] == [
         [0]
     ]  # one alert for one cause
-    assert len(requests(ready)) == 2  # bad data asks for nothing
+    assert len(requests(ready)) == 2  # bad data never asks for new models
 
     go(ready, nights, 5)
     assert told(ready, "population") == [[first, last, 2, "resolved", "metrics"]]

@@ -31,7 +31,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration

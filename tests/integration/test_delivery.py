@@ -1,4 +1,4 @@
-"""The outbox: told once where the channel took it, again where it did not, whoever is killed."""
+"""The outbox sends an event once if the channel accepts it, again if not, also after a kill."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ FAILED = Channel(name="failed", kind="webhook", connection="c", alerts=["failure
 
 
 class Receiver:
-    """Takes what is sent, or refuses what is sent through the channels that are broken."""
+    """Accept messages, but refuse those through the broken channels."""
 
     def __init__(self, *broken: str) -> None:
         self.broken, self.took, self.asked = set(broken), [], []  # type: ignore[var-annotated]
@@ -40,7 +40,7 @@ class Receiver:
 
     @property
     def told(self) -> list[tuple[str, str, int]]:
-        """Channel, event and alert_id of all that was told since this was asked last."""
+        """Channel, event and alert_id of everything accepted since the last call."""
         found = [
             (name, each["event"], each["alert_id"])
             for name, message in self.took
@@ -105,7 +105,7 @@ def test_opened_escalated_and_resolved_are_told_once_each(portfolio: Portfolio) 
     assert receiver.told == [("mail", "opened", alert)]
 
     run(session, "UPDATE alerts SET message = 'more of it', last_batch_id = '2026-01-06'")
-    assert deliver_alerts(session, receiver, "2026-01-06") == 0  # brought up to date, not told
+    assert deliver_alerts(session, receiver, "2026-01-06") == 0  # updated, not sent again
 
     run(session, "UPDATE alerts SET severity = 'critical'")
     deliver_alerts(session, receiver, "2026-01-06")
@@ -169,13 +169,13 @@ def test_broken_channel_is_an_alert_that_the_others_tell_and_that_ends(
     assert receiver.asked == ["mail", "chat", "mail"]  # the broken one is asked once a run
     (line,) = [each.message for each in caplog.records if each.levelname == "WARNING"]
     assert line == (
-        "The channel chat (slack, connection c) took no message: nobody listens there "
-        "(ConnectionRefusedError); it is tried again with the next run"
+        "The channel chat (slack, connection c) did not accept a message: the connection was "
+        "refused or reset (ConnectionRefusedError). The next run tries again"
     )
 
     deliver_alerts(session, receiver, "2026-01-06")
     assert channel_alerts(session) == [["chat", "critical", "open", NIGHT, "2026-01-06"]]
-    assert receiver.told == []  # nothing is told again of what lasts
+    assert receiver.told == []  # a lasting alert is not sent again
     tries = "channel, tries, error is null, delivered_at is null"
     assert outbox(session, tries)[0] == ["chat", 2, False, True]
     assert "secret" not in json.dumps(outbox(session, "deliveries::text")) + caplog.text
@@ -256,7 +256,7 @@ def test_two_at_once_tell_it_once(portfolio: Portfolio, empty_url: str) -> None:
     [
         ("INSERT INTO deliveries", True, 1),  # not queued yet
         ("SELECT d.alert_id", True, 1),  # queued, not sent
-        ("UPDATE deliveries SET delivered_at", True, 2),  # sent, not on record: told once more
+        ("UPDATE deliveries SET delivered_at", True, 2),  # sent, not recorded: sent once more
         ("UPDATE deliveries SET delivered_at", False, 1),  # on record
     ],
 )
@@ -282,7 +282,7 @@ def test_killed_in_between_it_is_told_by_the_next_run(
     deliver_into(empty_url, session.contract.notifications, str(taken))
     ids = taken.read_text().split()
     assert len(ids) == times
-    assert len(set(ids)) == 1  # by which the receiver knows it again
+    assert len(set(ids)) == 1  # by which the receiver recognises a repeat
     assert outbox(session) == [["mail", "opened", True]]
 
 
@@ -336,7 +336,7 @@ def test_failure_of_a_stage_is_one_alert_until_it_goes_well(portfolio: Portfolio
 
     for _ in range(2):
         record_stage_result(session, "score", NIGHT, NIGHT, "r", ["plan"])
-    message = f"The stage score failed for {NIGHT} at plan: the task's log says why"
+    message = f"The stage score failed for {NIGHT} at plan: see the task's log"
     assert found() == [["score", NIGHT, "critical", "open", message]]
     record_stage_result(session, "score", "2026-01-06", "2026-01-06", "r", [])
     assert found()[0][3] == "open"  # another night

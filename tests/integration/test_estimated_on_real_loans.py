@@ -34,14 +34,14 @@ pytestmark = pytest.mark.integration
 
 BATCHES, LOANS = 20, 2000
 DEALS = 10
-"""How often the loans are dealt into batches anew: twenty batches alone say little of a rate."""
+"""Random splits of the loans into batches: twenty batches alone measure a rate too roughly."""
 NIGHT = "2026-01-05"
 
 
 def undrifted(
     real_loans: Path, url: str, landing: Path
 ) -> tuple[Contract, database.Row, ScoredBatch]:
-    """Train on the history; score as one night what twenty batches can be dealt from."""
+    """Train on the history; score as one night the loans that twenty batches are drawn from."""
     with open_session("loan_default", url) as opened:
         raw = opened.contract.model_dump()
         raw["training"]["candidates"] = {

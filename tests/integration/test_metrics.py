@@ -1,4 +1,4 @@
-"""Undrifted nights raise nothing, a drifted one names what drifted, and twice is once."""
+"""Nights without drift raise no alert, a drifted one names its columns, a rerun changes nothing."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
@@ -112,7 +112,9 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
     )
     ((kind, subject, message),) = rows
     assert (kind, subject) == ("population", "all")
-    assert "All inputs together (all): a classifier tells the batch from the baseline" in message
+    assert (
+        "All inputs together (all): a classifier separates the batch from the baseline" in message
+    )
     assert "Value of the property" in message
 
 

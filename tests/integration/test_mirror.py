@@ -154,7 +154,7 @@ def test_training_succeeds_where_mlflow_cannot_be_written(
         "scoring.batch",
         "models.scorer",
         "models.registry",
-        "monitoring.measure",
+        "monitoring.metrics",
     ],
 )
 def test_heavy_libraries_are_not_imported_by_stages_that_do_not_use_them(module: str) -> None:

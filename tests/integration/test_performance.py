@@ -17,9 +17,10 @@ from loan_scoring.database.session import Session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
-from loan_scoring.monitoring.measure import compare_batch
-from loan_scoring.monitoring.performance.measure import restate_performance
-from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.monitoring.metrics import compare_batch
+from loan_scoring.monitoring.performance.restate import restate_performance
+from loan_scoring.monitoring.status import read_status
+from loan_scoring.monitoring.status_text import render_status
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
@@ -57,7 +58,7 @@ def night(ready: Session, drops: Replay) -> Callable[..., str]:
 
 @pytest.fixture
 def take(ready: Session, drops: Replay, tmp_path: Path) -> Callable[..., None]:
-    """Take in a part of a night's outcomes, some of which may be turned into defaults."""
+    """Ingest a part of a night's outcomes, with some turned into defaults if asked."""
 
     def go(place: int, start: float = 0, stop: float = 1, worse: float = 0) -> None:
         header, *lines = drops.outcome_files[place].read_text().splitlines()
@@ -249,7 +250,7 @@ def test_loans_that_default_more_often_are_told_in_plain_words(
     assert (kind, severity) == ("concept", "critical")
     assert message.startswith("Other defaults than at training: ")
     assert "The default probability ranks worse than on the hold-out (AUC 0." in message
-    assert "; foresaw 1" in message
+    assert "; predicted 1" in message
     assert "Loan defaulted (is_default) holds for 4" in message
     (evidence,) = select(ready, "select evidence::text from alerts")[0]
     assert json.loads(evidence)["is_default"]["causes"] == ["default_rate"]

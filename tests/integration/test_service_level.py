@@ -1,4 +1,4 @@
-"""The service level in SQL: figures by hand from rows by hand."""
+"""The service level in SQL, from rows written by hand."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ from loan_scoring.ingest.batches import ingest_batch, land_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.models.training.rows import fingerprint_of
-from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.monitoring.status import read_status
+from loan_scoring.monitoring.status_text import render_status
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration
@@ -138,7 +139,7 @@ def test_which_nights_count_and_which_are_late(empty: Session, nights: Nights) -
     assert counted() == (1, 0)
     nights.add(5 * minute, "landed")
     assert counted() == (1, 0)
-    nights.add(5 * minute, "refused")  # nothing can mend that
+    nights.add(5 * minute, "refused")  # can never be on time
     assert counted() == (2, 0)
     nights.score(nights.add(5 * minute), 4 * minute)  # scored before its time passed
     assert counted() == (3, 1)
@@ -216,7 +217,7 @@ TASKS = [
 
 @pytest.fixture
 def worked(empty: Session) -> Session:
-    """A session with tasks by hand, and one of a time long past."""
+    """Return a session with task rows written by hand, one of them long past."""
     for number, row in enumerate([*TASKS, ("score.score", 9, 9999, 999.0, 999.0, 9, 999)]):
         at = datetime.now(UTC) - timedelta(days=31 if row[1] == 9 else 1)
         execute(

@@ -330,7 +330,7 @@ def test_history_asks_for_a_model_if_the_champion_was_not_fitted_on_it(new_datab
         _, rows = database.select_read_only(
             session.connection, "select verdict, reason from retrain_requests"
         )
-        assert rows == [["asked", "revision 1 of the history is in, no model is in use"]]
+        assert rows == [["asked", "revision 1 of the history has landed, no model is in use"]]
 
 
 def test_history_that_the_champion_was_fitted_on_asks_for_no_model(ready: Session) -> None:

@@ -1,9 +1,9 @@
-"""What all inputs show together goes with the columns that show it, and stands alone else."""
+"""A joint finding joins the cause of single columns, and is a cause of its own without any."""
 
 import pytest
 
 from loan_scoring.contract import Contract
-from loan_scoring.monitoring.alerts.causes import group_by_cause
+from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import DriftFinding
 
@@ -46,4 +46,4 @@ def test_a_joint_finding_goes_with_its_columns(
     findings = [together(), *(of_column(*column) for column in columns)]
     found = group_by_cause(loan_default, KINDS, findings, [])
     assert [(each.cause, each.subjects) for each in found] == causes
-    assert any("a classifier tells the batch" in each.message for each in found)
+    assert any("a classifier separates the batch" in each.message for each in found)

@@ -1,4 +1,4 @@
-"""Joint tests see what no column shows, hold their rate without drift, and are those of others."""
+"""Joint tests detect what no column shows, and hold their false-alarm rate without drift."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,12 @@ from sklearn.metrics import roc_auc_score
 from loan_scoring.contract import MonitoringPolicy
 from loan_scoring.models.baseline import fit_column_baseline
 from loan_scoring.monitoring.drift.decide import decide_drift
-from loan_scoring.monitoring.drift.domain_classifier import domain_classifier
-from loan_scoring.monitoring.drift.encode import MatrixEncoding
-from loan_scoring.monitoring.drift.joint import JointBaseline
-from loan_scoring.monitoring.drift.reconstruction import PrincipalPlane, reconstruction_error
+from loan_scoring.monitoring.drift.joint import JointBaseline, MatrixEncoding
+from loan_scoring.monitoring.drift.joint_tests import (
+    PrincipalPlane,
+    domain_classifier,
+    reconstruction_error,
+)
 from loan_scoring.statistics.auc import auc_against_chance
 
 POLICY = MonitoringPolicy()
@@ -21,7 +23,7 @@ MODEST = MonitoringPolicy(joint_rows=1000)
 
 
 def applications(rows: int, seed: int, correlation: float = 0.9) -> pa.Table:
-    """Two numbers that hang together, a third, and a category that hangs on the third."""
+    """Return two correlated numbers, a third, and a category that depends on the third."""
     rng = np.random.default_rng(seed)
     common, left, right, free = rng.standard_normal((4, rows))
     root = np.sqrt(correlation)
@@ -117,7 +119,7 @@ def test_encoding_is_the_same_for_any_batch() -> None:
     standardised = encoding.standardised(matrix)
     assert standardised.shape == (3, 2 * 3 + 4)
     assert not np.isnan(standardised).any()
-    assert standardised[1, 2] < 3  # an outlier is drawn in to the tail
+    assert standardised[1, 2] < 3  # an outlier is clipped to the tail
 
 
 def test_a_broken_correlation_is_seen_by_the_joint_tests_alone() -> None:

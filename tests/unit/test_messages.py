@@ -1,4 +1,4 @@
-"""What people are told: one subject line, plain words, nothing that a file could have put in."""
+"""Messages have one subject line and plain words, and nothing that a file could inject."""
 
 import smtplib
 import socket
@@ -42,7 +42,7 @@ def test_one_alert_is_its_own_subject(loan_default: Contract) -> None:
         "2026-01-06 02:05 UTC\n"
         "Other applicants than at training: income is 30 % higher\n\n"
         "All alerts: loan-scoring status --portfolio loan_default\n"
-        "Told by: http://airflow.example/dags/d/runs/r"
+        "Sent by: http://airflow.example/dags/d/runs/r"
     )
 
 
@@ -101,7 +101,7 @@ SECRET = "https://u:secret@h.example/secret"
         (smtplib.SMTPDataError(554, SECRET.encode()), "it answered 554"),
         (smtplib.SMTPServerDisconnected(SECRET), "closed the connection"),
         (ssl.SSLError(1, SECRET), "TLS failed"),
-        (socket.gaierror(-2, SECRET), "its host is not known"),
+        (socket.gaierror(-2, SECRET), "its host name is unknown"),
         (caused(RuntimeError(SECRET), TimeoutError(SECRET)), "no answer in time"),
         (OSError(OSError(ConnectionResetError(104, SECRET))), "(ConnectionResetError)"),
         (ValueError(SECRET), "it failed with ValueError"),

@@ -16,7 +16,7 @@ ours = [name for name in sys.modules if name.startswith("loan_scoring")]
 assert ours == ["loan_scoring", "loan_scoring.preloaded"], ours
 before = set(sys.modules)
 for stage in ("ingest.batches", "ingest.outcomes", "models.training.run", "scoring.batch",
-              "monitoring.measure", "monitoring.retrain_requests"):
+              "monitoring.metrics", "monitoring.retrain_requests"):
     importlib.import_module(f"loan_scoring.{stage}")
 print(*sorted(set(sys.modules) - before))
 """

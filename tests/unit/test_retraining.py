@@ -1,4 +1,4 @@
-"""Drift asks for new models when it lasts, when it is no fault of the data, and not too often."""
+"""Drift asks for new models if it lasts, if the data are not bad, and not too often."""
 
 import pytest
 
@@ -50,8 +50,8 @@ def test_bad_data_never_asks_and_the_reason_says_so() -> None:
     assert of_last({P}, {P}, {P, B}) == RetrainRequest(
         P,
         is_asked=False,
-        reason="other people apply than at training, but the data are bad: mend them first, "
-        "then ingest the batch again",
+        reason="other applicants than at training, but the batch has bad data: correct its file "
+        "and ingest it again",
     )
     assert of_last({B}, {B}) is None
 
@@ -62,7 +62,7 @@ def test_cooldown_is_counted_in_nights_and_says_since_when() -> None:
     assert not request.is_asked
     assert request.reason.endswith(
         "but new models were asked for in the night of 2025-12-31, for 2025-12-20; "
-        "7 nights are to pass"
+        "the cooldown is 7 nights"
     )
     request = of_last({P}, {P}, {P}, before=EarlierRequest("2025-12-20", "2025-12-30", 8))
     assert request is not None
@@ -73,7 +73,7 @@ def test_a_backfill_never_asks() -> None:
     request = judge_retraining(POLICY, P, nights({P}, {P}, {P}), "2026-01-06", None)
     assert request is not None
     assert not request.is_asked
-    assert "2026-01-07 is in already: a backfill asks for nothing" in request.reason
+    assert "2026-01-07 is the last batch: a backfill never asks for new models" in request.reason
 
 
 def test_each_cause_is_counted_by_itself() -> None:

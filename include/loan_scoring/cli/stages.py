@@ -38,7 +38,7 @@ def _row_counts(result: dict[str, Any]) -> str:
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
     """Ingest a file of outcomes, and measure again the performance that they change."""
     from loan_scoring.ingest.outcomes import take_outcomes
-    from loan_scoring.monitoring.performance.measure import restate_performance
+    from loan_scoring.monitoring.performance.restate import restate_performance
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}
@@ -143,7 +143,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
     """Compare a scored batch with its baseline."""
-    from loan_scoring.monitoring.measure import compare_batch
+    from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
     result: dict[str, Any] = {}

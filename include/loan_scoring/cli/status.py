@@ -13,7 +13,8 @@ from loan_scoring.cli.common import session_of
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
     """Show database, batches, champion and open alerts."""
-    from loan_scoring.monitoring.status import read_status, render_status
+    from loan_scoring.monitoring.status import read_status
+    from loan_scoring.monitoring.status_text import render_status
 
     with session_of(options) as session:
         state = read_status(session)

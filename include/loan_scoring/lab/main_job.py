@@ -19,7 +19,8 @@ from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.airflow_client import AirflowClient, attach_to_stack
 from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.postgres import embedded
-from loan_scoring.monitoring.status import read_status, render_status
+from loan_scoring.monitoring.status import read_status
+from loan_scoring.monitoring.status_text import render_status
 
 STALLED_SECONDS = 900.0
 

@@ -1,4 +1,4 @@
-"""Keep how each column of a scored batch is distributed, so that no page counts its scores."""
+"""Write how each column of a scored batch is distributed, so that pages need not count rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.monitoring.drift.comparison import Comparison
 
 LEVELS_KEPT = 50
-"""Levels of a category whose counts are kept: one whose levels are open may have thousands."""
+"""Most levels of a category that are kept: one with free text may have thousands."""
 
 
 def write_distributions(
@@ -22,11 +22,11 @@ def write_distributions(
     comparisons: Sequence[Comparison],
     probabilities: np.ndarray,
 ) -> None:
-    """Write the distributions of a scoring run's batch anew, in the caller's transaction.
+    """Replace the distributions of a scoring run's batch, in the caller's transaction.
 
     Args:
         kinds: the drift kind of each feature.
-        probabilities: of what was scored, shape (scored,).
+        probabilities: of the scored loans, shape (scored,).
     """
     run_id, loans = run["scoring_run_id"], run["applications"]
     database.execute(session.connection, "delete_distributions", scoring_run_id=run_id)

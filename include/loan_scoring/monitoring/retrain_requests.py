@@ -1,4 +1,4 @@
-"""Ask for new models, and record why, or why not."""
+"""Ask for new models where a history has landed or drift lasts, and record the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from loan_scoring.monitoring.alerts.causes import BAD_DATA, CONCEPT, POPULATION
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """A request for new models, asked or withheld, and why, in plain words."""
+    """A request for new models, asked or withheld, with its reason."""
 
     cause: str
     is_asked: bool
@@ -21,7 +21,7 @@ class RetrainRequest:
 
 @dataclass(frozen=True)
 class EarlierRequest:
-    """A request that drift made before: for a batch, in a night that is so many nights ago."""
+    """An earlier request because of drift: the batch, the night it was made, and its age."""
 
     batch_id: str
     night: str
@@ -29,9 +29,9 @@ class EarlierRequest:
 
 
 def ask_for_model(session: Session, batch_id: str) -> bool:
-    """Record a retrain request where a history is in that the champion was not fitted on.
+    """Record a retrain request if the champion was not trained on the history that landed.
 
-    Returns whether training is asked for; for other batches than the history it never is.
+    Returns whether a request was recorded; always False for a batch other than the history.
     """
     if batch_id != HISTORY:
         return False
@@ -45,24 +45,23 @@ def ask_for_model(session: Session, batch_id: str) -> bool:
             batch_id=HISTORY,
             cause=None,
             verdict="asked",
-            reason=f"revision {lag['revision']} of the history is in, "
+            reason=f"revision {lag['revision']} of the history has landed, "
             f"{lag['model_version'] or 'no model'} is in use",
         )
     return True
 
 
 def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = None) -> str | None:
-    """Record whether the last batches' drift asks for new models; return the batch it asks for.
+    """Record whether drift lasts long enough for new models; return the batch it asks for, if so.
 
     Args:
-        cause: `population`, which a batch shows once it is scored, or `concept`, once its outcomes
+        cause: `population`, known once a batch is scored, or `concept`, known once its outcomes
             are in.
-        batch_id: the batch that has just been measured; the last one, where it is None. Another
-            than the last is a backfill, and never asks.
+        batch_id: the batch that has just been measured; None for the last one. A batch before the
+            last is a backfill and never asks.
 
-    A batch asks once for a cause: asked again, the request stands already and the answer is the
-    same, as a killed task may not have started the training. Whoever starts it does so once for a
-    batch and cause.
+    A second call for the same batch and cause records nothing new and returns the same: a killed
+    task may not have started the training. The caller starts it once for a batch and cause.
     """
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     with database.transaction(session.connection):
@@ -76,7 +75,7 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
             return None
         last = batches[-1]["batch_id"]
         batch_id = batch_id or last
-        before = database.row(
+        earlier = database.row(
             session.connection, "select_last_request", batch_id=batch_id, cause=cause
         )
         request = judge_retraining(
@@ -84,7 +83,7 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
             cause,
             [(row["batch_id"], set(row["findings"])) for row in batches],
             batch_id,
-            EarlierRequest(**before) if before else None,
+            EarlierRequest(**earlier) if earlier else None,
         )
         if request is None:
             return None
@@ -106,46 +105,46 @@ def judge_retraining(
     batch_id: str,
     before: EarlierRequest | None,
 ) -> RetrainRequest | None:
-    """Say whether drift asks for new models, or why it does not; None where there is none.
+    """Return a request, asked or withheld; None where the batch does not show the cause.
 
     Args:
         batches: batch_id and the causes that each batch shows, in the order of batch_id.
         batch_id: the batch that has just been measured.
-        before: the last request of drift but its own, whichever cause made it.
+        before: the last request because of drift, of any cause, before this batch's own.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):
         return None
 
     def withheld(why: str) -> RetrainRequest:
-        return RetrainRequest(cause, is_asked=False, reason=f"{TOLD[cause]}, but {why}")
+        return RetrainRequest(cause, is_asked=False, reason=f"{REASONS[cause]}, but {why}")
 
     last = batches[-1][0]
     if batch_id != last:
-        return withheld(f"{last} is in already: a backfill asks for nothing")
+        return withheld(f"{last} is the last batch: a backfill never asks for new models")
     if BAD_DATA in shown[batch_id]:
-        return withheld("the data are bad: mend them first, then ingest the batch again")
+        return withheld("the batch has bad data: correct its file and ingest it again")
     recent = batches[-policy.of_last :]
     drifted = [name for name, causes in recent if cause in causes and BAD_DATA not in causes]
     if len(drifted) < policy.drifted:
         return withheld(
-            f"in {len(drifted)} of the last {len(recent)} batches only; "
-            f"{policy.drifted} of {policy.of_last} ask for new models"
+            f"only in {len(drifted)} of the last {len(recent)} batches; "
+            f"new models are asked for from {policy.drifted} of {policy.of_last}"
         )
     if before is not None and before.nights_ago <= policy.cooldown_nights:
         return withheld(
             f"new models were asked for in the night of {before.night}, for {before.batch_id}; "
-            f"{policy.cooldown_nights} nights are to pass"
+            f"the cooldown is {policy.cooldown_nights} nights"
         )
     return RetrainRequest(
         cause,
         is_asked=True,
-        reason=f"{TOLD[cause]}, in {len(drifted)} of the last {len(recent)} batches: "
+        reason=f"{REASONS[cause]}, in {len(drifted)} of the last {len(recent)} batches: "
         f"{', '.join(drifted)}",
     )
 
 
-TOLD = {
-    POPULATION: "other people apply than at training",
-    CONCEPT: "loans default otherwise than at training",
+REASONS = {
+    POPULATION: "other applicants than at training",
+    CONCEPT: "other defaults than at training",
 }

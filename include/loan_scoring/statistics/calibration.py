@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration slope, intercept and curve, and mending."""
+"""Measure calibration (slope, intercept, curve) and correct probabilities by it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from scipy.special import expit, logit
 
 SMALLEST = 1e-12
 """Probabilities are kept this far from 0 and 1, so that their log-odds are finite."""
+SETTLED = 1e-9
+"""Newton's method has converged when a step is below."""
 TOLERANCE = 1e-6
-"""Newton's method has settled when a step is below: the next one would be its square."""
+"""The same for many resamples at once: the error after the step is about its square."""
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -23,9 +25,8 @@ def slope_and_intercept(
 ) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of outcomes on log-odds (Cox 1958).
 
-    1 and 0 where the probabilities are calibrated; a slope below 1 says that they are too far
-    apart. Platt's calibration (1999) is `recalibrated` with these two. Fitted by Newton's method
-    to the maximum of the likelihood.
+    They are 1 and 0 where the probabilities are calibrated; a slope below 1 means predictions that
+    are too extreme. `recalibrate` with these two is Platt's calibration (1999).
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -33,12 +34,13 @@ def slope_and_intercept(
         weights: how often each row counts, shape (rows,); once where None.
 
     Returns:
-        nan and nan where there is no maximum: one outcome only, equal probabilities, or
-        probabilities that part the outcomes without fault.
+        nan and nan where the likelihood has no maximum: one outcome only, equal probabilities, or
+        probabilities that separate the outcomes perfectly.
     """
     weights = np.ones(len(y)) if weights is None else weights
-    there = weights > 0
-    x, y, weights = log_odds(probability)[there], y[there].astype(float), weights[there]
+    is_counted = weights > 0
+    x, y = log_odds(probability)[is_counted], y[is_counted].astype(float)
+    weights = weights[is_counted]
     nothing = (float("nan"), float("nan"))
     bad, good = x[y == 1], x[y == 0]
     if not len(bad) or not len(good) or bad.min() > good.max() or bad.max() < good.min():
@@ -51,10 +53,10 @@ def slope_and_intercept(
     before = _log_likelihood(design, y, weights, found)
     for _ in range(100):
         p = expit(design @ found)
-        gradient = design.T @ (weights * (y - p))
-        hessian = (design * (weights * p * (1 - p))[:, None]).T @ design
         try:
-            step = np.linalg.solve(hessian, gradient)
+            step = np.linalg.solve(
+                _information(design, weights * p * (1 - p)), design.T @ (weights * (y - p))
+            )
         except np.linalg.LinAlgError:
             return nothing
         after = _log_likelihood(design, y, weights, found + step)
@@ -62,7 +64,7 @@ def slope_and_intercept(
             step = step / 2
             after = _log_likelihood(design, y, weights, found + step)
         found, before = found + step, after
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < SETTLED:
             slope = float(found[0] / spread)
             return slope, float(found[1] - slope * centre)
     return nothing
@@ -73,8 +75,8 @@ def slopes_and_intercepts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `slope_and_intercept` for each row of weights, shapes (resamples,).
 
-    Newton's method from the solution for equal weights, which is near, all rows at once; a row
-    that does not settle is solved on its own.
+    Newton's method for all rows at once, in closed form for two unknowns. It starts at the
+    solution for equal weights, which is near; a row that does not converge is solved on its own.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -105,10 +107,20 @@ def slopes_and_intercepts(
     return slopes, intercepts
 
 
+def _information(design: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """Return the information of a logistic regression, shape (columns, columns).
+
+    Args:
+        design: shape (rows, columns).
+        curvature: p (1 - p) of each row, times its weight, shape (rows,).
+    """
+    return np.asarray((design * curvature[:, None]).T @ design)
+
+
 def _log_likelihood(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, of: np.ndarray
+    design: np.ndarray, y: np.ndarray, weights: np.ndarray, coefficients: np.ndarray
 ) -> float:
-    z = design @ of
+    z = design @ coefficients
     return float(weights @ (y * z - np.logaddexp(0, z)))
 
 
@@ -118,17 +130,17 @@ def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.n
 
 
 DEGREE = 3
-"""Of the calibration curve: a line misses a model that is right in the middle and timid above."""
+"""Of the calibration curve: a line cannot follow a model that is off only at high scores."""
 REACH = (0.005, 0.995)
-"""Quantiles of the scores between which the curve bends; beyond them its correction stays."""
+"""Quantiles of the log-odds between which the curve bends; outside its correction is constant."""
 
 
 @dataclass(frozen=True)
 class CalibrationCurve:
-    """How outcomes lay on a model's log-odds: a correction that is a cubic in them, and its error.
+    """A correction of a model's log-odds by observed outcomes: a cubic, and its covariance.
 
-    The corrected log-odds are x + sum of c_k u^k, u being x between `lowest` and `highest` on the
-    scale from -1 to 1. No coefficients: probabilities are taken as they are, and as known.
+    The corrected log-odds are x + sum of c_k u^k, where u is x, clipped to `lowest` and `highest`
+    and scaled to -1 to 1. Without coefficients probabilities stay as they are.
     """
 
     coefficients: list[float]
@@ -137,14 +149,14 @@ class CalibrationCurve:
     highest: float
 
     def corrected(self, probability: np.ndarray) -> np.ndarray:
-        """Return the probabilities as the curve corrects them, shape (rows,)."""
+        """Return the corrected probabilities, shape (rows,)."""
         odds, powers = self._terms(probability)
         return np.asarray(expit(odds + powers @ np.array(self.coefficients)))
 
     def draws(
         self, probability: np.ndarray, count: int, dice: np.random.Generator
     ) -> Iterator[np.ndarray]:
-        """Yield the probabilities as curves correct them that the hold-out leaves open."""
+        """Yield probabilities under `count` curves drawn from the curve's uncertainty, (rows,)."""
         odds, powers = self._terms(probability)
         drawn = np.zeros((count, 0))
         if self.coefficients:
@@ -162,11 +174,11 @@ AS_THEY_ARE = CalibrationCurve([], [], 0.0, 0.0)
 
 
 def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> CalibrationCurve:
-    """Return the calibration curve of outcomes that the model was not fitted on.
+    """Return the calibration curve of loans that the model was not fitted on.
 
     Logistic regression with the log-odds as offset, by Newton's method: Cox (1958) with more
-    terms, as Dalton (2013), Statistics in Medicine 32, 2738-2754, has them. Each coefficient has
-    a standard normal prior, so that few loans give a wide curve and not an endless one.
+    terms, as in Dalton (2013), Statistics in Medicine 32, 2738-2754. Each coefficient has a
+    standard normal prior, so that few loans give a wide interval and not an infinite one.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -178,16 +190,16 @@ def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> Calibration
     found, prior = np.zeros(DEGREE + 1), np.eye(DEGREE + 1)
     for _ in range(100):
         p = expit(odds + design @ found)
-        information = (design * (p * (1 - p))[:, None]).T @ design + prior
+        information = _information(design, p * (1 - p)) + prior
         step = np.linalg.solve(information, design.T @ (y - p) - found)
         found = found + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < SETTLED:
             break
     return CalibrationCurve(found.tolist(), np.linalg.inv(information).tolist(), lowest, highest)
 
 
 def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
-    """Return the powers of the place between two limits, shape (rows, DEGREE + 1)."""
+    """Return the powers of the log-odds, clipped and scaled to -1 to 1, (rows, DEGREE + 1)."""
     width = highest - lowest
     place = np.clip(odds, lowest, highest) - (lowest + highest) / 2
     return np.vander(2 * place / width if width else place, DEGREE + 1, increasing=True)
@@ -195,7 +207,7 @@ def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CalibrationLine:
-    """The line that turns predicted log-odds into those observed: 1 and 0 are perfect."""
+    """The line from predicted to observed log-odds: slope 1 and intercept 0 are perfect."""
 
     slope: float
     intercept: float
@@ -203,11 +215,11 @@ class CalibrationLine:
 
 
 def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationLine:
-    """Fit outcomes on predicted log-odds by maximum likelihood: slope, intercept, error of slope.
+    """Return slope, intercept and the slope's standard error, fitted by maximum likelihood.
 
-    Cox (1958), Biometrika 45, 562-565, as the calibration slope of Steyerberg (2019), Clinical
-    Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 too timid.
-    The error is that of the likelihood's information; nan where the fit does not exist, as for
+    Cox (1958), Biometrika 45, 562-565; the calibration slope of Steyerberg (2019), Clinical
+    Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 not extreme enough.
+    The standard error follows from the information. All are nan where there is no maximum, as for
     constant predictions.
     """
     slope, intercept = slope_and_intercept(y, probability)
@@ -220,7 +232,7 @@ def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationL
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return the value fit for JSON, which knows no nan."""
+    """Return the value fit for JSON: None for nan, in lists too."""
     if isinstance(value, list):
         return [finite_or_none(each) for each in value]
     return None if value != value else value

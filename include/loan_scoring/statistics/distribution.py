@@ -1,6 +1,6 @@
-"""A column of numbers sorted once: what KS, Wasserstein, bins and medians are all read off.
+"""Sort a column of numbers once, for KS, Wasserstein, bin counts, mean and median.
 
-Amounts in steps hold few distinct values; it is they that are kept, with how many lie below.
+Only distinct values are kept, with cumulative counts: amounts in steps have few of them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Distribution:
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> "Distribution":
-        """Sort numbers, shape (n,), no nan.
+        """Return the distribution of numbers, shape (n,), no nan.
 
         >>> Distribution.of(np.array([5.0, 1.0, 5.0])).up_to.tolist()
         [0, 1, 3]
@@ -34,35 +34,35 @@ class Distribution:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return int(self.up_to[-1])
 
     @property
     def mean(self) -> float:
-        """Their mean; there must be some."""
+        """The mean, of at least one value."""
         return float(np.dot(self.values, np.diff(self.up_to))) / self.size
 
     @property
     def median(self) -> float:
-        """Their median, as numpy.median gives it; there must be some."""
+        """The median as numpy.median gives it, of at least one value."""
         middle = [(self.size - 1) // 2, self.size // 2]
         return float(self.values[np.searchsorted(self.up_to[1:], middle, side="right")].mean())
 
     @cached_property
     def shares(self) -> np.ndarray:
-        """The distribution function below the first value, then from each on."""
+        """The distribution function below the first value, then from each value on."""
         return self.up_to / self.size
 
     def counts(self, edges: np.ndarray) -> np.ndarray:
-        """Count values by bin; a value on an edge belongs to the bin above, shape (edges + 1,)."""
+        """Return counts by bin, shape (edges + 1,); a value on an edge is in the bin above it."""
         below = self.up_to[np.searchsorted(self.values, edges, side="left")]
         return np.diff(below, prepend=0, append=self.size)
 
 
 def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
-    """Return every distinct value of the two, ascending, and F_baseline - F_batch from each on.
+    """Return every distinct value of both, ascending, and F_baseline - F_batch from each on.
 
-    Shapes (points,). The two are merged by place, without sorting again.
+    Shapes (points,). The two are merged by position, without sorting again.
 
     >>> points, heights = cdf_gaps(
     ...     Distribution.of(np.array([1.0, 2.0])), Distribution.of(np.array([2.0, 3.0]))
@@ -80,6 +80,6 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     of_batch = np.cumsum(is_batch, dtype=np.int32)
     of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
     heights = baseline.shares[of_baseline] - batch.shares[of_batch]
-    # A value of both stands twice; the first time the batch's step is still to come.
+    # A value of both sides occurs twice; only its last place has both steps.
     is_whole = np.append(points[1:] != points[:-1], True)
     return points[is_whole], heights[is_whole]

@@ -1,4 +1,4 @@
-"""Approval by group: rates, their intervals, and how far the least approved group is behind."""
+"""Approval by group: rates with intervals, and the ratio of the lowest to the highest rate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ import numpy as np
 from loan_scoring.statistics.intervals import wilson
 
 NOT_STATED = "not stated"
-"""The group of those whose attribute is empty."""
+"""The group of applicants whose attribute is null."""
 
 Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: half the width of a 95 % interval."""
+"""97.5 % quantile of the normal distribution: half a 95 % interval in standard errors."""
 
 
 @dataclass(frozen=True)
 class GroupRule:
-    """Which groups of one attribute are compared, and in which order groups are listed."""
+    """Which groups of one attribute are compared, and the order in which groups are listed."""
 
     attribute: str
     min_group: int
-    """Loans that a group needs to be compared."""
+    """Fewest loans of a group that is compared."""
     not_a_group: Mapping[str, str]
-    """Levels that name no group of people, each with the reason."""
+    """Levels that are no group of people, each with the reason."""
     order: Sequence[str]
 
 
@@ -32,10 +32,10 @@ class Parity:
     """How approval differs between the groups of one attribute.
 
     `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
-    compared groups; None where fewer than two are compared. `ratio_of_all` is the same with the
-    levels that the rule names as no group. `groups` has for each group its
-    `rows`, `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where
-    outcomes are known, and `left_out`: why it is not compared, or None.
+    compared groups; None where fewer than two are compared. `ratio_of_all` also compares the
+    levels that the rule names as no group. `groups` has for each group its `rows`,
+    `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where outcomes are
+    known, and `left_out`: the reason why it is not compared, or None.
     """
 
     attribute: str
@@ -52,10 +52,10 @@ def approval_parity(
     y: np.ndarray,
     approved: np.ndarray,
 ) -> Parity:
-    """Compare approval between the groups of one attribute.
+    """Return how approval differs between the groups of one attribute.
 
-    Groups below the rule's `min_group`, and levels that it names as no group, are reported
-    and left out of the ratio.
+    Groups below the rule's `min_group`, and levels that it names as no group, are listed and not
+    compared.
 
     Args:
         values: the group of each row, None where it is not known.
@@ -64,20 +64,20 @@ def approval_parity(
     """
     from fairlearn.metrics import MetricFrame, selection_rate
 
-    of = np.array(_stated(values), dtype=object)
+    group_of = np.array(_stated(values), dtype=object)
     groups = groups_in_order(rule, values, y, approved)
 
     def ratio_among(names: list[str]) -> float | None:
         if len(names) < 2:
             return None
-        kept = np.isin(of, names)
+        kept = np.isin(group_of, names)
         if not approved[kept].any():
-            return 1.0  # where nobody is approved, nobody is approved less
+            return 1.0  # nobody is approved: all rates are equal
         among = MetricFrame(
             metrics=selection_rate,
             y_true=y[kept],
             y_pred=approved[kept].astype(int),
-            sensitive_features=of[kept],
+            sensitive_features=group_of[kept],
         )
         return float(among.ratio(method="between_groups"))
 

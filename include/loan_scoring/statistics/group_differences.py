@@ -1,7 +1,7 @@
-"""Fairness of a batch: how far the groups of a protected attribute are apart, with intervals.
+"""Differences in approval between the groups of a protected attribute, with intervals.
 
-Definitions are those of fairlearn, which tests hold these against; its own functions go through
-pandas for each resample, and an interval takes hundreds.
+The definitions are fairlearn's, and tests compare the two. Fairlearn's functions build a pandas
+frame for each resample, which is too slow for the hundreds that an interval takes.
 """
 
 from dataclasses import dataclass
@@ -10,28 +10,24 @@ import numpy as np
 
 from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
-BY_APPROVAL = ("demographic_parity_difference", "demographic_parity_ratio")
-BY_OUTCOME = ("equal_opportunity_difference", "equalized_odds_difference")
-"""Known once outcomes are in."""
-
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Loans and approvals of one kind by group, shape (groups,) each."""
+    """Loans and approved loans by group, shape (groups,) each."""
 
     loans: np.ndarray
     approved: np.ndarray
 
     def rates(self) -> np.ndarray:
-        """Return the share that is approved, nan in a group without such a loan."""
+        """Return the approved share of each group, nan for a group without loans."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.approved / self.loans)
 
     def resampled(self, resamples: int, dice: np.random.Generator) -> np.ndarray:
         """Return the rates of bootstrap resamples within each group, shape (resamples, groups).
 
-        Of n loans drawn with replacement, of which a share r was approved, Binomial(n, r) were:
-        the draw of the count is the bootstrap itself (Efron 1979), without the loans.
+        Of n loans drawn with replacement from a group with approval rate r, Binomial(n, r) are
+        approved: drawing that count is the bootstrap (Efron 1979).
         """
         rates = self.rates()
         drawn = dice.binomial(self.loans, np.nan_to_num(rates), (resamples, len(rates)))
@@ -40,25 +36,25 @@ class GroupCounts:
 
 
 def count_by_group(values: np.ndarray, groups: list[str], approved: np.ndarray) -> GroupCounts:
-    """Count loans and approvals of each of the groups.
+    """Return loans and approved loans of each of the groups.
 
     Args:
         values: the group of each row, shape (rows,).
-        groups: those to be compared; rows of others are left out.
+        groups: the groups to compare; rows of others are left out.
         approved: whether each row is approved, shape (rows,), bool.
     """
-    of = [values == group for group in groups]
+    masks = [values == group for group in groups]
     return GroupCounts(
-        np.array([mask.sum() for mask in of]), np.array([approved[mask].sum() for mask in of])
+        np.array([mask.sum() for mask in masks]), np.array([approved[mask].sum() for mask in masks])
     )
 
 
 def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dict[str, Estimate]:
     """Return demographic parity difference and ratio of approval.
 
-    The highest approval rate of a group less the lowest, and the lowest over the highest: Agarwal
-    et al. (2018), "A reductions approach to fair classification"; the ratio is the four-fifths
-    rule's, 29 CFR 1607.4 D.
+    They are the highest approval rate minus the lowest, and the lowest over the highest: Agarwal
+    et al. (2018), "A reductions approach to fair classification"; the ratio is that of the
+    four-fifths rule, 29 CFR 1607.4 D.
     """
     rates = all_loans.rates()
     drawn = all_loans.resampled(resamples, np.random.default_rng(seed))
@@ -66,7 +62,7 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
         ranges = _range(np.log(drawn / rates))
-    # Nobody approved in a resample: the ratio may be anything, up to 1.
+    # A resample without an approved loan says nothing of the ratio: its limit is 1.
     factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
     highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
@@ -80,12 +76,12 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
 def equal_odds(
     paid: GroupCounts, defaulted: GroupCounts, resamples: int, seed: int
 ) -> dict[str, Estimate]:
-    """Return equal opportunity and equalized odds difference of approval; none without outcomes.
+    """Return equal opportunity and equalized odds difference of approval.
 
-    To be approved is the good that is dealt out, so that a loan that is paid is the positive class:
-    equal opportunity is how far groups are apart in the approval of those who pay, equalized odds
-    the larger of that and the same among those who default. Hardt, Price, Srebro (2016),
-    "Equality of opportunity in supervised learning".
+    Approval is the benefit, so a paid loan is the positive class. Equal opportunity is the
+    difference between groups in the approval of paid loans; equalized odds is the larger of that
+    and the same difference among defaulted loans. Hardt, Price, Srebro (2016), "Equality of
+    opportunity in supervised learning". Nothing where a group lacks loans of one outcome.
 
     Args:
         paid, defaulted: loans of each outcome, of the same groups in the same order.
@@ -96,13 +92,15 @@ def equal_odds(
     drawn = [(each.rates(), each.resampled(resamples, dice)) for each in (paid, defaulted)]
     opportunity, other = (_difference(rates) for rates, _ in drawn)
     ranges = [_range(resampled - rates) for rates, resampled in drawn]
-    reach, of_both = _reach(ranges[0]), _reach(np.maximum(*ranges))
+    reach, reach_of_both = _reach(ranges[0]), _reach(np.maximum(*ranges))
     larger = max(opportunity, other)
     return {
         "equal_opportunity_difference": _within(
             opportunity, opportunity - reach, opportunity + reach
         ),
-        "equalized_odds_difference": _within(larger, larger - of_both, larger + of_both),
+        "equalized_odds_difference": _within(
+            larger, larger - reach_of_both, larger + reach_of_both
+        ),
     }
 
 
@@ -111,28 +109,28 @@ def _difference(rates: np.ndarray) -> float:
 
 
 def _ratio(rates: np.ndarray) -> float:
-    """Return the lowest over the highest; 1 where nobody is approved: nobody is approved less."""
+    """Return the lowest over the highest; 1 where nobody is approved, as all rates are equal."""
     return float(rates.min() / rates.max()) if rates.max() > 0 else 1.0
 
 
 def _range(deviations: np.ndarray) -> np.ndarray:
-    """Return how far groups may be further apart than they are, by resample, shape (resamples,)."""
+    """Return the range of the groups' errors in each resample, shape (resamples,)."""
     return np.asarray(deviations.max(axis=-1) - deviations.min(axis=-1))
 
 
 def _reach(ranges: np.ndarray) -> float:
-    """Return what all differences of two groups together stay within at the rate of CONFIDENCE.
+    """Return the half-width of the simultaneous interval of all differences, at CONFIDENCE.
 
-    The largest of several noisy differences is above the true one, and that of resamples higher
-    still: their percentiles never cover groups that are treated alike. No difference of two groups
-    is off by more than the range of the groups' errors, and so neither is the largest: the idea of
-    Tukey (1953), "The problem of multiple comparisons", with the bootstrap's range.
+    The largest of several noisy differences is biased upwards, and more so in resamples: their
+    percentiles never cover groups that are treated alike. But no difference of two groups is off
+    by more than the range of the groups' errors, and so neither is the largest one: Tukey (1953),
+    "The problem of multiple comparisons", with the bootstrap's range.
     """
-    # Of the ranges themselves: between one that is infinite and its neighbour lies none.
+    # One of the ranges, not interpolated: some may be infinite.
     place = int(np.ceil(CONFIDENCE * (len(ranges) + 1))) - 1
     return float(np.sort(ranges)[min(place, len(ranges) - 1)])
 
 
 def _within(value: float, lower: float, upper: float) -> Estimate:
-    """Return an estimate whose limits are cut to [0, 1]."""
+    """Return an estimate whose limits are clipped to [0, 1]."""
     return Estimate(value, float(np.clip(lower, 0, 1)), float(np.clip(upper, 0, 1)))

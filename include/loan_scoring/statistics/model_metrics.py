@@ -1,4 +1,4 @@
-"""The default-propensity model: its parameters, its probabilities, and what it is measured by."""
+"""Parameters, probabilities and hold-out metrics of a default-propensity model."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from loan_scoring.statistics.calibration import slope_and_intercept
 
 
 def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the estimator's parameters, fit for JSON, those of its calibration included."""
+    """Return the estimator's parameters, those of its calibration included, fit for JSON."""
     return {
         name: value
         for name, value in pipeline[-1].get_params(deep=True).items()
@@ -35,12 +35,12 @@ def default_probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
 def holdout_metrics(
     y: np.ndarray, probability: np.ndarray, decline_from: float
 ) -> dict[str, float]:
-    """Return what the model is judged by on an untouched hold-out.
+    """Return the model's metrics on an untouched hold-out.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
         probability: predicted, shape (rows,).
-        decline_from: threshold at which F1, precision and recall of default are taken.
+        decline_from: threshold for F1, precision and recall of default.
     """
     auc = float(roc_auc_score(y, probability))
     false_positive, true_positive, _ = roc_curve(y, probability)

@@ -21,7 +21,7 @@ from loan_scoring.lab.bench.nights import fill_nights
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
 from loan_scoring.lab.bench.score import replace_batch, train_bench_pair
 from loan_scoring.monitoring.alerts.store import update_alerts
-from loan_scoring.monitoring.measure import compare_batch
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring_web.pages.alerts import read_alerts_page
 from loan_scoring_web.pages.application import read_application_page

@@ -19,10 +19,9 @@ from loan_scoring.lab.calibrate.shifts import (
     permute_column,
 )
 from loan_scoring.models.baseline import PREDICTIONS, fit_baseline
-from loan_scoring.monitoring.drift.compare import compare_column
+from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_column
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import decide_drift
-from loan_scoring.monitoring.drift.fitted import FittedBaseline
 from loan_scoring.monitoring.drift.joint import ALL
 
 HOLDOUT_SHARE = 0.25

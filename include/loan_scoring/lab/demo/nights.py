@@ -7,8 +7,8 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.alerts.causes import CONCEPT, POPULATION
-from loan_scoring.monitoring.measure import compare_batch
-from loan_scoring.monitoring.performance.measure import restate_performance
+from loan_scoring.monitoring.metrics import compare_batch
+from loan_scoring.monitoring.performance.restate import restate_performance
 from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 from loan_scoring.scoring.batch import score_batch
 

@@ -8,7 +8,7 @@ from loan_scoring.database import Row
 from loan_scoring.database.session import Session
 from loan_scoring.lab.demo.demonstrations import Demonstration
 from loan_scoring.monitoring.alerts.causes import CONCEPT
-from loan_scoring.monitoring.measure import drift_kind
+from loan_scoring.monitoring.metrics import drift_kind
 from loan_scoring.monitoring.performance.outcome_tests import KINDS
 
 LEVELS = ("stable", "attention", "drifted")

@@ -1,1 +1,1 @@
-"""Alerts: opened by cause, kept up to date, resolved, delivered."""
+"""Alerts: open them by cause, update and resolve them, send them through channels."""

@@ -1,7 +1,7 @@
-"""Tell people of alerts through the contract's channels, once, whatever is rerun or broken.
+"""Send alerts through the contract's channels, each event once, also after a rerun or a failure.
 
-The table `deliveries` is an outbox: an event of an alert is queued in one transaction, and its row
-says that it was delivered once the channel took it. A kill between the two sends one message again,
+The table `deliveries` is an outbox: one transaction queues an alert's event, another marks it as
+delivered once the channel accepted it. A kill between sending and marking sends one message again,
 with the same id (docs/adr/0017).
 """
 
@@ -19,21 +19,21 @@ from loan_scoring.monitoring.alerts.messages import Message
 log = logging.getLogger(__name__)
 
 MOST = 20
-"""Events that one message tells; more than that are told by several."""
+"""Events in one message; more events need several messages."""
 
 Send = Callable[[Channel, Message], None]
-"""Sends a message through a channel and raises where it was not taken."""
+"""Sends a message through a channel; raises where the channel did not accept it."""
 
 
 def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
-    """Tell every channel what is new to it, and what it did not take before; return the messages.
+    """Send every channel its new and its undelivered events; return the number of messages.
 
-    A channel that does not take its message is left for this run, and is an alert itself, which the
-    other channels are told of; it is resolved when the channel takes a message again.
+    A channel that fails is skipped for the rest of this run. Its failure is an alert itself, which
+    goes to the other channels and is resolved when the channel accepts a message again.
 
     Args:
-        batch_id: what the run worked on: where an alert on a channel begins or goes on.
-        link: the page of the run that tells it, if it has one.
+        batch_id: the batch of the run; an alert on a channel starts or continues there.
+        link: the page of the run that sends, if there is one.
     """
     channels, sent = session.contract.notifications, 0
     working = list(channels)
@@ -42,33 +42,33 @@ def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None
             _queue(session, channel)
         before = (sent, len(working))
         for channel in list(working):
-            took = _send_next(session, channel, send, batch_id, link)
-            sent += took is True
-            if took is False:
+            is_sent = _send_next(session, channel, send, batch_id, link)
+            sent += is_sent is True
+            if is_sent is False:
                 working.remove(channel)
         if (sent, len(working)) == before:
             return sent
 
 
 def deliver_database_loss(contract: Contract, send: Send, stage: str, run: str, why: str) -> None:
-    """Tell every channel that alerts cannot be read, where no outbox can keep it from repeating."""
+    """Tell every channel that alerts cannot be read; without the outbox a message may repeat."""
     message = messages.lost_database_message(contract, stage, run, why)
     for channel in contract.notifications:
         try:
             send(channel, message)
         except Exception as error:  # noqa: BLE001 - the next one may work
-            log.warning("%s", _broken(channel, delivery_error(error)))
+            log.warning("%s", _failure(channel, delivery_error(error)))
 
 
 def _queue(session: Session, channel: Channel) -> None:
-    worse = ["critical"] if channel.least_severity == "critical" else ["critical", "warning"]
+    severities = ["critical"] if channel.least_severity == "critical" else ["critical", "warning"]
     with database.transaction(session.connection):
         database.lock(session.connection, f"channel:{channel.name}")
         database.execute(
             session.connection,
             "queue_deliveries",
             channel=channel.name,
-            severities=worse,
+            severities=severities,
             kinds=channel.alerts,
         )
 
@@ -76,10 +76,10 @@ def _queue(session: Session, channel: Channel) -> None:
 def _send_next(
     session: Session, channel: Channel, send: Send, batch_id: str, link: str | None
 ) -> bool | None:
-    """Send the oldest of what a channel has not taken; None where there is nothing.
+    """Send a channel its oldest undelivered events; return whether it accepted, None without any.
 
-    The channel's lock is held while it is sent: another run that comes meanwhile waits, and finds
-    it told.
+    The channel is locked while the message is sent: a second run waits, and then finds the events
+    delivered.
     """
     connection = session.connection
     with database.transaction(connection):
@@ -87,7 +87,7 @@ def _send_next(
         events = database.rows(connection, "select_undelivered", channel=channel.name, most=MOST)
         if not events:
             return None
-        ours = {
+        sending = {
             "channel": channel.name,
             "alert_ids": [each["alert_id"] for each in events],
             "numbers": [each["number"] for each in events],
@@ -97,27 +97,27 @@ def _send_next(
             send(channel, message)
         except Exception as error:  # noqa: BLE001 - whatever a channel does, the run goes on
             why = delivery_error(error)
-            log.warning("%s", _broken(channel, why))
-            database.execute(connection, "update_undelivered", **ours, error=why)
+            log.warning("%s", _failure(channel, why))
+            database.execute(connection, "update_undelivered", **sending, error=why)
             database.execute(
                 connection,
                 "upsert_delivery_alert",
                 channel=channel.name,
                 batch_id=batch_id,
-                message=_broken(channel, why),
+                message=_failure(channel, why),
                 evidence=json.dumps({"kind": channel.kind, "connection": channel.connection}),
             )
             return False
-        database.execute(connection, "update_delivered", **ours, message_id=message.message_id)
+        database.execute(connection, "update_delivered", **sending, message_id=message.message_id)
         database.execute(connection, "resolve_delivery_alert", channel=channel.name)
         log.info(
-            "channel %s took message %s: %s", channel.name, message.message_id, message.subject
+            "channel %s accepted message %s: %s", channel.name, message.message_id, message.subject
         )
         return True
 
 
-def _broken(channel: Channel, why: str) -> str:
+def _failure(channel: Channel, why: str) -> str:
     return (
-        f"The channel {channel.name} ({channel.kind}, connection {channel.connection}) took no "
-        f"message: {why}; it is tried again with the next run"
+        f"The channel {channel.name} ({channel.kind}, connection {channel.connection}) did not "
+        f"accept a message: {why}. The next run tries again"
     )

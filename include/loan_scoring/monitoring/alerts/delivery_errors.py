@@ -1,7 +1,7 @@
-"""Say why a channel did not take a message, in words of our own.
+"""Explain why a channel did not accept a message, without quoting the library's error.
 
-What a library says of it may quote the address that was called, and in many an address the secret
-is a part: nothing is taken over but codes.
+A library's error may quote the address that was called, and an address may contain a secret: only
+codes are copied from it.
 """
 
 import re
@@ -17,14 +17,14 @@ def delivery_error(error: BaseException) -> str:
     """Return what went wrong and what to do, without a secret.
 
     >>> delivery_error(ConnectionRefusedError(111, "Connection refused"))
-    'nobody listens there (ConnectionRefusedError)'
+    'the connection was refused or reset (ConnectionRefusedError)'
     """
     known = (found for each in _chain(error) if (found := _known(each)))
     return next(known, f"it failed with {type(error).__name__}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that led to it; requests keeps its own in `args` and `reason`."""
+    """Yield an error and those that caused it; requests keeps them in `args` and `reason`."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
@@ -51,25 +51,25 @@ def _known(error: BaseException) -> str | None:
         case smtplib.SMTPServerDisconnected():
             return "it closed the connection"
         case ssl.SSLError():
-            what = getattr(error, "reason", None) or type(error).__name__
-            return f"TLS failed ({what}): see disable_ssl, disable_tls or the certificate"
+            reason = getattr(error, "reason", None) or type(error).__name__
+            return f"TLS failed ({reason}): see disable_ssl, disable_tls or the certificate"
         case socket.gaierror():
-            return "its host is not known"
+            return "its host name is unknown"
         case TimeoutError():
             return "it gave no answer in time"
         case ConnectionRefusedError() | ConnectionResetError() | ConnectionAbortedError():
-            return f"nobody listens there ({type(error).__name__})"
+            return f"the connection was refused or reset ({type(error).__name__})"
     if type(error).__name__ == "TooManyRedirects":
-        return "it sends on to another address: put that one into the connection"
+        return "it redirects to another address: put that address into the connection"
     if type(error).__name__ == "AirflowException":
         return _by_code(str(error))
     return None
 
 
 def _by_code(text: str) -> str | None:
-    """Return what Airflow's hooks say of an HTTP status, and Slack's own word for a refusal."""
-    code = re.search(r"Status Code: (\d{3})\b|^(\d{3}):", text)
-    word = re.search(r"Response body: '([a-z_]{1,40})'", text)
-    if code is None:
+    """Return the HTTP status in an error of Airflow's hooks, with Slack's error code if any."""
+    status = re.search(r"Status Code: (\d{3})\b|^(\d{3}):", text)
+    reason = re.search(r"Response body: '([a-z_]{1,40})'", text)
+    if status is None:
         return None
-    return f"it answered {code[1] or code[2]}" + (f" ({word[1]})" if word else "")
+    return f"it answered {status[1] or status[2]}" + (f" ({reason[1]})" if reason else "")

@@ -1,15 +1,15 @@
-"""From batches to alerts: a cause that lasts is one alert, and two stable batches end it."""
+"""Fold batches into episodes: a lasting cause is one alert, which two stable batches end."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 STABLE_BATCHES = 2
-"""So many stable batches in a row resolve an alert: one alone may be chance."""
+"""Stable batches in a row that resolve an alert: a single one may be chance."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A cause from the first batch that showed it to the last; `batches` counts those that did."""
+    """A cause from the first batch that shows it to the last; `batches` counts those that do."""
 
     first_batch_id: str
     last_batch_id: str
@@ -18,11 +18,11 @@ class Episode:
 
 
 def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
-    """Fold batches into episodes.
+    """Return the episodes of one cause, in order.
 
     Args:
-        states: batch_id and whether it showed the cause, in the order of batch_id; batches of
-            which that is not known are left out.
+        states: batch_id and whether the batch shows the cause, in the order of batch_id; without
+            the batches for which that is unknown.
 
     >>> fold_episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
     [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]

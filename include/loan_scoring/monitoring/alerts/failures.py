@@ -1,4 +1,4 @@
-"""Keep alerts on stages that failed for good: one a stage and batch, resolved once it goes well."""
+"""Keep alerts on failed stages: one per stage and batch, resolved when the stage succeeds."""
 
 import json
 
@@ -6,22 +6,22 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 WITHOUT_SCORES = {"ingest", "score"}
-"""Stages whose failure leaves a night without scores: critical."""
+"""Stages without which a night has no scores: their failure is critical."""
 
 CHECK = ["check"]
-"""What fails where a batch is refused; mostly an alert on its quality says so already."""
+"""The only failed task where a batch was refused; a quality alert usually says so already."""
 
 
 def record_stage_result(
     session: Session, stage: str, batch_id: str | None, day: str, run: str, failed: list[str]
 ) -> None:
-    """Open, bring up to date or resolve the alert on a stage, in one transaction.
+    """Open, update or resolve the alert on a stage, in one transaction.
 
     Args:
-        batch_id: the batch that it worked on; None for a stage without batches.
-        day: stands for the batch where there is none.
+        batch_id: the batch of the run; None for a stage without batches.
+        day: takes the place of the batch_id where there is none.
         run: the run's id in task_metrics.
-        failed: its tasks that failed for good, by the name that the DAG has for them.
+        failed: task ids that failed after all retries; none if the run succeeded.
     """
     connection, place = session.connection, batch_id or day
     with database.transaction(connection):
@@ -40,6 +40,6 @@ def record_stage_result(
             batch_id=place,
             severity="critical" if stage in WITHOUT_SCORES else "warning",
             message=f"The stage {stage} failed for {place} at {', '.join(failed)}: "
-            + ("; ".join(lines) or "the task's log says why"),
+            + ("; ".join(lines) or "see the task's log"),
             evidence=json.dumps({"run": run, "tasks": tasks, "errors": lines}),
         )

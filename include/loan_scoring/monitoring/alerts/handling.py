@@ -1,4 +1,4 @@
-"""What a person does about an alert: acknowledge, snooze, resolve; it is noted who did it."""
+"""Acknowledge, snooze or resolve an alert, and record which person did it."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -23,50 +23,52 @@ def handle_alert(
     """Do one of ACTIONS to an alert that is not resolved, in one transaction.
 
     A snoozed alert keeps its state and is shown apart until that day, or until it turns critical.
-    A resolved one stays so: the next batch that shows its cause opens another.
+    A resolved alert stays resolved: the next batch that shows its cause opens a new one.
 
     Args:
         by: who does it, such as airflow:ann.
-        comment: why; a resolution needs one.
+        comment: why; needed to resolve.
         until: the first day on which a snoozed alert is shown again.
 
     Raises:
-        StateError: no such alert or action, the alert is resolved, or comment or day are wanting.
+        StateError: the action or alert does not exist, the alert is resolved, or the comment or
+            the day is missing.
     """
-    said = (comment or "").strip() or None
+    comment = (comment or "").strip() or None
     if action not in ACTIONS:
-        raise StateError(f"'{action}' cannot be done to an alert: {', '.join(ACTIONS)} can")
-    if action == RESOLVE and said is None:
-        raise StateError("a resolution needs a comment: say what was found")
+        raise StateError(f"'{action}' is no action on an alert; use one of {', '.join(ACTIONS)}")
+    if action == RESOLVE and comment is None:
+        raise StateError("resolving an alert needs a comment: write what was found")
     if action == SNOOZE:
         _refuse_day(until)
     with database.transaction(session.connection):
-        # The lock of alerts.update, which reads all of them before it writes.
+        # The same lock as store.update_alerts, which reads all alerts before it writes.
         database.lock(session.connection, "alerts")
-        known = database.row(session.connection, "select_alert", alert_id=alert_id)
-        if known is None:
+        alert = database.row(session.connection, "select_alert", alert_id=alert_id)
+        if alert is None:
             raise StateError(f"there is no alert {alert_id} in {session.contract.portfolio}")
-        if known["state"] == "resolved":
+        if alert["state"] == "resolved":
             raise StateError(f"alert {alert_id} is resolved already")
-        states = {ACKNOWLEDGE: "acknowledged", SNOOZE: known["state"], RESOLVE: "resolved"}
+        states = {ACKNOWLEDGE: "acknowledged", SNOOZE: alert["state"], RESOLVE: "resolved"}
         database.execute(
             session.connection,
             "update_alert",
             alert_id=alert_id,
             state=states[action],
             changed_by=by,
-            comment=said,
+            comment=comment,
             snoozed_until=until if action == SNOOZE else None,
         )
-        told = {"comment": said, "before": known["state"]}
-        told |= {"until": until} if action == SNOOZE else {}
-        audit.record_entry(session, by, f"alert.{action}", f"alert {alert_id}", told)
+        details = {"comment": comment, "before": alert["state"]}
+        details |= {"until": until} if action == SNOOZE else {}
+        audit.record_entry(session, by, f"alert.{action}", f"alert {alert_id}", details)
 
 
 def _refuse_day(until: date | None) -> None:
+    """Raise StateError for a day on which a snooze cannot end."""
     today = datetime.now(UTC).date()
     if until is None or not today < until <= today + LONGEST_SNOOZE:
         raise StateError(
-            f"an alert is snoozed until a day from {today + timedelta(days=1)} to "
-            f"{today + LONGEST_SNOOZE}; {until or 'none'} was given"
+            f"an alert can be snoozed until a day from {today + timedelta(days=1)} to "
+            f"{today + LONGEST_SNOOZE}; the day given is {until or 'missing'}"
         )

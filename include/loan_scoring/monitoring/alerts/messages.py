@@ -1,4 +1,4 @@
-"""Word what people are told of alerts: a subject line, plain text, and the forms made of it."""
+"""Write the messages that channels send: a subject line, plain text, and formats made of it."""
 
 import hashlib
 import html
@@ -18,28 +18,28 @@ LABELS = {
     "failure": "a stage failed",
 }
 LONGEST = 1000
-"""Characters of an alert that are told; Slack cuts a message at 40,000."""
+"""Characters of an alert in a message; Slack cuts a message at 40,000."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent once; sent again because nobody knows whether it arrived, it has the same id."""
+    """A message; one that is sent again, as it may not have arrived, has the same id."""
 
     message_id: str
     subject: str
     text: str
     payload: dict[str, Any]
-    """The same for a program, fit for JSON."""
+    """The same for programs, fit for JSON."""
 
     @property
     def html(self) -> str:
-        """The text as HTML, every character of it shown as it stands."""
+        """The text as HTML; every character is escaped."""
         paragraphs = html.escape(self.text).replace("\n", "<br>").split("<br><br>")
         return "".join(f"<p>{each}</p>" for each in paragraphs)
 
     @property
     def slack(self) -> str:
-        """Subject and text as Slack takes them: nothing in them is a link or calls anybody."""
+        """Subject and text for Slack, escaped: nothing in them becomes a link or a mention."""
         return html.escape(f"{self.subject}\n\n{self.text}", quote=False)
 
 
@@ -47,31 +47,31 @@ def alerts_message(contract: Contract, events: list[database.Row], link: str | N
     """Return one message on rows of `select_undelivered`; the same rows give the same id.
 
     Args:
-        link: the page of the run that tells it, if it has one.
+        link: the page of the run that sends it, if there is one.
     """
-    told = [f"{_head(each)}\n{_cut(each['message'])}" for each in events]
-    told.append(f"All alerts: loan-scoring status --portfolio {contract.portfolio}")
+    paragraphs = [f"{_head(each)}\n{_cut(each['message'])}" for each in events]
+    paragraphs.append(f"All alerts: loan-scoring status --portfolio {contract.portfolio}")
     if link:
-        told[-1] += f"\nTold by: {link}"
+        paragraphs[-1] += f"\nSent by: {link}"
     keys = [(each["alert_id"], each["number"], each["queued_at"].isoformat()) for each in events]
     return _message(
         contract,
         hashlib.sha256(repr((contract.portfolio, keys)).encode()).hexdigest()[:32],
         _subject(events),
-        "\n\n".join(told),
+        "\n\n".join(paragraphs),
         [_as_json(each) for each in events],
         link,
     )
 
 
 def lost_database_message(contract: Contract, stage: str, run: str, why: str) -> Message:
-    """Return the message that alerts cannot even be read, told without them."""
+    """Return the message that the database does not answer, so that alerts cannot be read."""
     return _message(
         contract,
         hashlib.sha256(repr((contract.portfolio, stage, run)).encode()).hexdigest()[:32],
         f"critical: no database after {stage}",
-        f"{why}\n\nThe run {run} of {stage} has ended; whether it did its work, and which alerts "
-        "there are, can be told when the database answers again.",
+        f"{why}\n\nThe run {run} of {stage} has ended. Whether it did its work, and which alerts "
+        "there are, is unknown until the database answers again.",
         [],
         None,
     )
@@ -115,8 +115,8 @@ def _head(event: database.Row) -> str:
 
 
 def _state(event: database.Row) -> str:
-    words = {"resolved": "resolved", "escalated": "now critical"}
-    return words.get(event["event"]) or str(event["severity"])
+    states = {"resolved": "resolved", "escalated": "now critical"}
+    return states.get(event["event"]) or str(event["severity"])
 
 
 def _since(event: database.Row) -> str:
@@ -140,5 +140,5 @@ def _cut(text: str, longest: int = LONGEST) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return it without line ends: what comes from a file makes no header and no heading."""
+    """Return text on one line, so that text from a file cannot make a header or a heading."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Keep alerts: one for each cause that lasts, opened, brought up to date and resolved."""
+"""Store what batches show, and open, update and resolve one alert for each lasting cause."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from loan_scoring.monitoring.alerts.causes import CAUSES, CONCEPT, BatchCause
 from loan_scoring.monitoring.alerts.episodes import fold_episodes
 
 BY = "metrics"
-"""Who resolves and reopens alerts where no person did."""
+"""The name in `changed_by` where no person changed an alert."""
 
 
 def record_causes(
@@ -33,11 +33,11 @@ def record_causes(
 
 
 def update_alerts(session: Session) -> None:
-    """Bring the alerts up to what the findings of all batches say, in one transaction.
+    """Derive the alerts from the findings of all batches, in one transaction.
 
-    An alert is one cause from the first batch that shows it on; later ones bring it up to date,
-    and two stable batches in a row resolve it. What a person has resolved stays so: the next
-    batch that shows the cause opens another. The same findings give the same alerts.
+    An alert starts with the first batch that shows a cause; later batches update it, and two
+    stable batches in a row resolve it. An alert that a person has resolved stays resolved: the
+    next batch that shows the cause opens a new one. The same findings give the same alerts.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "alerts")
@@ -56,16 +56,18 @@ def _update(
 ) -> None:
     closed = [row["last_batch_id"] for row in known if row["is_closed_by_person"]]
     since = max(closed, default="")
-    # What a batch does to outcomes is not known before they are in.
+    # Whether a batch shows the cause concept is known only once its outcomes are in.
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
-    told = {row["batch_id"]: row for row in batches if row["batch_id"] > since and row[is_known]}
+    known_batches = {
+        row["batch_id"]: row for row in batches if row["batch_id"] > since and row[is_known]
+    }
     shown: dict[str, dict[str, Any]] = {
         batch_id: row["findings"][cause] | {"scoring_run_id": row["scoring_run_id"]}
-        for batch_id, row in told.items()
+        for batch_id, row in known_batches.items()
         if cause in row["findings"]
     }
-    found = fold_episodes((batch_id, batch_id in shown) for batch_id in told)
-    for episode in found:
+    episodes = fold_episodes((batch_id, batch_id in shown) for batch_id in known_batches)
+    for episode in episodes:
         last = shown[episode.last_batch_id]
         database.execute(
             session.connection,
@@ -87,6 +89,6 @@ def _update(
         "resolve_vanished_episodes",
         kind=cause,
         since=since,
-        first_batch_ids=[episode.first_batch_id for episode in found],
+        first_batch_ids=[episode.first_batch_id for episode in episodes],
         changed_by=BY,
     )

@@ -1,10 +1,12 @@
-"""Say in plain words what drifted, for a person who was woken up by it."""
+"""Write the messages of alerts in plain words, with their figures."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.drift.decide import DriftFinding
+from loan_scoring.monitoring.performance import ddm
+from loan_scoring.monitoring.performance.outcome_tests import TARGET, OutcomeFinding
 
 LABELS = {
     "default_probability": "The default probability",
@@ -12,11 +14,9 @@ LABELS = {
     "persona": "The persona",
     "reason_1": "The first reason",
 }
-
-
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
-"""Columns that an alert says a sentence of; the others are named."""
+"""Columns that a message describes; further ones are only named."""
 
 
 def describe_cause(
@@ -25,28 +25,27 @@ def describe_cause(
     findings: Sequence[DriftFinding],
     moved: tuple[str, str, float] | None,
 ) -> str:
-    """Return what a cause did to a batch: its worst columns, and what became of the decisions.
+    """Return the message on a cause: its worst columns, and how the decisions changed.
 
     Args:
         findings: the columns that show the cause, the worst first.
         moved: the decision that lost most, the one that won most, and the share of the batch.
     """
-    told = [describe_finding(contract, finding) for finding in findings[:MOST_NAMED]]
+    sentences = [describe_finding(contract, finding) for finding in findings[:MOST_NAMED]]
     more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
-    parts = [". ".join(told)]
     if more:
-        parts.append(f". So do {', '.join(more)}")
+        sentences.append(f"Also drifted: {', '.join(more)}")
     if moved is not None:
         away, to, share = moved
-        parts.append(f". {share:.1%} of the batch moves from {away} to {to}")
-    return f"{OPENING[cause]}: {''.join(parts)}"
+        sentences.append(f"{share:.1%} of the batch moves from {away} to {to}")
+    return f"{OPENING[cause]}: {'. '.join(sentences)}"
 
 
 def describe_finding(contract: Contract, finding: DriftFinding) -> str:
-    """Return one sentence: what is different, by how much, against what."""
+    """Return one sentence on a feature: what differs from training, and by how much."""
     feature, facts = finding.comparison.feature, finding.comparison.facts
     if finding.comparison.psi is None:
-        return _together(contract, finding)
+        return _describe_joint(contract, finding)
     column = contract.by_name.get(feature)
     label = column.label if column else LABELS[feature]
     unit = f" {column.unit}" if column and column.unit else ""
@@ -62,9 +61,9 @@ def describe_finding(contract: Contract, finding: DriftFinding) -> str:
             f"has levels never seen at training: {', '.join(facts['unseen'])} ({share:.1%})"
         )
     if "ks" in finding.causes:
-        parts.append(_shift(facts, unit))
+        parts.append(_describe_shift(facts, unit))
     if "chi_square" in finding.causes:
-        parts.append(_mix(facts))
+        parts.append(_describe_mix(facts))
     return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
 
 
@@ -87,37 +86,81 @@ def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
     }
 
 
-def _together(contract: Contract, finding: DriftFinding) -> str:
+def describe_outcome_cause(
+    contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
+) -> str:
+    """Return the message on what a batch's outcomes show; `facts` as describe_outcome_finding."""
+    sentences = [describe_outcome_finding(contract, each, facts) for each in findings]
+    return f"Other defaults than at training: {'. '.join(sentences)}"
+
+
+def describe_outcome_finding(
+    contract: Contract, finding: OutcomeFinding, facts: dict[str, Any]
+) -> str:
+    """Return one sentence on the default rate or the model: what differs, and by how much.
+
+    Args:
+        facts: `loans`, `default_rate`, `mean_probability`, `auc`, `ddm` of the batch, and
+            `holdout_auc`, `holdout_default_rate`.
+    """
+    observed = f"{facts['default_rate']:.1%} of {facts['loans']:,} loans"
+    if finding.subject == TARGET:
+        return (
+            f"{contract.target.label} ({TARGET}) holds for {observed} against "
+            f"{facts['holdout_default_rate']:.1%} on the hold-out"
+        )
+    parts = []
+    if "auc_drop" in finding.causes:
+        parts.append(
+            f"ranks worse than on the hold-out (AUC {facts['auc']:.3f} against "
+            f"{facts['holdout_auc']:.3f})"
+        )
+    if "calibration" in finding.causes:
+        parts.append(
+            f"predicted {facts['mean_probability']:.1%} defaults where {observed} defaulted"
+        )
+    if facts["ddm"] is not None and facts["ddm"] >= ddm.WARNING:
+        parts.append(
+            f"is wrong more often than at its best (DDM {ddm.ddm_level(facts['ddm'])}, "
+            f"{facts['ddm']:.1f} standard deviations)"
+        )
+    return f"The default probability {'; '.join(parts)}"
+
+
+def _describe_joint(contract: Contract, finding: DriftFinding) -> str:
     facts, parts = finding.comparison.facts, []
     if "domain_classifier" in finding.causes:
-        by = [contract.by_name[name].label for name in facts["told_by"]]
+        labels = [contract.by_name[name].label for name in facts["told_by"]]
         parts.append(
-            f"a classifier tells the batch from the baseline with an AUC of {facts['auc']:.2f}, "
-            f"most by {', '.join(by[:3])}"
+            "a classifier separates the batch from the baseline with an AUC of "
+            f"{facts['auc']:.2f}, mostly by {', '.join(labels[:3])}"
         )
     if "reconstruction" in finding.causes:
         parts.append(
-            "columns hang together otherwise than at training (reconstruction error "
+            "columns are correlated in another way than at training (reconstruction error "
             f"{facts['error']:.2f} against {facts['baseline_error']:.2f})"
         )
     return f"All inputs together ({finding.comparison.feature}): {'; '.join(parts)}"
 
 
-def _shift(facts: dict[str, Any], unit: str) -> str:
+def _describe_shift(facts: dict[str, Any], unit: str) -> str:
     now, before = facts["median"], facts["baseline_median"]
     medians = f"median {_figure(now)} against {_figure(before)}{unit} at training"
     change = now / before - 1 if before else 0.0
     if abs(change) < 0.005:
-        return f"is spread otherwise than at training ({medians})"
+        return f"has another distribution than at training ({medians})"
     return (
         f"is {abs(change):.0%} {'higher' if change > 0 else 'lower'} than at training ({medians})"
     )
 
 
-def _mix(facts: dict[str, Any]) -> str:
+def _describe_mix(facts: dict[str, Any]) -> str:
     now, before = facts["shares"], facts["baseline_shares"]
     level = max(before, key=lambda each: abs(now.get(each, 0.0) - before[each]))
-    return f"is {level} in {now.get(level, 0.0):.1%} of the batch against {before[level]:.1%}"
+    return (
+        f"is {level} in {now.get(level, 0.0):.1%} of the batch against {before[level]:.1%} "
+        "at training"
+    )
 
 
 def _figure(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Hold one column of a batch against its baseline: every test that fits its type."""
+"""Compare the columns of a batch with a model's baseline, by every test that fits their type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,35 +7,91 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.models.baseline import present_numbers
+from loan_scoring.contract import Contract, MonitoringPolicy
+from loan_scoring.models.baseline import PREDICTIONS, present_numbers
 from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
-from loan_scoring.monitoring.drift.jensen_shannon import jensen_shannon
-from loan_scoring.monitoring.drift.ks import ks
-from loan_scoring.monitoring.drift.psi import psi, psi_noise
-from loan_scoring.monitoring.drift.shares import chi_square, null_share, unseen_levels
-from loan_scoring.monitoring.drift.wasserstein import wasserstein
+from loan_scoring.monitoring.drift.joint import JointBaseline
+from loan_scoring.monitoring.drift.statistical_tests import (
+    chi_square,
+    jensen_shannon,
+    ks,
+    null_share,
+    psi,
+    psi_noise,
+    unseen_levels,
+    wasserstein,
+)
 from loan_scoring.statistics.distribution import Distribution, cdf_gaps
 
 
 @dataclass(frozen=True)
 class BaselineColumn:
-    """A column's side of the baseline: bins or levels, and its sample, sorted once."""
+    """One column of a baseline, prepared once for any number of batches."""
 
     frozen: Mapping[str, Any]
-    known: Distribution | None
-    """Of a number's sample; None of a category."""
+    """Bins or levels, counts and moments, from baseline.fit."""
+    distribution: Distribution | None
+    """Of a number's frozen sample; None for a category."""
 
     @classmethod
     def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
-        """Take what baseline.fit froze of a column, and the column of the frozen sample."""
+        """Return a column of the baseline, from its frozen figures and its frozen sample."""
         return cls(frozen, None if "levels" in frozen else Distribution.of(present_numbers(sample)))
+
+
+@dataclass(frozen=True)
+class FittedBaseline:
+    """A model's whole baseline, fitted once and compared with any number of batches."""
+
+    columns: dict[str, BaselineColumn]
+    joint: JointBaseline | None
+    """None where the sample is too small for joint tests."""
+
+    @classmethod
+    def fit(
+        cls, contract: Contract, frozen: Mapping[str, Any], sample: pa.Table
+    ) -> "FittedBaseline":
+        """Return the fitted baseline of a model.
+
+        Columns that are watched, or predictions that are written, only since the model was
+        trained are not in its baseline and are left out.
+
+        Args:
+            frozen: models.baseline of the model.
+            sample: the baseline's frozen sample.
+        """
+        inputs = [column.name for column in contract.monitored if column.name in frozen]
+        outputs = [name for name in PREDICTIONS if name in frozen]
+        return cls(
+            {
+                name: BaselineColumn.fit(frozen[name], sample.column(name))
+                for name in [*inputs, *outputs]
+            },
+            JointBaseline.fit(
+                contract.monitoring, frozen, sample.select(inputs), contract.training.seed
+            ),
+        )
+
+    @property
+    def inputs(self) -> list[str]:
+        """The watched columns of an application, in the contract's order."""
+        return [name for name in self.columns if name not in PREDICTIONS]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The watched columns of a score."""
+        return [name for name in self.columns if name in PREDICTIONS]
+
+    def together(self, policy: MonitoringPolicy, batch: pa.Table) -> list[Comparison]:
+        """Return the joint tests of a batch's inputs, none where a side is too small."""
+        found = self.joint.compare(policy, batch) if self.joint else None
+        return [found] if found else []
 
 
 def compare_column(
     feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
 ) -> Comparison:
-    """Run every test of one column of a batch, of which there is at least one row."""
+    """Run every test of one column of a batch of at least one row."""
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
@@ -43,28 +99,28 @@ def compare_column(
         "nulls": nulls / len(values),
         "baseline_nulls": frozen["nulls"] / frozen["rows"],
     }
-    told: list[int] | dict[str, int]
-    if column.known is None:
-        told = count_levels(values)
-        tests, expected, counted, more = _categories(policy, frozen, values, told)
+    counts: list[int] | dict[str, int]
+    if column.distribution is None:
+        counts = count_levels(values)
+        tests, expected, actual, more = _categories(policy, frozen, values, counts)
     else:
-        tests, expected, counted, more = _numbers(policy, frozen, column.known, values)
-        told = counted.tolist()
+        tests, expected, actual, more = _numbers(policy, frozen, column.distribution, values)
+        counts = actual.tolist()
     if frozen["nulls"] or nulls:
-        expected, counted = np.append(expected, frozen["nulls"]), np.append(counted, nulls)
-    index = psi(expected, counted)
+        expected, actual = np.append(expected, frozen["nulls"]), np.append(actual, nulls)
+    index = psi(expected, actual)
     noise = psi_noise(
-        int(np.count_nonzero(expected + counted)),
+        int(np.count_nonzero(expected + actual)),
         frozen["rows"],
         len(values),
         policy.psi_noise_quantile,
     )
     tests += [missing, DriftTest("psi", index, index, max(noise, policy.psi_attention))]
-    return Comparison(feature, tests, index, noise, facts | more, told)
+    return Comparison(feature, tests, index, noise, facts | more, counts)
 
 
 def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
-    """Return how many rows each level has, the commonest first."""
+    """Return the rows of each level, the most frequent first."""
     found = [each for each in values.value_counts().to_pylist() if each["values"] is not None]
     found.sort(key=lambda each: (-each["counts"], each["values"]))
     return {each["values"]: each["counts"] for each in found}
@@ -73,15 +129,16 @@ def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
 def _numbers(
     policy: MonitoringPolicy,
     frozen: Mapping[str, Any],
-    known: Distribution,
+    baseline: Distribution,
     values: pa.ChunkedArray,
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return the tests of a number, baseline and batch counts by bin, and further facts."""
     batch = Distribution.of(present_numbers(values))
     counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
-    if not batch.size or not known.size:
+    if not batch.size or not baseline.size:
         return [], np.array(frozen["counts"]), counts, {}
-    points, heights = cdf_gaps(known, batch)
-    statistic, p_value = ks(heights, known.size, batch.size)
+    points, heights = cdf_gaps(baseline, batch)
+    statistic, p_value = ks(heights, baseline.size, batch.size)
     distance = wasserstein(points, heights, frozen["standard_deviation"])
     return (
         [
@@ -105,6 +162,7 @@ def _categories(
     values: pa.ChunkedArray,
     counted: dict[str, int],
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return the tests of a category, baseline and batch counts by level, and further facts."""
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)
@@ -127,6 +185,6 @@ def _categories(
         expected = np.append(expected, 0)
         actual = np.append(actual, sum(unseen.values()))
     if expected.sum() and actual.sum():
-        moved = jensen_shannon(expected, actual)
-        tests.append(DriftTest("jensen_shannon", moved, moved, policy.jensen_shannon_floor))
+        distance = jensen_shannon(expected, actual)
+        tests.append(DriftTest("jensen_shannon", distance, distance, policy.jensen_shannon_floor))
     return tests, expected, actual, facts

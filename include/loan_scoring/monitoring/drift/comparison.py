@@ -1,4 +1,4 @@
-"""What tests find of a column, or of all inputs together, before anything is decided."""
+"""The results of drift tests, before anything is decided."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 class DriftTest:
     """One test's figures; `p_value` is None where the test has none.
 
-    `drifted_from` is the effect from which a test without a PSI beside it is in the upper band.
+    `drifted_from` is the effect from which the test counts as drifted where there is no PSI.
     """
 
     name: str
@@ -21,9 +21,9 @@ class DriftTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A feature's tests, and what a person would want to know of the two sides.
+    """A feature's tests, and facts about both sides for the alert's message and evidence.
 
-    `psi` and what chance explains of it are None where bins have no meaning: all inputs together.
+    `psi`, and `psi_noise`, the PSI that chance explains, are None for all inputs together.
     """
 
     feature: str
@@ -32,9 +32,9 @@ class Comparison:
     psi_noise: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     counts: list[int] | dict[str, int] | None = None
-    """Rows of the batch by bin of the baseline's edges, or by level; None of inputs together."""
+    """Rows of the batch by bin of the baseline, or by level; None for all inputs together."""
 
     @property
     def is_above_noise(self) -> bool:
-        """Whether the PSI is above what chance explains, or there is none to ask."""
+        """Whether the PSI is above what chance explains; True where there is no PSI."""
         return self.psi is None or self.psi_noise is None or self.psi > self.psi_noise

@@ -1,4 +1,4 @@
-"""Decide over all tests of a batch at once: adjusted p, effect floor, PSI above noise."""
+"""Decide which features of a batch have drifted, over all its tests at once."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 
 @dataclass(frozen=True)
 class TestVerdict:
-    """One test of one feature, judged."""
+    """One test of one feature with its adjusted p-value and its level."""
 
     feature: str
     test: DriftTest
@@ -21,7 +21,7 @@ class TestVerdict:
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """A feature that passed every limit that an alert must pass."""
+    """A feature that meets every condition for an alert; `causes` are the tests that it fails."""
 
     comparison: Comparison
     severity: str
@@ -31,11 +31,11 @@ class DriftFinding:
 def decide_drift(
     policy: MonitoringPolicy, comparisons: list[Comparison]
 ) -> tuple[list[TestVerdict], list[DriftFinding]]:
-    """Judge every test of a batch; return the verdicts, and the features that deserve an alert.
+    """Return a verdict on every test of a batch, and the features that need an alert.
 
-    A feature is a finding where some test has an adjusted p below q and an effect at or above its
-    floor, and its PSI, where it has one, is above what its sample size explains. It is critical
-    from the upper band of PSI on; without a PSI, from the effect that would have that PSI.
+    A feature needs an alert where a test has an adjusted p below q and an effect at or above its
+    floor, and where its PSI, if it has one, is above what its sample size explains. The alert is
+    critical from the upper band of PSI on; without a PSI, from the effect that has that PSI.
     """
     places = [
         (comparison.feature, test)

@@ -1,1 +1,1 @@
-"""How good the scores of a batch are: estimated until outcomes come, realised afterwards."""
+"""Performance of the scores of a batch: estimated until outcomes come, realised afterwards."""

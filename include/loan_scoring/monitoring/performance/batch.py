@@ -1,4 +1,4 @@
-"""Read a scored batch with its outcomes as arrays; no statistics here, and nothing is written."""
+"""Read a scored batch with its outcomes as arrays."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ from loan_scoring.database.session import Session
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """The loans of a run that got a probability, in the order of loan_id, shape (rows,) each.
+    """The loans of a run that have a probability, in the order of loan_id, shape (rows,) each.
 
-    `outcome` is 1 for default, 0 for paid, nan where it is not known yet; `amount` nan where it is
-    null or the contract names none; `groups` the values of each protected category.
+    `outcome` is 1 for default, 0 for paid, nan where it is not known yet. `amount` is nan where it
+    is null or the contract names none. `groups` has the values of each protected category.
     """
 
     probability: np.ndarray
@@ -35,10 +35,10 @@ class ScoredBatch:
 
 
 def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
-    """Read the scored loans of a run; referred ones have no score that could be measured.
+    """Return the scored loans of a run; referred ones have no score to measure.
 
-    Three reads and no join: of rows that have just been written the planner knows nothing, and
-    joins them loan by loan, minutes for what are milliseconds.
+    Three reads and no join: the planner has no statistics of rows that have just been written,
+    and would join them loan by loan, in minutes instead of milliseconds.
     """
     contract = session.contract
     scores = _scores(session, run)
@@ -58,15 +58,15 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
 
 
 def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
-    """Return whether the class predicted at a threshold was wrong, in the order of loan_id.
+    """Return whether the class predicted at a threshold was wrong, shape (loans,), bool.
 
-    Of the loans of a run with an outcome, shape (loans,), bool.
+    The loans are those of a run that have an outcome, in the order of loan_id.
     """
     scores = _scores(session, run)
     outcome = _outcomes(session, run, scores)
-    is_in = ~np.isnan(outcome)
+    is_known = ~np.isnan(outcome)
     declined = scores.column("default_probability").to_numpy() >= threshold
-    return np.asarray(declined[is_in] != (outcome[is_in] == 1))
+    return np.asarray(declined[is_known] != (outcome[is_known] == 1))
 
 
 def _scores(session: Session, run: database.Row) -> pa.Table:
@@ -104,12 +104,12 @@ def _run(run: database.Row) -> dict[str, sql.Literal]:
 
 
 def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
-    """Return the row of the table that each wanted loan is in, null where it is in none."""
+    """Return the table's row of each wanted loan, null where the table lacks it."""
     return pc.index_in(wanted.column(KEY), value_set=table.column(KEY).combine_chunks())
 
 
 def protected_categories(contract: Contract) -> list[str]:
-    """Return the protected columns that make groups of applicants."""
+    """Return the protected columns that are categories, by which groups are compared."""
     return [name for name in contract.protected if contract.by_name[name].type == "category"]
 
 

@@ -1,16 +1,16 @@
-"""DDM: whether a stream of errors has left the lowest level that it had.
+"""DDM: whether the error rate of a stream has risen above its lowest level.
 
 Gama, Medas, Castillo, Rodrigues (2004), "Learning with drift detection", SBIA, 286-295. It needs
-no baseline; of batches it sees what creeps in over many of them.
+no baseline. It detects a slow rise over many batches.
 """
 
 import numpy as np
 
 WARNING, DRIFT = 2.0, 3.0
-"""Levels of Gama et al., in standard deviations of the lowest level."""
+"""Levels of Gama et al., in standard deviations at the lowest level."""
 MIN_LOANS, MIN_ERRORS = 30, 10
-"""Before both are seen no lowest level is taken. The 30 are Gama's; without the errors a lucky
-start (no error, thus no standard deviation) would be a level that nothing ever holds."""
+"""The lowest level is taken only after this many loans and errors. The 30 are from Gama et al. The
+10 are ours: an error-free start gives a lowest level of zero, which every later value exceeds."""
 
 
 def ddm(errors: np.ndarray) -> np.ndarray:
@@ -18,9 +18,8 @@ def ddm(errors: np.ndarray) -> np.ndarray:
 
     p is the share of errors so far and s = sqrt(p (1 - p) / n); p_min and s_min are those at which
     p + s was lowest. The distance is (p + s - p_min) / s_min, in standard deviations: 1 at the
-    lowest level, WARNING and DRIFT as Gama et al. have them; nan until MIN_LOANS and MIN_ERRORS are
-    seen. Where they learn anew after a drift and start over, a new model version starts a new
-    stream here.
+    lowest level, WARNING and DRIFT as Gama et al. define them; nan until MIN_LOANS and MIN_ERRORS
+    are reached. Gama et al. start a new stream after a drift; here a new model version does.
 
     Args:
         errors: whether the predicted class was wrong, in the order of the stream, shape (loans,).
@@ -28,11 +27,20 @@ def ddm(errors: np.ndarray) -> np.ndarray:
     count, wrong = np.arange(1, len(errors) + 1), np.cumsum(errors)
     p = wrong / count
     s = np.sqrt(p * (1 - p) / count)
-    is_on = (count >= MIN_LOANS) & (wrong >= MIN_ERRORS)
-    level = np.where(is_on, p + s, np.inf)
+    has_enough = (count >= MIN_LOANS) & (wrong >= MIN_ERRORS)
+    level = np.where(has_enough, p + s, np.inf)
     lowest = np.minimum.accumulate(level)
-    # Where a lowest level was first reached; it holds until a lower one is.
-    is_new = is_on & (level < np.append(np.inf, lowest[:-1]))
+    # The loan at which each lowest level was first reached; it holds until a lower one.
+    is_new = has_enough & (level < np.append(np.inf, lowest[:-1]))
     at = np.maximum.accumulate(np.where(is_new, np.arange(len(errors)), 0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(is_on, (p + s - p[at]) / s[at], np.nan)
+        return np.where(has_enough, (p + s - p[at]) / s[at], np.nan)
+
+
+def ddm_level(distance: float | None) -> str | None:
+    """Return the level of a DDM distance: none, warning or drift; None where there is none."""
+    if distance is None:
+        return None
+    if distance < WARNING:
+        return "none"
+    return "warning" if distance < DRIFT else "drift"

@@ -1,11 +1,10 @@
-"""What a batch's performance will be, from calibrated probabilities alone, before outcomes come.
+"""Estimate a batch's performance from its probabilities alone, before outcomes come.
 
-Where probabilities are calibrated, each loan is a default with its own: the expected confusion
-matrix follows, and from it every metric. Calibrated are they by the hold-out: what a model says is
-corrected by how outcomes lay on it there. It sees a batch of other applicants and what they do to
-the metrics; it does not see that the same applicants default more often than they did, which only
-outcomes tell. Source: NannyML's confidence-based performance estimation (CBPE), version 0.8.5,
-"How it works: performance estimation".
+If probabilities are calibrated, each loan defaults with its own probability: the expected confusion
+matrix follows, and from it every metric. Scores are first recalibrated on the hold-out. The
+estimate accounts for a change of applicants. It cannot account for applicants who default more
+often than before: only outcomes show that. Source: NannyML's confidence-based performance
+estimation (CBPE), version 0.8.5, "How it works: performance estimation".
 """
 
 import numpy as np
@@ -28,7 +27,7 @@ ESTIMATED_METRICS = (
     "log_loss",
 )
 BLOCK_VALUES = 2_000_000
-"""Outcomes that are floats at once: 16 MB."""
+"""Outcomes held as floats at once: 16 MB."""
 
 
 def draw_outcomes(
@@ -37,9 +36,9 @@ def draw_outcomes(
     """Return outcomes that the batch may have, shape (resamples, rows), bool.
 
     A parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap", section
-    6.5): each resample draws a calibration curve from what the hold-out leaves open, then each
-    loan's outcome by its probability. Without the first the intervals would cover too seldom: the
-    model's own error is common to all loans and does not average out.
+    6.5): each resample draws a calibration curve from the curve's uncertainty, then each loan's
+    outcome by its probability. With one fixed curve the intervals would cover too seldom: the
+    model's error is common to all loans and does not average out.
     """
     dice = np.random.default_rng(seed)
     found = np.empty((resamples, len(probability)), dtype=bool)
@@ -53,14 +52,14 @@ def estimate_metrics(
 ) -> dict[str, Estimate]:
     """Return each metric that has a value, with its interval.
 
-    Values are those of the expected confusion matrix; that of KS is the mean over the draws, as
-    the largest gap of two noisy curves is above that of the expected ones.
+    Values follow from the expected confusion matrix. KS is the mean over the draws, as the largest
+    gap of two noisy curves is above the gap of the expected curves.
 
     Args:
         probability: the scores, shape (rows,).
-        curve: how the hold-out's outcomes lay on the model's log-odds.
-        threshold: from which F1, precision and recall of default are taken.
-        drawn: outcomes by `draw`, shape (resamples, rows).
+        curve: the calibration curve of the model's hold-out.
+        threshold: for F1, precision and recall of default.
+        drawn: from `draw_outcomes`, shape (resamples, rows).
     """
     per_draw = metrics_of_draws(probability, threshold, drawn)
     values = expected_metrics(probability, curve.corrected(probability), threshold)
@@ -80,7 +79,7 @@ def expected_metrics(
     Args:
         probability: the scores, shape (rows,).
         true: the probability with which each loan defaults, shape (rows,).
-        threshold: from which F1, precision and recall of default are taken.
+        threshold: for F1, precision and recall of default.
     """
     found = _linear(probability, threshold, true[None, :])
     auc = expected_auc(probability, true)
@@ -93,8 +92,8 @@ def metrics_of_draws(
 ) -> dict[str, np.ndarray]:
     """Return each metric of each row of outcomes, shape (resamples,), nan where it has no value.
 
-    All but KS are linear in the outcomes, or ratios of what is: AUC by the ranks of the defaults
-    (Mann, Whitney 1947), so that a block of resamples is one product of matrices.
+    All but KS are linear in the outcomes or ratios of linear terms, AUC by the ranks of the
+    defaults (Mann, Whitney 1947): a block of resamples is one matrix product.
     """
     rows = len(probability)
     order = np.argsort(probability, kind="stable")
@@ -119,13 +118,17 @@ def metrics_of_draws(
 
 
 def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the metrics that follow from sums of outcomes, which may be expected ones."""
+    """Return the metrics that follow from sums of outcomes, observed or expected.
+
+    Args:
+        y: outcomes, shape (resamples, rows).
+    """
     rows = len(probability)
     declined = (probability >= threshold).astype(float)
     surely = np.clip(probability, np.finfo(float).eps, 1 - np.finfo(float).eps)
     if_default, if_paid = -xlogy(1.0, surely), -xlog1py(1.0, -surely)
-    of_default = np.column_stack([declined, 1 - 2 * probability, if_default - if_paid])
-    hits, squares, losses = (y @ of_default).T
+    per_default = np.column_stack([declined, 1 - 2 * probability, if_default - if_paid])
+    hits, squares, losses = (y @ per_default).T
     bad, taken = y.sum(axis=1), declined.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
@@ -139,11 +142,11 @@ def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[st
 
 
 def prediction_limits(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the limits between which one more draw lies at the rate of CONFIDENCE.
+    """Return the limits between which one more draw lies with probability CONFIDENCE.
 
-    Of N draws the k-th smallest is above the next one with probability k / (N + 1): quantiles are
-    taken at q (N + 1) (Weibull 1939; number 6 of Hyndman, Fan 1996), where the usual ones at
-    q (N - 1) + 1 would cover 94 % with 200 draws.
+    The k-th smallest of N draws is above a new draw with probability k / (N + 1), so quantiles are
+    taken at q (N + 1) (Weibull 1939; number 6 of Hyndman, Fan 1996). The usual quantiles, at
+    q (N - 1) + 1, would cover only 94 % with 200 draws.
 
     >>> [round(limit, 3) for limit in prediction_limits(np.arange(1.0, 200.0))]
     [5.0, 195.0]

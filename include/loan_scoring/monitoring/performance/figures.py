@@ -52,7 +52,7 @@ class FairnessFigure:
 def figures_before_outcomes(
     contract: Contract, model: Mapping[str, Any], batch: ScoredBatch
 ) -> list[PerformanceFigure]:
-    """Return what scores and decisions alone say: expected metrics, approval, expected loss.
+    """Return the figures that need no outcomes: expected metrics, approval, expected loss.
 
     Args:
         model: the row of the propensity model that scored the batch.
@@ -70,9 +70,10 @@ def figures_before_outcomes(
     true = curve.corrected(p)
     for segment, rows in decision_segments(batch.personas):
         approval = approval_rate(batch.approved[rows])
-        known = approved_on_holdout(model["baseline"]) if segment == ALL else None
+        holdout = approved_on_holdout(model["baseline"]) if segment == ALL else None
+        loans = int(rows.sum())
         found.append(
-            PerformanceFigure(segment, "approval_rate", ESTIMATED, approval, int(rows.sum()), known)
+            PerformanceFigure(segment, "approval_rate", ESTIMATED, approval, loans, holdout)
         )
         for metric, lent, exposure in _exposures(contract, batch, rows):
             loss = expected_loss(true[lent], exposure, drawn[:, lent])
@@ -83,14 +84,14 @@ def figures_before_outcomes(
 def figures_after_outcomes(
     contract: Contract, model: Mapping[str, Any], batch: ScoredBatch, earlier: np.ndarray
 ) -> list[PerformanceFigure]:
-    """Return what the outcomes that are in say: metrics, rates by decile, DDM, realised loss.
+    """Return the figures of known outcomes: metrics, rates by decile, DDM, realised loss.
 
     Args:
         model: the row of the propensity model that scored the batch.
-        earlier: whether the predicted class was wrong, of the model's stream before this batch.
+        earlier: whether the predicted class was wrong, for the model's stream before this batch.
     """
-    is_in, threshold = batch.known, contract.decision.decline_from
-    y, p = batch.outcome[is_in].astype(int), batch.probability[is_in]
+    is_known, threshold = batch.known, contract.decision.decline_from
+    y, p = batch.outcome[is_known].astype(int), batch.probability[is_known]
     resamples, seed = contract.performance.resamples, contract.training.seed
     found = [
         PerformanceFigure(ALL, name, REALISED, each, len(y), model["metrics"].get(name))
@@ -101,17 +102,17 @@ def figures_after_outcomes(
     found.append(PerformanceFigure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
     true = holdout_curve(model).corrected(batch.probability)
     for segment, rows in decision_segments(batch.personas):
-        for metric, lent, exposure in _exposures(contract, batch, rows & is_in):
+        for metric, lent, exposure in _exposures(contract, batch, rows & is_known):
             loss = realised_loss(batch.outcome[lent], exposure)
-            foreseen = float(true[lent] @ exposure)
+            expected = float(true[lent] @ exposure)
             found.append(
-                PerformanceFigure(segment, metric, REALISED, loss, len(exposure), foreseen)
+                PerformanceFigure(segment, metric, REALISED, loss, len(exposure), expected)
             )
     return found
 
 
 def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
-    """Return the largest distance of DDM within a batch, nan where its stream is too short."""
+    """Return the largest DDM distance within a batch, nan where the stream is too short."""
     own = ddm(np.concatenate([earlier, errors]))[len(earlier) :]
     return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
 
@@ -121,7 +122,7 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Per
     edges = ((model["baseline"] or {}).get("default_probability") or {}).get("edges") or []
     if len(edges) != DECILES - 1:
         return []
-    told = (model["evaluation"] or {}).get("deciles") or [{}] * DECILES
+    holdout = (model["evaluation"] or {}).get("deciles") or [{}] * DECILES
     return [
         PerformanceFigure(
             ALL,
@@ -132,7 +133,7 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Per
             baseline.get("observed"),
         )
         for place, (each, baseline) in enumerate(
-            zip(default_rate_by_decile(y, p, edges), told, strict=True), start=1
+            zip(default_rate_by_decile(y, p, edges), holdout, strict=True), start=1
         )
         if each is not None
     ]
@@ -141,7 +142,7 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Per
 def _exposures(
     contract: Contract, batch: ScoredBatch, rows: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return metric, loans and what is lost on each, of all the rows and of the approved ones."""
+    """Return metric, loans and the exposure of each loan, for all rows and for approved ones."""
     if contract.business is None:
         return []
     found = []
@@ -153,13 +154,13 @@ def _exposures(
 
 
 def holdout_curve(model: Mapping[str, Any]) -> CalibrationCurve:
-    """Return the calibration curve of a model's hold-out; none that corrects where none is kept."""
-    kept = (model["evaluation"] or {}).get("calibration_curve")
-    return CalibrationCurve(**kept) if kept else AS_THEY_ARE
+    """Return the calibration curve of a model's hold-out; without one, no correction."""
+    curve = (model["evaluation"] or {}).get("calibration_curve")
+    return CalibrationCurve(**curve) if curve else AS_THEY_ARE
 
 
 def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
-    """Return the approval rate of the hold-out's scored loans, None where it is not known."""
+    """Return the approval rate of the hold-out's scored loans, None where it is unknown."""
     frozen = (baseline or {}).get("decision") or {}
     counts = dict(zip(frozen.get("levels", []), frozen.get("counts", []), strict=True))
     scored = sum(counts.values()) - counts.get("refer", 0)
@@ -167,32 +168,32 @@ def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
 
 
 def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's row without what its hold-out's decisions were: thresholds have changed."""
+    """Return a model's row without the hold-out's figures on decisions, for other thresholds."""
     metrics = {
         name: None if name in ("f1", "precision", "recall") else value
         for name, value in model["metrics"].items()
     }
-    frozen = {name: of for name, of in (model["baseline"] or {}).items() if name != "decision"}
+    frozen = {name: each for name, each in (model["baseline"] or {}).items() if name != "decision"}
     return {**model, "metrics": metrics, "baseline": frozen}
 
 
 def fairness_figures(
     contract: Contract, batch: ScoredBatch, is_mature: bool
 ) -> list[FairnessFigure]:
-    """Return how far groups are apart in approval, and in that by outcome where outcomes are in.
+    """Return the differences between groups in approval, also by outcome once outcomes are in.
 
-    Groups below the contract's `min_group`, and levels that it names as no group, are told and not
-    compared; with fewer than two left there is no row.
+    Groups below the contract's `min_group`, and levels that it names as no group, are listed and
+    not compared. An attribute with fewer than two groups to compare has no row.
     """
     resamples, seed = contract.performance.resamples, contract.training.seed
     found = []
     for attribute, stated in batch.groups.items():
         known = batch.outcome if is_mature else np.full(len(stated), np.nan)
-        told = fairness.groups_in_order(
+        groups = fairness.groups_in_order(
             contract.group_rule(attribute), stated, known, batch.approved
         )
         values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
-        compared = [each["group"] for each in told if each["left_out"] is None]
+        compared = [each["group"] for each in groups if each["left_out"] is None]
         if len(compared) < 2:
             continue
         metrics = group_differences.demographic_parity(
@@ -204,5 +205,5 @@ def fairness_figures(
                 for kind in (batch.outcome == 0, batch.outcome == 1)
             )
             metrics |= group_differences.equal_odds(paid, defaulted, resamples, seed)
-        found += [FairnessFigure(attribute, name, each, told) for name, each in metrics.items()]
+        found += [FairnessFigure(attribute, name, each, groups) for name, each in metrics.items()]
     return found

@@ -1,4 +1,4 @@
-"""What a batch is worth: how many are approved, what is expected to be lost, what was lost."""
+"""Approval rate, expected loss and realised loss of a batch, by segment."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,15 @@ ALL = "all"
 
 
 def decision_segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name of each segment and which rows are in it, shape (rows,), `all` first."""
-    of = np.asarray(personas, dtype=object)
-    yield ALL, np.ones(len(of), dtype=bool)
+    """Yield each segment's name and which rows are in it, shape (rows,), bool, `all` first."""
+    persona_of = np.asarray(personas, dtype=object)
+    yield ALL, np.ones(len(persona_of), dtype=bool)
     for name in sorted(set(personas)):
-        yield name, of == name
+        yield name, persona_of == name
 
 
 def approval_rate(approved: np.ndarray) -> Estimate:
-    """Return the share of loans that are approved, with Wilson's 95 % interval."""
+    """Return the share of approved loans, with Wilson's 95 % interval."""
     rate = float(np.mean(approved))
     return Estimate(rate, *wilson(rate * len(approved), len(approved)))
 
@@ -28,7 +28,7 @@ def approval_rate(approved: np.ndarray) -> Estimate:
 def exposures(amount: np.ndarray, loss_given_default: float) -> np.ndarray:
     """Return what is lost on each loan if it defaults, in the amount's unit, shape (rows,).
 
-    Loans whose amount is not known are to be left out: `loans` says how many are counted.
+    The caller leaves out loans whose amount is unknown.
     """
     return np.asarray(amount * loss_given_default)
 
@@ -37,13 +37,13 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
     """Return the sum of probability x loss given default x amount, in the amount's unit.
 
     Source: Basel Committee (2005), "An explanatory note on the Basel II IRB risk weight
-    functions", section 2.1: EL = PD x LGD x EAD. The interval is that of the realised loss, over
-    drawn outcomes, the loss given default taken as stated.
+    functions", section 2.1: EL = PD x LGD x EAD. The interval is that of the realised loss over
+    drawn outcomes; loss given default is taken as certain.
 
     Args:
         true: the probability with which each loan defaults, shape (rows,).
-        exposure: by `exposures`, shape (rows,).
-        drawn: outcomes by `estimated.draw`, shape (resamples, rows).
+        exposure: from `exposures`, shape (rows,).
+        drawn: from `estimated.draw_outcomes`, shape (resamples, rows).
     """
     size = max(1, BLOCK_VALUES // max(len(true), 1))
     losses = [
@@ -53,10 +53,10 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
 
 
 def realised_loss(y: np.ndarray, exposure: np.ndarray) -> Estimate:
-    """Return what was lost on the loans that defaulted, in the amount's unit; it has no noise.
+    """Return what was lost on the loans that defaulted, in the amount's unit, without interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        exposure: by `exposures`, shape (rows,).
+        exposure: from `exposures`, shape (rows,).
     """
     return Estimate(float(y @ exposure))

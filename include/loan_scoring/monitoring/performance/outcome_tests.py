@@ -1,4 +1,4 @@
-"""Whether realised performance left what the hold-out promised: the tests, and their judge."""
+"""Test whether outcomes differ from those of the hold-out, and decide what needs an alert."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from scipy.stats import norm
 from loan_scoring.contract import PerformancePolicy
 from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.drift.decide import TestVerdict
-from loan_scoring.monitoring.drift.shares import null_share
+from loan_scoring.monitoring.drift.statistical_tests import null_share
 from loan_scoring.monitoring.performance import ddm
 from loan_scoring.statistics.auc import delong
 from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 
 MODEL, TARGET = "default_probability", "is_default"
-"""What the tests of kind `model` and of kind `target` are about."""
+"""The features that tests of the drift kinds `model` and `target` carry."""
 KINDS = {MODEL: "model", TARGET: "target"}
 MIN_EACH = 30
-"""Defaults and paid loans, those of the batch or those expected of it, below which a test's normal
-approximation does not hold and the test is left out."""
+"""Fewest defaults, and fewest paid loans, observed or expected, for a test: with fewer its normal
+approximation does not hold and it is left out."""
 
 
 @dataclass(frozen=True)
 class OutcomeFinding:
-    """A subject whose tests passed every limit that an alert must pass, and which of them did."""
+    """A subject that needs an alert; `causes` are the tests that it fails."""
 
     subject: str
     severity: str
@@ -40,13 +40,13 @@ def outcome_tests(
     probability: np.ndarray,
     ddm_distance: float,
 ) -> list[tuple[str, DriftTest]]:
-    """Return every test that the batch is large enough for, with what it is about.
+    """Return every test that the batch is large enough for, each with its subject.
 
     Args:
         holdout: models.metrics of the model that scored the batch.
         y: outcomes, 1 for default, shape (rows,).
         probability: the scores, shape (rows,).
-        ddm_distance: the largest of the batch, nan where there is none yet.
+        ddm_distance: the largest of the batch, nan where the stream is too short.
     """
     found: list[tuple[str, DriftTest]] = []
     error = standard_error(holdout.get("intervals", {}).get("auc"))
@@ -67,9 +67,9 @@ def outcome_tests(
 def auc_drop(
     holdout_auc: float, holdout_error: float, y: np.ndarray, probability: np.ndarray, floor: float
 ) -> DriftTest:
-    """Test whether the AUC fell below the hold-out's: a z-test, one-sided, of two samples.
+    """Test whether the AUC fell below the hold-out's: two-sample z-test, one-sided.
 
-    The batch's standard error is DeLong's; an AUC that rose is no drift of the model. Source:
+    The batch's standard error is DeLong's. One-sided, as a higher AUC is no drift. Source:
     Hanley, McNeil (1982), Radiology 143, 29-36, comparison of two independent areas.
     """
     auc, error = delong(y, probability)
@@ -79,9 +79,9 @@ def auc_drop(
 
 
 def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> DriftTest:
-    """Test whether as many loans defaulted as the scores foresaw: Spiegelhalter's z, two-sided.
+    """Test whether as many loans defaulted as the scores predicted: Spiegelhalter's z, two-sided.
 
-    The number of defaults has variance sum p (1 - p) where each loan defaults with its own p.
+    If each loan defaults with its own p, the number of defaults has variance sum p (1 - p).
     Source: Hosmer, Hjort (2002), Statistics in Medicine 21, 2723-2738, and Steyerberg (2019),
     "Clinical prediction models", chapter 15, calibration in the large.
     """
@@ -93,7 +93,7 @@ def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: floa
 def default_rate(
     holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float
 ) -> DriftTest:
-    """Test whether the default rate is that of the hold-out: two-proportion z-test, two-sided."""
+    """Test whether the default rate differs from the hold-out's: two-proportion z, two-sided."""
     difference, p_value = null_share(holdout_defaults, holdout_rows, int(y.sum()), len(y))
     return DriftTest("default_rate", difference, abs(difference), floor, p_value)
 
@@ -101,8 +101,8 @@ def default_rate(
 def standard_error(interval: list[float] | None) -> float | None:
     """Return the standard error behind a 95 % interval; None where there is no interval.
 
-    That of the hold-out's AUC: outcomes and scores of the hold-out are not kept, its bootstrap
-    interval is. From 300 resamples it is known to 7 %, and it is the smaller of the two errors.
+    It serves the hold-out's AUC, of which only the bootstrap interval is stored. With 300 resamples
+    it is accurate to 7 %, and it is the smaller of the two errors.
     """
     return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
 
@@ -110,11 +110,11 @@ def standard_error(interval: list[float] | None) -> float | None:
 def judge_outcomes(
     policy: PerformancePolicy, q: float, found: list[tuple[str, DriftTest]]
 ) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
-    """Judge the tests of a batch's outcomes; return the verdicts, and what deserves an alert.
+    """Return a verdict on every test of a batch's outcomes, and the subjects that need an alert.
 
     A test with a Benjamini-Hochberg-adjusted p below q and an effect at or above its floor is at
-    `attention`, from `drifted_from` floors on `drifted`. DDM has no p-value and alarms too often
-    to decide alone (docs/adr/0014): it is told beside a cause, and is no cause itself.
+    `attention`, and at `drifted` from `drifted_from` times the floor. DDM has no p-value and
+    alarms too often to decide alone (docs/adr/0014): it only adds to another test's finding.
     """
     places = [place for place, (_, test) in enumerate(found) if test.p_value is not None]
     p_adjusted = dict(
@@ -128,8 +128,8 @@ def judge_outcomes(
     for place, p in p_adjusted.items():
         test = found[place][1]
         if p < q and test.effect >= test.threshold:
-            is_far = test.effect >= policy.drifted_from * test.threshold
-            levels[place] = "drifted" if is_far else "attention"
+            is_drifted = test.effect >= policy.drifted_from * test.threshold
+            levels[place] = "drifted" if is_drifted else "attention"
     findings = []
     for subject in KINDS:
         causes = [

@@ -1,4 +1,4 @@
-"""What a batch's performance was, once outcomes are in: metrics, intervals, rates by decile."""
+"""Measure a batch's performance from its outcomes: metrics, intervals, rates by decile."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from loan_scoring.statistics.model_metrics import holdout_metrics
 
 REALISED_METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss",
            "calibration_slope")  # fmt: skip
-"""What the hold-out is measured by too; the default rate stands beside them."""
+"""Metrics that the hold-out has too; the default rate comes in addition."""
 
 
 def realised_metrics(
@@ -17,13 +17,13 @@ def realised_metrics(
 ) -> dict[str, Estimate]:
     """Return each metric that has a value, with its 95 % interval by the bootstrap over loans.
 
-    The default rate has Wilson's interval. With one outcome only there is no ranking to measure,
-    and without a declined loan no precision: what has no value is left out, never zero.
+    The default rate has Wilson's interval. A metric without a value is left out, never zero: with
+    one outcome only all but the default rate, without a declined loan precision.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
         probability: the scores, shape (rows,).
-        threshold: from which F1, precision and recall of default are taken.
+        threshold: for F1, precision and recall of default.
         resamples, seed: of the bootstrap.
     """
     rate = float(np.mean(y))
@@ -44,18 +44,18 @@ def realised_metrics(
 def default_rate_by_decile(
     y: np.ndarray, probability: np.ndarray, edges: Sequence[float]
 ) -> list[tuple[Estimate, int] | None]:
-    """Return the rate of defaults between each two edges with Wilson's interval, and the loans.
+    """Return default rate, with Wilson's interval, and number of loans of each band of scores.
 
-    The edges are those of the baseline, not the batch's own: a decile is then the same band of
-    risk every night and holds against the hold-out's rate there. That a batch has more loans in
-    the upper bands is no fault of the model; it is seen by the drift of scores.
+    The edges are the baseline's, not the batch's own: a decile is the same band of risk every
+    night and can be compared with the hold-out's rate. A batch with more loans in the upper bands
+    shows as drift of scores, not here.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
         edges: inner edges, ascending; a score on an edge belongs to the band above it.
 
     Returns:
-        From the lowest scores on; None for a band without a loan.
+        One entry per band, from the lowest scores on; None for a band without loans.
     """
     places = np.searchsorted(np.asarray(edges, dtype=float), probability, side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)

@@ -1,4 +1,4 @@
-"""Compare a scored batch with the baseline of the model that scored it, and raise alerts."""
+"""Stage metrics: compare a scored batch with the baseline of its model, and raise alerts."""
 
 import logging
 
@@ -20,24 +20,28 @@ from loan_scoring.models.baseline import (
     present_numbers,
     read_baseline_sample,
 )
-from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION, group_by_cause
+from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION
+from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.alerts.store import record_causes, update_alerts
 from loan_scoring.monitoring.distributions import write_distributions
-from loan_scoring.monitoring.drift.compare import compare_column
+from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_column
 from loan_scoring.monitoring.drift.comparison import Comparison
-from loan_scoring.monitoring.drift.decide import TestVerdict, decide_drift
-from loan_scoring.monitoring.drift.fitted import FittedBaseline
+from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
+from loan_scoring.monitoring.drift_rows import write_drift
 from loan_scoring.monitoring.performance.measure import measure_performance
 
 log = logging.getLogger(__name__)
+
+KINDS_OF_SCORING = ("data", "prediction", "joint")
+"""The drift kinds that are known once a batch is scored; the others need outcomes."""
 
 
 def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     """Write drift, distributions and alerts of a batch's current scoring run; return counts.
 
-    Everything is one transaction and derives from the batch and the baseline alone: measuring
-    again writes the same rows.
+    All rows are written in one transaction and follow from the batch and the baseline alone:
+    calling it again writes the same rows.
 
     Raises:
         StateError: the batch has no published scores, or retention has dropped them.
@@ -51,7 +55,7 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
-        _write_drift(session, run["scoring_run_id"], verdicts)
+        write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, kinds, verdicts)
         write_distributions(session, run, kinds, comparisons, probabilities)
         found = group_by_cause(session.contract, kinds, findings, comparisons)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
@@ -59,7 +63,7 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     update_alerts(session)
     for each in found:
         log.warning("batch %s: %s", batch_id, each.message)
-    log.info("%s: %d tests, %d causes of alert", run["scoring_run_id"], len(verdicts), len(found))
+    log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(found))
     return {
         "applications": run["applications"],
         "tests": len(verdicts),
@@ -68,35 +72,35 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
 
 
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
-    """Return every comparison of a batch, and the probabilities of what was scored."""
+    """Return every comparison of a batch, and the probabilities of its scored loans."""
     contract = session.contract
     propensity = registry.model_row(session, run["propensity_version"])
     personas = registry.model_row(session, run["personas_version"])
-    fitted = _fitted(contract, propensity)
+    baseline = _fitted_baseline(contract, propensity)
     with database.transaction(session.connection):
-        batch = read_slice(session, run["batch_id"], run["revision"], fitted.inputs)
+        batch = read_slice(session, run["batch_id"], run["revision"], baseline.inputs)
         predicted = _predictions(session, run)
-    apart = predictions_of_other_policy(run, propensity)
-    # Personas of another training have other names: there is nothing to compare them with.
+    incomparable = predictions_of_other_policy(run, propensity)
+    # Personas of another training have other names than those in the baseline.
     if personas["fingerprint"] != propensity["fingerprint"]:
-        apart.add("persona")
-    outputs = [name for name in fitted.outputs if name not in apart]
+        incomparable.add("persona")
+    outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
         *(
-            compare_column(name, contract.monitoring, fitted.columns[name], values.column(name))
-            for values, names in ((batch, fitted.inputs), (predicted, outputs))
+            compare_column(name, contract.monitoring, baseline.columns[name], values.column(name))
+            for values, names in ((batch, baseline.inputs), (predicted, outputs))
             for name in names
         ),
-        *fitted.together(contract.monitoring, batch),
+        *baseline.together(contract.monitoring, batch),
     ]
     return comparisons, present_numbers(predicted.column("default_probability"))
 
 
 _FITTED: dict[tuple[str, ...], FittedBaseline] = {}
-"""The baseline that this process compared with last: nights in a row share it."""
+"""The baseline that this process used last: one entry, which consecutive nights share."""
 
 
-def _fitted(contract: Contract, model: database.Row) -> FittedBaseline:
+def _fitted_baseline(contract: Contract, model: database.Row) -> FittedBaseline:
     name, sha256 = model["baseline_artifact"], model["baseline_sha256"]
     key = (contract.model_dump_json(), model["model_version"], name, sha256)
     if key not in _FITTED:
@@ -121,26 +125,10 @@ def _predictions(session: Session, run: database.Row) -> pa.Table:
 
 
 def drift_kind(feature: str) -> str:
-    """Return the drift kind of a feature: prediction for what scoring writes, data for inputs."""
+    """Return the drift kind of a feature: prediction for what scoring writes, data for inputs.
+
+    It is joint for all inputs together.
+    """
     if feature == ALL:
         return "joint"
     return "prediction" if feature in PREDICTIONS else "data"
-
-
-def _write_drift(session: Session, run_id: str, verdicts: list[TestVerdict]) -> None:
-    database.execute(session.connection, "delete_drift", scoring_run_id=run_id)
-    rows = pa.table(
-        {
-            "scoring_run_id": pa.repeat(run_id, len(verdicts)),
-            "kind": [drift_kind(each.feature) for each in verdicts],
-            "feature": [each.feature for each in verdicts],
-            "test": [each.test.name for each in verdicts],
-            "statistic": [each.test.statistic for each in verdicts],
-            "p_value": pa.array([each.test.p_value for each in verdicts], pa.float64()),
-            "p_adjusted": pa.array([each.p_adjusted for each in verdicts], pa.float64()),
-            "effect": [each.test.effect for each in verdicts],
-            "threshold": [each.test.threshold for each in verdicts],
-            "level": [each.level for each in verdicts],
-        }
-    )
-    database.copy_in(session.connection, "drift", rows.column_names, rows)

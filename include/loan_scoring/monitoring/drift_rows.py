@@ -1,0 +1,44 @@
+"""Write the rows of `drift`."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.monitoring.drift.decide import TestVerdict
+
+
+def write_drift(
+    session: Session,
+    run_id: str,
+    replaced: Sequence[str],
+    kinds: Mapping[str, str],
+    verdicts: Sequence[TestVerdict],
+) -> None:
+    """Replace a scoring run's rows of some drift kinds, in the caller's transaction.
+
+    Args:
+        replaced: the drift kinds whose earlier rows go.
+        kinds: the drift kind of each feature.
+        verdicts: the rows to write, all of the replaced kinds.
+    """
+    database.execute(
+        session.connection, "delete_drift", scoring_run_id=run_id, kinds=list(replaced)
+    )
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run_id, len(verdicts)),
+            "kind": [kinds[each.feature] for each in verdicts],
+            "feature": [each.feature for each in verdicts],
+            "test": [each.test.name for each in verdicts],
+            "statistic": [each.test.statistic for each in verdicts],
+            "p_value": pa.array([each.test.p_value for each in verdicts], pa.float64()),
+            "p_adjusted": pa.array([each.p_adjusted for each in verdicts], pa.float64()),
+            "effect": [each.test.effect for each in verdicts],
+            "threshold": [each.test.threshold for each in verdicts],
+            "level": [each.level for each in verdicts],
+        }
+    )
+    if verdicts:
+        database.copy_in(session.connection, "drift", rows.column_names, rows)

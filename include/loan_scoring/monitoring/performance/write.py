@@ -1,0 +1,57 @@
+"""Write the rows of `performance` and `fairness`."""
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.database.session import Session
+from loan_scoring.monitoring.performance.figures import FairnessFigure, PerformanceFigure
+from loan_scoring.statistics.intervals import Estimate
+
+
+def write_figures(session: Session, run: database.Row, found: Sequence[PerformanceFigure]) -> None:
+    """Replace a scoring run's rows of `performance`, in the caller's transaction."""
+    database.execute(session.connection, "delete_performance", scoring_run_id=run["scoring_run_id"])
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run["scoring_run_id"], len(found)),
+            "segment": [each.segment for each in found],
+            "metric": [each.metric for each in found],
+            "basis": [each.basis for each in found],
+            **_limits([each.estimate for each in found]),
+            "baseline": _floats([each.baseline for each in found]),
+            "loans": [each.loans for each in found],
+        }
+    )
+    if found:
+        database.copy_in(session.connection, "performance", rows.column_names, rows)
+
+
+def write_fairness(session: Session, run: database.Row, found: Sequence[FairnessFigure]) -> None:
+    """Replace a scoring run's rows of `fairness`, in the caller's transaction."""
+    database.execute(session.connection, "delete_fairness", scoring_run_id=run["scoring_run_id"])
+    rows = pa.table(
+        {
+            "scoring_run_id": pa.repeat(run["scoring_run_id"], len(found)),
+            "attribute": [each.attribute for each in found],
+            "metric": [each.metric for each in found],
+            **_limits([each.estimate for each in found]),
+            "groups": [json.dumps(each.groups) for each in found],
+        }
+    )
+    if found:
+        database.copy_in(session.connection, "fairness", rows.column_names, rows)
+
+
+def _limits(estimates: Sequence[Estimate]) -> dict[str, pa.Array]:
+    return {
+        name: _floats([getattr(each, name) for each in estimates])
+        for name in ("value", "lower", "upper")
+    }
+
+
+def _floats(values: Sequence[float | None]) -> pa.Array:
+    """Return an Arrow array in which nan is null."""
+    return pa.array(values, pa.float64(), from_pandas=True)
