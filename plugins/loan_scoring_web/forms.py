@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
-from loan_scoring.scoring.request import is_storable
+from loan_scoring.scoring.fields import is_storable
 
 LONGEST_COMMENT = 2000
 

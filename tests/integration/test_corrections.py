@@ -13,7 +13,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.corrections import replay_corrections
-from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration

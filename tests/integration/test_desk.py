@@ -10,16 +10,10 @@ from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
+from loan_scoring.desk.application import read_application, score_what_if
 from loan_scoring.desk.decisions import RecordedDecision, record_decision
 from loan_scoring.desk.extracts import list_calls, list_scores, list_scoring_runs
-from loan_scoring.desk.queue import (
-    QueueFilter,
-    count_queue,
-    current_run,
-    read_application,
-    read_queue,
-    score_what_if,
-)
+from loan_scoring.desk.queue import QueueFilter, count_queue, current_run, read_queue
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring_web.pages.desk import _typed, read_application_page

@@ -20,7 +20,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, SourceError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.files.table import SourceTable
-from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models.promotion.decide import promote_by_hand
 from loan_scoring.scoring.batch import score_batch

@@ -8,7 +8,8 @@ from loan_scoring import database
 from loan_scoring.contract import IngestPolicy
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.ingest.batches import check_batch, ingest_batch, landing_file
+from loan_scoring.ingest.batches import check_batch, ingest_batch
+from loan_scoring.ingest.landing import landing_file
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 

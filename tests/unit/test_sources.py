@@ -27,8 +27,9 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files import csv_rows
 from loan_scoring.ingest.files import web as files_web
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.ingest.files.locations import is_synthetic, location_label
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.lab.source import resolve_source
 
 COLUMNS = ("a", "b", "c")
 SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"

@@ -51,7 +51,7 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import open_session
-    from loan_scoring.ingest.quarantine import export_quarantine
+    from loan_scoring.ingest.spreadsheet import export_quarantine
     from loan_scoring.local.postgres import portfolio_database_url
 
     text = io.StringIO()

@@ -11,7 +11,8 @@ ASKS = "; new models are asked for: run `loan-scoring train`"
 
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.ingest.batches import ingest_batch, landed_file
+    from loan_scoring.ingest.batches import ingest_batch
+    from loan_scoring.ingest.landing import landed_file
 
     result: dict[str, Any] = {}
 

@@ -17,20 +17,22 @@ from loan_scoring.contract.columns import (
     Target,
     first_repeated,
 )
-from loan_scoring.contract.policies import (
+from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
-    DecisionPolicy,
-    IngestPolicy,
     MonitoringPolicy,
     PerformancePolicy,
-    PromotionPolicy,
     ReplayPolicy,
     RetentionPolicy,
     RetrainingPolicy,
     Schedules,
-    ScoringPolicy,
     ServiceLevel,
+)
+from loan_scoring.contract.stage_policies import (
+    DecisionPolicy,
+    IngestPolicy,
+    PromotionPolicy,
+    ScoringPolicy,
     TrainingPolicy,
 )
 

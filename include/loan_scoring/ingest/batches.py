@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loan_scoring import database, settings
+from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256
 from loan_scoring.database.partitions import (
     HISTORY,
     ensure_partition,
     partition_name,
-    refuse_dropped,
 )
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.errors import PassingSourceError, SourceError, StateError
+from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, is_synthetic, open_table
+from loan_scoring.ingest.files.table import SourceTable, open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup, refuse_known_loans
+from loan_scoring.ingest.landing import ledger_location
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.quarantine import add_rejected_rows
@@ -110,12 +110,6 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             ", ".join(table.header.extra),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
-
-
-def ledger_location(location: str | Path) -> str:
-    """Return a location as the ledger shows it; generated rows are called synthetic first."""
-    label = location_label(location)
-    return f"synthetic: {label}" if is_synthetic(location) else label
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:
@@ -272,38 +266,14 @@ def ingest_batch(session: Session, batch_id: str, location: str | Path) -> Lande
     return landed
 
 
-def landed_file(session: Session, batch_id: str) -> Path:
-    """Return the one file of applications that landed as a batch.
+def current_revision(session: Session, batch_id: str) -> database.Row:
+    """Return the ledger's row of a batch's current revision.
 
     Raises:
-        GoneError: retention has dropped the batch: nobody needs to look for its file.
-        PassingSourceError, SourceError: as `landing_file` has it.
+        StateError: none is published.
     """
-    refuse_dropped(session.connection, batch_id)
-    return landing_file(session.contract.portfolio, "applications", batch_id)
-
-
-def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
-    """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
-    folder = settings.landing_dir(portfolio) / kind
-    return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
-
-
-def landing_file(portfolio: str, kind: str, name: str) -> Path:
-    """Return the one file that landed as `name` in applications/ or outcomes/.
-
-    Raises:
-        PassingSourceError: none is there yet.
-        SourceError: more than one is.
-    """
-    folder = settings.landing_dir(portfolio) / kind
-    found = landing_files(portfolio, kind, name)
-    if not found:
-        raise PassingSourceError(
-            f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
-            f"into {folder}, then clear the task"
-        )
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise SourceError(f"{folder} holds {len(found)} files for {name}: {names}; leave one")
-    return found[0]
+    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
+    for row in known:
+        if row["is_current"]:
+            return row
+    raise StateError(f"batch {batch_id} has no published revision; ingest it first")

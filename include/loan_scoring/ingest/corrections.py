@@ -20,7 +20,7 @@ from loan_scoring.ingest.batches import (
     LandedBatch,
     check_batch,
     copy_rows,
-    ledger_location,
+    current_revision,
     open_revision,
     publish_batch,
 )
@@ -28,14 +28,14 @@ from loan_scoring.ingest.files import blocks
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable, open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
-from loan_scoring.ingest.quarantine import (
-    current_revision,
+from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+from loan_scoring.ingest.spreadsheet import (
     export_columns,
     split_record,
     wanted_columns,
     without_text_marks,
 )
-from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
 log = logging.getLogger(__name__)
 

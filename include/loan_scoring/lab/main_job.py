@@ -12,9 +12,9 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError, StateError
-from loan_scoring.ingest.files.table import resolve_source
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.airflow_status import attach_to_stack

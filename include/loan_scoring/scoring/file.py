@@ -1,29 +1,21 @@
 """Score a file of applications that is not in the database, with the champions, into a CSV file."""
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract import KEY
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.errors import LoanScoringError
-from loan_scoring.ingest.batches import ledger_location
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
-from loan_scoring.ingest.quarantine import QuarantineSheet
-from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.models import registry
+from loan_scoring.scoring.file_output import ScoreFiles, _refuse_to_replace, refused_path
 
 log = logging.getLogger(__name__)
 
@@ -90,113 +82,3 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         referred=results.referred,
         refused=results.refused,
     )
-
-
-def refused_path(out: Path) -> Path:
-    """Return where the refused rows go that belong to the scores in `out`.
-
-    >>> str(refused_path(Path("new/scores.csv")))
-    'new/scores.refused.csv'
-    """
-    return out.with_name(f"{out.stem}.refused{out.suffix}")
-
-
-class ScoreFiles:
-    """The two files that scoring a file writes; use it as a context manager.
-
-    They stand under temporary names until the end. Then they take their places, and a file of
-    refused rows that an earlier run left is removed where none is refused now; after an error
-    nothing of them is left, and what stood there stands.
-    """
-
-    def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
-        self.scored = self.referred = self.refused = 0
-        self._out, self._contract = out, contract
-        self._layout = {"header": table.raw_columns, "delimiter": table.delimiter}
-        self._files = ExitStack()
-        self._parts: dict[Path, Path] = {}
-        self._writer: pa.csv.CSVWriter | None = None
-        self._sheet: QuarantineSheet | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            with _writing(self._out):
-                self._files.close()
-                if kind is None:
-                    # The scores come last: where they are new, the refused rows beside them are.
-                    self._replace(refused_path(self._out))
-                    self._replace(self._out)
-        finally:
-            for part in self._parts.values():
-                part.unlink(missing_ok=True)
-
-    def add(self, keys: pa.ChunkedArray, scores: pa.Table, versions: tuple[str, str]) -> None:
-        """Write the scores of the loans `keys` by the models of the two versions."""
-        rows = len(keys)
-        columns = {name: scores.column(name) for name in scores.column_names}
-        propensity, personas = (pa.repeat(version, rows) for version in versions)
-        written = pa.table(
-            {
-                KEY: keys,
-                **columns,
-                "propensity_version": propensity,
-                "personas_version": personas,
-            }
-        )
-        with _writing(self._out):
-            if self._writer is None:
-                self._writer = self._files.enter_context(
-                    pa.csv.CSVWriter(
-                        self._open(self._out, "wb"),
-                        written.schema,
-                        write_options=pa.csv.WriteOptions(quoting_header="none"),
-                    )
-                )
-            self._writer.write_table(written)
-        referred = pc.count(scores.column("exclusion_reason")).as_py()
-        self.referred += referred
-        self.scored += rows - referred
-
-    def refuse(self, rejected: list[RejectedRow]) -> None:
-        """Write rows that broke a rule as quarantine exports them."""
-        path = refused_path(self._out)
-        with _writing(path):
-            for each in sorted(rejected, key=lambda each: each.line_number):
-                if self._sheet is None:
-                    file = self._open(path, "w", encoding="utf-8", newline="")
-                    self._sheet = QuarantineSheet(file, self._contract, [], self._layout)
-                self._sheet.add(each)
-        self.refused += len(rejected)
-
-    def _open(self, path: Path, mode: str, **how: str) -> Any:
-        place = path.resolve()  # where a link leads: the link stays
-        self._parts[path] = part = place.with_name(f".{place.name}.{os.getpid()}.part")
-        return self._files.enter_context(part.open(mode, **how))  # type: ignore[call-overload]
-
-    def _replace(self, path: Path) -> None:
-        if path in self._parts:
-            self._parts[path].replace(path.resolve())
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
-    with _writing(path):
-        if path.exists() and not path.is_file():
-            raise LoanScoringError(f"{path}: is no regular file; name another --out")
-        if table.reads(path):
-            raise LoanScoringError(
-                f"{path}: is a file that is scored ({location_label(location)}) and would be "
-                "replaced; name another --out"
-            )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LoanScoringError(f"{path}: cannot be written: {error.strerror or error}") from error

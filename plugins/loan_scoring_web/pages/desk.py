@@ -8,16 +8,9 @@ from urllib.parse import urlencode
 from loan_scoring import database
 from loan_scoring.contract import Column, Contract
 from loan_scoring.database.session import Session
+from loan_scoring.desk.application import ApplicationField, DeskApplication, read_application
 from loan_scoring.desk.decisions import decision_token
-from loan_scoring.desk.queue import (
-    ApplicationField,
-    DeskApplication,
-    QueueFilter,
-    QueuePage,
-    count_queue,
-    read_application,
-    read_queue,
-)
+from loan_scoring.desk.queue import QueueFilter, QueuePage, count_queue, read_queue
 from loan_scoring.models.registry import PROPENSITY
 from loan_scoring.scoring.request import CHAMPION, ScoredRequest
 from loan_scoring_web.pages.plots import Plot, make_plot, plot_label

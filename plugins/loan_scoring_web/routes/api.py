@@ -19,7 +19,8 @@ from loan_scoring.desk.extracts import list_scoring_runs
 from loan_scoring.errors import MissingError
 from loan_scoring.models import registry
 from loan_scoring.monitoring.alerts.handling import ACKNOWLEDGE, handle_alert
-from loan_scoring.scoring.request import example_application, score_and_record
+from loan_scoring.scoring.fields import example_application
+from loan_scoring.scoring.request import score_and_record
 from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.limits import MOST_BYTES, LimitedRoute
 from loan_scoring_web.rights import CurrentUser, by

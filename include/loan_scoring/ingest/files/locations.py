@@ -1,6 +1,6 @@
 """What a location is: a local path or a URL, and how it may be shown."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from loan_scoring.errors import PassingSourceError, SourceError
@@ -33,3 +33,8 @@ def scheme_of(location: str | Path) -> str | None:
 def cut_short_error(where: str, size: int, expected: object) -> SourceError:
     """Say that a copy has fewer bytes than there are."""
     return PassingSourceError(f"{where}: ended after {size} of {expected} bytes; try again")
+
+
+def is_synthetic(location: str | Path) -> bool:
+    """Say whether a file's name marks its rows as generated, as in 2026-01-05.synthetic.csv."""
+    return ".synthetic." in PurePosixPath(location_label(location)).name

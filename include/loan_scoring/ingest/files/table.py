@@ -5,51 +5,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, Self
 
-from loan_scoring import settings
-from loan_scoring.contract import Contract
 from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.csv_rows import CsvRows
-from loan_scoring.ingest.files.fetching import check_location, open_files
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.fetching import open_files
 from loan_scoring.ingest.files.parquet_rows import ParquetRows
 from loan_scoring.ingest.files.unpacking import suffix_of, unpack
 
 PARQUET_MAGIC = b"PAR1"
 HASH_BYTES = 1 << 20
-
-
-def resolve_source(contract: Contract, explicit: str | None) -> str | None:
-    """Find the labelled source of a portfolio, or None where none can be read.
-
-    The order: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the contract's
-    URL if it answers.
-
-    Raises:
-        SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.
-    """
-    chosen = explicit or settings.source()
-    if chosen:
-        check_location(chosen)
-        return chosen
-    for suffix in (".csv", ".csv.gz", ".csv.zip"):
-        path = settings.data_dir() / f"{contract.portfolio}{suffix}"
-        if path.exists():
-            return str(path)
-    try:
-        if contract.source.url:
-            check_location(contract.source.url)
-    except SourceError:
-        return None
-    return contract.source.url
-
-
-def is_synthetic(location: str | Path) -> bool:
-    """Say whether a file's name marks its rows as generated, as in 2026-01-05.synthetic.csv."""
-    return ".synthetic." in PurePosixPath(location_label(location)).name
 
 
 def open_table(
