@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import importlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -366,9 +368,9 @@ class Handler(BaseHTTPRequestHandler):
     requests: list[str] = []  # noqa: RUF012
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        path = urlsplit(self.path).path  # a proxy is asked for a whole URL
         self.requests.append(path)
-        body = gzip.compress(SIMPLE) if path.endswith(".gz") else SIMPLE
+        body = gzip.compress(SIMPLE, mtime=0) if path.endswith(".gz") else SIMPLE
         if path == "/moved.csv":
             self.send_response(302)
             self.send_header("Location", "/none.csv")
@@ -381,6 +383,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
             truncated = path == "/truncated.csv" and len(self.requests) <= self.failures
             self.send_header("Content-Length", str(len(body)))
+            if path == "/encoded.gz":
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if truncated else body)
 
@@ -432,9 +436,39 @@ def test_a_bad_connection_is_tried_three_times(
 def test_no_secret_of_a_url_is_shown(server: str) -> None:
     url = server.replace("//", "//user:secret@") + "/f.csv?signature=secret"
     assert "secret" not in location_label(url)
-    with pytest.raises(SourceError, match="no user or password") as raised:
+    with pytest.raises(SourceError, match="must not hold a user or password") as raised:
         Read(url)
     assert "secret" not in str(raised.value)
+
+
+def test_no_log_shows_the_query_of_a_url(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Read(f"{server}/f.csv?signature=secret")
+    assert "secret" not in caplog.text
+
+
+def test_a_body_is_taken_as_it_is_delivered(server: str) -> None:
+    read = Read(f"{server}/encoded.gz")
+    assert read.rows == [("1", "x", "3"), ("4", "", "6")]
+    assert read.sha256 == hashlib.sha256(gzip.compress(SIMPLE, mtime=0)).hexdigest()
+
+
+def test_a_proxy_is_taken_from_the_environment_and_its_password_not_shown(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", server)
+    assert Read("http://host.invalid/f.csv").rows == [("1", "x", "3"), ("4", "", "6")]
+    monkeypatch.setenv("http_proxy", "http://user:sec#ret@host:1")
+    with pytest.raises(SourceError, match="the proxy in the environment cannot be used") as raised:
+        Read("http://host.invalid/f.csv")
+    assert "sec" not in str(raised.value)
+
+
+def test_an_unknown_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_web, "RETRY_SECONDS", ())
+    with pytest.raises(SourceError, match="its host is not known; check the URL and the network"):
+        Read("http://host.invalid/f.csv")
 
 
 def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
