@@ -1,7 +1,7 @@
-"""A portfolio's contract: the YAML file of its columns, roles, rules and policies, as objects.
+"""The contract of a portfolio: its YAML file of columns, rules and policies, as typed objects.
 
-Tables, parsing, checks, features, replay and drift tests all derive from these objects;
-no other module names a column of a portfolio.
+Tables, parsing, checks, features, replay and drift tests all derive from these objects.
+No other module names a column of a portfolio.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source

@@ -1,4 +1,4 @@
-"""The policies of monitoring and operation, and their defaults."""
+"""The policies of monitoring, notifications, schedules, retention and replay; their defaults."""
 
 import re
 from typing import Annotated, Literal, Self, get_args
@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
 AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
-"""What an alert may be about."""
+"""The kinds of alert."""
 
 
 class MonitoringPolicy(ContractPart):
-    """When a batch has drifted: every limit that an alert must pass."""
+    """When a batch counts as drifted: the limits that a finding must exceed to raise an alert."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
     psi_attention: Positive = 0.1
@@ -33,35 +33,35 @@ class MonitoringPolicy(ContractPart):
     def _in_order(self) -> Self:
         if self.psi_attention >= self.psi_drifted:
             raise ValueError(
-                f"psi_attention {self.psi_attention:g} is not below "
+                f"psi_attention {self.psi_attention:g} must be below "
                 f"psi_drifted {self.psi_drifted:g}"
             )
         return self
 
 
 class RetrainingPolicy(ContractPart):
-    """When drift asks for new models: so many of the last batches, and not again for so long."""
+    """When drift requests retraining: `drifted` of the last batches, outside the cooldown."""
 
     drifted: Annotated[int, Field(ge=1)] = 2
     of_last: Annotated[int, Field(ge=1, le=100)] = 5
     cooldown_nights: Annotated[int, Field(ge=0)] = 7
 
     @model_validator(mode="after")
-    def _can_be(self) -> Self:
+    def _in_order(self) -> Self:
         if self.drifted > self.of_last:
-            raise ValueError(f"drifted {self.drifted} of_last {self.of_last} can never be")
+            raise ValueError(f"drifted {self.drifted} is above of_last {self.of_last}")
         return self
 
 
 class ServiceLevel(ContractPart):
-    """What a night promises: scores within so many minutes of landing, on that share of nights."""
+    """The service level: minutes from landing to scores, and the share of nights to meet it."""
 
     scored_within_minutes: Positive = 60
     nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
 
 
 class PerformancePolicy(ContractPart):
-    """When a batch's outcomes are in, and when they say that the model is no longer what it was."""
+    """When a batch's outcomes are complete, and when its performance counts as drifted."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
@@ -72,14 +72,14 @@ class PerformancePolicy(ContractPart):
 
 
 class BusinessPolicy(ContractPart):
-    """What a default costs: the column that holds the loan's amount, and the share that is lost."""
+    """What a default costs: the column with the loan amount, and the share that is lost."""
 
     amount: str
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
 
 
 class Channel(ContractPart):
-    """A way to tell people of alerts: an Airflow connection, and which alerts go through it."""
+    """A channel of notifications: an Airflow connection, and which alerts it delivers."""
 
     name: str
     kind: Literal["smtp", "slack", "webhook"]
@@ -92,16 +92,18 @@ class Channel(ContractPart):
     @classmethod
     def _is_identifier(cls, name: str) -> str:
         if not NAME.fullmatch(name):
-            raise ValueError(f"'{name}' is not a channel name: lower-case letters, digits and _")
+            raise ValueError(
+                f"'{name}' is not a valid channel name: use lower-case letters, digits and _"
+            )
         return name
 
     @field_validator("connection")
     @classmethod
     def _is_no_address(cls, connection: str) -> str:
-        # What stands there instead may be a secret: it is not repeated.
+        # The message does not repeat the value: it may be a secret.
         if not re.fullmatch(r"\w[\w.-]{0,199}", connection):
             raise ValueError(
-                "it is the id of an Airflow connection (letters, digits, _ . -), "
+                "give the id of an Airflow connection (letters, digits, _ . -), "
                 "which holds the address and its secrets"
             )
         return connection
@@ -112,16 +114,16 @@ class Channel(ContractPart):
             raise ValueError(
                 "a channel of kind smtp needs recipients"
                 if self.kind == "smtp"
-                else f"recipients belong to smtp; whom a {self.kind} reaches is its connection's"
+                else f"only smtp has recipients; the connection of a {self.kind} sets its own"
             )
         for each in self.recipients:
             if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", each):
-                raise ValueError(f"recipients: '{each}' is no e-mail address")
+                raise ValueError(f"recipients: '{each}' is not an e-mail address")
         return self
 
 
 class Schedules(ContractPart):
-    """When the DAGs run on their own, as cron expressions in one time zone."""
+    """When the DAGs run, as cron expressions in one time zone."""
 
     timezone: str = "UTC"
     ingest: str = "0 2 * * *"
@@ -131,17 +133,17 @@ class Schedules(ContractPart):
 
 
 MOST_KEEP_DAYS = 36_500
-"""A century of days: what is to be kept for longer is kept for good."""
+"""100 years; to keep rows for longer, leave retention out."""
 
 
 class RetentionPolicy(ContractPart):
-    """How long rows of loans are kept; without it, for good (docs/adr/0023)."""
+    """How long rows of loans are kept; without it, for ever (docs/adr/0023)."""
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
 
 
 class Scenario(ContractPart):
-    """A drift that replay can lay on chosen nights."""
+    """A kind of drift that replay can apply to chosen nights."""
 
     label: str
     kind: Literal[
@@ -170,7 +172,7 @@ class Scenario(ContractPart):
 
 
 class ReplayPolicy(ContractPart):
-    """How a labelled file is cut into history, nights and outcomes."""
+    """How replay cuts a labelled file into history, nights and outcomes."""
 
     start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")
     history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6

@@ -1,4 +1,4 @@
-"""What is done with a portfolio: the policies of each stage, and their defaults."""
+"""The policies of ingest, scoring, training and promotion, and their defaults."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +8,7 @@ from loan_scoring.contract.columns import ContractPart, Positive, Share
 
 
 class VolumePolicy(ContractPart):
-    """How many rows a night may bring, as multiples of the median of the last nights."""
+    """Limits of the rows per night, as multiples of the median of the last nights."""
 
     nights: Annotated[int, Field(ge=1, le=366)] = 14
     min_nights: Annotated[int, Field(ge=1)] = 3
@@ -20,26 +20,26 @@ class VolumePolicy(ContractPart):
         if self.min_nights > self.nights:
             raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
         if self.critical[0] > self.warning[0] or self.critical[1] < self.warning[1]:
-            raise ValueError("the band of critical lies outside that of warning, or on it")
+            raise ValueError("the critical band must contain the warning band")
         return self
 
 
 class IngestPolicy(ContractPart):
-    """When a landed batch is refused as a whole, and when it alerts."""
+    """When a landed batch is refused, and when it raises an alert."""
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
 
 
 class ScoringPolicy(ContractPart):
-    """How a batch is cut into mini-batches, each scored by one task."""
+    """How a batch is cut into mini-batches; one task scores each."""
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
 
 
 class DecisionPolicy(ContractPart):
-    """Where approve ends and decline begins, as default probabilities."""
+    """The default probabilities at which approve ends and decline begins."""
 
     approve_below: Annotated[float, Field(gt=0, lt=1)]
     decline_from: Annotated[float, Field(gt=0, lt=1)]
@@ -49,13 +49,13 @@ class DecisionPolicy(ContractPart):
         if self.approve_below > self.decline_from:
             raise ValueError(
                 f"approve_below {self.approve_below:g} is above decline_from "
-                f"{self.decline_from:g}; approve ends where review begins"
+                f"{self.decline_from:g}; it must not be"
             )
         return self
 
 
 class LeakPolicy(ContractPart):
-    """What a column alone may give away of the outcome; why these limits: docs/adr/0009."""
+    """How much a single column may reveal of the outcome; the limits' reasons: docs/adr/0009."""
 
     auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
     null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
@@ -77,7 +77,7 @@ PARAMETERS = {
         "colsample_bytree", "reg_lambda",
     },
 }  # fmt: skip
-"""The algorithms that training may try, and what of each a contract may set."""
+"""The algorithms that training may try, and the parameters that a contract may set."""
 
 CANDIDATES: dict[str, list[dict[str, float]]] = {
     "logistic_regression": [{"C": 0.1}, {"C": 1}],
@@ -91,11 +91,11 @@ CANDIDATES: dict[str, list[dict[str, float]]] = {
         {"n_estimators": 300, "max_depth": 6, "learning_rate": 0.05},
     ],
 }
-"""What is tried where the contract says nothing, the simplest first."""
+"""The default candidates, the simplest first."""
 
 
 class TrainingPolicy(ContractPart):
-    """How models are fitted, chosen and measured: hold-out, folds, candidates, leaks, personas."""
+    """How models are fitted, selected and evaluated."""
 
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     seed: int = 20260105
@@ -118,26 +118,30 @@ class TrainingPolicy(ContractPart):
     def _are_known(cls, candidates: dict[str, list[dict[str, int | float]]]) -> Any:
         for algorithm, trials in candidates.items():
             if algorithm not in PARAMETERS:
-                raise ValueError(f"'{algorithm}' is none of {', '.join(PARAMETERS)}")
+                raise ValueError(
+                    f"'{algorithm}' is not an algorithm; use one of {', '.join(PARAMETERS)}"
+                )
             for name in (name for trial in trials for name in trial):
                 if name not in PARAMETERS[algorithm]:
                     raise ValueError(
                         f"{algorithm} has no parameter '{name}'; "
-                        f"there are {', '.join(sorted(PARAMETERS[algorithm]))}"
+                        f"use one of {', '.join(sorted(PARAMETERS[algorithm]))}"
                     )
         return candidates
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.calibration_slope[0] > 1 or self.calibration_slope[1] < 1:
-            raise ValueError("calibration_slope is a band around 1")
+            raise ValueError("calibration_slope must be a band around 1")
         if self.persona_counts[0] > self.persona_counts[-1]:
-            raise ValueError(f"personas {self.personas} is out of order")
+            raise ValueError(
+                f"personas {self.personas} is out of order; give the smaller number first"
+            )
         return self
 
     @property
     def persona_counts(self) -> tuple[int, ...]:
-        """The numbers of personas to choose from, ascending."""
+        """The numbers of personas to try, ascending."""
         if isinstance(self.personas, int):
             return (self.personas,)
         low, high = self.personas
@@ -145,7 +149,7 @@ class TrainingPolicy(ContractPart):
 
 
 class NotAGroup(ContractPart):
-    """A level of a protected attribute that names no group of people to be compared."""
+    """A level of a protected attribute that is not a group of people, so is not compared."""
 
     attribute: str
     level: str
@@ -153,7 +157,7 @@ class NotAGroup(ContractPart):
 
 
 class FairnessPolicy(ContractPart):
-    """The floor under the approval rates of groups, and which groups are compared."""
+    """The lowest permitted ratio of approval rates, and which groups are compared."""
 
     attributes: list[str] | None = None
     min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -162,7 +166,7 @@ class FairnessPolicy(ContractPart):
 
 
 class PromotionPolicy(ContractPart):
-    """What a challenger must show to become champion, and who has the last word."""
+    """What a challenger must meet to become champion, and whether a person decides."""
 
     mode: Literal["auto", "hold"] = "auto"
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
@@ -175,6 +179,6 @@ class PromotionPolicy(ContractPart):
         low, high = self.calibration_slope
         if not low < 1 < high:
             raise ValueError(
-                f"calibration_slope [{low:g}, {high:g}] has no room for 1, which is perfect"
+                f"calibration_slope [{low:g}, {high:g}] must contain 1, a perfect slope"
             )
         return self
