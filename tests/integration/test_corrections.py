@@ -284,7 +284,7 @@ def test_corrected_key_that_is_taken_is_refused_by_rule(
         ({"8": leave}, r"none of 1 corrected rows passes \(duplicate_key:loan_id 1\)"),
         ({"3": lambda row: row.update(line_number="4")}, "line 2: line_number 4 is not in quar"),
         ({"3": lambda row: row.update(line_number="x")}, "line 2: line_number x is not in quar"),
-        ({"3": lambda row: row.update(line_number="")}, "line_number nothing is not in"),
+        ({"3": lambda row: row.update(line_number="")}, r"line_number \(empty\) is not in"),
         ({"3": mend_income, "8": lambda row: row.update(line_number="3")}, "line 3: .* twice"),
     ],
 )
@@ -302,7 +302,7 @@ def test_corrections_that_cannot_be_placed_change_nothing(
 def test_malformed_corrections_change_nothing(empty: Session, night: Path, tmp_path: Path) -> None:
     path = corrected(empty, tmp_path / "1.csv", {"3": mend_income})
     path.write_text(path.read_text() + "8,too,few\n")
-    with pytest.raises(SourceError, match="line 3 is no row"):
+    with pytest.raises(SourceError, match="line 3 is malformed"):
         replay_corrections(empty, NIGHT, path)
 
 

@@ -77,7 +77,7 @@ def test_revision_that_was_overtaken_does_not_come_back(
         check_batch(empty, NIGHT, revision)
         publish_batch(empty, NIGHT, revision, source)
     assert revisions(empty) == [[1, "published", False, 1000], [2, "published", True, 999]]
-    assert "revision 1 was overtaken by a newer one" in caplog.text
+    assert "revision 1 is published but not current" in caplog.text
 
 
 def test_landed_revision_is_taken_up_again_by_its_own_file(

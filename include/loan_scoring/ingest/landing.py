@@ -1,4 +1,4 @@
-"""Find the files that landed, and name them for the ledger."""
+"""Find landed files, and name them as the table batches shows them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from loan_scoring.ingest.files.locations import is_synthetic, location_label
 
 
 def ledger_location(location: str | Path) -> str:
-    """Return a location as the ledger shows it; generated rows are called synthetic first."""
+    """Return the label of a location; that of generated rows begins with `synthetic: `."""
     label = location_label(location)
     return f"synthetic: {label}" if is_synthetic(location) else label
 
@@ -21,8 +21,8 @@ def landed_file(session: Session, batch_id: str) -> Path:
     """Return the one file of applications that landed as a batch.
 
     Raises:
-        GoneError: retention has dropped the batch: nobody needs to look for its file.
-        PassingSourceError, SourceError: as `landing_file` has it.
+        GoneError: retention has dropped the batch.
+        PassingSourceError, SourceError: as in `landing_file`.
     """
     refuse_dropped(session.connection, batch_id)
     return landing_file(session.contract.portfolio, "applications", batch_id)
@@ -38,8 +38,8 @@ def landing_file(portfolio: str, kind: str, name: str) -> Path:
     """Return the one file that landed as `name` in applications/ or outcomes/.
 
     Raises:
-        PassingSourceError: none is there yet.
-        SourceError: more than one is.
+        PassingSourceError: there is no such file yet.
+        SourceError: there is more than one.
     """
     folder = settings.landing_dir(portfolio) / kind
     found = landing_files(portfolio, kind, name)
@@ -50,5 +50,5 @@ def landing_file(portfolio: str, kind: str, name: str) -> Path:
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise SourceError(f"{folder} holds {len(found)} files for {name}: {names}; leave one")
+        raise SourceError(f"{folder} holds {len(found)} files for {name} ({names}); leave one")
     return found[0]

@@ -1,4 +1,4 @@
-"""Where refused records go, kept with text, line and broken rules, and how a person sees them."""
+"""Store rejected records with their text, line and broken rules, and count them."""
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from loan_scoring.ingest.row_rules import RejectedRow
 def add_rejected_rows(
     session: Session, batch_id: str, revision: int, rejected: list[RejectedRow]
 ) -> None:
-    """COPY rejected records of a batch into quarantine."""
+    """COPY the rejected records of a batch revision into quarantine."""
     if not rejected:
         return
     data = pa.table(
@@ -26,16 +26,16 @@ def add_rejected_rows(
 
 
 def postgres_array(rules: list[str]) -> str:
-    """Return rules as Postgres reads an array of text."""
+    """Return the Postgres literal of an array of rules."""
     return "{" + ",".join(f'"{rule}"' for rule in rules) + "}"
 
 
 def storable_text(text: str) -> str:
-    """Return text that Postgres can hold: a NUL, which it cannot, is written as \\x00."""
+    """Return text that Postgres can store: NUL becomes \\x00."""
     return text.replace("\x00", "\\x00")
 
 
 def count_broken_rules(session: Session, batch_id: str | None = None) -> list[database.Row]:
-    """Return how many rows broke each rule, by revision of a batch or file of outcomes."""
+    """Return the number of rows per broken rule and revision, of one batch or of all."""
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)

@@ -1,4 +1,4 @@
-"""Export quarantined rows as CSV for a person to correct, safe to open in a spreadsheet."""
+"""Export quarantined rows as CSV that a person can correct in a spreadsheet."""
 
 import csv
 import re
@@ -19,43 +19,48 @@ from loan_scoring.ingest.quarantine import storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
 MALFORMED = {"field_count", "encoding"}
-"""The rules of records that are no rows: their text cannot be parted into columns."""
+"""The rules of malformed records: their text cannot be split into columns."""
 
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""The characters at which a spreadsheet begins a formula."""
 
 
 def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
-    """Write the refused rows of a batch's current revision as a `Sheet`; return how many.
+    """Write the quarantined rows of a batch's current revision as CSV; return their number.
 
     Raises:
-        StateError: the batch is not there, or none of its rows is in quarantine.
+        StateError: the batch is not published, or none of its rows is in quarantine.
     """
     with database.transaction(session.connection):
         current = current_revision(session, batch_id)
-        ours = {"batch_id": batch_id, "revision": current["revision"]}
-        refused = database.rows(session.connection, "select_quarantined", **ours)
-    if not refused:
+        key = {"batch_id": batch_id, "revision": current["revision"]}
+        quarantined = database.rows(session.connection, "select_quarantined", **key)
+    if not quarantined:
         raise StateError(
-            f"batch {batch_id} revision {current['revision']}: no row is in quarantine; "
-            "there is nothing to correct"
+            f"batch {batch_id} revision {current['revision']}: no row is in quarantine, "
+            "so there is nothing to correct"
         )
     sheet = QuarantineSheet(
         out, session.contract, wanted_columns(session.contract, batch_id), current
     )
-    for row in refused:
+    for row in quarantined:
         sheet.add(RejectedRow(row["line_number"], row["raw_text"], row["rules"]))
-    return len(refused)
+    return len(quarantined)
 
 
 class QuarantineSheet:
-    """Refused rows as CSV for a person to correct, written one by one.
+    """A CSV file of rejected rows for a person to correct, written row by row.
 
-    Before the source's columns stand line_number and rules; after them raw_text, which holds a
-    record that is no row and whose columns a person has to fill in. `layout` is the header and the
-    delimiter of the source, as a revision's row has them; `wanted` are the columns that a corrected
-    file must have. What a spreadsheet would calculate stands there `as_text`.
+    Its columns are line_number, rules, the columns of the source, and raw_text. raw_text is filled
+    for malformed records only; a person fills in their columns. Values that a spreadsheet would
+    calculate are marked by `spreadsheet_text`.
+
+    Args:
+        out: the file to write.
+        contract: of the portfolio.
+        wanted: columns that a corrected file must have.
+        layout: `header` and `delimiter` of the source, as in a row of batches.
     """
 
     def __init__(
@@ -63,11 +68,11 @@ class QuarantineSheet:
     ) -> None:
         header = layout["header"]
         line_number, rules, raw_text = export_columns(contract)
-        own = {line_number, rules, raw_text}  # a column that nobody reads could be called so, too
+        own = {line_number, rules, raw_text}  # a column outside the contract may have such a name
         self._layout = layout
         self._shown = [place for place, name in enumerate(header) if name not in own]
         self._later = [name for name in wanted if name not in header]
-        # A byte order mark tells spreadsheets, and the way back, that the text is UTF-8.
+        # The byte order mark tells spreadsheets and our reader that the text is UTF-8.
         out.write("\ufeff")
         self._writer = csv.writer(out, lineterminator="\n")
         sources = {*(column.source for column in contract.columns), contract.target.source}
@@ -75,15 +80,15 @@ class QuarantineSheet:
         names = [name if name in sources else spreadsheet_text(name) for name in shown]
         self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
 
-    def add(self, refused: RejectedRow) -> None:
-        """Write one refused row."""
-        parts = split_record({"rules": refused.rules, "raw_text": refused.raw_text}, self._layout)
+    def add(self, rejected: RejectedRow) -> None:
+        """Write one rejected row."""
+        parts = split_record({"rules": rejected.rules, "raw_text": rejected.raw_text}, self._layout)
         values = [spreadsheet_text(parts[place]) if parts else "" for place in self._shown]
-        text = "" if parts else spreadsheet_text(storable_text(refused.raw_text))
+        text = "" if parts else spreadsheet_text(storable_text(rejected.raw_text))
         self._writer.writerow(
             [
-                refused.line_number,
-                " ".join(refused.rules),
+                rejected.line_number,
+                " ".join(rejected.rules),
                 *values,
                 *("" for _ in self._later),
                 text,
@@ -92,7 +97,7 @@ class QuarantineSheet:
 
 
 def spreadsheet_text(value: str) -> str:
-    """Return a value as a spreadsheet shows it and does not calculate it: with a ' before it.
+    """Return a value that a spreadsheet does not calculate: a formula gets a leading '.
 
     >>> [spreadsheet_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
     ["'=1+1", '-5.2', "'-cmd", "''=1", "it's"]
@@ -107,7 +112,7 @@ def spreadsheet_text(value: str) -> str:
 
 
 def without_text_marks(values: pa.Table) -> pa.Table:
-    """Return columns of text without what `as_text` put before their values."""
+    """Return columns of text without the marks of `spreadsheet_text`."""
     signs = "".join(map(re.escape, FORMULA_SIGNS))
     for place, name in enumerate(values.column_names):
         plain = pc.replace_substring_regex(values.column(place), f"^'('*[{signs}])", r"\1")
@@ -116,7 +121,10 @@ def without_text_marks(values: pa.Table) -> pa.Table:
 
 
 def export_columns(contract: Contract) -> tuple[str, str, str]:
-    """Return how an export calls line_number, rules and raw_text; the contract's names go first."""
+    """Return the names of line_number, rules and raw_text in an export.
+
+    They get the prefix `quarantine_` if the source has a column of that name.
+    """
     sources = {*(column.source for column in contract.columns), contract.target.source}
     line_number, rules, raw_text = (
         f"quarantine_{name}" if name in sources else name
@@ -126,16 +134,16 @@ def export_columns(contract: Contract) -> tuple[str, str, str]:
 
 
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
-    """Return the source's columns that a file of the batch must have; a history has labels."""
+    """Return the source columns that a file of the batch must have; for history also the target."""
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
 
 
 def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
-    """Return a refused record's fields in the order of its revision's header, None of no row."""
+    """Return a quarantined record's fields in the order of the header, or None if malformed."""
     if MALFORMED.intersection(row["rules"]):
         return None
-    # The files of a glob may differ in their delimiter: then another one fits.
+    # The files of a glob may have different delimiters: try the others too.
     for delimiter in [revision["delimiter"], *DELIMITERS]:
         values = csv_fields(row["raw_text"], delimiter)
         if len(values) == len(revision["header"]):

@@ -7,10 +7,10 @@ from loan_scoring.ingest.files.fetching import check_location
 
 
 def resolve_source(contract: Contract, explicit: str | None) -> str | None:
-    """Find the labelled source of a portfolio, or None where none can be read.
+    """Return the labelled source of a portfolio, or None if none can be read.
 
-    The order: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the contract's
-    URL if it answers.
+    The first of: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the URL of the
+    contract if it answers.
 
     Raises:
         SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.
