@@ -224,7 +224,7 @@ def test_missing_column_refuses_the_file_by_name_and_a_strange_one_is_kept_out(
         score_file(ready, path, tmp_path / "scores.csv")
     path.write_text("\n".join([f"{lines[0]},Shoes", *(f"{line},44" for line in lines[1:])]))
     score_file(ready, path, tmp_path / "scores.csv")
-    assert "does not know were kept out: Shoes" in caplog.text
+    assert "ignored columns that are not in the contract: Shoes" in caplog.text
 
 
 def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -269,7 +269,9 @@ def test_place_that_cannot_be_written_is_one_line(
     with pytest.raises(LoanScoringError, match=r"scores\.csv: cannot be written: No such file"):
         score_file(ready, file, tmp_path / "nowhere" / "scores.csv")
     for place in (tmp_path, "", "/", "/dev/null"):
-        with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
+        with pytest.raises(
+            LoanScoringError, match="this is not a regular file; name another --out"
+        ):
             score_file(ready, file, place)
     with pytest.raises(LoanScoringError, match="cannot be written: File name too long"):
         score_file(ready, file, tmp_path / ("x" * 300))
@@ -286,7 +288,7 @@ def test_file_that_is_scored_is_not_replaced(ready: Session, broken: Path, tmp_p
         (beside, tmp_path / "scores.csv"),
         (f"{tmp_path}/*.refused.csv", tmp_path / "scores.csv"),
     ):
-        with pytest.raises(LoanScoringError, match="is a file that is scored"):
+        with pytest.raises(LoanScoringError, match="this file is being scored"):
             score_file(ready, location, out)
     assert broken.read_bytes() == beside.read_bytes() == before
 

@@ -219,7 +219,7 @@ def test_run_of_a_replaced_revision_is_not_published(
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
     ingest_batch(night, NIGHT, tmp_path / "x.csv")
-    with pytest.raises(StateError, match="which a newer one has replaced"):
+    with pytest.raises(StateError, match="but another revision is current"):
         publish_scores(night, planned.scoring_run_id)
 
 

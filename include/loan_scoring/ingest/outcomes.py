@@ -202,7 +202,7 @@ def _padded(values: pa.Array, nulls: int) -> pa.Array:
 
 
 def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
-    """Return the dates and a mask of the unreadable ones; without the column, all dates are null."""
+    """Return the dates, and a mask of the unreadable ones; all null without the column."""
     if OBSERVED_ON not in table.column_names:
         return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
     values: list[date | None] = []

@@ -1,4 +1,4 @@
-"""Turn applications from JSON into typed columns, and name every fault of a field."""
+"""Convert applications from JSON to typed columns, and name every fault of a field."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Application = Mapping[str, Any]
-"""Fields by the contract's names: text, a number, or None."""
+"""The fields by the names of the contract: text, a number, or None."""
 
 
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
-    """Return applications as typed columns; a field that is left out is null.
+    """Return applications as typed columns; an absent field is null.
 
     Args:
-        needed: fields that every application must have, with a value or null; the key always.
+        contract: of the portfolio.
+        applications: their fields.
+        needed: fields that every application must have, with a value or null. The key is always
+            needed.
 
     Raises:
         InputError: an application breaks a rule.
@@ -58,18 +61,20 @@ def _shape_faults(
     found = []
     for row, application in enumerate(applications):
         for name in [name for name in contract.by_name if name in needed - application.keys()]:
-            message = "is missing; give its value, or null where there is none"
+            message = "is missing; give its value, or null if there is none"
             found.append(Fault(row, name, "missing", message))
         for name, value in application.items():
             if name not in contract.by_name:
-                # Half of a surrogate pair is no text that an answer could repeat.
-                said = name.encode("utf-8", "backslashreplace").decode()
-                found.append(Fault(row, said, "unknown_field", "is no field of the contract"))
+                # The answer repeats the name; half of a surrogate pair cannot be encoded.
+                shown = name.encode("utf-8", "backslashreplace").decode()
+                found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
             elif not _is_plain(value):
-                message = "is neither text nor a number nor null"
+                message = "must be text, a number or null"
                 found.append(Fault(row, name, "not_plain", message))
             elif isinstance(value, str) and not is_storable(value):
-                message = "holds a character that no text may hold (NUL, or half of a pair)"
+                message = (
+                    "contains a character that cannot be stored (NUL, or half of a surrogate pair)"
+                )
                 found.append(Fault(row, name, "encoding", message))
     return found
 
@@ -79,36 +84,36 @@ def _is_plain(value: Any) -> bool:
 
 
 def is_storable(text: str) -> bool:
-    """Say whether Postgres can hold a text: no NUL, and no surrogate outside its pair."""
+    """Return whether Postgres can store a text: no NUL, and no half of a surrogate pair."""
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    # repr gives a float's shortest text that reads back as the same float.
+    # repr is the shortest text that reads back as the same float.
     return value if isinstance(value, str) else repr(value)
 
 
 def _fault(contract: Contract, row: int, broken: str) -> Fault:
-    """Say in words which rule `rule:column` a row breaks."""
+    """Return the fault of a row that breaks `rule:column`, with a message in words."""
     rule, _, name = broken.partition(":")
     column = contract.by_name[name]
     if rule == "not_a_number":
-        message = "is no whole number" if column.type == "integer" else "is no number"
+        message = "is not a whole number" if column.type == "integer" else "is not a number"
     elif rule == "out_of_range":
         message = f"is outside {_range(column)}"
     elif rule == "unknown_level":
-        message = f"is none of {', '.join(column.levels or [])}"
+        message = f"must be one of {', '.join(column.levels or [])}"
     elif rule == "null_key":
-        message = "has no value; it is the key"
+        message = "needs a value: it is the key"
     elif rule == "duplicate_key":
-        message = "stands on two applications of this call"
+        message = "is used by two applications of this call"
     else:
         ratio = next(each for each in contract.ratios if each.name == rule)
         message = (
             f"is not {ratio.scale:g} x {ratio.numerator} / {ratio.denominator}; "
-            "give those that belong together, or null"
+            "give consistent values, or null"
         )
     return Fault(row, name, rule, message)
 
@@ -119,17 +124,17 @@ def _range(column: Column) -> str:
 
 
 def example_application(contract: Contract) -> dict[str, Any]:
-    """Return an application as the contract would take it, to show what one looks like."""
-    told: dict[str, Any] = {}
+    """Return a valid application as an example."""
+    example: dict[str, Any] = {}
     for column in contract.columns:
         if not (column.is_known_at_application or column.name == KEY):
             continue
         if not column.is_numeric:
-            told[column.name] = (column.levels or ["A-1"])[0]
+            example[column.name] = (column.levels or ["A-1"])[0]
             continue
         quantiles = column.margin.quantiles if column.margin else None
         middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)
-        told[column.name] = int(middle) if column.type == "integer" else float(middle)
+        example[column.name] = int(middle) if column.type == "integer" else float(middle)
     for ratio in contract.ratios:
-        told[ratio.column] = ratio.scale * told[ratio.numerator] / told[ratio.denominator]
-    return told
+        example[ratio.column] = ratio.scale * example[ratio.numerator] / example[ratio.denominator]
+    return example

@@ -1,4 +1,4 @@
-"""Score a file of applications that is not in the database, with the champions, into a CSV file."""
+"""Score a file of applications into a CSV file, without storing anything in the database."""
 
 import logging
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.landing import ledger_location
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.models import registry
-from loan_scoring.scoring.file_output import ScoreFiles, _refuse_to_replace, refused_path
+from loan_scoring.scoring.file_output import ScoreFiles, refuse_to_replace, refused_path
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FileScored:
-    """What scoring a file came to: received is always scored + referred + refused."""
+    """The result of scoring a file: received is always scored + referred + refused."""
 
     source: str
     out: str
     refused_out: str | None
-    """Where the refused rows are; None where none is."""
+    """The file of the refused rows; None if there are none."""
     propensity_version: str
     personas_version: str
     received: int
@@ -39,17 +39,17 @@ class FileScored:
 def score_file(session: Session, location: str | Path, out: str | Path) -> FileScored:
     """Score a file of applications into the CSV file `out`; the database is only read.
 
-    The file is read, and its rows are judged, as ingest does it; `known_key` alone is not asked,
-    for nothing is taken in. Rows that break a rule go beside `out`, see `refused_path`. Memory is
-    bounded: block by block. Both files appear whole, at the end, or not at all.
+    The file is read and checked as in ingest, without the rule `known_key`: nothing is stored.
+    Rows that break a rule go to the file `refused_path(out)`. Rows are processed in blocks, so that
+    memory is bounded. Both files appear complete at the end, or not at all.
 
-    The scores are those of a batch, to the last bit where the champion is made of trees; of a
-    logistic regression the last digits depend on how rows are cut, as between mini-batches.
+    The scores equal those of a batch to the last bit if the champion is made of trees. Of a
+    logistic regression the last digits depend on the blocks, as between mini-batches.
 
     Raises:
-        StateError: no model is in use.
-        SourceError: the file cannot be read or lacks a column of the contract.
-        LoanScoringError: `out` cannot be written, or is the very file that is scored.
+        StateError: there is no champion.
+        SourceError: the file cannot be read, or a column of the contract is missing.
+        LoanScoringError: `out` cannot be written, or is a file that is being scored.
     """
     contract, out = session.contract, Path(out)
     with database.transaction(session.connection):
@@ -57,16 +57,16 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         scorer = registry.load_scorer(session, propensity, personas)
     wanted = [column.source for column in contract.columns]
     with open_table(location, wanted, encoding=contract.source.encoding) as table:
-        _refuse_to_replace(table, location, out)
-        _refuse_to_replace(table, location, refused_path(out))
+        refuse_to_replace(table, location, out)
+        refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
             log.warning(
-                "%s: columns that the contract does not know were kept out: %s",
+                "%s: ignored columns that are not in the contract: %s",
                 location_label(location),
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # One thread, as a mini-batch has it: the same arithmetic gives the same scores.
+        # One thread, as for a mini-batch: the same arithmetic gives the same scores.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))

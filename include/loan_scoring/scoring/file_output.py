@@ -1,6 +1,6 @@
-"""Write the scores and the refused rows of a scored file."""
+"""Write the two result files of a scored file: the scores and the refused rows."""
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from loan_scoring.ingest.spreadsheet import QuarantineSheet
 
 
 def refused_path(out: Path) -> Path:
-    """Return where the refused rows go that belong to the scores in `out`.
+    """Return the path of the refused rows that belong to the scores in `out`.
 
     >>> str(refused_path(Path("new/scores.csv")))
     'new/scores.refused.csv'
@@ -28,11 +28,10 @@ def refused_path(out: Path) -> Path:
 
 
 class ScoreFiles:
-    """The two files that scoring a file writes; use it as a context manager.
+    """The writer of both result files, for use as a context manager.
 
-    They stand under temporary names until the end. Then they take their places, and a file of
-    refused rows that an earlier run left is removed where none is refused now; after an error
-    nothing of them is left, and what stood there stands.
+    The files have temporary names until the end, then they replace earlier results. If no row is
+    refused, an earlier file of refused rows is deleted. After an error, earlier results stay.
     """
 
     def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
@@ -52,7 +51,7 @@ class ScoreFiles:
             with _writing(self._out):
                 self._files.close()
                 if kind is None:
-                    # The scores come last: where they are new, the refused rows beside them are.
+                    # The scores last: if they are new, so are the refused rows.
                     self._replace(refused_path(self._out))
                     self._replace(self._out)
         finally:
@@ -60,7 +59,7 @@ class ScoreFiles:
                 part.unlink(missing_ok=True)
 
     def add(self, keys: pa.ChunkedArray, scores: pa.Table, versions: tuple[str, str]) -> None:
-        """Write the scores of the loans `keys` by the models of the two versions."""
+        """Write the scores of the loans `keys` by the two model versions."""
         rows = len(keys)
         columns = {name: scores.column(name) for name in scores.column_names}
         propensity, personas = (pa.repeat(version, rows) for version in versions)
@@ -87,7 +86,7 @@ class ScoreFiles:
         self.scored += rows - referred
 
     def refuse(self, rejected: list[RejectedRow]) -> None:
-        """Write rows that broke a rule as quarantine exports them."""
+        """Write rejected rows in the format of a quarantine export."""
         path = refused_path(self._out)
         with _writing(path):
             for each in sorted(rejected, key=lambda each: each.line_number):
@@ -97,10 +96,11 @@ class ScoreFiles:
                 self._sheet.add(each)
         self.refused += len(rejected)
 
-    def _open(self, path: Path, mode: str, **how: str) -> Any:
-        place = path.resolve()  # where a link leads: the link stays
-        self._parts[path] = part = place.with_name(f".{place.name}.{os.getpid()}.part")
-        return self._files.enter_context(part.open(mode, **how))  # type: ignore[call-overload]
+    def _open(self, path: Path, mode: str, **options: str) -> Any:
+        target = path.resolve()  # the target of a link is replaced, not the link
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        self._parts[path] = part
+        return self._files.enter_context(part.open(mode, **options))  # type: ignore[call-overload]
 
     def _replace(self, path: Path) -> None:
         if path in self._parts:
@@ -109,13 +109,18 @@ class ScoreFiles:
             path.unlink(missing_ok=True)
 
 
-def _refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
+def refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
+    """Raise an error if a result file must not be written at a path.
+
+    Raises:
+        LoanScoringError: it is not a regular file, or is a file that is being scored.
+    """
     with _writing(path):
         if path.exists() and not path.is_file():
-            raise LoanScoringError(f"{path}: is no regular file; name another --out")
+            raise LoanScoringError(f"{path}: this is not a regular file; name another --out")
         if table.reads(path):
             raise LoanScoringError(
-                f"{path}: is a file that is scored ({location_label(location)}) and would be "
+                f"{path}: this file is being scored ({location_label(location)}) and would be "
                 "replaced; name another --out"
             )
 

@@ -1,6 +1,6 @@
-"""Score some applications that are handed over as JSON, as a night would; they are not stored.
+"""Score and explain applications of a request, as in a night, without storing them.
 
-Nothing heavy is imported until the first call: a web server starts without scikit-learn.
+Heavy packages are imported at the first call: a web server starts without scikit-learn.
 """
 
 import json
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
-"""The name that stands for the models in use."""
+"""The name of the models in use, in place of a version."""
 
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """What scoring some applications came to."""
+    """The result of scoring the applications of a request."""
 
     propensity_version: str
     personas_version: str
     scores: list[dict[str, Any]]
-    """One of each application, in their order: the columns of `scores`, the reasons as a list."""
+    """One per application, in their order: the columns of `scores`, with the reasons as a list."""
     seconds: float
     call_id: str | None = None
 
@@ -52,11 +52,13 @@ def score_and_record(
     user: str,
     purpose: str = "score",
 ) -> ScoredRequest:
-    """Score as `score` does, and put input and output on record in `calls`.
+    """Score as `score_applications` does, and record input and output in the table calls.
 
     Args:
-        session: of the application's role.
-        user: who asks, as `airflow:NAME`.
+        session: with the rights of the application role.
+        applications: as for `score_applications`.
+        model: `champion` or a version.
+        user: who calls, as `airflow:NAME`.
         purpose: score or what_if.
     """
     found = score_applications(session, applications, model)
@@ -90,15 +92,15 @@ def score_and_record(
 def score_applications(
     session: Session, applications: Sequence[Application], model: str = CHAMPION
 ) -> ScoredRequest:
-    """Score applications with the champions, or with the pair that a version was fitted in.
+    """Score applications by the champions, or by the pair that was fitted with a version.
 
-    They are parsed and judged by the contract as the rows of a file are; `known_key` alone is not
-    asked, for nothing is taken in. The scores are those of a night, of a logistic regression to
-    the twelfth decimal. The database is only read.
+    They are parsed and checked as the rows of a file, without the rule `known_key`: nothing is
+    stored. The scores equal those of a night, of a logistic regression to 12 decimals. The database
+    is only read.
 
     Raises:
         InputError: an application breaks a rule; every fault names its field.
-        StateError: no model is in use, the version is not there, or its artifact is changed.
+        StateError: there is no champion or no such version, or its artifact was changed.
         BusyError: other applications are being scored.
     """
     started = time.monotonic()
@@ -107,20 +109,20 @@ def score_applications(
     with _turn():
         scored = _one_thread(scorer, table)
     rows = table.select([KEY]).to_pylist()
-    told = [
-        key | _told(row) | {f"{kind}_version": versions[kind] for kind in registry.KINDS}
+    scores = [
+        key | _with_reasons(row) | {f"{kind}_version": versions[kind] for kind in registry.KINDS}
         for key, row in zip(rows, scored.to_pylist(), strict=True)
     ]
     seconds = time.monotonic() - started
-    return ScoredRequest(versions[PROPENSITY], versions[PERSONAS], told, seconds)
+    return ScoredRequest(versions[PROPENSITY], versions[PERSONAS], scores, seconds)
 
 
 def explain_application(
     session: Session, application: Application, model: str
 ) -> tuple[float, dict[str, float]] | None:
-    """Return the base, and what each feature adds to the log-odds of one application.
+    """Return the base log-odds of one application, and the contribution of each feature.
 
-    None where the contract excludes the application: no model judges it. Raises as `score` does.
+    None if the contract excludes the application. Raises as `score_applications` does.
     """
     scorer, _ = load_pair(session, model)
     table = typed_applications(session.contract, [application], scorer.columns)
@@ -129,15 +131,17 @@ def explain_application(
 
 
 _working = threading.Lock()
-"""One score at a time in a process: models share threads and remember what they encoded."""
+"""Held while scoring: one at a time in a process, as models share threads and caches."""
 BUSY_SECONDS = 5.0
-"""How long a call waits for its turn: as many as there are would hold up all of a web server."""
+"""The longest wait for other calls: waiting calls use up the threads of the web server."""
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _working.acquire(timeout=BUSY_SECONDS):
-        raise BusyError(f"other applications have been scored for {BUSY_SECONDS:g} s; try again")
+        raise BusyError(
+            f"other applications are being scored, for {BUSY_SECONDS:g} s now; try again"
+        )
     try:
         yield
     finally:
@@ -149,9 +153,13 @@ MOST_SCORERS = 4
 
 
 def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
-    """Return the scorer of `champion` or a version, loaded once a process, and its versions.
+    """Return the scorer of `champion` or a version, loaded once per process, and its versions.
 
-    Artifacts are held against their sha256 when they are loaded; another artifact is another entry.
+    The sha256 of an artifact is checked when it is loaded, and is part of the cache's key.
+
+    Raises:
+        StateError: there is no champion or no such version, or its artifact was changed.
+        BusyError: other applications are being scored.
     """
     contract = session.contract
     with database.transaction(session.connection):
@@ -182,11 +190,11 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):  # as a mini-batch has it: the same arithmetic
+    with threadpool_limits(limits=1):  # as for a mini-batch: the same arithmetic
         return scorer.score(table)
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _with_reasons(row: dict[str, Any]) -> dict[str, Any]:
     from loan_scoring.models.reasons import REASONS
 
     reasons = [row.pop(name) for name in REASONS]
