@@ -138,7 +138,7 @@ def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
     again = record_decision(scored, key, "decline", "paper was forged", BOB)
     assert again.replaces is not None
     assert again.replaces["decided_by"] == ANN
-    assert "airflow:ann had decided approve" in again.sentence
+    assert "it replaces approve by airflow:ann" in again.sentence
     shown = read_application(scored, key)
     assert [(row["decision"], row["decided_by"]) for row in shown.approvals] == [
         ("decline", BOB), ("approve", ANN),
@@ -174,7 +174,7 @@ def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
     seen = read_application_page(scored, key)["seen"]
     assert seen == ""
     record_decision(scored, key, "approve", "yes", ANN, seen=seen)
-    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
+    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann; open the application"):
         record_decision(scored, key, "decline", "no", BOB, seen=seen)
     assert column(scored, "select decided_by from approvals") == [ANN]
     seen = read_application_page(scored, key)["seen"]
@@ -183,15 +183,17 @@ def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
 
 def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
     for decision in ("approve", "decline"):
-        with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
+        with pytest.raises(
+            StateError, match=f"the policy decides {decision}; a person decides review and refer"
+        ):
             record_decision(scored, loan(scored, decision), "approve", "why not", ANN)
     for key in (-1, 2**63, "1e5", "", "24890; drop table scores", "\u0661", 999_999_999):
         with pytest.raises(MissingError):
             record_decision(scored, key, "approve", "why not", ANN)
     key = loan(scored, "review")
-    with pytest.raises(LoanScoringError, match="none of approve, decline"):
+    with pytest.raises(LoanScoringError, match="is not one of approve, decline"):
         record_decision(scored, key, "review", "hm", ANN)
-    with pytest.raises(LoanScoringError, match="comment is empty"):
+    with pytest.raises(LoanScoringError, match="the comment is empty"):
         record_decision(scored, key, "approve", "  \n", ANN)
     assert column(scored, "select count(*) from approvals") == [0]
     assert column(scored, "select count(*) from audit_log where action like 'approval%'") == [0]
@@ -200,7 +202,7 @@ def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
 def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> None:
     key = loan(scored, "review")
     run = current_run(scored)["scoring_run_id"]
-    with pytest.raises(StateError, match="was scored anew since you opened it"):
+    with pytest.raises(StateError, match="was scored again since you opened it"):
         record_decision(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
     assert record_decision(scored, key, "approve", "yes", ANN, run).replaces is None
 
@@ -252,7 +254,7 @@ def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored
 def test_referred_application_is_shown_without_contributions(scored: Session) -> None:
     shown = read_application(scored, loan(scored, "refer"))
     assert (shown.base, shown.contributions) == (None, [])
-    assert shown.unexplained == "no model judges this application"
+    assert shown.unexplained == "no model scores this application"
     assert shown.suggestion.startswith("Refer: ")
 
 

@@ -1,4 +1,4 @@
-"""Read one application of the desk: its score, its explanation, a what-if."""
+"""Show one application at the desk: its score, its explanation, and a what-if score."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +13,16 @@ from loan_scoring.scoring.request import ScoredRequest, explain_application, sco
 
 @dataclass(frozen=True)
 class ApplicationField:
-    """A field of an application, as a person reads it."""
+    """A field of an application, with its label and contribution."""
 
     name: str
     label: str
     unit: str | None
     value: Any
     is_read: bool
-    """Whether the model that scored it reads the field."""
+    """Whether the model that scored the application uses the field."""
     contribution: float | None = None
-    """What it adds to the log-odds."""
+    """What the field adds to the log-odds."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +32,30 @@ class DeskApplication:
     score: database.Row
     inputs: list[ApplicationField]
     base: float | None
-    """Log-odds before any input is known; base and contributions sum to the log-odds."""
+    """The log-odds without any input; base and contributions sum to the score's log-odds."""
     unexplained: str | None
-    """Why there are no contributions, where there are none."""
+    """Why there are no contributions; None if there are."""
     approvals: list[database.Row]
     suggestion: str
 
     @property
     def contributions(self) -> list[ApplicationField]:
-        """The inputs with a contribution, the strongest first."""
+        """The inputs with a contribution, the largest absolute value first."""
         given = [each for each in self.inputs if each.contribution is not None]
         return sorted(given, key=lambda each: -abs(each.contribution or 0))
 
 
 def read_application(session: Session, loan_id: Any) -> DeskApplication:
-    """Return an application with the score that counts, explained by the model that gave it.
+    """Return an application with its current score, explained by the model that scored it.
 
     Raises:
-        MissingError: the loan has no score that counts.
+        MissingError: the loan has no current score.
     """
     key = typed_loan_id(session.contract, loan_id)
     with database.transaction(session.connection):
         score = database.row(session.connection, "select_application", loan_id=key)
         if score is None:
-            raise MissingError(
-                f"loan {key} of {session.contract.portfolio} has no score that counts"
-            )
+            raise MissingError(f"loan {key} of {session.contract.portfolio} has no current score")
         decided = database.rows(session.connection, "select_approvals", loan_id=key)
     session = session.under(score)
     contract = session.contract
@@ -86,10 +84,10 @@ def _explained(
     session: Session, score: database.Row
 ) -> tuple[float | None, dict[str, float], str | None]:
     if score["exclusion_reason"] is not None:
-        return None, {}, "no model judges this application"
+        return None, {}, "no model scores this application"
     try:
         found = explain_application(session, score["application"], score["propensity_version"])
-    except LoanScoringError as error:  # such as an artifact that is gone: the rest is still shown
+    except LoanScoringError as error:  # such as a missing artifact: the page shows the rest
         return None, {}, str(error)
     if found is None:
         return None, {}, "today's contract excludes this application"
@@ -97,9 +95,9 @@ def _explained(
 
 
 def policy_sentence(contract: Contract, score: database.Row) -> str:
-    """Say in a sentence what the policy makes of a score, and why."""
-    policy, chance = contract.decision, score["default_probability"]
-    if chance is None:
+    """Return a sentence with the decision of the policy on a score, and why."""
+    policy, probability = contract.decision, score["default_probability"]
+    if probability is None:
         label = next(
             (
                 each.label
@@ -108,30 +106,31 @@ def policy_sentence(contract: Contract, score: database.Row) -> str:
             ),
             score["exclusion_reason"],
         )
-        return f"Refer: {label[:1].lower()}{label[1:]}, and no model judges such an application."
-    told = {
-        "approve": f"below {policy.approve_below:.0%}, from where a person looks at it",
-        "decline": f"not below {policy.decline_from:.0%}, from where the policy declines",
+        return f"Refer: {label[:1].lower()}{label[1:]}, and no model scores such an application."
+    place = {
+        "approve": f"below {policy.approve_below:.0%}, where review begins",
+        "decline": f"not below {policy.decline_from:.0%}, where decline begins",
         "review": f"between approval below {policy.approve_below:.0%} and decline from "
         f"{policy.decline_from:.0%}",
     }[score["decision"]]
     return (
-        f"{score['decision'].capitalize()}: the probability of default, {chance:.1%}, is {told}. "
-        f"{score['persona_default_rate']:.1%} of the applicant's group defaulted at training."
+        f"{score['decision'].capitalize()}: the default probability, {probability:.1%}, is "
+        f"{place}. "
+        f"In training, {score['persona_default_rate']:.1%} of the applicant's persona defaulted."
     )
 
 
 def score_what_if(
     session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
 ) -> tuple[dict[str, Any], ScoredRequest]:
-    """Score an application with changed inputs, by `champion` or a version; it is no score of it.
+    """Score an application with changed inputs by `champion` or a version; its score stays.
 
-    Fields that the contract calculates from others (ratios) follow what they are calculated from,
-    unless they are changed themselves. Returns the changed application and the answer, which is on
-    record in `calls`.
+    Ratios of the contract are calculated again if one of their inputs changes, unless they are in
+    `changes` themselves. Returns the changed application and the result, which is recorded in the
+    table calls.
 
     Raises:
-        MissingError: the loan has no score that counts, or there is no such version.
+        MissingError: the loan has no current score, or there is no such version.
         InputError: a changed input breaks a rule.
     """
     contract = session.contract
@@ -139,7 +138,7 @@ def score_what_if(
     with database.transaction(session.connection):
         found = database.row(session.connection, "select_application", loan_id=key)
     if found is None:
-        raise MissingError(f"loan {key} of {contract.portfolio} has no score that counts")
+        raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
     changed = {**found["application"], **changes}
     for ratio in contract.ratios:
         if ratio.column not in changes and {ratio.numerator, ratio.denominator} & changes.keys():
@@ -153,4 +152,4 @@ def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
     try:
         return scale * float(numerator) / float(denominator)
     except (TypeError, ValueError, ZeroDivisionError):
-        return None  # what is no number is told of the field itself
+        return None  # an input that is not a number is a fault of its own field

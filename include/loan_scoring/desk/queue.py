@@ -1,4 +1,4 @@
-"""The approver's desk: the queue of applications that are left to a person, and one of them."""
+"""List, filter and count the queue of applications that a person must decide."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +14,16 @@ PAGE_ROWS = 50
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """Which applications of the queue are wanted; None is all."""
+    """A filter of the queue; None does not filter."""
 
     decision: str | None = None
     persona: str | None = None
     reason: str | None = None
-    """A reason in words, or an exclusion's."""
+    """A reason in words, or the reason of an exclusion."""
     low: float | None = None
-    """Probability from which on."""
+    """The lowest default probability."""
     high: float | None = None
-    """Probability below which."""
+    """The default probability must be below this."""
     is_decided: bool | None = None
 
 
@@ -34,7 +34,7 @@ class QueuePage:
     run: database.Row
     rows: list[database.Row]
     next: tuple[float, Any] | None
-    """What `after` has to be for the page that follows; None on the last."""
+    """The `after` of the next page; None on the last page."""
 
 
 def read_queue(
@@ -44,13 +44,14 @@ def read_queue(
     after: tuple[float, Any] | None = None,
     limit: int = PAGE_ROWS,
 ) -> QueuePage:
-    """Return a page of a batch's queue, of the last scored batch unless another is named.
+    """Return a page of the queue of a batch, by default of the last scored batch.
 
-    The likeliest to default come first, the referred last. Pages follow each other by key: the
-    probability (-1 of a referred one) and loan_id of the last row.
+    Applications are in descending order of default probability; referred ones are last. `after` is
+    the default probability (-1 if referred) and the loan_id of the last row of the previous page.
 
     Raises:
         MissingError: the batch is not scored.
+        GoneError: retention has dropped its scores.
     """
     wanted = wanted or QueueFilter()
     with database.transaction(session.connection):
@@ -71,13 +72,14 @@ def read_queue(
             limit=limit + 1,
         )
     last = rows[limit - 1] if len(rows) > limit else None
-    return QueuePage(run, rows[:limit], None if last is None else _place(last))
+    return QueuePage(run, rows[:limit], None if last is None else _page_key(last))
 
 
 def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Return how many applications of a run's queue there are by decision, persona and reason.
+    """Return the numbers of applications in a run's queue by decision, persona and reason.
 
-    A row has `value` and `applications`, of a decision also `decided`, how many a person has.
+    Each row has `value` and `applications`; rows of decisions also have `decided`, the number that
+    a person has decided.
     """
     with database.transaction(session.connection):
         found = _counted(session, run)
@@ -87,9 +89,9 @@ def count_queue(session: Session, run: database.Row) -> dict[str, list[database.
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-    of = {row["suggestion"]: row["applications"] for row in decided}
-    known = [row | {"decided": of.get(row["value"], 0)} for row in found["decision"]]
-    return found | {"decision": known}
+    by_suggestion = {row["suggestion"]: row["applications"] for row in decided}
+    decisions = [row | {"decided": by_suggestion.get(row["value"], 0)} for row in found["decision"]]
+    return found | {"decision": decisions}
 
 
 _counts: dict[tuple[Any, ...], dict[str, list[database.Row]]] = {}
@@ -97,7 +99,7 @@ MOST_COUNTED = 200
 
 
 def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Count a run's queue once a process: the scores of a published run do not change."""
+    """Return the counts of a run's queue, cached: scores of a published run do not change."""
     key = (database.location(session.connection), session.contract.portfolio, run["scoring_run_id"])
     if key not in _counts:
         found = database.rows(
@@ -106,35 +108,34 @@ def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-        # Bits of grouping(): which of the three columns a row has left out.
-        by = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
-        told: dict[str, list[database.Row]] = {name: [] for name in by.values()}
+        # Bits of grouping(): the columns that are not grouped by in this row.
+        column_of = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
+        counts: dict[str, list[database.Row]] = {name: [] for name in column_of.values()}
         for row in found:
-            name = by[row["left_out"]]
+            name = column_of[row["left_out"]]
             if row[name] is not None:
-                told[name].append({"value": row[name], "applications": row["applications"]})
+                counts[name].append({"value": row[name], "applications": row["applications"]})
         while len(_counts) >= MOST_COUNTED:
             _counts.pop(next(iter(_counts)), None)
-        _counts[key] = told
+        _counts[key] = counts
     return _counts[key]
 
 
 def current_run(session: Session, batch_id: str | None = None) -> database.Row:
-    """Return the scoring run of a batch that counts, of the last scored batch unless named.
+    """Return the current scoring run of a batch, by default of the last scored batch.
 
     Raises:
-        MissingError: there is none.
+        MissingError: the batch is not scored, or no batch is.
         GoneError: retention has dropped its scores.
     """
     found = database.row(session.connection, "select_desk_run", batch_id=batch_id)
     if found is None:
-        which = f"batch {batch_id}" if batch_id else "no batch"
-        said = "is not scored" if batch_id else "is scored yet"
-        raise MissingError(f"{which} {said} in {session.contract.portfolio}")
+        fact = f"batch {batch_id} is not scored" if batch_id else "no batch is scored yet"
+        raise MissingError(f"{fact} in {session.contract.portfolio}; run score for it first")
     refuse_dropped(session.connection, found["batch_id"])
     return found
 
 
-def _place(row: database.Row) -> tuple[float, Any]:
-    chance = row["default_probability"]
-    return (-1.0 if chance is None else chance), row["loan_id"]
+def _page_key(row: database.Row) -> tuple[float, Any]:
+    probability = row["default_probability"]
+    return (-1.0 if probability is None else probability), row["loan_id"]
