@@ -1,4 +1,4 @@
-"""The desk: its queue, one application, a person's decision, and what if."""
+"""The desk: its queue, one application, a person's decision, and a what-if score."""
 
 import math
 import threading
@@ -46,7 +46,9 @@ def walk(session: Session, wanted: QueueFilter, limit: int) -> list[int]:
             return found
 
 
-def test_queue_is_what_is_left_to_a_person_the_worst_first(scored: Session) -> None:
+def test_queue_has_the_applications_for_a_person_the_likeliest_default_first(
+    scored: Session,
+) -> None:
     expected = column(
         scored,
         "select loan_id from current_scores where decision in ('review', 'refer')"
@@ -57,7 +59,7 @@ def test_queue_is_what_is_left_to_a_person_the_worst_first(scored: Session) -> N
         assert walk(scored, QueueFilter(), limit) == expected
 
 
-def test_filters_are_those_of_the_rows(scored: Session) -> None:
+def test_filters_select_the_right_rows(scored: Session) -> None:
     (persona,) = column(
         scored, "select persona from current_scores where decision = 'review' order by 1 limit 1"
     )
@@ -89,7 +91,7 @@ def test_filters_are_those_of_the_rows(scored: Session) -> None:
         assert expected or condition == "false"
 
 
-def test_counts_are_those_of_the_queue(scored: Session) -> None:
+def test_counts_agree_with_the_queue(scored: Session) -> None:
     record_decision(scored, loan(scored, "review"), "approve", "fine", ANN)
     run = current_run(scored)
     found = count_queue(scored, run)
@@ -102,14 +104,14 @@ def test_counts_are_those_of_the_queue(scored: Session) -> None:
     assert sum(row["applications"] for row in found["reason"]) == reviewed + referred
 
 
-def test_batch_that_is_not_scored_is_said(scored: Session, empty: Session) -> None:
+def test_batch_that_is_not_scored_is_an_error(scored: Session, empty: Session) -> None:
     with pytest.raises(MissingError, match="batch 2020-01-01 is not scored in loan_default"):
         read_queue(scored, "2020-01-01")
     with pytest.raises(MissingError, match="no batch is scored yet"):
         read_queue(empty)
 
 
-def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Session) -> None:
+def test_decision_is_recorded_with_the_user_and_in_the_audit_log(scored: Session) -> None:
     key = loan(scored, "review")
     before = column(scored, "select md5(string_agg(t::text, '|' order by loan_id)) from scores t")
     done = record_decision(scored, str(key), "approve", "  pays elsewhere ", ANN)
@@ -169,7 +171,7 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     assert audit.verify_chain(scored).faults == []
 
 
-def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
+def test_of_two_who_saw_no_decision_only_the_first_may_decide(scored: Session) -> None:
     key = loan(scored, "review")
     seen = read_application_page(scored, key)["seen"]
     assert seen == ""
@@ -181,7 +183,7 @@ def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
     assert record_decision(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
 
 
-def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
+def test_decision_of_the_policy_cannot_be_changed(scored: Session) -> None:
     for decision in ("approve", "decline"):
         with pytest.raises(
             StateError, match=f"the policy decides {decision}; a person decides review and refer"
@@ -247,7 +249,7 @@ def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored
     strongest = [each for each in shown.contributions if (each.contribution or 0) > 0][:4]
     told = [f"{e.label} is missing" if e.value is None else e.label for e in strongest]
     assert shown.score["reasons"] == told
-    assert shown.suggestion.startswith("Review: the probability of default, ")
+    assert shown.suggestion.startswith("Review: the default probability, ")
     assert len(shown.score["histogram"]["edges"]) == len(shown.score["histogram"]["paid"]) + 1
 
 
@@ -279,7 +281,7 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
     assert column(scored, "select purpose from calls") == ["what_if", "what_if"]
 
 
-def test_word_for_no_value_is_told_as_no_value(loan_default: Contract) -> None:
+def test_null_token_is_shown_as_no_value(loan_default: Contract) -> None:
     number = next(each for each in loan_default.features if each.is_numeric)
     number = number.model_copy(update={"null_tokens": ["NA"]})
     assert [_typed(number, each) for each in ("NA", "7", None)] == [None, 7.0, None]

@@ -1,4 +1,4 @@
-"""Files that are broken as a whole: one clear line, exit 1, and no trace in the database."""
+"""A file that is broken as a whole gives one clear line, exit 1, and no row in the database."""
 
 import gzip
 import io
@@ -86,7 +86,7 @@ def url(empty: Session, postgres) -> str:
 
 
 def refused(url: str, source: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Ingest through the command line; return the one line of its failure."""
+    """Ingest by the command line; return its one error line."""
     capsys.readouterr()
     code = main(["ingest", "--batch", NIGHT, "--source", str(source), "--database", url])
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Sources: every way a file arrives is read exactly, and every fault is named once and clearly."""
+"""Sources: every kind of file is read exactly, and every fault gives one clear error line."""
 
 import csv
 import gzip
@@ -38,7 +38,7 @@ SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"
 
 
 class Read:
-    """All that a table gives, put together."""
+    """The whole content of a table."""
 
     def __init__(self, location: str | Path, wanted: tuple[str, ...] = COLUMNS, **options: object):
         with open_table(location, wanted, **options) as table:  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def test_a_stray_quote_costs_its_own_line_and_nothing_that_follows(
     assert read.rows[2] == ("1", '5" pipe', "2")
 
 
-def test_bytes_that_are_no_text_are_shown_and_cost_their_own_record(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_shown_and_cost_their_own_record(tmp_path: Path) -> None:
     read = Read(write(tmp_path / "f.csv", b"a,b,c\n1,\xff,3\n1,\x00,3\n1,2\r3,3\n1,2,3\n"))
     assert [(m.line_number, m.raw_text, m.reason) for m in read.malformed] == [
         (2, r"1,\xff,3", "encoding"),
@@ -200,7 +200,7 @@ def test_every_record_is_given_back_once_with_its_line_whatever_the_blocks(
         content = content[:-1]
     path = write(tmp_path_factory.getbasetemp() / "property.csv", content)
     with pytest.MonkeyPatch.context() as patch:
-        # Ten faults that outnumber the rows are else taken for a fault of the whole file.
+        # Otherwise ten faults that outnumber the rows refuse the whole file.
         patch.setattr(csv_rows, "FEW_ROWS", 1000)
         read = Read(path, block_bytes=block_bytes)
     assert read.rows == rows
@@ -372,7 +372,7 @@ def test_a_file_that_is_replaced_while_it_is_read_stays_the_one_that_was_opened(
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serve SIMPLE, and every way in which a server can fail to."""
+    """Serve SIMPLE, with or without a failure."""
 
     failures = 0
     requests: list[str] = []  # noqa: RUF012
@@ -554,7 +554,7 @@ def test_resolve_goes_from_explicit_to_the_contract_url(
     assert resolve_source(with_url, str(explicit)) == str(explicit)
 
 
-def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
+def test_a_chosen_source_that_cannot_be_read_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
     loans = contract.load("loan_default")
@@ -565,7 +565,7 @@ def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
         resolve_source(loans, None)
 
 
-def test_a_name_tells_generated_rows() -> None:
+def test_a_name_marks_generated_rows() -> None:
     assert is_synthetic("/landing/2026-01-05.synthetic.csv")
     assert is_synthetic("https://host/history.synthetic.csv.gz?x=1")
     assert not is_synthetic(Path("/data.synthetic.d/2026-01-05.csv"))
@@ -573,7 +573,7 @@ def test_a_name_tells_generated_rows() -> None:
 
 # Cost
 
-# VmHWM, not ru_maxrss, which a process takes over from the one that started it.
+# VmHWM, not ru_maxrss: a process inherits that from its parent.
 PEAK = """
 import re, sys
 from pathlib import Path
