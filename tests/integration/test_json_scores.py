@@ -199,8 +199,8 @@ def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
 
 def test_importing_loads_no_statistics() -> None:
     code = (
-        "import sys, loan_scoring.scoring.request, loan_scoring.desk.queue;"
-        "import loan_scoring.desk.decisions, loan_scoring.desk.extracts;"
+        "import sys, loan_scoring.scoring.request, loan_scoring.desk.application;"
+        "import loan_scoring.desk.decisions, loan_scoring.desk.extracts, loan_scoring.desk.queue;"
         "import loan_scoring.database.audit;"
         "print([m for m in ('pandas', 'sklearn', 'scipy', 'matplotlib') if m in sys.modules])"
     )

@@ -10,11 +10,7 @@ import pyarrow as pa
 
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256
-from loan_scoring.database.partitions import (
-    HISTORY,
-    ensure_partition,
-    partition_name,
-)
+from loan_scoring.database.partitions import HISTORY, ensure_partition, partition_name
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg2 import sql
 
 from loan_scoring import database
@@ -24,18 +23,13 @@ from loan_scoring.ingest.batches import (
     open_revision,
     publish_batch,
 )
-from loan_scoring.ingest.files import blocks
+from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_corrected_rows
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
 from loan_scoring.ingest.landing import ledger_location
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
-from loan_scoring.ingest.spreadsheet import (
-    export_columns,
-    split_record,
-    wanted_columns,
-    without_text_marks,
-)
+from loan_scoring.ingest.spreadsheet import export_columns, wanted_columns
 
 log = logging.getLogger(__name__)
 
@@ -109,12 +103,16 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             broken: list[RejectedRow] = []
 
             def checked() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
-                for block in _corrected(table, location, line_column, quarantined, current):
+                for block in read_corrected_rows(
+                    table, location, line_column, quarantined, current
+                ):
                     rows, rejected = rules.apply(block)
                     row_of = {int(line): row for row, line in enumerate(block.line_numbers)}
                     for place, each in enumerate(rejected):
                         line = each.line_number
-                        text = _raw_text(block.table, row_of[line], quarantined[line], current)
+                        text = corrected_raw_text(
+                            block.table, row_of[line], quarantined[line], current
+                        )
                         rejected[place] = replace(each, raw_text=text)
                     broken.extend(rejected)
                     yield rows, rejected
@@ -175,64 +173,6 @@ def _carry_accepted(session: Session, batch_id: str, from_revision: int, revisio
             ).format(names=names),
             (revision, batch_id, from_revision),
         )
-
-
-def _corrected(
-    table: SourceTable,
-    location: str | Path,
-    line_column: str,
-    quarantined: dict[int, database.Row],
-    current: database.Row,
-) -> Iterator[blocks.Block]:
-    """Yield the rows that a person filled in, with their line numbers in the source.
-
-    Rows without a value are skipped: an export has one for each malformed record.
-
-    Raises:
-        SourceError: a row is malformed, or its line is not in quarantine or given twice.
-    """
-    where, seen = location_label(location), set()
-    for block in table:
-        for malformed in block.malformed[:1]:
-            raise SourceError(
-                f"{where}: line {malformed.line_number} is malformed ({malformed.reason}); "
-                "correct it; nothing was changed"
-            )
-        texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
-        values = without_text_marks(block.table.drop_columns([line_column]))
-        is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
-        keep: list[int] = []
-        for row, text in enumerate(texts):
-            if is_blank[row] and (not text or (text.isdecimal() and int(text) in quarantined)):
-                continue
-            line = int(text) if text.isdecimal() else None
-            if line not in quarantined or line in seen:
-                fault = "occurs twice" if line in seen else "is not in quarantine"
-                raise SourceError(
-                    f"{where}: line {block.line_numbers[row]}: {line_column} {text or '(empty)'} "
-                    f"{fault} (revision {current['revision']}); export the rows again; "
-                    "nothing was changed"
-                )
-            seen.add(line)
-            keep.append(row)
-        if keep:
-            lines = pa.array([int(texts[row]) for row in keep], pa.int64()).to_numpy()
-            yield blocks.Block(values.take(keep), lines, [])
-
-
-def _raw_text(table: pa.Table, row: int, quarantined: database.Row, current: database.Row) -> str:
-    """Return the raw text of a row that is still broken; if unchanged, as in the source."""
-    before = split_record(quarantined, current)
-    header = current["header"] or table.column_names
-    after = [
-        table.column(name)[row].as_py()
-        if name in table.column_names
-        else (before[place] if before else "")
-        for place, name in enumerate(header)
-    ]
-    if before == after:
-        return str(quarantined["raw_text"])
-    return blocks.csv_record(after, current["delimiter"])
 
 
 def _refuse_if_none_passes(location: str | Path, mended: int, broken: list[RejectedRow]) -> None:

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from loan_scoring import settings
-from loan_scoring.database.partitions import (
-    refuse_dropped,
-)
+from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.files.locations import is_synthetic, location_label

@@ -20,8 +20,6 @@ from loan_scoring.ingest.row_rules import RejectedRow
 
 MALFORMED = {"field_count", "encoding"}
 """The rules of malformed records: their text cannot be split into columns."""
-
-
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """The characters at which a spreadsheet begins a formula."""
 
