@@ -50,19 +50,20 @@ def download(url: str) -> BinaryIO:
 
 
 def _copy(url: str) -> BinaryIO:
+    import httpx
+
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())
-        expected = None
-        try:
-            with _answer(url, TIMEOUT_SECONDS) as response:
-                expected = response.headers.get("Content-Length")
+        with _answer(url, TIMEOUT_SECONDS) as response:
+            expected = response.headers.get("Content-Length")
+            try:
                 # Raw: the sha256 is that of the bytes as delivered.
                 for piece in response.iter_raw():
                     copy.write(piece)
+            except httpx.RemoteProtocolError:  # a body cut short, as the count below says
+                if expected is None:
+                    raise
             copy.flush()
-        except PassingSourceError:
-            if expected is None or copy.tell() >= int(expected):
-                raise
         if expected is not None and copy.tell() != int(expected):
             raise cut_short_error(location_label(url), copy.tell(), expected)
         stack.pop_all()
