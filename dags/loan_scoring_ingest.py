@@ -27,7 +27,8 @@ def build(contract: Contract) -> DAG:
         @task
         def land() -> int:
             """Copy the landed file's rows into an unpublished revision."""
-            from loan_scoring.ingest.batches import land_batch, landed_file
+            from loan_scoring.ingest.batches import land_batch
+            from loan_scoring.ingest.landing import landed_file
 
             with task_session(portfolio, batch_id()) as (session, work):
                 source = landed_file(session, batch_id())
@@ -47,7 +48,8 @@ def build(contract: Contract) -> DAG:
         @task
         def publish(revision: int) -> None:
             """Make the revision the current one."""
-            from loan_scoring.ingest.batches import landed_file, publish_batch
+            from loan_scoring.ingest.batches import publish_batch
+            from loan_scoring.ingest.landing import landed_file
 
             with task_session(portfolio, batch_id()) as (session, _):
                 source = landed_file(session, batch_id())

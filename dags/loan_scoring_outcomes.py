@@ -26,7 +26,7 @@ def build(contract: Contract) -> DAG:
         @task
         def take() -> int:
             """Take in the date's file, or skip where none landed; return its accepted rows."""
-            from loan_scoring.ingest.batches import landing_file, landing_files
+            from loan_scoring.ingest.landing import landing_file, landing_files
             from loan_scoring.ingest.outcomes import take_outcomes
 
             if not landing_files(portfolio, "outcomes", batch_id()):

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from loan_scoring.desk.queue import QueueFilter
-from loan_scoring.scoring.request import is_storable
+from loan_scoring.scoring.fields import is_storable
 
 LONGEST_COMMENT = 2000
 

@@ -23,7 +23,8 @@ from loan_scoring.database import audit
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.local.postgres import embedded
 from loan_scoring.scoring import request
-from loan_scoring.scoring.request import _working, example_application, typed_applications
+from loan_scoring.scoring.fields import example_application, typed_applications
+from loan_scoring.scoring.request import _working
 
 pytestmark = [
     pytest.mark.dags,

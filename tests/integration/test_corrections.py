@@ -1,4 +1,4 @@
-"""The way back from quarantine: what is corrected comes in, and nothing else changes."""
+"""Corrections: corrected rows are accepted, and nothing else changes."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.corrections import replay_corrections
-from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.lab.replay import Replay
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,7 @@ def state(session: Session) -> list[list]:
 
 @pytest.fixture
 def night(empty: Session, drops: Replay, tmp_path: Path) -> Path:
-    """A night of 1,000 rows, ingested: line 3 has two faults, 5 is no row, 8 repeats 7."""
+    """An ingested night of 1,000 rows: line 3 has two faults, 5 is malformed, 8 repeats 7."""
     lines = drops.application_files[NIGHT].read_text().splitlines()
     header = lines[0].split(",")
     fields = lines[2].split(",")
@@ -57,7 +57,7 @@ def exported(session: Session, batch_id: str = NIGHT) -> list[dict[str, str]]:
 
 
 def corrected(session: Session, path: Path, edits: dict[str, Edit], **dialect) -> Path:
-    """Export, edit the rows of some lines, keep these alone, and write them back."""
+    """Export the quarantine, edit the rows of some lines, and write only these to a file."""
     rows = [row for row in exported(session) if row["line_number"] in edits]
     for row in rows:
         edits[row["line_number"]](row)
@@ -77,7 +77,7 @@ def leave(row: dict[str, str]) -> None:
 
 
 def filled_from(source: Path, line: int, key: str) -> Edit:
-    """Fill a record that was no row with the values of another line, under its own key."""
+    """Fill in a malformed record with the values of another line and a key of its own."""
     header, *_ = lines = source.read_text().splitlines()
     return lambda row: row.update(
         dict(zip(header.split(","), lines[line - 1].split(","), strict=True)), ID=key
@@ -99,7 +99,7 @@ def test_export_has_the_sources_columns_and_what_is_wrong(
     assert {rows[1][name] for name in source_header} == {""}
 
 
-def test_no_cell_is_a_formula_and_what_is_left_comes_back_as_it_came(
+def test_no_cell_is_a_formula_and_unchanged_values_come_back_unchanged(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     lines = drops.application_files[NIGHT].read_text().splitlines()
@@ -200,7 +200,7 @@ def test_rows_that_were_not_corrected_stay_in_quarantine(
     ]
 
 
-def test_still_broken_row_is_judged_anew_and_can_be_corrected_again(
+def test_row_that_is_still_broken_is_checked_again_and_can_be_corrected_again(
     empty: Session, night: Path, tmp_path: Path
 ) -> None:
     def half(row: dict[str, str]) -> None:
@@ -243,7 +243,7 @@ def test_the_original_file_again_keeps_the_corrections(
     assert state(empty) == before
 
 
-def test_another_file_replaces_the_corrections_aloud(
+def test_another_file_replaces_the_corrections_with_a_warning(
     empty: Session, night: Path, tmp_path: Path, drops: Replay, caplog
 ) -> None:
     replay_corrections(empty, NIGHT, corrected(empty, tmp_path / "1.csv", {"3": mend_income}))
@@ -284,7 +284,7 @@ def test_corrected_key_that_is_taken_is_refused_by_rule(
         ({"8": leave}, r"none of 1 corrected rows passes \(duplicate_key:loan_id 1\)"),
         ({"3": lambda row: row.update(line_number="4")}, "line 2: line_number 4 is not in quar"),
         ({"3": lambda row: row.update(line_number="x")}, "line 2: line_number x is not in quar"),
-        ({"3": lambda row: row.update(line_number="")}, "line_number nothing is not in"),
+        ({"3": lambda row: row.update(line_number="")}, r"line_number \(empty\) is not in"),
         ({"3": mend_income, "8": lambda row: row.update(line_number="3")}, "line 3: .* twice"),
     ],
 )
@@ -302,7 +302,7 @@ def test_corrections_that_cannot_be_placed_change_nothing(
 def test_malformed_corrections_change_nothing(empty: Session, night: Path, tmp_path: Path) -> None:
     path = corrected(empty, tmp_path / "1.csv", {"3": mend_income})
     path.write_text(path.read_text() + "8,too,few\n")
-    with pytest.raises(SourceError, match="line 3 is no row"):
+    with pytest.raises(SourceError, match="line 3 is malformed"):
         replay_corrections(empty, NIGHT, path)
 
 
@@ -318,7 +318,7 @@ def test_batch_without_quarantine_or_revision_is_named(
         exported(empty, NEXT)
 
 
-def test_corrected_history_brings_the_labels_of_its_rows(
+def test_corrected_history_adds_the_labels_of_its_rows(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     lines = drops.application_files["history"].read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The same code on another portfolio: consumer credit, where random forests reach F1 0.8627."""
+"""Another portfolio, consumer credit, runs on the same code; random forests reach F1 0.8627."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from loan_scoring.models.training.run import train
 pytestmark = pytest.mark.integration
 
 REFERENCE = 0.8627
-"""Five-fold F1 of the class good by the random forest of our references."""
+"""The five-fold F1 of the class good of the reference random forest."""
 
 
 def test_five_fold_f1_of_the_paid_is_at_least_the_references(

@@ -1,4 +1,4 @@
-"""The desk: its queue, one application, a person's decision, and what if."""
+"""The desk: its queue, one application, a person's decision, and a what-if score."""
 
 import math
 import threading
@@ -10,16 +10,10 @@ from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
+from loan_scoring.desk.application import read_application, score_what_if
 from loan_scoring.desk.decisions import RecordedDecision, record_decision
 from loan_scoring.desk.extracts import list_calls, list_scores, list_scoring_runs
-from loan_scoring.desk.queue import (
-    QueueFilter,
-    count_queue,
-    current_run,
-    read_application,
-    read_queue,
-    score_what_if,
-)
+from loan_scoring.desk.queue import QueueFilter, count_queue, current_run, read_queue
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring_web.pages.application import _typed, read_application_page
@@ -52,7 +46,9 @@ def walk(session: Session, wanted: QueueFilter, limit: int) -> list[int]:
             return found
 
 
-def test_queue_is_what_is_left_to_a_person_the_worst_first(scored: Session) -> None:
+def test_queue_has_the_applications_for_a_person_the_likeliest_default_first(
+    scored: Session,
+) -> None:
     expected = column(
         scored,
         "select loan_id from current_scores where decision in ('review', 'refer')"
@@ -63,7 +59,7 @@ def test_queue_is_what_is_left_to_a_person_the_worst_first(scored: Session) -> N
         assert walk(scored, QueueFilter(), limit) == expected
 
 
-def test_filters_are_those_of_the_rows(scored: Session) -> None:
+def test_filters_select_the_right_rows(scored: Session) -> None:
     (persona,) = column(
         scored, "select persona from current_scores where decision = 'review' order by 1 limit 1"
     )
@@ -95,7 +91,7 @@ def test_filters_are_those_of_the_rows(scored: Session) -> None:
         assert expected or condition == "false"
 
 
-def test_counts_are_those_of_the_queue(scored: Session) -> None:
+def test_counts_agree_with_the_queue(scored: Session) -> None:
     record_decision(scored, loan(scored, "review"), "approve", "fine", ANN)
     run = current_run(scored)
     found = count_queue(scored, run)
@@ -108,14 +104,14 @@ def test_counts_are_those_of_the_queue(scored: Session) -> None:
     assert sum(row["applications"] for row in found["reason"]) == reviewed + referred
 
 
-def test_batch_that_is_not_scored_is_said(scored: Session, empty: Session) -> None:
+def test_batch_that_is_not_scored_is_an_error(scored: Session, empty: Session) -> None:
     with pytest.raises(MissingError, match="batch 2020-01-01 is not scored in loan_default"):
         read_queue(scored, "2020-01-01")
     with pytest.raises(MissingError, match="no batch is scored yet"):
         read_queue(empty)
 
 
-def test_decision_stands_under_the_users_name_and_in_the_audit_log(scored: Session) -> None:
+def test_decision_is_recorded_with_the_user_and_in_the_audit_log(scored: Session) -> None:
     key = loan(scored, "review")
     before = column(scored, "select md5(string_agg(t::text, '|' order by loan_id)) from scores t")
     done = record_decision(scored, str(key), "approve", "  pays elsewhere ", ANN)
@@ -144,7 +140,7 @@ def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
     again = record_decision(scored, key, "decline", "paper was forged", BOB)
     assert again.replaces is not None
     assert again.replaces["decided_by"] == ANN
-    assert "airflow:ann had decided approve" in again.sentence
+    assert "it replaces approve by airflow:ann" in again.sentence
     shown = read_application(scored, key)
     assert [(row["decision"], row["decided_by"]) for row in shown.approvals] == [
         ("decline", BOB), ("approve", ANN),
@@ -175,29 +171,31 @@ def test_two_persons_at_once_see_each_other(scored: Session) -> None:
     assert audit.verify_chain(scored).faults == []
 
 
-def test_of_two_who_saw_nothing_decided_one_gets_in(scored: Session) -> None:
+def test_of_two_who_saw_no_decision_only_the_first_may_decide(scored: Session) -> None:
     key = loan(scored, "review")
     seen = read_application_page(scored, key)["seen"]
     assert seen == ""
     record_decision(scored, key, "approve", "yes", ANN, seen=seen)
-    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann: open the application"):
+    with pytest.raises(StateError, match=r"decided meanwhile by airflow:ann; open the application"):
         record_decision(scored, key, "decline", "no", BOB, seen=seen)
     assert column(scored, "select decided_by from approvals") == [ANN]
     seen = read_application_page(scored, key)["seen"]
     assert record_decision(scored, key, "decline", "no", BOB, seen=seen).replaces is not None
 
 
-def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
+def test_decision_of_the_policy_cannot_be_changed(scored: Session) -> None:
     for decision in ("approve", "decline"):
-        with pytest.raises(StateError, match=f"the policy says {decision}; only review and refer"):
+        with pytest.raises(
+            StateError, match=f"the policy decides {decision}; a person decides review and refer"
+        ):
             record_decision(scored, loan(scored, decision), "approve", "why not", ANN)
     for key in (-1, 2**63, "1e5", "", "24890; drop table scores", "\u0661", 999_999_999):
         with pytest.raises(MissingError):
             record_decision(scored, key, "approve", "why not", ANN)
     key = loan(scored, "review")
-    with pytest.raises(LoanScoringError, match="none of approve, decline"):
+    with pytest.raises(LoanScoringError, match="is not one of approve, decline"):
         record_decision(scored, key, "review", "hm", ANN)
-    with pytest.raises(LoanScoringError, match="comment is empty"):
+    with pytest.raises(LoanScoringError, match="the comment is empty"):
         record_decision(scored, key, "approve", "  \n", ANN)
     assert column(scored, "select count(*) from approvals") == [0]
     assert column(scored, "select count(*) from audit_log where action like 'approval%'") == [0]
@@ -206,7 +204,7 @@ def test_what_is_not_left_to_a_person_is_refused(scored: Session) -> None:
 def test_decision_on_a_score_that_was_replaced_is_refused(scored: Session) -> None:
     key = loan(scored, "review")
     run = current_run(scored)["scoring_run_id"]
-    with pytest.raises(StateError, match="was scored anew since you opened it"):
+    with pytest.raises(StateError, match="was scored again since you opened it"):
         record_decision(scored, key, "approve", "yes", ANN, scoring_run_id=f"{run}-older")
     assert record_decision(scored, key, "approve", "yes", ANN, run).replaces is None
 
@@ -251,14 +249,14 @@ def test_application_is_shown_with_labels_reasons_and_exact_contributions(scored
     strongest = [each for each in shown.contributions if (each.contribution or 0) > 0][:4]
     told = [f"{e.label} is missing" if e.value is None else e.label for e in strongest]
     assert shown.score["reasons"] == told
-    assert shown.suggestion.startswith("Review: the probability of default, ")
+    assert shown.suggestion.startswith("Review: the default probability, ")
     assert len(shown.score["histogram"]["edges"]) == len(shown.score["histogram"]["paid"]) + 1
 
 
 def test_referred_application_is_shown_without_contributions(scored: Session) -> None:
     shown = read_application(scored, loan(scored, "refer"))
     assert (shown.base, shown.contributions) == (None, [])
-    assert shown.unexplained == "no model judges this application"
+    assert shown.unexplained == "no model scores this application"
     assert shown.suggestion.startswith("Refer: ")
 
 
@@ -283,7 +281,7 @@ def test_what_if_scores_changed_inputs_and_stores_no_score(scored: Session) -> N
     assert column(scored, "select purpose from calls") == ["what_if", "what_if"]
 
 
-def test_word_for_no_value_is_told_as_no_value(loan_default: Contract) -> None:
+def test_null_token_is_shown_as_no_value(loan_default: Contract) -> None:
     number = next(each for each in loan_default.features if each.is_numeric)
     number = number.model_copy(update={"null_tokens": ["NA"]})
     assert [_typed(number, each) for each in ("NA", "7", None)] == [None, 7.0, None]

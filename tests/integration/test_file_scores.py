@@ -1,4 +1,4 @@
-"""A file outside the database gets the very scores that its loans get as a batch."""
+"""A file that is scored without ingest gets the scores that its loans get as a batch."""
 
 import csv
 import gzip
@@ -20,7 +20,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, SourceError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.files.table import SourceTable
-from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models.promotion.decide import promote_by_hand
 from loan_scoring.scoring.batch import score_batch
@@ -46,7 +46,7 @@ def file(drops: Replay) -> Path:
 
 @pytest.fixture
 def broken(file: Path, tmp_path: Path) -> Path:
-    """The night with three rows that break a rule: line 3 two, 5 is no row, 8 repeats 7."""
+    """The night with three broken rows: line 3 breaks two rules, 5 is malformed, 8 repeats 7."""
     lines = file.read_text().splitlines()
     header, fields = lines[0].split(","), lines[2].split(",")
     fields[header.index("income")] = "much"
@@ -62,7 +62,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def typed(rows: list[dict[str, str]]) -> list[tuple]:
-    """Return rows as Postgres would: empty is null, numbers are float64."""
+    """Return rows with the types of Postgres: empty is null, numbers are float64."""
     return [
         tuple(
             None if not value else float(value) if name in NUMBERS else value
@@ -82,8 +82,8 @@ def current(session: Session) -> list[tuple]:
 def trees(ready: Session, challenge: Callable[..., dict[str, str]]) -> Session:
     """`ready` with trees as champion.
 
-    Their sums do not depend on which rows stand beside a row; a logistic regression's do, in the
-    last digits.
+    Their sums do not depend on the other rows of a block; those of a logistic regression do, in
+    the last digits.
     """
     pair = challenge("trees", max_iter=30)
     promote_by_hand(ready, pair["propensity"], "cli:tests", "exact sums")
@@ -145,7 +145,7 @@ def test_blocks_of_any_size_give_the_same_file(
         ).read_bytes()
 
 
-def test_rows_that_break_a_rule_lie_beside_as_quarantine_exports_them(
+def test_rows_that_break_a_rule_are_written_as_a_quarantine_export(
     ready: Session, broken: Path, tmp_path: Path
 ) -> None:
     done = score_file(ready, broken, tmp_path / "scores.csv")
@@ -165,7 +165,7 @@ def test_rows_that_break_a_rule_lie_beside_as_quarantine_exports_them(
     assert refused.read_text(encoding="utf-8") == exported.getvalue()
 
 
-def test_corrected_rows_can_be_scored_and_a_stale_file_of_refused_ones_goes(
+def test_corrected_rows_can_be_scored_and_a_stale_file_of_refused_ones_is_deleted(
     ready: Session, broken: Path, file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.csv"
@@ -214,7 +214,7 @@ def test_file_of_nothing_but_broken_rows_is_all_refused(
     assert (tmp_path / "scores.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_missing_column_refuses_the_file_by_name_and_a_strange_one_is_kept_out(
+def test_missing_column_refuses_the_file_by_name_and_an_extra_one_is_ignored(
     ready: Session, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = file.read_text().splitlines()
@@ -224,11 +224,11 @@ def test_missing_column_refuses_the_file_by_name_and_a_strange_one_is_kept_out(
         score_file(ready, path, tmp_path / "scores.csv")
     path.write_text("\n".join([f"{lines[0]},Shoes", *(f"{line},44" for line in lines[1:])]))
     score_file(ready, path, tmp_path / "scores.csv")
-    assert "does not know were kept out: Shoes" in caplog.text
+    assert "ignored columns that are not in the contract: Shoes" in caplog.text
 
 
 def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """Let the sources give a few blocks and then fail."""
+    """Make sources yield a few blocks and then fail."""
     real = SourceTable.__iter__
 
     def some(table: SourceTable):
@@ -247,7 +247,7 @@ def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [SourceError("cut off"), KeyboardInterrupt(), MemoryError()])
-def test_failed_run_leaves_no_half_file_and_what_stood_there(
+def test_failed_run_leaves_no_partial_file_and_keeps_earlier_results(
     ready: Session, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     fails_late(monkeypatch, error)
@@ -263,13 +263,13 @@ def test_failed_run_leaves_no_half_file_and_what_stood_there(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_place_that_cannot_be_written_is_one_line(
-    ready: Session, file: Path, tmp_path: Path
-) -> None:
+def test_out_that_cannot_be_written_is_one_line(ready: Session, file: Path, tmp_path: Path) -> None:
     with pytest.raises(LoanScoringError, match=r"scores\.csv: cannot be written: No such file"):
         score_file(ready, file, tmp_path / "nowhere" / "scores.csv")
     for place in (tmp_path, "", "/", "/dev/null"):
-        with pytest.raises(LoanScoringError, match="is no regular file; name another --out"):
+        with pytest.raises(
+            LoanScoringError, match="this is not a regular file; name another --out"
+        ):
             score_file(ready, file, place)
     with pytest.raises(LoanScoringError, match="cannot be written: File name too long"):
         score_file(ready, file, tmp_path / ("x" * 300))
@@ -286,12 +286,12 @@ def test_file_that_is_scored_is_not_replaced(ready: Session, broken: Path, tmp_p
         (beside, tmp_path / "scores.csv"),
         (f"{tmp_path}/*.refused.csv", tmp_path / "scores.csv"),
     ):
-        with pytest.raises(LoanScoringError, match="is a file that is scored"):
+        with pytest.raises(LoanScoringError, match="this file is being scored"):
             score_file(ready, location, out)
     assert broken.read_bytes() == beside.read_bytes() == before
 
 
-def test_out_may_be_a_link_to_its_place(ready: Session, file: Path, tmp_path: Path) -> None:
+def test_out_may_be_a_link(ready: Session, file: Path, tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     link = tmp_path / "scores.csv"
     link.symlink_to(tmp_path / "far" / "scores.csv")

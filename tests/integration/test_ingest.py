@@ -1,4 +1,4 @@
-"""Nothing dirty gets in, nothing good gets lost, and the same file twice is the same once."""
+"""Ingest: broken rows are quarantined, good rows accepted, and the same file counts once."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from loan_scoring import database
 from loan_scoring.contract import IngestPolicy
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.ingest.batches import check_batch, ingest_batch, landing_file
+from loan_scoring.ingest.batches import check_batch, ingest_batch
+from loan_scoring.ingest.landing import landing_file
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 
@@ -27,7 +28,7 @@ def night(drops: Replay) -> Path:
 
 
 def rewrite(source: Path, target: Path, change: dict[int, str]) -> Path:
-    """Copy a file with lines replaced; lines count from 1."""
+    """Copy a file with some lines replaced; line numbers start at 1."""
     lines = source.read_text().splitlines()
     for number, text in change.items():
         lines[number - 1] = text
@@ -137,7 +138,7 @@ def test_missing_column_is_named(empty: Session, night: Path, tmp_path: Path) ->
         ingest_batch(empty, NIGHT, other)
 
 
-def test_extra_column_is_kept_out_and_reported(empty: Session, night: Path, tmp_path: Path) -> None:
+def test_extra_column_is_ignored_and_reported(empty: Session, night: Path, tmp_path: Path) -> None:
     other = tmp_path / "x.csv"
     other.write_text("".join(f"{line},x\n" for line in night.read_text().splitlines()))
     header = other.read_text().splitlines()[0].removesuffix(",x") + ",mood"
@@ -152,7 +153,9 @@ def test_history_brings_its_outcomes(ready: Session) -> None:
     ) == [[True, 0]]
 
 
-def test_outcomes_follow_and_the_same_file_changes_nothing(ready: Session, drops: Replay) -> None:
+def test_outcomes_are_ingested_and_the_same_file_changes_nothing(
+    ready: Session, drops: Replay
+) -> None:
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     first = take_outcomes(ready, drops.outcome_files[0])
     assert (first.received, first.accepted, first.quarantined) == (1000, 1000, 0)
@@ -214,7 +217,7 @@ def test_missing_landing_file_says_where_to_put_it() -> None:
         landing_file("loan_default", "applications", "2031-01-01")
 
 
-def test_the_same_history_under_a_looser_rule_brings_the_loans_that_were_refused(
+def test_the_same_history_under_a_looser_rule_accepts_the_rejected_loans(
     empty: Session, drops: Replay
 ) -> None:
     path = drops.application_files["history"]

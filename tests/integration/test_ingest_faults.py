@@ -1,4 +1,4 @@
-"""Files that are broken as a whole: one clear line, exit 1, and no trace in the database."""
+"""A file that is broken as a whole gives one clear line, exit 1, and no row in the database."""
 
 import gzip
 import io
@@ -41,7 +41,7 @@ JUNK = random.Random(1).randbytes(200_000)  # noqa: S311 - junk, no secret
 FAULTS: dict[str, tuple[str, Break, str]] = {
     "empty": ("csv", lambda _: b"", "the file is empty"),
     "blank": ("csv", lambda _: b"\r\n\r\n", "the file is empty"),
-    "header only": ("csv", header, "a header and no rows"),
+    "header only": ("csv", header, "a header but no rows"),
     "header and blank lines": ("csv", lambda night: header(night) + b"\n\n", "no rows"),
     "truncated gzip": (
         "csv.gz", lambda night: gzip.compress(night)[:-2000], "the packed file is truncated"
@@ -49,7 +49,7 @@ FAULTS: dict[str, tuple[str, Break, str]] = {
     "truncated zip": ("zip", lambda night: packed_zip(night)[:-50], "the packed file is truncated"),
     "two files in a zip": ("zip", lambda night: packed_zip(night, night), "holds 2 files"),
     "text named gzip": ("csv.gz", lambda night: night, "not packed as its name says"),
-    "binary junk": ("csv", lambda _: JUNK, "not text but binary"),
+    "binary junk": ("csv", lambda _: JUNK, "binary, not text"),
     "binary after the header": (
         "csv", lambda night: header(night) + JUNK, "fields|not utf-8"
     ),
@@ -60,7 +60,7 @@ FAULTS: dict[str, tuple[str, Break, str]] = {
     "duplicate header": (
         "csv", lambda night: night.replace(b",income,", b",term,", 1), "column term twice"
     ),
-    "wrong delimiter": ("csv", lambda night: night.replace(b",", b"|"), "no wanted column"),
+    "wrong delimiter": ("csv", lambda night: night.replace(b",", b"|"), "no column of the"),
     "another delimiter below": (
         "csv",
         lambda night: header(night) + night.removeprefix(header(night)).replace(b",", b";"),
@@ -70,9 +70,9 @@ FAULTS: dict[str, tuple[str, Break, str]] = {
         "csv", lambda night: night + b"9" * (64 << 20), "line 1002 is longer than 16 MB"
     ),
     "a header of 64 MB": ("csv", lambda _: b"ID," * (64 << 20 >> 2), "longer than 16 MB"),
-    "a header of 1 MB": ("csv", lambda night: b"x" * (1 << 20) + b"\n" + night, "no wanted column"),
+    "a header of 1 MB": ("csv", lambda night: b"x" * (1 << 20) + b"\n" + night, "no column of the"),
     "a bomb": ("csv.gz", bomb, "unpacks to more than 100 times its size"),
-    "damaged Parquet": ("parquet", lambda _: b"PAR1" + bytes(1000), "not Parquet, or damaged"),
+    "damaged Parquet": ("parquet", lambda _: b"PAR1" + bytes(1000), "not Parquet, or is damaged"),
     "every row broken": (
         "csv", lambda night: night.replace(b",2019,", b",1066,"), "1000 of 1000 rows"
     ),
@@ -86,7 +86,7 @@ def url(empty: Session, postgres) -> str:
 
 
 def refused(url: str, source: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Ingest through the command line; return the one line of its failure."""
+    """Ingest by the command line; return its one error line."""
     capsys.readouterr()
     code = main(["ingest", "--batch", NIGHT, "--source", str(source), "--database", url])
     out, err = capsys.readouterr()
@@ -118,7 +118,7 @@ def test_broken_file_is_one_line_and_leaves_nothing(
 def test_directory_is_one_line(
     empty: Session, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"{tmp_path}: is a directory; name a file in it" in refused(url, tmp_path, capsys)
+    assert f"{tmp_path}: this is a directory; name a file in it" in refused(url, tmp_path, capsys)
 
 
 def test_missing_file_is_one_line(url: str, tmp_path: Path, capsys) -> None:

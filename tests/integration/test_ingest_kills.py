@@ -1,6 +1,6 @@
-"""Kill -9 at any moment of an ingest, and run it again: the rows are those of an undisturbed run.
+"""An ingest that is killed at any moment and run again gives the rows of an undisturbed run.
 
-LOAN_SCORING_KILLS sets how many times; the suite's few are the short form.
+LOAN_SCORING_KILLS sets the number of kills; the default is small.
 """
 
 import os
@@ -31,7 +31,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def files(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The history with its labels, and a night; some rows of both are broken."""
+    """The history with its labels, and a night, both with some broken rows."""
     folder = tmp_path_factory.mktemp("broken")
     made = {}
     for batch_id in ("history", NIGHT):
@@ -45,7 +45,7 @@ def files(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def reached(session: Session, batch_id: str) -> str:
-    """Say how far a killed ingest came; rows that are visible are so all at once."""
+    """Return how far a killed ingest got; check that all or none of its rows are visible."""
     _, found = database.select_read_only(
         session.connection,
         "select state, accepted = (select count(*) from current_applications a"

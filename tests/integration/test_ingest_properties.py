@@ -1,4 +1,4 @@
-"""Whatever is done to real rows: none is lost, every fault is named, no clean row is refused."""
+"""For any mixture of faults: no row is lost, every fault is named, no clean row is rejected."""
 
 import csv
 import gzip
@@ -26,12 +26,12 @@ NIGHT, OTHER = "2026-01-05", "2026-01-06"
 ROWS = 40
 NO_NUMBER = ["x", "1_000", "nan", "inf", "12,5", "0x10", "1e", "--3", "1 000"]
 ODD_LEVEL = ['p9, "nine"', "two\nlines", "Zürich", "a\tb;c", "'; DROP TABLE batches; --", "{}\\N"]
-"""What an open column lets in, however hard it is to write."""
+"""Levels that an open column accepts, though they are hard to write."""
 
 
 @dataclass
 class Row:
-    """A row of the file to be: its values, what to do to its line, the rules it must break."""
+    """A row to write: its values, the change to its line, and the rules that it must break."""
 
     values: dict[str, str]
     shape: str = "row"
@@ -39,9 +39,9 @@ class Row:
 
 
 class Loans:
-    """Real rows without a fault, the keys of the published other batch, and where both belong.
+    """A session, real rows without a fault, and the keys of another published batch.
 
-    No dataclass: hypothesis would print all of it with every example.
+    Not a dataclass: hypothesis would print all rows with every example.
     """
 
     def __init__(self, session: Session, clean: list[dict[str, str]], taken: list[str]) -> None:
@@ -87,7 +87,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "token": [("submission_of_application", "NA")],
     "spaced": [("income", " 1e3 "), ("Gender", " Male "), ("term", "+360.")],
 }  # fmt: skip
-"""What may be written into a row; some of it is no fault, and must be let in."""
+"""Values to write into a row; some are valid and must be accepted."""
 SHAPES = ["short", "long", "stray quote", "not text", "nul"]
 
 places = st.integers(0, ROWS - 1)
@@ -117,7 +117,7 @@ def mutated(
     faults: dict[int, list[tuple[str, int]]],
     shapes: dict[int, str],
 ) -> list[Row]:
-    """Return real rows with none, one or several faults each."""
+    """Return real rows, each with no, one or several faults."""
     rows = [Row(dict(values)) for values in loans.clean[start : start + ROWS]]
     own = [row.values["ID"] for row in rows]
     for at, several in faults.items():
@@ -141,7 +141,7 @@ def number(text: str) -> float | None:
 
 
 def judge(contract: Contract, rows: list[Row], taken: set[str]) -> None:
-    """Say which rules each row breaks, plainly and on its own: what the product must find."""
+    """Set the rules that each row breaks, by a simple implementation of its own."""
     seen: set[int] = set()
     for row in rows:
         row.rules = set()
@@ -181,7 +181,7 @@ def judge(contract: Contract, rows: list[Row], taken: set[str]) -> None:
 
 
 def write(path: Path, rows: list[Row], how: dict[str, Any]) -> dict[int, Row]:
-    """Write the file and return each row by the line on which it begins."""
+    """Write the file; return each row by the line on which it begins."""
     # A byte order mark says UTF-8, whatever the contract declares.
     encoding = "utf-8" if how["bom"] else how["encoding"]
     end = how["line_end"].encode()

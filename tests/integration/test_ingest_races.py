@@ -1,4 +1,4 @@
-"""Ingests at the same time: of one batch one after the other, of two batches a loan only once."""
+"""Concurrent ingests: one batch is ingested in turn, and a loan gets into one batch only."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def url(new_database) -> str:
 
 @pytest.fixture
 def other(drops: Replay, tmp_path: Path) -> Path:
-    """Another file of the night: one row less."""
+    """Another file of the night, with one row less."""
     path = tmp_path / "other.csv"
     path.write_text(drops.application_files[NIGHT].read_text().rstrip().rpartition("\n")[0] + "\n")
     return path
@@ -36,7 +36,7 @@ def revisions(session: Session) -> list[list]:
 
 
 def race(spawn_ingest, url: str, *sources: Path) -> list[list]:
-    """Ingest the sources as one batch at the same time; return the ledger's revisions."""
+    """Ingest the sources concurrently as one batch; return the revisions in batches."""
     with open_session("loan_default", url):
         pass
     racers = [spawn_ingest(url, NIGHT, source) for source in sources]
@@ -67,7 +67,7 @@ def test_two_files_at_once_are_two_revisions_the_later_current(
     assert {first[3], second[3]} == {999, 1000}
 
 
-def test_revision_that_was_overtaken_does_not_come_back(
+def test_older_revision_that_is_published_later_does_not_become_current(
     empty: Session, drops: Replay, other: Path, caplog
 ) -> None:
     night = drops.application_files[NIGHT]
@@ -77,10 +77,10 @@ def test_revision_that_was_overtaken_does_not_come_back(
         check_batch(empty, NIGHT, revision)
         publish_batch(empty, NIGHT, revision, source)
     assert revisions(empty) == [[1, "published", False, 1000], [2, "published", True, 999]]
-    assert "revision 1 was overtaken by a newer one" in caplog.text
+    assert "revision 1 is published but not current" in caplog.text
 
 
-def test_landed_revision_is_taken_up_again_by_its_own_file(
+def test_landed_revision_is_replaced_by_its_own_file(
     empty: Session, drops: Replay, other: Path
 ) -> None:
     land_batch(empty, NIGHT, drops.application_files[NIGHT])
@@ -108,7 +108,7 @@ def test_loan_of_two_batches_that_land_at_once_is_published_once(
     )[1] == [[NEXT, 1, 5, ["known_key:loan_id"]]]
 
 
-def test_loan_of_another_batch_is_quarantined_and_of_the_own_one_is_not(
+def test_loan_of_another_batch_is_quarantined_but_not_of_the_same_batch(
     empty: Session, drops: Replay, other: Path
 ) -> None:
     ingest_batch(empty, NIGHT, drops.application_files[NIGHT])

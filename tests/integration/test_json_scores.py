@@ -1,4 +1,4 @@
-"""Applications handed over as JSON get the very scores of a night, or an error names the field."""
+"""Applications as JSON get the scores of a night, or an error that names the field."""
 
 import json
 import math
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 
 def applications(session: Session, where: str = "true", limit: int = 300) -> list[dict[str, Any]]:
-    """Return applications as they are read from a JSON text."""
+    """Return applications as read from JSON text."""
     rows = database.select_read_only(
         session.connection,
         "select (to_jsonb(a) - '{batch_id,revision,line_number}'::text[])::text"
@@ -147,7 +147,7 @@ def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
     assert several == [(1, "x", "unknown_field")]  # what is no application is told first
 
 
-def test_fields_that_no_model_reads_may_be_left_out(scored: Session) -> None:
+def test_fields_that_no_model_uses_may_be_absent(scored: Session) -> None:
     (good,) = applications(scored, "s.default_probability is not null", 1)
     scorer, _ = load_pair(scored, "champion")
     needed = {"loan_id", *scorer.columns}
@@ -168,7 +168,7 @@ def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
         assert base + sum(added.values()) == pytest.approx(log_odds, abs=tolerance)
 
 
-def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) -> None:
+def test_call_is_recorded_with_caller_models_input_and_output(scored: Session) -> None:
     given = applications(scored, limit=3)
     answer = score_and_record(scored, given, "champion", "airflow:ann")
     header, rows = database.select_read_only(scored.connection, "select * from calls")
@@ -184,7 +184,7 @@ def test_call_is_on_record_with_caller_models_input_and_output(scored: Session) 
     )[1] == [[f"calls_{row['called_on']:%Y_%m}"]]
 
 
-def test_without_a_champion_it_says_so(empty: Session) -> None:
+def test_missing_champion_is_an_error(empty: Session) -> None:
     with pytest.raises(StateError, match="has no champion"):
         score_applications(empty, [{"loan_id": 1}])
 
@@ -199,8 +199,8 @@ def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
 
 def test_importing_loads_no_statistics() -> None:
     code = (
-        "import sys, loan_scoring.scoring.request, loan_scoring.desk.queue;"
-        "import loan_scoring.desk.decisions, loan_scoring.desk.extracts;"
+        "import sys, loan_scoring.scoring.request, loan_scoring.desk.application;"
+        "import loan_scoring.desk.decisions, loan_scoring.desk.extracts, loan_scoring.desk.queue;"
         "import loan_scoring.database.audit;"
         "print([m for m in ('pandas', 'sklearn', 'scipy', 'matplotlib') if m in sys.modules])"
     )

@@ -1,4 +1,4 @@
-"""Outcomes: what cannot be true is quarantined with every rule, whatever the order in the file."""
+"""Outcomes: impossible ones are quarantined with every rule, in any order of the file."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ NIGHT = "2026-01-05"
 
 @pytest.fixture
 def loans(empty: Session, drops: Replay) -> list[str]:
-    """Keys of a published night, in the order of the file."""
+    """The keys of a published night, in the order of the file."""
     ingest_batch(empty, NIGHT, drops.application_files[NIGHT])
     return [line.split(",")[0] for line in drops.application_files[NIGHT].read_text().splitlines()][
         1:
@@ -129,7 +129,7 @@ def test_corrected_outcomes_come_as_a_file_of_their_own(
     assert known(empty) == {int(a): False}
 
 
-def test_outcomes_of_a_night_that_was_missing_come_in_with_the_same_file(
+def test_outcomes_of_a_missing_night_are_accepted_later_from_the_same_file(
     empty: Session, loans: list[str], drops: Replay, tmp_path: Path
 ) -> None:
     later = drops.batch_ids[1]
@@ -154,7 +154,7 @@ def test_outcomes_of_a_night_that_was_missing_come_in_with_the_same_file(
     ]
 
 
-def test_loan_that_is_known_now_and_breaks_another_rule_is_judged_anew_once(
+def test_loan_that_is_known_now_and_breaks_another_rule_is_checked_again_once(
     empty: Session, loans: list[str], drops: Replay, tmp_path: Path
 ) -> None:
     later = drops.batch_ids[1]

@@ -1,4 +1,4 @@
-"""A batch is held against what the contract implies: refused, alerted or let in."""
+"""Quality: a batch is checked by the contract, then refused, published with alerts, or clean."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def select(session: Session, query: str) -> list[list]:
 
 
 def changed(source: Path, target: Path, change: Change) -> Path:
-    """Copy a file with its rows changed; every value stays the text that it was."""
+    """Copy a file with changed rows; the text of other values stays the same."""
     change(pd.read_csv(source, dtype=str, keep_default_na=False)).to_csv(target, index=False)
     return target
 
@@ -187,7 +187,9 @@ def test_collapsed_volume_is_refused(three_nights: Session, drops: Replay, tmp_p
     ]
 
 
-def test_mended_file_closes_the_alert(three_nights: Session, drops: Replay, tmp_path: Path) -> None:
+def test_corrected_file_resolves_the_alert(
+    three_nights: Session, drops: Replay, tmp_path: Path
+) -> None:
     fourth = drops.batch_ids[3]
     source = drops.application_files[fourth]
     path = changed(source, tmp_path / "x.csv", lambda rows: rows[:100])
@@ -199,7 +201,7 @@ def test_mended_file_closes_the_alert(three_nights: Session, drops: Replay, tmp_
     ]
 
 
-def test_burst_of_nulls_is_let_in_and_raises_one_alert(
+def test_burst_of_nulls_is_published_and_raises_one_alert(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", blank("income", 0.25))
@@ -232,7 +234,7 @@ def test_column_that_is_all_null_is_refused_and_nothing_is_published(
     assert select(empty, "select count(credit_score) from current_applications") == [[1000]]
 
 
-def test_unknown_level_of_an_open_column_is_let_in_and_named(
+def test_unknown_level_of_an_open_column_is_published_and_named(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     def change(rows: pd.DataFrame) -> pd.DataFrame:
@@ -250,7 +252,7 @@ def test_unknown_level_of_an_open_column_is_let_in_and_named(
     ]
 
 
-def test_judging_again_writes_the_same_rows(empty: Session, drops: Replay, tmp_path: Path) -> None:
+def test_another_check_writes_the_same_rows(empty: Session, drops: Replay, tmp_path: Path) -> None:
     path = changed(drops.application_files[NIGHT], tmp_path / "x.csv", blank("income", 0.25))
     land_batch(empty, NIGHT, path)
     queries = [
@@ -263,7 +265,7 @@ def test_judging_again_writes_the_same_rows(empty: Session, drops: Replay, tmp_p
     assert [select(empty, query) for query in queries] == before
 
 
-def test_page_holds_no_applicant_s_value_and_calls_nobody(
+def test_page_has_no_value_of_an_applicant_and_calls_no_other_host(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
     def change(rows: pd.DataFrame) -> pd.DataFrame:

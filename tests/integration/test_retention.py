@@ -19,7 +19,8 @@ from loan_scoring.database.session import Session, open_session
 from loan_scoring.desk.extracts import list_scores
 from loan_scoring.desk.queue import read_queue
 from loan_scoring.errors import BusyError, GoneError, StateError
-from loan_scoring.ingest.batches import ingest_batch, land_batch, landed_file, landing_file
+from loan_scoring.ingest.batches import ingest_batch, land_batch
+from loan_scoring.ingest.landing import landed_file, landing_file
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch

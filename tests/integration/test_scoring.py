@@ -1,4 +1,4 @@
-"""A batch is scored exactly once, whatever is doubled or run twice."""
+"""A batch is scored exactly once, even if tasks run twice or at the same time."""
 
 import threading
 from dataclasses import replace
@@ -36,14 +36,14 @@ def fingerprint(session: Session) -> list:
 
 @pytest.fixture
 def night(ready: Session, drops: Replay) -> Session:
-    """A session with one night ingested, to be scored in four mini-batches."""
+    """A session with one ingested night, to be scored in four mini-batches."""
     policy = ready.contract.scoring.model_copy(update={"mini_batch_rows": 250})
     contract = ready.contract.model_copy(update={"scoring": policy})
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     return Session(contract, ready.connection)
 
 
-def test_all_that_is_on_record_of_a_loan_is_one_statement(
+def test_all_that_is_recorded_of_a_loan_is_one_query(
     night: Session, ready_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     score_batch(night, NIGHT)
@@ -95,7 +95,7 @@ def test_every_application_is_scored_or_referred(night: Session) -> None:
 
 @pytest.fixture
 def odd_night(ready: Session, drops: Replay, tmp_path: Path) -> Session:
-    """A session with a night of 1,000 loans: in every column some nulls or levels never seen."""
+    """A session with a night of 1,000 loans; every column has some nulls or unseen levels."""
     dice = np.random.default_rng(7)
     loans = pd.read_csv(drops.application_files[NIGHT], dtype=str, keep_default_na=False)
     for column in ready.contract.features:
@@ -110,7 +110,7 @@ def odd_night(ready: Session, drops: Replay, tmp_path: Path) -> Session:
 
 
 def test_scores_are_those_of_the_plain_pipelines(odd_night: Session) -> None:
-    """What a person would do with pandas: no code of ours between the tables and scikit-learn."""
+    """Compare with pandas and scikit-learn alone, without our code between them and the tables."""
     score_batch(odd_night, NIGHT)
     engine = create_engine("postgresql+psycopg2://", creator=lambda: odd_night.connection)
     loans = pd.read_sql(f"select * from applications where batch_id = '{NIGHT}'", engine)
@@ -181,7 +181,7 @@ def test_two_tries_of_one_mini_batch_at_once_write_it_once(night: Session, ready
     assert publish_scores(night, planned.scoring_run_id) == 1000
 
 
-def test_nothing_is_visible_before_everything_is(night: Session) -> None:
+def test_no_score_is_visible_before_all_are(night: Session) -> None:
     planned = plan_scoring(night, NIGHT)
     for number in planned.mini_batches[:-1]:
         score_mini_batch(night, planned.scoring_run_id, number)
@@ -219,12 +219,12 @@ def test_run_of_a_replaced_revision_is_not_published(
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
     ingest_batch(night, NIGHT, tmp_path / "x.csv")
-    with pytest.raises(StateError, match="which a newer one has replaced"):
+    with pytest.raises(StateError, match="but another revision is current"):
         publish_scores(night, planned.scoring_run_id)
 
 
 def stricter(session: Session) -> Session:
-    """The session under a contract that never reviews and excludes nobody."""
+    """The session under a contract without review and exclusions."""
     contract = session.contract
     decision = contract.decision.model_copy(
         update={"decline_from": contract.decision.approve_below}
@@ -259,7 +259,7 @@ def test_other_thresholds_are_another_run_and_the_old_ones_give_the_old_rows_aga
     assert fingerprint(scored) == before
 
 
-def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Session) -> None:
+def test_contract_that_changes_during_a_run_leaves_one_policy_in_it(night: Session) -> None:
     planned = plan_scoring(night, NIGHT)
     for number in planned.mini_batches:
         session = night if number % 2 else stricter(night)
@@ -279,7 +279,9 @@ def test_contract_that_changes_under_a_run_leaves_one_policy_in_it(night: Sessio
     assert rows == [[True, True]]
 
 
-def test_unknown_batch_history_and_missing_champion_are_said(empty: Session, drops: Replay) -> None:
+def test_unknown_batch_history_and_missing_champion_are_errors(
+    empty: Session, drops: Replay
+) -> None:
     with pytest.raises(StateError, match="batch 2030-01-01 is not published; run ingest"):
         plan_scoring(empty, "2030-01-01")
     with pytest.raises(StateError, match="the history trains models and is not scored"):

@@ -1,7 +1,7 @@
-"""Kill, crash or double the scoring of a batch at any instant: the rows are the undisturbed ones.
+"""Scoring that is killed, crashed or doubled at any moment gives the rows of an undisturbed run.
 
-LOAN_SCORING_KILLS sets how many processes are killed; Postgres crashes, runs are doubled and a
-reader watches a tenth as often. The suite's few are the short form.
+LOAN_SCORING_KILLS sets the number of kills. Crashes of Postgres, doubled runs and runs with a
+reader are a tenth as many. The default is small.
 """
 
 import io
@@ -59,14 +59,14 @@ STANDING = """
 VISIBLE = "select count(*), md5(string_agg(s::text, ',' order by loan_id)) from current_scores as s"
 
 Task = tuple[Any, ...]
-"""A function of `children` and its arguments after the URL."""
+"""A function of `children`, and its arguments after the URL."""
 
 Way = list[list[Task]]
-"""How a batch is scored: stages, one after the other, of tasks that run at the same time."""
+"""How a batch is scored: consecutive stages, each of concurrent tasks."""
 
 
 class Instant(NamedTuple):
-    """A time in a way to score: seconds after one task of a stage began a step."""
+    """A moment of a run: so many seconds after one task of a stage began a step."""
 
     stage: int
     task: int
@@ -75,13 +75,13 @@ class Instant(NamedTuple):
 
 
 class Undisturbed(NamedTuple):
-    """What a run that nobody disturbs leaves in the tables, and each step of it with its length."""
+    """The tables after an undisturbed run, and its steps with their lengths."""
 
     tables: dict[str, str]
     steps: list[Instant]
 
     def instant(self, share: float) -> Instant:
-        """Return the instant at a share of the run; all steps count alike, long or short."""
+        """Return the moment at a share of the run; all steps have equal weight."""
         place, part = divmod(share * len(self.steps), 1)
         step = self.steps[int(place)]
         return step._replace(seconds=part * step.seconds)
@@ -89,7 +89,7 @@ class Undisturbed(NamedTuple):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_mini_batches(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have a night of 1,000 loans scored in four mini-batches, by other processes too."""
+    """Cut a night of 1,000 loans into four mini-batches, in child processes too."""
     folder = tmp_path_factory.mktemp("small") / "portfolios"
     shutil.copytree(settings.portfolios_dir(), folder)
     path = folder / "loan_default.yaml"
@@ -103,7 +103,7 @@ def small_mini_batches(folders: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def night(new_database, trained, drops: Replay) -> str:
-    """The URL of a database whose night is in and not scored, to be copied."""
+    """The URL of a database with an ingested night that is not scored; tests copy it."""
     url = str(new_database(template=trained.url))
     with open_session("loan_default", url) as session:
         ingest_batch(session, NIGHT, drops.application_files[NIGHT])
@@ -112,7 +112,7 @@ def night(new_database, trained, drops: Replay) -> str:
 
 @pytest.fixture(scope="module")
 def ways(trained, loan_default: Contract) -> dict[str, Way]:
-    """One process does it all; or tasks do, two of them side by side, as in the score DAG."""
+    """Two ways to score: in one process; or in tasks as in the score DAG, two at a time."""
     run_id = derive_run_id(loan_default, NIGHT, 1, **trained.versions)
     workers = [(score, run_id, [0, 2]), (score, run_id, [1, 3])]
     return {
@@ -125,7 +125,7 @@ def ways(trained, loan_default: Contract) -> dict[str, Way]:
 def undisturbed(
     postgres, night, ways, digests, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Undisturbed]:
-    """A run of each way; they end in the same rows, those of the whole batch."""
+    """An undisturbed run of each way; both give the same rows."""
     with spawning(tmp_path_factory.mktemp("undisturbed")) as spawn:
         found = {name: run(way, spawn, postgres, night, digests) for name, way in ways.items()}
     first, second = found.values()
@@ -134,7 +134,7 @@ def undisturbed(
 
 
 def run(way: Way, spawn, server: EmbeddedPostgres, night: str, digests) -> Undisturbed:
-    """Score a copy of the night, one process after the other."""
+    """Score a copy of the night, process by process."""
     steps = []
     with copy_of(server, night) as url:
         for at, stage in enumerate(way):
@@ -149,10 +149,9 @@ def run(way: Way, spawn, server: EmbeddedPostgres, night: str, digests) -> Undis
 
 
 def lengths(child: Child) -> list[tuple[int, float]]:
-    """Return the steps of the scoring itself, by number, with the seconds each took.
+    """Return the number and the seconds of each step of the scoring itself.
 
-    Left out are the opening of the session, which ends in the first commit, and the note in
-    task_metrics, which comes after the scoring.
+    The opening of the session, up to the first commit, and the row of task_metrics are left out.
     """
     told = list(child.steps())
     names = [step.name for step in told]
@@ -168,7 +167,7 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def copy_of(server: EmbeddedPostgres, template: str | None) -> Iterator[str]:
-    """Yield the URL of a copy of a database, of an empty one where it is None; drop it at last."""
+    """Yield the URL of a copy of a database, or of an empty one for None; drop it at the end."""
     name = f"copy_{next(_numbers)}"
     source = f"template {template.rpartition('/')[2]}" if template else ""
     ask_server(server, f"create database {name} owner loan_scoring {source}")
@@ -184,7 +183,7 @@ def ask_server(server: EmbeddedPostgres, statement: str) -> None:
 
 
 def reached(session: Session) -> str:
-    """Say how far a disturbed run came; mini-batches are whole, rows are visible all at once."""
+    """Return how far a run got; check that mini-batches are whole and all or no rows visible."""
     (found,) = database.select_read_only(session.connection, STANDING)[1]
     runs, current, slices, scored, loans_of_scored, rows, visible = found
     assert runs in (0, 1)
@@ -217,9 +216,9 @@ def test_killed_scoring_ends_in_the_same_rows(
 
 
 def kill_at(at: Instant, way: Way, spawn, url: str) -> str:
-    """Do the stages up to an instant, at which one task is killed; return the step it died in.
+    """Run the stages up to a moment, and kill one task then; return the step that it died in.
 
-    The task beside it comes to its end.
+    The concurrent task runs to its end.
     """
     for number, stage in enumerate(way[: at.stage + 1]):
         working = [spawn(task, url, *rest) for task, *rest in stage]
@@ -233,7 +232,7 @@ def kill_at(at: Instant, way: Way, spawn, url: str) -> str:
 
 
 def told(capsys, headline: str, counts: Counter[str]) -> None:
-    """Print what the long form found."""
+    """Print the results of a long run."""
     if KILLS > 4:
         with capsys.disabled():
             print(f"\n{headline}")  # noqa: T201
@@ -245,7 +244,7 @@ def told(capsys, headline: str, counts: Counter[str]) -> None:
 def crashing(
     tmp_path_factory: pytest.TempPathFactory, night: str
 ) -> Iterator[tuple[EmbeddedPostgres, str]]:
-    """A server of its own, to be crashed, and the URL of its copy of the night."""
+    """A server to crash, and the URL of its copy of the night."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("crashing"))
     server.start()
     with copy_of(server, None) as url:
@@ -335,7 +334,7 @@ def test_reader_sees_nothing_or_a_whole_revision_and_never_goes_back(
 
 
 class Reader:
-    """One who may read and nothing else, and notes how much of the scores is visible."""
+    """A read-only session that records which scores are visible."""
 
     def __init__(self, url: str) -> None:
         self.connection = database.connect("loan_default", url)
@@ -356,7 +355,7 @@ class Reader:
 
 @contextmanager
 def reading(server: EmbeddedPostgres, url: str) -> Iterator[Reader]:
-    """Have a reader look again and again until the end of the block."""
+    """Let a reader look repeatedly until the end of the block."""
     name = url.rpartition("/")[2]
     reader = Reader(server.url(database.READER).rpartition("/")[0] + f"/{name}")
     end = threading.Event()

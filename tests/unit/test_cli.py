@@ -74,8 +74,8 @@ def test_a_users_mistake_is_one_line_and_exit_1(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("loan", "99999999999999999999"), "'99999999999999999999' is no loan number of"),
-        (("loan", "\u0661\u0662"), "'\u0661\u0662' is no loan number of loan_default"),
+        (("loan", "99999999999999999999"), "'99999999999999999999' is not a loan_id of"),
+        (("loan", "\u0661\u0662"), "'\u0661\u0662' is not a loan_id of loan_default"),
         (("loan", "12"), "no published score of loan 12 in loan_default"),
         (("retention", "--keep-days", "1000000"), "--keep-days 1000000: use 1 to 36500 days"),
     ],

@@ -1,5 +1,6 @@
 """A contract with a mistake is refused in one line that names file, field and reason."""
 
+import hashlib
 import re
 import textwrap
 from pathlib import Path
@@ -10,7 +11,8 @@ from loan_scoring import contract as contracts
 from loan_scoring.contract import Contract
 from loan_scoring.errors import ContractError
 
-TEXT = (Path(__file__).parents[2] / "include/portfolios/loan_default.yaml").read_text()
+PATH = Path(__file__).parents[2] / "include/portfolios/loan_default.yaml"
+TEXT = PATH.read_text()
 
 MISTAKES = [
     ("type: number", "type: float", "columns.interest_rate_percent.type", "'float'"),
@@ -18,16 +20,16 @@ MISTAKES = [
     ("source: Gender", "source: Region", "columns", "'Region' is declared twice"),
     ("approve_below: 0.15", "approve_below: 0.95", "decision", "above decline_from"),
     ("approve_below: 0.15", "approve_below: 15", "decision.approve_below", "less than 1"),
-    ("psi_attention: 0.1", "psi_attention: 0.3", "monitoring", "not below psi_drifted"),
-    ("label: Region", "labl: Region", "columns.region.labl", "no such field"),
+    ("psi_attention: 0.1", "psi_attention: 0.3", "monitoring", "must be below psi_drifted"),
+    ("label: Region", "labl: Region", "columns.region.labl", "there is no such field"),
     ("range: [300, 900]", "range: [900, 300]", "columns.credit_score", "out of order"),
     ("levels: [cf, ncf]", "levels: [cf, cf]", "columns.loan_limit", "'cf' is declared twice"),
     ("name: loan_id", "name: id", "columns", "no column is named loan_id"),
     ("protected: [gender", "protected: [sex", "protected", "no column is named 'sex'"),
-    ("equals: EQUI", "equals: EQUIFAX", "exclusions.1.equals", "no level of credit_bureau"),
+    ("equals: EQUI", "equals: EQUIFAX", "exclusions.1.equals", "not a level of credit_bureau"),
     ("is_null: true}", "is_null: false}", "exclusions.0", "either is_null"),
     ("numerator: loan_amount_usd", "numerator: amount", "ratios.0.numerator", "'amount'"),
-    ("portfolio: loan_default", "portfolio: other", "portfolio", "must be the file's name"),
+    ("portfolio: loan_default", "portfolio: other", "portfolio", "must be the name of the file"),
     ("known: pricing", "known: later", "columns.interest_rate_percent.known", "'later'"),
     ("quantiles: [0, 1920,", "quantiles: [0, 9920,", "columns.income", "out of order"),
     ("effect: {pre: -0.3}", "effect: {pri: -0.3}", "columns.preapproval", "'pri'"),
@@ -42,7 +44,7 @@ MISTAKES = [
     ),
     ("kind: multiply", "kind: double", "replay.scenarios.income_shock.kind", "'double'"),
     ("holdout_share: 0.25", "holdout_share: 1", "training.holdout_share", "less than 1"),
-    ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "outside that of warning"),
+    ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "must contain the warning band"),
     ("min_nights: 3", "min_nights: 30", "ingest.volume", "above nights"),
     (
         "max_null_share: 0.15",
@@ -51,16 +53,21 @@ MISTAKES = [
         "below max_null_share",
     ),
     ("amount: loan_amount_usd", "amount: loan_sum_usd", "business.amount", "'loan_sum_usd'"),
-    ("amount: loan_amount_usd", "amount: region", "business.amount", "region is no number"),
+    ("amount: loan_amount_usd", "amount: region", "business.amount", "region is not a number"),
     ("mature_share: 0.9", "mature_share: 0", "performance.mature_share", "greater than 0"),
     ("personas: [3, 8]", "personas: [8, 3]", "training", "(8, 3) is out of order"),
     ("folds: 3", "folds: 1", "training.folds", "greater than or equal to 2"),
-    ("folds: 3", "candidates: {svm: [{}]}", "training.candidates", "'svm' is none of logistic"),
+    (
+        "folds: 3",
+        "candidates: {svm: [{}]}",
+        "training.candidates",
+        "'svm' is not an algorithm; use one of log",
+    ),
     (
         "folds: 3",
         "candidates: {xgboost: [{depth: 3}]}",
         "training.candidates",
-        "xgboost has no parameter 'depth'; there are colsample",
+        "xgboost has no parameter 'depth'; use one of colsample",
     ),
     (
         "folds: 3",
@@ -68,16 +75,16 @@ MISTAKES = [
         "training.leaks.acknowledged",
         "no column is named 'incom'",
     ),
-    ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "a band around 1"),
-    ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "MLflow's own schema"),
+    ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "must be a band around 1"),
+    ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "the schema of MLflow"),
     ("mode: auto", "mode: never", "promotion.mode", "'never'"),
-    ("slope: [0.9, 1.1]", "slope: [0.5, 0.9]", "promotion", "no room for 1"),
+    ("slope: [0.9, 1.1]", "slope: [0.5, 0.9]", "promotion", "must contain 1"),
     ("attributes: [gender", "attributes: [sex", "promotion.fairness.attributes", "'sex'"),
     ("attributes: [gender", "attributes: [loan_type", "promotion.fairness.attributes", "protected"),
-    ("level: Joint", "level: Both", "promotion.fairness.not_a_group", "no level of gender"),
+    ("level: Joint", "level: Both", "promotion.fairness.not_a_group", "not a level of gender"),
     ("nights_on_time: 0.99", "nights_on_time: 99", "service_level.nights_on_time", "99"),
     ("within_minutes: 60", "within_minutes: 0", "service_level.scored_within_minutes", "0"),
-    ("portfolio: loan_default", "portfolio: [", "", "not YAML"),
+    ("portfolio: loan_default", "portfolio: [", "", "not valid YAML"),
     *(
         ("service_level:", f"notifications: [{channels}]\nservice_level:", field, reason)
         for channels, field, reason in (
@@ -88,16 +95,16 @@ MISTAKES = [
             (
                 "{name: a, kind: slack, connection: c, recipients: [a@b.example]}",
                 "notifications.a",
-                "recipients belong to smtp; whom a slack reaches is its connection's",
+                "only smtp has recipients; the connection of a slack sets its own",
             ),
             (
                 "{name: a, kind: smtp, connection: c, recipients: [nobody]}",
                 "notifications.a",
-                "'nobody' is no e-mail address",
+                "'nobody' is not an e-mail address",
             ),
             (
                 "{name: a, kind: webhook, connection: 'https://h.example/secret'}",
-                "notifications.a.connection: it is the id of an Airflow connection",
+                "notifications.a.connection: give the id of an Airflow connection",
                 "which holds the address and its secrets",
             ),
             (
@@ -146,7 +153,7 @@ def test_address_in_place_of_a_connection_is_not_repeated(tmp_path: Path) -> Non
     assert "h.example" not in str(caught.value)
 
 
-def test_channels_that_the_contract_shows_are_ones(tmp_path: Path) -> None:
+def test_channels_in_the_contract_s_comment_are_valid(tmp_path: Path) -> None:
     shown = re.search(r"# notifications:\n(# .*\n)+", TEXT)
     assert shown is not None
     path = tmp_path / "loan_default.yaml"
@@ -155,16 +162,28 @@ def test_channels_that_the_contract_shows_are_ones(tmp_path: Path) -> None:
     assert [channel.kind for channel in channels] == ["smtp", "slack", "webhook"]
 
 
-def test_missing_contract_names_the_ones_that_are_there() -> None:
+def test_missing_contract_names_those_that_exist() -> None:
     with pytest.raises(ContractError, match=r"no contract .*mortgages\.yaml; .*loan_default"):
         contracts.load("mortgages")
 
 
-def test_a_list_is_no_contract(tmp_path: Path) -> None:
+def test_a_list_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "loan_default.yaml"
     path.write_text("- a\n- b\n")
     with pytest.raises(ContractError, match="mapping of fields, found list"):
         contracts.read(path)
+
+
+def test_the_fingerprints_of_a_contract_stay_as_they_are() -> None:
+    """Other hashes would train again on unchanged data, and land unchanged files again."""
+    loan_default = contracts.read(PATH)
+    assert contracts.row_rules_sha256(loan_default) == (
+        "ffc9f3009cf09131d4fa6d8342a8a4aec4d3614a0b93a3fbb4309a81317ef7de"
+    )
+    text = loan_default.model_dump_json()
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "b08be145fde189b642c6ee2678a88023ee894ffacb69db2125cbbfd2d10cb95b"
+    )
 
 
 def test_features_are_known_at_application_and_not_protected(loan_default: Contract) -> None:
@@ -174,7 +193,7 @@ def test_features_are_known_at_application_and_not_protected(loan_default: Contr
     assert {"income_usd_per_month", "ltv_percent"} <= features
 
 
-def test_the_contract_that_the_docs_show_is_one(tmp_path: Path) -> None:
+def test_the_contract_in_the_docs_is_valid(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "data-contract.md").read_text()
     shown = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert shown is not None

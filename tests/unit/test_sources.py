@@ -1,10 +1,11 @@
-"""Sources: every way a file arrives is read exactly, and every fault is named once and clearly."""
+"""Sources: every kind of file is read exactly, and every fault gives one clear error line."""
 
 import csv
 import gzip
 import hashlib
 import importlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +29,16 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files import csv_rows
 from loan_scoring.ingest.files import web as files_web
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.ingest.files.locations import is_synthetic, location_label
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.lab.source import resolve_source
 
 COLUMNS = ("a", "b", "c")
 SIMPLE = b"a,b,c\n1,x,3\n4,,6\n"
 
 
 class Read:
-    """All that a table gives, put together."""
+    """The whole content of a table."""
 
     def __init__(self, location: str | Path, wanted: tuple[str, ...] = COLUMNS, **options: object):
         with open_table(location, wanted, **options) as table:  # type: ignore[arg-type]
@@ -143,7 +146,7 @@ def test_a_stray_quote_costs_its_own_line_and_nothing_that_follows(
     assert read.rows[2] == ("1", '5" pipe', "2")
 
 
-def test_bytes_that_are_no_text_are_shown_and_cost_their_own_record(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_shown_and_cost_their_own_record(tmp_path: Path) -> None:
     read = Read(write(tmp_path / "f.csv", b"a,b,c\n1,\xff,3\n1,\x00,3\n1,2\r3,3\n1,2,3\n"))
     assert [(m.line_number, m.raw_text, m.reason) for m in read.malformed] == [
         (2, r"1,\xff,3", "encoding"),
@@ -197,7 +200,7 @@ def test_every_record_is_given_back_once_with_its_line_whatever_the_blocks(
         content = content[:-1]
     path = write(tmp_path_factory.getbasetemp() / "property.csv", content)
     with pytest.MonkeyPatch.context() as patch:
-        # Ten faults that outnumber the rows are else taken for a fault of the whole file.
+        # Otherwise ten faults that outnumber the rows refuse the whole file.
         patch.setattr(csv_rows, "FEW_ROWS", 1000)
         read = Read(path, block_bytes=block_bytes)
     assert read.rows == rows
@@ -244,7 +247,9 @@ def test_a_glob_is_one_table_in_the_order_of_names(tmp_path: Path) -> None:
 def test_a_glob_needs_one_header(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", SIMPLE)
     write(tmp_path / "b.csv", b"a,c,b\n1,2,3\n")
-    with pytest.raises(SourceError, match=r"b\.csv: its header differs from that of .*a\.csv"):
+    with pytest.raises(
+        SourceError, match=r"b\.csv: its header differs from the header of .*a\.csv"
+    ):
         Read(tmp_path / "*.csv")
 
 
@@ -260,9 +265,9 @@ def _no_rows(**columns: list[str]) -> bytes:
 WHOLE = {
     "empty": ("f.csv", b"", "the file is empty"),
     "blank lines only": ("f.csv", b"\n\r\n", "the file is empty"),
-    "header only": ("f.csv", b"a,b,c\n", "a header and no rows"),
-    "header and blank lines": ("f.csv", b"a,b,c\r\n\r\n\r\n", "a header and no rows"),
-    "header and many blank lines": ("f.csv", b"a,b,c\n" + b"\n" * 99999, "a header and no rows"),
+    "header only": ("f.csv", b"a,b,c\n", "a header but no rows"),
+    "header and blank lines": ("f.csv", b"a,b,c\r\n\r\n\r\n", "a header but no rows"),
+    "header and many blank lines": ("f.csv", b"a,b,c\n" + b"\n" * 99999, "a header but no rows"),
     "empty gzip": ("f.gz", gzip.compress(b""), "the file is empty"),
     "empty named gzip": ("f.gz", b"", "the file is empty"),
     "truncated gzip": ("f.gz", gzip.compress(SIMPLE * 99)[:-9], "truncated or damaged"),
@@ -271,18 +276,26 @@ WHOLE = {
     "no gzip": ("f.csv.gz", SIMPLE, "not packed as its name says"),
     "two members": ("f.zip", zipped(f=SIMPLE, g=SIMPLE), "holds 2 files; pack exactly one"),
     "no member": ("f.zip", zipped(), "holds 0 files"),
-    "binary junk": ("f.csv", bytes(range(256)) * 99, "not text but binary data"),
+    "binary junk": ("f.csv", bytes(range(256)) * 99, "the file is binary, not text"),
     "undecodable header": ("f.csv", b"\x81\x82,b\n1,2\n", "the header is not utf-8"),
     "utf-16": ("f.csv", SIMPLE.decode().encode("utf-16"), "UTF-16"),
-    "CR line ends": ("f.csv", SIMPLE.replace(b"\n", b"\r"), "lines end in CR alone"),
+    "CR line ends": ("f.csv", SIMPLE.replace(b"\n", b"\r"), "lines end in CR only"),
     "missing columns": ("f.csv", b"a,x\n1,2\n", "columns b, c missing from the header"),
     "duplicate name": ("f.csv", b"a,b,c,b\n1,2,3,4\n", "column b twice in the header"),
-    "wrong delimiter": ("f.csv", SIMPLE.replace(b",", b"|"), "no wanted column in the header 'a|b"),
+    "wrong delimiter": (
+        "f.csv",
+        SIMPLE.replace(b",", b"|"),
+        "no column of the contract in the header 'a|b",
+    ),
     "other delimiter below": ("f.csv", b"a,b,c\n" + b"1;2;3\n" * 20, "header's 3 fields"),
     "other encoding": ("f.csv", b"a,b,c\n" + b"1,\xfc,3\n" * 20, "20 of the first 20 records"),
-    "not Parquet": ("f.parquet", SIMPLE, "not Parquet, or damaged"),
-    "truncated Parquet": ("f", _no_rows(a=["1"], b=["2"], c=["3"])[:-9], "not Parquet, or damaged"),
-    "empty Parquet": ("f", _no_rows(a=[], b=[], c=[]), "a header and no rows"),
+    "not Parquet": ("f.parquet", SIMPLE, "not Parquet, or is damaged"),
+    "truncated Parquet": (
+        "f",
+        _no_rows(a=["1"], b=["2"], c=["3"])[:-9],
+        "not Parquet, or is damaged",
+    ),
+    "empty Parquet": ("f", _no_rows(a=[], b=[], c=[]), "a header but no rows"),
 }
 
 
@@ -298,14 +311,14 @@ def test_a_file_that_breaks_whole_is_one_clear_line(tmp_path: Path, fault: str) 
 
 
 def test_a_directory_a_missing_file_and_an_unmatched_glob_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is a directory"):
+    with pytest.raises(SourceError, match="this is a directory"):
         Read(tmp_path)
     with pytest.raises(SourceError, match="no such file"):
         Read(tmp_path / "none.csv")
     with pytest.raises(SourceError, match="no file matches"):
         Read(tmp_path / "*.csv")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SourceError, match="no regular file"):
+    with pytest.raises(SourceError, match="not a regular file"):
         Read(tmp_path / "pipe")
 
 
@@ -341,7 +354,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
         blocks = iter(table)
         next(blocks)
         path.write_bytes(SIMPLE * 2)
-        with pytest.raises(SourceError, match="changed while it was read"):
+        with pytest.raises(SourceError, match="changed while it was being read"):
             list(blocks)
 
 
@@ -359,15 +372,15 @@ def test_a_file_that_is_replaced_while_it_is_read_stays_the_one_that_was_opened(
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serve SIMPLE, and every way in which a server can fail to."""
+    """Serve SIMPLE, with or without a failure."""
 
     failures = 0
     requests: list[str] = []  # noqa: RUF012
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        path = urlsplit(self.path).path  # a proxy is asked for a whole URL
         self.requests.append(path)
-        body = gzip.compress(SIMPLE) if path.endswith(".gz") else SIMPLE
+        body = gzip.compress(SIMPLE, mtime=0) if path.endswith(".gz") else SIMPLE
         if path == "/moved.csv":
             self.send_response(302)
             self.send_header("Location", "/none.csv")
@@ -380,6 +393,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
             truncated = path == "/truncated.csv" and len(self.requests) <= self.failures
             self.send_header("Content-Length", str(len(body)))
+            if path == "/encoded.gz":
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if truncated else body)
 
@@ -431,9 +446,39 @@ def test_a_bad_connection_is_tried_three_times(
 def test_no_secret_of_a_url_is_shown(server: str) -> None:
     url = server.replace("//", "//user:secret@") + "/f.csv?signature=secret"
     assert "secret" not in location_label(url)
-    with pytest.raises(SourceError, match="no user or password") as raised:
+    with pytest.raises(SourceError, match="must not hold a user or password") as raised:
         Read(url)
     assert "secret" not in str(raised.value)
+
+
+def test_no_log_shows_the_query_of_a_url(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Read(f"{server}/f.csv?signature=secret")
+    assert "secret" not in caplog.text
+
+
+def test_a_body_is_taken_as_it_is_delivered(server: str) -> None:
+    read = Read(f"{server}/encoded.gz")
+    assert read.rows == [("1", "x", "3"), ("4", "", "6")]
+    assert read.sha256 == hashlib.sha256(gzip.compress(SIMPLE, mtime=0)).hexdigest()
+
+
+def test_a_proxy_is_taken_from_the_environment_and_its_password_not_shown(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", server)
+    assert Read("http://host.invalid/f.csv").rows == [("1", "x", "3"), ("4", "", "6")]
+    monkeypatch.setenv("http_proxy", "http://user:sec#ret@host:1")
+    with pytest.raises(SourceError, match="the proxy in the environment cannot be used") as raised:
+        Read("http://host.invalid/f.csv")
+    assert "sec" not in str(raised.value)
+
+
+def test_an_unknown_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_web, "RETRY_SECONDS", ())
+    with pytest.raises(SourceError, match="its host is not known; check the URL and the network"):
+        Read("http://host.invalid/f.csv")
 
 
 def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,12 +499,12 @@ def test_object_storage_names_the_package_that_it_needs(
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(SourceError, match=f"needs the package {package}; pip install it"):
+    with pytest.raises(SourceError, match=f"needs the package {package}; run `pip install"):
         Read(f"{scheme}://bucket/f.csv")
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(SourceError, match="'ftp://' is no source that can be read"):
+    with pytest.raises(SourceError, match="'ftp://' is not supported"):
         Read("ftp://host/f.csv")
 
 
@@ -509,7 +554,7 @@ def test_resolve_goes_from_explicit_to_the_contract_url(
     assert resolve_source(with_url, str(explicit)) == str(explicit)
 
 
-def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
+def test_a_chosen_source_that_cannot_be_read_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
 ) -> None:
     loans = contract.load("loan_default")
@@ -520,7 +565,7 @@ def test_a_chosen_source_that_cannot_be_read_is_never_passed_over(
         resolve_source(loans, None)
 
 
-def test_a_name_tells_generated_rows() -> None:
+def test_a_name_marks_generated_rows() -> None:
     assert is_synthetic("/landing/2026-01-05.synthetic.csv")
     assert is_synthetic("https://host/history.synthetic.csv.gz?x=1")
     assert not is_synthetic(Path("/data.synthetic.d/2026-01-05.csv"))
@@ -528,7 +573,7 @@ def test_a_name_tells_generated_rows() -> None:
 
 # Cost
 
-# VmHWM, not ru_maxrss, which a process takes over from the one that started it.
+# VmHWM, not ru_maxrss: a process inherits that from its parent.
 PEAK = """
 import re, sys
 from pathlib import Path

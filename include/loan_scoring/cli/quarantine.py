@@ -46,7 +46,7 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.ingest.quarantine import export_quarantine
+    from loan_scoring.ingest.spreadsheet import export_quarantine
 
     text = io.StringIO()
     with session_of(options) as session:

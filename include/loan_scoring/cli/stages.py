@@ -11,7 +11,8 @@ REQUESTED = "; new models are requested: run `loan-scoring train`"
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
     """Ingest a batch of applications."""
-    from loan_scoring.ingest.batches import ingest_batch, landed_file
+    from loan_scoring.ingest.batches import ingest_batch
+    from loan_scoring.ingest.landing import landed_file
 
     result: dict[str, Any] = {}
 

@@ -1,18 +1,15 @@
-"""A portfolio's contract: the YAML file of its columns, roles, rules and policies, as objects.
+"""The contract of a portfolio: its YAML file of columns, rules and policies, as typed objects.
 
-Tables, parsing, checks, features, replay and drift tests all derive from these objects;
-no other module names a column of a portfolio.
+Tables, parsing, checks, features, replay and drift tests all derive from these objects.
+No other module names a column of a portfolio.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source
 from loan_scoring.contract.contract import Contract, row_rules_sha256
 from loan_scoring.contract.files import load, names, read
-from loan_scoring.contract.policies import (
+from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
-    PARAMETERS,
     Channel,
-    IngestPolicy,
-    LeakPolicy,
     MonitoringPolicy,
     PerformancePolicy,
     RetentionPolicy,
@@ -20,6 +17,7 @@ from loan_scoring.contract.policies import (
     Scenario,
     ServiceLevel,
 )
+from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
 
 __all__ = [
     "KEY",

@@ -1,4 +1,4 @@
-"""What a portfolio's file is made of: columns, target, source, exclusions, ratios."""
+"""The parts of a contract that describe the file: columns, target, source, exclusions, ratios."""
 
 import re
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 KEY = "loan_id"
-"""The key column's name in every table of every portfolio."""
+"""The name of the key column in every table of every portfolio."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 RESERVED = frozenset({"batch_id", "revision", "line_number"})
@@ -17,22 +17,22 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 def first_repeated(values: list[str]) -> str | None:
-    """Return the first value that is there twice, None where none is."""
+    """Return the first value that occurs twice, or None."""
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
 class ContractPart(BaseModel):
-    """Base of the contract's parts: unknown fields are mistakes, values do not change."""
+    """Base class of the contract's parts: no unknown fields, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Margin(ContractPart):
-    """How a column is distributed in the data that the contract was written from.
+    """The distribution of a column in the data that the contract was written from.
 
-    It feeds the generated portfolio only. `quantiles` are the values at 0, 5, 25, 50, 75, 95
-    and 100 % of a number; `shares` the weights of a category's levels; `effect` the log-odds of
-    default per standard deviation (number) or per level (category).
+    Only the generator of synthetic loans reads it. `quantiles` are a number's values at 0, 5, 25,
+    50, 75, 95 and 100 %; `shares` are the weights of a category's levels; `effect` is the change
+    in the log-odds of default per standard deviation (number) or per level (category).
     """
 
     nulls: Share = 0.0
@@ -45,12 +45,12 @@ class Margin(ContractPart):
     @classmethod
     def _in_order(cls, quantiles: list[float] | None) -> list[float] | None:
         if quantiles and sorted(quantiles) != quantiles:
-            raise ValueError("quantiles are out of order; they go from the least to the greatest")
+            raise ValueError("quantiles are out of order; sort them in ascending order")
         return quantiles
 
 
 class Column(ContractPart):
-    """One column of the source: what it is called, what it may hold, when it is known."""
+    """One column of the source: its names, its valid values, and when it is known."""
 
     source: str = Field(min_length=1)
     name: str
@@ -71,19 +71,19 @@ class Column(ContractPart):
     def _is_identifier(cls, name: str) -> str:
         if not NAME.fullmatch(name) or name in RESERVED:
             raise ValueError(
-                f"'{name}' is not a column name: lower-case letters, digits and _, at most 50, "
-                f"and none of {', '.join(sorted(RESERVED))}"
+                f"'{name}' is not a valid column name: use at most 50 lower-case letters, digits "
+                f"and _, and none of {', '.join(sorted(RESERVED))}"
             )
         return name
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if self.type == "category" and self.levels is None and not self.open_levels:
-            raise ValueError("a category needs levels, or open_levels: true")
+            raise ValueError("a category needs levels or open_levels: true")
         if self.type in ("integer", "number") and self.levels is not None:
-            raise ValueError(f"levels belong to a category; this column's type is {self.type}")
+            raise ValueError(f"only a category has levels; the type of this column is {self.type}")
         if self.type in ("category", "text") and self.range is not None:
-            raise ValueError(f"range belongs to a number; this column's type is {self.type}")
+            raise ValueError(f"only a number has a range; the type of this column is {self.type}")
         if self.levels and len(set(self.levels)) < len(self.levels):
             raise ValueError(f"level '{first_repeated(self.levels)}' is declared twice")
         if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
@@ -101,15 +101,17 @@ class Column(ContractPart):
         if self.is_numeric:
             if margin.shares is not None or isinstance(margin.effect, dict):
                 raise ValueError(
-                    "margin: shares and an effect by level are for a category, not a number"
+                    "margin: shares and an effect per level are for a category, not a number"
                 )
             return
         if margin.quantiles is not None or (not isinstance(margin.effect, dict) and margin.effect):
-            raise ValueError("margin: quantiles and one effect are for a number, not a category")
-        told = [*(margin.shares or {}), *(margin.effect if isinstance(margin.effect, dict) else {})]
-        strange = sorted(set(told) - set(margin.shares or self.levels or told))
-        if strange:
-            raise ValueError(f"margin: '{strange[0]}' has an effect and no share")
+            raise ValueError(
+                "margin: quantiles and a single effect are for a number, not a category"
+            )
+        effects = set(margin.effect) if isinstance(margin.effect, dict) else set()
+        unknown = sorted(effects - set(margin.shares or self.levels or effects))
+        if unknown:
+            raise ValueError(f"margin: '{unknown[0]}' has an effect but no share")
 
     @property
     def is_numeric(self) -> bool:
@@ -118,14 +120,14 @@ class Column(ContractPart):
 
     @property
     def null_share_limit(self) -> float:
-        """The share of nulls that refuses a batch; unset, halfway from the usual one to all."""
+        """The share of nulls above which a batch is refused; by default midway to 1."""
         if self.critical_null_share is not None:
             return self.critical_null_share
         return (1 + self.max_null_share) / 2
 
     @property
     def is_known_at_application(self) -> bool:
-        """Whether the column is known when the score is wanted."""
+        """Whether the column is known when the application is scored."""
         return self.known == "application"
 
 
@@ -141,19 +143,19 @@ class Target(ContractPart):
     def _values_differ(self) -> Self:
         both = set(self.positive) & set(self.negative)
         if both:
-            raise ValueError(f"value '{min(both)}' stands in both positive and negative")
+            raise ValueError(f"value '{min(both)}' is in both positive and negative")
         return self
 
 
 class Source(ContractPart):
-    """Where the portfolio's labelled data is published, and how its files are written."""
+    """Where the portfolio's labelled data is published, and the encoding of its files."""
 
     url: str | None = None
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
 
 class Exclusion(ContractPart):
-    """An application that no model should judge: it is referred, with this reason."""
+    """A rule for applications that no model may score: they are referred, with this reason."""
 
     reason: str
     label: str
@@ -165,18 +167,20 @@ class Exclusion(ContractPart):
     @classmethod
     def _is_identifier(cls, reason: str) -> str:
         if not NAME.fullmatch(reason):
-            raise ValueError(f"'{reason}' is not a reason code: lower-case letters, digits and _")
+            raise ValueError(
+                f"'{reason}' is not a valid reason code: use lower-case letters, digits and _"
+            )
         return reason
 
     @model_validator(mode="after")
     def _has_one_condition(self) -> Self:
         if self.is_null == (self.equals is not None):
-            raise ValueError("an exclusion has either is_null: true or equals: LEVEL")
+            raise ValueError("an exclusion needs either is_null: true or equals: LEVEL")
         return self
 
 
 class Ratio(ContractPart):
-    """A column that is computed from two others: scale x numerator / denominator."""
+    """A column that is calculated from two others: scale x numerator / denominator."""
 
     name: str
     column: str

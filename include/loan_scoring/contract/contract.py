@@ -1,4 +1,4 @@
-"""The contract as a whole, and how its parts hang together."""
+"""The whole contract, and the checks across its parts."""
 
 import hashlib
 from functools import cached_property
@@ -17,20 +17,22 @@ from loan_scoring.contract.columns import (
     Target,
     first_repeated,
 )
-from loan_scoring.contract.policies import (
+from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
-    DecisionPolicy,
-    IngestPolicy,
     MonitoringPolicy,
     PerformancePolicy,
-    PromotionPolicy,
     ReplayPolicy,
     RetentionPolicy,
     RetrainingPolicy,
     Schedules,
-    ScoringPolicy,
     ServiceLevel,
+)
+from loan_scoring.contract.stage_policies import (
+    DecisionPolicy,
+    IngestPolicy,
+    PromotionPolicy,
+    ScoringPolicy,
     TrainingPolicy,
 )
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Contract(ContractPart):
-    """Everything that loan-scoring knows of a portfolio."""
+    """All that loan-scoring knows about a portfolio."""
 
     portfolio: str
     title: str
@@ -70,37 +72,39 @@ class Contract(ContractPart):
     def _is_identifier(cls, portfolio: str) -> str:
         if not NAME.fullmatch(portfolio):
             raise ValueError(
-                f"'{portfolio}' is not a portfolio name: lower-case letters, digits and _"
+                f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
             )
         if portfolio == "mlflow":
-            raise ValueError("'mlflow' is MLflow's own schema")
+            raise ValueError("'mlflow' is the schema of MLflow; use another name")
         return portfolio
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _is_consistent(self) -> Self:
         for field in ("name", "source"):
             repeated = first_repeated([getattr(c, field) for c in self.columns])
             if repeated is not None:
                 raise ValueError(f"columns: {field} '{repeated}' is declared twice")
         names = {c.name: c for c in self.columns}
         if KEY not in names:
-            raise ValueError(f"columns: no column is named {KEY}, the key of every table")
+            raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
         if names[KEY].type not in ("integer", "text"):
-            raise ValueError(f"columns.{KEY}.type: the key is integer or text")
+            raise ValueError(f"columns.{KEY}.type: the key must be integer or text")
         for column in self.columns:
             if column.type == "text" and column.name != KEY:
                 raise ValueError(
-                    f"columns.{column.name}.type: text is for the key; "
+                    f"columns.{column.name}.type: only the key may be text; "
                     "use category with open_levels: true"
                 )
             if column.source == self.target.source:
-                raise ValueError(f"columns.{column.name}: the target is declared under target")
+                raise ValueError(
+                    f"columns.{column.name}: this is the target; declare it under target only"
+                )
         for name in self.protected:
             _need(names, name, "protected")
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
-        self._fairness_hangs_together(names)
+        self._check_fairness(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
             if not column.is_known_at_application:
@@ -109,13 +113,14 @@ class Contract(ContractPart):
                 )
             if exclusion.equals is not None and exclusion.equals not in (column.levels or []):
                 raise ValueError(
-                    f"exclusions.{place}.equals: '{exclusion.equals}' is no level of {column.name}"
+                    f"exclusions.{place}.equals: '{exclusion.equals}' is not a level of "
+                    f"{column.name}"
                 )
         if self.business is not None:
             amount = _need(names, self.business.amount, "business.amount")
             if not amount.is_numeric or not amount.is_known_at_application:
                 raise ValueError(
-                    f"business.amount: {amount.name} is no number that is known at application"
+                    f"business.amount: {amount.name} is not a number that is known at application"
                 )
         for name in self.training.leaks.acknowledged:
             _need(names, name, "training.leaks.acknowledged")
@@ -127,51 +132,53 @@ class Contract(ContractPart):
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
-    def _fairness_hangs_together(self, names: dict[str, Column]) -> None:
+    def _check_fairness(self, names: dict[str, Column]) -> None:
         fairness, place = self.promotion.fairness, "promotion.fairness"
         for name in fairness.attributes or []:
             if _need(names, name, f"{place}.attributes").type != "category":
-                raise ValueError(f"{place}.attributes: {name} is no category: it has no groups")
+                raise ValueError(
+                    f"{place}.attributes: {name} is not a category, so it has no groups"
+                )
             if name not in self.protected:
-                raise ValueError(f"{place}.attributes: {name} is not under protected")
+                raise ValueError(f"{place}.attributes: {name} is not listed under protected")
         for each in fairness.not_a_group:
             column = _need(names, each.attribute, f"{place}.not_a_group")
             if each.level not in (column.levels or []):
                 raise ValueError(
-                    f"{place}.not_a_group: '{each.level}' is no level of {each.attribute}"
+                    f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
                 )
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """The columns by our name, in the contract's order."""
+        """The columns by `name`, in the order of the contract."""
         return {column.name: column for column in self.columns}
 
     @property
     def key(self) -> Column:
-        """The key's column."""
+        """The key column."""
         return self.by_name[KEY]
 
     @property
     def inputs(self) -> list[Column]:
-        """The columns of an application without the key."""
+        """All columns but the key."""
         return [column for column in self.columns if column.name != KEY]
 
     @property
     def monitored(self) -> list[Column]:
-        """The columns whose drift is watched: inputs that are known at application."""
+        """The columns that are tested for drift: inputs that are known at application."""
         return [column for column in self.inputs if column.is_known_at_application]
 
     @property
     def fairness_attributes(self) -> list[str]:
-        """The columns by whose groups approval is compared; unset, all protected categories."""
+        """The attributes whose groups are compared; by default all protected categories."""
         chosen = self.promotion.fairness.attributes
         if chosen is not None:
             return chosen
         return [name for name in self.protected if self.by_name[name].type == "category"]
 
     def group_rule(self, attribute: str) -> "GroupRule":
-        """Return how the groups of a protected attribute are compared."""
-        # NumPy and SciPy, which DAG files are spared.
+        """Return the rule by which the groups of a protected attribute are compared."""
+        # Here, not above: it imports NumPy and SciPy, too slow for parsing DAG files.
         from loan_scoring.statistics.fairness import GroupRule
 
         fairness = self.promotion.fairness
@@ -184,21 +191,21 @@ class Contract(ContractPart):
 
     @property
     def features(self) -> list[Column]:
-        """The columns that a model may see: known at application, not protected."""
+        """The columns that a model may use: known at application and not protected."""
         return [column for column in self.monitored if column.name not in self.protected]
 
     @property
     def policy(self) -> dict[str, Any]:
-        """What makes a decision of an application, beside the models: thresholds, exclusions."""
+        """What a decision depends on, apart from the models: thresholds and exclusions."""
         return {
             "decision": self.decision.model_dump(),
             "exclusions": [each.model_dump(exclude={"label"}) for each in self.exclusions],
         }
 
     def under(self, policy: dict[str, Any] | None) -> Self:
-        """Return the contract with the policy of a scoring run, as it is where that is not known.
+        """Return the contract with the policy of a scoring run; unchanged if `policy` is None.
 
-        An exclusion that the contract has no more is called by its reason.
+        The label of an exclusion that is no longer in the contract is its reason.
         """
         if policy is None or policy == self.policy:
             return self
@@ -212,11 +219,11 @@ class Contract(ContractPart):
 
 
 def row_rules_sha256(contract: Contract) -> str:
-    """Return the hash of all that decides what a file's rows become: two alike read them alike."""
-    read_by = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    """Return the hash of all fields that affect parsing: equal hashes give equal rows."""
+    parsing_fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
     fields: dict[str, Any] = {
         "source": {"encoding"},
-        "columns": {"__all__": read_by},
+        "columns": {"__all__": parsing_fields},
         "ratios": True,
     }
     return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()

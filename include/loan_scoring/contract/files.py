@@ -1,4 +1,4 @@
-"""Contracts as files: find one by its name, and say its first mistake in one line."""
+"""Read contract files, and report the first mistake in one line."""
 
 from datetime import date
 from pathlib import Path
@@ -16,12 +16,13 @@ def load(portfolio: str) -> Contract:
     """Read the contract of a portfolio by its name.
 
     Raises:
-        ContractError: no such file, or a mistake in it; the text names file, field and reason.
+        ContractError: there is no such file, or it has a mistake; the text names file, field and
+            reason.
     """
     path = settings.portfolios_dir() / f"{portfolio}.yaml"
     if not path.is_file():
         known = ", ".join(names()) or "none"
-        raise ContractError(f"no contract {path}; portfolios there: {known}")
+        raise ContractError(f"no contract {path}; portfolios in this folder: {known}")
     return read(path)
 
 
@@ -34,16 +35,18 @@ def read(path: Path) -> Contract:
     """Read one contract file.
 
     Raises:
-        ContractError: unreadable YAML or a mistake; the text names file, field and reason.
+        ContractError: it is not YAML or has a mistake; the text names file, field and reason.
     """
     try:
-        # The parser in C: every task reads every contract with its DAG's file, 6 ms instead of 60.
+        # The C parser takes 6 ms instead of 60: every task reads all contracts with its DAG file.
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        raise ContractError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise ContractError(
+            f"{path}: this is not valid YAML: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(raw, dict):
         raise ContractError(
-            f"{path}: a contract is a mapping of fields, found {type(raw).__name__}"
+            f"{path}: a contract must be a mapping of fields, found {type(raw).__name__}"
         )
     try:
         contract = Contract.model_validate(raw)
@@ -51,15 +54,15 @@ def read(path: Path) -> Contract:
         raise ContractError(f"{path}: {_one_line(error, raw)}") from error
     if contract.portfolio != path.stem:
         raise ContractError(
-            f"{path}: portfolio: '{contract.portfolio}' must be the file's name, '{path.stem}'"
+            f"{path}: portfolio: '{contract.portfolio}' must be the name of the file, '{path.stem}'"
         )
     return contract
 
 
 def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
-    """Say the first mistake as `field: reason`, with list places told by the column's name."""
+    """Return the first mistake as `field: reason`; a list item is named by its `name`, if any."""
     errors = error.errors(include_url=False)
-    # A misspelt field is also a missing one: the misspelling is what the writer must see.
+    # A misspelt required field is also reported as missing; show the misspelling.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     place: list[str] = []
     inside: Any = raw
@@ -69,11 +72,11 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
         place.append(str(named) if isinstance(step, int) and named else str(step))
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        reason = "no such field"
+        reason = "there is no such field; check the spelling"
     elif first["type"] not in ("value_error", "missing"):
         reason += f", found {first['input']!r}"
         if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
-            reason += "; YAML reads it so: put it in quotes"
+            reason += "; YAML does not read it as text: put it in quotes"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
 

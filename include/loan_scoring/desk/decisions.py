@@ -1,4 +1,4 @@
-"""A person's decisions on applications that the policy leaves to one: review and refer."""
+"""Record decisions of persons on applications in review or referred."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MOST_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True)
 class RecordedDecision:
-    """A decision that was recorded, and the one that counted before, if any."""
+    """A recorded decision, and the earlier one that it replaces, if any."""
 
     loan_id: Any
     decision: str
@@ -28,14 +28,14 @@ class RecordedDecision:
 
     @property
     def sentence(self) -> str:
-        """Say in one line what was recorded."""
-        told = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
+        """One line that says what was recorded."""
+        recorded = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
         if self.replaces is None:
-            return told
-        before = self.replaces
+            return recorded
+        earlier = self.replaces
         return (
-            f"{told}; before, {before['decided_by']} had decided {before['decision']} "
-            f"({before['decided_at']:%Y-%m-%d %H:%M} UTC): the latest counts"
+            f"{recorded}; it replaces {earlier['decision']} by {earlier['decided_by']} "
+            f"({earlier['decided_at']:%Y-%m-%d %H:%M} UTC)"
         )
 
 
@@ -48,27 +48,30 @@ def record_decision(
     scoring_run_id: str | None = None,
     seen: str | None = None,
 ) -> RecordedDecision:
-    """Record a person's decision on an application; an earlier one stays on record.
+    """Record a person's decision on an application; earlier decisions stay on record.
 
     Args:
-        session: of the application's role.
+        session: with the rights of the application role.
+        loan_id: of the application.
         decision: approve or decline.
-        comment: why; not empty.
+        comment: the reason; not empty.
         user: as `airflow:NAME`.
-        scoring_run_id: of the score that the person saw; None where it does not matter.
-        seen: `mark` of the decisions that the person saw; None where it does not matter.
+        scoring_run_id: of the score that the person saw; None to accept any.
+        seen: `decision_token` of the decisions that the person saw; None to accept any.
 
     Raises:
-        MissingError: the loan has no score that counts.
-        StateError: its decision is not left to a person, or it was scored anew or decided since it
-            was seen.
-        LoanScoringError: no such decision, or no comment.
+        MissingError: the loan has no current score.
+        StateError: the policy decides the application, or it was scored or decided again since the
+            person saw it.
+        LoanScoringError: the decision is unknown, or the comment is empty.
     """
     comment = comment.strip()
     if decision not in DECISIONS:
-        raise LoanScoringError(f"decision '{decision}' is none of {', '.join(DECISIONS)}")
+        raise LoanScoringError(f"decision '{decision}' is not one of {', '.join(DECISIONS)}")
     if not comment:
-        raise LoanScoringError("comment is empty: say why; it stands on record with the decision")
+        raise LoanScoringError(
+            "the comment is empty; give the reason, it is recorded with the decision"
+        )
     key = typed_loan_id(session.contract, loan_id)
     with database.transaction(session.connection):
         database.lock(session.connection, f"approval:{key}")
@@ -78,7 +81,7 @@ def record_decision(
         earlier = database.row(session.connection, "select_last_approval", loan_id=key)
         if earlier is not None and seen is not None and seen != decision_token([earlier]):
             raise StateError(
-                f"loan {key} was decided meanwhile by {earlier['decided_by']}: "
+                f"loan {key} was decided meanwhile by {earlier['decided_by']}; "
                 "open the application again"
             )
         recorded = database.row(
@@ -95,31 +98,31 @@ def record_decision(
             exclusion_reason=score["exclusion_reason"],
         )
         assert recorded is not None  # noqa: S101 - INSERT ... RETURNING gives its row
-        told = {"comment": comment, **score, "replaces": earlier}
-        audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", told)
+        details = {"comment": comment, **score, "replaces": earlier}
+        audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", details)
     return RecordedDecision(key, decision, user, recorded["decided_at"], earlier)
 
 
 def decision_token(decided: Sequence[database.Row]) -> str:
-    """Return what tells decisions on a loan, the newest first, from those with one more."""
+    """Return a token of the newest decision; it changes when another is recorded."""
     return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
 
 
 def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
-    """Return a loan's number as the contract types it.
+    """Return a loan_id in the type of the contract's key.
 
     Raises:
-        MissingError: it is none that a loan can have.
+        MissingError: no loan can have this loan_id.
     """
     text = str(loan_id)
     if not contract.key.is_numeric:
         if "\x00" in text or not text.isprintable():
-            raise MissingError(f"no loan of {contract.portfolio} has that number")
+            raise MissingError(f"no loan of {contract.portfolio} has this loan_id")
         return text
-    # Python refuses to read thousands of digits as a number.
+    # int() refuses thousands of digits.
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))
     if not is_number or int(text) > MOST_INTEGER:
-        raise MissingError(f"'{text[:40]}' is no loan number of {contract.portfolio}")
+        raise MissingError(f"'{text[:40]}' is not a loan_id of {contract.portfolio}")
     return int(text)
 
 
@@ -127,14 +130,14 @@ def _refuse_undecidable(
     contract: Contract, score: database.Row | None, key: Any, scoring_run_id: str | None
 ) -> None:
     if score is None:
-        raise MissingError(f"loan {key} of {contract.portfolio} has no score that counts")
+        raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
     if scoring_run_id is not None and scoring_run_id != score["scoring_run_id"]:
         raise StateError(
-            f"loan {key} was scored anew since you opened it, in {score['scoring_run_id']}; "
-            "look at it again, then decide"
+            f"loan {key} was scored again since you opened it, in {score['scoring_run_id']}; "
+            "open the application again, then decide"
         )
     if score["decision"] not in LEFT_TO_A_PERSON:
         raise StateError(
-            f"loan {key}: the policy says {score['decision']}; only "
-            f"{' and '.join(LEFT_TO_A_PERSON)} are left to a person"
+            f"loan {key}: the policy decides {score['decision']}; a person decides "
+            f"{' and '.join(LEFT_TO_A_PERSON)} only"
         )

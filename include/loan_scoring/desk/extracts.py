@@ -1,4 +1,4 @@
-"""What was scored, for extraction: scoring runs, their scores, and calls, paged by key."""
+"""List scoring runs, their scores, and calls, in pages by key."""
 
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,16 @@ def list_scoring_runs(
     after: str | None = None,
     limit: int = 100,
 ) -> list[database.Row]:
-    """Return published scoring runs in the order of their batches, those after `after`.
+    """Return a page of published scoring runs, in the order of their batches.
 
     Args:
-        since: published then or later.
-        until: published before.
-        model_version: of either kind.
-        after: the last scoring_run_id of the page before.
+        session: of the portfolio.
+        since: published at or after this time.
+        until: published before this time.
+        batch_id: of the runs; None for all.
+        model_version: of either kind; None for all.
+        after: the last scoring_run_id of the previous page.
+        limit: the most rows of a page.
     """
     with database.transaction(session.connection):
         return database.rows(
@@ -44,16 +47,16 @@ def list_scoring_runs(
 def list_scores(
     session: Session, scoring_run_id: str, after: Any = None, limit: int = 1000
 ) -> list[database.Row]:
-    """Return scores of a published run in the order of loan_id, those after the loan `after`.
+    """Return a page of scores of a published run, in the order of loan_id, after the loan `after`.
 
     Raises:
         MissingError: there is no such run, or it is not published.
-        GoneError: retention has dropped them.
+        GoneError: retention has dropped the scores.
     """
     with database.transaction(session.connection):
         run = database.row(session.connection, "select_scoring_run", scoring_run_id=scoring_run_id)
         if run is None or run["state"] != "published":
-            raise MissingError(f"no published scoring run {scoring_run_id}")
+            raise MissingError(f"there is no published scoring run {scoring_run_id}")
         refuse_dropped(session.connection, run["batch_id"])
         return database.rows(
             session.connection,
@@ -74,9 +77,9 @@ def list_calls(
     after: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> list[database.Row]:
-    """Return scorings outside the nights in the order of time, those after a given one.
+    """Return a page of recorded calls (scores on demand), in the order of time.
 
-    `after` is the called_at and the call_id of the last call of the page before.
+    `after` is called_at and call_id of the last call of the previous page.
     """
     with database.transaction(session.connection):
         return database.rows(

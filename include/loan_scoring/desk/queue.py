@@ -1,31 +1,29 @@
-"""The approver's desk: the queue of applications that are left to a person, and one of them."""
+"""List, filter and count the queue of applications that a person must decide."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.desk.decisions import LEFT_TO_A_PERSON, typed_loan_id
-from loan_scoring.errors import LoanScoringError, MissingError
-from loan_scoring.scoring.request import ScoredRequest, explain_application, score_and_record
+from loan_scoring.errors import MissingError
 
 PAGE_ROWS = 50
 
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """Which applications of the queue are wanted; None is all."""
+    """A filter of the queue; None does not filter."""
 
     decision: str | None = None
     persona: str | None = None
     reason: str | None = None
-    """A reason in words, or an exclusion's."""
+    """A reason in words, or the reason of an exclusion."""
     low: float | None = None
-    """Probability from which on."""
+    """The lowest default probability."""
     high: float | None = None
-    """Probability below which."""
+    """The default probability must be below this."""
     is_decided: bool | None = None
 
 
@@ -36,7 +34,7 @@ class QueuePage:
     run: database.Row
     rows: list[database.Row]
     next: tuple[float, Any] | None
-    """What `after` has to be for the page that follows; None on the last."""
+    """The `after` of the next page; None on the last page."""
 
 
 def read_queue(
@@ -46,13 +44,14 @@ def read_queue(
     after: tuple[float, Any] | None = None,
     limit: int = PAGE_ROWS,
 ) -> QueuePage:
-    """Return a page of a batch's queue, of the last scored batch unless another is named.
+    """Return a page of the queue of a batch, by default of the last scored batch.
 
-    The likeliest to default come first, the referred last. Pages follow each other by key: the
-    probability (-1 of a referred one) and loan_id of the last row.
+    Applications are in descending order of default probability; referred ones are last. `after` is
+    the default probability (-1 if referred) and the loan_id of the last row of the previous page.
 
     Raises:
         MissingError: the batch is not scored.
+        GoneError: retention has dropped its scores.
     """
     wanted = wanted or QueueFilter()
     with database.transaction(session.connection):
@@ -73,13 +72,14 @@ def read_queue(
             limit=limit + 1,
         )
     last = rows[limit - 1] if len(rows) > limit else None
-    return QueuePage(run, rows[:limit], None if last is None else _place(last))
+    return QueuePage(run, rows[:limit], None if last is None else _page_key(last))
 
 
 def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Return how many applications of a run's queue there are by decision, persona and reason.
+    """Return the numbers of applications in a run's queue by decision, persona and reason.
 
-    A row has `value` and `applications`, of a decision also `decided`, how many a person has.
+    Each row has `value` and `applications`; rows of decisions also have `decided`, the number that
+    a person has decided.
     """
     with database.transaction(session.connection):
         found = _counted(session, run)
@@ -89,9 +89,9 @@ def count_queue(session: Session, run: database.Row) -> dict[str, list[database.
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-    of = {row["suggestion"]: row["applications"] for row in decided}
-    known = [row | {"decided": of.get(row["value"], 0)} for row in found["decision"]]
-    return found | {"decision": known}
+    by_suggestion = {row["suggestion"]: row["applications"] for row in decided}
+    decisions = [row | {"decided": by_suggestion.get(row["value"], 0)} for row in found["decision"]]
+    return found | {"decision": decisions}
 
 
 _counts: dict[tuple[Any, ...], dict[str, list[database.Row]]] = {}
@@ -99,7 +99,7 @@ MOST_COUNTED = 200
 
 
 def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Count a run's queue once a process: the scores of a published run do not change."""
+    """Return the counts of a run's queue, cached: scores of a published run do not change."""
     key = (database.location(session.connection), session.contract.portfolio, run["scoring_run_id"])
     if key not in _counts:
         found = database.rows(
@@ -108,180 +108,34 @@ def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-        # Bits of grouping(): which of the three columns a row has left out.
-        by = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
-        told: dict[str, list[database.Row]] = {name: [] for name in by.values()}
+        # Bits of grouping(): the columns that are not grouped by in this row.
+        column_of = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
+        counts: dict[str, list[database.Row]] = {name: [] for name in column_of.values()}
         for row in found:
-            name = by[row["left_out"]]
+            name = column_of[row["left_out"]]
             if row[name] is not None:
-                told[name].append({"value": row[name], "applications": row["applications"]})
+                counts[name].append({"value": row[name], "applications": row["applications"]})
         while len(_counts) >= MOST_COUNTED:
             _counts.pop(next(iter(_counts)), None)
-        _counts[key] = told
+        _counts[key] = counts
     return _counts[key]
 
 
 def current_run(session: Session, batch_id: str | None = None) -> database.Row:
-    """Return the scoring run of a batch that counts, of the last scored batch unless named.
+    """Return the current scoring run of a batch, by default of the last scored batch.
 
     Raises:
-        MissingError: there is none.
+        MissingError: the batch is not scored, or no batch is.
         GoneError: retention has dropped its scores.
     """
     found = database.row(session.connection, "select_desk_run", batch_id=batch_id)
     if found is None:
-        which = f"batch {batch_id}" if batch_id else "no batch"
-        said = "is not scored" if batch_id else "is scored yet"
-        raise MissingError(f"{which} {said} in {session.contract.portfolio}")
+        fact = f"batch {batch_id} is not scored" if batch_id else "no batch is scored yet"
+        raise MissingError(f"{fact} in {session.contract.portfolio}; run score for it first")
     refuse_dropped(session.connection, found["batch_id"])
     return found
 
 
-@dataclass(frozen=True)
-class ApplicationField:
-    """A field of an application, as a person reads it."""
-
-    name: str
-    label: str
-    unit: str | None
-    value: Any
-    is_read: bool
-    """Whether the model that scored it reads the field."""
-    contribution: float | None = None
-    """What it adds to the log-odds."""
-
-
-@dataclass(frozen=True)
-class DeskApplication:
-    """All that the desk shows of one application."""
-
-    score: database.Row
-    inputs: list[ApplicationField]
-    base: float | None
-    """Log-odds before any input is known; base and contributions sum to the log-odds."""
-    unexplained: str | None
-    """Why there are no contributions, where there are none."""
-    approvals: list[database.Row]
-    suggestion: str
-
-    @property
-    def contributions(self) -> list[ApplicationField]:
-        """The inputs with a contribution, the strongest first."""
-        given = [each for each in self.inputs if each.contribution is not None]
-        return sorted(given, key=lambda each: -abs(each.contribution or 0))
-
-
-def read_application(session: Session, loan_id: Any) -> DeskApplication:
-    """Return an application with the score that counts, explained by the model that gave it.
-
-    Raises:
-        MissingError: the loan has no score that counts.
-    """
-    key = typed_loan_id(session.contract, loan_id)
-    with database.transaction(session.connection):
-        score = database.row(session.connection, "select_application", loan_id=key)
-        if score is None:
-            raise MissingError(
-                f"loan {key} of {session.contract.portfolio} has no score that counts"
-            )
-        decided = database.rows(session.connection, "select_approvals", loan_id=key)
-    session = session.under(score)
-    contract = session.contract
-    base, added, unexplained = _explained(session, score)
-    return DeskApplication(
-        score,
-        [
-            ApplicationField(
-                column.name,
-                column.label,
-                column.unit,
-                score["application"].get(column.name),
-                column.name in added,
-                added.get(column.name),
-            )
-            for column in contract.inputs
-        ],
-        base,
-        unexplained,
-        decided,
-        policy_sentence(contract, score),
-    )
-
-
-def _explained(
-    session: Session, score: database.Row
-) -> tuple[float | None, dict[str, float], str | None]:
-    if score["exclusion_reason"] is not None:
-        return None, {}, "no model judges this application"
-    try:
-        found = explain_application(session, score["application"], score["propensity_version"])
-    except LoanScoringError as error:  # such as an artifact that is gone: the rest is still shown
-        return None, {}, str(error)
-    if found is None:
-        return None, {}, "today's contract excludes this application"
-    return *found, None
-
-
-def policy_sentence(contract: Contract, score: database.Row) -> str:
-    """Say in a sentence what the policy makes of a score, and why."""
-    policy, chance = contract.decision, score["default_probability"]
-    if chance is None:
-        label = next(
-            (
-                each.label
-                for each in contract.exclusions
-                if each.reason == score["exclusion_reason"]
-            ),
-            score["exclusion_reason"],
-        )
-        return f"Refer: {label[:1].lower()}{label[1:]}, and no model judges such an application."
-    told = {
-        "approve": f"below {policy.approve_below:.0%}, from where a person looks at it",
-        "decline": f"not below {policy.decline_from:.0%}, from where the policy declines",
-        "review": f"between approval below {policy.approve_below:.0%} and decline from "
-        f"{policy.decline_from:.0%}",
-    }[score["decision"]]
-    return (
-        f"{score['decision'].capitalize()}: the probability of default, {chance:.1%}, is {told}. "
-        f"{score['persona_default_rate']:.1%} of the applicant's group defaulted at training."
-    )
-
-
-def score_what_if(
-    session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
-) -> tuple[dict[str, Any], ScoredRequest]:
-    """Score an application with changed inputs, by `champion` or a version; it is no score of it.
-
-    Fields that the contract calculates from others (ratios) follow what they are calculated from,
-    unless they are changed themselves. Returns the changed application and the answer, which is on
-    record in `calls`.
-
-    Raises:
-        MissingError: the loan has no score that counts, or there is no such version.
-        InputError: a changed input breaks a rule.
-    """
-    contract = session.contract
-    key = typed_loan_id(contract, loan_id)
-    with database.transaction(session.connection):
-        found = database.row(session.connection, "select_application", loan_id=key)
-    if found is None:
-        raise MissingError(f"loan {key} of {contract.portfolio} has no score that counts")
-    changed = {**found["application"], **changes}
-    for ratio in contract.ratios:
-        if ratio.column not in changes and {ratio.numerator, ratio.denominator} & changes.keys():
-            changed[ratio.column] = _ratio(
-                ratio.scale, changed[ratio.numerator], changed[ratio.denominator]
-            )
-    return changed, score_and_record(session, [changed], model, user, "what_if")
-
-
-def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
-    try:
-        return scale * float(numerator) / float(denominator)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None  # what is no number is told of the field itself
-
-
-def _place(row: database.Row) -> tuple[float, Any]:
-    chance = row["default_probability"]
-    return (-1.0 if chance is None else chance), row["loan_id"]
+def _page_key(row: database.Row) -> tuple[float, Any]:
+    probability = row["default_probability"]
+    return (-1.0 if probability is None else probability), row["loan_id"]

@@ -1,1 +1,1 @@
-"""The stages ingest and outcomes: take in files, check them, publish a batch at once."""
+"""The stages ingest and outcomes: read files, check them, publish a batch in one step."""

@@ -1,4 +1,4 @@
-"""Take in a batch of applications: land its rows, check the batch, publish it at once."""
+"""Ingest a batch of applications: land its rows, check the batch, publish it in one step."""
 
 import io
 import logging
@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loan_scoring import database, settings
+from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256
-from loan_scoring.database.partitions import (
-    HISTORY,
-    ensure_partition,
-    partition_name,
-    refuse_dropped,
-)
+from loan_scoring.database.partitions import HISTORY, ensure_partition, partition_name
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.errors import PassingSourceError, SourceError, StateError
+from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, is_synthetic, open_table
+from loan_scoring.ingest.files.table import SourceTable, open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup, refuse_known_loans
+from loan_scoring.ingest.landing import ledger_location
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.quarantine import add_rejected_rows
@@ -32,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LandedBatch:
-    """What landing a file came to; `is_unchanged` where the same bytes are current already."""
+    """The result of landing a file; `is_unchanged` if the same bytes are current already."""
 
     batch_id: str
     revision: int
@@ -45,12 +41,12 @@ class LandedBatch:
 def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
     """Copy a file's rows into applications and quarantine as an unpublished revision.
 
-    All of it is one transaction: a failure or a kill leaves nothing behind. The same bytes as the
-    current revision's under the same row rules, or the bytes of the file that it corrects, change
-    nothing; the rows of an earlier try of the same bytes that was not published are replaced.
+    This is one transaction: a failure or a kill leaves nothing behind. Nothing changes if the
+    current revision has the same bytes and row rules, or is a correction of the same file. An
+    unpublished revision of the same bytes is replaced.
 
     Raises:
-        SourceError: the file cannot be read or lacks a column of the contract.
+        SourceError: the file cannot be read, or a column of the contract is missing.
     """
     contract, connection = session.contract, session.connection
     wanted = [column.source for column in contract.columns]
@@ -68,7 +64,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
             ):
                 log.info(
-                    "batch %s: the same bytes are revision %s already",
+                    "batch %s: unchanged, revision %s has the same bytes",
                     batch_id,
                     current["revision"],
                 )
@@ -82,15 +78,18 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                     current["revision"],
                 )
             revision = open_revision(known, table.sha256)
-            ours = {"batch_id": batch_id, "revision": revision}
-            database.execute(connection, "delete_batch_rows", **ours)
+            key = {"batch_id": batch_id, "revision": revision}
+            database.execute(connection, "delete_batch_rows", **key)
             accepted, quarantined = _copy(session, table, batch_id, revision)
             if accepted + quarantined == 0:
-                raise SourceError(f"{location_label(location)}: no row below the header")
+                raise SourceError(
+                    f"{location_label(location)}: the file has no row below the header; "
+                    "deliver it again"
+                )
             database.execute(
                 connection,
                 "upsert_landed_batch",
-                **ours,
+                **key,
                 source=ledger_location(location),
                 sha256=table.sha256,
                 received=accepted + quarantined,
@@ -105,23 +104,17 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             )
     if table.header.extra:
         log.warning(
-            "batch %s: columns that the contract does not know were kept out: %s",
+            "batch %s: ignored columns that are not in the contract: %s",
             batch_id,
             ", ".join(table.header.extra),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
 
 
-def ledger_location(location: str | Path) -> str:
-    """Return a location as the ledger shows it; generated rows are called synthetic first."""
-    label = location_label(location)
-    return f"synthetic: {label}" if is_synthetic(location) else label
-
-
 def open_revision(known: list[database.Row], sha256: str) -> int:
-    """Return the revision to land in: an unpublished one of the same bytes, else a new one.
+    """Return the revision to land in: an unpublished one with the same bytes, else a new one.
 
-    One of other bytes is left alone: it may be another process's, about to be published.
+    An unpublished revision with other bytes stays: another process may be about to publish it.
     """
     for row in known:
         if row["is_current"]:
@@ -143,7 +136,7 @@ def copy_rows(
     revision: int,
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
 ) -> tuple[int, int]:
-    """COPY what RowRules gives of each block into applications and quarantine; count both."""
+    """COPY the results of RowRules into applications and quarantine; return both counts."""
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
     partition = partition_name("applications", batch_id)
     accepted = quarantined = 0
@@ -159,19 +152,19 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield of each block how many rows are accepted, these as text for COPY, and the rejected."""
+    """Yield for each block: the number of accepted rows, their text for COPY, the rejected rows."""
     for rows, rejected in blocks:
-        ours = {"batch_id": batch_id, "revision": revision}
-        placed = [pa.repeat(value, rows.num_rows) for value in ours.values()]
-        placed_rows = pa.table([*placed, *rows.columns], names=[*ours, *rows.column_names])
-        yield rows.num_rows, database.as_csv(placed_rows), rejected
+        key = {"batch_id": batch_id, "revision": revision}
+        key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]
+        applications = pa.table([*key_columns, *rows.columns], names=[*key, *rows.column_names])
+        yield rows.num_rows, database.as_csv(applications), rejected
 
 
 def check_batch(session: Session, batch_id: str, revision: int) -> None:
-    """Judge the landed batch as a whole; a refused one leaves its ledger row and its verdicts.
+    """Check a landed revision; a refused one keeps its ledger row and its verdicts only.
 
     Raises:
-        SourceError: too many rows are in quarantine for the contract, or the batch fails a
+        SourceError: more rows are in quarantine than the contract allows, or the batch fails a
             critical expectation.
     """
     with database.transaction(session.connection):
@@ -179,29 +172,29 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
-        if batch["state"] == "refused":  # its rows are gone: to judge them anew would judge none
+        if batch["state"] == "refused":  # its rows are deleted: there is nothing to check again
             raise SourceError(
-                f"batch {batch_id} revision {revision} was refused, why is in table quality or the "
-                "log of the task that refused it; have the file (or the contract) mended and land "
-                "it again (in Airflow: clear `land`)"
+                f"batch {batch_id} revision {revision} was refused (the reason is in the table "
+                "quality and in the task's log); correct the file or the contract, "
+                "then land it again (in Airflow: clear `land`)"
             )
-        why = _quarantined_too_many(session, batch, batch_id)
-        if why is None:
+        reason = _too_many_quarantined(session, batch, batch_id)
+        if reason is None:
             failed = check_quality(session, batch, batch_id)
             if not failed:
                 return
             more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
-            why = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
-        ours = {"batch_id": batch_id, "revision": revision}
-        database.execute(session.connection, "delete_batch_rows", **ours)
-        database.execute(session.connection, "update_batch_refused", **ours)
+            reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
+        key = {"batch_id": batch_id, "revision": revision}
+        database.execute(session.connection, "delete_batch_rows", **key)
+        database.execute(session.connection, "update_batch_refused", **key)
     raise SourceError(
-        f"batch {batch_id} refused: {why}; have the file (or the contract) mended "
-        "and ingest it again"
+        f"batch {batch_id} refused: {reason}; "
+        "correct the file or the contract, then ingest it again"
     )
 
 
-def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) -> str | None:
+def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) -> str | None:
     share = batch["quarantined"] / batch["received"]
     limit = session.contract.ingest.max_quarantined_share
     if share <= limit:
@@ -211,7 +204,7 @@ def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) 
     )
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
     is_known = broken[0]["rule"].startswith("known_key")
-    hint = "; these loans are applications of other batches already" if is_known else ""
+    hint = "; these loans are already applications of other batches" if is_known else ""
     return (
         f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
         f"({most}); the contract allows {limit:.0%}{hint}"
@@ -219,40 +212,43 @@ def _quarantined_too_many(session: Session, batch: database.Row, batch_id: str) 
 
 
 def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
-    """Make a checked revision the current one, in one transaction; the old ones are kept.
+    """Make a checked revision the current one, in one transaction; older revisions are kept.
 
-    One that a newer revision overtook is published, but does not take its place. The history's
-    labels come from the same file and become outcomes in the same transaction.
+    If a newer revision is current already, this one is published but not made current. The labels
+    of the history, from the same file, become outcomes in the same transaction.
 
     Raises:
-        StateError: the revision was refused, is not there, or lost loans to another batch.
-        SourceError: the history's file changed since it landed.
+        StateError: there is no such revision, it was refused, or another batch has taken one of its
+            loans.
+        SourceError: the file of the history has changed since it landed.
     """
     connection = session.connection
-    ours = {"batch_id": batch_id, "revision": revision}
+    key = {"batch_id": batch_id, "revision": revision}
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
-        # One batch at a time: else two that landed together could both take a loan.
+        # One batch at a time: two that land together could otherwise both take a loan.
         database.lock(connection, "publish")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
         if batch["state"] == "refused":
             raise StateError(
-                f"batch {batch_id} revision {revision} was refused; ingest a mended file"
+                f"batch {batch_id} revision {revision} was refused; ingest a corrected file"
             )
         refuse_known_loans(session, batch_id, revision)
         current = database.row(connection, "select_current_batch", batch_id=batch_id)
         is_current = current is None or current["revision"] < revision
         if is_current:
-            database.execute(connection, "update_batch_superseded", **ours)
-        database.execute(connection, "update_batch_published", **ours, is_current=is_current)
+            database.execute(connection, "update_batch_superseded", **key)
+        database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
             take_outcomes_within(session, location, sha256=batch["sha256"])
     if is_current:
         log.info("batch %s: revision %s is current", batch_id, revision)
     else:
-        log.warning("batch %s: revision %s was overtaken by a newer one", batch_id, revision)
+        log.warning(
+            "batch %s: revision %s is published but not current: a newer one is", batch_id, revision
+        )
 
 
 def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
@@ -260,7 +256,7 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
     for row in known:
         if row["revision"] == revision:
             return row
-    raise StateError(f"batch {batch_id} has no revision {revision}; run ingest for it first")
+    raise StateError(f"batch {batch_id} has no revision {revision}; ingest the batch first")
 
 
 def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
@@ -272,38 +268,14 @@ def ingest_batch(session: Session, batch_id: str, location: str | Path) -> Lande
     return landed
 
 
-def landed_file(session: Session, batch_id: str) -> Path:
-    """Return the one file of applications that landed as a batch.
+def current_revision(session: Session, batch_id: str) -> database.Row:
+    """Return the row of a batch's current revision.
 
     Raises:
-        GoneError: retention has dropped the batch: nobody needs to look for its file.
-        PassingSourceError, SourceError: as `landing_file` has it.
+        StateError: no revision is published.
     """
-    refuse_dropped(session.connection, batch_id)
-    return landing_file(session.contract.portfolio, "applications", batch_id)
-
-
-def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
-    """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
-    folder = settings.landing_dir(portfolio) / kind
-    return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
-
-
-def landing_file(portfolio: str, kind: str, name: str) -> Path:
-    """Return the one file that landed as `name` in applications/ or outcomes/.
-
-    Raises:
-        PassingSourceError: none is there yet.
-        SourceError: more than one is.
-    """
-    folder = settings.landing_dir(portfolio) / kind
-    found = landing_files(portfolio, kind, name)
-    if not found:
-        raise PassingSourceError(
-            f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
-            f"into {folder}, then clear the task"
-        )
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise SourceError(f"{folder} holds {len(found)} files for {name}: {names}; leave one")
-    return found[0]
+    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
+    for row in known:
+        if row["is_current"]:
+            return row
+    raise StateError(f"batch {batch_id} has no published revision; ingest it first")

@@ -1,4 +1,4 @@
-"""The way back from quarantine: corrected rows and the accepted ones become a new revision."""
+"""Replay corrected rows: with the accepted rows they become a new revision of the batch."""
 
 import logging
 from collections import Counter
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg2 import sql
 
 from loan_scoring import database
@@ -20,29 +19,24 @@ from loan_scoring.ingest.batches import (
     LandedBatch,
     check_batch,
     copy_rows,
-    ledger_location,
+    current_revision,
     open_revision,
     publish_batch,
 )
-from loan_scoring.ingest.files import blocks
+from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_corrected_rows
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
-from loan_scoring.ingest.quarantine import (
-    current_revision,
-    export_columns,
-    split_record,
-    wanted_columns,
-    without_text_marks,
-)
+from loan_scoring.ingest.landing import ledger_location
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+from loan_scoring.ingest.spreadsheet import export_columns, wanted_columns
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ReplayedCorrections(LandedBatch):
-    """What a replay came to; `mended` rows came out of quarantine."""
+    """The result of a replay; `mended` rows left quarantine."""
 
     mended: int = 0
 
@@ -50,15 +44,15 @@ class ReplayedCorrections(LandedBatch):
 def replay_corrections(
     session: Session, batch_id: str, location: str | Path
 ) -> ReplayedCorrections:
-    """Take corrected rows of a batch's current revision in, check the batch and publish it.
+    """Land corrected rows of a batch's current revision, check the batch and publish it.
 
-    The new revision holds the accepted rows of the current one and those that pass now; the others
-    stay in quarantine. The same corrections again change nothing.
+    The new revision holds the accepted rows of the current one and the corrected rows that pass;
+    the other rows stay in quarantine. The same corrections again change nothing.
 
     Raises:
-        StateError: the batch is not there.
-        SourceError: the file cannot be read, names lines that are not in quarantine, or holds no
-            row that passes; nothing changed.
+        StateError: the batch is not published.
+        SourceError: the file cannot be read, names lines that are not in quarantine, or no row of
+            it passes; nothing is changed.
     """
     replayed = _land(session, batch_id, location)
     if not replayed.is_unchanged:
@@ -86,18 +80,18 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             known_loan_lookup(session, batch_id) as is_known,
         ):
             if table.sha256 in _applied(known, current):
-                log.info("batch %s: these corrections are in already", batch_id)
+                log.info("batch %s: unchanged, these corrections are applied already", batch_id)
                 counts = {name: current[name] for name in ("received", "accepted", "quarantined")}
                 return ReplayedCorrections(
                     batch_id, current["revision"], **counts, is_unchanged=True
                 )
             revision = open_revision(known, table.sha256)
-            ours = {"batch_id": batch_id, "revision": revision}
-            database.execute(connection, "delete_batch_rows", **ours)
+            key = {"batch_id": batch_id, "revision": revision}
+            database.execute(connection, "delete_batch_rows", **key)
             _carry_accepted(session, batch_id, current["revision"], revision)
             rules = RowRules(contract, is_known)
             rules.remember(read_slice(session, batch_id, revision, []).column(KEY))
-            refused = {
+            quarantined = {
                 row["line_number"]: row
                 for row in database.rows(
                     connection,
@@ -108,23 +102,27 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             }
             broken: list[RejectedRow] = []
 
-            def judged() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
-                for block in _corrected(table, location, line_column, refused, current):
+            def checked() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
+                for block in read_corrected_rows(
+                    table, location, line_column, quarantined, current
+                ):
                     rows, rejected = rules.apply(block)
-                    at = {int(line): row for row, line in enumerate(block.line_numbers)}
+                    row_of = {int(line): row for row, line in enumerate(block.line_numbers)}
                     for place, each in enumerate(rejected):
                         line = each.line_number
-                        text = _raw_text(block.table, at[line], refused[line], current)
+                        text = corrected_raw_text(
+                            block.table, row_of[line], quarantined[line], current
+                        )
                         rejected[place] = replace(each, raw_text=text)
                     broken.extend(rejected)
                     yield rows, rejected
 
-            mended, _ = copy_rows(session, batch_id, revision, judged())
-        _refuse_without_gain(location, mended, broken)
+            mended, _ = copy_rows(session, batch_id, revision, checked())
+        _refuse_if_none_passes(location, mended, broken)
         database.execute(
             connection,
             "insert_carried_quarantine",
-            **ours,
+            **key,
             corrects_revision=current["revision"],
         )
         landed = ReplayedCorrections(
@@ -138,8 +136,8 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
         database.execute(
             connection,
             "upsert_landed_batch",
-            **ours,
-            source=f"corrected: {_said(location, current)}",
+            **key,
+            source=f"corrected: {_ledger_label(location, current)}",
             sha256=table.sha256,
             received=landed.received,
             accepted=landed.accepted,
@@ -155,7 +153,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
 
 
 def _applied(known: list[database.Row], current: database.Row) -> set[str]:
-    """Return the hashes of the files whose corrections the current revision holds."""
+    """Return the sha256 of each file whose corrections the current revision contains."""
     by_revision = {row["revision"]: row for row in known}
     applied = set()
     while current["corrects_revision"] is not None:
@@ -177,73 +175,19 @@ def _carry_accepted(session: Session, batch_id: str, from_revision: int, revisio
         )
 
 
-def _corrected(
-    table: SourceTable,
-    location: str | Path,
-    line_column: str,
-    refused: dict[int, database.Row],
-    current: database.Row,
-) -> Iterator[blocks.Block]:
-    """Yield the rows that a person filled in, under the lines that they have in the source.
-
-    Rows without a value are left out: an export has such ones where a record was no row.
-    """
-    where, seen = location_label(location), set()
-    for block in table:
-        for malformed in block.malformed[:1]:
-            raise SourceError(
-                f"{where}: line {malformed.line_number} is no row ({malformed.reason}); "
-                "correct it, nothing was changed"
-            )
-        texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
-        values = without_text_marks(block.table.drop_columns([line_column]))
-        is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
-        keep: list[int] = []
-        for row, text in enumerate(texts):
-            if is_blank[row] and (not text or (text.isdecimal() and int(text) in refused)):
-                continue
-            line = int(text) if text.isdecimal() else None
-            if line not in refused or line in seen:
-                fault = "stands twice" if line in seen else "is not in quarantine"
-                raise SourceError(
-                    f"{where}: line {block.line_numbers[row]}: {line_column} {text or 'nothing'} "
-                    f"{fault} of revision {current['revision']}; export again, nothing was changed"
-                )
-            seen.add(line)
-            keep.append(row)
-        if keep:
-            lines = pa.array([int(texts[row]) for row in keep], pa.int64()).to_numpy()
-            yield blocks.Block(values.take(keep), lines, [])
-
-
-def _raw_text(table: pa.Table, row: int, refused: database.Row, current: database.Row) -> str:
-    """Return a row that is still broken as the source would write it; as it was if unchanged."""
-    before = split_record(refused, current)
-    header = current["header"] or table.column_names
-    after = [
-        table.column(name)[row].as_py()
-        if name in table.column_names
-        else (before[place] if before else "")
-        for place, name in enumerate(header)
-    ]
-    if before == after:
-        return str(refused["raw_text"])
-    return blocks.csv_record(after, current["delimiter"])
-
-
-def _refuse_without_gain(location: str | Path, mended: int, broken: list[RejectedRow]) -> None:
+def _refuse_if_none_passes(location: str | Path, mended: int, broken: list[RejectedRow]) -> None:
     if mended:
         return
     most = Counter(rule for each in broken for rule in each.rules).most_common(3)
-    told = ", ".join(f"{rule} {rows}" for rule, rows in most)
+    counts = ", ".join(f"{rule} {rows}" for rule, rows in most)
     raise SourceError(
         f"{location_label(location)}: none of {len(broken)} corrected rows passes"
-        f"{f' ({told})' if told else ''}; nothing was changed"
+        f"{f' ({counts})' if counts else ''}; correct them again; nothing was changed"
     )
 
 
-def _said(location: str | Path, current: database.Row) -> str:
-    """Return the location for the ledger; corrected rows of generated ones are generated."""
-    said = ledger_location(location)
-    is_synthetic = "synthetic" in current["source"] and not said.startswith("synthetic")
-    return f"synthetic: {said}" if is_synthetic else said
+def _ledger_label(location: str | Path, current: database.Row) -> str:
+    """Return the location as the ledger shows it; corrections of synthetic rows are synthetic."""
+    label = ledger_location(location)
+    is_unmarked = "synthetic" in current["source"] and not label.startswith("synthetic")
+    return f"synthetic: {label}" if is_unmarked else label

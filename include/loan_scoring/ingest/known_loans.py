@@ -1,4 +1,4 @@
-"""The rule that a loan is the application of one batch only: look keys up in the other batches."""
+"""The rule that a loan belongs to one batch only: look up keys in the other batches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,10 @@ from loan_scoring.ingest.row_rules import Lookup
 
 @contextmanager
 def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
-    """Give what says which keys another batch's current revision holds; None where none can be.
+    """Yield a function that marks keys already in another batch; None if there is no other batch.
 
-    It is asked by the thread that parses, while this session's connection takes COPY: a connection
-    between two threads comes to a standstill, so it has one of its own. Each question is one look
-    into the index by loan.
+    The function has its own connection: the parsing thread calls it while the session's connection
+    is busy with COPY. Each call is one query by the index on loans.
     """
     other = database.row(session.connection, "select_other_batch", batch_id=batch_id)
     if other is None or not other["is_there"]:
@@ -29,8 +28,8 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
     connection.autocommit = True
 
     def is_known(keys: pa.Array) -> np.ndarray:
-        asked = _array(keys.drop_null())
-        found = database.rows(connection, "select_known_keys", loan_ids=asked, batch_id=batch_id)
+        loan_ids = _array(keys.drop_null())
+        found = database.rows(connection, "select_known_keys", loan_ids=loan_ids, batch_id=batch_id)
         known = pa.array([row["loan_id"] for row in found], keys.type)
         return np.asarray(pc.is_in(keys, value_set=known).to_numpy(zero_copy_only=False))
 
@@ -41,13 +40,13 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
 
 
 def refuse_known_loans(session: Session, batch_id: str, revision: int) -> None:
-    """Refuse to publish a revision whose loans another batch took since it landed.
+    """Raise an error if another batch has taken a loan of this revision since it landed.
 
     Raises:
-        StateError: some loan is an application of another batch's current revision.
+        StateError: a loan is an application of another batch's current revision.
     """
-    ours = {"batch_id": batch_id, "revision": revision}
-    taken = database.row(session.connection, "select_known_loans", **ours)
+    key = {"batch_id": batch_id, "revision": revision}
+    taken = database.row(session.connection, "select_known_loans", **key)
     if taken is not None and taken["loans"]:
         raise StateError(
             f"batch {batch_id}: {taken['loans']} of its loans became applications of batch "
@@ -56,7 +55,7 @@ def refuse_known_loans(session: Session, batch_id: str, revision: int) -> None:
 
 
 def _array(keys: pa.Array) -> str:
-    """Return keys as Postgres reads an array: one literal, many times quicker than a list."""
+    """Return the Postgres literal of an array of keys; psycopg2 adapts a list far more slowly."""
     if pa.types.is_integer(keys.type):
         return "{" + ",".join(map(str, keys.to_pylist())) + "}"
     quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys.to_pylist())

@@ -1,4 +1,4 @@
-"""Take in a file of outcomes: what became of loans, judged against what is known already."""
+"""Ingest a file of outcomes, checked against known loans and outcomes."""
 
 import logging
 from collections.abc import Iterator
@@ -23,15 +23,14 @@ from loan_scoring.ingest.row_rules import any_of, parse_column
 log = logging.getLogger(__name__)
 
 OBSERVED_ON = "observed_on"
-"""The column of a file of outcomes that says when each was known; a history has none."""
+"""The column with the date of each outcome; a history does not have it."""
 FEW_ROWS = 10
-"""Below so many broken rows a file is taken in however few the others are: a late outcome or two
-may be all that a file holds."""
+"""A file with fewer broken rows is never refused: it may hold only one or two late outcomes."""
 
 
 @dataclass(frozen=True)
 class TakenOutcomes:
-    """What taking in a file of outcomes came to."""
+    """The result of ingesting a file of outcomes."""
 
     drop_id: str
     revision: int
@@ -42,28 +41,28 @@ class TakenOutcomes:
 
 
 def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
-    """Take in a file of outcomes in one transaction; the same bytes again change nothing.
+    """Ingest a file of outcomes in one transaction; the same bytes again change nothing.
 
-    But where a loan of theirs that was unknown is an application now, as its night was late or its
-    row was corrected, they are judged anew and become a new revision.
+    Exception: if a formerly unknown loan has since been ingested, the file is checked again and
+    becomes a new revision.
 
-    Rows of unknown loans, rows that contradict a known outcome or each other, repeated ones and
-    outcomes from before their application go to quarantine.
+    These rows go to quarantine: outcomes of unknown loans, outcomes that contradict a known one or
+    each other, repeated ones, and outcomes from before their application.
 
     Raises:
-        SourceError: the file cannot be read or lacks a column.
-        StateError: more rows than the contract allows, and FEW_ROWS, broke a rule; nothing is taken
-            in.
+        SourceError: the file cannot be read, or a column is missing.
+        StateError: at least FEW_ROWS rows, and more than the contract allows, broke a rule;
+            nothing is changed.
     """
     with database.transaction(session.connection):
         taken = take_outcomes_within(session, location)
-        ours = {"batch_id": taken.drop_id, "revision": taken.revision}
-        broken = database.rows(session.connection, "select_broken_rules", **ours)
+        key = {"batch_id": taken.drop_id, "revision": taken.revision}
+        broken = database.rows(session.connection, "select_broken_rules", **key)
     unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
     if unknown:
         log.warning(
-            "%s: %s outcomes of unknown loans wait in quarantine; once the batch of these loans is "
-            "in, take in the same file again",
+            "%s: %s outcomes of unknown loans are in quarantine; "
+            "ingest the batch of these loans, then this file again",
             taken.drop_id,
             unknown,
         )
@@ -73,10 +72,10 @@ def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
 def take_outcomes_within(
     session: Session, location: str | Path, sha256: str | None = None
 ) -> TakenOutcomes:
-    """Take in a file within the caller's transaction.
+    """Ingest a file of outcomes within the caller's transaction.
 
-    `sha256` is what its hash must be: that of a history, whose same bytes are taken in again, as
-    loans that were refused may be known now.
+    `sha256` is given for a history: the file must have this hash. It is ingested even if its bytes
+    are unchanged, as rejected loans may be known now.
     """
     contract, connection = session.contract, session.connection
     drop_id = f"outcomes-{Path(location_label(location)).name.split('.')[0]}"
@@ -86,9 +85,9 @@ def take_outcomes_within(
     ) as table:
         if sha256 is not None and sha256 != table.sha256:
             raise SourceError(
-                f"{location_label(location)} changed since it landed; ingest it again"
+                f"{location_label(location)}: the file changed since it landed; ingest it again"
             )
-        # One file at a time: else two could bring contradicting outcomes of a loan.
+        # One file at a time: two could otherwise bring contradicting outcomes of a loan.
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
@@ -102,27 +101,27 @@ def take_outcomes_within(
         if same and not _is_any_known_now(session, same):
             return _unchanged(same)
         revision = known["revision"] + 1 if known is not None else 1
-        ours = {"drop_id": drop_id, "revision": revision}
+        key = {"drop_id": drop_id, "revision": revision}
         database.execute(
             connection,
             "insert_outcome_drop",
-            **ours,
+            **key,
             source=location_label(location),
             sha256=table.sha256,
         )
-    quarantined = database.execute(connection, "quarantine_landed_outcomes", **ours)
-    database.execute(connection, "insert_landed_outcomes", **ours)
+    quarantined = database.execute(connection, "quarantine_landed_outcomes", **key)
+    database.execute(connection, "insert_landed_outcomes", **key)
     limit = contract.ingest.max_quarantined_share
     if quarantined >= FEW_ROWS and quarantined > limit * received:
         raise StateError(
             f"{location_label(location)}: {quarantined} of {received} outcomes broke a rule "
-            f"{_refusal(session, drop_id, revision)}"
+            f"{_rules_and_remedy(session, drop_id, revision)}"
         )
     taken = TakenOutcomes(drop_id, revision, received, received - quarantined, quarantined)
     database.execute(
         connection,
         "update_outcome_drop",
-        **ours,
+        **key,
         received=received,
         accepted=taken.accepted,
         quarantined=quarantined,
@@ -131,37 +130,37 @@ def take_outcomes_within(
 
 
 def _unchanged(known: database.Row) -> TakenOutcomes:
-    log.info("%s: the same bytes are revision %s already", known["drop_id"], known["revision"])
+    log.info("%s: unchanged, revision %s has the same bytes", known["drop_id"], known["revision"])
     counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
     return TakenOutcomes(known["drop_id"], known["revision"], **counts, is_unchanged=True)
 
 
 def _is_any_known_now(session: Session, known: database.Row) -> bool:
-    """Return whether a loan that was unknown to a revision of the landed bytes is known now."""
-    ours = {"drop_id": known["drop_id"], "revision": known["revision"]}
-    return database.row(session.connection, "select_loan_known_since", **ours) is not None
+    """Return whether a loan that was unknown to this revision is known now."""
+    key = {"drop_id": known["drop_id"], "revision": known["revision"]}
+    return database.row(session.connection, "select_loan_known_since", **key) is not None
 
 
-def _refusal(session: Session, drop_id: str, revision: int) -> str:
-    """Say which rules the rows of a refused file broke, and what to do about the first."""
+def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
+    """Return the rules that a refused file broke, and what to do about the most frequent."""
     connection, target = session.connection, session.contract.target
-    ours = {"batch_id": drop_id, "revision": revision}
-    broken = database.rows(connection, "select_broken_rules", **ours)
+    key = {"batch_id": drop_id, "revision": revision}
+    broken = database.rows(connection, "select_broken_rules", **key)
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
     remedies = {
         "unknown_loan": "ingest the batches of these loans first",
         "unknown_level": f"target.positive is {target.positive}, target.negative "
-        f"{target.negative}: mend the contract or the file",
+        f"{target.negative}: correct the contract or the file",
     }
-    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "mend the file")
+    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "correct the file")
     return (
         f"({most}); the contract allows "
-        f"{session.contract.ingest.max_quarantined_share:.0%} and nothing was taken in; {remedy}"
+        f"{session.contract.ingest.max_quarantined_share:.0%}; nothing was changed; {remedy}"
     )
 
 
 def _parsed(contract: Contract, table: SourceTable) -> Iterator[pa.Table]:
-    """Yield the records of each block, typed, with the rules that they break on their own."""
+    """Yield the typed records of each block, with the rules that each breaks by itself."""
     for block in table:
         loan_id, broken = parse_column(contract.key, block)
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
@@ -203,7 +202,7 @@ def _padded(values: pa.Array, nulls: int) -> pa.Array:
 
 
 def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
-    """Read ISO dates; an absent column is all null, other text is marked."""
+    """Return the dates, and a mask of the unreadable ones; all null without the column."""
     if OBSERVED_ON not in table.column_names:
         return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
     values: list[date | None] = []

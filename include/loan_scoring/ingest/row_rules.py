@@ -1,4 +1,4 @@
-"""Turn rows of text into typed columns by the contract, and name every rule that a row breaks."""
+"""Parse rows of text into typed columns by the contract, and name every rule that a row breaks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Broken = list[tuple[str, np.ndarray]]
 """Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""
 
 Lookup = Callable[[pa.Array], np.ndarray]
-"""Says of an array of keys, nulls among them, which ones it knows."""
+"""Returns a mask of the keys that are known; the keys may have nulls."""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A record that broke rules: where it stands, what it says, which rules as `rule:column`."""
+    """A record that broke rules, each named `rule:column`."""
 
     line_number: int
     raw_text: str
@@ -30,9 +30,9 @@ class RejectedRow:
 
 
 class RowRules:
-    """The contract's row rules over the blocks of one file; it remembers the keys it has seen.
+    """The row rules of a contract, applied to the blocks of one file; keys are remembered.
 
-    `is_known` says which keys are applications of another batch.
+    `is_known` returns which keys are applications of another batch.
     """
 
     def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
@@ -40,13 +40,13 @@ class RowRules:
         self._keys = KeyRules(contract.key, is_known)
 
     def remember(self, keys: pa.Array) -> None:
-        """Take keys for seen: those of rows that the batch has already."""
+        """Add the keys of rows that the batch already has."""
         self._keys.remember(keys)
 
     def apply(self, block: Block) -> tuple[pa.Table, list[RejectedRow]]:
-        """Return the accepted rows, typed, with line_number first; and the rejected ones.
+        """Return the accepted rows, typed, with line_number first, and the rejected records.
 
-        Every row of the block, malformed records included, is in exactly one of the two.
+        Every record of the block, malformed ones included, is in exactly one of the two.
         """
         typed: dict[str, pa.Array] = {}
         broken: Broken = []
@@ -66,7 +66,7 @@ class RowRules:
 
 
 class KeyRules:
-    """The rules of a key: readable, present, once in the batch, in no other batch."""
+    """The rules of the key: readable, not null, once in the batch, not in another batch."""
 
     def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
         self._column, self._is_known = column, is_known
@@ -74,7 +74,7 @@ class KeyRules:
         self._seen_texts: set[str] = set()
 
     def apply(self, block: Block) -> tuple[pa.Array, Broken]:
-        """Return the block's keys, null where unreadable, and the rules that they break."""
+        """Return the keys of a block, null where unreadable, and the rules that they break."""
         keys, faults = parse_column(self._column, block)
         unreadable = any_of([mask for _, mask in faults], len(keys))
         faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
@@ -84,7 +84,7 @@ class KeyRules:
         return keys, faults
 
     def remember(self, keys: pa.Array) -> None:
-        """Take keys for seen without a word on them."""
+        """Add keys; a later equal key is a duplicate."""
         self._repeated(keys)
 
     def _repeated(self, keys: pa.Array) -> np.ndarray:
@@ -102,15 +102,15 @@ class KeyRules:
 class SeenIntegers:
     """A growing set of integers, 8 bytes each.
 
-    It is kept as sorted runs, each more than twice as long as the next: n integers that come in
-    blocks are found in O(log n) and merged O(log n) times, however many blocks there are.
+    They are kept in sorted runs, each more than twice as long as the next. So n integers in any
+    number of blocks are searched in O(log n) runs, and each is merged O(log n) times.
     """
 
     def __init__(self) -> None:
         self._runs: list[np.ndarray] = []
 
     def add(self, values: np.ndarray) -> np.ndarray:
-        """Add values and return which of them were in the set, or stand twice among them.
+        """Add values; return a mask of those that were in the set, or repeat an earlier value.
 
         >>> seen = SeenIntegers()
         >>> seen.add(np.array([3, 1, 3])).tolist(), seen.add(np.array([2, 1])).tolist()
@@ -125,7 +125,7 @@ class SeenIntegers:
             is_seen |= earlier[places] == values
         run = values[order][~is_seen[order]]
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            # The stable sort takes what is sorted already as it stands.
+            # The stable sort (timsort) uses the runs that are already sorted.
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         if len(run):
             self._runs.append(run)
@@ -135,7 +135,7 @@ class SeenIntegers:
 def split_rows(
     block: Block, columns: dict[str, pa.Array], broken: Broken
 ) -> tuple[pa.Table, list[RejectedRow]]:
-    """Part a block's rows into the accepted ones, typed, and the rejected, malformed included."""
+    """Split a block into typed accepted rows and rejected records, malformed ones included."""
     bad = any_of([mask for _, mask in broken], block.table.num_rows)
     rejected = [
         RejectedRow(
@@ -151,9 +151,9 @@ def split_rows(
 
 
 def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
-    """Parse one column of a block into the contract's type.
+    """Return one column of a block as the contract's type, and the rules that rows break.
 
-    Returns the typed values, null where they could not be read, and the rules that rows break.
+    Unreadable values are null.
     """
     text = block.table.column(column.source).combine_chunks()
     if not column.is_numeric:
@@ -179,7 +179,7 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
 
 
 def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Cast text to numbers; what is none becomes null and is marked."""
+    """Return text as numbers, null where unreadable, and a mask of the unreadable ones."""
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)
     try:
@@ -200,7 +200,7 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
             unreadable = unreadable | fraction
             floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
         return floats.cast(kind), unreadable
-    if column.type == "number":  # the cast reads 'nan' and 'inf', which are no quantities
+    if column.type == "number":  # the cast accepts 'nan' and 'inf'
         endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
@@ -208,13 +208,13 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def _has_hexadecimal(text: pa.Array) -> bool:
-    """Say whether some text may be hexadecimal; a slice may see the x of its neighbours."""
+    """Return whether some text may be hexadecimal; of a slice, the whole buffer is searched."""
     data = text.buffers()[2]
     return data is not None and b"x" in data.to_pybytes().lower()
 
 
 def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
-    """Make text null where it is empty or one of the contract's null tokens."""
+    """Return text with null for empty text and for the null tokens of the contract."""
     is_null = pc.equal(text, "")
     for token in column.null_tokens:
         is_null = pc.or_(is_null, pc.equal(text, token))
@@ -222,7 +222,7 @@ def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
 
 
 def _floats(values: pa.Array) -> np.ndarray:
-    """Return numbers as float64 with nan for null."""
+    """Return numbers as float64, with nan for null."""
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
@@ -231,5 +231,5 @@ def _mask(values: pa.Array) -> np.ndarray:
 
 
 def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """Return which rows any of the masks marks."""
+    """Return a mask of the rows that any of the masks marks."""
     return np.logical_or.reduce(masks) if masks else np.zeros(rows, dtype=bool)

@@ -12,10 +12,10 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError, StateError
-from loan_scoring.ingest.files.table import resolve_source
 from loan_scoring.lab.main_job_state import MainJobState
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.local.airflow_client import AirflowClient, attach_to_stack
 from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.postgres import embedded

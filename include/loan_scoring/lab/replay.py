@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
 from loan_scoring.errors import LoanScoringError, SourceError
-from loan_scoring.ingest.files import table
+from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import open_table, resolve_source
+from loan_scoring.ingest.files.table import open_table
 from loan_scoring.lab.landing import LandingFolder
 from loan_scoring.lab.scenarios import (
     apply_scenario,
@@ -23,6 +23,7 @@ from loan_scoring.lab.scenarios import (
     shuffle_outcomes,
     worsen_outcomes,
 )
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
 
 LOGGER = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def _labelled(
 ) -> tuple[pa.Table, Replay]:
     """Return the labelled rows, read or generated, and an empty replay with their source."""
     if location is not None:
-        is_synthetic = table.is_synthetic(location)
+        is_synthetic = locations.is_synthetic(location)
         text = f"{'synthetic: ' if is_synthetic else ''}{location_label(location)}"
         return _read(contract, location), Replay(text, is_synthetic)
     rows = contract.replay.generated_rows

@@ -1,1 +1,1 @@
-"""The stage score, and scores on demand: of a file, of a request."""
+"""The stage score, and scoring on demand: of a file, of a request."""

@@ -1,4 +1,4 @@
-"""Score a batch exactly once: plan slices, score each in one transaction, publish all at once."""
+"""Score a batch exactly once: plan mini-batches, score each in one transaction, publish all."""
 
 import hashlib
 import io
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOCK_ROWS = 20_000
-"""Rows that are in memory at once, in each of the three states: read, scored, written."""
+"""The rows of a block; up to three blocks are in memory: read, scored, written."""
 
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """A scoring run and the mini-batches that it is cut into, scored ones included."""
+    """A scoring run and the numbers of its mini-batches, scored ones included."""
 
     scoring_run_id: str
     applications: int
@@ -49,13 +49,13 @@ class ScoringPlan:
 
 
 def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
-    """Plan the scoring run of a batch's current revision with the champions.
+    """Plan the scoring run of a batch's current revision by the champions; return the plan.
 
-    The run's id derives from batch, revision, model pair and the contract's policy: planning again
-    finds the same run, other thresholds or exclusions make another.
+    The id of the run derives from batch, revision, model pair and the policy of the contract. So
+    planning again finds the same run, and other thresholds or exclusions make another.
 
     Raises:
-        StateError: the batch is not published, is the history, or no model is in use.
+        StateError: the batch is not published, is the history, or there is no champion.
     """
     if batch_id == HISTORY:
         raise StateError("the history trains models and is not scored; name a business date")
@@ -97,7 +97,7 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
 def derive_run_id(
     contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
 ) -> str:
-    """Return the id of the scoring run of a batch revision by a model pair under the policy."""
+    """Return the id of the scoring run of a batch revision by a model pair and the policy."""
     policy = hashlib.sha256(_policy(contract).encode()).hexdigest()
     return f"{batch_id}-r{revision}-{propensity}-{personas}-{policy[:8]}"
 
@@ -107,32 +107,37 @@ def _policy(contract: Contract) -> str:
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
-    """Score one slice and write its rows in one transaction; return how many it has.
+    """Score one mini-batch and write its scores in one transaction; return its number of rows.
 
-    Block by block, so that memory does not grow with the slice; while one block is scored the
-    next is read and the last one written.
+    It is scored in blocks, so that memory does not grow with it. While one block is scored, the
+    next is read and the last is written.
 
-    A slice that is scored already is left as it is; another try of it that runs at the same time
-    waits, and then finds it scored.
+    A scored mini-batch stays as it is. A second try at the same time waits for the first.
+
+    Raises:
+        StateError: there is no such run or mini-batch.
     """
     started = time.monotonic()
-    of = scoring_run(session, run_id)
-    # By the policy of the plan: a contract that changes meanwhile would leave two in one batch.
+    run = scoring_run(session, run_id)
+    # The policy of the plan: the contract may have changed since, and a batch needs one policy.
     scorer = registry.load_scorer(
-        session.under(of), of["propensity_version"], of["personas_version"]
+        session.under(run), run["propensity_version"], run["personas_version"]
     )
-    partition = partition_name("scores", of["batch_id"])
+    partition = partition_name("scores", run["batch_id"])
     rows = referred = 0
     with database.transaction(session.connection):
         found = database.row(
             session.connection, "lock_mini_batch", scoring_run_id=run_id, mini_batch=mini_batch
         )
         if found is None:
-            raise StateError(f"scoring run {run_id} has no mini-batch {mini_batch}")
+            raise StateError(
+                f"scoring run {run_id} has no mini-batch {mini_batch}; "
+                "run score for its batch again"
+            )
         if found["state"] == "scored":
             return int(found["applications"])
-        with _blocks(session, of, scorer.columns, found) as applications:
-            blocks = (_scored(scorer, of, mini_batch, block) for block in applications)
+        with _blocks(session, run, scorer.columns, found) as applications:
+            blocks = (_scored(scorer, run, mini_batch, block) for block in applications)
             for scores, text in read_ahead(blocks):
                 database.copy_csv(session.connection, partition, scores.column_names, text)
                 rows += scores.num_rows
@@ -151,14 +156,15 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
 
 @contextmanager
 def _blocks(
-    session: Session, of: database.Row, columns: list[str], mini_batch: database.Row
+    session: Session, run: database.Row, columns: list[str], mini_batch: database.Row
 ) -> Iterator[Iterable[pa.Table]]:
-    """Yield a slice's applications in blocks: on a connection beside, ahead, where there are many.
+    """Yield a mini-batch's applications in blocks.
 
-    One block is read before anything is written, on the connection that will write.
+    A single block is read on the session's connection. More blocks are read ahead, on a connection
+    of their own, while the session's connection writes.
     """
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
-    which = (of["batch_id"], of["revision"], columns, bounds)
+    which = (run["batch_id"], run["revision"], columns, bounds)
     if mini_batch["applications"] <= BLOCK_ROWS:
         yield [read_slice(session, *which)]
         return
@@ -168,25 +174,25 @@ def _blocks(
 
 
 def _scored(
-    scorer: "Scorer", of: database.Row, mini_batch: int, applications: pa.Table
+    scorer: "Scorer", run: database.Row, mini_batch: int, applications: pa.Table
 ) -> tuple[pa.Table, io.BytesIO]:
     """Return the score rows of a block of applications, and their text for COPY.
 
-    The models run on one thread: mini-batches run beside each other, and threads of many processes
-    on the same cores wait for each other far longer than they work.
+    The models run on one thread: mini-batches run in parallel, and more threads than cores mostly
+    wait for each other.
     """
-    with threadpool_limits(limits=1):  # it holds for the thread that asks
+    with threadpool_limits(limits=1):  # it applies to the calling thread
         scores = scorer.score(applications)
     rows = applications.num_rows
     written = pa.table(
         {
-            "scoring_run_id": pa.repeat(of["scoring_run_id"], rows),
-            "batch_id": pa.repeat(of["batch_id"], rows),
+            "scoring_run_id": pa.repeat(run["scoring_run_id"], rows),
+            "batch_id": pa.repeat(run["batch_id"], rows),
             "mini_batch": pa.repeat(mini_batch, rows),
             KEY: applications.column(KEY),
             **{name: scores.column(name) for name in scores.column_names},
-            "propensity_version": pa.repeat(of["propensity_version"], rows),
-            "personas_version": pa.repeat(of["personas_version"], rows),
+            "propensity_version": pa.repeat(run["propensity_version"], rows),
+            "personas_version": pa.repeat(run["personas_version"], rows),
             "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
         }
     )
@@ -194,40 +200,41 @@ def _scored(
 
 
 def publish_scores(session: Session, run_id: str) -> int:
-    """Make a run the current one of its batch, all its scores at once, after counts reconcile.
+    """Make a complete run the current one of its batch; return its number of scores.
 
-    Returns the rows that became visible.
+    All its scores become visible in one transaction.
 
     Raises:
-        StateError: a mini-batch is not scored, or rows are missing or too many.
+        StateError: there is no such run, its revision is not current, a mini-batch is not scored,
+            or the number of scores is wrong.
     """
-    of = scoring_run(session, run_id)
+    run = scoring_run(session, run_id)
     with database.transaction(session.connection):
-        database.lock(session.connection, f"batch:{of['batch_id']}")
-        batch = database.row(session.connection, "select_current_batch", batch_id=of["batch_id"])
-        if batch is None or batch["revision"] != of["revision"]:
+        database.lock(session.connection, f"batch:{run['batch_id']}")
+        batch = database.row(session.connection, "select_current_batch", batch_id=run["batch_id"])
+        if batch is None or batch["revision"] != run["revision"]:
             raise StateError(
-                f"{run_id} scores revision {of['revision']} of batch {of['batch_id']}, which a "
-                "newer one has replaced; run score for the batch again"
+                f"{run_id} scores revision {run['revision']} of batch {run['batch_id']}, "
+                "but another revision is current; run score for the batch again"
             )
         counts = database.row(
             session.connection,
             "select_run_counts",
             scoring_run_id=run_id,
-            batch_id=of["batch_id"],
+            batch_id=run["batch_id"],
         )
         assert counts is not None  # noqa: S101 - an aggregate gives one row
-        if counts["unscored_mini_batches"] or counts["rows"] != of["applications"]:
+        if counts["unscored_mini_batches"] or counts["rows"] != run["applications"]:
             raise StateError(
-                f"{run_id} is not complete: {counts['rows']} score rows for "
-                f"{of['applications']} applications, {counts['unscored_mini_batches']} "
+                f"{run_id} is incomplete: {counts['rows']} score rows for "
+                f"{run['applications']} applications, {counts['unscored_mini_batches']} "
                 "mini-batches unscored; clear the scoring tasks and run them again"
             )
         database.execute(
             session.connection,
             "update_run_superseded",
             scoring_run_id=run_id,
-            batch_id=of["batch_id"],
+            batch_id=run["batch_id"],
         )
         database.execute(
             session.connection,
@@ -241,9 +248,9 @@ def publish_scores(session: Session, run_id: str) -> int:
 
 
 def score_batch(session: Session, batch_id: str) -> str:
-    """Plan, score and publish a batch in this process; return the run's id.
+    """Plan, score and publish a batch in this process; return the id of the run.
 
-    Mini-batches are scored beside each other, as tasks do: one on each core, on its own connection.
+    Mini-batches are scored in parallel: one thread and one connection per core.
     """
     planned = plan_scoring(session, batch_id)
     cores = len(os.sched_getaffinity(0))
@@ -256,7 +263,7 @@ def score_batch(session: Session, batch_id: str) -> str:
 
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
-            pass  # an error of a mini-batch is raised here
+            pass  # raises the error of a mini-batch
     publish_scores(session, planned.scoring_run_id)
     return planned.scoring_run_id
 
@@ -265,10 +272,11 @@ def scoring_run(session: Session, run_id: str) -> database.Row:
     """Return the row of a scoring run.
 
     Raises:
-        StateError: there is none, or retention has dropped its rows.
+        StateError: there is no such run.
+        GoneError: retention has dropped its rows.
     """
     found = database.row(session.connection, "select_scoring_run", scoring_run_id=run_id)
     if found is None:
-        raise StateError(f"no scoring run {run_id}; run score for its batch")
+        raise StateError(f"there is no scoring run {run_id}; run score for its batch")
     refuse_dropped(session.connection, found["batch_id"])
     return found

@@ -1,41 +1,33 @@
-"""Score a file of applications that is not in the database, with the champions, into a CSV file."""
+"""Score a file of applications into a CSV file, without storing anything in the database."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.files import draft_path
+from loan_scoring.contract import KEY
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.errors import LoanScoringError
-from loan_scoring.ingest.batches import ledger_location
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
-from loan_scoring.ingest.quarantine import QuarantineSheet
-from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.models import registry
+from loan_scoring.scoring.file_output import ScoreFiles, refuse_to_replace, refused_path
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FileScored:
-    """What scoring a file came to: received is always scored + referred + refused."""
+    """The result of scoring a file: received is always scored + referred + refused."""
 
     source: str
     out: str
     refused_out: str | None
-    """Where the refused rows are; None where none is."""
+    """The file of the refused rows; None if there are none."""
     propensity_version: str
     personas_version: str
     received: int
@@ -47,17 +39,17 @@ class FileScored:
 def score_file(session: Session, location: str | Path, out: str | Path) -> FileScored:
     """Score a file of applications into the CSV file `out`; the database is only read.
 
-    The file is read, and its rows are judged, as ingest does it; `known_key` alone is not asked,
-    for nothing is taken in. Rows that break a rule go beside `out`, see `refused_path`. Memory is
-    bounded: block by block. Both files appear whole, at the end, or not at all.
+    The file is read and checked as in ingest, without the rule `known_key`: nothing is stored.
+    Rows that break a rule go to the file `refused_path(out)`. Rows are processed in blocks, so that
+    memory is bounded. Both files appear complete at the end, or not at all.
 
-    The scores are those of a batch, to the last bit where the champion is made of trees; of a
-    logistic regression the last digits depend on how rows are cut, as between mini-batches.
+    The scores equal those of a batch to the last bit if the champion is made of trees. Of a
+    logistic regression the last digits depend on the blocks, as between mini-batches.
 
     Raises:
-        StateError: no model is in use.
-        SourceError: the file cannot be read or lacks a column of the contract.
-        LoanScoringError: `out` cannot be written, or is the very file that is scored.
+        StateError: there is no champion.
+        SourceError: the file cannot be read, or a column of the contract is missing.
+        LoanScoringError: `out` cannot be written, or is a file that is being scored.
     """
     contract, out = session.contract, Path(out)
     with database.transaction(session.connection):
@@ -65,16 +57,16 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         scorer = registry.load_scorer(session, propensity, personas)
     wanted = [column.source for column in contract.columns]
     with open_table(location, wanted, encoding=contract.source.encoding) as table:
-        _refuse_to_replace(table, location, out)
-        _refuse_to_replace(table, location, refused_path(out))
+        refuse_to_replace(table, location, out)
+        refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
             log.warning(
-                "%s: columns that the contract does not know were kept out: %s",
+                "%s: ignored columns that are not in the contract: %s",
                 location_label(location),
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # One thread, as a mini-batch has it: the same arithmetic gives the same scores.
+        # One thread, as for a mini-batch: the same arithmetic gives the same scores.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
@@ -90,113 +82,3 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         referred=results.referred,
         refused=results.refused,
     )
-
-
-def refused_path(out: Path) -> Path:
-    """Return where the refused rows go that belong to the scores in `out`.
-
-    >>> str(refused_path(Path("new/scores.csv")))
-    'new/scores.refused.csv'
-    """
-    return out.with_name(f"{out.stem}.refused{out.suffix}")
-
-
-class ScoreFiles:
-    """The two files that scoring a file writes; use it as a context manager.
-
-    They stand under temporary names until the end. Then they take their places, and a file of
-    refused rows that an earlier run left is removed where none is refused now; after an error
-    nothing of them is left, and what stood there stands.
-    """
-
-    def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
-        self.scored = self.referred = self.refused = 0
-        self._out, self._contract = out, contract
-        self._layout = {"header": table.raw_columns, "delimiter": table.delimiter}
-        self._files = ExitStack()
-        self._parts: dict[Path, Path] = {}
-        self._writer: pa.csv.CSVWriter | None = None
-        self._sheet: QuarantineSheet | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            with _writing(self._out):
-                self._files.close()
-                if kind is None:
-                    # The scores come last: where they are new, the refused rows beside them are.
-                    self._replace(refused_path(self._out))
-                    self._replace(self._out)
-        finally:
-            for part in self._parts.values():
-                part.unlink(missing_ok=True)
-
-    def add(self, keys: pa.ChunkedArray, scores: pa.Table, versions: tuple[str, str]) -> None:
-        """Write the scores of the loans `keys` by the models of the two versions."""
-        rows = len(keys)
-        columns = {name: scores.column(name) for name in scores.column_names}
-        propensity, personas = (pa.repeat(version, rows) for version in versions)
-        written = pa.table(
-            {
-                KEY: keys,
-                **columns,
-                "propensity_version": propensity,
-                "personas_version": personas,
-            }
-        )
-        with _writing(self._out):
-            if self._writer is None:
-                self._writer = self._files.enter_context(
-                    pa.csv.CSVWriter(
-                        self._open(self._out, "wb"),
-                        written.schema,
-                        write_options=pa.csv.WriteOptions(quoting_header="none"),
-                    )
-                )
-            self._writer.write_table(written)
-        referred = pc.count(scores.column("exclusion_reason")).as_py()
-        self.referred += referred
-        self.scored += rows - referred
-
-    def refuse(self, rejected: list[RejectedRow]) -> None:
-        """Write rows that broke a rule as quarantine exports them."""
-        path = refused_path(self._out)
-        with _writing(path):
-            for each in sorted(rejected, key=lambda each: each.line_number):
-                if self._sheet is None:
-                    file = self._open(path, "w", encoding="utf-8", newline="")
-                    self._sheet = QuarantineSheet(file, self._contract, [], self._layout)
-                self._sheet.add(each)
-        self.refused += len(rejected)
-
-    def _open(self, path: Path, mode: str, **how: str) -> Any:
-        # Beside the target of a link: the link itself stays.
-        self._parts[path] = part = draft_path(path.resolve())
-        return self._files.enter_context(part.open(mode, **how))  # type: ignore[call-overload]
-
-    def _replace(self, path: Path) -> None:
-        if path in self._parts:
-            self._parts[path].replace(path.resolve())
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
-    with _writing(path):
-        if path.exists() and not path.is_file():
-            raise LoanScoringError(f"{path}: is no regular file; name another --out")
-        if table.reads(path):
-            raise LoanScoringError(
-                f"{path}: is a file that is scored ({location_label(location)}) and would be "
-                "replaced; name another --out"
-            )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LoanScoringError(f"{path}: cannot be written: {error.strerror or error}") from error

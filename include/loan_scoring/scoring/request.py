@@ -1,25 +1,26 @@
-"""Score some applications that are handed over as JSON, as a night would; they are not stored.
+"""Score and explain applications of a request, as in a night, without storing them.
 
-Nothing heavy is imported until the first call: a web server starts without scikit-learn.
+Heavy packages are imported at the first call: a web server starts without scikit-learn.
 """
 
 import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.contract import KEY
 from loan_scoring.database.partitions import ensure_partition
 from loan_scoring.database.session import Session
-from loan_scoring.errors import BusyError, Fault, InputError
+from loan_scoring.errors import BusyError
 from loan_scoring.models import registry
 from loan_scoring.models.registry import PERSONAS, PROPENSITY
+from loan_scoring.scoring.fields import Application, typed_applications
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,20 +30,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
-"""The name that stands for the models in use."""
-
-Application = Mapping[str, Any]
-"""Fields by the contract's names: text, a number, or None."""
+"""The name of the models in use, in place of a version."""
 
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """What scoring some applications came to."""
+    """The result of scoring the applications of a request."""
 
     propensity_version: str
     personas_version: str
     scores: list[dict[str, Any]]
-    """One of each application, in their order: the columns of `scores`, the reasons as a list."""
+    """One per application, in their order: the columns of `scores`, with the reasons as a list."""
     seconds: float
     call_id: str | None = None
 
@@ -54,11 +52,13 @@ def score_and_record(
     user: str,
     purpose: str = "score",
 ) -> ScoredRequest:
-    """Score as `score` does, and put input and output on record in `calls`.
+    """Score as `score_applications` does, and record input and output in the table calls.
 
     Args:
-        session: of the application's role.
-        user: who asks, as `airflow:NAME`.
+        session: with the rights of the application role.
+        applications: as for `score_applications`.
+        model: `champion` or a version.
+        user: who calls, as `airflow:NAME`.
         purpose: score or what_if.
     """
     found = score_applications(session, applications, model)
@@ -92,15 +92,15 @@ def score_and_record(
 def score_applications(
     session: Session, applications: Sequence[Application], model: str = CHAMPION
 ) -> ScoredRequest:
-    """Score applications with the champions, or with the pair that a version was fitted in.
+    """Score applications by the champions, or by the pair that was fitted with a version.
 
-    They are parsed and judged by the contract as the rows of a file are; `known_key` alone is not
-    asked, for nothing is taken in. The scores are those of a night, of a logistic regression to
-    the twelfth decimal. The database is only read.
+    They are parsed and checked as the rows of a file, without the rule `known_key`: nothing is
+    stored. The scores equal those of a night, of a logistic regression to 12 decimals. The database
+    is only read.
 
     Raises:
         InputError: an application breaks a rule; every fault names its field.
-        StateError: no model is in use, the version is not there, or its artifact is changed.
+        StateError: there is no champion or no such version, or its artifact was changed.
         BusyError: other applications are being scored.
     """
     started = time.monotonic()
@@ -109,20 +109,20 @@ def score_applications(
     with _turn():
         scored = _one_thread(scorer, table)
     rows = table.select([KEY]).to_pylist()
-    told = [
-        key | _told(row) | {f"{kind}_version": versions[kind] for kind in registry.KINDS}
+    scores = [
+        key | _with_reasons(row) | {f"{kind}_version": versions[kind] for kind in registry.KINDS}
         for key, row in zip(rows, scored.to_pylist(), strict=True)
     ]
     seconds = time.monotonic() - started
-    return ScoredRequest(versions[PROPENSITY], versions[PERSONAS], told, seconds)
+    return ScoredRequest(versions[PROPENSITY], versions[PERSONAS], scores, seconds)
 
 
 def explain_application(
     session: Session, application: Application, model: str
 ) -> tuple[float, dict[str, float]] | None:
-    """Return the base, and what each feature adds to the log-odds of one application.
+    """Return the base log-odds of one application, and the contribution of each feature.
 
-    None where the contract excludes the application: no model judges it. Raises as `score` does.
+    None if the contract excludes the application. Raises as `score_applications` does.
     """
     scorer, _ = load_pair(session, model)
     table = typed_applications(session.contract, [application], scorer.columns)
@@ -131,15 +131,17 @@ def explain_application(
 
 
 _working = threading.Lock()
-"""One score at a time in a process: models share threads and remember what they encoded."""
+"""Held while scoring: one at a time in a process, as models share threads and caches."""
 BUSY_SECONDS = 5.0
-"""How long a call waits for its turn: as many as there are would hold up all of a web server."""
+"""The longest wait for other calls: waiting calls use up the threads of the web server."""
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _working.acquire(timeout=BUSY_SECONDS):
-        raise BusyError(f"other applications have been scored for {BUSY_SECONDS:g} s; try again")
+        raise BusyError(
+            f"other applications are being scored, for {BUSY_SECONDS:g} s now; try again"
+        )
     try:
         yield
     finally:
@@ -151,9 +153,13 @@ MOST_SCORERS = 4
 
 
 def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
-    """Return the scorer of `champion` or a version, loaded once a process, and its versions.
+    """Return the scorer of `champion` or a version, loaded once per process, and its versions.
 
-    Artifacts are held against their sha256 when they are loaded; another artifact is another entry.
+    The sha256 of an artifact is checked when it is loaded, and is part of the cache's key.
+
+    Raises:
+        StateError: there is no champion or no such version, or its artifact was changed.
+        BusyError: other applications are being scored.
     """
     contract = session.contract
     with database.transaction(session.connection):
@@ -181,137 +187,15 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
     return scorer, versions
 
 
-def typed_applications(
-    contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
-) -> "pa.Table":
-    """Return applications as typed columns; a field that is left out is null.
-
-    Args:
-        needed: fields that every application must have, with a value or null; the key always.
-
-    Raises:
-        InputError: an application breaks a rule.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    from loan_scoring.ingest.files.blocks import Block
-    from loan_scoring.ingest.row_rules import RowRules
-
-    faults = _shape_faults(contract, applications, {KEY, *needed})
-    if faults:
-        raise InputError(faults)
-    text = {
-        column.source: pa.array(
-            [_text(each.get(column.name)) for each in applications], pa.string()
-        )
-        for column in contract.columns
-    }
-    block = Block(pa.table(text), np.arange(len(applications)), [])
-    rows, rejected = RowRules(contract).apply(block)
-    if rejected:
-        raise InputError(
-            [
-                _fault(contract, each.line_number, rule)
-                for each in sorted(rejected, key=lambda each: each.line_number)
-                for rule in each.rules
-            ]
-        )
-    return rows
-
-
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):  # as a mini-batch has it: the same arithmetic
+    with threadpool_limits(limits=1):  # as for a mini-batch: the same arithmetic
         return scorer.score(table)
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _with_reasons(row: dict[str, Any]) -> dict[str, Any]:
     from loan_scoring.models.contributions import REASONS
 
     reasons = [row.pop(name) for name in REASONS]
     return row | {"reasons": [reason for reason in reasons if reason is not None]}
-
-
-def _shape_faults(
-    contract: Contract, applications: Sequence[Application], needed: set[str]
-) -> list[Fault]:
-    found = []
-    for row, application in enumerate(applications):
-        for name in [name for name in contract.by_name if name in needed - application.keys()]:
-            message = "is missing; give its value, or null where there is none"
-            found.append(Fault(row, name, "missing", message))
-        for name, value in application.items():
-            if name not in contract.by_name:
-                # Half of a surrogate pair is no text that an answer could repeat.
-                said = name.encode("utf-8", "backslashreplace").decode()
-                found.append(Fault(row, said, "unknown_field", "is no field of the contract"))
-            elif not _is_plain(value):
-                message = "is neither text nor a number nor null"
-                found.append(Fault(row, name, "not_plain", message))
-            elif isinstance(value, str) and not is_storable(value):
-                message = "holds a character that no text may hold (NUL, or half of a pair)"
-                found.append(Fault(row, name, "encoding", message))
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
-
-
-def is_storable(text: str) -> bool:
-    """Say whether Postgres can hold a text: no NUL, and no surrogate outside its pair."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    # repr gives a float's shortest text that reads back as the same float.
-    return value if isinstance(value, str) else repr(value)
-
-
-def _fault(contract: Contract, row: int, broken: str) -> Fault:
-    """Say in words which rule `rule:column` a row breaks."""
-    rule, _, name = broken.partition(":")
-    column = contract.by_name[name]
-    if rule == "not_a_number":
-        message = "is no whole number" if column.type == "integer" else "is no number"
-    elif rule == "out_of_range":
-        message = f"is outside {_range(column)}"
-    elif rule == "unknown_level":
-        message = f"is none of {', '.join(column.levels or [])}"
-    elif rule == "null_key":
-        message = "has no value; it is the key"
-    elif rule == "duplicate_key":
-        message = "stands on two applications of this call"
-    else:
-        ratio = next(each for each in contract.ratios if each.name == rule)
-        message = (
-            f"is not {ratio.scale:g} x {ratio.numerator} / {ratio.denominator}; "
-            "give those that belong together, or null"
-        )
-    return Fault(row, name, rule, message)
-
-
-def _range(column: Column) -> str:
-    low, high = column.range or (None, None)
-    return f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
-
-
-def example_application(contract: Contract) -> dict[str, Any]:
-    """Return an application as the contract would take it, to show what one looks like."""
-    told: dict[str, Any] = {}
-    for column in contract.columns:
-        if not (column.is_known_at_application or column.name == KEY):
-            continue
-        if not column.is_numeric:
-            told[column.name] = (column.levels or ["A-1"])[0]
-            continue
-        quantiles = column.margin.quantiles if column.margin else None
-        middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)
-        told[column.name] = int(middle) if column.type == "integer" else float(middle)
-    for ratio in contract.ratios:
-        told[ratio.column] = ratio.scale * told[ratio.numerator] / told[ratio.denominator]
-    return told

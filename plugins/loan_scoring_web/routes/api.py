@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.utils import get_openapi
 
 from loan_scoring import __version__, contract
-from loan_scoring.scoring.request import example_application
+from loan_scoring.scoring.fields import example_application
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.routes import api_models, api_monitoring, api_scores
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from loan_scoring.database.session import Session
+from loan_scoring.desk.application import read_application, score_what_if
 from loan_scoring.desk.decisions import record_decision, typed_loan_id
-from loan_scoring.desk.queue import read_application, score_what_if
 from loan_scoring.errors import InputError, MissingError
 from loan_scoring.scoring.request import CHAMPION
 from loan_scoring_web.databases import Operating, Reading

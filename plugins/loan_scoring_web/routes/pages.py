@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from loan_scoring import contract, database
 from loan_scoring.errors import LoanScoringError
-from loan_scoring.ingest.quarantine import export_quarantine
+from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.monitoring.alerts.handling import handle_alert
 from loan_scoring_web.databases import Operating, Reading, read_session
 from loan_scoring_web.forms import AlertForm

@@ -1,4 +1,4 @@
-"""What every reader gives: a header, and blocks of rows with the records that are no rows."""
+"""What every reader returns: a header, and blocks of rows with the malformed records."""
 
 import csv
 import io
@@ -13,16 +13,16 @@ from loan_scoring.errors import SourceError
 
 
 class Readable(Protocol):
-    """A stream that gives up to `size` bytes at a time, and none at its end."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes; fewer than asked for only at the end."""
+        """Return the next bytes: fewer than `size` only near the end, none at the end."""
         ...
 
 
 @dataclass(frozen=True)
 class Malformed:
-    """A record that is no row: it has another number of fields, or bytes that are no text."""
+    """A record that is not a row: a wrong number of fields, or bytes that are not text."""
 
     line_number: int
     raw_text: str
@@ -32,18 +32,18 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Header:
-    """The names that a file holds, in the file's order, and how they differ from those wanted."""
+    """The column names of a file, in its order, and how they differ from the wanted ones."""
 
     names: list[str]
     missing: list[str]
-    """Optional columns that the file does not have."""
+    """Optional columns that are not in the file."""
     extra: list[str]
-    """Columns of the file that nobody asked for; they are not read."""
+    """Columns of the file that are neither wanted nor optional; they are not read."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A run of rows: their text, their lines, and the records between them that are no rows."""
+    """Consecutive rows: their text, their lines, and the malformed records between them."""
 
     table: pa.Table
     line_numbers: np.ndarray
@@ -52,9 +52,9 @@ class Block:
     _bounds: np.ndarray | None = None
 
     def raw_text(self, row: int) -> str:
-        """Return the record as it stands in the file, without its line end.
+        """Return the record as written in the file, without its line end.
 
-        Of Parquet: its columns that were read, in the table's order, as CSV.
+        For Parquet: the columns that were read, in the order of the table, as CSV.
         """
         if self._bounds is None:
             return csv_record([column[row].as_py() for column in self.table.columns])
@@ -63,22 +63,22 @@ class Block:
 
 
 def csv_fields(record: str, delimiter: str) -> list[str]:
-    """Return the fields of a record of CSV; none where one is longer than any may be."""
+    """Return the fields of a CSV record; an empty list if a field is too long."""
     try:
-        # As a list of one string the record keeps the line ends inside its quotes.
+        # A list of one string keeps the line ends inside quotes.
         return next(csv.reader([record], delimiter=delimiter), [])
     except csv.Error:
         return []
 
 
 def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
-    """Return fields as a record of CSV without its line end.
+    """Return fields as a CSV record without its line end.
 
     >>> csv_record(["two\\nlines", "a,b", "c"])
     '"two\\nlines","a,b",c'
     """
     line = io.StringIO()
-    # Only what the line terminator holds is quoted: with an empty one a line end would not be.
+    # Not lineterminator="": the writer would then leave line ends in values unquoted.
     csv.writer(line, delimiter=delimiter).writerow(values)
     return line.getvalue().removesuffix("\r\n")
 
@@ -86,14 +86,16 @@ def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
 def choose_columns(
     where: str, names: list[str], wanted: Sequence[str], optional: Sequence[str]
 ) -> Header:
-    """Compare a file's names with those wanted.
+    """Return the header of a file, compared with the wanted columns.
 
     Raises:
-        SourceError: a name stands twice, or a wanted one is missing.
+        SourceError: a name occurs twice, or a wanted column is missing.
     """
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise SourceError(f"{where}: {_columns(repeated)} twice in the header; rename or drop one")
+        raise SourceError(
+            f"{where}: {_columns(repeated)} twice in the header; rename or remove one"
+        )
     missing = [name for name in wanted if name not in names]
     if missing:
         raise SourceError(

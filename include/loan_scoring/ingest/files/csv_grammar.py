@@ -1,4 +1,4 @@
-"""Which bytes are a CSV record and which are text, for a whole block at once and for one record."""
+"""Find CSV records and text in bytes: for a whole block at once, and for single records."""
 
 import re
 
@@ -6,22 +6,22 @@ import numpy as np
 import pyarrow as pa
 
 MAX_QUOTED_LINES = 100
-"""A quoted value that spans more lines, or MAX_QUOTED_BYTES, is taken for a stray quote."""
+"""A quoted value of more lines, or of more than MAX_QUOTED_BYTES, counts as a stray quote."""
 MAX_QUOTED_BYTES = 1 << 20
 
 
 def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
-    """Compile what a whole record of so many fields looks like, its line end included."""
+    """Return the pattern of a whole record with so many fields, its line end included."""
     d = re.escape(delimiter).encode()
     field = rb'(?:"(?:[^"]++|"")*+"|(?:[^"%s\r\n][^%s\r\n]*+)?+)' % (d, d)
     return re.compile(rb"(?:%s%s){%d}%s\r?\n" % (field, d, fields - 1, field))
 
 
 def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarray | None:
-    """Return the indices of those line ends that end a record: the ones outside quotes.
+    """Return the indices of the line ends that end a record: those outside quotes.
 
-    None where quotes do not stand as they should: an opening one at the start of a field, a
-    closing one at its end, or a quoted value that never seems to end.
+    None if a quote is misplaced: an opening quote is not at the start of a field, a closing quote
+    is not at its end, or a quoted value does not end within the limits.
     """
     quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == ord('"'))
     if not len(quotes):
@@ -43,10 +43,10 @@ def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarra
 
 
 def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
-    """Return which lines are a record in themselves beyond doubt, as `record_pattern` has it.
+    """Return a mask of the lines that are certainly one record each, by `record_pattern`.
 
-    These are text without CR inside, of so many fields, whose quotes open and close as they should
-    within the line.
+    Such a line is text without a CR inside, has `fields` fields, and its quotes open and close
+    correctly within the line.
     """
     text = np.frombuffer(data, np.uint8)[: int(line_ends[-1]) + 1 if len(line_ends) else 0]
     starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
@@ -58,9 +58,9 @@ def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int)
         line = np.searchsorted(line_ends, quotes)
         is_closing = (np.arange(len(quotes)) - first_quotes[line]) % 2 == 1
         beside = text[np.where(is_closing, quotes + 1, np.maximum(quotes - 1, 0))]
-        stands_well = np.isin(beside, [ord(delimiter), *b'\n"']) | (quotes == 0)
-        stands_well |= is_closing & (beside == ord("\r"))
-        is_plain[line[~stands_well]] = False
+        is_well_placed = np.isin(beside, [ord(delimiter), *b'\n"']) | (quotes == 0)
+        is_well_placed |= is_closing & (beside == ord("\r"))
+        is_plain[line[~is_well_placed]] = False
         is_plain &= np.diff(first_quotes, append=len(quotes)) % 2 == 0
         line = np.searchsorted(line_ends, delimiters)
         delimiters = delimiters[(np.searchsorted(quotes, delimiters) - first_quotes[line]) % 2 == 0]
@@ -76,7 +76,7 @@ def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int)
 
 
 def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return starts and ends of records as two rows, a CR before the line end left out."""
+    """Return the starts and ends of records as two rows, without a CR before the line end."""
     if not len(ends):
         return np.empty((2, 0), np.int64)
     text = np.frombuffer(data, np.uint8)
@@ -85,7 +85,7 @@ def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.n
 
 
 def is_clean(data: bytes, size: int) -> bool:
-    """Say whether the first bytes are text without NUL, and every CR belongs to a line end."""
+    """Return whether the first bytes are text without NUL, with CR only in line ends."""
     returns = data.count(b"\r", 0, size)
     if returns and returns != data.count(b"\r\n", 0, size):
         return False
@@ -93,12 +93,12 @@ def is_clean(data: bytes, size: int) -> bool:
 
 
 def is_text(data: bytes, size: int) -> bool:
-    """Say whether Postgres would take the first bytes as UTF-8 text."""
+    """Return whether Postgres accepts the first bytes as UTF-8 text."""
     if data.find(b"\0", 0, size) >= 0:
         return False
     if data.isascii():
         return True
-    # Validated in place: decoding would take up to four times the bytes.
+    # Validated in place: decoding would need up to four times the memory.
     offsets = pa.py_buffer(np.array([0, size], np.int32))
     try:
         pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
@@ -108,5 +108,5 @@ def is_text(data: bytes, size: int) -> bool:
 
 
 def escaped_text(data: bytes) -> str:
-    r"""Return bytes that are no text as text: what is not UTF-8, and NUL, as \x and two digits."""
+    r"""Return bytes as text; NUL, and bytes that are not UTF-8, become \x and two digits."""
     return data.decode(errors="backslashreplace").replace("\0", r"\x00")

@@ -1,4 +1,4 @@
-"""Read the start of a CSV file: its encoding, its delimiter, its names."""
+"""Read the start of a CSV file: its encoding, delimiter and column names."""
 
 import re
 from dataclasses import dataclass
@@ -13,29 +13,34 @@ DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class FileStart:
-    """The header's line, the bytes read after it, whether that is all, and the encoding of both."""
+    """The first bytes of a file: the header's line, and the rest of what was read."""
 
     line: bytes
     rest: bytes
     is_at_end: bool
+    """Whether `rest` is all that follows the header."""
     encoding: str
 
     def split(self, where: str, asked: set[str]) -> tuple[str, list[str]]:
-        """Return the delimiter that gives most of the asked names, and the names."""
+        """Return the delimiter that finds most of the `asked` names, and the names.
+
+        Raises:
+            SourceError: the header is in another encoding, or has none of the `asked` names.
+        """
         try:
             text = self.line.decode(self.encoding)
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{where}: the header is not {self.encoding}; declare source.encoding in "
-                "the contract or convert the file"
+                "the contract, or convert the file"
             ) from error
         splits = {d: csv_fields(text, d) for d in DELIMITERS}
         best = max(DELIMITERS, key=lambda d: len(asked.intersection(splits[d])))
         if not asked.intersection(splits[best]):
             start = text if len(text) <= 60 else text[:60] + "..."
             raise SourceError(
-                f"{where}: no wanted column in the header {start!r}; names must be those "
-                "of the contract, delimited by comma, semicolon or tab"
+                f"{where}: no column of the contract in the header {start!r}; use the names "
+                "of the contract, separated by comma, semicolon or tab"
             )
         return best, splits[best]
 
@@ -43,10 +48,10 @@ class FileStart:
 def read_start(
     stream: Readable, where: str, encoding: str, first_line: int, block_bytes: int
 ) -> FileStart:
-    """Read up to the second line end at least, and refuse what cannot be a CSV file.
+    """Read at least two lines, and return the start of the file.
 
     Raises:
-        SourceError: the file is empty, has no row, or is no text.
+        SourceError: the file is empty, has no row, or is not text.
     """
     data, is_at_end = stream.read(min(HEADER_BYTES, block_bytes)), False
     while data.count(b"\n") < 2 and not is_at_end:
@@ -57,23 +62,23 @@ def read_start(
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{where}: the text is UTF-16; save it as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
-        # A byte order mark says UTF-8, whatever the contract declares.
+        # A byte order mark means UTF-8, whatever the contract declares.
         data, encoding = data[3:], "utf-8"
     if not data.strip():
         raise SourceError(f"{where}: the file is empty; deliver it again")
     line, _, rest = data.partition(b"\n")
     if re.search(rb"[\x00-\x08\x0e-\x1f]", line):
-        raise SourceError(f"{where}: not text but binary data; deliver CSV or Parquet")
+        raise SourceError(f"{where}: the file is binary, not text; deliver CSV or Parquet")
     if is_at_end and not rest.strip(b"\r\n"):
         if b"\r" in line.rstrip(b"\r"):
-            raise SourceError(f"{where}: lines end in CR alone; save it with LF or CRLF")
-        raise SourceError(f"{where}: a header and no rows; deliver the file again")
+            raise SourceError(f"{where}: lines end in CR only; save the file with LF or CRLF")
+        raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
     return FileStart(line.rstrip(b"\r"), rest, is_at_end, encoding)
 
 
 def line_too_long(where: str, line_number: int) -> SourceError:
-    """Say that a line has no end within bounds."""
+    """Return the error for a line that is longer than MAX_LINE_BYTES."""
     return SourceError(
-        f"{where}: line {line_number} is longer than {MAX_LINE_BYTES >> 20} MB; "
-        "its line ends are lost or it is no CSV"
+        f"{where}: line {line_number} is longer than {MAX_LINE_BYTES >> 20} MB; the line ends are "
+        "lost or the file is not CSV; deliver it again"
     )

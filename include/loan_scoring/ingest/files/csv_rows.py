@@ -22,14 +22,14 @@ from loan_scoring.ingest.files.csv_grammar import (
 from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_start
 
 FEW_ROWS = 10
-"""Below so many faulty rows nothing is concluded about the whole file."""
+"""A whole file is refused for malformed records only if there are at least this many."""
 
 
 class CsvRows:
     """Iterate over the blocks of one CSV stream whose header is its first line.
 
-    `first_line` is the number of the header's line; `next_line`, once all is read, of the line
-    that would follow the last.
+    `first_line` is the line number of the header. After all blocks, `next_line` is the number of
+    the line after the last.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class CsvRows:
             if len(self._carry) > MAX_LINE_BYTES and b"\n" not in self._carry:
                 raise line_too_long(self._where, self.next_line)
             if rows + malformed == 0 and len(block.malformed) >= FEW_ROWS:
-                self._judge(block)
+                self._refuse_if_wrong(block)
             rows, malformed = rows + block.table.num_rows, malformed + len(block.malformed)
             if block.table.num_rows or block.malformed:
                 yield block
         if not rows and not malformed:
-            raise SourceError(f"{self._where}: a header and no rows; deliver the file again")
+            raise SourceError(f"{self._where}: the file has a header but no rows; deliver it again")
 
     def _next_bytes(self) -> bytes | None:
-        """Return what is to be split next, ending in a line end if it is the file's last."""
+        """Return the next bytes to split, or None; the last ones end in a line end."""
         data, self._carry = self._carry, b""
         if self._is_at_end and not data:
             return None
@@ -93,7 +93,7 @@ class CsvRows:
         return before + more if before else more
 
     def _read_block(self, data: bytes) -> tuple[Block, int]:
-        """Return the rows of all whole records in `data`, and how many bytes these are."""
+        """Return the rows of the complete records in `data`, and how many bytes these take."""
         line_ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         if len(data) > MAX_LINE_BYTES and len(line_ends):
             lengths = np.diff(line_ends, prepend=-1)
@@ -105,19 +105,23 @@ class CsvRows:
             try:
                 return self._read_clean(data, line_ends, last)
             except pa.ArrowInvalid:
-                pass  # A ragged record, or one that is no text: find it, and read the others.
+                pass  # Some record is malformed: find it, and read the others.
         return self._read_one_by_one(data, line_ends)
 
     def _read_clean(
         self, data: bytes, line_ends: np.ndarray, last: np.ndarray
     ) -> tuple[Block, int]:
-        """Read records that end at the line ends of index `last`; refuse if any has a fault."""
+        """Read the records that end at the line ends of index `last`.
+
+        Raises:
+            pa.ArrowInvalid: a record is malformed.
+        """
         ends = line_ends[last]
         starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
         lines = self.next_line + np.concatenate(([0], last[:-1] + 1)) if len(ends) else ends
         consumed = int(ends[-1]) + 1 if len(ends) else 0
         if not is_clean(data, consumed):
-            raise pa.ArrowInvalid("a record is no text")
+            raise pa.ArrowInvalid("a record is not text")
         bounds = without_line_ends(data, starts, ends)
         is_row = bounds[1] > bounds[0]
         table = self._to_table(pa.py_buffer(data).slice(0, consumed), with_quotes=b'"' in data)
@@ -127,10 +131,10 @@ class CsvRows:
         return Block(table, lines[is_row], [], data, bounds[:, is_row]), consumed
 
     def _read_one_by_one(self, data: bytes, line_ends: np.ndarray) -> tuple[Block, int]:
-        """Read what holds a fault: take the records that are whole and give the others back.
+        """Read data that has a malformed record; return the good records and the malformed ones.
 
-        A line that neither is a record nor begins one is a malformed record of its own, so that a
-        stray quote costs its line and not what follows.
+        A line that neither is nor begins a record becomes a malformed record of its own. So a
+        stray quote costs its own line, not the lines after it.
         """
         is_plain = plain_lines(data, line_ends, self.delimiter, len(self.header.names))
         other = np.append(np.flatnonzero(~is_plain), len(line_ends))
@@ -180,7 +184,7 @@ class CsvRows:
         return Block(table, lines, malformed, data, bounds), start
 
     def _may_go_on(self, data: bytes, start: int, at: int, line_ends: np.ndarray) -> bool:
-        """Say whether a record that is not whole yet may be once more bytes are read."""
+        """Return whether more bytes could complete a record that is incomplete in `data`."""
         is_near_end = len(line_ends) - at < MAX_QUOTED_LINES
         return is_near_end and len(data) - start < MAX_QUOTED_BYTES and b'"' in data[start:]
 
@@ -194,17 +198,21 @@ class CsvRows:
             self._to_text,
         )
 
-    def _judge(self, block: Block) -> None:
-        """Refuse the file if the first faults that are met are those of the whole."""
+    def _refuse_if_wrong(self, block: Block) -> None:
+        """Refuse the file if its first malformed records show that the whole file is wrong.
+
+        Raises:
+            SourceError: most records are in another encoding, or none has the header's fields.
+        """
         records = block.table.num_rows + len(block.malformed)
         undecodable = sum(record.reason == "encoding" for record in block.malformed)
         if undecodable * 2 > records and undecodable >= FEW_ROWS:
             raise SourceError(
                 f"{self._where}: {undecodable} of the first {records} records are not "
-                f"{self._encoding}; declare source.encoding in the contract or convert the file"
+                f"{self._encoding}; declare source.encoding in the contract, or convert the file"
             )
         if block.table.num_rows == 0:
             raise SourceError(
                 f"{self._where}: none of the first {records} records has the header's "
-                f"{len(self.header.names)} fields; deliver it with one delimiter throughout"
+                f"{len(self.header.names)} fields; deliver the file with one delimiter throughout"
             )

@@ -1,4 +1,4 @@
-"""Open each file of a location as a local one, remote ones as unnamed copies."""
+"""Open the files of a location: local files, and unnamed local copies of remote ones."""
 
 import glob
 from collections.abc import Iterator
@@ -12,7 +12,11 @@ from loan_scoring.ingest.files.web import download, probe
 
 
 def open_files(location: str) -> Iterator[tuple[str, BinaryIO]]:
-    """Open each file of a location, those of a URL as unnamed local copies."""
+    """Yield the name and the open file of each file of a location; of a URL, a local copy.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
     scheme = scheme_of(location)
     if scheme is None:
         for path in _local_paths(location):
@@ -51,9 +55,9 @@ def _local_paths(location: str) -> list[Path]:
 def _open_local(path: Path) -> BinaryIO:
     try:
         if path.is_dir():
-            raise SourceError(f"{path}: is a directory; name a file in it")
+            raise SourceError(f"{path}: this is a directory; name a file in it")
         if path.exists() and not path.is_file():
-            raise SourceError(f"{path}: is no regular file; copy what it gives into one")
+            raise SourceError(f"{path}: this is not a regular file; copy its content into one")
         return path.open("rb")
     except FileNotFoundError as error:
         raise SourceError(f"{path}: no such file; check the path") from error

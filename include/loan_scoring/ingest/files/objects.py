@@ -1,4 +1,4 @@
-"""Fetch from object storage, through fsspec and an optional package for each store."""
+"""Copy files from object storage by fsspec and an optional package for each store."""
 
 import glob
 import importlib
@@ -12,7 +12,11 @@ from loan_scoring.ingest.files.locations import COPY_BYTES, OBJECT_STORES, cut_s
 
 
 def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
-    """Return the file system of an object store, and the paths that a location names there."""
+    """Return the file system of an object store, and the paths of a location in it.
+
+    Raises:
+        SourceError: there is no such object, the package is not installed, or the store refuses.
+    """
     package = OBJECT_STORES[scheme]
     try:
         importlib.import_module(package)
@@ -21,16 +25,22 @@ def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
         if not paths or not all(system.isfile(found) for found in paths):
             raise SourceError(f"{location}: no such object; check the address")
     except ImportError as error:
-        raise SourceError(f"{location}: needs the package {package}; pip install it") from error
+        raise SourceError(
+            f"{location}: this needs the package {package}; run `pip install {package}`"
+        ) from error
     except SourceError:
         raise
-    except Exception as error:  # Each store has errors of its own.
+    except Exception as error:  # Each store has its own errors.
         raise _refused(location, error) from error
     return system, paths
 
 
 def copy_object(system: Any, path: str, where: str) -> BinaryIO:
-    """Copy an object into an unnamed temporary file."""
+    """Return an unnamed temporary file with the content of an object.
+
+    Raises:
+        SourceError: the object cannot be read, or the copy is cut short.
+    """
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())
         try:
@@ -51,5 +61,6 @@ def _refused(where: str, error: Exception) -> SourceError:
     is_final |= "Credentials" in type(error).__name__
     kind = SourceError if is_final else PassingSourceError
     return kind(
-        f"{where}: the store gave {type(error).__name__}; check the address and the credentials"
+        f"{where}: the store refused with {type(error).__name__}; "
+        "check the address and the credentials"
     )

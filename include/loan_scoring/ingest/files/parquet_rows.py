@@ -1,4 +1,4 @@
-"""Read Parquet into blocks of rows, every value as text."""
+"""Read Parquet into blocks of rows, with all values as text."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -14,9 +14,10 @@ from loan_scoring.ingest.files.csv_grammar import escaped_text
 
 
 class ParquetRows:
-    """Iterate over the blocks of one Parquet file; a row's line is its number plus `first_line`.
+    """Iterate over the blocks of one Parquet file.
 
-    A row's raw text holds `raw_columns`, parted by `delimiter`.
+    The first row has the line number `first_line` + 1. The raw text of a row holds `raw_columns`,
+    separated by `delimiter`.
     """
 
     delimiter = ","
@@ -34,7 +35,7 @@ class ParquetRows:
         self._where, self._block_rows = where, max(1, block_bytes // 256)
         self.next_line = first_line + 1
         try:
-            # Buffered, so that a row group is read page by page however large it is.
+            # Buffered: a row group of any size is read page by page.
             self._file = pa.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
@@ -45,10 +46,11 @@ class ParquetRows:
         for name in self._asked:
             if pa.types.is_nested(schema.field(name).type):
                 raise SourceError(
-                    f"{where}: column {name} is {schema.field(name).type}; deliver one value a row"
+                    f"{where}: column {name} is {schema.field(name).type}; "
+                    "deliver one value per row"
                 )
         if self._file.metadata.num_rows == 0:
-            raise SourceError(f"{where}: a header and no rows; deliver the file again")
+            raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:
@@ -61,7 +63,9 @@ class ParquetRows:
             raise self._damaged() from error
 
     def _damaged(self) -> SourceError:
-        return SourceError(f"{self._where}: not Parquet, or damaged; deliver the file again")
+        return SourceError(
+            f"{self._where}: the file is not Parquet, or is damaged; deliver it again"
+        )
 
 
 def _as_text(values: pa.Array) -> pa.Array:
@@ -73,7 +77,7 @@ def _as_text(values: pa.Array) -> pa.Array:
 
 
 def _without_nul(block: Block) -> Block:
-    """Take the rows that hold a NUL, which no Postgres text can, out of a block of Parquet."""
+    """Make the rows that contain NUL malformed records: Postgres cannot store NUL in text."""
     has_nul = np.zeros(block.table.num_rows, bool)
     for column in block.table.columns:
         has_nul |= pa.compute.match_substring(column, "\0").to_numpy()

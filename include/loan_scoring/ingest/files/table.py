@@ -1,55 +1,22 @@
-"""Find a source file, and open it as a table: its header, its hash, its blocks of rows."""
+"""Open a source as one table: its header, its sha256, its blocks of rows."""
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, Self
 
-from loan_scoring import settings
-from loan_scoring.contract import Contract
 from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.csv_rows import CsvRows
-from loan_scoring.ingest.files.fetching import check_location, open_files
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.fetching import open_files
 from loan_scoring.ingest.files.parquet_rows import ParquetRows
 from loan_scoring.ingest.files.unpacking import suffix_of, unpack
 
 PARQUET_MAGIC = b"PAR1"
 HASH_BYTES = 1 << 20
-
-
-def resolve_source(contract: Contract, explicit: str | None) -> str | None:
-    """Find the labelled source of a portfolio, or None where none can be read.
-
-    The order: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the contract's
-    URL if it answers.
-
-    Raises:
-        SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.
-    """
-    chosen = explicit or settings.source()
-    if chosen:
-        check_location(chosen)
-        return chosen
-    for suffix in (".csv", ".csv.gz", ".csv.zip"):
-        path = settings.data_dir() / f"{contract.portfolio}{suffix}"
-        if path.exists():
-            return str(path)
-    try:
-        if contract.source.url:
-            check_location(contract.source.url)
-    except SourceError:
-        return None
-    return contract.source.url
-
-
-def is_synthetic(location: str | Path) -> bool:
-    """Say whether a file's name marks its rows as generated, as in 2026-01-05.synthetic.csv."""
-    return ".synthetic." in PurePosixPath(location_label(location)).name
 
 
 def open_table(
@@ -60,19 +27,19 @@ def open_table(
     optional: Sequence[str] = (),
     block_bytes: int = 4 << 20,
 ) -> "SourceTable":
-    """Open a file, a glob of files or a URL as one table; use it as a context manager.
+    """Open a file, a glob of files or a URL as one table, for use as a context manager.
 
     Raises:
-        SourceError: it cannot be read, or lacks a wanted column.
+        SourceError: the source cannot be read, or a wanted column is missing.
     """
     return SourceTable(location, wanted, optional, encoding=encoding, block_bytes=block_bytes)
 
 
 class SourceTable:
-    """The rows of one location: its header, the hash of its bytes, and its blocks.
+    """The table of one location: its header, the sha256 of its bytes, and its blocks.
 
-    The files of a glob are one table in the order of their names. Its lines are numbered as if the
-    files stood one after the other, and its sha256 is that of their bytes in this order.
+    The files of a glob form one table in the order of their names: lines are numbered and bytes
+    hashed as if the files were one.
     """
 
     def __init__(
@@ -100,8 +67,8 @@ class SourceTable:
             if header.names != self.header.names:
                 self._stack.close()
                 raise SourceError(
-                    f"{where}: its header differs from that of {self._files[0][0]}; "
-                    "the files of a glob need the same columns in the same order"
+                    f"{where}: its header differs from the header of {self._files[0][0]}; "
+                    "all files of a glob must have the same columns in the same order"
                 )
 
     def __enter__(self) -> Self:
@@ -112,7 +79,7 @@ class SourceTable:
 
     @cached_property
     def sha256(self) -> str:
-        """The hex sha256 of the bytes as delivered, packed as they are."""
+        """The hex sha256 of the bytes as delivered, not unpacked."""
         digest = hashlib.sha256()
         for _, file in self._files:
             file.seek(0)
@@ -121,7 +88,7 @@ class SourceTable:
         return digest.hexdigest()
 
     def reads(self, path: Path) -> bool:
-        """Say whether a local path, under whatever name, is one of the table's files."""
+        """Return whether a local path is one of the table's files, under any name."""
         if not path.exists():
             return False
         stat = path.stat()
@@ -134,7 +101,9 @@ class SourceTable:
             yield from rows
             first_line = rows.next_line
             if _stat(file) != stat:
-                raise PassingSourceError(f"{where}: the file changed while it was read; run again")
+                raise PassingSourceError(
+                    f"{where}: the file changed while it was being read; run again"
+                )
 
     def _rows(self, where: str, file: BinaryIO, first_line: int = 1) -> CsvRows | ParquetRows:
         file.seek(0)

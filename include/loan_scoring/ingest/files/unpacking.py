@@ -1,4 +1,4 @@
-"""Unpack a delivered file into the stream of its text, with a bound on what it may give."""
+"""Unpack gzip and zip files into a stream of text, with a limit on the unpacked size."""
 
 import gzip
 import os
@@ -11,24 +11,30 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files.blocks import Readable
 
 MAX_EXPANSION = 100
-"""A packed file that gives more than this times its size is refused, once past FREE_BYTES."""
+"""A packed file that unpacks to more than this times its size, and FREE_BYTES, is refused."""
 FREE_BYTES = 64 << 20
 
 
 def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
-    """Return the stream of a file's text, by what its first bytes say rather than its name."""
+    """Return the stream of a file's text; its first bytes, not its name, decide how to unpack.
+
+    Raises:
+        SourceError: the packed file is damaged, or does not hold exactly one readable file.
+    """
     size = os.fstat(file.fileno()).st_size
     if magic.startswith(b"\x1f\x8b"):
         return Unpacked(cast(Readable, gzip.GzipFile(fileobj=file)), where, size)
     if magic.startswith(b"PK"):
         return Unpacked(_only_member(file, where), where, size)
     if size and suffix_of(where) in (".gz", ".zip"):
-        raise SourceError(f"{where}: not packed as its name says, or damaged; deliver it again")
+        raise SourceError(
+            f"{where}: the file is not packed as its name says, or is damaged; deliver it again"
+        )
     return file
 
 
 class Unpacked:
-    """A packed stream that ends in one clear error where damaged or without bound."""
+    """A packed stream that raises one clear error if it is damaged or unpacks to too much."""
 
     def __init__(self, stream: Readable, where: str, packed_bytes: int) -> None:
         self._stream, self._where = stream, where
@@ -36,7 +42,11 @@ class Unpacked:
         self._count = 0
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, unpacked."""
+        """Return the next bytes, unpacked.
+
+        Raises:
+            SourceError: the stream is damaged or exceeds the limit.
+        """
         try:
             data = self._stream.read(size)
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
@@ -46,8 +56,8 @@ class Unpacked:
         self._count += len(data)
         if self._count > self._limit:
             raise SourceError(
-                f"{self._where}: unpacks to more than {MAX_EXPANSION} times its size, like a zip "
-                "bomb; deliver it unpacked if it is genuine"
+                f"{self._where}: the file unpacks to more than {MAX_EXPANSION} times its size, "
+                "like a zip bomb; if it is genuine, deliver it unpacked"
             )
         return data
 
@@ -58,16 +68,18 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         members = [
             member
             for member in archive.infolist()
-            # macOS adds what it knows of a file as a second file.
+            # macOS adds its metadata as a second file.
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:
-            raise SourceError(f"{where}: holds {len(members)} files; pack exactly one")
-        # Other methods unpack without a bound on what one step gives.
+            raise SourceError(f"{where}: the archive holds {len(members)} files; pack exactly one")
+        # Other methods have no limit on the size that one step unpacks to.
         if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise SourceError(f"{where}: packed with an unusual method; pack it with deflate")
+            raise SourceError(
+                f"{where}: the compression method is not supported; pack it with deflate"
+            )
         if members[0].flag_bits & 1:
-            raise SourceError(f"{where}: needs a password; pack it without")
+            raise SourceError(f"{where}: the archive needs a password; pack it without one")
         return cast(Readable, archive.open(members[0]))
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise SourceError(

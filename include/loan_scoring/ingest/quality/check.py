@@ -1,4 +1,4 @@
-"""Judge a landed batch by the contract: write quality, raise alerts, keep the page of it."""
+"""Check the quality of a landed batch: write the verdicts, the alerts and the page."""
 
 import json
 import logging
@@ -20,14 +20,14 @@ POLICY = (
     '<meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
-"""The page names style sheets and scripts of other hosts; who reads it shall not call them."""
+"""The page refers to style sheets and scripts of other hosts; a browser must not load them."""
 
 
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
-    """Judge a revision inside the caller's transaction; return why it is to be refused, if it is.
+    """Check a revision in the caller's transaction; return the failed critical expectations.
 
-    Rows of quality, alerts and the page derive from the revision and the contract: judging again
-    replaces them.
+    Each failure is a sentence; the list is empty if the revision passes. Another check of the same
+    revision replaces its rows of quality, its alerts and its page.
     """
     revision, rows = batch["revision"], batch["accepted"]
     volumes = []
@@ -52,7 +52,7 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
     _write_alerts(session, batch_id, revision, rows, failed)
     path = _write_page(session.contract.portfolio, batch_id, revision, page)
     log.info(
-        "batch %s: %d of %d expectations met; the page of them: %s",
+        "batch %s: %d of %d expectations met; see %s",
         batch_id,
         len(verdicts) - len(failed),
         len(verdicts),
@@ -64,7 +64,7 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
 
 
 def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: int) -> str:
-    """Return one sentence: what was observed, against which limit."""
+    """Return a sentence with the observed value and its limit."""
     expectation, limits = verdict.expectation, verdict.expectation.limits
     column = contract.by_name.get(expectation.column or "")
     name = f"{column.label} ({column.name})" if column else "the batch"
@@ -94,8 +94,8 @@ def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: i
 def _write_quality(
     session: Session, batch_id: str, revision: int, verdicts: list[ExpectationVerdict]
 ) -> None:
-    ours = {"batch_id": batch_id, "revision": revision}
-    database.execute(session.connection, "delete_quality", **ours)
+    key = {"batch_id": batch_id, "revision": revision}
+    database.execute(session.connection, "delete_quality", **key)
     made = [each.expectation for each in verdicts]
     rows = pa.table(
         {
@@ -117,13 +117,13 @@ def _write_quality(
 def _write_alerts(
     session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
 ) -> None:
-    """Raise one alert a subject, with its worst severity; close those that no longer hold."""
-    ours = {"batch_id": batch_id, "revision": revision}
+    """Write one alert per subject, with its worst severity; resolve the others of the revision."""
+    key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}
     for each in sorted(failed, key=lambda each: each.expectation.severity):
         by_subject.setdefault(each.expectation.column or "batch", []).append(each)
     subjects = list(by_subject)
-    database.execute(session.connection, "resolve_quality_alerts", **ours, subjects=subjects)
+    database.execute(session.connection, "resolve_quality_alerts", **key, subjects=subjects)
     for subject, verdicts in by_subject.items():
         worst = verdicts[0]
         severity = worst.expectation.severity
@@ -139,7 +139,7 @@ def _write_alerts(
         database.execute(
             session.connection,
             "upsert_quality_alert",
-            **ours,
+            **key,
             severity=severity,
             subject=subject,
             message=text,

@@ -1,4 +1,4 @@
-"""What the contract lets a batch expect: each expectation's limits, and what its failure means."""
+"""Derive the expectations of a batch from the contract, with their limits and severity."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -9,17 +9,17 @@ from typing import Any, Literal
 from loan_scoring.contract import KEY, Column, Contract
 
 CHANCE = 0.9999
-"""What a batch of its size shows by chance this often is no finding."""
+"""The probability within which a deviation counts as chance."""
 
 LANDED = ("batch_id", "revision", "line_number")
-"""Columns of applications that are ours, not the contract's."""
+"""The columns of applications that are not in the contract."""
 
 Severity = Literal["critical", "warning"]
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One statement about a batch: `kind` is Great Expectations' name of it, `limits` its terms."""
+    """One expectation: `kind` is its name in Great Expectations, `limits` are its arguments."""
 
     rule: str
     severity: Severity
@@ -29,17 +29,17 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """The rule, with its column where it has one."""
+        """`rule:column`, or the rule if it has no column."""
         return f"{self.rule}:{self.column}" if self.column else self.rule
 
 
 def derive_expectations(
     contract: Contract, rows: int, last_volumes: Sequence[int]
 ) -> list[Expectation]:
-    """Return what the contract expects of a batch of so many rows.
+    """Return the expectations of the contract for a batch with so many rows.
 
-    `last_volumes` are the row counts of the last published nights; where they are too few for the
-    contract, nothing is expected of the volume.
+    `last_volumes` are the row counts of the last published nights. If they are too few for the
+    contract, there is no expectation of the volume.
     """
     expected = [
         Expectation(
@@ -86,7 +86,7 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
             severity,
             "expect_table_row_count_to_be_between",
             {
-                # A portfolio of few loans a night varies more than any band of multiples allows.
+                # The volume of a small portfolio varies by chance more than the bands allow.
                 "min_value": int(min(low * middle, stats.poisson.ppf(1 - CHANCE, middle))),
                 "max_value": int(max(high * middle, stats.poisson.ppf(CHANCE, middle))),
             },
@@ -98,9 +98,9 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
 def critical_null_shares(
     contract: Contract, rows: int, columns: Collection[str]
 ) -> list[Expectation]:
-    """Return what refuses a batch where columns have more nulls than usual.
+    """Return the critical expectations of null shares for columns with more nulls than usual.
 
-    It is asked only then: a column within its usual share is within the grave one too.
+    Other columns do not need it: a column within its usual share is within the critical one too.
     """
     return [
         _null_share("null_share_critical", "critical", column, max(usual, column.null_share_limit))
@@ -111,7 +111,7 @@ def critical_null_shares(
 
 
 def _usual_null_share(column: Column, rows: int) -> float:
-    """Return the contract's share, or what chance makes of it in so many rows."""
+    """Return the contract's share, widened by chance for so many rows."""
     from scipy import stats
 
     if not rows:
@@ -121,7 +121,7 @@ def _usual_null_share(column: Column, rows: int) -> float:
 
 
 def _null_share(rule: str, severity: Severity, column: Column, share: float) -> Expectation:
-    # Rounded down by less than a row: a batch at its limit is within it.
+    # Rounded down by less than one row, so that a batch exactly at its limit passes.
     mostly = math.floor((1 - share) * 1e9) / 1e9
     kind = "expect_column_values_to_not_be_null"
     return Expectation(rule, severity, kind, {"mostly": mostly}, column.name)
@@ -130,7 +130,7 @@ def _null_share(rule: str, severity: Severity, column: Column, share: float) -> 
 def _values(column: Column) -> list[Expectation]:
     found: list[Expectation] = []
     if column.levels:
-        # An open column lets unknown levels in; of a closed one row rules have kept them out.
+        # Row rules reject unknown levels, except in an open column.
         severity: Severity = "warning" if column.open_levels else "critical"
         found.append(
             Expectation(

@@ -1,7 +1,7 @@
-"""Let Great Expectations hold a landed revision against expectations, inside Postgres.
+"""Validate a landed revision by Great Expectations, inside Postgres.
 
-It asks for counts over a view of the revision, most of them in one query: rows stay where they are,
-so that memory does not grow with the batch (docs/adr/0007).
+It queries counts over a view of the revision, most of them in one query. Rows stay in Postgres, so
+memory does not grow with the batch (docs/adr/0007).
 """
 
 import contextlib
@@ -21,19 +21,19 @@ from loan_scoring.ingest.quality.expectations import Expectation
 
 VIEW = "landed_revision"
 URL = "postgresql+psycopg2://session@localhost/session"
-"""A URL of the right shape: the connection itself is handed over, so that no password is."""
+"""A placeholder: the connection itself is passed, so that no password is needed."""
 
 COUNTS_ONLY = {
     "result_format": "BASIC",
     "partial_unexpected_count": 0,
     "exclude_unexpected_values": True,
 }
-"""Applicants' values are neither fetched nor shown."""
+"""Values of applicants are neither read nor shown."""
 
 
 @dataclass(frozen=True)
 class ExpectationVerdict:
-    """What an expectation came to."""
+    """The result of one expectation."""
 
     expectation: Expectation
     is_success: bool
@@ -45,15 +45,15 @@ class ExpectationVerdict:
 def validate_revision(
     session: Session, batch_id: str, revision: int, expectations: Sequence[Expectation]
 ) -> tuple[list[ExpectationVerdict], str]:
-    """Return a verdict on each expectation, and Data Docs' page of them as HTML.
+    """Return the verdict on each expectation, and the Data Docs page as HTML.
 
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
-    # Before it is imported, as it tells of each of its functions; one module sets its own level.
+    # Before the import, which logs every function; one module sets its own level, see below.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # It imports what the standard library and its own parts deprecate.
+        # Its import raises deprecation warnings.
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -74,7 +74,7 @@ def validate_revision(
             connection_string=URL,
             kwargs={"creator": lambda: connection, "poolclass": StaticPool},
         )
-        # Of a query asset Great Expectations reads every row to learn the columns' names.
+        # Not a query asset: for that, Great Expectations reads every row to find column names.
         asset = source.add_table_asset(f"{batch_id} revision {revision}", table_name=VIEW)
         batch = asset.add_batch_definition_whole_table(VIEW).get_batch()
         outcome: Any = batch.validate(suite, result_format=COUNTS_ONLY)
@@ -86,9 +86,9 @@ def validate_revision(
 
 @contextlib.contextmanager
 def _view(session: Session, batch_id: str, revision: int) -> Iterator[Connection]:
-    """Show one revision as a view of a connection of its own, gone when that is closed.
+    """Yield a connection of its own with a temporary view of one revision.
 
-    SQLAlchemy rolls back what it is given: the session's own transaction must not be.
+    SQLAlchemy rolls back the connection it gets; the session's transaction must stay.
     """
     connection = database.connect_beside(session.connection)
     try:
@@ -127,9 +127,9 @@ def _verdict(connection: Connection, expectation: Expectation, found: Any) -> Ex
         raise DatabaseError(f"Great Expectations could not evaluate {expectation.name}: {reason}")
     result, is_success = found.result, bool(found.success)
     if expectation.rule == "schema":
-        wanted, there = set(expectation.limits["column_set"]), set(result["observed_value"])
-        signs = [f"-{name}" for name in sorted(wanted - there)]
-        signs += [f"+{name}" for name in sorted(there - wanted)]
+        expected, found_names = set(expectation.limits["column_set"]), set(result["observed_value"])
+        signs = [f"-{name}" for name in sorted(expected - found_names)]
+        signs += [f"+{name}" for name in sorted(found_names - expected)]
         return ExpectationVerdict(
             expectation, is_success, None, None, ", ".join(signs) or "as expected"
         )

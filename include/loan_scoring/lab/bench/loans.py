@@ -9,8 +9,9 @@ import pyarrow.csv
 
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
-from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.ingest.files.locations import is_synthetic, location_label
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
 
 TIMES = 10

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import is_synthetic, open_table, resolve_source
+from loan_scoring.ingest.files.locations import is_synthetic, location_label
+from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.row_rules import RowRules
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.models.baseline import PREDICTIONS
 from loan_scoring.models.encoding import feature_frame

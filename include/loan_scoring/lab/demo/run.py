@@ -14,13 +14,13 @@ from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.ingest.files.table import resolve_source
 from loan_scoring.lab.demo.demonstrations import DEMONSTRATIONS, missing_scenario, scenario_of
 from loan_scoring.lab.demo.isolation import exclusive_demo, own_folders, quiet_stages
 from loan_scoring.lab.demo.nights import run_nights
 from loan_scoring.lab.demo.record import DemoRecord, read_demo_record
 from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.lab.source import resolve_source
 from loan_scoring.local.throwaway import throwaway_database
 from loan_scoring.models import registry
 from loan_scoring.models.promotion.decide import judge_and_promote, promote_by_hand

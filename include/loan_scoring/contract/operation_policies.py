@@ -1,0 +1,182 @@
+"""The policies of monitoring, notifications, schedules, retention and replay; their defaults."""
+
+import re
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
+
+AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
+"""The kinds of alert."""
+
+
+class MonitoringPolicy(ContractPart):
+    """When a batch counts as drifted: the limits that a finding must exceed to raise an alert."""
+
+    q: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    psi_attention: Positive = 0.1
+    psi_drifted: Positive = 0.25
+    ks_floor: Share = 0.03
+    wasserstein_floor: Positive = 0.1
+    share_floor: Share = 0.02
+    unseen_floor: Share = 0.005
+    jensen_shannon_floor: Share = 0.1
+    domain_floor: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    reconstruction_floor: Annotated[float, Field(ge=0)] = 0.1
+    psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    bins: Annotated[int, Field(ge=2, le=100)] = 10
+    sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000
+    joint_rows: Annotated[int, Field(ge=100, le=20_000)] = 5_000
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.psi_attention >= self.psi_drifted:
+            raise ValueError(
+                f"psi_attention {self.psi_attention:g} must be below "
+                f"psi_drifted {self.psi_drifted:g}"
+            )
+        return self
+
+
+class RetrainingPolicy(ContractPart):
+    """When drift requests retraining: `drifted` of the last batches, outside the cooldown."""
+
+    drifted: Annotated[int, Field(ge=1)] = 2
+    of_last: Annotated[int, Field(ge=1, le=100)] = 5
+    cooldown_nights: Annotated[int, Field(ge=0)] = 7
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.drifted > self.of_last:
+            raise ValueError(f"drifted {self.drifted} is above of_last {self.of_last}")
+        return self
+
+
+class ServiceLevel(ContractPart):
+    """The service level: minutes from landing to scores, and the share of nights to meet it."""
+
+    scored_within_minutes: Positive = 60
+    nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
+
+
+class PerformancePolicy(ContractPart):
+    """When a batch's outcomes are complete, and when its performance counts as drifted."""
+
+    mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
+    auc_floor: Share = 0.02
+    calibration_floor: Share = 0.03
+    default_rate_floor: Share = 0.03
+    drifted_from: Annotated[float, Field(gt=1)] = 2.0
+
+
+class BusinessPolicy(ContractPart):
+    """What a default costs: the column with the loan amount, and the share that is lost."""
+
+    amount: str
+    loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
+
+
+class Channel(ContractPart):
+    """A channel of notifications: an Airflow connection, and which alerts it delivers."""
+
+    name: str
+    kind: Literal["smtp", "slack", "webhook"]
+    connection: str
+    recipients: list[str] = Field(default_factory=list)
+    least_severity: Literal["warning", "critical"] = "warning"
+    alerts: list[AlertKind] = Field(default=[*get_args(AlertKind)], min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_identifier(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"'{name}' is not a valid channel name: use lower-case letters, digits and _"
+            )
+        return name
+
+    @field_validator("connection")
+    @classmethod
+    def _is_no_address(cls, connection: str) -> str:
+        # The message does not repeat the value: it may be a secret.
+        if not re.fullmatch(r"\w[\w.-]{0,199}", connection):
+            raise ValueError(
+                "give the id of an Airflow connection (letters, digits, _ . -), "
+                "which holds the address and its secrets"
+            )
+        return connection
+
+    @model_validator(mode="after")
+    def _has_recipients(self) -> Self:
+        if (self.kind == "smtp") != bool(self.recipients):
+            raise ValueError(
+                "a channel of kind smtp needs recipients"
+                if self.kind == "smtp"
+                else f"only smtp has recipients; the connection of a {self.kind} sets its own"
+            )
+        for each in self.recipients:
+            if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", each):
+                raise ValueError(f"recipients: '{each}' is not an e-mail address")
+        return self
+
+
+class Schedules(ContractPart):
+    """When the DAGs run, as cron expressions in one time zone."""
+
+    timezone: str = "UTC"
+    ingest: str = "0 2 * * *"
+    outcomes: str = "30 1 * * *"
+    train: str = "0 6 * * 0"
+    maintenance: str = "0 12 * * 6"
+
+
+MOST_KEEP_DAYS = 36_500
+"""100 years; to keep rows for longer, leave retention out."""
+
+
+class RetentionPolicy(ContractPart):
+    """How long rows of loans are kept; without it, for ever (docs/adr/0023)."""
+
+    keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
+
+
+class Scenario(ContractPart):
+    """A kind of drift that replay can apply to chosen nights."""
+
+    label: str
+    kind: Literal[
+        "multiply", "move_level", "blank", "new_level", "worsen_outcomes", "shuffle_outcomes"
+    ]
+    column: str | None = None
+    factor: Positive | None = None
+    share: Share | None = None
+    level: str | None = None
+    from_level: str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        needs = {
+            "multiply": ("column", "factor"),
+            "move_level": ("column", "level", "from_level", "share"),
+            "blank": ("column", "share"),
+            "new_level": ("column", "level", "share"),
+            "worsen_outcomes": ("share",),
+            "shuffle_outcomes": ("share",),
+        }[self.kind]
+        for field in needs:
+            if getattr(self, field) is None:
+                raise ValueError(f"kind {self.kind} needs {field}")
+        return self
+
+
+class ReplayPolicy(ContractPart):
+    """How replay cuts a labelled file into history, nights and outcomes."""
+
+    start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    outcome_lag_nights: Annotated[int, Field(ge=1)] = 3
+    generated_rows: Annotated[int, Field(ge=1000)] = 60_000
+    generated_default_rate: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    scenarios: dict[str, Scenario] = Field(default_factory=dict)

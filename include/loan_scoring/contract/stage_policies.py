@@ -1,0 +1,184 @@
+"""The policies of ingest, scoring, training and promotion, and their defaults."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract.columns import ContractPart, Positive, Share
+
+
+class VolumePolicy(ContractPart):
+    """Limits of the rows per night, as multiples of the median of the last nights."""
+
+    nights: Annotated[int, Field(ge=1, le=366)] = 14
+    min_nights: Annotated[int, Field(ge=1)] = 3
+    warning: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.5, 2.0)
+    critical: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.2, 5.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_nights > self.nights:
+            raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
+        if self.critical[0] > self.warning[0] or self.critical[1] < self.warning[1]:
+            raise ValueError("the critical band must contain the warning band")
+        return self
+
+
+class IngestPolicy(ContractPart):
+    """When a landed batch is refused, and when it raises an alert."""
+
+    max_quarantined_share: Share = 0.1
+    volume: VolumePolicy = VolumePolicy()
+
+
+class ScoringPolicy(ContractPart):
+    """How a batch is cut into mini-batches; one task scores each."""
+
+    mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
+    max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
+
+
+class DecisionPolicy(ContractPart):
+    """The default probabilities at which approve ends and decline begins."""
+
+    approve_below: Annotated[float, Field(gt=0, lt=1)]
+    decline_from: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.approve_below > self.decline_from:
+            raise ValueError(
+                f"approve_below {self.approve_below:g} is above decline_from "
+                f"{self.decline_from:g}; it must not be"
+            )
+        return self
+
+
+class LeakPolicy(ContractPart):
+    """How much a single column may reveal of the outcome; the limits' reasons: docs/adr/0009."""
+
+    auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
+    null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
+    pure_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.85
+    min_level_loans: Annotated[int, Field(ge=5)] = 30
+    coverage_limit: Annotated[float, Field(gt=0, le=1)] = 0.05
+    action: Literal["refuse", "drop"] = "refuse"
+    acknowledged: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+
+
+PARAMETERS = {
+    "logistic_regression": {"C", "n_knots"},
+    "random_forest": {"n_estimators", "min_samples_leaf", "max_features", "max_samples"},
+    "hist_gradient_boosting": {
+        "max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization",
+    },
+    "xgboost": {
+        "n_estimators", "learning_rate", "max_depth", "min_child_weight", "subsample",
+        "colsample_bytree", "reg_lambda",
+    },
+}  # fmt: skip
+"""The algorithms that training may try, and the parameters that a contract may set."""
+
+CANDIDATES: dict[str, list[dict[str, float]]] = {
+    "logistic_regression": [{"C": 0.1}, {"C": 1}],
+    "random_forest": [{"min_samples_leaf": 20}, {"min_samples_leaf": 5}],
+    "hist_gradient_boosting": [
+        {"max_iter": 100, "learning_rate": 0.1},
+        {"max_iter": 200, "learning_rate": 0.06},
+    ],
+    "xgboost": [
+        {"n_estimators": 200, "max_depth": 4, "learning_rate": 0.1},
+        {"n_estimators": 300, "max_depth": 6, "learning_rate": 0.05},
+    ],
+}
+"""The default candidates, the simplest first."""
+
+
+class TrainingPolicy(ContractPart):
+    """How models are fitted, selected and evaluated."""
+
+    holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    seed: int = 20260105
+    min_loans: Annotated[int, Field(ge=100)] = 1000
+    min_recent_loans: Annotated[int, Field(ge=100)] = 6000
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    candidates: dict[str, Annotated[list[dict[str, int | float]], Field(min_length=1)]] = Field(
+        default=CANDIDATES, min_length=1, validate_default=True
+    )
+    calibration_slope: tuple[Positive, Positive] = (0.95, 1.05)
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 300
+    leaks: LeakPolicy = LeakPolicy()
+    personas: (
+        Annotated[int, Field(ge=3, le=8)]
+        | tuple[Annotated[int, Field(ge=3, le=8)], Annotated[int, Field(ge=3, le=8)]]
+    ) = (3, 8)
+
+    @field_validator("candidates")
+    @classmethod
+    def _are_known(cls, candidates: dict[str, list[dict[str, int | float]]]) -> Any:
+        for algorithm, trials in candidates.items():
+            if algorithm not in PARAMETERS:
+                raise ValueError(
+                    f"'{algorithm}' is not an algorithm; use one of {', '.join(PARAMETERS)}"
+                )
+            for name in (name for trial in trials for name in trial):
+                if name not in PARAMETERS[algorithm]:
+                    raise ValueError(
+                        f"{algorithm} has no parameter '{name}'; "
+                        f"use one of {', '.join(sorted(PARAMETERS[algorithm]))}"
+                    )
+        return candidates
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.calibration_slope[0] > 1 or self.calibration_slope[1] < 1:
+            raise ValueError("calibration_slope must be a band around 1")
+        if self.persona_counts[0] > self.persona_counts[-1]:
+            raise ValueError(
+                f"personas {self.personas} is out of order; give the smaller number first"
+            )
+        return self
+
+    @property
+    def persona_counts(self) -> tuple[int, ...]:
+        """The numbers of personas to try, ascending."""
+        if isinstance(self.personas, int):
+            return (self.personas,)
+        low, high = self.personas
+        return tuple(range(low, high + 1)) or (low, high)
+
+
+class NotAGroup(ContractPart):
+    """A level of a protected attribute that is not a group of people, so is not compared."""
+
+    attribute: str
+    level: str
+    reason: str = Field(min_length=1)
+
+
+class FairnessPolicy(ContractPart):
+    """The lowest permitted ratio of approval rates, and which groups are compared."""
+
+    attributes: list[str] | None = None
+    min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_group: Annotated[int, Field(ge=30)] = 200
+    not_a_group: list[NotAGroup] = Field(default_factory=list)
+
+
+class PromotionPolicy(ContractPart):
+    """What a challenger must meet to become champion, and whether a person decides."""
+
+    mode: Literal["auto", "hold"] = "auto"
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
+    fairness: FairnessPolicy = FairnessPolicy()
+    answer_within_hours: Annotated[float, Field(gt=0, le=720)] = 72
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        low, high = self.calibration_slope
+        if not low < 1 < high:
+            raise ValueError(
+                f"calibration_slope [{low:g}, {high:g}] must contain 1, a perfect slope"
+            )
+        return self

@@ -1,0 +1,155 @@
+"""Show one application at the desk: its score, its explanation, and a what-if score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.database.session import Session
+from loan_scoring.desk.decisions import typed_loan_id
+from loan_scoring.errors import LoanScoringError, MissingError
+from loan_scoring.scoring.request import ScoredRequest, explain_application, score_and_record
+
+
+@dataclass(frozen=True)
+class ApplicationField:
+    """A field of an application, with its label and contribution."""
+
+    name: str
+    label: str
+    unit: str | None
+    value: Any
+    is_read: bool
+    """Whether the model that scored the application uses the field."""
+    contribution: float | None = None
+    """What the field adds to the log-odds."""
+
+
+@dataclass(frozen=True)
+class DeskApplication:
+    """All that the desk shows of one application."""
+
+    score: database.Row
+    inputs: list[ApplicationField]
+    base: float | None
+    """The log-odds without any input; base and contributions sum to the score's log-odds."""
+    unexplained: str | None
+    """Why there are no contributions; None if there are."""
+    approvals: list[database.Row]
+    suggestion: str
+
+    @property
+    def contributions(self) -> list[ApplicationField]:
+        """The inputs with a contribution, the largest absolute value first."""
+        given = [each for each in self.inputs if each.contribution is not None]
+        return sorted(given, key=lambda each: -abs(each.contribution or 0))
+
+
+def read_application(session: Session, loan_id: Any) -> DeskApplication:
+    """Return an application with its current score, explained by the model that scored it.
+
+    Raises:
+        MissingError: the loan has no current score.
+    """
+    key = typed_loan_id(session.contract, loan_id)
+    with database.transaction(session.connection):
+        score = database.row(session.connection, "select_application", loan_id=key)
+        if score is None:
+            raise MissingError(f"loan {key} of {session.contract.portfolio} has no current score")
+        decided = database.rows(session.connection, "select_approvals", loan_id=key)
+    session = session.under(score)
+    contract = session.contract
+    base, added, unexplained = _explained(session, score)
+    return DeskApplication(
+        score,
+        [
+            ApplicationField(
+                column.name,
+                column.label,
+                column.unit,
+                score["application"].get(column.name),
+                column.name in added,
+                added.get(column.name),
+            )
+            for column in contract.inputs
+        ],
+        base,
+        unexplained,
+        decided,
+        policy_sentence(contract, score),
+    )
+
+
+def _explained(
+    session: Session, score: database.Row
+) -> tuple[float | None, dict[str, float], str | None]:
+    if score["exclusion_reason"] is not None:
+        return None, {}, "no model scores this application"
+    try:
+        found = explain_application(session, score["application"], score["propensity_version"])
+    except LoanScoringError as error:  # such as a missing artifact: the page shows the rest
+        return None, {}, str(error)
+    if found is None:
+        return None, {}, "today's contract excludes this application"
+    return *found, None
+
+
+def policy_sentence(contract: Contract, score: database.Row) -> str:
+    """Return a sentence with the decision of the policy on a score, and why."""
+    policy, probability = contract.decision, score["default_probability"]
+    if probability is None:
+        label = next(
+            (
+                each.label
+                for each in contract.exclusions
+                if each.reason == score["exclusion_reason"]
+            ),
+            score["exclusion_reason"],
+        )
+        return f"Refer: {label[:1].lower()}{label[1:]}, and no model scores such an application."
+    place = {
+        "approve": f"below {policy.approve_below:.0%}, where review begins",
+        "decline": f"not below {policy.decline_from:.0%}, where decline begins",
+        "review": f"between approval below {policy.approve_below:.0%} and decline from "
+        f"{policy.decline_from:.0%}",
+    }[score["decision"]]
+    return (
+        f"{score['decision'].capitalize()}: the default probability, {probability:.1%}, is "
+        f"{place}. "
+        f"In training, {score['persona_default_rate']:.1%} of the applicant's persona defaulted."
+    )
+
+
+def score_what_if(
+    session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
+) -> tuple[dict[str, Any], ScoredRequest]:
+    """Score an application with changed inputs by `champion` or a version; its score stays.
+
+    Ratios of the contract are calculated again if one of their inputs changes, unless they are in
+    `changes` themselves. Returns the changed application and the result, which is recorded in the
+    table calls.
+
+    Raises:
+        MissingError: the loan has no current score, or there is no such version.
+        InputError: a changed input breaks a rule.
+    """
+    contract = session.contract
+    key = typed_loan_id(contract, loan_id)
+    with database.transaction(session.connection):
+        found = database.row(session.connection, "select_application", loan_id=key)
+    if found is None:
+        raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
+    changed = {**found["application"], **changes}
+    for ratio in contract.ratios:
+        if ratio.column not in changes and {ratio.numerator, ratio.denominator} & changes.keys():
+            changed[ratio.column] = _ratio(
+                ratio.scale, changed[ratio.numerator], changed[ratio.denominator]
+            )
+    return changed, score_and_record(session, [changed], model, user, "what_if")
+
+
+def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
+    try:
+        return scale * float(numerator) / float(denominator)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None  # an input that is not a number is a fault of its own field

@@ -1,0 +1,140 @@
+"""Convert applications from JSON to typed columns, and name every fault of a field."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Application = Mapping[str, Any]
+"""The fields by the names of the contract: text, a number, or None."""
+
+
+def typed_applications(
+    contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
+) -> "pa.Table":
+    """Return applications as typed columns; an absent field is null.
+
+    Args:
+        contract: of the portfolio.
+        applications: their fields.
+        needed: fields that every application must have, with a value or null. The key is always
+            needed.
+
+    Raises:
+        InputError: an application breaks a rule.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    from loan_scoring.ingest.files.blocks import Block
+    from loan_scoring.ingest.row_rules import RowRules
+
+    faults = _shape_faults(contract, applications, {KEY, *needed})
+    if faults:
+        raise InputError(faults)
+    text = {
+        column.source: pa.array(
+            [_text(each.get(column.name)) for each in applications], pa.string()
+        )
+        for column in contract.columns
+    }
+    block = Block(pa.table(text), np.arange(len(applications)), [])
+    rows, rejected = RowRules(contract).apply(block)
+    if rejected:
+        raise InputError(
+            [
+                _fault(contract, each.line_number, rule)
+                for each in sorted(rejected, key=lambda each: each.line_number)
+                for rule in each.rules
+            ]
+        )
+    return rows
+
+
+def _shape_faults(
+    contract: Contract, applications: Sequence[Application], needed: set[str]
+) -> list[Fault]:
+    found = []
+    for row, application in enumerate(applications):
+        for name in [name for name in contract.by_name if name in needed - application.keys()]:
+            message = "is missing; give its value, or null if there is none"
+            found.append(Fault(row, name, "missing", message))
+        for name, value in application.items():
+            if name not in contract.by_name:
+                # The answer repeats the name; half of a surrogate pair cannot be encoded.
+                shown = name.encode("utf-8", "backslashreplace").decode()
+                found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
+            elif not _is_plain(value):
+                message = "must be text, a number or null"
+                found.append(Fault(row, name, "not_plain", message))
+            elif isinstance(value, str) and not is_storable(value):
+                message = (
+                    "contains a character that cannot be stored (NUL, or half of a surrogate pair)"
+                )
+                found.append(Fault(row, name, "encoding", message))
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
+
+
+def is_storable(text: str) -> bool:
+    """Return whether Postgres can store a text: no NUL, and no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    # repr is the shortest text that reads back as the same float.
+    return value if isinstance(value, str) else repr(value)
+
+
+def _fault(contract: Contract, row: int, broken: str) -> Fault:
+    """Return the fault of a row that breaks `rule:column`, with a message in words."""
+    rule, _, name = broken.partition(":")
+    column = contract.by_name[name]
+    if rule == "not_a_number":
+        message = "is not a whole number" if column.type == "integer" else "is not a number"
+    elif rule == "out_of_range":
+        message = f"is outside {_range(column)}"
+    elif rule == "unknown_level":
+        message = f"must be one of {', '.join(column.levels or [])}"
+    elif rule == "null_key":
+        message = "needs a value: it is the key"
+    elif rule == "duplicate_key":
+        message = "is used by two applications of this call"
+    else:
+        ratio = next(each for each in contract.ratios if each.name == rule)
+        message = (
+            f"is not {ratio.scale:g} x {ratio.numerator} / {ratio.denominator}; "
+            "give consistent values, or null"
+        )
+    return Fault(row, name, rule, message)
+
+
+def _range(column: Column) -> str:
+    low, high = column.range or (None, None)
+    return f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
+
+
+def example_application(contract: Contract) -> dict[str, Any]:
+    """Return a valid application as an example."""
+    example: dict[str, Any] = {}
+    for column in contract.columns:
+        if not (column.is_known_at_application or column.name == KEY):
+            continue
+        if not column.is_numeric:
+            example[column.name] = (column.levels or ["A-1"])[0]
+            continue
+        quantiles = column.margin.quantiles if column.margin else None
+        middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)
+        example[column.name] = int(middle) if column.type == "integer" else float(middle)
+    for ratio in contract.ratios:
+        example[ratio.column] = ratio.scale * example[ratio.numerator] / example[ratio.denominator]
+    return example

@@ -1,0 +1,132 @@
+"""Write the two result files of a scored file: the scores and the refused rows."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.files import draft_path
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.row_rules import RejectedRow
+from loan_scoring.ingest.spreadsheet import QuarantineSheet
+
+
+def refused_path(out: Path) -> Path:
+    """Return the path of the refused rows that belong to the scores in `out`.
+
+    >>> str(refused_path(Path("new/scores.csv")))
+    'new/scores.refused.csv'
+    """
+    return out.with_name(f"{out.stem}.refused{out.suffix}")
+
+
+class ScoreFiles:
+    """The writer of both result files, for use as a context manager.
+
+    The files have temporary names until the end, then they replace earlier results. If no row is
+    refused, an earlier file of refused rows is deleted. After an error, earlier results stay.
+    """
+
+    def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
+        self.scored = self.referred = self.refused = 0
+        self._out, self._contract = out, contract
+        self._layout = {"header": table.raw_columns, "delimiter": table.delimiter}
+        self._files = ExitStack()
+        self._parts: dict[Path, Path] = {}
+        self._writer: pa.csv.CSVWriter | None = None
+        self._sheet: QuarantineSheet | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            with _writing(self._out):
+                self._files.close()
+                if kind is None:
+                    # The scores last: if they are new, so are the refused rows.
+                    self._replace(refused_path(self._out))
+                    self._replace(self._out)
+        finally:
+            for part in self._parts.values():
+                part.unlink(missing_ok=True)
+
+    def add(self, keys: pa.ChunkedArray, scores: pa.Table, versions: tuple[str, str]) -> None:
+        """Write the scores of the loans `keys` by the two model versions."""
+        rows = len(keys)
+        columns = {name: scores.column(name) for name in scores.column_names}
+        propensity, personas = (pa.repeat(version, rows) for version in versions)
+        written = pa.table(
+            {
+                KEY: keys,
+                **columns,
+                "propensity_version": propensity,
+                "personas_version": personas,
+            }
+        )
+        with _writing(self._out):
+            if self._writer is None:
+                self._writer = self._files.enter_context(
+                    pa.csv.CSVWriter(
+                        self._open(self._out, "wb"),
+                        written.schema,
+                        write_options=pa.csv.WriteOptions(quoting_header="none"),
+                    )
+                )
+            self._writer.write_table(written)
+        referred = pc.count(scores.column("exclusion_reason")).as_py()
+        self.referred += referred
+        self.scored += rows - referred
+
+    def refuse(self, rejected: list[RejectedRow]) -> None:
+        """Write rejected rows in the format of a quarantine export."""
+        path = refused_path(self._out)
+        with _writing(path):
+            for each in sorted(rejected, key=lambda each: each.line_number):
+                if self._sheet is None:
+                    file = self._open(path, "w", encoding="utf-8", newline="")
+                    self._sheet = QuarantineSheet(file, self._contract, [], self._layout)
+                self._sheet.add(each)
+        self.refused += len(rejected)
+
+    def _open(self, path: Path, mode: str, **options: str) -> Any:
+        # The target of a link is replaced, not the link.
+        self._parts[path] = part = draft_path(path.resolve())
+        return self._files.enter_context(part.open(mode, **options))  # type: ignore[call-overload]
+
+    def _replace(self, path: Path) -> None:
+        if path in self._parts:
+            self._parts[path].replace(path.resolve())
+        else:
+            path.unlink(missing_ok=True)
+
+
+def refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
+    """Raise an error if a result file must not be written at a path.
+
+    Raises:
+        LoanScoringError: it is not a regular file, or is a file that is being scored.
+    """
+    with _writing(path):
+        if path.exists() and not path.is_file():
+            raise LoanScoringError(f"{path}: this is not a regular file; name another --out")
+        if table.reads(path):
+            raise LoanScoringError(
+                f"{path}: this file is being scored ({location_label(location)}) and would be "
+                "replaced; name another --out"
+            )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LoanScoringError(f"{path}: cannot be written: {error.strerror or error}") from error
