@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from loan_scoring.contract import Contract
-from loan_scoring.desk.queue import ApplicationField, DeskApplication
+from loan_scoring.desk.application import ApplicationField, DeskApplication
 from loan_scoring_web.pages.plots import Plot, make_plot, plot_label
 from loan_scoring_web.pages.templating import shown_value
 
