@@ -3,9 +3,12 @@
 import csv
 import gzip
 import itertools
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,16 @@ from sklearn.preprocessing import OrdinalEncoder
 from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
-from loan_scoring import database
+from loan_scoring import database, settings
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import labelled_applications
+from loan_scoring.database.backup import FOLDERS
+from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.local.postgres import EmbeddedPostgres, embedded
+from loan_scoring.local.state import locked
 from loan_scoring.models import registry
 from loan_scoring.models.features import feature_frame
 from loan_scoring.models.holdout import split_holdout
@@ -43,6 +49,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
 
+MIGRATED = "migrated"
+"""A database with the portfolio's schema and no rows, to be copied."""
+
 SAMPLE_ROWS = 16_000
 """Loans, real or generated, that tests work on: enough for an honest model, not more."""
 
@@ -54,6 +63,11 @@ LIGHT = {
 }
 """Every algorithm once and small: dozens of tests train."""
 
+ONE_AIRFLOW = ("tests/browser", "tests/dags")
+"""Folders whose tests share an Airflow in one worker: to import and set it up takes 15 s."""
+
+LONGEST = ("tests/end_to_end", "tests/dags", "tests/browser", "tests/integration")
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -63,15 +77,29 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """Give each file to one worker, and to one all files that share a running Airflow."""
+    """Give each file to one worker, and to one all files that share an Airflow."""
 
     class ByAirflow(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return (
-                "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
-            )
+            folder = nodeid.rpartition("/")[0]
+            return folder if folder in ONE_AIRFLOW else super()._split_scope(nodeid)
 
     return ByAirflow(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Stop the Postgres servers of a worker that died."""
+    if error:
+        folder = node.config._tmp_path_factory.getbasetemp() / f"popen-{node.gateway.id}"
+        for pid_file in folder.rglob("postmaster.pid"):
+            EmbeddedPostgres(pid_file.parents[2]).stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    places = {folder: place for place, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.rpartition("/")[0], len(LONGEST)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -145,11 +173,69 @@ def lenient_portfolios(folders: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(folders: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(folders / "state")
-    server.start()
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of a run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def once(place: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder that one worker of the run fills; the others wait for it.
+
+    The lock ends with the process that holds it: where that one dies, the next begins anew.
+    """
+    with locked(place.with_suffix(".lock")):
+        if not place.exists():
+            draft = place.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            make(draft)
+            draft.rename(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def postgres(folders: Path, run_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """This worker's server: a copy of one that holds the migrated database `MIGRATED`."""
+
+    def make(draft: Path) -> None:
+        server = EmbeddedPostgres(draft / "state").start()
+        try:
+            # Nothing here outlives the machine, and the disk would set the pace.
+            execute(server, "ALTER SYSTEM SET fsync = off")
+            create_database(server, MIGRATED)
+            with open_session("loan_default", url_on(server, MIGRATED)):
+                pass
+        finally:
+            server.stop()
+
+    made = once(run_folder / "cluster", make)
+    shutil.copytree(made / "state", folders / "state")
+    (folders / "state" / "postgres" / "port").unlink()  # each server takes one of its own
+    server = EmbeddedPostgres(folders / "state").start()
     yield server
     server.stop()
+
+
+def execute(server: EmbeddedPostgres, *statements: str) -> None:
+    with closing(psycopg2.connect(server.url("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+
+def create_database(server: EmbeddedPostgres, name: str, template: str = "template1") -> None:
+    execute(
+        server,
+        f"CREATE DATABASE {name} OWNER loan_scoring TEMPLATE {template}",
+        f"GRANT CONNECT ON DATABASE {name} TO loan_scoring_reader",
+    )
+
+
+def url_on(server: EmbeddedPostgres, name: str) -> str:
+    """Return the application's URL of a database."""
+    return server.url("loan_scoring").rpartition("/")[0] + f"/{name}"
 
 
 NewDatabase = Callable[..., str]
@@ -162,22 +248,47 @@ def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
 
     def make(template: str | None = None) -> str:
         name = f"test_{next(numbers)}"
-        connection = psycopg2.connect(postgres.url("postgres"))
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            copy = f"TEMPLATE {template.rpartition('/')[2]}" if template else ""
-            cursor.execute(f"CREATE DATABASE {name} OWNER loan_scoring {copy}")
-            cursor.execute(f"GRANT CONNECT ON DATABASE {name} TO loan_scoring_reader")
-        connection.close()
-        return postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
+        create_database(postgres, name, *[template.rpartition("/")[2]] if template else [])
+        return url_on(postgres, name)
 
     return make
+
+
+BuiltOnce = Callable[..., tuple[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def built_once(new_database: NewDatabase, run_folder: Path) -> BuiltOnce:
+    """Have one worker of the run build a database and its files; return this worker's copy of it.
+
+    `build` gets the URL of a new database, a copy of `template` where given. What it returns, fit
+    for JSON, comes back beside the copy's URL.
+    """
+
+    def go(name: str, build: Callable[[str], Any], template: str | None = None) -> tuple[str, Any]:
+        def make(draft: Path) -> None:
+            url = new_database(template)
+            (draft / "result.json").write_text(json.dumps(build(url)))
+            dump = ["pg_dump", "--format=custom", "--compress=0", f"--file={draft / 'dump'}", url]
+            subprocess.run([postgres_program(dump[0]), *dump[1:]], check=True)
+            for folder in FOLDERS:
+                if (settings.data_dir() / folder).is_dir():
+                    shutil.copytree(settings.data_dir() / folder, draft / "data" / folder)
+
+        made = once(run_folder / name, make)
+        url = new_database()
+        restore = ["pg_restore", "--exit-on-error", f"--dbname={url}", str(made / "dump")]
+        subprocess.run([postgres_program(restore[0]), *restore[1:]], check=True)
+        shutil.copytree(made / "data", settings.data_dir(), dirs_exist_ok=True)
+        return url, json.loads((made / "result.json").read_text())
+
+    return go
 
 
 @pytest.fixture
 def empty(new_database: NewDatabase) -> Iterator[Session]:
     """A session on a migrated schema without rows."""
-    with open_session("loan_default", new_database()) as session:
+    with open_session("loan_default", new_database(template=MIGRATED)) as session:
         yield session
 
 
@@ -203,16 +314,17 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(new_database: NewDatabase, drops: Replay) -> Trained:
-    url = new_database()
-    with open_session("loan_default", url) as session:
-        ingest_batch(session, "history", drops.application_files["history"])
-        versions, _ = train(session)
-        if (
-            promote_by_gates(session, versions) == "refused"
-        ):  # a tenth of the loans, ten times the noise
-            promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
-    return Trained(url, versions)
+def trained(built_once: BuiltOnce, drops: Replay) -> Trained:
+    def build(url: str) -> dict[str, str]:
+        with open_session("loan_default", url) as session:
+            ingest_batch(session, "history", drops.application_files["history"])
+            versions, _ = train(session)
+            # A small part of the loans may fail a gate by noise.
+            if promote_by_gates(session, versions) == "refused":
+                promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
+        return versions
+
+    return Trained(*built_once("trained", build))
 
 
 @pytest.fixture
@@ -223,13 +335,15 @@ def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="session")
-def night_scored(new_database: NewDatabase, trained: Trained, drops: Replay) -> str:
+def night_scored(built_once: BuiltOnce, trained: Trained, drops: Replay) -> str:
     """The URL of a database whose first night is scored, to be copied."""
-    url = new_database(template=trained.url)
-    with open_session("loan_default", url) as session:
-        ingest_batch(session, NIGHT, drops.application_files[NIGHT])
-        score_batch(session, NIGHT)
-    return url
+
+    def build(url: str) -> None:
+        with open_session("loan_default", url) as session:
+            ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+            score_batch(session, NIGHT)
+
+    return built_once("night_scored", build, template=trained.url)[0]
 
 
 @pytest.fixture
@@ -312,8 +426,7 @@ def empty_url(empty: Session) -> str:
 
 
 def url_of(session: Session) -> str:
-    name = session.connection.get_dsn_parameters()["dbname"]
-    return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
+    return url_on(embedded(), session.connection.info.dbname)
 
 
 @pytest.fixture
