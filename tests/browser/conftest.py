@@ -20,8 +20,8 @@ from loan_scoring.local.airflow_status import stack_status
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 JOB = """
-from loan_scoring.local.run import Job, run
-print(run(Job(nights=3, per_night=1000, drifted_nights=(3,))))
+from loan_scoring.lab.main_job import MainJob, run_main_job
+print(run_main_job(MainJob(nights=3, per_night=1000, drifted_nights=(3,))))
 """
 TRIES = 3
 """The job goes on where a machine that is too busy to answer in time stopped it."""
