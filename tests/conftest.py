@@ -146,7 +146,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(REPOSITORY / "include" / "portfolios", root / "portfolios")
     path = root / "portfolios" / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
-    raw["training"]["candidates"] = LIGHT
+    raw["training"] |= {"candidates": LIGHT, "personas": [3, 5]}
     raw["replay"]["generated_rows"] = SAMPLE_ROWS
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}
