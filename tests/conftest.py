@@ -81,7 +81,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
     class ByAirflow(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            folder = nodeid.rpartition("/")[0]
+            folder = folder_of(nodeid)
             return folder if folder in ONE_AIRFLOW else super()._split_scope(nodeid)
 
     return ByAirflow(config, log)
@@ -99,7 +99,12 @@ def pytest_testnodedown(node: Any, error: object | None) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     places = {folder: place for place, folder in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.rpartition("/")[0], len(LONGEST)))
+    items.sort(key=lambda item: places.get(folder_of(item.nodeid), len(LONGEST)))
+
+
+def folder_of(nodeid: str) -> str:
+    """Return the folder of a test's file; a parameter in the id may hold slashes too."""
+    return nodeid.partition("::")[0].rpartition("/")[0]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -86,6 +86,7 @@ def benched(
     return figures, {ratio["name"]: ratio["value"] for ratio in found["ratios"]}
 
 
+@pytest.mark.bench
 @pytest.mark.integration
 def test_score_is_benched_on_a_model_of_its_own(
     postgres: EmbeddedPostgres,
