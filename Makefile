@@ -44,10 +44,11 @@ test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans,
 	exit $$tests
 
 # What reads, makes or learns from loans; without schedulers, browsers, and what kills processes.
-GENERATED := tests/unit $(addprefix tests/integration/test_, $(addsuffix .py, \
-  alerts card cli_models corrections desk demo ingest outcomes performance promotion quality scoring training))
+GENERATED := $(foreach name, cli replay sources synthetic, tests/unit/test_$(name).py)
+GENERATED += $(foreach name, alerts card cli_models corrections desk demo ingest outcomes performance \
+  promotion quality scoring training, tests/integration/test_$(name).py)
 
-test-generated: setup ## tests/unit and the integration tests that depend on the loans, on generated ones
+test-generated: setup ## the files of tests/unit and tests/integration that depend on loans, on generated ones
 	env -u LOAN_SCORING_SOURCE $(PYTEST) $(PARALLEL) $(GENERATED)
 
 test-bench: setup ## tests of `make bench` that measure: minutes on an idle machine
