@@ -87,13 +87,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return ByAirflow(config, log)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object | None) -> None:
-    """Stop the Postgres servers of a worker that died."""
-    if error:
-        folder = node.config._tmp_path_factory.getbasetemp() / f"popen-{node.gateway.id}"
-        for pid_file in folder.rglob("postmaster.pid"):
-            EmbeddedPostgres(pid_file.parents[2]).stop()
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the Postgres servers of workers that died or were interrupted."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = session.config._tmp_path_factory.getbasetemp()
+        for data in ("postgres/data", "state/postgres/data"):
+            for pid_file in folder.glob(f"popen-*/*/{data}/postmaster.pid"):
+                EmbeddedPostgres(pid_file.parents[2]).stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -206,7 +207,8 @@ def postgres(folders: Path, run_folder: Path) -> Iterator[EmbeddedPostgres]:
     def make(draft: Path) -> None:
         server = EmbeddedPostgres(draft / "state").start()
         try:
-            # Nothing here outlives the machine, and the disk would set the pace.
+            # Nothing here must outlive the machine. And each database is 600 files: to sync those of
+            # all tests kept a shutdown waiting for a minute.
             execute(server, "ALTER SYSTEM SET fsync = off")
             create_database(server, MIGRATED)
             with open_session("loan_default", url_on(server, MIGRATED)):
