@@ -207,8 +207,8 @@ def postgres(folders: Path, run_folder: Path) -> Iterator[EmbeddedPostgres]:
     def make(draft: Path) -> None:
         server = EmbeddedPostgres(draft / "state").start()
         try:
-            # Nothing here must outlive the machine. And each database is 600 files: to sync those of
-            # all tests kept a shutdown waiting for a minute.
+            # Nothing here must outlive the machine; and each database is 600 files: a shutdown that
+            # synced those of all tests took a minute.
             execute(server, "ALTER SYSTEM SET fsync = off")
             create_database(server, MIGRATED)
             with open_session("loan_default", url_on(server, MIGRATED)):
