@@ -1,39 +1,30 @@
-"""Fixtures of all tests: a Postgres of our own, a database for each test, real loans."""
+"""Fixtures of all tests: contracts, real or generated loans, trained models, sessions."""
 
 import csv
 import gzip
 import itertools
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg2
 import pytest
 import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
-from loan_scoring import database, settings
+from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import labelled_applications
-from loan_scoring.database.backup import FOLDERS
-from loan_scoring.database.programs import postgres_program
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
-from loan_scoring.local.postgres import EmbeddedPostgres, embedded
-from loan_scoring.local.state import locked
 from loan_scoring.models import registry
 from loan_scoring.models.features import feature_frame
 from loan_scoring.models.holdout import split_holdout
@@ -43,14 +34,12 @@ from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.run import train
 from loan_scoring.scoring.batch import score_batch
 
+pytest_plugins = ["workers", "databases"]
 # As modules with doctests they would all be looked for under one name.
 collect_ignore_glob = ["*conftest.py"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 NIGHT = "2026-01-05"
 """The first night of the replayed loans."""
-
-MIGRATED = "migrated"
-"""A database with the portfolio's schema and no rows, to be copied."""
 
 SAMPLE_ROWS = 16_000
 """Loans, real or generated, that tests work on: enough for an honest model, not more."""
@@ -62,56 +51,6 @@ LIGHT = {
     "xgboost": [{"n_estimators": 60, "max_depth": 4, "learning_rate": 0.1}],
 }
 """Every algorithm once and small: dozens of tests train."""
-
-ONE_AIRFLOW = ("tests/browser", "tests/dags")
-"""Folders whose tests share an Airflow in one worker: to import and set it up takes 15 s."""
-
-LONGEST = ("tests/end_to_end", "tests/dags", "tests/browser", "tests/integration")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Work on one file more than there are cores: tests wait for Airflow, Postgres and browsers."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """Give each file to one worker, and to one all files that share an Airflow."""
-
-    class ByAirflow(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            folder = folder_of(nodeid)
-            return folder if folder in ONE_AIRFLOW else super()._split_scope(nodeid)
-
-    return ByAirflow(config, log)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the Postgres servers of workers that died or were interrupted."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        folder = session.config._tmp_path_factory.getbasetemp()
-        for data in ("postgres/data", "state/postgres/data"):
-            for pid_file in folder.glob(f"popen-*/*/{data}/postmaster.pid"):
-                EmbeddedPostgres(pid_file.parents[2]).stop()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
-    places = {folder: place for place, folder in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(folder_of(item.nodeid), len(LONGEST)))
-
-
-def folder_of(nodeid: str) -> str:
-    """Return the folder of a test's file; a parameter in the id may hold slashes too."""
-    return nodeid.partition("::")[0].rpartition("/")[0]
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave what needs a Docker engine to `make test-compose`, which asks for it by its mark."""
-    is_compose = collection_path == REPOSITORY / "tests" / "compose"
-    return True if is_compose and config.getoption("markexpr") != "compose" else None
 
 
 @pytest.fixture(scope="session")
@@ -179,127 +118,6 @@ def lenient_portfolios(folders: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all workers of a run share."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-def once(place: Path, make: Callable[[Path], None]) -> Path:
-    """Return a folder that one worker of the run fills; the others wait for it.
-
-    The lock ends with the process that holds it: where that one dies, the next begins anew.
-    """
-    with locked(place.with_suffix(".lock")):
-        if not place.exists():
-            draft = place.with_suffix(".draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            make(draft)
-            draft.rename(place)
-    return place
-
-
-@pytest.fixture(scope="session")
-def postgres(folders: Path, run_folder: Path) -> Iterator[EmbeddedPostgres]:
-    """This worker's server: a copy of one that holds the migrated database `MIGRATED`."""
-
-    def make(draft: Path) -> None:
-        server = EmbeddedPostgres(draft / "state").start()
-        try:
-            # Nothing here must outlive the machine; and each database is 600 files: a shutdown that
-            # synced those of all tests took a minute.
-            execute(server, "ALTER SYSTEM SET fsync = off")
-            create_database(server, MIGRATED)
-            with open_session("loan_default", url_on(server, MIGRATED)):
-                pass
-        finally:
-            server.stop()
-
-    made = once(run_folder / "cluster", make)
-    shutil.copytree(made / "state", folders / "state")
-    (folders / "state" / "postgres" / "port").unlink()  # each server takes one of its own
-    server = EmbeddedPostgres(folders / "state").start()
-    yield server
-    server.stop()
-
-
-def execute(server: EmbeddedPostgres, *statements: str) -> None:
-    with closing(psycopg2.connect(server.url("postgres"))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-
-def create_database(server: EmbeddedPostgres, name: str, template: str = "template1") -> None:
-    execute(
-        server,
-        f"CREATE DATABASE {name} OWNER loan_scoring TEMPLATE {template}",
-        f"GRANT CONNECT ON DATABASE {name} TO loan_scoring_reader",
-    )
-
-
-def url_on(server: EmbeddedPostgres, name: str) -> str:
-    """Return the application's URL of a database."""
-    return server.url("loan_scoring").rpartition("/")[0] + f"/{name}"
-
-
-NewDatabase = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
-    """Make a database, empty or a copy of another, and return the application's URL of it."""
-    numbers = itertools.count(1)
-
-    def make(template: str | None = None) -> str:
-        name = f"test_{next(numbers)}"
-        create_database(postgres, name, *[template.rpartition("/")[2]] if template else [])
-        return url_on(postgres, name)
-
-    return make
-
-
-BuiltOnce = Callable[..., tuple[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def built_once(new_database: NewDatabase, run_folder: Path) -> BuiltOnce:
-    """Have one worker of the run build a database and its files; return this worker's copy of it.
-
-    `build` gets the URL of a new database, a copy of `template` where given. What it returns, fit
-    for JSON, comes back beside the copy's URL.
-    """
-
-    def go(name: str, build: Callable[[str], Any], template: str | None = None) -> tuple[str, Any]:
-        def make(draft: Path) -> None:
-            url = new_database(template)
-            (draft / "result.json").write_text(json.dumps(build(url)))
-            dump = ["pg_dump", "--format=custom", "--compress=0", f"--file={draft / 'dump'}", url]
-            subprocess.run([postgres_program(dump[0]), *dump[1:]], check=True)
-            for folder in FOLDERS:
-                if (settings.data_dir() / folder).is_dir():
-                    shutil.copytree(settings.data_dir() / folder, draft / "data" / folder)
-
-        made = once(run_folder / name, make)
-        url = new_database()
-        restore = ["pg_restore", "--exit-on-error", f"--dbname={url}", str(made / "dump")]
-        subprocess.run([postgres_program(restore[0]), *restore[1:]], check=True)
-        shutil.copytree(made / "data", settings.data_dir(), dirs_exist_ok=True)
-        return url, json.loads((made / "result.json").read_text())
-
-    return go
-
-
-@pytest.fixture
-def empty(new_database: NewDatabase) -> Iterator[Session]:
-    """A session on a migrated schema without rows."""
-    with open_session("loan_default", new_database(template=MIGRATED)) as session:
-        yield session
-
-
-@pytest.fixture(scope="session")
 def drops(loan_default: Contract, labelled_loans: Path | None, folders: Path) -> Replay:
     """History and four nights of 1,000 loans, the last one with an income shock."""
     return replay_loans(
@@ -321,7 +139,7 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(built_once: BuiltOnce, drops: Replay) -> Trained:
+def trained(built_once: Callable[..., tuple[str, Any]], drops: Replay) -> Trained:
     def build(url: str) -> dict[str, str]:
         with open_session("loan_default", url) as session:
             ingest_batch(session, "history", drops.application_files["history"])
@@ -335,14 +153,16 @@ def trained(built_once: BuiltOnce, drops: Replay) -> Trained:
 
 
 @pytest.fixture
-def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
+def ready(new_database: Callable[..., str], trained: Trained) -> Iterator[Session]:
     """A session on a copy of the trained database: history is in, champions are in use."""
     with open_session("loan_default", new_database(template=trained.url)) as session:
         yield session
 
 
 @pytest.fixture(scope="session")
-def night_scored(built_once: BuiltOnce, trained: Trained, drops: Replay) -> str:
+def night_scored(
+    built_once: Callable[..., tuple[str, Any]], trained: Trained, drops: Replay
+) -> str:
     """The URL of a database whose first night is scored, to be copied."""
 
     def build(url: str) -> None:
@@ -354,7 +174,7 @@ def night_scored(built_once: BuiltOnce, trained: Trained, drops: Replay) -> str:
 
 
 @pytest.fixture
-def scored(new_database: NewDatabase, night_scored: str) -> Iterator[Session]:
+def scored(new_database: Callable[..., str], night_scored: str) -> Iterator[Session]:
     """A session on a copy of the database whose first night, `NIGHT`, is scored."""
     with open_session("loan_default", new_database(template=night_scored)) as session:
         yield session
@@ -398,42 +218,6 @@ def show(ready: Session) -> Show:
             )
 
     return enter
-
-
-Digests = Callable[[Session, dict[str, str]], dict[str, str]]
-
-
-@pytest.fixture(scope="session")
-def digests() -> Digests:
-    """Count and digest tables; each is named with what of its row `t` counts, such as no times."""
-
-    def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
-        return {
-            name: database.select_read_only(
-                session.connection,
-                "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
-                f" from (select ({row})::text as r from {name} as t) as rows",
-            )[1][0][0]
-            for name, row in tables.items()
-        }
-
-    return take
-
-
-@pytest.fixture
-def ready_url(ready: Session) -> str:
-    """The URL of the `ready` session's database, for processes of their own."""
-    return url_of(ready)
-
-
-@pytest.fixture
-def empty_url(empty: Session) -> str:
-    """The URL of the `empty` session's database."""
-    return url_of(empty)
-
-
-def url_of(session: Session) -> str:
-    return url_on(embedded(), session.connection.info.dbname)
 
 
 @pytest.fixture
