@@ -40,7 +40,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Stop the Postgres servers of workers that died or were interrupted."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        folder = session.config._tmp_path_factory.getbasetemp()
+        factory = session.config._tmp_path_factory  # type: ignore[attr-defined] # as xdist does
+        folder = factory.getbasetemp()
         for data in ("postgres/data", "state/postgres/data"):
             for pid_file in folder.glob(f"popen-*/*/{data}/postmaster.pid"):
                 EmbeddedPostgres(pid_file.parents[2]).stop()
