@@ -8,9 +8,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # Threads that wait leave their core to the processes beside them, as in every Airflow task.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-compose env bench calibrate demo-drift audit lint format lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose env bench calibrate demo-drift audit lint style types format lock clean
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## make the virtual environment
 
@@ -31,8 +31,28 @@ up: setup ## start Postgres and Airflow with its UI, and leave them on
 down: setup ## stop what `make up` or the command line started
 	@$(BIN)/python -m loan_scoring.cli.run down
 
-test: setup lint ## lint, types, tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A test that hangs for a quarter of an hour shows its stack and ends the run.
+PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+
+test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
+	@# mypy runs beside the tests; what it finds is printed after them.
+	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
+	$(PYTEST) $(PARALLEL); tests=$$?; \
+	wait $$mypy || { cat $(VENV)/mypy.log; exit 1; }; \
+	exit $$tests
+
+# What reads, makes or learns from loans; without schedulers, browsers, and what kills processes.
+GENERATED := $(foreach name, cli replay sources synthetic, tests/unit/test_$(name).py)
+GENERATED += $(foreach name, alerts card cli_models corrections desk demo ingest outcomes performance \
+  promotion quality scoring training, tests/integration/test_$(name).py)
+
+test-generated: setup ## the files of tests/unit and tests/integration that depend on loans, on generated ones
+	env -u LOAN_SCORING_SOURCE $(PYTEST) $(PARALLEL) $(GENERATED)
+
+test-bench: setup ## tests of `make bench` that measure: minutes on an idle machine
+	$(PYTEST) -m bench tests/unit
 
 bench: setup ## measure stages against their floors and the naive way
 	@$(BIN)/loan-scoring bench
@@ -52,9 +72,14 @@ audit: setup ## look for known vulnerabilities of the pinned packages, and for s
 	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
 	  || { echo 'audit: not all of requirements.txt is cleared: mend what is listed; where nothing is, https://pypi.org was not reached (a mirror of packages does not do)' >&2; exit 1; }
 
-lint: setup
+lint: style types ## rules, format, layers of imports, types
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
+
+types: setup
 	$(BIN)/mypy
 
 format: setup ## rewrite the code in the one format
@@ -65,7 +90,7 @@ env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unl
 	@python3 include/loan_scoring/local/env_file.py $(or $(ENVIRONMENT),nonprod)
 
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
-	$(BIN)/python -m pytest -m compose tests/compose
+	$(PYTEST) -m compose tests/compose
 
 lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-image.txt to the same versions
 	$(LOCK) --extra dev -o requirements.txt

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a Postgres of our own, a database for each test, real loans."""
+"""Fixtures of all tests: contracts, real or generated loans, trained models, sessions."""
 
 import csv
 import gzip
@@ -6,20 +6,17 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg2
 import pytest
 import yaml
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from xdist.scheduler import LoadFileScheduling
 
 from loan_scoring import contract as contracts
 from loan_scoring import database
@@ -28,7 +25,6 @@ from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
-from loan_scoring.local.postgres import EmbeddedPostgres, embedded
 from loan_scoring.models import registry
 from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.holdout import split_holdout
@@ -38,6 +34,7 @@ from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.run import train
 from loan_scoring.scoring.batch import score_batch
 
+pytest_plugins = ["workers", "databases"]
 # As modules with doctests they would all be looked for under one name.
 collect_ignore_glob = ["*conftest.py"]
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -54,31 +51,6 @@ LIGHT = {
     "xgboost": [{"n_estimators": 60, "max_depth": 4, "learning_rate": 0.1}],
 }
 """Every algorithm once and small: dozens of tests train."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Work on one file more than there are cores: tests wait for Airflow, Postgres and browsers."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """Give each file to one worker, and to one all files that share a running Airflow."""
-
-    class ByAirflow(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return (
-                "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
-            )
-
-    return ByAirflow(config, log)
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave what needs a Docker engine to `make test-compose`, which asks for it by its mark."""
-    is_compose = collection_path == REPOSITORY / "tests" / "compose"
-    return True if is_compose and config.getoption("markexpr") != "compose" else None
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +91,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(REPOSITORY / "include" / "portfolios", root / "portfolios")
     path = root / "portfolios" / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
-    raw["training"]["candidates"] = LIGHT
+    raw["training"] |= {"candidates": LIGHT, "personas": [3, 5]}
     raw["replay"]["generated_rows"] = SAMPLE_ROWS
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}
@@ -146,50 +118,6 @@ def lenient_portfolios(folders: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(folders: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(folders / "state")
-    server.start()
-    # The last checkpoint syncs every file of dozens of databases: 23,517 files took 48 s. Without
-    # fsync only a crash of the machine loses rows, and no test simulates one.
-    with closing(psycopg2.connect(server.url("postgres"))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER SYSTEM SET fsync = off")
-            cursor.execute("SELECT pg_reload_conf()")
-    yield server
-    server.stop()
-
-
-NewDatabase = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
-    """Make a database, empty or a copy of another, and return the application's URL of it."""
-    numbers = itertools.count(1)
-
-    def make(template: str | None = None) -> str:
-        name = f"test_{next(numbers)}"
-        connection = psycopg2.connect(postgres.url("postgres"))
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            copy = f"TEMPLATE {template.rpartition('/')[2]}" if template else ""
-            cursor.execute(f"CREATE DATABASE {name} OWNER loan_scoring {copy}")
-            cursor.execute(f"GRANT CONNECT ON DATABASE {name} TO loan_scoring_reader")
-        connection.close()
-        return postgres.url("loan_scoring").rpartition("/")[0] + f"/{name}"
-
-    return make
-
-
-@pytest.fixture
-def empty(new_database: NewDatabase) -> Iterator[Session]:
-    """A session on a migrated schema without rows."""
-    with open_session("loan_default", new_database()) as session:
-        yield session
-
-
-@pytest.fixture(scope="session")
 def drops(loan_default: Contract, labelled_loans: Path | None, folders: Path) -> Replay:
     """History and four nights of 1,000 loans, the last one with an income shock."""
     return replay_loans(
@@ -211,37 +139,42 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(new_database: NewDatabase, drops: Replay) -> Trained:
-    url = new_database()
-    with open_session("loan_default", url) as session:
-        ingest_batch(session, "history", drops.application_files["history"])
-        versions, _ = train(session)
-        if (
-            promote_by_gates(session, versions) == "refused"
-        ):  # a tenth of the loans, ten times the noise
-            promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
-    return Trained(url, versions)
+def trained(built_once: Callable[..., tuple[str, Any]], drops: Replay) -> Trained:
+    def build(url: str) -> dict[str, str]:
+        with open_session("loan_default", url) as session:
+            ingest_batch(session, "history", drops.application_files["history"])
+            versions, _ = train(session)
+            # A small part of the loans may fail a gate by noise.
+            if promote_by_gates(session, versions) == "refused":
+                promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
+        return versions
+
+    return Trained(*built_once("trained", build))
 
 
 @pytest.fixture
-def ready(new_database: NewDatabase, trained: Trained) -> Iterator[Session]:
+def ready(new_database: Callable[..., str], trained: Trained) -> Iterator[Session]:
     """A session on a copy of the trained database: history is in, champions are in use."""
     with open_session("loan_default", new_database(template=trained.url)) as session:
         yield session
 
 
 @pytest.fixture(scope="session")
-def night_scored(new_database: NewDatabase, trained: Trained, drops: Replay) -> str:
+def night_scored(
+    built_once: Callable[..., tuple[str, Any]], trained: Trained, drops: Replay
+) -> str:
     """The URL of a database whose first night is scored, to be copied."""
-    url = new_database(template=trained.url)
-    with open_session("loan_default", url) as session:
-        ingest_batch(session, NIGHT, drops.application_files[NIGHT])
-        score_batch(session, NIGHT)
-    return url
+
+    def build(url: str) -> None:
+        with open_session("loan_default", url) as session:
+            ingest_batch(session, NIGHT, drops.application_files[NIGHT])
+            score_batch(session, NIGHT)
+
+    return built_once("night_scored", build, template=trained.url)[0]
 
 
 @pytest.fixture
-def scored(new_database: NewDatabase, night_scored: str) -> Iterator[Session]:
+def scored(new_database: Callable[..., str], night_scored: str) -> Iterator[Session]:
     """A session on a copy of the database whose first night, `NIGHT`, is scored."""
     with open_session("loan_default", new_database(template=night_scored)) as session:
         yield session
@@ -285,43 +218,6 @@ def show(ready: Session) -> Show:
             )
 
     return enter
-
-
-Digests = Callable[[Session, dict[str, str]], dict[str, str]]
-
-
-@pytest.fixture(scope="session")
-def digests() -> Digests:
-    """Count and digest tables; each is named with what of its row `t` counts, such as no times."""
-
-    def take(session: Session, tables: dict[str, str]) -> dict[str, str]:
-        return {
-            name: database.select_read_only(
-                session.connection,
-                "select count(*) || ' ' || md5(string_agg(r, '|' order by r))"
-                f" from (select ({row})::text as r from {name} as t) as rows",
-            )[1][0][0]
-            for name, row in tables.items()
-        }
-
-    return take
-
-
-@pytest.fixture
-def ready_url(ready: Session) -> str:
-    """The URL of the `ready` session's database, for processes of their own."""
-    return url_of(ready)
-
-
-@pytest.fixture
-def empty_url(empty: Session) -> str:
-    """The URL of the `empty` session's database."""
-    return url_of(empty)
-
-
-def url_of(session: Session) -> str:
-    name = session.connection.get_dsn_parameters()["dbname"]
-    return embedded().url("loan_scoring").rpartition("/")[0] + f"/{name}"
 
 
 @pytest.fixture

@@ -139,22 +139,6 @@ def test_what_if_shows_another_score_and_stores_none(browse: Any, site: Any) -> 
     )
 
 
-def test_viewer_sees_no_form_and_is_refused(browse: Any, site: Any) -> None:
-    loan_id, run = waiting(site, "review", 2)
-    sent = {"scoring_run_id": run, "decision": "approve", "comment": "mine"}
-    with browse("viewer") as seen:
-        seen.open(f"{P}/desk/{loan_id}")
-        assert seen.page.locator("form").count() == 0
-        base = f"{site.url}/loan-scoring/{P}"
-        for path, fields in (
-            (f"{base}/desk/{loan_id}/decision", sent),
-            (f"{base}/desk/{loan_id}/what-if", {"model": "champion"}),
-            (f"{base}/models/rollback", {"comment": "mine", "confirm": "yes"}),
-        ):
-            assert seen.page.evaluate(POST, [path, fields]) == 403
-    assert site.row(f"SELECT count(*) FROM approvals WHERE loan_id = {loan_id}") == (0,)
-
-
 def test_rollback_is_an_admins_and_confirmed(
     browse: Any, site: Any, second: dict[str, str]
 ) -> None:

@@ -314,15 +314,25 @@ def test_missing_tables_are_named(
     assert "status --portfolio loan_default` sets them up" in shown.text
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:secret@127.0.0.1:1/none", "postgresql://u@127.0.0.1:1/none"),
+        ("postgresql://u:secret@127.0.0.1/none?__extra__=%7B%7D", "postgresql://u@"),
+    ],
+)
 def test_start_without_a_database_is_one_line(
-    client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+    client: Any, token: Token, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    url: str, place: str,
+) -> None:  # fmt: skip
     from loan_scoring_web.databases import log_database_at_start
 
     for name in ("LOAN_SCORING", "LOAN_SCORING_READER"):
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "postgresql://u:secret@127.0.0.1:1/none")
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", url)
     log_database_at_start()
     (line,) = [each.getMessage() for each in caplog.records if each.name == "loan_scoring.web"]
-    assert line.startswith("loan-scoring pages: no database at postgresql://u@127.0.0.1:1/none")
+    assert line.startswith(f"loan-scoring pages: no database at {place}")
     assert line.endswith("Airflow works without it")
     assert "\n" not in line
+    assert "secret" not in line
+    assert client.get(f"{P}/", headers=token("viewer")).status_code == 503

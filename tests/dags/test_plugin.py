@@ -35,16 +35,8 @@ for path in ("/loan-scoring/p/loan_default/", "/loan-scoring/api/v1/loan_default
 """
 
 
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("postgresql://u:secret@127.0.0.1:1/none", "no database at postgresql://u@127.0.0.1:1/no"),
-        ("postgresql://u:secret@127.0.0.1/none?__extra__=%7B%7D", "no database at postgresql://u@"),
-    ],
-)
-def test_server_starts_without_its_database_and_logs_it_once(
-    airflow_home: Path, url: str, reason: str
-) -> None:
+def test_server_starts_without_its_database_and_logs_it_once(airflow_home: Path) -> None:
+    url = "postgresql://u:secret@127.0.0.1:1/none"
     done = subprocess.run(
         [sys.executable, "-c", START],
         env=os.environ
@@ -53,7 +45,7 @@ def test_server_starts_without_its_database_and_logs_it_once(
     )  # fmt: skip
     output = done.stdout + done.stderr
     (line,) = [each for each in output.splitlines() if "Airflow works without it" in each]
-    assert f"loan-scoring pages: {reason}" in line
+    assert "loan-scoring pages: no database at postgresql://u@127.0.0.1:1/no" in line
     assert "secret" not in line
     assert re.findall(r"STATUS (\d+)", done.stdout) == ["503", "503"]
 

@@ -9,19 +9,24 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
+import pyarrow.csv
 import pytest
 import yaml
 
+from loan_scoring import contract
+from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.local import guard
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
-JOB = "from loan_scoring.lab.main_job import MainJob, run_main_job\nprint(run_main_job({}))"
-TWO_NIGHTS = "MainJob(nights=2, per_night=1000, drifted_nights=(2,))"
-ONE_NIGHT = "MainJob(nights=1, per_night=1000, drifted_nights=())"
+JOB = """
+from loan_scoring.lab.main_job import MainJob, run_main_job
+print(run_main_job(MainJob(nights=2, per_night=1000, drifted_nights=(2,))))
+"""
 ROWS = """
     select (select count(*) from loan_default.applications),
            (select count(*) from loan_default.outcomes),
@@ -33,12 +38,9 @@ ROWS = """
 
 
 class Machine:
-    """A fresh folder of state and data for the main job, as on a machine of its own."""
+    """A fresh folder of state and data for the main job, as on a machine without the real file."""
 
-    def __init__(
-        self, folder: Path, portfolios: Path, source: Path | None, job: str = TWO_NIGHTS
-    ) -> None:
-        self.code = JOB.format(job)
+    def __init__(self, folder: Path, portfolios: Path) -> None:
         self.state = folder / "state"
         self.log = folder / "job.log"
         self.environment = os.environ | {
@@ -47,19 +49,28 @@ class Machine:
             "LOAN_SCORING_PORTFOLIOS": str(portfolios),
         }
         self.environment.pop("LOAN_SCORING_SOURCE", None)
-        if source:
-            self.environment["LOAN_SCORING_SOURCE"] = str(source)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-c", self.code], env=self.environment, stdout=out, stderr=out
-            )
+                [sys.executable, "-c", JOB],
+                env=self.environment | environment, stdout=out, stderr=out,
+            )  # fmt: skip
 
-    def run(self) -> str:
+    def run(self, *, code: int = 0, **environment: str) -> str:
+        """Run the job to its end, which has an exit code, and return what it printed."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        assert self.start().wait(400) == 0, self.log.read_text()
+        assert self.start(**environment).wait(400) == code, self.log.read_text()
         return self.log.read_text()[before:]
+
+    def status(self) -> dict[str, Any]:
+        """Return what `loan-scoring status --json` prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "loan_scoring.cli", "status", "--json"],
+            env=self.environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
     def rows(self) -> tuple:
         server = EmbeddedPostgres(self.state)
@@ -83,21 +94,21 @@ class Machine:
 
 
 @pytest.fixture
-def machine(
-    tmp_path: Path, lenient_portfolios: Path, labelled_loans: Path | None
-) -> Iterator[Machine]:
+def machine(tmp_path: Path, lenient_portfolios: Path) -> Iterator[Machine]:
     """A machine whose outcomes follow their night by one date."""
     raw = yaml.safe_load((lenient_portfolios / "loan_default.yaml").read_text())
     raw["replay"]["outcome_lag_nights"] = 1
     (tmp_path / "portfolios").mkdir()
     path = tmp_path / "portfolios" / "loan_default.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    made = Machine(tmp_path, path.parent, labelled_loans)
+    made = Machine(tmp_path, path.parent)
     yield made
     made.close()
 
 
-def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
+def test_job_on_generated_loans_is_done_once_killed_or_not_and_says_what_they_are(
+    machine: Machine, tmp_path: Path
+) -> None:
     job = machine.start()
     deadline = time.monotonic() + 300
     while "models fitted" not in machine.log.read_text():
@@ -120,26 +131,19 @@ def test_job_is_done_once_killed_or_not(machine: Machine) -> None:
     assert re.search(r"champion propensity: propensity-1 .* hold-out AUC 0\.\d{4}", summary)
     assert machine.processes() == []
     assert "outcomes-history" in summary
+    assert "synthetic" in summary.splitlines()[0]
+    assert "DATA: synthetic" in summary
 
     rows = machine.rows()
     assert "nothing to do" in machine.run()
     assert machine.rows() == rows
+    batches = machine.status()["batches"]
+    assert len(batches) == 3
+    assert all(batch["source"].startswith("synthetic: ") for batch in batches)
 
-
-def test_without_a_source_the_job_runs_on_generated_loans_and_says_so(
-    tmp_path: Path, lenient_portfolios: Path
-) -> None:
-    machine = Machine(tmp_path, lenient_portfolios, None, ONE_NIGHT)
-    try:
-        summary = machine.run()
-        assert "synthetic" in summary.splitlines()[0]
-        assert "DATA: synthetic" in summary
-        status = subprocess.run(
-            [sys.executable, "-m", "loan_scoring.cli", "status", "--json"],
-            env=machine.environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        batches = json.loads(status.stdout)["batches"]
-        assert len(batches) == 2
-        assert all(batch["source"].startswith("synthetic: ") for batch in batches)
-    finally:
-        machine.close()
+    # A labelled file that is there now is refused: its loans are real.
+    table = generate_loans(contract.load("loan_default"), 6000, seed=1)
+    pyarrow.csv.write_csv(table, tmp_path / "loans.csv")
+    refused = machine.run(code=1, LOAN_SCORING_SOURCE=str(tmp_path / "loans.csv"))
+    assert "the database holds synthetic loans, this run would bring real ones" in refused
+    assert machine.rows() == rows

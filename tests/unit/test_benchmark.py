@@ -86,6 +86,7 @@ def benched(
     return figures, {ratio["name"]: ratio["value"] for ratio in found["ratios"]}
 
 
+@pytest.mark.bench
 @pytest.mark.integration
 def test_score_is_benched_on_a_model_of_its_own(
     postgres: EmbeddedPostgres,
@@ -107,8 +108,9 @@ def test_score_is_benched_on_a_model_of_its_own(
     assert DATABASE not in databases(postgres)
 
 
+@pytest.mark.bench
 @pytest.mark.integration
-def test_ingest_is_benched_from_the_command_line_and_its_database_dropped(
+def test_ingest_is_benched_and_its_database_dropped(
     postgres: EmbeddedPostgres,
     source: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,16 +187,20 @@ def test_a_file_that_cannot_be_benched_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.integration
 def test_metrics_are_benched_without_evidently_if_it_is_not_available(
-    loan_default: Contract, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: EmbeddedPostgres,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(metrics, "REPETITIONS", 1)
     monkeypatch.setattr(metrics, "peers_python", lambda: None)
-    found = metrics.bench_metrics(prepare_loans(loan_default, tmp_path, str(source)), "")
-    assert (found.stage, found.rows) == ("metrics", ROWS)
-    assert {figure.name for figure in found.figures} >= {"tests of one column", "joint tests"}
-    assert all(figure.value > 0 for figure in found.figures)
-    assert found.ratios == []
+    figures, ratios = benched("metrics", source, capsys)
+    assert figures.keys() >= {"tests of one column", "joint tests"}
+    assert ratios == {}
+    assert DATABASE not in databases(postgres)
+    assert postgres.is_running()
 
 
 def test_metrics_against_evidently_include_the_time_of_the_baseline(

@@ -6,8 +6,8 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.contract import Column, Contract
 from loan_scoring.database.session import Session
-from loan_scoring.desk.decisions import decision_token
 from loan_scoring.desk.application import ApplicationField, DeskApplication, read_application
+from loan_scoring.desk.decisions import decision_token
 from loan_scoring.models.registry import PROPENSITY
 from loan_scoring.scoring.request import CHAMPION, ScoredRequest
 from loan_scoring_web.pages.application_plots import draw_holdout, draw_waterfall, share_below
