@@ -1,3 +1,3 @@
 """Batch credit scoring in Postgres: every stage as plain functions, with or without Airflow."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

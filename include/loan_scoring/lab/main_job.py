@@ -190,6 +190,6 @@ def _next_steps(replay: Replay, seconds: float) -> str:
             "  make up                                      the Airflow UI on this state",
             "  .venv/bin/loan-scoring status                the database's URL for psql",
             "  .venv/bin/loan-scoring sql -c 'select * from batch_health'",
-            "  README.md                                    queries to start with",
+            "  docs/queries.md                              queries to start with",
         ]
     )
