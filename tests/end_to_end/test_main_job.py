@@ -145,5 +145,5 @@ def test_job_on_generated_loans_is_done_once_killed_or_not_and_says_what_they_ar
     table = generate_loans(contract.load("loan_default"), 6000, seed=1)
     pyarrow.csv.write_csv(table, tmp_path / "loans.csv")
     refused = machine.run(code=1, LOAN_SCORING_SOURCE=str(tmp_path / "loans.csv"))
-    assert "the database holds synthetic loans, this run would bring real ones" in refused
+    assert "the database holds synthetic loans, but this run would add real ones" in refused
     assert machine.rows() == rows

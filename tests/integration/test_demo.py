@@ -281,7 +281,7 @@ def test_a_second_one_at_once_is_one_line(
         (["--nights", "3"], "3 nights are too few"),
         (["--database", "postgresql://x/y"], "leave out --database"),
         (["--per-night", "0"], "loans a night 1 or more"),
-        (["--per-night", "9000"], "ask for fewer"),
+        (["--per-night", "9000"], "replay fewer"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(

@@ -232,7 +232,7 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
         "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
         user="ann", is_operator=True, is_admin=False, active="desk", **shown,
     )  # fmt: skip
-    assert "An older score was decided: the score above is not decided yet" in page
+    assert "These decisions are on an older score. The score above is not decided yet." in page
     assert "It is decided already" not in page
 
 

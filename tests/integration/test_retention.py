@@ -164,7 +164,7 @@ def test_months_that_training_needs_stay(nights: Session) -> None:
 def test_too_little_left_to_train_on_is_refused(nights: Session) -> None:
     with database.transaction(nights.connection), nights.connection.cursor() as cursor:
         cursor.execute("update batches set is_current = false where batch_id = 'history'")
-    with pytest.raises(StateError, match=r"training has \d+ labelled loans, .* wants 1000"):
+    with pytest.raises(StateError, match=r"training has \d+ labelled loans, .* requires 1000"):
         drop_expired(nights, KEEP, BY, TODAY)
     assert ask(nights, "select * from dropped_partitions") == []
 

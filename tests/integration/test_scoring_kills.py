@@ -389,5 +389,5 @@ def test_copy_that_postgres_ends_is_one_line(
         assert printed.startswith(
             "loan-scoring: lost the database at postgresql://loan_scoring@127"
         )
-        assert printed.endswith("then run the same again\n")
+        assert printed.endswith("then run the same command again\n")
         assert printed.count("\n") == 1

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loan_scoring.monitoring.measure import compare_batch
 
 from loan_scoring import database, settings
 from loan_scoring.database.backup import restore_backup
@@ -22,6 +21,7 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.models import registry
 from loan_scoring.models.estimators import Calibrated, XGBoost
 from loan_scoring.models.training.run import train
+from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
 
 pytestmark = pytest.mark.integration

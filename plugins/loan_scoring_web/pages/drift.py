@@ -5,7 +5,7 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
-from loan_scoring.monitoring.alerts.words import LABELS
+from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
 from loan_scoring_web.pages import plots
 
 BOTH = "lines+markers"
@@ -42,7 +42,7 @@ def compared_name(contract: Contract, feature: str) -> str:
     column = contract.by_name.get(feature)
     if column is not None:
         return column.label
-    labels = {**LABELS, "all": "All inputs together", "is_default": "The default rate"}
+    labels = {**PREDICTION_LABELS, "all": "All inputs together", "is_default": "The default rate"}
     return labels.get(feature, feature)
 
 

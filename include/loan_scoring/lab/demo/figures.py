@@ -7,7 +7,7 @@ from loan_scoring.lab.demo.plots import draw_metric, draw_monitors, draw_psi
 from loan_scoring.lab.demo.record import DemoNight, DemoRecord
 from loan_scoring.lab.demo.verdicts import nights_outside_interval
 from loan_scoring.models.card.blocks import Block, Plot, Table, Text
-from loan_scoring.monitoring.alerts.words import LABELS
+from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
 
 NOT_KNOWN = "not known"
 
@@ -71,7 +71,7 @@ def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]]
     for night in record.nights:
         for test in [*night.of("data"), *night.of("prediction")]:
             column = contract.by_name.get(test["feature"])
-            label = column.label if column else LABELS[test["feature"]]
+            label = column.label if column else PREDICTION_LABELS[test["feature"]]
             if test["feature"] in night.found(test["kind"]):
                 drifted.add(label)
             if test["test"] == "psi":

@@ -18,3 +18,11 @@ class BatchCause:
     subjects: list[str]
     message: str
     evidence: dict[str, Any]
+
+
+PREDICTION_LABELS = {
+    "default_probability": "The default probability",
+    "decision": "The decision",
+    "persona": "The persona",
+    "reason_1": "The first reason",
+}

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
+from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
 from loan_scoring.monitoring.drift.decide import DriftFinding
 from loan_scoring.monitoring.performance import ddm
 from loan_scoring.monitoring.performance.outcome_tests import TARGET, OutcomeFinding
 
-LABELS = {
-    "default_probability": "The default probability",
-    "decision": "The decision",
-    "persona": "The persona",
-    "reason_1": "The first reason",
-}
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
 """Columns that a message describes; further ones are only named."""
@@ -47,7 +42,7 @@ def describe_finding(contract: Contract, finding: DriftFinding) -> str:
     if finding.comparison.psi is None:
         return _describe_joint(contract, finding)
     column = contract.by_name.get(feature)
-    label = column.label if column else LABELS[feature]
+    label = column.label if column else PREDICTION_LABELS[feature]
     unit = f" {column.unit}" if column and column.unit else ""
     parts = []
     if "null_share" in finding.causes:
