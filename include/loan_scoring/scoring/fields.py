@@ -134,7 +134,10 @@ def _range(column: Column) -> str:
 
 
 def example_application(contract: Contract) -> dict[str, Any]:
-    """Return an example of a valid application, with a value for each field known in advance."""
+    """Return an example application that breaks no rule.
+
+    It contains the key and every field that is known when an application is scored.
+    """
     example: dict[str, Any] = {}
     for column in contract.columns:
         if not (column.is_known_at_application or column.name == KEY):
