@@ -2,10 +2,10 @@
 
 Usage: `python -m loan_scoring.preloaded scheduler`.
 
-Airflow's executor forks a process for each task. A task gets the libraries that the executor has
-imported for free. Otherwise each task would spend two to six seconds of a core on imports, far more
-than on scoring a mini-batch. The project's own modules are not preloaded, so that each task runs
-the code that is on disk when the task starts (docs/adr/0025).
+Airflow's executor forks a process for each task. Libraries that the executor has imported are
+already loaded in the task's process. Otherwise each task would spend two to six seconds of a core
+on imports, far more than on scoring a mini-batch. The project's own modules are not preloaded, so
+that each task runs the code that is on disk when the task starts (docs/adr/0025).
 """
 
 import importlib

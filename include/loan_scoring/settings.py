@@ -38,7 +38,7 @@ def mlflow_artifacts(portfolio: str) -> str:
     """Return the URI where MLflow keeps the artifacts of a portfolio: a folder or a bucket.
 
     The URI is the value of LOAN_SCORING_MLFLOW_ARTIFACTS followed by the portfolio's name. If the
-    variable is unset, artifacts are in the folder artifacts/mlflow of `data_dir`.
+    variable is unset, the folder artifacts/mlflow of `data_dir` replaces that value.
     """
     given = os.environ.get("LOAN_SCORING_MLFLOW_ARTIFACTS")
     root = given or (data_dir() / "artifacts" / "mlflow").as_uri()

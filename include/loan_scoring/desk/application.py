@@ -20,9 +20,9 @@ class ApplicationField:
     unit: str | None
     value: Any
     is_read: bool
-    """Whether the model that scored the application uses the field."""
+    """Whether the model uses the field. It is False for all fields if there is no explanation."""
     contribution: float | None = None
-    """What the value adds to the log-odds of default. It is None if the model does not use it."""
+    """What the value adds to the log-odds of default. It is None if `is_read` is False."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class QueueFilter:
     decision: str | None = None
     persona: str | None = None
     reason: str | None = None
-    """A reason of a score as the score states it, or the reason of an exclusion."""
+    """One of the reasons of the score, or the reason of an exclusion."""
     low: float | None = None
     """The default probability is at least this."""
     high: float | None = None
@@ -53,8 +53,8 @@ def read_queue(
         session: database session of the portfolio.
         batch_id: batch to read. None means the last scored batch.
         wanted: filter. None means all applications of the queue.
-        after: default probability and loan_id of the last row of the previous page. The
-            probability is -1 if the row has none.
+        after: default probability and loan_id of the last row of the previous page. If that row
+            has no default probability, -1 stands for the probability.
         limit: maximum number of rows on a page.
 
     Raises:

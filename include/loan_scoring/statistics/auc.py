@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 REPLICATES = 2000
-"""Number of bootstrap replicates. With 2000, 50 replicates lie below the 2.5 % quantile."""
+"""Number of bootstrap replicates. Of 2000 replicates, 50 lie below the 2.5 % quantile."""
 
 
 def outranked(good: np.ndarray) -> np.ndarray:
@@ -148,8 +148,9 @@ def delong(y: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
 
     A tie counts as half. The method is DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44,
     837-845, calculated from midranks as in Sun, Xu (2014), IEEE Signal Processing Letters 21,
-    1389-1393. The rank of a default among all loans minus its rank among the defaults is the number
-    of paid loans that it outranks. Paid loans are treated in the same way.
+    1389-1393. The rank of a default among all loans, minus the rank of the default among the
+    defaults, is the number of paid loans with a lower score. Paid loans are treated in the same
+    way.
 
     Args:
         y: outcomes, 1 for default, with at least two defaults and two paid loans, shape (rows,).

@@ -13,11 +13,12 @@ from scipy.special import expit, logit
 SMALLEST = 1e-12
 """Smallest distance of a probability from 0 and 1. It keeps the log-odds finite."""
 SETTLED = 1e-9
-"""Newton's method has converged when no coefficient changes by this much in a step."""
+"""Newton's method has converged when each coefficient changes by less than this in a step."""
 TOLERANCE = 1e-6
-"""The limit that replaces SETTLED in `slopes_and_intercepts`, which solves many resamples at once.
+"""Limit that replaces SETTLED in `slopes_and_intercepts`, which solves many resamples at once.
 
-It can be larger than SETTLED, because the error after a step is about the square of the step.
+The limit can be larger than SETTLED, because the error that remains after a step is only about the
+square of the step.
 """
 
 
@@ -226,7 +227,7 @@ def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> Calibration
 def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
     """Return powers 0 to DEGREE of the scaled log-odds, shape (rows, DEGREE + 1).
 
-    The log-odds are clipped to [`lowest`, `highest`] and scaled to [-1, 1] before.
+    The log-odds are first clipped to [`lowest`, `highest`] and then scaled to [-1, 1].
     """
     width = highest - lowest
     place = np.clip(odds, lowest, highest) - (lowest + highest) / 2

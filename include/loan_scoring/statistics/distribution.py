@@ -24,7 +24,9 @@ class Distribution:
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> "Distribution":
-        """Return the distribution of an array of numbers, shape (n,), no nan.
+        """Return the distribution of an array of numbers, shape (n,).
+
+        The array must not contain nan.
 
         >>> Distribution.of(np.array([5.0, 1.0, 5.0])).up_to.tolist()
         [0, 1, 3]

@@ -69,8 +69,8 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
         ranges = _range(np.log(drawn / rates))
-    # The ratio of a resample without approved loans is undefined (nan). Count its error as infinite
-    # because then the interval becomes wider and not narrower.
+    # The ratio of a resample without approved loans is undefined (nan). Count the error of the
+    # resample as infinite, because otherwise the interval would be too narrow.
     factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
     highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
@@ -87,8 +87,8 @@ def equal_odds(
     """Return the equal opportunity difference and the equalized odds difference of approval.
 
     A paid loan is the positive class, because approval is the benefit. The equal opportunity
-    difference is the highest minus the lowest approval rate of paid loans. The equalized odds
-    difference is the larger of two differences: that of paid loans and that of defaulted loans.
+    difference is the highest minus the lowest approval rate of paid loans. For the equalized odds
+    difference, the same is calculated for defaulted loans, and the larger value is returned.
     Source: Hardt, Price, Srebro (2016), "Equality of opportunity in supervised learning".
 
     Return an empty dictionary if any group has no paid loans or no defaulted loans.
@@ -141,12 +141,14 @@ def _range(deviations: np.ndarray) -> np.ndarray:
 def _reach(ranges: np.ndarray) -> float:
     """Return the half-width of an interval that holds for all differences between groups at once.
 
-    Percentiles of the resampled largest difference would be wrong. The largest of several noisy
-    differences is too high, and in resamples even higher. So the percentiles would not contain 0
-    even if all groups were treated equally. But the error of a difference between any two groups is
-    at most the range of the errors of all groups. So the same limit holds for the largest
-    difference. Source: Tukey (1953), "The problem of multiple comparisons", here with the range
-    taken from the bootstrap.
+    Percentiles of the largest difference in each resample would be wrong. The largest of several
+    noisy differences is biased upwards, and in resamples the bias is even larger. So an interval
+    from these percentiles would not contain 0 even if all groups were treated equally.
+
+    Instead, the interval uses a bound. The error of a difference between any two groups is at most
+    the range of the errors of all groups. So the bound also holds for the largest difference.
+    Source: Tukey (1953), "The problem of multiple comparisons", here with the range taken from the
+    bootstrap.
 
     Args:
         ranges: range of the groups' errors in each resample, shape (resamples,).

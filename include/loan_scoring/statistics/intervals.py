@@ -1,7 +1,4 @@
-"""Calculate intervals.
-
-Hold-out metrics have bootstrap percentile intervals. A share has a Wilson interval.
-"""
+"""Calculate bootstrap intervals of hold-out metrics, and the Wilson interval of a share."""
 
 from dataclasses import dataclass
 
@@ -46,8 +43,8 @@ def bootstrap(
     Args:
         y: outcomes, 1 for default, shape (rows,).
         probability: predicted probabilities, shape (rows,).
-        threshold: a probability from here on counts as a predicted default in F1, precision and
-            recall.
+        threshold: probabilities equal to or above the threshold count as predicted defaults in F1,
+            precision and recall.
         resamples: number of resamples.
         seed: random seed for the resamples.
     """
@@ -82,7 +79,7 @@ def _weighted(
     Args:
         y: outcomes, True for default, in ascending order of probability, shape (rows,).
         probability: predicted probabilities in ascending order, shape (rows,).
-        threshold: a probability from here on counts as a predicted default.
+        threshold: probabilities equal to or above the threshold count as predicted defaults.
         weights: how often each resample contains each loan, shape (resamples, rows).
     """
     with np.errstate(divide="ignore", invalid="ignore"):

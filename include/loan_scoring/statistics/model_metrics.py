@@ -43,8 +43,8 @@ def holdout_metrics(
     Args:
         y: outcomes of the hold-out, 1 for default, shape (rows,).
         probability: predicted probabilities, shape (rows,).
-        decline_from: a probability from here on counts as a predicted default in F1, precision and
-            recall.
+        decline_from: probabilities equal to or above this threshold count as predicted defaults in
+            F1, precision and recall.
     """
     auc = float(roc_auc_score(y, probability))
     false_positive, true_positive, _ = roc_curve(y, probability)
