@@ -1,3 +1,6 @@
-"""Batch credit scoring in Postgres: every stage as plain functions, with or without Airflow."""
+"""Score batches of loan applications in Postgres.
+
+Every stage is a plain function that runs with or without Airflow.
+"""
 
 __version__ = "0.2.0"

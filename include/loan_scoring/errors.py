@@ -1,22 +1,28 @@
-"""Errors that a user can cause. Each text is one line: what was found, where, what to do."""
+"""Errors that a user can cause.
+
+Each message is one line that says what was found, where, and what to do.
+"""
 
 from dataclasses import dataclass
 
 
 class LoanScoringError(Exception):
-    """Base of every error that a user can cause; its text is one complete line."""
+    """Base class of every error that a user can cause. The message is one complete line."""
 
 
 class ContractError(LoanScoringError):
-    """A portfolio's contract is missing or has a mistake."""
+    """The contract of a portfolio is missing or not valid."""
 
 
 class SourceError(LoanScoringError):
-    """A source file or URL cannot be read, or is not what the contract says."""
+    """A source file or URL cannot be read, or its content does not fit the contract."""
 
 
 class PassingSourceError(SourceError):
-    """A source that another try may find complete: it is still being written, or was cut off."""
+    """A source cannot be read now, but a retry may succeed.
+
+    For example, the file is still being written, or the connection was lost.
+    """
 
 
 class DatabaseError(LoanScoringError):
@@ -24,43 +30,46 @@ class DatabaseError(LoanScoringError):
 
 
 class TrackingError(LoanScoringError):
-    """MLflow, which mirrors the registered models, cannot be written."""
+    """Writing the copy of the registered models to MLflow failed."""
 
 
 class ChannelError(LoanScoringError):
-    """A notification channel does not work as it is set up; the text holds no secret."""
+    """A notification channel does not work with its settings. The message contains no secret."""
 
 
 class StateError(LoanScoringError):
-    """Something that a stage needs does not exist yet, such as a batch or a champion."""
+    """A stage needs something that does not exist yet, such as a batch or a champion."""
 
 
 class GoneError(StateError):
-    """Retention dropped the rows that a stage needs; another try cannot succeed."""
+    """Retention dropped the rows that a stage needs, so a retry cannot succeed."""
 
 
 class BusyError(LoanScoringError):
-    """The server is busy with other requests; the same request may succeed later."""
+    """The server is busy with other requests, so the same request may succeed later."""
 
 
 class MissingError(StateError):
-    """Nothing has the requested name or number."""
+    """The requested object, such as a loan or a scoring run, does not exist."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule that a field of an application in a request breaks."""
+    """A validation error: a field of an application in a request breaks a rule."""
 
     row: int
-    """Position of the application in the request, from 0."""
+    """Index of the application in the request. The first application has index 0."""
     field: str
     rule: str
-    """Name of the broken rule, the same as in quarantine."""
+    """Name of the broken rule. Table `quarantine` uses the same names."""
     message: str
 
 
 class InputError(LoanScoringError):
-    """Applications in a request break the contract's rules; each fault names its field."""
+    """Applications in a request break rules of the contract.
+
+    Each item of `faults` is one validation error and names the field.
+    """
 
     def __init__(self, faults: "list[Fault]") -> None:
         self.faults = faults

@@ -1,9 +1,11 @@
-"""Start Airflow with the libraries of tasks imported: `python -m loan_scoring.preloaded scheduler`.
+"""Start Airflow after importing the libraries that tasks use.
 
-Each task is a process forked from its executor's process. Libraries that the executor has imported
-cost a task nothing; importing them takes two to six seconds of a core, far more than scoring a
-mini-batch. The project's own modules are not preloaded: a task imports them as they are on disk
-(docs/adr/0025).
+Usage: `python -m loan_scoring.preloaded scheduler`.
+
+Airflow's executor forks a process for each task. Libraries that the executor has imported are
+already loaded in the task's process. Otherwise each task would spend two to six seconds of a core
+on imports, far more than on scoring a mini-batch. The project's own modules are not preloaded, so
+that each task runs the code that is on disk when the task starts (docs/adr/0025).
 """
 
 import importlib
@@ -11,7 +13,7 @@ import runpy
 
 LIBRARIES = (
     "scipy.special",
-    "skops.io",  # searches all loaded modules, so it comes before most of them (docs/adr/0006)
+    "skops.io",  # early, because its import searches all modules loaded before (docs/adr/0006)
     "great_expectations",
     "great_expectations.render.renderer.page_renderer",
     "great_expectations.render.view.view",

@@ -1,4 +1,4 @@
--- Give the columns of views the comments that the same columns have in the tables behind them.
+-- Copy the comments of table columns to the view columns that show the same data.
 DO $$
 DECLARE
     each record;

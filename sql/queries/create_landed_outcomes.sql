@@ -1,4 +1,5 @@
--- Create the table that holds each record of an outcomes file, with the rules it broke, during checks.
+-- Create the temporary table that holds the records of an outcomes file, and the rules that each record
+-- broke, while the file is checked.
 CREATE TEMPORARY TABLE landed_outcomes (
     line_number bigint PRIMARY KEY,
     raw_text    text NOT NULL,

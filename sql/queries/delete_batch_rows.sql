@@ -1,4 +1,4 @@
--- Delete the rows of a revision that was never published.
+-- Delete the applications and quarantined rows of a batch revision that was never published.
 WITH unpublished AS (
     SELECT batch_id, revision
     FROM batches

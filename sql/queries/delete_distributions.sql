@@ -1,2 +1,2 @@
--- Delete the distributions of a run before they are written again.
+-- Delete the distributions of a scoring run, so that they can be written again.
 DELETE FROM distributions WHERE scoring_run_id = %(scoring_run_id)s

@@ -1,2 +1,2 @@
--- Delete the metrics of a run before they are written again.
+-- Delete the performance metrics of a scoring run, so that they can be written again.
 DELETE FROM performance WHERE scoring_run_id = %(scoring_run_id)s

@@ -1,2 +1,2 @@
--- Delete the verdicts of a revision before they are written again.
+-- Delete the quality verdicts on a batch revision, so that they can be written again.
 DELETE FROM quality WHERE batch_id = %(batch_id)s AND revision = %(revision)s

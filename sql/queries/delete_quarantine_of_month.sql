@@ -1,2 +1,2 @@
--- Delete the refused rows of the batches of a month.
+-- Delete the quarantined rows of all batches of one month.
 DELETE FROM quarantine WHERE batch_id >= %(low)s AND batch_id < %(high)s

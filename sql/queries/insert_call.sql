@@ -1,4 +1,4 @@
--- Record a scoring that was requested outside the nights.
+-- Record the input and output of one scoring on demand.
 INSERT INTO calls
     (called_on, called_at, called_by, purpose, propensity_version, personas_version, applications,
      input, output, seconds)

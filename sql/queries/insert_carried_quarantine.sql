@@ -1,4 +1,5 @@
--- Copy the refused rows that nobody corrected from a revision to the one that corrects it.
+-- Copy quarantined rows from a revision to the revision that corrects it, except the rows that were
+-- corrected.
 INSERT INTO quarantine (batch_id, revision, line_number, raw_text, rules)
 SELECT q.batch_id, %(revision)s, q.line_number, q.raw_text, q.rules
 FROM quarantine AS q

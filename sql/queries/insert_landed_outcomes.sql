@@ -1,4 +1,5 @@
--- Insert the outcomes that are new; outcomes that are known already change nothing.
+-- Insert the landed outcomes of loans that have no outcome yet. Outcomes that are already known do not
+-- change.
 INSERT INTO outcomes (loan_id, is_default, observed_on, drop_id, revision)
 SELECT loan_id, is_default, observed_on, %(drop_id)s, %(revision)s
 FROM landed_outcomes

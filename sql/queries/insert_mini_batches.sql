@@ -1,4 +1,4 @@
--- Divide a batch revision into slices of nearly equal size in the order of loan_id.
+-- Divide a batch revision into mini-batches of nearly equal size, in the order of loan_id.
 INSERT INTO mini_batches (scoring_run_id, mini_batch, first_loan_id, last_loan_id, applications)
 SELECT %(scoring_run_id)s, slice - 1, min(loan_id), max(loan_id), count(*)
 FROM (

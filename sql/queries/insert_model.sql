@@ -1,4 +1,4 @@
--- Register a fitted model under the next number of its kind.
+-- Register a fitted model under the next version number of its kind.
 INSERT INTO models
     (model_version, kind, number, algorithm, parameters, features, metrics, training_data,
      fingerprint, code_version, artifact, artifact_sha256,

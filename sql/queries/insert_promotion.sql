@@ -1,4 +1,4 @@
--- Record a verdict on a version; the last promoted one is the champion.
+-- Record a verdict on a model version. The version that was promoted last is the champion.
 INSERT INTO promotions
     (kind, model_version, verdict, replaces, evidence, decided_by, occasion, comment)
 VALUES

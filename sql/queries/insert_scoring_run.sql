@@ -1,4 +1,4 @@
--- Plan a scoring run; the same work has the same id and is planned once.
+-- Plan a scoring run. The same work always has the same id, so it is planned only once.
 INSERT INTO scoring_runs
     (scoring_run_id, batch_id, revision, propensity_version, personas_version, policy, state,
      applications)

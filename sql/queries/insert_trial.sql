@@ -1,4 +1,4 @@
--- Record a trial; if another try recorded it first, its row stays.
+-- Record a trial of training. If another process recorded the trial first, that row stays.
 INSERT INTO trials
     (fingerprint, trial, place, algorithm, parameters, folds, auc, auc_standard_error, f1_paid,
      f1_default, brier, log_loss, calibration_slope, calibration_intercept, loans, seconds)

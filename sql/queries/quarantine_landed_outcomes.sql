@@ -1,6 +1,8 @@
--- Move outcomes that cannot be true from the landed rows to quarantine, with every rule they broke.
--- Of equal outcomes of a loan in one file the first stays; of contradicting ones none does.
--- ARRAY(...) keeps the look-up in the index: the planner has no statistics of rows that just landed.
+-- Move landed outcomes that cannot be true to quarantine, with every rule that each of them broke.
+-- If a file repeats an outcome of a loan, the first row stays and the others are moved. If the outcomes
+-- of a loan contradict each other, all of them are moved.
+-- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
+-- has no statistics about rows that have just landed.
 WITH applied AS MATERIALIZED (
     SELECT a.loan_id, min(a.batch_id) AS batch_id
     FROM current_applications AS a

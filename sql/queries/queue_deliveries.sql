@@ -1,5 +1,7 @@
--- Queue the messages of a channel: alerts that opened, became critical or closed since its last message.
--- A warning on the quality of a batch waits until the batch is measured, which may merge it into bad data.
+-- Queue messages for a channel about alerts that opened, became critical or closed since the channel's
+-- last message about them.
+-- A warning about the quality of a batch waits until the batch has drift tests, because these may
+-- merge the alert into an alert on bad data.
 INSERT INTO deliveries (channel, alert_id, number, event, severity, message)
 SELECT %(channel)s, a.alert_id, coalesce(told.number, 0) + 1, due.event, a.severity, a.message
 FROM alerts AS a

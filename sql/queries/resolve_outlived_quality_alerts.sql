@@ -1,4 +1,4 @@
--- Close quality alerts of a batch once two later batches met all expectations.
+-- Close the quality alerts of a batch if the last two batches after it have no open quality alert.
 UPDATE alerts AS a SET state = 'resolved', changed_by = 'metrics', changed_at = now()
 WHERE a.kind = 'quality' AND a.state <> 'resolved'
   AND EXISTS (

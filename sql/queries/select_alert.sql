@@ -1,4 +1,4 @@
--- Return one alert and lock it until the transaction ends.
+-- Return one alert and lock its row until the transaction ends.
 SELECT alert_id, state, severity, kind, subject, snoozed_until
 FROM alerts
 WHERE alert_id = %(alert_id)s

@@ -1,4 +1,5 @@
--- Return alerts with their evidence: open ones first, then those resolved last.
+-- Return alerts with their evidence. Alerts that are not resolved come first, and resolved alerts follow,
+-- the last resolved first.
 SELECT a.alert_id, a.batch_id, a.last_batch_id, a.batches, a.severity, a.kind, a.subject, a.message,
        a.evidence, a.state, a.raised_at, a.changed_by, a.changed_at, a.comment, a.snoozed_until,
        coalesce(a.snoozed_until > current_date, false) AS is_snoozed,

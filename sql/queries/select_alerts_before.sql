@@ -1,4 +1,4 @@
--- Return alerts before a given one, the latest first.
+-- Return the alerts with a smaller alert_id than the given one, the latest first.
 SELECT alert_id, batch_id, last_batch_id, batches, severity, kind, subject, message, state,
        changed_by, changed_at, raised_at, comment
 FROM alerts

@@ -1,2 +1,2 @@
--- Return every trial, for the mirror in MLflow.
+-- Return every trial, to copy all of them to MLflow.
 SELECT * FROM trials ORDER BY tried_at, place

@@ -1,4 +1,5 @@
--- Return the application of a loan as received, with its current score and the model behind it.
+-- Return the application of a loan as it was received, with its current score and the models that made
+-- the score.
 SELECT
     s.loan_id, s.batch_id, r.revision, s.scoring_run_id, s.scored_at,
     s.decision, s.default_probability, s.exclusion_reason, r.policy,

@@ -1,4 +1,4 @@
--- Return entries of the audit log before a given one, the latest first.
+-- Return the audit entries with a smaller number than the given one, the latest first.
 SELECT entry_id, recorded_at, done_by, action, subject, details, hash
 FROM audit_log
 WHERE entry_id < coalesce(%(before)s, 9223372036854775807)

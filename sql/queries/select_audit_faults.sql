@@ -1,4 +1,5 @@
--- Return entries that were changed after they were written, or do not follow from the one before.
+-- Return audit entries that were changed after they were written, that follow a gap in the numbers, or
+-- whose hash does not continue the entry before.
 SELECT entry_id, fault
 FROM (
     SELECT entry_id,

@@ -1,4 +1,4 @@
--- Return the revisions of a batch, newest first.
+-- Return the revisions of a batch, the newest first.
 SELECT revision, state, is_current, sha256, source, received, accepted, quarantined,
        ignored_columns, header, delimiter, corrects_revision, origin_sha256,
        rules_sha256

@@ -1,4 +1,4 @@
--- Return batches before a given one, the latest first; the history comes last.
+-- Return the batches before a given batch, the latest first. The batch `history` comes last.
 SELECT batch_id, revision, source, received, accepted, quarantined, scoring_run_id, scored, referred,
        propensity_version, drift_findings, open_alerts, landed_at, scored_at
 FROM batch_health

@@ -1,4 +1,4 @@
--- Return scorings that were requested outside the nights, after a given one, in the order of time.
+-- Return the recorded scorings on demand that follow a given call, in the order of time.
 SELECT call_id, called_at, called_by, purpose, propensity_version, personas_version, applications,
        input, output, seconds
 FROM calls

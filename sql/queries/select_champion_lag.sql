@@ -1,5 +1,5 @@
--- Return whether the propensity champion was fitted on the history's current revision, and whether any
--- model that was fitted on it has been judged.
+-- Return whether the propensity champion was fitted on the current revision of the batch `history`,
+-- and whether any propensity model that was fitted on that revision has a verdict.
 SELECT
     b.revision,
     c.model_version,

@@ -1,4 +1,4 @@
--- Return the versions in use, the evidence of their promotion, and when they were fitted.
+-- Return the champion of each kind, with its metrics, its promotion and the time of its fit.
 SELECT c.kind, c.model_version, c.algorithm, c.metrics, c.promoted_by, c.promoted_at,
        m.created_at AS fitted_at
 FROM champions AS c

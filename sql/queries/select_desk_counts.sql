@@ -1,5 +1,5 @@
--- Count the applications of a scoring run that wait for a person, for the desk's filters:
--- by decision, by persona and by first reason.
+-- Count the applications of a scoring run that wait for a person, by decision, by persona and by first
+-- reason.
 SELECT decision, persona, coalesce(reason_1, exclusion_reason) AS reason, count(*) AS applications,
        grouping(decision, persona, coalesce(reason_1, exclusion_reason)) AS left_out
 FROM scores

@@ -1,5 +1,6 @@
--- Return applications of a scoring run that wait for a person, after a given one: the likeliest to
--- default first, the referred last, each with the person's last decision on this score.
+-- Return the applications of a scoring run that wait for a person and follow a given application.
+-- Those most likely to default come first, and those without a default probability come last. Each has
+-- the last decision that a person made on this score.
 SELECT loan_id, decision, default_probability, exclusion_reason, persona, persona_default_rate,
        array_remove(ARRAY[reason_1, reason_2, reason_3, reason_4], NULL) AS reasons,
        decided, decided_by, decided_at

@@ -1,4 +1,4 @@
--- Return the current scoring run of a batch, or of the last scored batch if none is named.
+-- Return the current scoring run of a batch. If no batch is given, return the run of the last scored batch.
 SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, policy, applications,
        scored, referred, published_at
 FROM scoring_runs

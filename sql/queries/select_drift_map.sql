@@ -1,4 +1,5 @@
--- Return the worst level and the PSI of each column in each night's current run, with the tests behind it.
+-- Return the drift level, the PSI and the tests that are not stable, for each column in the current run
+-- of each batch. The level is the worst level of all tests of the column.
 SELECT r.batch_id, d.kind, d.feature,
        max(array_position(ARRAY['stable', 'attention', 'drifted'], d.level)) - 1 AS level,
        max(d.effect) FILTER (WHERE d.test = 'psi') AS psi,

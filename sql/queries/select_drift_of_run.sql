@@ -1,4 +1,4 @@
--- Return every test of a run's batch against the baseline.
+-- Return every drift test of a scoring run against the baseline.
 SELECT kind, feature, test, statistic, p_value, p_adjusted, effect, threshold, level
 FROM drift
 WHERE scoring_run_id = %(scoring_run_id)s

@@ -1,4 +1,4 @@
--- Return the drift tests of a scoring run, by kind and feature.
+-- Return the drift tests of a scoring run, sorted by kind and feature.
 SELECT kind, feature, test, statistic, p_value, p_adjusted, effect, threshold, level
 FROM drift
 WHERE scoring_run_id = %(scoring_run_id)s AND level = coalesce(%(level)s, level)

@@ -1,4 +1,5 @@
--- Return the tables of which retention has dropped a batch's month, scores before applications.
+-- Return the tables whose partition for a batch's month retention has dropped, scores before
+-- applications.
 SELECT table_name, rows, dropped_by, dropped_at
 FROM dropped_partitions
 WHERE month = left(%(batch_id)s, 7) AND table_name <> 'calls'

@@ -1,4 +1,4 @@
--- Return scores of one run after a given loan, in the order of loan_id.
+-- Return the scores of a scoring run that follow a given loan, in the order of loan_id.
 SELECT loan_id, default_probability, exclusion_reason, decision, persona, persona_default_rate,
        reason_1, reason_2, reason_3, reason_4, propensity_version, personas_version, scored_at
 FROM scores

@@ -1,4 +1,5 @@
--- Return published scoring runs after a given one, by time, batch and model, in the order of their batches.
+-- Return the published scoring runs that follow a given run, in the order of their batches. They can be
+-- filtered by time, batch and model version.
 SELECT scoring_run_id, batch_id, revision, propensity_version, personas_version, is_current,
        applications, scored, referred, planned_at, published_at
 FROM scoring_runs

@@ -1,4 +1,4 @@
--- Return the differences between the groups of each protected attribute in a run's batch.
+-- Return the fairness metrics of a scoring run for each protected attribute.
 SELECT attribute, metric, value, lower, upper, groups
 FROM fairness
 WHERE scoring_run_id = %(scoring_run_id)s

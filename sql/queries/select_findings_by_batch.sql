@@ -1,4 +1,5 @@
--- Return what the current run of each batch shows, and what is known of it: inputs at once, outcomes later.
+-- Return the findings of the current scoring run of each batch, and which drift tests exist. Tests of
+-- inputs and scores are there soon. Tests that need outcomes are there later.
 SELECT
     r.batch_id, r.scoring_run_id,
     EXISTS (SELECT FROM drift AS d WHERE d.scoring_run_id = r.scoring_run_id

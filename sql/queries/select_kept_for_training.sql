@@ -1,4 +1,4 @@
--- Count the labelled applications that are left without those of nights before a month.
+-- Count the labelled applications that remain if retention drops the batches before a month.
 SELECT count(*) AS loans
 FROM current_applications AS a
 JOIN outcomes AS o USING (loan_id)

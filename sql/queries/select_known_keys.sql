@@ -1,5 +1,6 @@
--- Return which of these loans are applications of another batch's current revision.
--- The inner SELECT hides the array from the planner, which would weigh each element and scan the table.
+-- Return which of the given loans are applications in the current revision of another batch.
+-- The inner SELECT hides the array from the planner. Otherwise the planner would estimate each element
+-- and scan the whole table.
 SELECT a.loan_id
 FROM applications AS a
 JOIN batches AS b USING (batch_id, revision)

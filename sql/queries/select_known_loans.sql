@@ -1,5 +1,6 @@
--- Count the loans of a revision that became applications of other batches since it landed.
--- As an array: the planner has no statistics of a revision that just landed and would choose a bad join.
+-- Count the loans of a batch revision that became applications of other batches after it landed.
+-- ARRAY(...) is used because the planner has no statistics about a revision that has just landed, and
+-- would choose a bad join.
 SELECT count(*) AS loans, min(b.batch_id) AS first_batch_id
 FROM applications AS a
 JOIN batches AS b USING (batch_id, revision)

@@ -1,4 +1,4 @@
--- Return the current decision on a loan.
+-- Return the current decision of a person on a loan.
 SELECT decided_at, decision, decided_by
 FROM approvals
 WHERE loan_id = %(loan_id)s::loan_key

@@ -1,5 +1,7 @@
--- Return the last retraining request before the one that this batch made for this cause, if it made one.
--- A request's night is the batch that was scored last: outcomes ask on behalf of a much older batch.
+-- Return the last retraining request for drift. If this batch has requested retraining for this cause,
+-- return the last request before that one.
+-- The night of a request is the batch that was scored last at that time, because outcomes can cause a
+-- request for a much older batch.
 SELECT r.batch_id, n.night, n.tonight::date - n.night::date AS nights_ago
 FROM retrain_requests AS r
 CROSS JOIN LATERAL (

@@ -1,5 +1,7 @@
--- Return a loan that was unknown to an earlier revision of the same file, and is known now.
--- ARRAY(...) keeps the look-up in the index: the planner has no statistics of rows that just landed.
+-- Return a loan that was quarantined as unknown in an earlier revision of the same outcomes file, and is
+-- known now.
+-- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
+-- has no statistics about rows that have just landed.
 SELECT loan_id
 FROM current_applications
 WHERE loan_id = ANY(ARRAY(

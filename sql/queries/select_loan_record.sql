@@ -1,6 +1,7 @@
--- Return all that is recorded of one loan, a row for each scoring of it, the current one first: the
--- application as received, decision, policy and reasons, the model with its training data, the promotion
--- that was in force when the loan was scored, and the outcome.
+-- Return everything that is recorded about one loan, with one row for each scoring of the loan and the
+-- current scoring first.
+-- Each row has the application as it was received, the decision with policy and reasons, the model with
+-- its training data, the promotion in force when the loan was scored, and the outcome.
 SELECT
     s.loan_id, s.batch_id, b.revision, r.is_current, s.scoring_run_id, s.scored_at,
     s.decision, s.default_probability, s.exclusion_reason, r.policy,

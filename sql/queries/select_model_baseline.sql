@@ -1,4 +1,5 @@
--- Return a version's baseline, the weight of each feature in it, and its scores on the hold-out.
+-- Return the baseline of a model version, the importance of each feature, and the histogram of its
+-- hold-out scores.
 SELECT baseline, evaluation -> 'importance' -> 'features' AS importance,
        evaluation -> 'histogram' AS histogram
 FROM models

@@ -1,4 +1,4 @@
--- Return every model version with its last verdict, and whether it is in use.
+-- Return every model version with its last verdict, and whether it is a champion.
 SELECT m.model_version, m.kind, m.algorithm, m.metrics, m.created_at, m.fingerprint,
        p.verdict, p.occasion, p.decided_by, p.decided_at, p.comment,
        EXISTS (SELECT FROM champions AS c WHERE c.model_version = m.model_version) AS is_champion

@@ -1,3 +1,3 @@
--- Return the models that were fitted on the same rows by the same code.
+-- Return the models that the same code fitted on the same rows.
 SELECT kind, model_version FROM models WHERE fingerprint = %(fingerprint)s
 ORDER BY kind DESC

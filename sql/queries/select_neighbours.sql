@@ -1,4 +1,4 @@
--- Return the nights before and after a batch.
+-- Return the batch before a given batch and the batch after it.
 SELECT
     (SELECT max(batch_id) FROM batches
       WHERE batch_id < %(batch_id)s AND batch_id <> 'history') AS before,

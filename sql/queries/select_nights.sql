@@ -1,5 +1,7 @@
--- Return the last nights, oldest first, each by its current revision or else its last one: rows received,
--- whether its scores were in time (by the rule of the view slo), and what scoring and metrics wrote of it.
+-- Return the last nights, the oldest first. Each night shows the current revision of its batch, or the
+-- last revision if none is current.
+-- Each row has the row counts, whether scores were in time by the rule of the view `slo`, and results of
+-- scoring and metrics.
 WITH nights AS (
     SELECT DISTINCT ON (batch_id)
         batch_id, revision, state, is_current, source, received, accepted, quarantined, landed_at

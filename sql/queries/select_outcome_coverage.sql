@@ -1,6 +1,7 @@
--- Count the scored loans of each current run that have an outcome, and those it was measured on; ddm is
--- measured on all of the model's stream. A known outcome never changes: if all loans were measured, or
--- retention has dropped them, there is nothing to count.
+-- For each current scoring run, count the scored loans that have an outcome, and the loans on which the
+-- metrics were measured.
+-- The metric `ddm` is measured on the whole stream of the model's loans. A known outcome never changes,
+-- so outcomes are not counted if all loans were measured already, or if retention dropped the rows.
 SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
        CASE WHEN gone.is_dropped THEN coalesce(rate.loans, 0)
             ELSE coalesce(counted.outcomes, r.scored) END AS outcomes,

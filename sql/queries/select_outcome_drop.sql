@@ -1,4 +1,4 @@
--- Return the newest revision of a file of outcomes.
+-- Return the newest revision of an outcomes file.
 SELECT drop_id, revision, sha256, received, accepted, quarantined,
        EXISTS (SELECT FROM quarantine AS q
                WHERE q.batch_id = d.drop_id AND q.revision = d.revision

@@ -1,4 +1,4 @@
--- Return how good the last nights' scores were, as estimated and as realised, oldest first.
+-- Return the estimated and realised performance of the scores of the last batches, the oldest first.
 SELECT *
 FROM (SELECT batch_id, state, realised_loans, estimated_auc, estimated_auc_lower,
              estimated_auc_upper, realised_auc, realised_auc_lower, realised_auc_upper,

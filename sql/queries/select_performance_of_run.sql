@@ -1,4 +1,4 @@
--- Return every metric of a run's batch, of all loans and of each persona.
+-- Return every performance metric of a scoring run, for all loans and for each persona.
 SELECT segment, metric, basis, value, lower, upper, baseline, loans
 FROM performance
 WHERE scoring_run_id = %(scoring_run_id)s

@@ -1,2 +1,2 @@
--- Return the personas of a version as they were at training.
+-- Return the metrics of a personas version, which describe the personas at training.
 SELECT metrics FROM models WHERE model_version = %(model_version)s

@@ -1,4 +1,4 @@
--- Return which stages of each batch are done.
+-- Return which stages are done for each of the given batches.
 SELECT
     wanted.batch_id,
     b.batch_id IS NOT NULL AS is_published,

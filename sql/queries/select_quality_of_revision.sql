@@ -1,4 +1,4 @@
--- Return the verdicts on the expectations of a batch revision, the failed ones first.
+-- Return the verdicts on the expectations of a batch revision, the failed expectations first.
 SELECT expectation, severity, column_name, is_success, observed, observed_text, unexpected_count,
        limits
 FROM quality

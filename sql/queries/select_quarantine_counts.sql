@@ -1,4 +1,4 @@
--- Return how many refused rows broke each rule, by revision of a batch or of a file of outcomes.
+-- Return how many quarantined rows broke each rule, for each revision of a batch or outcomes file.
 SELECT q.batch_id, q.revision,
        coalesce(b.is_current, q.revision = (SELECT max(d.revision) FROM outcome_drops AS d
                                             WHERE d.drop_id = q.batch_id)) AS is_current,

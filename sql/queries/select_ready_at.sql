@@ -1,4 +1,4 @@
--- Return when the last of the named tasks of a run ended, and how many of them are recorded.
+-- Return when the last of the given tasks of an Airflow run ended, and how many of them are recorded.
 SELECT count(DISTINCT task) AS tasks, max(finished_at) AS finished_at
 FROM task_metrics
 WHERE run = %(run)s AND task = ANY(%(tasks)s)

@@ -1,4 +1,4 @@
--- Return the version that a version replaced when it was last put into use, other than by a rollback.
+-- Return the version that a model version replaced at its last promotion that was not a rollback.
 SELECT promotion_id, replaces
 FROM promotions
 WHERE model_version = %(model_version)s AND verdict = 'promoted' AND occasion <> 'rollback'

@@ -1,4 +1,5 @@
--- Return the counts of a run's slices and of its score rows, to be compared before it is published.
+-- Return the number of mini-batches that are not scored, and the number of score rows of a scoring run.
+-- Both are checked before the run is published.
 SELECT
     (SELECT count(*) FROM mini_batches
       WHERE scoring_run_id = %(scoring_run_id)s AND state = 'planned') AS unscored_mini_batches,

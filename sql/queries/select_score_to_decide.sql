@@ -1,4 +1,4 @@
--- Return the current score of a loan, as a person's decision on it records it.
+-- Return the current score of a loan, with the columns that a person's decision records.
 SELECT s.batch_id, s.scoring_run_id, s.decision, s.default_probability, s.exclusion_reason
 FROM scores AS s
 JOIN scoring_runs AS r

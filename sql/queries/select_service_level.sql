@@ -1,2 +1,2 @@
--- Return the service level by which the views of SQL judge.
+-- Return the service level that the SQL views use.
 SELECT scored_within_minutes, nights_on_time FROM service_levels

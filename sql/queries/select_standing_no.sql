@@ -1,4 +1,4 @@
--- Return who last refused a version, or rolled it back, after it was last promoted.
+-- Return the last rejection or rollback of a model version after its last promotion, if there is one.
 SELECT p.verdict, p.occasion, p.decided_by, p.decided_at
 FROM promotions AS p
 WHERE (p.model_version = %(model_version)s AND p.verdict = 'rejected'

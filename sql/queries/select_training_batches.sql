@@ -1,4 +1,4 @@
--- Return the batches of the labelled applications, for a model's record.
+-- Return the batches of the labelled applications, so that a model can record its training data.
 SELECT a.batch_id, a.revision, b.sha256, b.source, count(*) AS applications,
        count(*) FILTER (WHERE o.is_default) AS defaults
 FROM current_applications AS a

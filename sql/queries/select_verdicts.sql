@@ -1,4 +1,4 @@
--- Return every verdict on a version, the first one first.
+-- Return every verdict on a model version, the oldest first.
 SELECT promotion_id, verdict, occasion, replaces, decided_by, decided_at, comment, evidence
 FROM promotions
 WHERE model_version = %(model_version)s

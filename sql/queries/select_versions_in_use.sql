@@ -1,2 +1,2 @@
--- Return the version in use of each kind, in one statement: the versions were in use together.
+-- Return the champion version of each kind. One statement is used, so that the versions belong together.
 SELECT kind, model_version FROM champions

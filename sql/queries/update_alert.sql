@@ -1,4 +1,4 @@
--- Record a person's action on an alert that is not resolved yet.
+-- Record a person's action on an alert that is not resolved.
 UPDATE alerts
 SET state = %(state)s, changed_by = %(changed_by)s, changed_at = now(),
     comment = coalesce(%(comment)s, comment), snoozed_until = %(snoozed_until)s

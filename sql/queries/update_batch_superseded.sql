@@ -1,3 +1,3 @@
--- Make the revision that was current no longer current.
+-- Mark the current revision of a batch as no longer current, unless it is the given revision.
 UPDATE batches SET is_current = false
 WHERE batch_id = %(batch_id)s AND is_current AND revision <> %(revision)s

@@ -1,4 +1,4 @@
--- Record that a slice's rows are written.
+-- Record that the scores of a mini-batch are written.
 UPDATE mini_batches
 SET state = 'scored', scored = %(scored)s, referred = %(referred)s, seconds = %(seconds)s,
     scored_at = now()

@@ -1,4 +1,4 @@
--- Make a complete run the current one of its batch.
+-- Make a complete scoring run the current run of its batch.
 UPDATE scoring_runs
 SET state = 'published', is_current = true, scored = %(scored)s, referred = %(referred)s,
     published_at = coalesce(published_at, now())

@@ -1,4 +1,4 @@
--- Open or update the alert on a channel that accepts nothing.
+-- Open or update the alert on a channel that does not accept messages.
 INSERT INTO alerts (kind, subject, batch_id, last_batch_id, severity, message, evidence, changed_by)
 VALUES ('delivery', %(channel)s, %(batch_id)s, %(batch_id)s, 'critical', %(message)s, %(evidence)s,
         'notify')

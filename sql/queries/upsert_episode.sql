@@ -1,5 +1,5 @@
--- Open or update the alert of a cause. A person's acknowledgement stays while it is open, and so does a
--- person's snooze unless the alert turns critical.
+-- Open or update the alert on an episode of a cause. The acknowledgement of a person stays while the
+-- alert is open. The snooze of a person also stays, unless the alert becomes critical.
 INSERT INTO alerts (kind, batch_id, last_batch_id, batches, state, scoring_run_id, severity, subject,
                     message, evidence, changed_by)
 VALUES

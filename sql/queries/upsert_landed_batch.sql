@@ -1,4 +1,5 @@
--- Record a landed revision in the ledger; another try of the same bytes keeps the time of landing.
+-- Record a landed revision in table `batches`. If the same file is landed again, the time of landing
+-- does not change.
 INSERT INTO batches
     (batch_id, revision, source, sha256, state, received, accepted, quarantined, ignored_columns,
      header, delimiter, corrects_revision, origin_sha256, rules_sha256)

@@ -1,4 +1,5 @@
--- Open an alert on a batch revision once; it opens again only if the check itself had closed it.
+-- Open or update the quality alert on a subject of a batch revision. A closed alert opens again only if
+-- the quality check had closed it.
 INSERT INTO alerts (batch_id, last_batch_id, revision, severity, kind, subject, message, evidence,
                     changed_by)
 VALUES

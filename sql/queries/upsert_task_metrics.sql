@@ -1,4 +1,4 @@
--- Record the cost of a task's try; errors add up over the tries.
+-- Record the cost of a task. The errors of all tries of the task are added up.
 INSERT INTO task_metrics
     (run, task, map_index, batch_id, rows, seconds, queue_seconds, errors, error,
      peak_memory_bytes, started_at, finished_at)

@@ -1,1 +1,4 @@
-"""The approver's desk: the queue of applications left to a person, decisions, extracts."""
+"""The desk of the approver, who decides the applications that the policy does not decide.
+
+Its modules list the queue, show one application, record decisions, and list scoring runs and calls.
+"""

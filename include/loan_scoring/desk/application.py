@@ -1,4 +1,4 @@
-"""Show one application at the desk: its score, its explanation, and a what-if score."""
+"""Return one application for the desk: inputs, score, explanation, and what-if scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,40 +13,45 @@ from loan_scoring.scoring.request import ScoredRequest, explain_application, sco
 
 @dataclass(frozen=True)
 class ApplicationField:
-    """A field of an application, with its label and contribution."""
+    """One field of an application, with its value, label and contribution to the score."""
 
     name: str
     label: str
     unit: str | None
     value: Any
     is_read: bool
-    """Whether the model that scored the application uses the field."""
+    """Whether the model uses the field. It is False for all fields if there is no explanation."""
     contribution: float | None = None
-    """What the field adds to the log-odds."""
+    """What the value adds to the log-odds of default. It is None if `is_read` is False."""
 
 
 @dataclass(frozen=True)
 class DeskApplication:
-    """All that the desk shows of one application."""
+    """Everything that the desk shows about one application."""
 
     score: database.Row
     inputs: list[ApplicationField]
     base: float | None
-    """The log-odds without any input; base and contributions sum to the score's log-odds."""
+    """Log-odds before any contribution. Base plus all contributions is the log-odds of the score.
+
+    It is None if there are no contributions.
+    """
     unexplained: str | None
-    """Why there are no contributions; None if there are."""
+    """Reason why there are no contributions. It is None if there are contributions."""
     approvals: list[database.Row]
     suggestion: str
 
     @property
     def contributions(self) -> list[ApplicationField]:
-        """The inputs with a contribution, the largest absolute value first."""
+        """Inputs that have a contribution, in descending order of its absolute value."""
         given = [each for each in self.inputs if each.contribution is not None]
         return sorted(given, key=lambda each: -abs(each.contribution or 0))
 
 
 def read_application(session: Session, loan_id: Any) -> DeskApplication:
-    """Return an application with its current score, explained by the model that scored it.
+    """Return an application with its current score and explanation.
+
+    The explanation comes from the model version that made the score.
 
     Raises:
         MissingError: the loan has no current score.
@@ -87,7 +92,8 @@ def _explained(
         return None, {}, "no model scores this application"
     try:
         found = explain_application(session, score["application"], score["propensity_version"])
-    except LoanScoringError as error:  # such as a missing artifact: the page shows the rest
+    except LoanScoringError as error:
+        # For example, an artifact is missing. The page still shows everything else.
         return None, {}, str(error)
     if found is None:
         return None, {}, "today's contract excludes this application"
@@ -95,7 +101,7 @@ def _explained(
 
 
 def policy_sentence(contract: Contract, score: database.Row) -> str:
-    """Return a sentence with the decision of the policy on a score, and why."""
+    """Return a sentence that says what the policy decides for a score, and why."""
     policy, probability = contract.decision, score["default_probability"]
     if probability is None:
         label = next(
@@ -123,14 +129,22 @@ def policy_sentence(contract: Contract, score: database.Row) -> str:
 def score_what_if(
     session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
 ) -> tuple[dict[str, Any], ScoredRequest]:
-    """Score an application with changed inputs by `champion` or a version; its score stays.
+    """Score an application with changed inputs; return the changed application and the result.
 
-    Ratios of the contract are calculated again if one of their inputs changes, unless they are in
-    `changes` themselves. Returns the changed application and the result, which is recorded in the
-    table calls.
+    The application's current score does not change. If the numerator or denominator of a ratio
+    changes, the ratio is calculated again, unless `changes` contains the ratio. The result is
+    recorded in table `calls`.
+
+    Args:
+        session: database session of the application role.
+        loan_id: loan_id of the application.
+        changes: new values by field name.
+        model: `champion` or a model version.
+        user: person who asks, as `airflow:NAME`.
 
     Raises:
-        MissingError: the loan has no current score, or there is no such version.
+        MissingError: the loan has no current score, or the model version does not exist.
+        StateError: there is no champion, or a model's artifact was changed.
         InputError: a changed input breaks a rule.
     """
     contract = session.contract
@@ -152,4 +166,4 @@ def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
     try:
         return scale * float(numerator) / float(denominator)
     except (TypeError, ValueError, ZeroDivisionError):
-        return None  # an input that is not a number is a fault of its own field
+        return None  # validation reports the wrong input under its own field name

@@ -1,4 +1,7 @@
-"""Record decisions of persons on applications in review or referred."""
+"""Record the decisions of persons on applications that the policy leaves to a person.
+
+The policy's decision on these applications is `review` or `refer`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +21,10 @@ MOST_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True)
 class RecordedDecision:
-    """A recorded decision, and the earlier one that it replaces, if any."""
+    """A recorded decision.
+
+    `replaces` is the earlier decision on the loan. It is None if there was no earlier decision.
+    """
 
     loan_id: Any
     decision: str
@@ -28,7 +34,7 @@ class RecordedDecision:
 
     @property
     def sentence(self) -> str:
-        """One line that says what was recorded."""
+        """One line of text that says what was recorded."""
         recorded = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
         if self.replaces is None:
             return recorded
@@ -48,21 +54,21 @@ def record_decision(
     scoring_run_id: str | None = None,
     seen: str | None = None,
 ) -> RecordedDecision:
-    """Record a person's decision on an application; earlier decisions stay on record.
+    """Record a person's decision on an application. Earlier decisions stay in table `approvals`.
 
     Args:
-        session: with the rights of the application role.
-        loan_id: of the application.
-        decision: approve or decline.
-        comment: the reason; not empty.
-        user: as `airflow:NAME`.
-        scoring_run_id: of the score that the person saw; None to accept any.
-        seen: `decision_token` of the decisions that the person saw; None to accept any.
+        session: database session of the application role.
+        loan_id: loan_id of the application.
+        decision: `approve` or `decline`.
+        comment: reason for the decision, not empty.
+        user: person who decides, as `airflow:NAME`.
+        scoring_run_id: scoring run of the score that the person saw. None skips this check.
+        seen: `decision_token` of the decisions that the person saw. None skips this check.
 
     Raises:
         MissingError: the loan has no current score.
-        StateError: the policy decides the application, or it was scored or decided again since the
-            person saw it.
+        StateError: the policy itself approves or declines the application, or the application was
+            scored or decided again since the person saw it.
         LoanScoringError: the decision is unknown, or the comment is empty.
     """
     comment = comment.strip()
@@ -77,7 +83,7 @@ def record_decision(
         database.lock(session.connection, f"approval:{key}")
         score = database.row(session.connection, "select_score_to_decide", loan_id=key)
         _refuse_undecidable(session.contract, score, key, scoring_run_id)
-        assert score is not None  # noqa: S101 - refused above
+        assert score is not None  # noqa: S101 - _refuse_undecidable raised an error for None
         earlier = database.row(session.connection, "select_last_approval", loan_id=key)
         if earlier is not None and seen is not None and seen != decision_token([earlier]):
             raise StateError(
@@ -97,29 +103,35 @@ def record_decision(
             default_probability=score["default_probability"],
             exclusion_reason=score["exclusion_reason"],
         )
-        assert recorded is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+        assert recorded is not None  # noqa: S101 - INSERT ... RETURNING returns the new row
         details = {"comment": comment, **score, "replaces": earlier}
         audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", details)
     return RecordedDecision(key, decision, user, recorded["decided_at"], earlier)
 
 
 def decision_token(decided: Sequence[database.Row]) -> str:
-    """Return a token of the newest decision; it changes when another is recorded."""
+    """Return a token that identifies the newest decision on a loan, or "" if there is none.
+
+    The token changes when another decision is recorded.
+
+    Args:
+        decided: decisions on the loan, the newest first.
+    """
     return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
 
 
 def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
-    """Return a loan_id in the type of the contract's key.
+    """Return a loan_id as an integer or a string, as the key of the contract requires.
 
     Raises:
-        MissingError: no loan can have this loan_id.
+        MissingError: no loan of the portfolio can have this loan_id.
     """
     text = str(loan_id)
     if not contract.key.is_numeric:
         if "\x00" in text or not text.isprintable():
             raise MissingError(f"no loan of {contract.portfolio} has this loan_id")
         return text
-    # int() refuses thousands of digits.
+    # Check the length before int(), because int() raises ValueError for thousands of digits.
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))
     if not is_number or int(text) > MOST_INTEGER:
         raise MissingError(f"'{text[:40]}' is not a loan_id of {contract.portfolio}")

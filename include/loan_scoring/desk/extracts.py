@@ -1,4 +1,7 @@
-"""List scoring runs, their scores, and calls, in pages by key."""
+"""List scoring runs, scores and calls, page by page.
+
+A caller gets the next page by giving the key of the last row of the previous page.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -20,16 +23,18 @@ def list_scoring_runs(
     after: str | None = None,
     limit: int = 100,
 ) -> list[database.Row]:
-    """Return a page of published scoring runs, in the order of their batches.
+    """Return one page of published scoring runs, sorted by scoring_run_id.
+
+    A scoring_run_id starts with the batch_id, so the runs are also in the order of the batches.
 
     Args:
-        session: of the portfolio.
-        since: published at or after this time.
-        until: published before this time.
-        batch_id: of the runs; None for all.
-        model_version: of either kind; None for all.
-        after: the last scoring_run_id of the previous page.
-        limit: the most rows of a page.
+        session: database session of the portfolio.
+        since: earliest time of publication. None means no limit.
+        until: publication is before this time. None means no limit.
+        batch_id: batch of the runs. None means all batches.
+        model_version: propensity or personas version that the runs used. None means all versions.
+        after: last scoring_run_id of the previous page. None means the first page.
+        limit: maximum number of rows on a page.
     """
     with database.transaction(session.connection):
         return database.rows(
@@ -47,10 +52,16 @@ def list_scoring_runs(
 def list_scores(
     session: Session, scoring_run_id: str, after: Any = None, limit: int = 1000
 ) -> list[database.Row]:
-    """Return a page of scores of a published run, in the order of loan_id, after the loan `after`.
+    """Return one page of the scores of a published scoring run, sorted by loan_id.
+
+    Args:
+        session: database session of the portfolio.
+        scoring_run_id: scoring run to read.
+        after: last loan_id of the previous page. None means the first page.
+        limit: maximum number of rows on a page.
 
     Raises:
-        MissingError: there is no such run, or it is not published.
+        MissingError: the scoring run does not exist or is not published.
         GoneError: retention has dropped the scores.
     """
     with database.transaction(session.connection):
@@ -77,9 +88,15 @@ def list_calls(
     after: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> list[database.Row]:
-    """Return a page of recorded calls (scores on demand), in the order of time.
+    """Return one page of table `calls`, which records every scoring on demand, in order of time.
 
-    `after` is called_at and call_id of the last call of the previous page.
+    Args:
+        session: database session of the portfolio.
+        since: earliest time of a call. None means no limit.
+        until: calls are before this time. None means no limit.
+        model_version: propensity or personas version that was used. None means all versions.
+        after: called_at and call_id of the last call of the previous page.
+        limit: maximum number of rows on a page.
     """
     with database.transaction(session.connection):
         return database.rows(

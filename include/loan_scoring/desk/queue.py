@@ -14,27 +14,27 @@ PAGE_ROWS = 50
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """A filter of the queue; None does not filter."""
+    """Conditions on the applications of the queue. A field that is None sets no condition."""
 
     decision: str | None = None
     persona: str | None = None
     reason: str | None = None
-    """A reason in words, or the reason of an exclusion."""
+    """One of the reasons of the score, or the reason of an exclusion."""
     low: float | None = None
-    """The lowest default probability."""
+    """The default probability is at least this."""
     high: float | None = None
-    """The default probability must be below this."""
+    """The default probability is below this."""
     is_decided: bool | None = None
 
 
 @dataclass(frozen=True)
 class QueuePage:
-    """A page of the queue of one scoring run."""
+    """One page of the queue of a scoring run."""
 
     run: database.Row
     rows: list[database.Row]
     next: tuple[float, Any] | None
-    """The `after` of the next page; None on the last page."""
+    """Value of `after` for the next page. It is None on the last page."""
 
 
 def read_queue(
@@ -44,14 +44,22 @@ def read_queue(
     after: tuple[float, Any] | None = None,
     limit: int = PAGE_ROWS,
 ) -> QueuePage:
-    """Return a page of the queue of a batch, by default of the last scored batch.
+    """Return one page of the queue of a batch, by default of the last scored batch.
 
-    Applications are in descending order of default probability; referred ones are last. `after` is
-    the default probability (-1 if referred) and the loan_id of the last row of the previous page.
+    Applications are in descending order of default probability. Applications without a default
+    probability come last.
+
+    Args:
+        session: database session of the portfolio.
+        batch_id: batch to read. None means the last scored batch.
+        wanted: filter. None means all applications of the queue.
+        after: default probability and loan_id of the last row of the previous page. If that row
+            has no default probability, -1 stands for the probability.
+        limit: maximum number of rows on a page.
 
     Raises:
         MissingError: the batch is not scored.
-        GoneError: retention has dropped its scores.
+        GoneError: retention has dropped the scores of the batch.
     """
     wanted = wanted or QueueFilter()
     with database.transaction(session.connection):
@@ -76,10 +84,11 @@ def read_queue(
 
 
 def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Return the numbers of applications in a run's queue by decision, persona and reason.
+    """Count the applications in the queue of a scoring run by decision, persona and first reason.
 
-    Each row has `value` and `applications`; rows of decisions also have `decided`, the number that
-    a person has decided.
+    Returns:
+        Rows by `decision`, `persona` and `reason`. Each row has `value` and `applications`. Rows
+        of `decision` also have `decided`, the number of applications that a person has decided.
     """
     with database.transaction(session.connection):
         found = _counted(session, run)
@@ -99,7 +108,10 @@ MOST_COUNTED = 200
 
 
 def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Return the counts of a run's queue, cached: scores of a published run do not change."""
+    """Return the counts of a scoring run's queue, from a cache if possible.
+
+    The cache is safe because the scores of a published run do not change.
+    """
     key = (database.location(session.connection), session.contract.portfolio, run["scoring_run_id"])
     if key not in _counts:
         found = database.rows(
@@ -108,7 +120,8 @@ def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-        # Bits of grouping(): the columns that are not grouped by in this row.
+        # `left_out` is the result of SQL's grouping(). A bit is 1 if the row is not grouped by the
+        # column, so the only 0 bit says which column the row counts.
         column_of = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
         counts: dict[str, list[database.Row]] = {name: [] for name in column_of.values()}
         for row in found:
@@ -125,8 +138,8 @@ def current_run(session: Session, batch_id: str | None = None) -> database.Row:
     """Return the current scoring run of a batch, by default of the last scored batch.
 
     Raises:
-        MissingError: the batch is not scored, or no batch is.
-        GoneError: retention has dropped its scores.
+        MissingError: the batch is not scored, or no batch is scored yet.
+        GoneError: retention has dropped the scores of the batch.
     """
     found = database.row(session.connection, "select_desk_run", batch_id=batch_id)
     if found is None:

@@ -1,1 +1,1 @@
-"""The stage score, and scoring on demand: of a file, of a request."""
+"""Score applications: the stage `score` for batches, and scoring a file or a request on demand."""

@@ -1,4 +1,8 @@
-"""Score a batch exactly once: plan mini-batches, score each in one transaction, publish all."""
+"""Score a batch exactly once.
+
+The steps are: plan the mini-batches, score each mini-batch in one transaction, and publish all
+scores together.
+"""
 
 import hashlib
 import io
@@ -36,12 +40,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOCK_ROWS = 20_000
-"""The rows of a block; up to three blocks are in memory: read, scored, written."""
+"""Maximum number of rows in a block.
+
+Up to three blocks are in memory: one is read, one is scored, and one is written.
+"""
 
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """A scoring run and the numbers of its mini-batches, scored ones included."""
+    """A scoring run and its mini-batches.
+
+    `mini_batches` contains the numbers of all mini-batches, including those already scored.
+    """
 
     scoring_run_id: str
     applications: int
@@ -49,13 +59,15 @@ class ScoringPlan:
 
 
 def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
-    """Plan the scoring run of a batch's current revision by the champions; return the plan.
+    """Plan a scoring run of a batch's current revision with the champion models; return the plan.
 
-    The id of the run derives from batch, revision, model pair and the policy of the contract. So
-    planning again finds the same run, and other thresholds or exclusions make another.
+    The id of the run is derived from the batch, revision, model versions and policy. Therefore
+    planning the same work again returns the same run. After a change of thresholds or exclusions,
+    planning creates a new run.
 
     Raises:
-        StateError: the batch is not published, is the history, or there is no champion.
+        StateError: the batch is not published, the batch is `history`, or there is no champion.
+        GoneError: retention has dropped rows of the batch.
     """
     if batch_id == HISTORY:
         raise StateError("the history trains models and is not scored; name a business date")
@@ -97,7 +109,15 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
 def derive_run_id(
     contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
 ) -> str:
-    """Return the id of the scoring run of a batch revision by a model pair and the policy."""
+    """Return the id of a scoring run, which depends on revision, models and the contract's policy.
+
+    Args:
+        contract: contract of the portfolio.
+        batch_id: batch to score.
+        revision: revision of the batch.
+        propensity: version of the propensity model.
+        personas: version of the personas model.
+    """
     policy = hashlib.sha256(_policy(contract).encode()).hexdigest()
     return f"{batch_id}-r{revision}-{propensity}-{personas}-{policy[:8]}"
 
@@ -107,19 +127,22 @@ def _policy(contract: Contract) -> str:
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
-    """Score one mini-batch and write its scores in one transaction; return its number of rows.
+    """Score one mini-batch and write its scores in one transaction; return its row count.
 
-    It is scored in blocks, so that memory does not grow with it. While one block is scored, the
-    next is read and the last is written.
+    Rows are scored in blocks, so that memory does not grow with the size of the mini-batch. While
+    one block is scored, the next block is read and the previous block is written.
 
-    A scored mini-batch stays as it is. A second try at the same time waits for the first.
+    If the mini-batch is scored already, nothing is written. If two processes score the same
+    mini-batch at the same time, the second process waits for the first.
 
     Raises:
-        StateError: there is no such run or mini-batch.
+        StateError: the scoring run or the mini-batch does not exist.
+        GoneError: retention has dropped rows of the batch.
     """
     started = time.monotonic()
     run = scoring_run(session, run_id)
-    # The policy of the plan: the contract may have changed since, and a batch needs one policy.
+    # Use the policy that was stored when the run was planned. The contract may have changed since,
+    # and all mini-batches of a run must be scored under one policy.
     scorer = registry.load_scorer(
         session.under(run), run["propensity_version"], run["personas_version"]
     )
@@ -160,8 +183,8 @@ def _blocks(
 ) -> Iterator[Iterable[pa.Table]]:
     """Yield a mini-batch's applications in blocks.
 
-    A single block is read on the session's connection. More blocks are read ahead, on a connection
-    of their own, while the session's connection writes.
+    A mini-batch of a single block is read on the session's connection. A larger mini-batch is read
+    on a second connection, so that the next block is read while the session's connection writes.
     """
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
     which = (run["batch_id"], run["revision"], columns, bounds)
@@ -176,12 +199,13 @@ def _blocks(
 def _scored(
     scorer: "Scorer", run: database.Row, mini_batch: int, applications: pa.Table
 ) -> tuple[pa.Table, io.BytesIO]:
-    """Return the score rows of a block of applications, and their text for COPY.
+    """Score a block of applications; return the score rows and the CSV text for COPY.
 
-    The models run on one thread: mini-batches run in parallel, and more threads than cores mostly
-    wait for each other.
+    The models use one thread, because mini-batches already run in parallel. More threads than
+    cores would mostly wait for each other.
     """
-    with threadpool_limits(limits=1):  # it applies to the calling thread
+    # Set the limit here, because it applies only to the thread that calls threadpool_limits.
+    with threadpool_limits(limits=1):
         scores = scorer.score(applications)
     rows = applications.num_rows
     written = pa.table(
@@ -200,13 +224,14 @@ def _scored(
 
 
 def publish_scores(session: Session, run_id: str) -> int:
-    """Make a complete run the current one of its batch; return its number of scores.
+    """Make a complete scoring run the current run of its batch; return the number of scores.
 
-    All its scores become visible in one transaction.
+    All scores of the run become visible in one transaction.
 
     Raises:
-        StateError: there is no such run, its revision is not current, a mini-batch is not scored,
-            or the number of scores is wrong.
+        StateError: the run does not exist, its batch revision is not current, a mini-batch is not
+            scored, or the number of scores differs from the number of applications.
+        GoneError: retention has dropped rows of the batch.
     """
     run = scoring_run(session, run_id)
     with database.transaction(session.connection):
@@ -223,7 +248,7 @@ def publish_scores(session: Session, run_id: str) -> int:
             scoring_run_id=run_id,
             batch_id=run["batch_id"],
         )
-        assert counts is not None  # noqa: S101 - an aggregate gives one row
+        assert counts is not None  # noqa: S101 - an aggregate query always returns one row
         if counts["unscored_mini_batches"] or counts["rows"] != run["applications"]:
             raise StateError(
                 f"{run_id} is incomplete: {counts['rows']} score rows for "
@@ -248,9 +273,9 @@ def publish_scores(session: Session, run_id: str) -> int:
 
 
 def score_batch(session: Session, batch_id: str) -> str:
-    """Plan, score and publish a batch in this process; return the id of the run.
+    """Plan, score and publish a batch in this process; return the id of the scoring run.
 
-    Mini-batches are scored in parallel: one thread and one connection per core.
+    Mini-batches are scored in parallel, with one thread and one connection for each core.
     """
     planned = plan_scoring(session, batch_id)
     cores = len(os.sched_getaffinity(0))
@@ -263,17 +288,17 @@ def score_batch(session: Session, batch_id: str) -> str:
 
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
-            pass  # raises the error of a mini-batch
+            pass  # iterate over the results, because that raises the error of a failed thread
     publish_scores(session, planned.scoring_run_id)
     return planned.scoring_run_id
 
 
 def scoring_run(session: Session, run_id: str) -> database.Row:
-    """Return the row of a scoring run.
+    """Return the row of a scoring run in table `scoring_runs`.
 
     Raises:
-        StateError: there is no such run.
-        GoneError: retention has dropped its rows.
+        StateError: the scoring run does not exist.
+        GoneError: retention has dropped rows of the run's batch.
     """
     found = database.row(session.connection, "select_scoring_run", scoring_run_id=run_id)
     if found is None:

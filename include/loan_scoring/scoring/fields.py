@@ -1,4 +1,4 @@
-"""Convert applications from JSON to typed columns, and name every fault of a field."""
+"""Convert applications from JSON to typed columns, and report every validation error."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Application = Mapping[str, Any]
-"""The fields by the names of the contract: text, a number, or None."""
+"""Fields of one application, by field name. A value is a string, a number or None."""
 
 
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
-    """Return applications as typed columns; an absent field is null.
+    """Return applications as a table of typed columns. A missing field becomes null.
 
     Args:
-        contract: of the portfolio.
-        applications: their fields.
-        needed: fields that every application must have, with a value or null. The key is always
-            needed.
+        contract: contract of the portfolio.
+        applications: applications, each with its fields by name.
+        needed: names of fields that every application must contain. Their value may be null. The
+            key is always needed.
 
     Raises:
         InputError: an application breaks a rule.
@@ -65,7 +65,8 @@ def _shape_faults(
             found.append(Fault(row, name, "missing", message))
         for name, value in application.items():
             if name not in contract.by_name:
-                # The answer repeats the name; half of a surrogate pair cannot be encoded.
+                # Escape the name, because the response repeats it and UTF-8 cannot encode half of
+                # a surrogate pair.
                 shown = name.encode("utf-8", "backslashreplace").decode()
                 found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
             elif not _is_plain(value):
@@ -84,19 +85,28 @@ def _is_plain(value: Any) -> bool:
 
 
 def is_storable(text: str) -> bool:
-    """Return whether Postgres can store a text: no NUL, and no half of a surrogate pair."""
+    """Return whether Postgres can store a string.
+
+    Postgres can store neither the character NUL nor half of a surrogate pair.
+    """
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    # repr is the shortest text that reads back as the same float.
+    # Use repr, because it gives the shortest string that converts back to the same float.
     return value if isinstance(value, str) else repr(value)
 
 
 def _fault(contract: Contract, row: int, broken: str) -> Fault:
-    """Return the fault of a row that breaks `rule:column`, with a message in words."""
+    """Return the validation error of a row, with a message that explains the broken rule.
+
+    Args:
+        contract: contract of the portfolio.
+        row: index of the application in the request.
+        broken: broken rule and column, as `rule:column`.
+    """
     rule, _, name = broken.partition(":")
     column = contract.by_name[name]
     if rule == "not_a_number":
@@ -124,7 +134,10 @@ def _range(column: Column) -> str:
 
 
 def example_application(contract: Contract) -> dict[str, Any]:
-    """Return a valid application as an example."""
+    """Return an example application that breaks no rule.
+
+    It contains the key and every field that is known when an application is scored.
+    """
     example: dict[str, Any] = {}
     for column in contract.columns:
         if not (column.is_known_at_application or column.name == KEY):

@@ -1,4 +1,4 @@
-"""Score a file of applications into a CSV file, without storing anything in the database."""
+"""Score a file of applications and write a CSV file. Nothing is stored in the database."""
 
 import logging
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FileScored:
-    """The result of scoring a file: received is always scored + referred + refused."""
+    """The result of scoring a file. `received` equals `scored` + `referred` + `refused`."""
 
     source: str
     out: str
     refused_out: str | None
-    """The file of the refused rows; None if there are none."""
+    """Path of the file of refused rows. It is None if no row was refused."""
     propensity_version: str
     personas_version: str
     received: int
@@ -37,19 +37,27 @@ class FileScored:
 
 
 def score_file(session: Session, location: str | Path, out: str | Path) -> FileScored:
-    """Score a file of applications into the CSV file `out`; the database is only read.
+    """Score a file of applications and write the scores to the CSV file `out`.
 
-    The file is read and checked as in ingest, without the rule `known_key`: nothing is stored.
-    Rows that break a rule go to the file `refused_path(out)`. Rows are processed in blocks, so that
-    memory is bounded. Both files appear complete at the end, or not at all.
+    The database is only read. The file is read and checked as in the stage `ingest`, but without
+    the rule `known_key`, because nothing is stored. Rows that break a rule are written to the file
+    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. The result files
+    appear only when they are complete.
 
-    The scores equal those of a batch to the last bit if the champion is made of trees. Of a
-    logistic regression the last digits depend on the blocks, as between mini-batches.
+    If the champion is a tree model, the scores equal the scores of a batch to the last bit. If the
+    champion is a logistic regression, the last digits can differ, because they depend on how rows
+    are divided into blocks.
+
+    Args:
+        session: database session of the portfolio.
+        location: path or URL of the file of applications.
+        out: path of the CSV file to write.
 
     Raises:
         StateError: there is no champion.
         SourceError: the file cannot be read, or a column of the contract is missing.
-        LoanScoringError: `out` cannot be written, or is a file that is being scored.
+        LoanScoringError: a result file cannot be written, or its path is a file that is being
+            scored.
     """
     contract, out = session.contract, Path(out)
     with database.transaction(session.connection):
@@ -66,7 +74,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # One thread, as for a mini-batch: the same arithmetic gives the same scores.
+        # Use one thread as for a mini-batch, because then the arithmetic and the scores are equal.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))

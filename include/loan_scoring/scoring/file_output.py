@@ -1,4 +1,4 @@
-"""Write the two result files of a scored file: the scores and the refused rows."""
+"""Write the two result files of scoring a file: the scores and the refused rows."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ from loan_scoring.ingest.spreadsheet import QuarantineSheet
 
 
 def refused_path(out: Path) -> Path:
-    """Return the path of the refused rows that belong to the scores in `out`.
+    """Return the path of the file of refused rows that belongs to the scores file `out`.
 
     >>> str(refused_path(Path("new/scores.csv")))
     'new/scores.refused.csv'
@@ -28,10 +28,11 @@ def refused_path(out: Path) -> Path:
 
 
 class ScoreFiles:
-    """The writer of both result files, for use as a context manager.
+    """Context manager that writes the scores file and the file of refused rows.
 
-    The files have temporary names until the end, then they replace earlier results. If no row is
-    refused, an earlier file of refused rows is deleted. After an error, earlier results stay.
+    The files have temporary names while they are written. At the end they replace the files of an
+    earlier run. If no row is refused, an earlier file of refused rows is deleted. If an error
+    occurs, the earlier files stay.
     """
 
     def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
@@ -51,7 +52,8 @@ class ScoreFiles:
             with _writing(self._out):
                 self._files.close()
                 if kind is None:
-                    # The scores last: if they are new, so are the refused rows.
+                    # Replace the scores last, because then new scores mean that the file of refused
+                    # rows is new too.
                     self._replace(refused_path(self._out))
                     self._replace(self._out)
         finally:
@@ -59,7 +61,13 @@ class ScoreFiles:
                 part.unlink(missing_ok=True)
 
     def add(self, keys: pa.ChunkedArray, scores: pa.Table, versions: tuple[str, str]) -> None:
-        """Write the scores of the loans `keys` by the two model versions."""
+        """Write a block of scores.
+
+        Args:
+            keys: loan_id of each row.
+            scores: score columns, with one row for each key.
+            versions: version of the propensity model and version of the personas model.
+        """
         rows = len(keys)
         columns = {name: scores.column(name) for name in scores.column_names}
         propensity, personas = (pa.repeat(version, rows) for version in versions)
@@ -86,7 +94,7 @@ class ScoreFiles:
         self.scored += rows - referred
 
     def refuse(self, rejected: list[RejectedRow]) -> None:
-        """Write rejected rows in the format of a quarantine export."""
+        """Write rejected rows to the file of refused rows, in the format of a quarantine export."""
         path = refused_path(self._out)
         with _writing(path):
             for each in sorted(rejected, key=lambda each: each.line_number):
@@ -97,7 +105,8 @@ class ScoreFiles:
         self.refused += len(rejected)
 
     def _open(self, path: Path, mode: str, **options: str) -> Any:
-        # The target of a link is replaced, not the link.
+        # Resolve the path, because otherwise the new file would replace a symbolic link instead of
+        # the file that the link points to.
         self._parts[path] = part = draft_path(path.resolve())
         return self._files.enter_context(part.open(mode, **options))  # type: ignore[call-overload]
 
@@ -111,8 +120,13 @@ class ScoreFiles:
 def refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
     """Raise an error if a result file must not be written at a path.
 
+    Args:
+        table: open source that is being scored.
+        location: path or URL of the source.
+        path: path of the result file.
+
     Raises:
-        LoanScoringError: it is not a regular file, or is a file that is being scored.
+        LoanScoringError: the path exists and is not a regular file, or is a file being scored.
     """
     with _writing(path):
         if path.exists() and not path.is_file():

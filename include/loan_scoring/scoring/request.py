@@ -1,6 +1,7 @@
-"""Score and explain applications of a request, as in a night, without storing them.
+"""Score and explain the applications of a request with the same models and rules as a batch.
 
-Heavy packages are imported at the first call: a web server starts without scikit-learn.
+Heavy packages such as scikit-learn are imported at the first call, so that a web server starts
+fast.
 """
 
 import json
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
-"""The name of the models in use, in place of a version."""
+"""Model name that a caller gives instead of a version to score with the champions."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class ScoredRequest:
     propensity_version: str
     personas_version: str
     scores: list[dict[str, Any]]
-    """One per application, in their order: the columns of `scores`, with the reasons as a list."""
+    """One score for each application, in the order of the request.
+
+    Each score has the loan_id, the score columns of table `scores`, and the model versions. The
+    columns `reason_1` to `reason_4` are replaced by the list `reasons`.
+    """
     seconds: float
     call_id: str | None = None
 
@@ -52,14 +57,17 @@ def score_and_record(
     user: str,
     purpose: str = "score",
 ) -> ScoredRequest:
-    """Score as `score_applications` does, and record input and output in the table calls.
+    """Score applications as `score_applications` does; record input and output in table `calls`.
 
     Args:
-        session: with the rights of the application role.
-        applications: as for `score_applications`.
-        model: `champion` or a version.
-        user: who calls, as `airflow:NAME`.
-        purpose: score or what_if.
+        session: database session of the application role.
+        applications: applications to score, each with its fields by name.
+        model: `champion` or a model version.
+        user: person who calls, as `airflow:NAME`.
+        purpose: `score` or `what_if`.
+
+    Raises:
+        InputError, StateError, BusyError: as in `score_applications`.
     """
     found = score_applications(session, applications, model)
     now = datetime.now(UTC)
@@ -79,7 +87,7 @@ def score_and_record(
             output=json.dumps(found.scores),
             seconds=found.seconds,
         )
-    assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+    assert row is not None  # noqa: S101 - INSERT ... RETURNING returns the new row
     return ScoredRequest(
         found.propensity_version,
         found.personas_version,
@@ -92,16 +100,19 @@ def score_and_record(
 def score_applications(
     session: Session, applications: Sequence[Application], model: str = CHAMPION
 ) -> ScoredRequest:
-    """Score applications by the champions, or by the pair that was fitted with a version.
+    """Score applications with the champions, or with a model version.
 
-    They are parsed and checked as the rows of a file, without the rule `known_key`: nothing is
-    stored. The scores equal those of a night, of a logistic regression to 12 decimals. The database
-    is only read.
+    A propensity model and a personas model are always fitted together. If `model` is a version,
+    both models of its training are used.
+
+    Applications are parsed and checked like the rows of a file, but without the rule `known_key`,
+    because nothing is stored. The database is only read. The scores equal the scores of a batch.
+    For a logistic regression they are equal to 12 decimals.
 
     Raises:
-        InputError: an application breaks a rule; every fault names its field.
-        StateError: there is no champion or no such version, or its artifact was changed.
-        BusyError: other applications are being scored.
+        InputError: an application breaks a rule. Every validation error names the field.
+        StateError: there is no champion, the version does not exist, or an artifact was changed.
+        BusyError: another request is being scored in this process.
     """
     started = time.monotonic()
     scorer, versions = load_pair(session, model)
@@ -122,7 +133,10 @@ def explain_application(
 ) -> tuple[float, dict[str, float]] | None:
     """Return the base log-odds of one application, and the contribution of each feature.
 
-    None if the contract excludes the application. Raises as `score_applications` does.
+    Return None if the contract excludes the application.
+
+    Raises:
+        InputError, StateError, BusyError: as in `score_applications`.
     """
     scorer, _ = load_pair(session, model)
     table = typed_applications(session.contract, [application], scorer.columns)
@@ -131,9 +145,15 @@ def explain_application(
 
 
 _working = threading.Lock()
-"""Held while scoring: one at a time in a process, as models share threads and caches."""
+"""Lock that a request holds while it is scored.
+
+A process scores one request at a time, because models share threads and caches.
+"""
 BUSY_SECONDS = 5.0
-"""The longest wait for other calls: waiting calls use up the threads of the web server."""
+"""Longest time that a request waits for another request.
+
+The time is short because each waiting request occupies a thread of the web server.
+"""
 
 
 @contextmanager
@@ -153,13 +173,18 @@ MOST_SCORERS = 4
 
 
 def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
-    """Return the scorer of `champion` or a version, loaded once per process, and its versions.
+    """Return the scorer of the champions or of a model version, and the model versions by kind.
 
-    The sha256 of an artifact is checked when it is loaded, and is part of the cache's key.
+    A process keeps loaded scorers in a cache. The sha256 of each artifact is checked when the
+    artifact is loaded, and is part of the cache key.
+
+    Args:
+        session: database session of the portfolio.
+        model: `champion` or a model version.
 
     Raises:
-        StateError: there is no champion or no such version, or its artifact was changed.
-        BusyError: other applications are being scored.
+        StateError: there is no champion, the version does not exist, or an artifact was changed.
+        BusyError: another request is being scored in this process.
     """
     contract = session.contract
     with database.transaction(session.connection):
@@ -190,7 +215,8 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):  # as for a mini-batch: the same arithmetic
+    # Use one thread as for a mini-batch, because then the arithmetic and the scores are equal.
+    with threadpool_limits(limits=1):
         return scorer.score(table)
 
 

@@ -1,1 +1,1 @@
-"""Statistics as pure functions of arrays; nothing here reads, writes or decides."""
+"""Statistics as pure functions of arrays, without input, output or decisions."""

@@ -1,30 +1,34 @@
-"""The AUC: how often a default scores above a paid loan, ties as half; and how certain it is."""
+"""Calculate the AUC and its uncertainty.
+
+The AUC is the probability that a default has a higher score than a paid loan. A tie counts as half.
+"""
 
 import numpy as np
 from scipy.stats import rankdata
 
 REPLICATES = 2000
-"""Bootstrap replicates: 50 of them lie below the 2.5 % quantile."""
+"""Number of bootstrap replicates. Of 2000 replicates, 50 lie below the 2.5 % quantile."""
 
 
 def outranked(good: np.ndarray) -> np.ndarray:
-    """Return how many paid loans score below each distinct score, ties counted as half.
+    """Return how many paid loans have a score below each distinct score, shape (scores,).
 
-    The mean of this over the defaults, divided by the number of paid loans, is the AUC
-    (Mann-Whitney).
+    A paid loan with an equal score counts as half. The AUC is the mean of the returned values over
+    all defaults, divided by the number of paid loans (Mann-Whitney).
 
     Args:
-        good: paid loans at each distinct score, ascending, shape (scores,).
+        good: number of paid loans at each distinct score, in ascending order of the score, shape
+            (scores,).
     """
     return np.asarray(np.cumsum(good) - good / 2)
 
 
 def auc(y: np.ndarray, scores: np.ndarray) -> float:
-    """Return the area under the ROC curve, ties counted as half.
+    """Return the area under the ROC curve. A tie of a default and a paid loan counts as half.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        scores: shape (rows,).
+        scores: scores, shape (rows,).
 
     >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
@@ -35,7 +39,12 @@ def auc(y: np.ndarray, scores: np.ndarray) -> float:
 
 
 def auc_of_counts(bad: np.ndarray, good: np.ndarray) -> float:
-    """Return the AUC from counts of defaults and paid loans at each distinct score, ascending."""
+    """Return the AUC from counts of loans at each distinct score.
+
+    Args:
+        bad: number of defaults at each distinct score, in ascending order, shape (scores,).
+        good: number of paid loans at each distinct score, in the same order, shape (scores,).
+    """
     return float(bad @ outranked(good) / (bad.sum() * good.sum()))
 
 
@@ -44,13 +53,16 @@ def auc_differences(
 ) -> np.ndarray:
     """Return bootstrap replicates of AUC(first) - AUC(second), shape (replicates,).
 
-    Paired: each replicate draws the same loans for both scores. Stratified: defaults and paid
-    loans are drawn separately, so that each replicate has as many of both as the hold-out.
-    Scores are sorted once; a draw is a weight for each loan.
+    The bootstrap is paired: each replicate uses the same drawn loans for both models. The bootstrap
+    is also stratified: defaults and paid loans are drawn separately, so that each replicate has as
+    many defaults and as many paid loans as the hold-out. Scores are sorted only once, because a
+    replicate is stored as a weight for each loan.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        first, second: scores of two models, shape (rows,).
+        first, second: scores of two models, shape (rows,) each.
+        seed: random seed for drawing the loans.
+        replicates: number of replicates.
     """
     is_default = np.asarray(y) == 1
     defaults, paid = int(is_default.sum()), int((~is_default).sum())
@@ -73,23 +85,26 @@ def auc_differences(
 def _places_by_outcome(
     is_default: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return each score's place among the distinct scores, ascending, and how many these are.
+    """Return the index of each loan's score in the sorted list of distinct scores.
 
-    The places are those of defaults, shape (defaults,), and of paid loans, shape (paid,).
+    Returns:
+        Indices of the defaults, shape (defaults,), indices of the paid loans, shape (paid,), and
+        the number of distinct scores.
     """
     values, places = np.unique(scores, return_inverse=True)
     return places[is_default], places[~is_default], len(values)
 
 
 def expected_auc(probability: np.ndarray, true: np.ndarray) -> float:
-    """Return the AUC of expected pairs, where each loan defaults with its own probability.
+    """Return the AUC that is expected if each loan defaults with a given probability.
 
-    A loan makes no pair with itself: sum over i != j of t_i (1 - t_j) [s_i > s_j], ties as half,
-    over the same sum without the bracket. nan where no pair is expected.
+    With scores s and probabilities t, the AUC is the sum over i != j of t_i (1 - t_j) [s_i > s_j],
+    divided by the sum over i != j of t_i (1 - t_j). A tie counts as half. Pairs with i = j are left
+    out, because a loan cannot outrank itself. Return nan if the second sum is 0.
 
     Args:
-        probability: the scores, shape (rows,).
-        true: the probability with which each loan defaults, shape (rows,).
+        probability: scores s, shape (rows,).
+        true: probability t that each loan defaults, shape (rows,).
     """
     _, places = np.unique(probability, return_inverse=True)
     bad = np.bincount(places, weights=true)
@@ -100,14 +115,18 @@ def expected_auc(probability: np.ndarray, true: np.ndarray) -> float:
 
 
 def auc_against_chance(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float]:
-    """Return the AUC of scores that should be higher in the batch, and its z without drift.
+    """Return the AUC of scores that separate a batch from the baseline, and the AUC's z value.
+
+    The AUC is the probability that a row of the batch has a higher score than a row of the
+    baseline. The z value is (AUC - 0.5) divided by the standard error of the AUC without drift.
+
+    The standard error is exact for labels assigned at random, also with ties. It is the equation
+    for AUC = 0.5 of Hanley, McNeil (1982), with the correction for ties of Lehmann (1975),
+    "Nonparametrics", 1.2. scipy.stats.mannwhitneyu(use_continuity=False) gives the same result.
 
     Args:
-        baseline, batch: scores, shapes (m,) and (n,), no nan.
-
-    The variance is exact for labels that are assigned to the scores at random, ties included:
-    Hanley, McNeil (1982), equation for AUC = 0.5, with the correction for ties of Lehmann (1975),
-    "Nonparametrics", 1.2; equal to scipy.stats.mannwhitneyu(use_continuity=False).
+        baseline: scores of the baseline's rows, shape (m,), no nan.
+        batch: scores of the batch's rows, shape (n,), no nan.
 
     >>> auc_against_chance(np.array([1.0, 2.0]), np.array([2.0, 3.0]))[0]
     0.875
@@ -125,15 +144,17 @@ def auc_against_chance(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, 
 
 
 def delong(y: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """Return the AUC and its standard error without an assumed distribution, ties as half.
+    """Return the AUC and its standard error, without assuming a distribution of the scores.
 
-    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44, 837-845, by the midranks of Sun, Xu
-    (2014), IEEE Signal Processing Letters 21, 1389-1393: a loan's rank among all loans minus its
-    rank among its own kind is the number of loans of the other kind that it outranks.
+    A tie counts as half. The method is DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44,
+    837-845, calculated from midranks as in Sun, Xu (2014), IEEE Signal Processing Letters 21,
+    1389-1393. The rank of a default among all loans, minus the rank of the default among the
+    defaults, is the number of paid loans with a lower score. Paid loans are treated in the same
+    way.
 
     Args:
-        y: outcomes, 1 for default, at least two of each, shape (rows,).
-        scores: shape (rows,).
+        y: outcomes, 1 for default, with at least two defaults and two paid loans, shape (rows,).
+        scores: scores, shape (rows,).
 
     >>> auc, error = delong(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     >>> auc, round(error, 4)

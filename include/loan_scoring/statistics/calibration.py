@@ -1,4 +1,7 @@
-"""Measure calibration (slope, intercept, curve) and correct probabilities by it."""
+"""Measure the calibration of probabilities, and correct probabilities that are not calibrated.
+
+Calibration is measured as a slope and intercept, or as a curve.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,15 +11,19 @@ import numpy as np
 from scipy.special import expit, logit
 
 SMALLEST = 1e-12
-"""Probabilities are kept this far from 0 and 1, so that their log-odds are finite."""
+"""Smallest distance of a probability from 0 and 1. It keeps the log-odds finite."""
 SETTLED = 1e-9
-"""Newton's method has converged when a step is below."""
+"""Newton's method has converged when each coefficient changes by less than this in a step."""
 TOLERANCE = 1e-6
-"""The same for many resamples at once: the error after the step is about its square."""
+"""Limit that replaces SETTLED in `slopes_and_intercepts`, which solves many resamples at once.
+
+The limit can be larger than SETTLED, because the error that remains after a step is only about the
+square of the step.
+"""
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Return the log-odds of probabilities, finite for 0 and 1 too."""
+    """Return the log-odds of probabilities. The log-odds are finite even for 0 and 1."""
     return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))
 
 
@@ -25,17 +32,18 @@ def slope_and_intercept(
 ) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of outcomes on log-odds (Cox 1958).
 
-    They are 1 and 0 where the probabilities are calibrated; a slope below 1 means predictions that
-    are too extreme. `recalibrate` with these two is Platt's calibration (1999).
+    Slope 1 and intercept 0 mean that the probabilities are calibrated. A slope below 1 means that
+    the predictions are too extreme. `recalibrate` with this slope and intercept is Platt's
+    calibration (1999).
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        probability: predicted, shape (rows,).
-        weights: how often each row counts, shape (rows,); once where None.
+        probability: predicted probabilities, shape (rows,).
+        weights: how often each row counts, shape (rows,). None means that each row counts once.
 
     Returns:
-        nan and nan where the likelihood has no maximum: one outcome only, equal probabilities, or
-        probabilities that separate the outcomes perfectly.
+        Slope and intercept. Both are nan if the likelihood has no maximum: there is only one
+        outcome, all probabilities are equal, or the probabilities separate the outcomes perfectly.
     """
     weights = np.ones(len(y)) if weights is None else weights
     is_counted = weights > 0
@@ -49,7 +57,7 @@ def slope_and_intercept(
     if spread < 1e-9:
         return nothing
     design = np.column_stack([(x - centre) / spread, np.ones(len(x))])
-    found = np.array([spread, centre])  # slope 1, intercept 0
+    found = np.array([spread, centre])  # start at slope 1 and intercept 0 in the scaled design
     before = _log_likelihood(design, y, weights, found)
     for _ in range(100):
         p = expit(design @ found)
@@ -73,15 +81,16 @@ def slope_and_intercept(
 def slopes_and_intercepts(
     y: np.ndarray, probability: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `slope_and_intercept` for each row of weights, shapes (resamples,).
+    """Return the slopes and intercepts of many resamples, shape (resamples,) each.
 
-    Newton's method for all rows at once, in closed form for two unknowns. It starts at the
-    solution for equal weights, which is near; a row that does not converge is solved on its own.
+    Newton's method runs for all resamples at once, with the closed formula for two unknowns. It
+    starts at the solution for equal weights, because the solutions of resamples are near it. If a
+    resample does not converge, `slope_and_intercept` solves that resample alone.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        probability: predicted, shape (rows,).
-        weights: how often each loan counts, shape (resamples, rows).
+        probability: predicted probabilities, shape (rows,).
+        weights: how often each resample contains each loan, shape (resamples, rows).
     """
     start = slope_and_intercept(y, probability)
     slopes = np.full(len(weights), start[0])
@@ -108,11 +117,11 @@ def slopes_and_intercepts(
 
 
 def _information(design: np.ndarray, curvature: np.ndarray) -> np.ndarray:
-    """Return the information of a logistic regression, shape (columns, columns).
+    """Return the Fisher information matrix of a logistic regression, shape (columns, columns).
 
     Args:
-        design: shape (rows, columns).
-        curvature: p (1 - p) of each row, times its weight, shape (rows,).
+        design: design matrix, shape (rows, columns).
+        curvature: p (1 - p) of each row, multiplied by the row's weight, shape (rows,).
     """
     return np.asarray((design * curvature[:, None]).T @ design)
 
@@ -125,22 +134,30 @@ def _log_likelihood(
 
 
 def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """Return expit(intercept + slope * log-odds) of each probability, shape (rows,)."""
+    """Return corrected probabilities: expit(intercept + slope * log-odds), shape (rows,)."""
     return np.asarray(expit(intercept + slope * log_odds(probability)))
 
 
 DEGREE = 3
-"""Of the calibration curve: a line cannot follow a model that is off only at high scores."""
+"""Degree of the calibration curve's polynomial.
+
+A line is not enough, because a line cannot correct a model that is wrong only at high scores.
+"""
 REACH = (0.005, 0.995)
-"""Quantiles of the log-odds between which the curve bends; outside its correction is constant."""
+"""Quantiles of the log-odds between which the correction varies.
+
+Below the first quantile and above the second, the correction is constant.
+"""
 
 
 @dataclass(frozen=True)
 class CalibrationCurve:
-    """A correction of a model's log-odds by observed outcomes: a cubic, and its covariance.
+    """A cubic correction of a model's log-odds, fitted to observed outcomes.
 
-    The corrected log-odds are x + sum of c_k u^k, where u is x, clipped to `lowest` and `highest`
-    and scaled to -1 to 1. Without coefficients probabilities stay as they are.
+    The corrected log-odds are x + sum of c_k u^k. Here x are the model's log-odds, c_k are the
+    coefficients, and u is x clipped to [`lowest`, `highest`] and scaled to [-1, 1]. If there are no
+    coefficients, the curve changes no probability. `covariance` is the covariance matrix of the
+    coefficients.
     """
 
     coefficients: list[float]
@@ -156,7 +173,15 @@ class CalibrationCurve:
     def draws(
         self, probability: np.ndarray, count: int, dice: np.random.Generator
     ) -> Iterator[np.ndarray]:
-        """Yield probabilities under `count` curves drawn from the curve's uncertainty, (rows,)."""
+        """Yield the corrected probabilities of random curves, shape (rows,) for each curve.
+
+        The random curves show how uncertain the fitted curve is.
+
+        Args:
+            probability: predicted probabilities, shape (rows,).
+            count: number of random curves.
+            dice: random generator that draws coefficients by `covariance`.
+        """
         odds, powers = self._terms(probability)
         drawn = np.zeros((count, 0))
         if self.coefficients:
@@ -170,19 +195,20 @@ class CalibrationCurve:
 
 
 AS_THEY_ARE = CalibrationCurve([], [], 0.0, 0.0)
-"""The curve that corrects nothing."""
+"""The curve that changes no probability."""
 
 
 def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> CalibrationCurve:
-    """Return the calibration curve of loans that the model was not fitted on.
+    """Fit the calibration curve to loans that the model was not fitted on.
 
-    Logistic regression with the log-odds as offset, by Newton's method: Cox (1958) with more
-    terms, as in Dalton (2013), Statistics in Medicine 32, 2738-2754. Each coefficient has a
-    standard normal prior, so that few loans give a wide interval and not an infinite one.
+    The fit is a logistic regression with the log-odds as offset, solved by Newton's method. It is
+    Cox's regression (1958) with more terms, as in Dalton (2013), Statistics in Medicine 32,
+    2738-2754. Each coefficient has a standard normal prior. Therefore few loans give a wide
+    interval instead of an infinite interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        probability: predicted, shape (rows,).
+        probability: predicted probabilities, shape (rows,).
     """
     odds = log_odds(probability)
     lowest, highest = (float(each) for each in np.quantile(odds, REACH))
@@ -199,7 +225,10 @@ def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> Calibration
 
 
 def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
-    """Return the powers of the log-odds, clipped and scaled to -1 to 1, (rows, DEGREE + 1)."""
+    """Return powers 0 to DEGREE of the scaled log-odds, shape (rows, DEGREE + 1).
+
+    The log-odds are first clipped to [`lowest`, `highest`] and then scaled to [-1, 1].
+    """
     width = highest - lowest
     place = np.clip(odds, lowest, highest) - (lowest + highest) / 2
     return np.vander(2 * place / width if width else place, DEGREE + 1, increasing=True)
@@ -207,7 +236,10 @@ def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CalibrationLine:
-    """The line from predicted to observed log-odds: slope 1 and intercept 0 are perfect."""
+    """The line that predicts observed log-odds from predicted log-odds.
+
+    Slope 1 and intercept 0 mean perfect calibration. `standard_error` belongs to the slope.
+    """
 
     slope: float
     intercept: float
@@ -215,12 +247,17 @@ class CalibrationLine:
 
 
 def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationLine:
-    """Return slope, intercept and the slope's standard error, fitted by maximum likelihood.
+    """Fit slope, intercept and the slope's standard error by maximum likelihood.
 
-    Cox (1958), Biometrika 45, 562-565; the calibration slope of Steyerberg (2019), Clinical
-    Prediction Models, chapter 15. Below 1 predictions are too extreme, above 1 not extreme enough.
-    The standard error follows from the information. All are nan where there is no maximum, as for
-    constant predictions.
+    The method is Cox (1958), Biometrika 45, 562-565. The slope is the calibration slope of
+    Steyerberg (2019), Clinical Prediction Models, chapter 15. A slope below 1 means that the
+    predictions are too extreme. A slope above 1 means that the predictions are not extreme enough.
+    The standard error comes from the inverse of the Fisher information matrix. All values are nan
+    if the likelihood has no maximum, for example for constant predictions.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted probabilities, shape (rows,).
     """
     slope, intercept = slope_and_intercept(y, probability)
     if not np.isfinite(slope):
@@ -232,7 +269,10 @@ def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationL
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return the value fit for JSON: None for nan, in lists too."""
+    """Return a value in which each nan is replaced by None, because JSON has no nan.
+
+    Lists and nested lists are searched too.
+    """
     if isinstance(value, list):
         return [finite_or_none(each) for each in value]
     return None if value != value else value

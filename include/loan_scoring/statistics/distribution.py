@@ -1,6 +1,7 @@
-"""Sort a column of numbers once, for KS, Wasserstein, bin counts, mean and median.
+"""Sort a column of numbers once, and calculate several statistics from the sorted values.
 
-Only distinct values are kept, with cumulative counts: amounts in steps have few of them.
+The statistics are KS, Wasserstein, bin counts, mean and median. Only distinct values and cumulative
+counts are kept. This saves time, because rounded amounts have few distinct values.
 """
 
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Distribution:
-    """An empirical distribution: its distinct values and how many values lie at or below each."""
+    """An empirical distribution, stored as distinct values and cumulative counts."""
 
     values: np.ndarray
-    """Ascending, each once, shape (distinct,)."""
+    """Distinct values in ascending order, shape (distinct,)."""
     up_to: np.ndarray
-    """How many values are below the first, then at or below each, shape (distinct + 1,)."""
+    """Cumulative counts, shape (distinct + 1,). The first count is 0.
+
+    The count at index i + 1 is the number of values less than or equal to `values[i]`.
+    """
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> "Distribution":
-        """Return the distribution of numbers, shape (n,), no nan.
+        """Return the distribution of an array of numbers, shape (n,).
+
+        The array must not contain nan.
 
         >>> Distribution.of(np.array([5.0, 1.0, 5.0])).up_to.tolist()
         [0, 1, 3]
@@ -34,35 +40,45 @@ class Distribution:
 
     @property
     def size(self) -> int:
-        """The number of values."""
+        """Number of values, with repeated values counted each time."""
         return int(self.up_to[-1])
 
     @property
     def mean(self) -> float:
-        """The mean, of at least one value."""
+        """Mean of the values. There must be at least one value."""
         return float(np.dot(self.values, np.diff(self.up_to))) / self.size
 
     @property
     def median(self) -> float:
-        """The median as numpy.median gives it, of at least one value."""
+        """Median of the values, equal to numpy.median. There must be at least one value."""
         middle = [(self.size - 1) // 2, self.size // 2]
         return float(self.values[np.searchsorted(self.up_to[1:], middle, side="right")].mean())
 
     @cached_property
     def shares(self) -> np.ndarray:
-        """The distribution function below the first value, then from each value on."""
+        """Cumulative shares, shape (distinct + 1,). The first share is 0.
+
+        The share at index i + 1 is the distribution function at `values[i]`.
+        """
         return self.up_to / self.size
 
     def counts(self, edges: np.ndarray) -> np.ndarray:
-        """Return counts by bin, shape (edges + 1,); a value on an edge is in the bin above it."""
+        """Return the number of values in each bin, shape (edges + 1,).
+
+        A value that equals an edge belongs to the bin above the edge.
+        """
         below = self.up_to[np.searchsorted(self.values, edges, side="left")]
         return np.diff(below, prepend=0, append=self.size)
 
 
 def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
-    """Return every distinct value of both, ascending, and F_baseline - F_batch from each on.
+    """Return the difference of two distribution functions at each value where it changes.
 
-    Shapes (points,). The two are merged by position, without sorting again.
+    The values of both distributions are merged without sorting again.
+
+    Returns:
+        The distinct values of both distributions in ascending order, shape (points,), and
+        F_baseline - F_batch at each value, shape (points,).
 
     >>> points, heights = cdf_gaps(
     ...     Distribution.of(np.array([1.0, 2.0])), Distribution.of(np.array([2.0, 3.0]))
@@ -80,6 +96,7 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     of_batch = np.cumsum(is_batch, dtype=np.int32)
     of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
     heights = baseline.shares[of_baseline] - batch.shares[of_batch]
-    # A value of both sides occurs twice; only its last place has both steps.
+    # A value that is in both distributions is in `points` twice. Keep only the second copy, because
+    # only there both distribution functions have stepped up.
     is_whole = np.append(points[1:] != points[:-1], True)
     return points[is_whole], heights[is_whole]

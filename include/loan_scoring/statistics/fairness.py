@@ -1,4 +1,8 @@
-"""Approval by group: rates with intervals, and the ratio of the lowest to the highest rate."""
+"""Compare approval between groups of applicants.
+
+The results are the approval rate of each group with an interval, and the lowest rate divided by the
+highest rate.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,41 +13,53 @@ import numpy as np
 from loan_scoring.statistics.intervals import wilson
 
 NOT_STATED = "not stated"
-"""The group of applicants whose attribute is null."""
+"""Name of the group of applicants whose attribute is null."""
 
 Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: half a 95 % interval in standard errors."""
+"""97.5 % quantile of the normal distribution.
+
+A 95 % interval reaches this many standard errors to each side of the estimate.
+"""
 
 
 @dataclass(frozen=True)
 class GroupRule:
-    """Which groups of one attribute are compared, and the order in which groups are listed."""
+    """A rule for one attribute: which groups are compared, and the order of all groups."""
 
     attribute: str
     min_group: int
-    """Fewest loans of a group that is compared."""
+    """Minimum number of loans in a group. Smaller groups are not compared."""
     not_a_group: Mapping[str, str]
-    """Levels that are no group of people, each with the reason."""
+    """Levels that are not compared because they are not a group of people, with the reason."""
     order: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How approval differs between the groups of one attribute.
-
-    `ratio` is the demographic parity ratio: the lowest approval rate over the highest, among
-    compared groups; None where fewer than two are compared. `ratio_of_all` also compares the
-    levels that the rule names as no group. `groups` has for each group its `rows`,
-    `approval_rate` with a 95 % Wilson interval (`low`, `high`), `default_rate` where outcomes are
-    known, and `left_out`: the reason why it is not compared, or None.
-    """
+    """How approval differs between the groups of one attribute."""
 
     attribute: str
     ratio: float | None
+    """Demographic parity ratio: the lowest approval rate divided by the highest approval rate.
+
+    It is None if fewer than two groups are compared.
+    """
     ratio_of_all: float | None
+    """The same ratio, but the levels in the rule's `not_a_group` are also compared.
+
+    Levels with fewer than `min_group` loans are still left out.
+    """
     lowest: str | None
+    """Compared group with the lowest approval rate. It is None if `ratio` is None."""
     highest: str | None
+    """Compared group with the highest approval rate. It is None if `ratio` is None."""
     groups: list[dict[str, Any]]
+    """All groups, including groups that are not compared.
+
+    Each group has its name `group`, the row count `rows`, `approval_rate`, and the limits `low` and
+    `high` of a 95 % Wilson interval. `default_rate` is None if no outcome is known. `left_out` is
+    the reason why the group is not compared, or None if the group is compared.
+    """
 
 
 def approval_parity(
@@ -52,13 +68,14 @@ def approval_parity(
     y: np.ndarray,
     approved: np.ndarray,
 ) -> Parity:
-    """Return how approval differs between the groups of one attribute.
+    """Compare approval between the groups of one attribute.
 
-    Groups below the rule's `min_group`, and levels that it names as no group, are listed and not
-    compared.
+    Groups smaller than the rule's `min_group`, and levels in the rule's `not_a_group`, are listed
+    but not compared.
 
     Args:
-        values: the group of each row, None where it is not known.
+        rule: rule of the attribute.
+        values: group of each row. None means that the group is not known.
         y: outcomes, 1 for default, shape (rows,).
         approved: whether each row would be approved, shape (rows,), bool.
     """
@@ -72,7 +89,7 @@ def approval_parity(
             return None
         kept = np.isin(group_of, names)
         if not approved[kept].any():
-            return 1.0  # nobody is approved: all rates are equal
+            return 1.0  # all rates are equal because nobody is approved
         among = MetricFrame(
             metrics=selection_rate,
             y_true=y[kept],
@@ -102,11 +119,14 @@ def groups_in_order(
     y: np.ndarray,
     approved: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """Return the `groups` of a Parity, in the rule's order.
+    """Return the approval rate and default rate of each group, in the order of the rule.
+
+    `Parity.groups` describes the fields of a group.
 
     Args:
-        values: the group of each row, None where it is not known.
-        y: outcomes, 1 for default, nan where they are not known, shape (rows,).
+        rule: rule of the attribute.
+        values: group of each row. None means that the group is not known.
+        y: outcomes, 1 for default and nan for unknown, shape (rows,).
         approved: whether each row would be approved, shape (rows,), bool.
     """
     names, places = np.unique(np.array(_stated(values)), return_inverse=True)

@@ -1,7 +1,8 @@
-"""Differences in approval between the groups of a protected attribute, with intervals.
+"""Calculate differences in approval between the groups of a protected attribute, with intervals.
 
-The definitions are fairlearn's, and tests compare the two. Fairlearn's functions build a pandas
-frame for each resample, which is too slow for the hundreds that an interval takes.
+The metrics are defined as in fairlearn, and tests compare the results with fairlearn's results.
+Fairlearn's functions are not used, because they build a pandas DataFrame for each resample. This is
+too slow, because an interval needs hundreds of resamples.
 """
 
 from dataclasses import dataclass
@@ -13,21 +14,22 @@ from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """Loans and approved loans by group, shape (groups,) each."""
+    """Number of loans and number of approved loans in each group, shape (groups,) each."""
 
     loans: np.ndarray
     approved: np.ndarray
 
     def rates(self) -> np.ndarray:
-        """Return the approved share of each group, nan for a group without loans."""
+        """Return the approval rate of each group. The rate is nan for a group without loans."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.approved / self.loans)
 
     def resampled(self, resamples: int, dice: np.random.Generator) -> np.ndarray:
-        """Return the rates of bootstrap resamples within each group, shape (resamples, groups).
+        """Return the approval rates of bootstrap resamples, shape (resamples, groups).
 
-        Of n loans drawn with replacement from a group with approval rate r, Binomial(n, r) are
-        approved: drawing that count is the bootstrap (Efron 1979).
+        Each group is resampled separately (Efron 1979). If n loans are drawn with replacement from
+        a group with approval rate r, the number of approved loans has the distribution
+        Binomial(n, r). So only this number is drawn, and not the loans.
         """
         rates = self.rates()
         drawn = dice.binomial(self.loans, np.nan_to_num(rates), (resamples, len(rates)))
@@ -36,11 +38,11 @@ class GroupCounts:
 
 
 def count_by_group(values: np.ndarray, groups: list[str], approved: np.ndarray) -> GroupCounts:
-    """Return loans and approved loans of each of the groups.
+    """Count the loans and approved loans of each group.
 
     Args:
-        values: the group of each row, shape (rows,).
-        groups: the groups to compare; rows of others are left out.
+        values: group of each row, shape (rows,).
+        groups: groups to compare. Rows of other groups are not counted.
         approved: whether each row is approved, shape (rows,), bool.
     """
     masks = [values == group for group in groups]
@@ -50,11 +52,16 @@ def count_by_group(values: np.ndarray, groups: list[str], approved: np.ndarray) 
 
 
 def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Return demographic parity difference and ratio of approval.
+    """Return the demographic parity difference and ratio of approval.
 
-    They are the highest approval rate minus the lowest, and the lowest over the highest: Agarwal
-    et al. (2018), "A reductions approach to fair classification"; the ratio is that of the
-    four-fifths rule, 29 CFR 1607.4 D.
+    The difference is the highest approval rate minus the lowest approval rate, as in Agarwal et al.
+    (2018), "A reductions approach to fair classification". The ratio is the lowest approval rate
+    divided by the highest approval rate, as in the four-fifths rule, 29 CFR 1607.4 D.
+
+    Args:
+        all_loans: counts of all loans.
+        resamples: number of bootstrap resamples.
+        seed: random seed for the resamples.
     """
     rates = all_loans.rates()
     drawn = all_loans.resampled(resamples, np.random.default_rng(seed))
@@ -62,7 +69,8 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
         ranges = _range(np.log(drawn / rates))
-    # A resample without an approved loan says nothing of the ratio: its limit is 1.
+    # The ratio of a resample without approved loans is undefined (nan). Count the error of the
+    # resample as infinite, because otherwise the interval would be too narrow.
     factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
     highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
@@ -76,15 +84,20 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
 def equal_odds(
     paid: GroupCounts, defaulted: GroupCounts, resamples: int, seed: int
 ) -> dict[str, Estimate]:
-    """Return equal opportunity and equalized odds difference of approval.
+    """Return the equal opportunity difference and the equalized odds difference of approval.
 
-    Approval is the benefit, so a paid loan is the positive class. Equal opportunity is the
-    difference between groups in the approval of paid loans; equalized odds is the larger of that
-    and the same difference among defaulted loans. Hardt, Price, Srebro (2016), "Equality of
-    opportunity in supervised learning". Nothing where a group lacks loans of one outcome.
+    A paid loan is the positive class, because approval is the benefit. The equal opportunity
+    difference is the highest minus the lowest approval rate of paid loans. For the equalized odds
+    difference, the same is calculated for defaulted loans, and the larger value is returned.
+    Source: Hardt, Price, Srebro (2016), "Equality of opportunity in supervised learning".
+
+    Return an empty dictionary if any group has no paid loans or no defaulted loans.
 
     Args:
-        paid, defaulted: loans of each outcome, of the same groups in the same order.
+        paid, defaulted: counts of the paid and of the defaulted loans. Both have the same groups
+            in the same order.
+        resamples: number of bootstrap resamples.
+        seed: random seed for the resamples.
     """
     if not (paid.loans.all() and defaulted.loans.all()):
         return {}
@@ -109,28 +122,42 @@ def _difference(rates: np.ndarray) -> float:
 
 
 def _ratio(rates: np.ndarray) -> float:
-    """Return the lowest over the highest; 1 where nobody is approved, as all rates are equal."""
+    """Return the lowest rate divided by the highest rate.
+
+    Return 1 if nobody is approved, because then all rates are equal.
+    """
     return float(rates.min() / rates.max()) if rates.max() > 0 else 1.0
 
 
 def _range(deviations: np.ndarray) -> np.ndarray:
-    """Return the range of the groups' errors in each resample, shape (resamples,)."""
+    """Return the highest minus the lowest deviation in each resample, shape (resamples,).
+
+    Args:
+        deviations: resampled rate minus observed rate of each group, shape (resamples, groups).
+    """
     return np.asarray(deviations.max(axis=-1) - deviations.min(axis=-1))
 
 
 def _reach(ranges: np.ndarray) -> float:
-    """Return the half-width of the simultaneous interval of all differences, at CONFIDENCE.
+    """Return the half-width of an interval that holds for all differences between groups at once.
 
-    The largest of several noisy differences is biased upwards, and more so in resamples: their
-    percentiles never cover groups that are treated alike. But no difference of two groups is off
-    by more than the range of the groups' errors, and so neither is the largest one: Tukey (1953),
-    "The problem of multiple comparisons", with the bootstrap's range.
+    Percentiles of the largest difference in each resample would be wrong. The largest of several
+    noisy differences is biased upwards, and in resamples the bias is even larger. So an interval
+    from these percentiles would not contain 0 even if all groups were treated equally.
+
+    Instead, the interval uses a bound. The error of a difference between any two groups is at most
+    the range of the errors of all groups. So the bound also holds for the largest difference.
+    Source: Tukey (1953), "The problem of multiple comparisons", here with the range taken from the
+    bootstrap.
+
+    Args:
+        ranges: range of the groups' errors in each resample, shape (resamples,).
     """
-    # One of the ranges, not interpolated: some may be infinite.
+    # Take one of the ranges without interpolation, because some ranges may be infinite.
     place = int(np.ceil(CONFIDENCE * (len(ranges) + 1))) - 1
     return float(np.sort(ranges)[min(place, len(ranges) - 1)])
 
 
 def _within(value: float, lower: float, upper: float) -> Estimate:
-    """Return an estimate whose limits are clipped to [0, 1]."""
+    """Return an estimate with the limits of its interval clipped to [0, 1]."""
     return Estimate(value, float(np.clip(lower, 0, 1)), float(np.clip(upper, 0, 1)))

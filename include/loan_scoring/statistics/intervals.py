@@ -1,4 +1,4 @@
-"""Intervals: bootstrap percentiles of hold-out metrics, and Wilson's interval of a share."""
+"""Calculate bootstrap intervals of hold-out metrics, and the Wilson interval of a share."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,17 @@ HOLDOUT_METRICS = (
     "auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss", "calibration_slope",
     "calibration_intercept",
 )  # fmt: skip
-"""The metrics that have an interval, in the order of a report."""
+"""Hold-out metrics that have an interval, in the order in which reports show them."""
 BLOCK = 32
-"""Resamples held in memory at once: 32 x 40,000 weights are 10 MB."""
+"""Number of resamples in memory at once. With 40,000 loans, the weights of 32 take 10 MB."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the limits of its interval at the level CONFIDENCE; None without an interval."""
+    """A value and the limits of its interval at the level CONFIDENCE.
+
+    The limits are None if the value has no interval.
+    """
 
     value: float
     lower: float | None = None
@@ -29,18 +32,21 @@ class Estimate:
 def bootstrap(
     y: np.ndarray, probability: np.ndarray, threshold: float, resamples: int, seed: int
 ) -> dict[str, list[float]]:
-    """Return [lowest, highest] of each metric: percentiles over resamples of loans (Efron 1979).
+    """Return the interval [lower, upper] of each hold-out metric at the level CONFIDENCE.
 
-    A resample is a count for each loan. Loans are sorted by probability once: AUC and KS of every
-    resample follow from cumulative sums, the other metrics are weighted means. A resample in which
-    a metric has no value, for lack of one outcome, is left out of its percentiles.
+    The limits are percentiles over bootstrap resamples of the loans (Efron 1979). A resample is
+    stored as a weight for each loan: how often the loan was drawn. Loans are sorted by probability
+    only once, because AUC and KS of every resample follow from cumulative sums of the weights. If a
+    metric has no value in a resample, for example because no loan defaulted, the metric's
+    percentiles leave out that resample.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        probability: predicted, shape (rows,).
-        threshold: from which F1, precision and recall of default are taken.
-        resamples: how many.
-        seed: of the resamples.
+        probability: predicted probabilities, shape (rows,).
+        threshold: probabilities equal to or above the threshold count as predicted defaults in F1,
+            precision and recall.
+        resamples: number of resamples.
+        seed: random seed for the resamples.
     """
     rows = len(y)
     dice = np.random.default_rng(seed)
@@ -68,21 +74,23 @@ def bootstrap(
 def _weighted(
     y: np.ndarray, probability: np.ndarray, threshold: float, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each metric for each row of `weights`, shape (resamples,).
+    """Return the value of each metric in each resample, shape (resamples,) for each metric.
 
     Args:
-        y: outcomes, bool, in ascending order of probability, shape (rows,).
-        probability: ascending, shape (rows,).
-        weights: how often each loan counts, shape (resamples, rows).
+        y: outcomes, True for default, in ascending order of probability, shape (rows,).
+        probability: predicted probabilities in ascending order, shape (rows,).
+        threshold: probabilities equal to or above the threshold count as predicted defaults.
+        weights: how often each resample contains each loan, shape (resamples, rows).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         total, bad = weights.sum(axis=1), weights @ y
         good = total - bad
-        # The last loan of each distinct probability.
+        # Index of the last loan of each distinct probability.
         ends = np.flatnonzero(np.append(np.diff(probability) != 0, True))
         bad_until = np.cumsum(weights * y, axis=1)[:, ends]
         good_until = np.cumsum(weights * ~y, axis=1)[:, ends]
-        # Each default outranks the paid loans below it, and half of those with its probability.
+        # A default outranks all paid loans with a lower probability, and half of the paid loans
+        # with an equal probability.
         good_before = np.hstack([np.zeros((len(weights), 1)), good_until[:, :-1]])
         bad_here = np.diff(bad_until, axis=1, prepend=0)
         auc = np.einsum("ij,ij->i", bad_here, good_before + good_until) / (2 * bad * good)
@@ -107,11 +115,16 @@ def _weighted(
 
 
 def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the Wilson score interval of a share, (0, 1) without any case.
+    """Return the lower and upper limit of the Wilson score interval of a share.
 
-    Wilson (1927), Journal of the American Statistical Association 22, 209-212; equal to
-    scipy.stats.binomtest(...).proportion_ci(method="wilson"), which takes a thousand times longer
-    because it also computes an exact p-value.
+    Return (0, 1) if `n` is 0. Source: Wilson (1927), Journal of the American Statistical
+    Association 22, 209-212. scipy.stats.binomtest(...).proportion_ci(method="wilson") returns the
+    same limits, but takes a thousand times longer because it also computes an exact p-value.
+
+    Args:
+        successes: number of successes.
+        n: number of cases.
+        confidence: level of the interval.
 
     >>> [round(limit, 4) for limit in wilson(50, 100)]
     [0.4038, 0.5962]

@@ -1,4 +1,4 @@
-"""Parameters, probabilities and hold-out metrics of a default-propensity model."""
+"""Return the parameters, probabilities and hold-out metrics of a propensity model."""
 
 from typing import Any
 
@@ -19,7 +19,10 @@ from loan_scoring.statistics.calibration import slope_and_intercept
 
 
 def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the estimator's parameters, those of its calibration included, fit for JSON."""
+    """Return the estimator's parameters, including the parameters of its calibration.
+
+    Parameters that JSON cannot store are left out.
+    """
     return {
         name: value
         for name, value in pipeline[-1].get_params(deep=True).items()
@@ -28,19 +31,20 @@ def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def default_probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
-    """Return the probability of default of each row, shape (rows,)."""
+    """Return the default probability of each row, shape (rows,)."""
     return np.asarray(pipeline.predict_proba(X)[:, 1])
 
 
 def holdout_metrics(
     y: np.ndarray, probability: np.ndarray, decline_from: float
 ) -> dict[str, float]:
-    """Return the model's metrics on an untouched hold-out.
+    """Return a model's metrics on the hold-out, by name.
 
     Args:
-        y: outcomes, 1 for default, shape (rows,).
-        probability: predicted, shape (rows,).
-        decline_from: threshold for F1, precision and recall of default.
+        y: outcomes of the hold-out, 1 for default, shape (rows,).
+        probability: predicted probabilities, shape (rows,).
+        decline_from: probabilities equal to or above this threshold count as predicted defaults in
+            F1, precision and recall.
     """
     auc = float(roc_auc_score(y, probability))
     false_positive, true_positive, _ = roc_curve(y, probability)

@@ -1,11 +1,11 @@
-"""Adjust the p-values of many tests, so that false alarms stay rare over a whole batch."""
+"""Adjust the p-values of the many tests of a batch, so that false alarms stay rare."""
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Return p-values adjusted for the false discovery rate, in the given order, shape (tests,).
+    """Return p-values adjusted for the false discovery rate, shape (tests,), in the same order.
 
     Source: Benjamini, Hochberg (1995), "Controlling the false discovery rate".
 
