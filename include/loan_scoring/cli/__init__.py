@@ -1,1 +1,1 @@
-"""The command line: every stage without Airflow, with the functions that the DAGs call."""
+"""Run every stage from the command line, without Airflow but by the functions that DAGs call."""
