@@ -1,1 +1,4 @@
-"""Run every stage from the command line, without Airflow but by the functions that DAGs call."""
+"""Run every stage from the command line, without Airflow.
+
+The commands call the same functions as the DAGs.
+"""

@@ -20,7 +20,7 @@ def batch_id(text: str) -> str:
     """Return the text unchanged if it is `history` or a valid date in the format YYYY-MM-DD.
 
     Raises:
-        argparse.ArgumentTypeError: the text is neither.
+        argparse.ArgumentTypeError: the text is neither `history` nor such a date.
     """
     if text == "history":
         return text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loan_scoring.errors import TrackingError
 
-if TYPE_CHECKING:  # because this import takes a second, and --help must be fast
+if TYPE_CHECKING:  # The import takes a second, and --help must be fast.
     from loan_scoring.database.session import Session
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]

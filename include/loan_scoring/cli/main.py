@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _psycopg2_silent():
             return _run(arguments)
     except BrokenPipeError:  # The program that reads our output, such as head, has ended.
-        # Without this, Python would try to flush stdout at exit and print the error again.
+        # Send stdout to /dev/null, because otherwise Python would flush stdout to the closed pipe
+        # at exit and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -57,8 +58,8 @@ def _psycopg2_silent() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # Airflow's tasks run with this value too. It must be set before the first library with OpenMP
-    # is loaded, because OpenMP reads the variable only then.
+    # OpenMP reads this variable only when the first library with OpenMP is loaded, so the variable
+    # is set before the imports of the commands. Airflow's tasks run with the same value.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parser().parse_args(arguments)
     logging.basicConfig(
@@ -85,7 +86,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
-    The options that the parser returns have the command's function as `handler`.
+    In the parsed options, `handler` is the function that runs the command.
     """
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--portfolio", default="loan_default", help="default: %(default)s")

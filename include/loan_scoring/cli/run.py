@@ -1,4 +1,7 @@
-"""Run `make run`, `make up` and `make down`: `python -m loan_scoring.cli.run run | up | down`."""
+"""Do the work of `make run`, `make up` and `make down`.
+
+The Makefile calls `python -m loan_scoring.cli.run` with the argument `run`, `up` or `down`.
+"""
 
 import sys
 

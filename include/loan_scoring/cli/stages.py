@@ -37,9 +37,9 @@ def _row_counts(result: dict[str, Any]) -> str:
 
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and measure performance again for batches that have new outcomes.
+    """Ingest a file of outcomes, and measure performance again where new outcomes change it.
 
-    If concept drift lasts, new models are requested.
+    If concept drift lasts, request new models.
     """
     from loan_scoring.ingest.outcomes import take_outcomes
     from loan_scoring.monitoring.performance.restate import restate_performance
@@ -103,7 +103,7 @@ def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def score_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Score a batch in the database (--batch) or a file of applications (--file)."""
+    """Score a batch in the database (--batch) or the applications in a file (--file)."""
     if (options.file is None) != (options.out is None):
         options.refuse("--file and --out belong together: the file and where its scores go")
     return _score_file(options) if options.file is not None else _score_batch(options)

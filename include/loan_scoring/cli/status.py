@@ -47,9 +47,9 @@ def _airflow() -> dict[str, Any] | None:
 def _analyst_url(options: argparse.Namespace) -> str:
     """Return the database URL with which an analyst can start psql on the portfolio's schema.
 
-    The URL is --database or else LOAN_SCORING_DATABASE_URL, in each case without the password. The
-    analyst gives psql the password by PGPASSWORD or ~/.pgpass. If neither is set, the URL is that
-    of the reader's role on the embedded Postgres.
+    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without its password. psql
+    then takes the password from PGPASSWORD or ~/.pgpass. If no URL is given, return the URL of the
+    reader's role on the embedded Postgres.
     """
     from loan_scoring import database
 

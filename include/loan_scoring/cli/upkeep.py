@@ -42,8 +42,8 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def _owner_url(options: argparse.Namespace) -> str:
     """Return the URL by which the role that owns the tables connects.
 
-    In this order: --database, LOAN_SCORING_OWNER_URL, LOAN_SCORING_DATABASE_URL, the embedded
-    Postgres.
+    The first of these that is set is used: --database, LOAN_SCORING_OWNER_URL,
+    LOAN_SCORING_DATABASE_URL, the embedded Postgres.
     """
     from loan_scoring.local.postgres import portfolio_database_url
 

@@ -1,4 +1,4 @@
-"""Read applications from Postgres into typed Arrow tables by COPY."""
+"""Read applications from Postgres with COPY into Arrow tables with the contract's types."""
 
 from collections.abc import Iterator, Sequence
 
@@ -54,8 +54,8 @@ def read_slice(
 ) -> pa.Table:
     """Return `loan_id` and the given columns of a batch revision, ordered by `loan_id`.
 
-    With `bounds`, the table has only the loans from the first to the last loan_id in `bounds`,
-    both included.
+    With `bounds`, only loans from the first to the last `loan_id` in `bounds`, both included, are
+    returned.
     """
     within = [_between(*bounds)] if bounds else []
     return _applications(session, batch_id, revision, columns, within)
@@ -69,7 +69,7 @@ def read_slice_blocks(
     bounds: tuple[object, object],
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of `read_slice` in tables of `rows` rows. The last table may have fewer."""
+    """Yield the same rows as `read_slice`, in tables of at most `rows` rows."""
     first, last = bounds
     within = _between(first, last)
     while True:

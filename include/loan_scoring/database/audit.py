@@ -24,7 +24,7 @@ class ChainCheck:
     """Hash of the last entry, or None if the log is empty.
 
     If somebody deleted the last entries, the chain still looks complete. To find this, compare
-    this hash with the hashes that `record_entry` wrote to the log files.
+    this hash with the hashes that `record_entry` wrote to the logs of the tasks and commands.
     """
     faults: list[database.Row]
     """`entry_id` and `fault` (what is wrong) of each entry at which the chain is broken."""
@@ -36,8 +36,8 @@ def record_entry(
     """Append an entry to the audit log in the caller's transaction, and return its number.
 
     Call this last in the transaction, because any other writer of the audit log waits until the
-    transaction ends. The entry's hash is also written to the process's log, because nobody can
-    change that copy with SQL.
+    transaction ends. The entry's hash is also written to the log of the task or command, because
+    nobody can change that copy with SQL.
 
     Args:
         session: session with an open transaction.
@@ -62,10 +62,13 @@ def record_entry(
 
 
 def verify_chain(session: Session) -> ChainCheck:
-    """Compute the hash of every entry again and return the entries that break the chain."""
+    """Compute the hash of every entry again, and return the entries that break the chain.
+
+    The result also has the number and the hash of the last entry.
+    """
     with database.transaction(session.connection):
-        # Read the last entry first. The second statement may see newer entries, so that it
-        # checks at least every entry up to `head`.
+        # Read the last entry first, so that every entry up to `head` is checked. The second
+        # statement may see more entries than the first statement, but never fewer.
         head = database.row(session.connection, "select_audit_head")
         faults = database.rows(session.connection, "select_audit_faults")
     if head is None:

@@ -36,7 +36,7 @@ DUMP, MANIFEST = "database.dump", "manifest.json"
 FOLDERS = ("artifacts", "quality")
 """Subfolders of the data folder that a backup contains.
 
-Landing files are left out, because their sender has them.
+Landing files are left out, because the sender of the landing files still has them.
 """
 
 TRANSACTION_TIMEOUT_SINCE = 17_00_00
@@ -190,8 +190,8 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
 def _check(loaded: Contract, url: str) -> None:
     """Migrate a restored portfolio, then verify its audit log and the hash of every artifact.
 
-    The rows `grants-...` of table `schema_migrations` are deleted before the migration. Without
-    them the migration grants all rights again, which the restore left out.
+    The restore left out all rights. So the rows `grants-...` of table `schema_migrations` are
+    deleted first, because then the migration grants the rights again.
 
     Raises:
         StateError: the audit log was changed, or an artifact is missing or was changed.
@@ -232,7 +232,7 @@ def _tables(connection: Connection, schema: str) -> bool:
 
 
 def _run(connection: Connection, command: list[str]) -> None:
-    """Run a Postgres program on the database of `connection` and wait until the program ends.
+    """Run a Postgres program on the database of `connection`, and wait until the program ends.
 
     Raises:
         StateError: the program failed.
@@ -246,8 +246,8 @@ def _run(connection: Connection, command: list[str]) -> None:
 def _pipe(connection: Connection, command: list[str], psql: "subprocess.Popen[bytes]") -> None:
     """Run a Postgres program and write its output to psql.
 
-    If the server is older than Postgres 17, lines that set `transaction_timeout` are left out,
-    because the server would refuse them.
+    Lines that set `transaction_timeout` are left out if the server is older than Postgres 17,
+    because such a server would refuse them.
 
     Raises:
         BrokenPipeError: psql has ended.
@@ -293,12 +293,9 @@ def _refusal(program: str, connection: Connection, errors: str) -> StateError:
 
 
 def _copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Copy files from `source` to `target`. A kill never leaves half of a file under its name.
+    """Copy files from `source` to `target`, so that a kill never leaves a half-written file.
 
-    Args:
-        names: paths of the files relative to `source`, which are also used below `target`.
-        source: folder to copy from.
-        target: folder to copy to.
+    `names` are paths relative to `source`. The copies get the same paths relative to `target`.
     """
     for name in names:
         place = target / name
@@ -310,7 +307,8 @@ def _copy(names: Iterable[str], source: Path, target: Path) -> None:
 def _is_kept(path: Path) -> bool:
     """Return True if a file belongs in a backup.
 
-    Unfinished drafts and the rows that a training has saved for another try do not belong in it.
+    Unfinished drafts (.part) do not belong in a backup. Neither do the files training-*.parquet,
+    in which a training keeps its rows until it ends.
     """
     return path.suffix != ".part" and not path.match("training-*.parquet")
 

@@ -32,12 +32,12 @@ ALIVE = {
 """libpq parameters that end a connection whose server is gone. A URL may override each of them.
 
 Without these parameters, work waits for hours if the server's host has lost power. If the server
-acknowledges neither data nor probes, the system ends the connection after `tcp_user_timeout`
-milliseconds. A system that lacks this timeout (Linux has it) ends the connection after
-`keepalives_count` probes.
+acknowledges neither data nor probes, Linux ends the connection after `tcp_user_timeout`
+milliseconds. Systems without this timeout end the connection after `keepalives_count` probes.
 
-`tcp_user_timeout` is as long as five minutes because it also ends a connection whose server runs
-but reads no data. For example, a server reads nothing while a COPY waits for a lock.
+`tcp_user_timeout` is as long as five minutes because this timeout also ends the connection to a
+server that runs but reads no data. For example, a server reads nothing while a COPY waits for a
+lock.
 """
 
 
@@ -77,16 +77,16 @@ def connect(
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
-    """Return the connection parameters in a database URL under libpq's names, such as sslmode.
+    """Return the connection parameters in a database URL, with libpq's names such as sslmode.
 
     Raises:
-        DatabaseError: the URL is not that of a Postgres database, or has an option that libpq does
+        DatabaseError: the URL does not name a Postgres database, or has an option that libpq does
             not know.
     """
     dsn = libpq_url(url)
     try:
         return dict(parse_dsn(dsn))
-    except psycopg2.ProgrammingError as error:  # such as Airflow's options in JSON
+    except psycopg2.ProgrammingError as error:  # libpq cannot read Airflow's options in JSON
         advice = "; write each option by its own name, such as ?sslmode=require"
         raise _no_database(dsn, f"{error}{advice}") from error
 
@@ -111,7 +111,8 @@ def libpq_environment(parameters: Mapping[str, str]) -> dict[str, str]:
     arguments of a process.
 
     Args:
-        parameters: connection parameters under libpq's names. Those without a variable are ignored.
+        parameters: connection parameters with libpq's names. Parameters other than host, login,
+            database, connect_timeout and `TLS` are ignored.
     """
     names = ("host", "hostaddr", "port", "user", "password", "connect_timeout", *TLS)
     variables = {"dbname": "PGDATABASE"} | {name: f"PG{name.upper()}" for name in names}
@@ -139,7 +140,7 @@ def libpq_url(url: str) -> str:
     """Convert a database URL from the format of SQLAlchemy or Airflow to the format of libpq.
 
     Raises:
-        DatabaseError: the URL is not valid, or is not that of a Postgres database.
+        DatabaseError: the URL is not valid, or does not name a Postgres database.
     """
     try:
         parsed = make_url(url)

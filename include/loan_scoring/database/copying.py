@@ -1,4 +1,4 @@
-"""Write Arrow tables to Postgres, and read query results as Arrow tables, with COPY."""
+"""Use COPY to write Arrow tables to Postgres and to read query results as Arrow tables."""
 
 import io
 from collections.abc import Mapping, Sequence

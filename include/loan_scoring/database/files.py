@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 
 def draft_path(path: Path) -> Path:
-    """Return a new hidden path in the folder of `path`, under which to write its draft.
+    """Return the path of a new hidden file beside `path`, for a draft of the file at `path`.
 
     The name holds a random token, not the process id, because workers in different containers may
     share the folder and have the same process id.

@@ -16,8 +16,8 @@ APPENDED = (
 )  # fmt: skip
 """Tables to which stages only add rows.
 
-No list in this module names a table that only migrations or retention write, because stages only
-read such a table.
+The lists in this module leave out the tables that only migrations or retention write, because
+stages may only read those tables.
 """
 
 UPDATED = (
@@ -84,8 +84,8 @@ def grant_rights(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
-        # A restore leaves out the REVOKE of the migration, so that every role could execute the
-        # function.
+        # A restore leaves out the migration's REVOKE too. Without a new REVOKE, every role could
+        # execute the function.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)

@@ -84,7 +84,8 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
 def is_behind(connection: Connection, contract: Contract) -> bool:
     """Return True if the schema does not exist or lacks a migration step.
 
-    Grants count as a step only if the connection's role owns the schema.
+    Grants count as a step only if the connection's role owns the schema, because no other role can
+    grant rights in the schema.
     """
     with database.transaction(connection):
         with connection.cursor() as cursor:
@@ -103,7 +104,7 @@ def is_behind(connection: Connection, contract: Contract) -> bool:
 def _prepare(connection: Connection, contract: Contract) -> None:
     """Create the schema, table `schema_migrations` and domain `loan_key` if they are missing.
 
-    Two processes may call this at the same time, because a lock admits one at a time.
+    Two processes may call this at the same time, because a lock makes the second wait.
     """
     with connection.cursor() as cursor:
         # database.lock() would lock nothing here, because current_schema() is null until the
@@ -236,8 +237,9 @@ def _contract_step(contract: Contract) -> str:
 def _has_service_level(connection: Connection, contract: Contract) -> bool:
     """Return True if the service level in the database equals the contract's service level.
 
-    Table `schema_migrations` cannot tell this. If a contract returns to an earlier service level,
-    the table would already have a row for it.
+    The service level is compared directly and has no row in table `schema_migrations`. If the
+    contract returned to an earlier service level, the table would already have a row for that
+    level, so that the change would be missed.
     """
     service_level = contract.service_level.model_dump()
     return database.row(connection, "select_service_level") == service_level

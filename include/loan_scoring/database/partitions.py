@@ -14,8 +14,8 @@ def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
 
     The SQL function `create_partition` creates an empty table and attaches it as a partition. This
     blocks neither readers nor writers of `table`. CREATE TABLE ... PARTITION OF would wait until
-    all of them have finished. The function runs with the rights of the schema's owner, because the
-    application's role may not create tables.
+    all readers and writers have finished. `create_partition` runs with the rights of the schema's
+    owner, because the application's role may not create tables.
 
     Raises:
         GoneError: retention has dropped rows of the batch's month.
@@ -27,7 +27,7 @@ def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
 
 
 def refuse_dropped(connection: Connection, batch_id: str) -> None:
-    """Refuse work on a batch if retention has dropped its applications or its scores.
+    """Refuse work on a batch if retention has dropped the batch's applications or scores.
 
     Raises:
         GoneError: retention has dropped a partition that held rows of the batch.

@@ -1,4 +1,4 @@
-"""Run named queries on an open connection, and handle its transactions and locks.
+"""Run named queries on an open connection, and manage transactions and locks.
 
 The name of a query is the name of its file in sql/queries, without the ending.
 """
@@ -47,11 +47,11 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
 
 
 def select_read_only(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
-    """Run a SQL text that a user typed in a read-only transaction; return column names and rows.
+    """Run a user's query in a read-only transaction. Return the column names and the rows.
 
     Raises:
-        DatabaseError: Postgres refuses the SQL text. The error has the first line of Postgres's
-            message.
+        DatabaseError: Postgres refuses the query. The error shows the first line of Postgres's
+            error message.
     """
     try:
         with transaction(connection), connection.cursor() as cursor:

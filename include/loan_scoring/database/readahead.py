@@ -1,4 +1,4 @@
-"""Prepare the next block in a thread while the caller sends the current block to Postgres."""
+"""Read the next block in a thread while the caller sends the current block to Postgres."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LOCK_MILLISECONDS = 1000
 """Maximum time that one try waits for a lock.
 
-The limit is short because new queries on the table queue behind a waiting try.
+The limit is short because new queries on the table must wait behind a try that waits.
 """
 
 PAUSE_SECONDS = 2.0
@@ -56,7 +56,8 @@ def expired_months(
     """Return the partitions whose last day is more than `keep_days` days ago, the oldest first.
 
     The result includes partitions that are kept because of an open alert (see `kept_for`). The
-    batch `history` has no month, so it never expires. The rows of the partitions are not counted.
+    batch `history` has no month, so it never expires. The rows of the partitions are not counted,
+    so `rows` is 0.
 
     Args:
         session: session on the portfolio.
@@ -111,16 +112,17 @@ def drop_expired(
     """Drop the expired partitions, and return the dropped and the kept partitions.
 
     Each partition is dropped in one transaction with its row in table `dropped_partitions`. If the
-    process is killed, the next call drops the remaining partitions. A try that does not get a
-    lock within a second gives up, so that the stages of a night can go on, and is repeated after
-    a pause.
+    process is killed, the next call drops the remaining partitions.
+
+    A try that does not get a lock within a second gives up, because the stages of a night must not
+    wait longer. After a pause the drop is tried again.
 
     Args:
         session: session of the role that owns the schema.
         keep_days: number of days to keep.
         by: the user, in the form `cli:USER` or `airflow:DAG`.
         today: current date. If None, today in UTC.
-        patience: seconds after which tries for one partition end with an error.
+        patience: time in seconds for the tries to drop one partition.
 
     Raises:
         BusyError: a table stayed in use for `patience` seconds. Partitions that were dropped before

@@ -14,7 +14,7 @@ from loan_scoring.database.migrations import is_behind, migrate_schema
 from loan_scoring.errors import DatabaseError
 
 ADMIN = "57P"
-"""Prefix of the error codes with which Postgres ends a connection, such as 57P01."""
+"""Prefix of Postgres's error codes for an ended connection, such as 57P01 (admin_shutdown)."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def open_session(
             )
         yield Session(loaded, connection)
     except psycopg2.Error as error:
-        # The block may use a second connection. If only that one is lost, connection.closed is 0,
-        # so the error's type and code are examined as well.
+        # The block may use a second connection. If only the second connection is lost,
+        # connection.closed is 0, so the error's type and code are examined as well.
         is_lost = connection.closed or (
             isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
             and (error.pgcode or ADMIN).startswith(ADMIN)

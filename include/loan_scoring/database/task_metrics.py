@@ -101,9 +101,9 @@ def queue_wait_seconds(session: Session, run: str, start: TaskStart) -> float | 
 
     The waiting time begins when the last upstream task ends, but not before the DAG run starts.
 
-    Return None if the waiting time is unknown. This is so for a second or later try, because it
-    waited for the retry delay or for a person. It is also so if an upstream task has no row in
-    table `task_metrics`. docs/adr/0012 says why Airflow's own times are not used.
+    Return None for a second or later try, because such a try waited for the retry delay or for a
+    person. Return None also if an upstream task has no row in table `task_metrics`, or if the start
+    of the DAG run is unknown. docs/adr/0012 says why Airflow's own times are not used.
     """
     if start.try_number > 1 or start.run_at is None:
         return None
