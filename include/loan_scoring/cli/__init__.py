@@ -1,1 +1,4 @@
-"""The command line: every stage without Airflow, with the functions that the DAGs call."""
+"""Run every stage from the command line, without Airflow.
+
+The commands call the same functions as the DAGs.
+"""

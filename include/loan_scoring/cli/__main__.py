@@ -1,4 +1,4 @@
-"""Run the command line as `python -m loan_scoring.cli`."""
+"""Let `python -m loan_scoring.cli` run the command `loan-scoring`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Types of arguments: a count, a batch id."""
+"""Parse and check command-line arguments: a count and a batch_id."""
 
 import argparse
 import re
@@ -6,18 +6,26 @@ from datetime import date
 
 
 def count(text: str) -> int:
-    """Return a whole number of 0 or more."""
+    """Parse a whole number of 0 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is not such a number.
+    """
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
     return int(text)
 
 
 def batch_id(text: str) -> str:
-    """Return the text if it is `history` or a date written as YYYY-MM-DD."""
+    """Return the text unchanged if it is `history` or a valid date in the format YYYY-MM-DD.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is neither `history` nor such a date.
+    """
     if text == "history":
         return text
     try:
-        # fromisoformat alone also accepts 20260105, and digits of other scripts.
+        # The pattern is needed because fromisoformat also accepts 20260105 and non-ASCII digits.
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
             raise ValueError
         date.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""What the commands share: adding a command, a database session, a measured stage."""
+"""Functions that all commands use: add a command, open a session, run and measure a stage."""
 
 import argparse
 import getpass
@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 from loan_scoring.errors import TrackingError
 
-if TYPE_CHECKING:  # Importing it takes a second, and --help must be fast.
+if TYPE_CHECKING:  # The import takes a second, and --help must be fast.
     from loan_scoring.database.session import Session
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
-"""Runs a command; returns its result for --json, and under `text` what people read."""
+"""Function that runs a command and returns its result.
+
+The key `text` of the result holds the text for people. --json prints all other keys.
+"""
 
 
 def add_command(
     commands: Any, name: str, handler: Handler, help_: str, *parents: argparse.ArgumentParser
 ) -> argparse.ArgumentParser:
-    """Add a command to a parser's commands and return the command's own parser."""
+    """Add a command to the command line, and return the new parser for the command's options.
+
+    Args:
+        commands: result of `add_subparsers`.
+        name: name of the command.
+        handler: function that runs the command.
+        help_: help text of the command.
+        parents: parsers whose options the command has too.
+    """
     added: argparse.ArgumentParser = commands.add_parser(
         name, help=help_, description=help_, parents=parents
     )
@@ -31,11 +42,12 @@ def add_command(
 
 @contextmanager
 def session_of(options: argparse.Namespace, default_url: str | None = None) -> "Iterator[Session]":
-    """Open a session on the portfolio and database that the options name.
+    """Open a session on the portfolio and the database that the command's options name.
 
     Args:
-        options: with `portfolio` and `database`.
-        default_url: used where --database is not given; None: the application's database.
+        options: parsed options with `portfolio` and `database`.
+        default_url: database URL to use if --database is not given. If both are missing, the
+            session uses LOAN_SCORING_DATABASE_URL or else the embedded Postgres.
     """
     from loan_scoring.database.session import open_session
     from loan_scoring.local.postgres import portfolio_database_url
@@ -46,12 +58,12 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
 
 
 def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Session], int]") -> None:
-    """Run a stage in a session and record its cost in task_metrics.
+    """Run a stage in a session, and record its rows, time and memory in table `task_metrics`.
 
     Args:
-        options: of the command; `batch` is recorded where there is one.
-        task: the name under which the cost is recorded.
-        work: does the stage and returns the number of rows that it handled.
+        options: parsed options of the command. If there is an option `batch`, it is recorded too.
+        task: value of column `task`.
+        work: function that runs the stage and returns the number of rows that it handled.
     """
     from loan_scoring.database.task_metrics import measure_task
 
@@ -64,9 +76,10 @@ def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Sessio
 
 
 def mirror_after_training(options: argparse.Namespace) -> bool:
-    """Copy trials and models to MLflow; return False, with a warning, where that fails.
+    """Copy trials and models to MLflow. Return True if the copy succeeded.
 
-    The training stays valid without the copy.
+    If the copy fails, log a warning and return False. This is no error, because the trained models
+    can be used without the copy in MLflow.
     """
     from loan_scoring.models.mlflow_mirror import mirror_models
 
@@ -83,11 +96,11 @@ def mirror_after_training(options: argparse.Namespace) -> bool:
 
 
 def account_name() -> str:
-    """Return the operating system's account that runs the command, as audit records name it.
+    """Return the user for audit entries, which is `cli:` plus the operating system's account.
 
-    The database role cannot tell persons apart: it is the application's.
+    The database role cannot be used for this, because all persons share the application's role.
     """
     try:
         return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # An account without a name, as in containers.
+    except (KeyError, OSError):  # The account has no name, as is common in containers.
         return f"cli:uid-{os.getuid()}"

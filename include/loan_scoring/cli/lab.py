@@ -1,4 +1,4 @@
-"""The commands of the lab: replay, bench, calibrate, demo-drift."""
+"""Define the commands of the lab: `replay`, `bench`, `calibrate` and `demo-drift`."""
 
 import argparse
 import tempfile
@@ -13,7 +13,7 @@ from loan_scoring.errors import LoanScoringError
 
 
 def add_replay_command(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `replay` to the parser's commands."""
+    """Add the command `replay` to the command line."""
     replay = add_command(
         commands, "replay", _replay, "cut a labelled file into history, nights and outcomes", common
     )
@@ -34,7 +34,7 @@ def add_replay_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `bench`, `calibrate` and `demo-drift` to the parser's commands."""
+    """Add the commands `bench`, `calibrate` and `demo-drift` to the command line."""
     bench = add_command(
         commands,
         "bench",

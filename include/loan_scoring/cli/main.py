@@ -17,21 +17,31 @@ from loan_scoring.errors import LoanScoringError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after one line on stderr that says what is wrong."""
+    """Run one command and return its exit code.
+
+    The exit code is 0 on success, 1 after an error and 130 after Ctrl-C. One line on stderr
+    describes the error. A command that starts psql or MLflow's UI returns the exit code of that
+    program.
+
+    Args:
+        arguments: command-line arguments. If None, those of this process.
+    """
     try:
         with _psycopg2_silent():
             return _run(arguments)
-    except BrokenPipeError:  # The reader, such as head, has closed the pipe.
+    except BrokenPipeError:  # The program that reads our output, such as head, has ended.
+        # Send stdout to /dev/null, because otherwise Python would flush stdout to the closed pipe
+        # at exit and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 @contextmanager
 def _psycopg2_silent() -> Iterator[None]:
-    """Keep a SystemError of psycopg2 off stderr.
+    """Keep the SystemError of a psycopg2 bug off stderr while the block runs.
 
-    When the server ends a COPY, psycopg2 sets a second error while the first is pending. The
-    interpreter prints that clash through sys.excepthook, before the real error is raised.
+    When the server ends a COPY, psycopg2 sets an error while another error is pending. Python then
+    prints a SystemError through sys.excepthook before it raises the real error.
     """
     before = sys.excepthook
 
@@ -48,7 +58,8 @@ def _psycopg2_silent() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # As in Airflow's tasks. OpenMP reads it when the first library that uses it is loaded.
+    # OpenMP reads this variable only when the first library with OpenMP is loaded, so the variable
+    # is set before the imports of the commands. Airflow's tasks run with the same value.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parser().parse_args(arguments)
     logging.basicConfig(
@@ -59,7 +70,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = options.handler(options)
     except LoanScoringError as error:
-        print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201 - this is the interface
+        print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201 - commands print their result
         return 1
     except KeyboardInterrupt:
         print("loan-scoring: interrupted; nothing is half done", file=sys.stderr)  # noqa: T201
@@ -73,7 +84,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; its options hold the command's `handler`."""
+    """Return the parser of the command line.
+
+    In the parsed options, `handler` is the function that runs the command.
+    """
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--portfolio", default="loan_default", help="default: %(default)s")
     common.add_argument("--database", metavar="URL", help="default: LOAN_SCORING_DATABASE_URL")

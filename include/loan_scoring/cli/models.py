@@ -1,4 +1,4 @@
-"""The commands `loan-scoring models`: list, show, promote, rollback, card, mlflow."""
+"""Define `loan-scoring models` with `list`, `show`, `promote`, `rollback`, `card` and `mlflow`."""
 
 import argparse
 import subprocess
@@ -21,7 +21,7 @@ _NEXT = (
 
 
 def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `models` and its commands to the parser's commands."""
+    """Add the command `models` and its subcommands to the command line."""
     help_ = "list, show, promote and roll back models, and print their cards"
     models = commands.add_parser("models", help=help_, description=help_)
     inner = models.add_subparsers(required=True, metavar="COMMAND")

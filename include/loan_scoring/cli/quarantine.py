@@ -1,4 +1,4 @@
-"""The commands `loan-scoring quarantine`: list, export, replay."""
+"""Define `loan-scoring quarantine` with its subcommands `list`, `export` and `replay`."""
 
 import argparse
 import io
@@ -14,7 +14,7 @@ from loan_scoring.errors import LoanScoringError
 def add_quarantine_command(
     commands: Any, common: argparse.ArgumentParser, batch: argparse.ArgumentParser
 ) -> None:
-    """Add `quarantine` and its commands to the parser's commands."""
+    """Add the command `quarantine` and its subcommands to the command line."""
     help_ = "list refused rows, export them, and ingest their corrections"
     inner = commands.add_parser("quarantine", help=help_, description=help_).add_subparsers(
         required=True, metavar="COMMAND"

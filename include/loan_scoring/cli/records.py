@@ -1,4 +1,4 @@
-"""The commands that show records: loan, audit."""
+"""Run the commands `loan` and `audit`, which show what is on record."""
 
 import argparse
 from typing import Any
@@ -8,7 +8,11 @@ from loan_scoring.errors import StateError
 
 
 def loan_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Show every published score of a loan, with its decision, model and application."""
+    """Show every published score of a loan, with the decision, the model and the application.
+
+    Raises:
+        StateError: the loan has no published score.
+    """
     from loan_scoring import database
     from loan_scoring.desk.decisions import typed_loan_id
 
@@ -28,7 +32,12 @@ def loan_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
-    """Return one score of a loan as lines of text."""
+    """Return the text that describes one score of a loan, for `loan-scoring loan`.
+
+    Args:
+        row: row of the query `select_loan_record`.
+        labels: label of each column of the contract, by column name.
+    """
     probability = row["default_probability"]
     score = (
         row["exclusion_reason"] if probability is None else f"default probability {probability:.4f}"
@@ -77,7 +86,11 @@ def _policy_text(policy: dict[str, Any] | None) -> str:
 
 
 def audit_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Verify the audit log's chain of hashes and show its last entries."""
+    """Verify the audit log's chain of hashes and show the last entries of the audit log.
+
+    Raises:
+        StateError: the chain is broken.
+    """
     from loan_scoring.database import audit
 
     with session_of(options) as session:

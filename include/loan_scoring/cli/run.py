@@ -1,4 +1,7 @@
-"""Run what the Makefile calls: `python -m loan_scoring.cli.run run | up | down`."""
+"""Do the work of `make run`, `make up` and `make down`.
+
+The Makefile calls `python -m loan_scoring.cli.run` with the argument `run`, `up` or `down`.
+"""
 
 import sys
 
@@ -6,13 +9,17 @@ from loan_scoring.errors import LoanScoringError
 
 
 def main() -> int:
-    """Run one of the three; return 0, or 1 after one line that says what is wrong."""
+    """Run the main job (`run`), or start (`up`) or stop (`down`) the services.
+
+    The exit code is 0 on success, 1 after an error, 2 after a wrong argument and 130 after Ctrl-C.
+    One line on stderr describes the error.
+    """
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
         if command == "run":
             from loan_scoring.lab.main_job import MainJob, run_main_job
 
-            print(run_main_job(MainJob()))  # noqa: T201 - this is the interface
+            print(run_main_job(MainJob()))  # noqa: T201 - commands print their result
         elif command == "up":
             from loan_scoring.local.up import start_services
 

@@ -1,4 +1,4 @@
-"""The commands that run a stage: ingest, outcomes, train, leaks, score, metrics."""
+"""Run the commands `ingest`, `outcomes`, `train`, `leaks`, `score` and `metrics`."""
 
 import argparse
 from dataclasses import asdict
@@ -10,7 +10,7 @@ REQUESTED = "; new models are requested: run `loan-scoring train`"
 
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a batch of applications."""
+    """Ingest a batch of applications from the given source or else from the landing folder."""
     from loan_scoring.ingest.batches import ingest_batch
     from loan_scoring.ingest.landing import landed_file
 
@@ -28,7 +28,7 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row_counts(result: dict[str, Any]) -> str:
-    """Return the revision and the counts of a file that was ingested."""
+    """Return a text with the revision and the row counts of an ingested file."""
     unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     return (
         f"revision {result['revision']}: {result['received']} received,"
@@ -37,7 +37,10 @@ def _row_counts(result: dict[str, Any]) -> str:
 
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and measure again the performance that they change."""
+    """Ingest a file of outcomes, and measure performance again where new outcomes change it.
+
+    If concept drift lasts, request new models.
+    """
     from loan_scoring.ingest.outcomes import take_outcomes
     from loan_scoring.monitoring.performance.restate import restate_performance
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
@@ -60,7 +63,10 @@ def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Fit a pair of models and judge it against the champions."""
+    """Fit a propensity model and a personas model, and judge the pair against the champions.
+
+    The trials and the models are then copied to MLflow.
+    """
     from loan_scoring.models.promotion.decide import judge_and_promote
     from loan_scoring.models.training.report import training_summary
     from loan_scoring.models.training.run import train
@@ -87,7 +93,7 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Show how much of the outcome each column reveals."""
+    """Show the leak report, which says how much of the outcome each column reveals."""
     from loan_scoring.models.training.report import render_leaks
     from loan_scoring.models.training.rows import read_leak_report
 
@@ -97,7 +103,7 @@ def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def score_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Score a batch of the database, or a file outside it."""
+    """Score a batch in the database (--batch) or the applications in a file (--file)."""
     if (options.file is None) != (options.out is None):
         options.refuse("--file and --out belong together: the file and where its scores go")
     return _score_file(options) if options.file is not None else _score_batch(options)
@@ -143,7 +149,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Compare a scored batch with its baseline."""
+    """Compare a scored batch with its baseline. If population drift lasts, request new models."""
     from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 

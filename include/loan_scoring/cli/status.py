@@ -1,4 +1,4 @@
-"""The commands that look at the database as a whole: status, sql."""
+"""Run the commands `status` and `sql`, which read the whole database of a portfolio."""
 
 import argparse
 import csv
@@ -12,7 +12,7 @@ from loan_scoring.cli.common import session_of
 
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Show database, batches, champion and open alerts."""
+    """Show the database, Airflow's URL, the batches, the champion and the open alerts."""
     from loan_scoring.monitoring.status import read_status
     from loan_scoring.monitoring.status_text import render_status
 
@@ -30,21 +30,26 @@ def status_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _airflow() -> dict[str, Any] | None:
-    """Return the URL of a running Airflow, or None."""
+    """Return the URL of the running Airflow, and for a local Airflow the file with its passwords.
+
+    Return None if Airflow is not running.
+    """
     from loan_scoring.local.airflow_status import stack_status
 
     found = stack_status(settings.state_dir())
     if found is not None:
         return {"url": found.url, "passwords": found.password_file}
-    # In containers Airflow is a service of its own, and only its URL is known here.
+    # In containers Airflow runs in other containers, so that only its URL is known here.
     url = os.environ.get("AIRFLOW__API__BASE_URL")
     return {"url": url} if url else None
 
 
 def _analyst_url(options: argparse.Namespace) -> str:
-    """Return a URL for psql: the reader role of the embedded server, or the given database.
+    """Return the database URL with which an analyst can start psql on the portfolio's schema.
 
-    A given URL is shown without its password: psql takes it from PGPASSWORD or ~/.pgpass.
+    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without its password. psql
+    then takes the password from PGPASSWORD or ~/.pgpass. If no URL is given, return the URL of the
+    reader's role on the embedded Postgres.
     """
     from loan_scoring import database
 
@@ -59,7 +64,7 @@ def _analyst_url(options: argparse.Namespace) -> str:
 
 
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the rows of a query, or open psql where there is none."""
+    """Print the rows of the query that -c gives. Without -c, open psql."""
     from loan_scoring import database
 
     if options.query is None:
@@ -73,7 +78,7 @@ def sql_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _open_psql(options: argparse.Namespace) -> int:
-    """Run psql on the portfolio's schema, read-only; return its exit code."""
+    """Run psql with read-only transactions on the portfolio's schema, and return its exit code."""
     from loan_scoring import database
     from loan_scoring.database.programs import postgres_program
     from loan_scoring.local.postgres import embedded

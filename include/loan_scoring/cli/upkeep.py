@@ -1,4 +1,4 @@
-"""The commands for upkeep of the database: roles, migrate, retention, backup, restore."""
+"""Define the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
 
 import argparse
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 
 def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands to the parser's commands."""
+    """Add `roles`, `migrate`, `retention`, `backup` and `restore` to the command line."""
 
     def command(name: str, handler: Handler, help_: str) -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common)
@@ -40,7 +40,11 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _owner_url(options: argparse.Namespace) -> str:
-    """Return the URL of the database, for the role that owns its tables."""
+    """Return the URL by which the role that owns the tables connects.
+
+    The first of these that is set is used: --database, LOAN_SCORING_OWNER_URL,
+    LOAN_SCORING_DATABASE_URL, the embedded Postgres.
+    """
     from loan_scoring.local.postgres import portfolio_database_url
 
     return portfolio_database_url(options.database or settings.owner_url())
@@ -109,7 +113,7 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _disk_errors_as_one_line() -> Iterator[None]:
-    """Raise a StateError where the disk refuses: no space, no rights."""
+    """Turn an OSError of the block, such as a full disk, into a StateError of one line."""
     try:
         yield
     except OSError as error:

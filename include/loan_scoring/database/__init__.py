@@ -1,7 +1,7 @@
-"""Postgres in a portfolio's schema: connections, named queries, transactions, COPY.
+"""Connect to a portfolio's schema in Postgres, run named queries and transactions, and COPY.
 
-Exports the functions that most callers need, so that a call reads `database.rows(...)`. Import
-everything else from its module.
+This package exports the functions that most callers need, so that a call reads
+`database.rows(...)`. Import all other functions from the module that defines them.
 """
 
 from loan_scoring.database.connection import (

@@ -1,4 +1,4 @@
-"""Read applications from Postgres into typed Arrow tables by COPY."""
+"""Read applications from Postgres with COPY into Arrow tables with the contract's types."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,11 +15,17 @@ from loan_scoring.database.types import ARROW_TYPES
 def labelled_applications(
     session: Session, columns: Sequence[str], since: str | None = None
 ) -> pa.Table:
-    """Return loan_id, the columns, is_default and is_history of each application with an outcome.
+    """Return the applications of current revisions that have an outcome, as an Arrow table.
 
-    Only applications of current revisions. Rows are ordered by loan_id, so that equal data gives
-    equal tables. `is_history` is true of the history's applications. With `since` there is also
-    `is_recent`, true of applications of that batch or a later one.
+    The columns are `loan_id`, the given columns, `is_default` (the outcome) and `is_history` (true
+    if the application is in batch `history`). Rows are ordered by `loan_id`, so that equal data
+    gives equal tables.
+
+    Args:
+        session: session on the portfolio.
+        columns: names of the contract's columns to read.
+        since: batch_id. If given, the table has a last column `is_recent`, which is true for
+            applications of batch `since` or of a later batch, and false for batch `history`.
     """
     query = sql.SQL(
         "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}"
@@ -46,9 +52,10 @@ def read_slice(
     columns: Sequence[str],
     bounds: tuple[object, object] | None = None,
 ) -> pa.Table:
-    """Return loan_id and the given columns of a batch revision, or of its loans within `bounds`.
+    """Return `loan_id` and the given columns of a batch revision, ordered by `loan_id`.
 
-    `bounds` are the first and the last loan_id, both inclusive.
+    With `bounds`, only loans from the first to the last `loan_id` in `bounds`, both included, are
+    returned.
     """
     within = [_between(*bounds)] if bounds else []
     return _applications(session, batch_id, revision, columns, within)
@@ -62,7 +69,7 @@ def read_slice_blocks(
     bounds: tuple[object, object],
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield the table of `read_slice` in blocks of `rows` rows; the last block has fewer."""
+    """Yield the same rows as `read_slice`, in tables of at most `rows` rows."""
     first, last = bounds
     within = _between(first, last)
     while True:
@@ -85,7 +92,16 @@ def _applications(
     within: list[sql.Composed],
     most: int | None = None,
 ) -> pa.Table:
-    """Return columns of a batch revision's first `most` rows that meet the conditions."""
+    """Return the rows of a batch revision that meet all conditions, ordered by `loan_id`.
+
+    Args:
+        session: session on the portfolio.
+        batch_id: batch to read.
+        revision: revision of the batch to read.
+        columns: names of the contract's columns to read.
+        within: SQL conditions on the rows.
+        most: maximum number of rows. None means no limit.
+    """
     query = sql.SQL(
         "SELECT {columns} FROM applications WHERE {conditions} ORDER BY loan_id LIMIT {most}"
     ).format(
@@ -108,7 +124,7 @@ def _between(first: object, last: object) -> sql.Composed:
 
 
 def column_types(contract: Contract, columns: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the Arrow type of each named column of the contract."""
+    """Return a dictionary from column name to Arrow type for the given columns of the contract."""
     return {name: ARROW_TYPES[contract.by_name[name].type] for name in columns}
 
 

@@ -1,4 +1,7 @@
-"""Write and verify the audit log: who did what, when. A chain of hashes shows later changes."""
+"""Write and verify the audit log, which records who did what and when.
+
+Each entry holds the hash of the entry before it, so that a later change of an entry is found.
+"""
 
 import json
 import logging
@@ -13,30 +16,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChainCheck:
-    """Result of verifying the log. Without faults no entry up to the last was changed."""
+    """Result of verifying the audit log. If `faults` is empty, no entry in the log was changed."""
 
     entries: int
-    """Number of the last entry; 0 if the log is empty."""
+    """Number of the last entry, or 0 if the log is empty."""
     hash: str | None
-    """Hash of the last entry. Removed last entries show only against a hash in a log."""
+    """Hash of the last entry, or None if the log is empty.
+
+    If somebody deleted the last entries, the chain still looks complete. To find this, compare
+    this hash with the hashes that `record_entry` wrote to the logs of the tasks and commands.
+    """
     faults: list[database.Row]
-    """entry_id and fault of each entry that was changed."""
+    """`entry_id` and `fault` (what is wrong) of each entry at which the chain is broken."""
 
 
 def record_entry(
     session: Session, user: str, action: str, subject: str, details: dict[str, Any]
 ) -> int:
-    """Append an entry in the caller's transaction, as its last statement; return its number.
+    """Append an entry to the audit log in the caller's transaction, and return its number.
 
-    A second writer waits until that transaction has ended. The hash is logged, so that a copy of it
-    exists where nobody can change it by SQL.
+    Call this last in the transaction, because any other writer of the audit log waits until the
+    transaction ends. The entry's hash is also written to the log of the task or command, because
+    nobody can change that copy with SQL.
 
     Args:
-        session: of the application's role.
-        user: such as `airflow:NAME`; the table's comment lists the forms.
-        action: noun.verb, such as `partition.drop`.
-        subject: the object of the action.
-        details: serialisable as JSON.
+        session: session with an open transaction.
+        user: who acted, such as `airflow:NAME`. The comment on column `done_by` lists all forms.
+        action: action as noun.verb, such as `partition.drop`.
+        subject: object of the action, such as a model version or a partition.
+        details: further facts. Values that JSON does not know are stored as strings.
     """
     entry = database.row(
         session.connection,
@@ -46,7 +54,7 @@ def record_entry(
         subject=subject,
         details=json.dumps(details, default=str),
     )
-    assert entry is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+    assert entry is not None  # noqa: S101 - INSERT ... RETURNING always gives one row
     log.info(
         "audit %s: %s of %s by %s, %s", entry["entry_id"], action, subject, user, entry["hash"]
     )
@@ -54,9 +62,13 @@ def record_entry(
 
 
 def verify_chain(session: Session) -> ChainCheck:
-    """Compute every hash again and return the entries where the chain is broken."""
+    """Compute the hash of every entry again, and return the entries that break the chain.
+
+    The result also has the number and the hash of the last entry.
+    """
     with database.transaction(session.connection):
-        # A later statement may see more entries, so the head is read first.
+        # Read the last entry first, so that every entry up to `head` is checked. The second
+        # statement may see more entries than the first statement, but never fewer.
         head = database.row(session.connection, "select_audit_head")
         faults = database.rows(session.connection, "select_audit_faults")
     if head is None:
@@ -67,6 +79,9 @@ def verify_chain(session: Session) -> ChainCheck:
 def recent_entries(
     session: Session, before: int | None = None, limit: int = 50
 ) -> list[database.Row]:
-    """Return at most `limit` entries before number `before`, the latest first."""
+    """Return at most `limit` entries of the audit log, the latest first.
+
+    With `before`, only entries whose number is less than `before` are returned.
+    """
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_audit_entries", before=before, limit=limit)

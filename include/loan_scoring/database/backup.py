@@ -1,4 +1,8 @@
-"""Back up and restore the portfolios: a dump of their schemas and MLflow's, and the artifacts."""
+"""Back up and restore all portfolios.
+
+A backup is a folder with a dump of the portfolios' schemas and of schema `mlflow`, the artifacts,
+the quality pages and a manifest with the hash of every file.
+"""
 
 import hashlib
 import json
@@ -30,18 +34,27 @@ log = logging.getLogger(__name__)
 
 DUMP, MANIFEST = "database.dump", "manifest.json"
 FOLDERS = ("artifacts", "quality")
-"""Folders of the data folder that are backed up. Landing files are not: the sender has them."""
+"""Subfolders of the data folder that a backup contains.
+
+Landing files are left out, because the sender of the landing files still has them.
+"""
 
 TRANSACTION_TIMEOUT_SINCE = 17_00_00
-"""First server version that knows the setting transaction_timeout, which pg_dump writes."""
+"""First Postgres version that knows the setting `transaction_timeout`.
+
+The output of pg_restore sets `transaction_timeout`, which older servers refuse.
+"""
 
 HEAD_LINES = 20
-"""A dump's settings stand within its first lines, before any data."""
+"""Number of lines at the start of pg_restore's output that may contain settings.
+
+All settings come before the first data.
+"""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """The contents of a backup."""
+    """Summary of a backup: its folder, schemas, number of files, total size and time."""
 
     folder: Path
     schemas: list[str]
@@ -51,10 +64,18 @@ class Backup:
 
 
 def write_backup(folder: Path, url: str) -> Backup:
-    """Write a backup into a new folder; if the process is killed, only FOLDER.part is left.
+    """Write a backup of all portfolios into a new folder, and return its summary.
 
-    The dump is one snapshot. Artifacts are copied after it. Each is written before the row that
-    names it and never changes, so the copy holds every artifact that the dump names.
+    If the process is killed, `folder` does not exist, and only FOLDER.part is left. The next call
+    replaces FOLDER.part.
+
+    The dump is one snapshot of the database. Artifacts are copied after the dump. The copy holds
+    every artifact that the dump names, because an artifact is written before the row that names
+    it, and never changes.
+
+    Args:
+        folder: folder to create.
+        url: database URL of a role that may read all schemas.
 
     Raises:
         StateError: the folder exists, no portfolio has tables, or pg_dump fails.
@@ -90,18 +111,22 @@ def write_backup(folder: Path, url: str) -> Backup:
 
 
 def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
-    """Restore database and artifacts from a backup after verifying all its hashes.
+    """Verify the hashes of a backup, then restore its files and its schemas.
 
-    Artifacts are copied first, then the database changes in one transaction. If the process is
-    killed, the database is unchanged, and the same call again completes the restore.
+    Files are copied first. Then one transaction restores all schemas. At the end each portfolio is
+    migrated and verified. If the process is killed before the transaction commits, the database is
+    unchanged, and the same call can be repeated.
 
     Args:
-        url: of the role that owns the schemas.
-        replace: drop the schemas that exist; without it, existing tables of a schema are an error.
+        folder: folder that `write_backup` wrote.
+        url: database URL of the role that owns the schemas.
+        replace: If True, drop schemas of the backup that exist in the database. If False, raise an
+            error if one of them has tables.
 
     Raises:
-        ContractError: a portfolio of the backup has no contract here.
-        StateError: the backup is missing or damaged, tables exist, or Postgres refuses the dump.
+        ContractError: a portfolio of the backup has no contract in this installation.
+        StateError: the backup is missing or damaged, a schema has tables already, Postgres refuses
+            the dump, or the restored audit log or an artifact was changed.
     """
     manifest = _verified(folder)
     schemas = manifest["schemas"]
@@ -123,9 +148,12 @@ def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
 
 
 def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> None:
-    """Drop the schemas and create them from the dump, in one transaction of psql.
+    """Drop the schemas and create them again from the dump, in one transaction of psql.
 
-    psql rolls back without a COMMIT, even if this process is killed while it writes to psql.
+    If this process is killed, psql never receives the COMMIT and rolls everything back.
+
+    Raises:
+        StateError: pg_restore or psql failed.
     """
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (database.APPLICATION,))
@@ -144,13 +172,14 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
                 if name == MLFLOW_SCHEMA and has_application:
                     _write(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
                     _write(psql, f"SET ROLE {database.APPLICATION};")
-                # The restoring role owns the objects; migrations grant the roles of this server.
+                # The dump may name owners and grantees that this server lacks, so both are left
+                # out. The current role owns the objects, and _check grants the rights again.
                 restore = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
                 _pipe(connection, [*restore, f"--schema={name}", str(dump)], psql)
                 _write(psql, "RESET ROLE;")
             _write(psql, "COMMIT;")
         except BrokenPipeError:
-            pass  # psql reports why it ended
+            pass  # psql has ended early, so its error is raised below
         finally:
             psql.communicate()
         errors.seek(0)
@@ -161,8 +190,11 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
 def _check(loaded: Contract, url: str) -> None:
     """Migrate a restored portfolio, then verify its audit log and the hash of every artifact.
 
+    The restore left out all rights. So the rows `grants-...` of table `schema_migrations` are
+    deleted first, because then the migration grants the rights again.
+
     Raises:
-        StateError: the log was changed, or an artifact is missing or was changed.
+        StateError: the audit log was changed, or an artifact is missing or was changed.
     """
     portfolio = loaded.portfolio
     with closing(database.connect(portfolio, url)) as connection:
@@ -200,7 +232,7 @@ def _tables(connection: Connection, schema: str) -> bool:
 
 
 def _run(connection: Connection, command: list[str]) -> None:
-    """Run a Postgres program on the connection's database and wait for its end.
+    """Run a Postgres program on the database of `connection`, and wait until the program ends.
 
     Raises:
         StateError: the program failed.
@@ -212,7 +244,10 @@ def _run(connection: Connection, command: list[str]) -> None:
 
 
 def _pipe(connection: Connection, command: list[str], psql: "subprocess.Popen[bytes]") -> None:
-    """Pipe a program's output into psql, without settings that an older server does not know.
+    """Run a Postgres program and write its output to psql.
+
+    Lines that set `transaction_timeout` are left out if the server is older than Postgres 17,
+    because such a server would refuse them.
 
     Raises:
         BrokenPipeError: psql has ended.
@@ -258,7 +293,10 @@ def _refusal(program: str, connection: Connection, errors: str) -> StateError:
 
 
 def _copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Copy files, named relative to the folders, each whole or not at all."""
+    """Copy files from `source` to `target`, so that a kill never leaves a half-written file.
+
+    `names` are paths relative to `source`. The copies get the same paths relative to `target`.
+    """
     for name in names:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -267,7 +305,11 @@ def _copy(names: Iterable[str], source: Path, target: Path) -> None:
 
 
 def _is_kept(path: Path) -> bool:
-    """Return whether a file belongs in a backup: not a draft, not the frozen rows of a training."""
+    """Return True if a file belongs in a backup.
+
+    Unfinished drafts (.part) do not belong in a backup. Neither do the files training-*.parquet,
+    in which a training keeps its rows until it ends.
+    """
     return path.suffix != ".part" and not path.match("training-*.parquet")
 
 

@@ -1,4 +1,4 @@
-"""Open connections to Postgres and convert database URLs."""
+"""Open connections to Postgres and convert database URLs between formats."""
 
 import os
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from sqlalchemy.util import immutabledict
 from loan_scoring.errors import DatabaseError
 
 OWNER = "loan_scoring"
-"""The role that owns the schemas, migrates them and drops old months (docs/adr/0024)."""
+"""The role that owns the schemas, migrates them and drops expired months (docs/adr/0024)."""
 
 APPLICATION = "loan_scoring_app"
-"""The role of the stages, if the server has one apart from the owner."""
+"""The role that runs the stages. If the server lacks this role, the owner runs the stages."""
 
 READER = "loan_scoring_reader"
-"""The role of analysts: it may select from views and tables and nothing else."""
+"""The role of analysts. This role may select from tables and views, and nothing else."""
 
 ALIVE = {
     "connect_timeout": "10",
@@ -29,12 +29,15 @@ ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "300000",
 }
-"""Parameters by which a connection notices that its server is gone; a URL may override them.
+"""libpq parameters that end a connection whose server is gone. A URL may override each of them.
 
-Without them, work waits for hours on a host that lost power. Unanswered data or probes end a
-connection after `tcp_user_timeout` milliseconds if the system supports it, as Linux does, else
-after keepalives_count probes. It is five minutes because it also ends the connection to a server
-that runs but reads nothing, such as one that waits for a lock during a COPY.
+Without these parameters, work waits for hours if the server's host has lost power. If the server
+acknowledges neither data nor probes, Linux ends the connection after `tcp_user_timeout`
+milliseconds. Systems without this timeout end the connection after `keepalives_count` probes.
+
+`tcp_user_timeout` is as long as five minutes because this timeout also ends the connection to a
+server that runs but reads no data. For example, a server reads nothing while a COPY waits for a
+lock.
 """
 
 
@@ -47,12 +50,14 @@ def connect(
     """Open a connection whose search_path is the portfolio's schema.
 
     Args:
-        url: of the database, with user and password, in the form of SQLAlchemy or Airflow.
-        within_seconds: time limit for connecting; by default that of the URL or of `ALIVE`.
+        portfolio: name of the portfolio, which is also the name of its schema.
+        url: database URL with user and password, in the format of SQLAlchemy or Airflow.
+        within_seconds: time limit for connecting. If None, the limit in the URL applies, or else
+            the limit in `ALIVE`.
         parameters: server settings for this connection, such as statement_timeout.
 
     Raises:
-        DatabaseError: the URL is not valid, or no server answers there.
+        DatabaseError: the URL is not valid, or the server cannot be reached or refuses the login.
     """
     dsn = libpq_url(url)
     server_settings = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
@@ -72,15 +77,16 @@ def connect(
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
-    """Return the parameters in a database URL by libpq's names, such as sslmode.
+    """Return the connection parameters in a database URL, with libpq's names such as sslmode.
 
     Raises:
-        DatabaseError: not the URL of a Postgres database, or libpq does not know an option.
+        DatabaseError: the URL does not name a Postgres database, or has an option that libpq does
+            not know.
     """
     dsn = libpq_url(url)
     try:
         return dict(parse_dsn(dsn))
-    except psycopg2.ProgrammingError as error:  # Airflow nests JSON, which libpq does not read
+    except psycopg2.ProgrammingError as error:  # libpq cannot read Airflow's options in JSON
         advice = "; write each option by its own name, such as ?sslmode=require"
         raise _no_database(dsn, f"{error}{advice}") from error
 
@@ -91,13 +97,22 @@ def _no_database(dsn: str, reason: str) -> DatabaseError:
 
 
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
-"""Parameters that programs of Postgres need for the same encryption and certificates."""
+"""libpq's parameters for TLS.
+
+Postgres programs need them to connect with the same encryption and certificates as this process.
+"""
 
 
 def libpq_environment(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with which a program of Postgres connects by libpq's parameters.
+    """Return environment variables with which a Postgres program connects to a database.
 
-    Not arguments: any user of the machine could read the password in them.
+    The result is this process's environment plus variables such as PGHOST and PGPASSWORD. The
+    program must not get the password as an argument, because any user of the machine can read the
+    arguments of a process.
+
+    Args:
+        parameters: connection parameters with libpq's names. Parameters other than host, login,
+            database, connect_timeout and `TLS` are ignored.
     """
     names = ("host", "hostaddr", "port", "user", "password", "connect_timeout", *TLS)
     variables = {"dbname": "PGDATABASE"} | {name: f"PG{name.upper()}" for name in names}
@@ -108,7 +123,7 @@ def libpq_environment(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def connect_beside(connection: Connection) -> Connection:
-    """Open another connection to the same database and schema as the same role."""
+    """Open a second connection to the database and schema of `connection`, as the same role."""
     known = connection.info
     parameters: dict[str, Any] = {**known.dsn_parameters, "password": known.password}
     other: Connection = psycopg2.connect(**parameters)
@@ -116,20 +131,20 @@ def connect_beside(connection: Connection) -> Connection:
 
 
 def location(connection: Connection) -> str:
-    """Return the URL, without password, of the database that a connection is open to."""
+    """Return the URL of a connection's database, without the password."""
     known = connection.info
     return f"postgresql://{known.user}@{known.host}:{known.port}/{known.dbname}"
 
 
 def libpq_url(url: str) -> str:
-    """Return the URL for libpq of a URL in the form of SQLAlchemy or Airflow.
+    """Convert a database URL from the format of SQLAlchemy or Airflow to the format of libpq.
 
     Raises:
-        DatabaseError: not the URL of a Postgres database.
+        DatabaseError: the URL is not valid, or does not name a Postgres database.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # a ValueError if the port is not a number
+    except (ArgumentError, ValueError) as error:  # ValueError if the port is not a number
         raise DatabaseError(
             "the database URL is not valid: write postgresql://user:password@host:port/name"
         ) from error
@@ -141,8 +156,11 @@ def libpq_url(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return a URL that can be shown in a log or on a screen."""
+    """Return a database URL without its password, so that a log or a screen may show it.
+
+    Query parameters other than host and port are removed too, because they may hold secrets.
+    """
     parsed = make_url(url)
     shown = {name: value for name, value in parsed.query.items() if name in ("host", "port")}
-    # set(password=None) would keep the password.
+    # URL.set() ignores an argument None, so that set(password=None) would keep the password.
     return parsed._replace(password=None, query=immutabledict(shown)).render_as_string()

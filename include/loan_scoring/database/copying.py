@@ -1,4 +1,4 @@
-"""Copy Arrow tables to and from Postgres by COPY."""
+"""Use COPY to write Arrow tables to Postgres and to read query results as Arrow tables."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,15 @@ from psycopg2.extensions import connection as Connection
 
 
 def copy_in(connection: Connection, table: str, columns: Sequence[str], data: pa.Table) -> None:
-    """COPY an Arrow table into columns of a table; nulls and empty strings are kept apart."""
+    """COPY an Arrow table into columns of a database table.
+
+    A null stays a null, and an empty string stays an empty string.
+    """
     copy_csv(connection, table, columns, as_csv(data))
 
 
 def as_csv(data: pa.Table) -> io.BytesIO:
-    """Return an Arrow table as CSV text for `copy_csv`."""
+    """Return the rows of an Arrow table as CSV text, without a header, for `copy_csv`."""
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(data, buffer, pyarrow.csv.WriteOptions(include_header=False))
     buffer.seek(0)
@@ -23,7 +26,7 @@ def as_csv(data: pa.Table) -> io.BytesIO:
 
 
 def copy_csv(connection: Connection, table: str, columns: Sequence[str], text: io.BytesIO) -> None:
-    """COPY the CSV text of `as_csv` into columns of a table."""
+    """COPY CSV text that `as_csv` returned into columns of a database table."""
     command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -34,7 +37,13 @@ def copy_csv(connection: Connection, table: str, columns: Sequence[str], text: i
 def copy_out(
     connection: Connection, query: sql.Composable, types: Mapping[str, pa.DataType]
 ) -> pa.Table:
-    """Return a query's rows as an Arrow table whose columns have the given names and types."""
+    """Run a query with COPY and return its rows as an Arrow table.
+
+    Args:
+        connection: open connection.
+        query: SELECT to run.
+        types: name and Arrow type of each column of the result, in the query's order.
+    """
     buffer = io.BytesIO()
     command = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
     with connection.cursor() as cursor:

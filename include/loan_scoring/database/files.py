@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and keep a portfolio's artifacts by name and hash."""
+"""Replace files so that no half-written file appears, and store artifacts with their hashes."""
 
 import hashlib
 import os
@@ -12,17 +12,21 @@ from loan_scoring.errors import StateError
 
 
 def draft_path(path: Path) -> Path:
-    """Return a hidden name beside `path` for a draft of it.
+    """Return the path of a new hidden file beside `path`, for a draft of the file at `path`.
 
-    The token is random: workers in containers share the folder and may have the same process
-    number.
+    The name holds a random token, not the process id, because workers in different containers may
+    share the folder and have the same process id.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft; it replaces `path` if the block succeeds, else it is removed."""
+    """Yield the path of a draft that the block writes.
+
+    If the block succeeds, the draft replaces the file at `path`. If the block fails, the draft is
+    removed.
+    """
     draft = draft_path(path)
     try:
         yield draft
@@ -32,12 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Write a file whole or not at all; a crash of the machine leaves the old or the new content.
+    """Write a file so that even a crash of the machine leaves either its old or its new content.
 
     Args:
-        path: in a folder that exists.
-        content: of the file.
-        mode: permissions of the file from its first byte on, before the umask.
+        path: path of the file. Its folder must exist.
+        content: new content of the file.
+        mode: permissions with which the file is created, before the umask is applied.
     """
     with replacing(path) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -48,7 +52,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def write_artifact(portfolio: str, name: str, content: bytes) -> str:
-    """Write an artifact whole or not at all, and return its SHA-256."""
+    """Write an artifact of a portfolio with `write_whole`, and return its SHA-256."""
     folder = settings.artifacts_dir(portfolio)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / name, content)
@@ -56,10 +60,11 @@ def write_artifact(portfolio: str, name: str, content: bytes) -> str:
 
 
 def store_by_content(portfolio: str, stem: str, ending: str, content: bytes) -> tuple[str, str]:
-    """Write an artifact under a name that carries its hash; return the name and the SHA-256.
+    """Write an artifact under the name STEM-HASH.ENDING, and return its name and SHA-256.
 
-    A skops file holds the time and the addresses of its objects: the same model fitted twice gives
-    two different files. Under one name the second would look like a changed first one.
+    The name needs the hash because a skops file holds a time and the memory addresses of objects.
+    So two fits of the same model give two different files. If both files had one name, the second
+    would replace the first, and the registered hash of the first would no longer match.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     name = f"{stem}-{sha256[:16]}.{ending}"
@@ -67,10 +72,15 @@ def store_by_content(portfolio: str, stem: str, ending: str, content: bytes) -> 
 
 
 def read_artifact(portfolio: str, name: str, sha256: str) -> bytes:
-    """Return an artifact's bytes if they have the registered hash.
+    """Read an artifact, check its hash and return its content.
+
+    Args:
+        portfolio: portfolio of the artifact.
+        name: file name of the artifact.
+        sha256: hash with which the artifact was registered.
 
     Raises:
-        StateError: the file is missing, or it was changed after it was registered.
+        StateError: the file is missing, or its hash is not `sha256`.
     """
     path = settings.artifacts_dir(portfolio) / name
     if not path.is_file():

@@ -1,4 +1,7 @@
-"""Grant the application and the reader their rights in a portfolio's schema, as its owner."""
+"""Grant rights in a portfolio's schema to the application's role and to the reader's role.
+
+The role that owns the schema must run these grants.
+"""
 
 import hashlib
 
@@ -11,20 +14,23 @@ APPENDED = (
     "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "retrain_requests",
     "scores", "trials",
 )  # fmt: skip
-"""Tables to which stages add rows that they never change. The tables of migrations and retention
-are in none of these lists: stages only read them."""
+"""Tables to which stages only add rows.
+
+The lists in this module leave out the tables that only migrations or retention write, because
+stages may only read those tables.
+"""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "mini_batches", "outcome_drops", "scoring_runs",
     "task_metrics",
 )  # fmt: skip
-"""Tables whose rows stages add and update."""
+"""Tables in which stages add and update rows."""
 
 REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
     "quarantine",
 )  # fmt: skip
-"""Tables whose rows another try deletes and writes again."""
+"""Tables in which a stage, if it runs again, deletes its earlier rows and writes them anew."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
@@ -35,17 +41,20 @@ _WRITING = (
     "GRANT INSERT ON {appended}, {updated}, {replaced} TO {role}",
     "GRANT UPDATE ON {updated} TO {role}",
     "GRANT DELETE ON {replaced} TO {role}",
-    # For partitions older than the role; later ones inherit the rights of their table.
+    # Partitions that are older than the role need this grant. create_partition gives each new
+    # partition the rights of its table.
     "GRANT INSERT ON {partitions} TO {role}",
     "GRANT EXECUTE ON FUNCTION create_partition TO {role}",
 )
 
 
 def grants_step(connection: Connection) -> str | None:
-    """Return the name of these grants in the ledger of migrations.
+    """Return the name under which table `schema_migrations` records these grants.
 
-    It depends on the roles of the server, so that a new role is granted its rights. None if the
-    connection's role does not own the schema and so cannot grant.
+    The name contains a hash of the grants and of the server's roles. So if a role is created
+    later, the name changes, and the next migration grants the new role its rights.
+
+    Return None if the connection's role does not own the schema, because it cannot grant then.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -60,7 +69,10 @@ def grants_step(connection: Connection) -> str | None:
 
 
 def grant_rights(connection: Connection) -> None:
-    """Grant the application and the reader their rights, if the server has these roles."""
+    """Grant the roles of the application and of the reader their rights in the current schema.
+
+    A role that the server lacks is left out.
+    """
     roles = _roles(connection)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -71,8 +83,9 @@ def grant_rights(connection: Connection) -> None:
         partitions = [name for (name,) in cursor.fetchall()]
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
-        assert here is not None  # noqa: S101 - SELECT without FROM gives one row
-        # After a restore everybody may execute the functions again.
+        assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
+        # A restore leaves out the migration's REVOKE too. Without a new REVOKE, every role could
+        # execute the function.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)
@@ -96,7 +109,10 @@ def _listed(names: tuple[str, ...] | list[str]) -> sql.Composable:
 
 
 def _roles(connection: Connection) -> dict[str, int]:
-    """Return the oid of the application and the reader, if the server has these roles."""
+    """Return a dictionary from name to oid for the roles of the application and of the reader.
+
+    A role that the server lacks is left out.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT rolname, oid::bigint FROM pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",

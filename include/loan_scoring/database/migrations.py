@@ -1,4 +1,4 @@
-"""Bring a portfolio's schema up to date: apply numbered SQL files, then its contract."""
+"""Migrate a portfolio's schema: apply new SQL files, the contract's columns and the grants."""
 
 import hashlib
 import json
@@ -18,14 +18,16 @@ log = logging.getLogger(__name__)
 
 
 def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
-    """Apply the steps that a portfolio's schema lacks, and return their names.
+    """Apply the migration steps that a portfolio's schema lacks, and return their names.
 
-    Each step and its row in the ledger `schema_migrations` are one transaction. An advisory lock
-    admits one process at a time: a second one finds nothing to do.
+    Each SQL file is applied in one transaction with its row in table `schema_migrations`. The
+    contract's columns, the service level and the grants follow in one last transaction. An
+    advisory lock admits one process at a time. A process that had to wait then skips the steps
+    that the first process has applied.
 
     Raises:
-        DatabaseError: an applied file was changed, the contract lost or retyped a column, or
-            the role may not create the schema.
+        DatabaseError: an applied file was changed, the contract dropped a column or changed a
+            column's type, or the role lacks a right that a step needs.
     """
     try:
         if not is_behind(connection, contract):
@@ -80,7 +82,11 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
 
 
 def is_behind(connection: Connection, contract: Contract) -> bool:
-    """Return whether the schema lacks a step."""
+    """Return True if the schema does not exist or lacks a migration step.
+
+    Grants count as a step only if the connection's role owns the schema, because no other role can
+    grant rights in the schema.
+    """
     with database.transaction(connection):
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)", (f"{contract.portfolio}.schema_migrations",))
@@ -96,9 +102,13 @@ def is_behind(connection: Connection, contract: Contract) -> bool:
 
 
 def _prepare(connection: Connection, contract: Contract) -> None:
-    """Create the schema, the ledger and the key's domain; safe in two processes at once."""
+    """Create the schema, table `schema_migrations` and domain `loan_key` if they are missing.
+
+    Two processes may call this at the same time, because a lock makes the second wait.
+    """
     with connection.cursor() as cursor:
-        # Not database.lock(): its current_schema() is null until the schema exists.
+        # database.lock() would lock nothing here, because current_schema() is null until the
+        # schema exists.
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (contract.portfolio,)
         )
@@ -136,7 +146,14 @@ def _prepare(connection: Connection, contract: Contract) -> None:
 
 
 def _add_columns(connection: Connection, contract: Contract) -> None:
-    """Add the contract's columns to applications, and create the view of them again."""
+    """Add the contract's missing columns to table `applications`.
+
+    View `current_applications` is created again, because a view never shows columns that its table
+    gets later.
+
+    Raises:
+        DatabaseError: the contract lacks a column of the table, or has another type for it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
@@ -173,10 +190,16 @@ def _add_columns(connection: Connection, contract: Contract) -> None:
 
 
 def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: str) -> None:
-    """Refuse a contract that drops a column or changes its type: values would be lost.
+    """Refuse a contract that drops a column or changes a type, because values would be lost.
+
+    Args:
+        contract: contract of the portfolio.
+        present: name and Postgres type of each input column in table `applications`.
+        key_type: Postgres type of domain `loan_key`.
 
     Raises:
-        DatabaseError: it does.
+        DatabaseError: the contract drops an input column, or changes the type of an input column
+            or of the key.
     """
     advice = (
         "keep the column in the contract as it is, or write a migration in sql/migrations that "
@@ -212,9 +235,11 @@ def _contract_step(contract: Contract) -> str:
 
 
 def _has_service_level(connection: Connection, contract: Contract) -> bool:
-    """Return whether the service level in the database is the contract's.
+    """Return True if the service level in the database equals the contract's service level.
 
-    The ledger cannot tell: a service level may be changed and then changed back.
+    The service level is compared directly and has no row in table `schema_migrations`. If the
+    contract returned to an earlier service level, the table would already have a row for that
+    level, so that the change would be missed.
     """
     service_level = contract.service_level.model_dump()
     return database.row(connection, "select_service_level") == service_level
@@ -237,7 +262,11 @@ def _ledger(connection: Connection) -> dict[str, str]:
 
 
 def _record_change(connection: Connection, contract: Contract, changed: list[str]) -> None:
-    """Add an audit entry, as `audit.record_entry` does, on a change of the contract."""
+    """Add an entry to the audit log which says that the contract changed.
+
+    `audit.record_entry` cannot be used, because it needs a session, and a session is opened only
+    after the migration.
+    """
     service_level = contract.service_level.model_dump()
     database.execute(
         connection,

@@ -1,4 +1,4 @@
-"""Create monthly partitions of applications and scores when a batch of a new month arrives."""
+"""Create the monthly partitions of the partitioned tables, such as `applications` and `scores`."""
 
 from psycopg2.extensions import connection as Connection
 
@@ -6,18 +6,19 @@ from loan_scoring import database
 from loan_scoring.errors import GoneError
 
 HISTORY = "history"
-"""The batch_id of the labelled past."""
+"""The batch_id of the portfolio's past applications, whose outcomes are known."""
 
 
 def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
-    """Create the partition of `table` that holds `batch_id`, in a transaction of its own.
+    """Create the partition of `table` for the month of `batch_id` if it is missing, and commit.
 
-    It creates an empty table and attaches it, which blocks neither readers nor writers;
-    CREATE TABLE ... PARTITION OF would wait for all of them. The function belongs to the owner,
-    since the application's role may not create tables.
+    The SQL function `create_partition` creates an empty table and attaches it as a partition. This
+    blocks neither readers nor writers of `table`. CREATE TABLE ... PARTITION OF would wait until
+    all readers and writers have finished. `create_partition` runs with the rights of the schema's
+    owner, because the application's role may not create tables.
 
     Raises:
-        GoneError: retention has dropped the partition.
+        GoneError: retention has dropped rows of the batch's month.
     """
     with database.transaction(connection), connection.cursor() as cursor:
         refuse_dropped(connection, batch_id)
@@ -26,10 +27,10 @@ def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
 
 
 def refuse_dropped(connection: Connection, batch_id: str) -> None:
-    """Refuse work on a batch whose rows retention has dropped.
+    """Refuse work on a batch if retention has dropped the batch's applications or scores.
 
     Raises:
-        GoneError: retention has dropped rows of the batch.
+        GoneError: retention has dropped a partition that held rows of the batch.
     """
     gone = database.rows(connection, "select_dropped", batch_id=batch_id)
     if gone:
@@ -42,16 +43,19 @@ def refuse_dropped(connection: Connection, batch_id: str) -> None:
 
 
 def partition_name(table: str, batch_id: str) -> str:
-    """Return the partition of `table` that holds `batch_id`.
+    """Return the name of the partition of `table` that holds the rows of `batch_id`.
 
-    COPY into the partition takes a quarter to a half less time than COPY into the table, which
-    looks up the partition of each row. Postgres refuses rows of another partition.
+    Callers COPY directly into the partition. This takes 25 % to 50 % less time than COPY into the
+    table, because Postgres need not look up the partition of each row. Postgres refuses rows that
+    belong to another partition.
     """
     return partition_bounds(table, batch_id)[0]
 
 
 def partition_bounds(table: str, batch_id: str) -> tuple[str, str, str]:
     """Return the name, lower bound (inclusive) and upper bound (exclusive) of a batch's partition.
+
+    Both bounds are values of `batch_id`.
 
     >>> partition_bounds("scores", "2026-12-05")
     ('scores_2026_12', '2026-12-01', '2027-01-01')

@@ -1,4 +1,7 @@
-"""Run named queries, transactions and locks on an open connection."""
+"""Run named queries on an open connection, and manage transactions and locks.
+
+The name of a query is the name of its file in sql/queries, without the ending.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +19,12 @@ Row = dict[str, Any]
 
 @cache
 def statement(name: str) -> str:
-    """Return the text of sql/queries/NAME.sql."""
+    """Return the SQL text of the named query, which is the file sql/queries/NAME.sql."""
     return (settings.home() / "sql" / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def rows(connection: Connection, name: str, **values: Any) -> list[Row]:
-    """Run a named query and return its rows as dictionaries."""
+    """Run a named query and return its rows as dictionaries from column name to value."""
     with connection.cursor() as cursor:
         cursor.execute(statement(name), values)
         if cursor.description is None:
@@ -31,23 +34,24 @@ def rows(connection: Connection, name: str, **values: Any) -> list[Row]:
 
 
 def row(connection: Connection, name: str, **values: Any) -> Row | None:
-    """Run a named query and return its first row; None if it has none."""
+    """Run a named query and return its first row. Return None if there are no rows."""
     found = rows(connection, name, **values)
     return found[0] if found else None
 
 
 def execute(connection: Connection, name: str, **values: Any) -> int:
-    """Run a named statement and return the number of rows that it affected."""
+    """Run a named query and return the number of rows that it inserted, updated or deleted."""
     with connection.cursor() as cursor:
         cursor.execute(statement(name), values)
         return int(cursor.rowcount)
 
 
 def select_read_only(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
-    """Run a person's query in a read-only transaction; return its header and rows.
+    """Run a user's query in a read-only transaction. Return the column names and the rows.
 
     Raises:
-        DatabaseError: Postgres refuses the query; the text is its first line.
+        DatabaseError: Postgres refuses the query. The error shows the first line of Postgres's
+            error message.
     """
     try:
         with transaction(connection), connection.cursor() as cursor:
@@ -62,7 +66,7 @@ def select_read_only(connection: Connection, query: str) -> tuple[list[str], lis
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
-    """Commit the block as one transaction, or roll it back if it fails."""
+    """Run the block as one transaction. Commit at its end, or roll back if the block fails."""
     try:
         yield
     except BaseException:
@@ -74,15 +78,18 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """Run the block on one snapshot of the database, read-only."""
-    connection.commit()  # an earlier query would have fixed an earlier snapshot
+    """Run the block in a read-only transaction whose queries all see the same snapshot."""
+    connection.commit()  # because the isolation level must be set before the first query
     with transaction(connection), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 def lock(connection: Connection, subject: str) -> None:
-    """Take the advisory lock of a subject in this schema until the transaction ends."""
+    """Wait for the advisory lock on a subject, and hold the lock until the transaction ends.
+
+    Locks on the same subject in two schemas are independent.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || %s, 0))",

@@ -1,4 +1,4 @@
-"""Overlap two kinds of work: read the next block while Postgres receives the last one."""
+"""Read the next block in a thread while the caller sends the current block to Postgres."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +8,10 @@ Item = TypeVar("Item")
 
 
 def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items in order while a thread makes the next one; an error is raised in its place.
+    """Yield the items in order, while a thread already computes the next item.
 
-    Only one item is made ahead, so that memory stays bounded.
+    The thread is at most one item ahead, so that memory stays bounded. If computing an item fails,
+    the error is raised when the caller asks for that item.
 
     >>> list(read_ahead(iter("abc")))
     ['a', 'b', 'c']

@@ -1,7 +1,7 @@
-"""Drop expired months of applications, scores and calls, and record each drop.
+"""Drop expired months of tables `applications`, `scores` and `calls`, and record each drop.
 
-What an auditor needs is kept: batches, outcomes, models, promotions, approvals, drift, performance
-and the audit log (docs/adr/0023).
+Retention keeps the tables that an auditor needs: batches, outcomes, models, promotions, approvals,
+drift, performance and the audit log (docs/adr/0023).
 """
 
 import logging
@@ -23,7 +23,10 @@ from loan_scoring.errors import BusyError, DatabaseError, StateError
 log = logging.getLogger(__name__)
 
 LOCK_MILLISECONDS = 1000
-"""Longest wait of one try for a table's lock; queries queued behind it wait as long at most."""
+"""Maximum time that one try waits for a lock.
+
+The limit is short because new queries on the table must wait behind a try that waits.
+"""
 
 PAUSE_SECONDS = 2.0
 """Pause between two tries for a lock."""
@@ -31,7 +34,11 @@ PAUSE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class ExpiredMonth:
-    """A partition that is old enough to be dropped, with its rows and its size on disk."""
+    """A partition that is old enough to be dropped.
+
+    `rows` and `quarantined` are 0 until the rows have been counted. `quarantined` is the number of
+    rows of table `quarantine` that are deleted with a partition of `applications`.
+    """
 
     partition: str
     table: str
@@ -40,7 +47,7 @@ class ExpiredMonth:
     rows: int = 0
     quarantined: int = 0
     kept_for: str | None = None
-    """Why it is kept although it is old; None if it is dropped."""
+    """Reason why the partition is kept although it has expired. None if it is to be dropped."""
 
 
 def expired_months(
@@ -48,11 +55,18 @@ def expired_months(
 ) -> list[ExpiredMonth]:
     """Return the partitions whose last day is more than `keep_days` days ago, the oldest first.
 
-    The history has no month and never expires. Rows are not counted yet.
+    The result includes partitions that are kept because of an open alert (see `kept_for`). The
+    batch `history` has no month, so it never expires. The rows of the partitions are not counted,
+    so `rows` is 0.
+
+    Args:
+        session: session on the portfolio.
+        keep_days: number of days to keep.
+        today: current date. If None, today in UTC.
 
     Raises:
-        StateError: `keep_days` is out of range, or training would be left with fewer labelled loans
-            than the contract requires.
+        StateError: `keep_days` is out of range, or the drop would leave training with fewer
+            labelled loans than the contract requires.
     """
     if not 1 <= keep_days <= MOST_KEEP_DAYS:
         raise StateError(f"--keep-days {keep_days}: use 1 to {MOST_KEEP_DAYS} days")
@@ -95,17 +109,24 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
 def drop_expired(
     session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
 ) -> list[ExpiredMonth]:
-    """Drop the expired partitions, each in one transaction with its record; return all expired.
+    """Drop the expired partitions, and return the dropped and the kept partitions.
 
-    If the process is killed, the next call drops the rest. A night's work waits a second at most;
-    if that work holds a table for more than `patience` seconds, dropping ends with an error.
+    Each partition is dropped in one transaction with its row in table `dropped_partitions`. If the
+    process is killed, the next call drops the remaining partitions.
+
+    A try that does not get a lock within a second gives up, because the stages of a night must not
+    wait longer. After a pause the drop is tried again.
 
     Args:
-        session: of the role that owns the schema.
-        by: the user in the form `cli:USER`.
+        session: session of the role that owns the schema.
+        keep_days: number of days to keep.
+        by: the user, in the form `cli:USER` or `airflow:DAG`.
+        today: current date. If None, today in UTC.
+        patience: time in seconds for the tries to drop one partition.
 
     Raises:
-        BusyError: a table was in use all the time; earlier partitions are dropped.
+        BusyError: a table stayed in use for `patience` seconds. Partitions that were dropped before
+            the error stay dropped.
         DatabaseError: the role does not own the tables.
         StateError: as for `expired_months`.
     """
@@ -121,16 +142,17 @@ def drop_expired(
 
 
 def count_month(session: Session, month: ExpiredMonth) -> ExpiredMonth:
-    """Return a partition that is kept, with its number of rows."""
+    """Return a copy of `month` in which `rows` is the partition's current number of rows."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
 
 
 def remove_expired_files(session: Session) -> list[Path]:
-    """Remove landing files and quality pages of months that were dropped; return them.
+    """Remove the landing files and quality pages of dropped months, and return their paths.
 
-    They hold the same rows. The record of dropped months names them, so that after a kill the next
-    call removes the rest.
+    These files must go because they hold rows that retention has dropped. Table
+    `dropped_partitions` says which months were dropped. So if the process is killed, the next call
+    removes the remaining files.
     """
     portfolio = session.contract.portfolio
     with database.transaction(session.connection):
@@ -173,13 +195,17 @@ def _drop_patiently(
 
 
 def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> ExpiredMonth | None:
-    """Drop one partition and record it; return None if another process has just dropped it."""
+    """Drop one partition, record the drop, and return the partition with its number of rows.
+
+    Return None if another process has just dropped the partition.
+    """
     connection = session.connection
     low, high = _bounds(month.month)
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
         database.lock(connection, f"partitions:{month.table}")
-        # Queries lock the table before its partition; the same order avoids a deadlock.
+        # Queries lock the table first and its partition second. A drop must use the same order,
+        # because otherwise a query and a drop could block each other (deadlock).
         cursor.execute(
             sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.table)
@@ -188,7 +214,8 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
         present = [row["partition"] for row in database.rows(connection, "select_partitions")]
         if month.partition not in present:
             return None
-        # Writers of this month may still be at work: their rows must be counted.
+        # Wait for writers that COPY directly into the partition, because the number of rows
+        # recorded below must include theirs.
         cursor.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.partition)
@@ -227,5 +254,5 @@ def _rows(session: Session, partition: str) -> int:
 
 
 def _bounds(month: str) -> tuple[str, str]:
-    """Return the first days of a month and of the next month."""
+    """Return the first day of a month and the first day of the next month, as YYYY-MM-DD."""
     return partition_bounds("", f"{month}-01")[1:]

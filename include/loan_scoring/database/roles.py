@@ -1,4 +1,7 @@
-"""Create the roles and databases of a Postgres server; an interrupted set-up is completed."""
+"""Create the roles and databases of loan-scoring on a Postgres server.
+
+If a set-up was interrupted, the next call creates what is missing.
+"""
 
 import os
 from collections.abc import Mapping
@@ -18,10 +21,13 @@ DATABASES = {
     database.READER: "loan_scoring",
     "airflow": "airflow",
 }
-"""The database in each role's URL. A role owns the database of its own name."""
+"""Name of the database to which each role connects.
+
+A role owns a database if the database has the same name as the role.
+"""
 
 EMBEDDED = ("postgres", database.OWNER, database.READER, "airflow")
-"""The roles of the embedded Postgres, where the owner is the application's role as well."""
+"""Roles of the embedded Postgres. There the owner also runs the stages."""
 
 PASSWORDS = {
     database.OWNER: "LOAN_SCORING_OWNER_PASSWORD",
@@ -29,18 +35,23 @@ PASSWORDS = {
     database.READER: "LOAN_SCORING_READER_PASSWORD",
     "airflow": "AIRFLOW_DATABASE_PASSWORD",
 }
-"""The variable with each role's password; that of airflow may be unset."""
+"""Environment variable that holds each role's password.
+
+If AIRFLOW_DATABASE_PASSWORD is not set, role `airflow` is not created.
+"""
 
 MLFLOW_SCHEMA = "mlflow"
 
 
 def create_roles_from_environment() -> list[str]:
-    """Create the roles whose passwords are in the environment, and return them.
+    """Create the roles whose passwords are in the environment, and return the roles' names.
 
-    Connects as the superuser of LOAN_SCORING_ADMIN_URL. Roles that exist get the passwords again.
+    The function connects as the superuser in LOAN_SCORING_ADMIN_URL. If a role exists, its
+    password is set again.
 
     Raises:
-        DatabaseError: a variable is missing, no server answers, or the role is not a superuser.
+        DatabaseError: a variable is missing, the server cannot be reached, or the role in
+            LOAN_SCORING_ADMIN_URL is not a superuser.
     """
     given = {role: os.environ.get(name) or "" for role, name in PASSWORDS.items()}
     missing = [PASSWORDS[role] for role in given if not given[role] and role != "airflow"]
@@ -61,16 +72,22 @@ def create_roles_from_environment() -> list[str]:
 
 
 def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str]) -> None:
-    """Create the roles that are missing and their databases, and set all passwords."""
+    """Create missing roles and databases, set all passwords and grant the rights to connect.
+
+    Args:
+        superuser_url: database URL of a superuser, in the format of libpq.
+        passwords: password of each role to create.
+    """
     with closing(psycopg2.connect(superuser_url, connect_timeout=10)) as connection:
-        connection.autocommit = True  # CREATE DATABASE does not run in a transaction
+        connection.autocommit = True  # because CREATE DATABASE fails in a transaction
         with connection.cursor() as cursor:
             cursor.execute("select rolname from pg_roles")
             roles = {name for (name,) in cursor.fetchall()}
             cursor.execute("select datname from pg_database")
             databases = {name for (name,) in cursor.fetchall()}
             for role, password in passwords.items():
-                # Hashed here, so that no server log can show the password.
+                # The password is hashed here, so that a statement in the server's log does not
+                # show it.
                 verifier = encrypt_password(password, role, connection, "scram-sha-256")
                 statement = "alter role {}" if role in roles else "create role {}"
                 options = "" if role == "postgres" else " nosuperuser nocreatedb nocreaterole"
@@ -92,18 +109,23 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
             if database.READER in passwords:
                 cursor.execute("grant connect on database loan_scoring to loan_scoring_reader")
             if database.APPLICATION in passwords:
-                # Checks of a batch and landed outcomes use temporary tables.
+                # `temporary`, because the checks of a batch and the ingest of outcomes use
+                # temporary tables.
                 cursor.execute(
                     "grant connect, temporary on database loan_scoring to loan_scoring_app"
                 )
-                # The owner must be able to dump the application's tables in mlflow.
+                # The owner must be a member of the application's role, because a backup by the
+                # owner includes the tables in `mlflow`, which belong to that role.
                 cursor.execute("grant loan_scoring_app to loan_scoring")
     if database.APPLICATION in passwords:
         _create_mlflow(superuser_url)
 
 
 def _create_mlflow(superuser_url: str) -> None:
-    """Create the schema in which MLflow creates its tables; it belongs to the application."""
+    """Create schema `mlflow`, owned by the application's role.
+
+    MLflow connects as that role and creates its tables in the schema.
+    """
     with (
         closing(psycopg2.connect(superuser_url, dbname="loan_scoring")) as connection,
         database.transaction(connection),

@@ -1,4 +1,4 @@
-"""Open sessions: a portfolio's contract with a connection to its migrated schema."""
+"""Open a session, which is a portfolio's contract plus a connection to its migrated schema."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,18 +14,24 @@ from loan_scoring.database.migrations import is_behind, migrate_schema
 from loan_scoring.errors import DatabaseError
 
 ADMIN = "57P"
-"""First characters of Postgres's error codes for a connection that the server ends."""
+"""Prefix of Postgres's error codes for an ended connection, such as 57P01 (admin_shutdown)."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A portfolio's contract, and an open connection whose search_path is its schema."""
+    """A portfolio's contract and an open connection whose search_path is the portfolio's schema."""
 
     contract: Contract
     connection: Connection
 
     def under(self, run: Mapping[str, Any]) -> "Session":
-        """Return the session with the policy of a scoring run's plan."""
+        """Return a session whose contract has the policy that a scoring run recorded.
+
+        If the scoring run recorded no policy, the contract keeps its own policy.
+
+        Args:
+            run: the scoring run's row of table `scoring_runs`.
+        """
         return replace(self, contract=self.contract.under(run["policy"]))
 
 
@@ -38,15 +44,23 @@ def open_session(
     parameters: Mapping[str, str] | None = None,
     migrates: bool = True,
 ) -> Iterator[Session]:
-    """Yield a session on a portfolio's migrated schema, and close it at the end.
+    """Connect to a portfolio's schema, migrate the schema and yield a session.
+
+    The connection is closed at the end of the block.
 
     Args:
-        url: as for `database.connect`, like `within_seconds` and `parameters`.
-        migrates: if False, refuse a schema that is behind instead of migrating it.
+        portfolio: name of the portfolio.
+        url: database URL, as for `database.connect`.
+        within_seconds: time limit for connecting, as for `database.connect`.
+        parameters: server settings, as for `database.connect`.
+        migrates: If True, migrate a schema that lacks migration steps. If False, raise an error
+            instead.
 
     Raises:
-        ContractError: no such portfolio, or a mistake in its contract.
-        DatabaseError: no server answers, the schema cannot be migrated, or the connection is lost.
+        ContractError: the portfolio has no contract, or the contract is not valid.
+        DatabaseError: the server cannot be reached, the schema lacks migration steps and cannot or
+            may not be migrated, or the block ended with a lost connection or another
+            psycopg2.OperationalError.
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url, within_seconds, parameters)
@@ -61,13 +75,14 @@ def open_session(
             )
         yield Session(loaded, connection)
     except psycopg2.Error as error:
-        # The error may come from another connection, which is lost while this one is not.
+        # The block may use a second connection. If only the second connection is lost,
+        # connection.closed is 0, so the error's type and code are examined as well.
         is_lost = connection.closed or (
             isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
             and (error.pgcode or ADMIN).startswith(ADMIN)
         )
         if not is_lost and not isinstance(error, psycopg2.OperationalError):
-            raise  # a refused statement is a mistake in our code: show its traceback
+            raise  # a refused statement is a bug in our code, so the traceback must show
         what = "lost the database at" if is_lost else "work failed in the database at"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatabaseError(
@@ -79,7 +94,10 @@ def open_session(
 
 
 def _migrate(connection: Connection, loaded: Contract) -> None:
-    """Migrate as the owner if LOAN_SCORING_OWNER_URL names this database, else as this role."""
+    """Migrate the schema, if possible as the owner in LOAN_SCORING_OWNER_URL.
+
+    If that variable is not set or names another database, `connection` migrates the schema.
+    """
     owner_url = settings.owner_url()
     if owner_url is not None:
         with closing(database.connect(loaded.portfolio, owner_url)) as owner:

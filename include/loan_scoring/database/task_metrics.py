@@ -1,4 +1,4 @@
-"""Record the rows, seconds, errors and memory of each task in task_metrics."""
+"""Record the rows, seconds, errors and memory of each task in table `task_metrics`."""
 
 import resource
 import time
@@ -16,21 +16,21 @@ from loan_scoring.errors import LoanScoringError
 
 @dataclass
 class TaskWork:
-    """Counters of a task; the task increases them while it works."""
+    """Number of rows that a task has handled. The task sets `rows` while it works."""
 
     rows: int = 0
 
 
 @dataclass(frozen=True)
 class TaskStart:
-    """When a scheduler started a task's try, and which tasks it waited for."""
+    """When the scheduler started a try of a task, and for which tasks this task had to wait."""
 
     try_number: int
     at: datetime
     run_at: datetime | None
-    """When the run of the task started."""
+    """When the DAG run that contains the task started. None if this is unknown."""
     after: list[str]
-    """The direct upstream tasks by their names in task_metrics."""
+    """Names of the direct upstream tasks, as in column `task` of table `task_metrics`."""
 
 
 @contextmanager
@@ -42,9 +42,18 @@ def measure_task(
     map_index: int = -1,
     start: TaskStart | None = None,
 ) -> Iterator[TaskWork]:
-    """Measure the block and record it under (run, task, map_index), even if it fails.
+    """Measure the block and write its row of table `task_metrics`, even if the block fails.
 
-    The waiting time is computed from `start`; a command has none.
+    The key of the row is (run, task, map_index).
+
+    Args:
+        session: session on the portfolio.
+        run: id of the DAG run or of the command.
+        task: name of the task.
+        batch_id: batch on which the task works, if any.
+        map_index: index of a mapped task, or -1 for a task that is not mapped.
+        start: when the task started, from which its waiting time is computed. None for a command,
+            which does not wait.
     """
     work = TaskWork()
     queue_seconds = None if start is None else queue_wait_seconds(session, run, start)
@@ -73,29 +82,37 @@ def measure_task(
             with database.transaction(session.connection):
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
-            # If the task failed because Postgres is gone, its own error is the one to show.
+            # If the task has failed too, show the task's error and not this one. Probably
+            # Postgres is gone, and the task's error says so.
             if failure is None:
                 raise
 
 
 def _line(error: BaseException) -> str:
-    """Return the text of our own errors; of others only the class: the text may hold data."""
+    """Return the text of a LoanScoringError, but only the class name of any other error.
+
+    The text of another error may contain values of applications.
+    """
     return str(error) if isinstance(error, LoanScoringError) else type(error).__name__
 
 
 def queue_wait_seconds(session: Session, run: str, start: TaskStart) -> float | None:
-    """Return the seconds between the end of the last upstream task and the start of this one.
+    """Return how many seconds a task waited until the scheduler started it.
 
-    None if unknown: for a later try, which waited for its delay or for a person, and after a task
-    without a row. Why Airflow's own times are not used: docs/adr/0012.
+    The waiting time begins when the last upstream task ends, but not before the DAG run starts.
+
+    Return None for a second or later try, because such a try waited for the retry delay or for a
+    person. Return None also if an upstream task has no row in table `task_metrics`, or if the start
+    of the DAG run is unknown. docs/adr/0012 says why Airflow's own times are not used.
     """
     if start.try_number > 1 or start.run_at is None:
         return None
     with database.transaction(session.connection):
         before = database.row(session.connection, "select_ready_at", run=run, tasks=start.after)
-    assert before is not None  # noqa: S101 - an aggregate gives one row
+    assert before is not None  # noqa: S101 - an aggregate always gives one row
     if before["tasks"] < len(start.after):
         return None
     ready = max(start.run_at, before["finished_at"] or start.run_at)
-    # The clocks of two machines may differ by more than the waiting time.
+    # The difference can be negative, because the clocks of two machines may differ by more than
+    # the waiting time.
     return max(0.0, (start.at - ready).total_seconds())

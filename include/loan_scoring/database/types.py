@@ -1,4 +1,4 @@
-"""The types of Arrow and Postgres for the contract's types."""
+"""Map the column types of the contract to types of Arrow and of Postgres."""
 
 import pyarrow as pa
 
@@ -8,7 +8,7 @@ ARROW_TYPES = {
     "category": pa.string(),
     "text": pa.string(),
 }
-"""Arrow type of each type of the contract."""
+"""Arrow type for each column type of the contract."""
 
 POSTGRES_TYPES = {
     "integer": "bigint",
@@ -16,4 +16,4 @@ POSTGRES_TYPES = {
     "category": "text",
     "text": "text",
 }
-"""Postgres type of each type of the contract."""
+"""Postgres type for each column type of the contract."""
