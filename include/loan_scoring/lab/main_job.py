@@ -125,7 +125,7 @@ def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> No
     for batch_id in state.uncompared_nights():
         client.trigger(f"{portfolio}_ingest", partition_key=batch_id)
     wait(state.is_published)
-    # Outcomes are ingested after all applications, because each outcome needs its application.
+    # Applications must be in first, because outcomes of unknown loans go to quarantine.
     for drop_id, date in state.due_drops().items():
         if drop_id not in state.ingested_drops():
             client.trigger(f"{portfolio}_outcomes", partition_key=date)

@@ -142,8 +142,8 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
 def choose_share(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
     """Draw a share of the rows without replacement, in random order.
 
-    The number drawn is exact (not each row drawn by chance), because otherwise small nights could
-    drift much less or more than large nights.
+    The number of rows drawn is fixed, not random, because otherwise small nights could drift much
+    more or less than large nights.
     """
     count = round(len(rows) * (share or 0.0))
     picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()
