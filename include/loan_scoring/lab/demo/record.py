@@ -78,8 +78,8 @@ class DemoRecord:
         return [night for night in self.nights if not night.is_drifted]
 
     @property
+    def drifted(self) -> list[DemoNight]:
         """Return the nights with the scenario."""
-        """The nights with the scenario."""
         return [night for night in self.nights if night.is_drifted]
 
 

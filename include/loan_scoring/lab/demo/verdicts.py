@@ -23,7 +23,7 @@ class MonitorResult:
     """What the monitor should do: FIND, QUIET or EITHER."""
     is_right: bool
     why: str
-    """Why the result was expected. Empty if it was not, or if the monitor is EITHER and found none."""
+    """The reason for an expected result. Empty if the result was unexpected or nothing was found."""
 
 
 def judge_monitors(record: DemoRecord) -> list[MonitorResult]:
