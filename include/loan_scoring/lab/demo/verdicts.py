@@ -23,7 +23,10 @@ class MonitorResult:
     """What the monitor should do: FIND, QUIET or EITHER."""
     is_right: bool
     why: str
-    """The reason for an expected result. Empty if the result was unexpected or nothing was found."""
+    """Why the result is as expected.
+
+    Empty if the result is not as expected, or if `should` is EITHER and no drift was found.
+    """
 
 
 def judge_monitors(record: DemoRecord) -> list[MonitorResult]:
