@@ -51,7 +51,6 @@ def peak_memory_bytes() -> int:
     >>> peak_memory_bytes() > 1 << 20
     True
     """
-    """
     status = Path("/proc/self/status").read_text()
     found = re.search(r"VmHWM:\s*(\d+) kB", status)
     return int(found[1]) << 10 if found else 0

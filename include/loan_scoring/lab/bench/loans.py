@@ -72,8 +72,8 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
                 moved = pc.add(numbers, turn * span).cast(pa.string())
             else:
                 moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
-            # Without quotes where possible, as in most files of loans and in the real one.
             # Quotes are written only where needed, because most files of loans have none.
+            pa.csv.write_csv(
                 table.set_column(place, key.source, moved),
                 file,
                 pa.csv.WriteOptions(include_header=turn == 0, quoting_style=_style(table)),
@@ -81,6 +81,6 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
 
 
 def _style(table: pa.Table) -> str:
-    """Return `none` if no value needs quotes, else `needed`."""
     """Return the quoting style for the CSV writer: `none` if no value needs quotes, or `needed`."""
+    needs = (pc.any(pc.match_substring_regex(c, '[",\r\n]')).as_py() for c in table.columns)
     return "needed" if any(needs) else "none"

@@ -134,7 +134,7 @@ def _fill_database(
     update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
-        # In normal use autovacuum analyzes the tables within a night. Here nothing waits for it.
+        # The pages need up-to-date planner statistics. In normal use autovacuum makes them.
         cursor.execute("ANALYZE")
     session.connection.autocommit = False
     return batch_ids
