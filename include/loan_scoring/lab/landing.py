@@ -17,10 +17,11 @@ class LandingFolder:
         self._folder, self._log, self._is_synthetic = folder, log, is_synthetic
 
     def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
-        """Write a drop. Return its path, and False if the same file was there already.
+        """Write a drop. Return the path of the file, and whether the file had to be written.
 
-        A batch is either real or synthetic. If the folder holds the batch's file of the other sort,
-        delete that file, because otherwise ingestion would find two deliveries of one batch.
+        A batch is either real or synthetic. When a real batch is written, a synthetic file of the
+        same batch is deleted, and the reverse, because otherwise ingestion would find two deliveries
+        of the batch.
 
         Args:
             kind: `applications` or `outcomes`.

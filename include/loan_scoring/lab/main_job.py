@@ -37,7 +37,7 @@ class MainJob:
 
 
 def run_main_job(job: MainJob) -> str:
-    """Run the steps of the main job that are not done yet, and return a summary as text.
+    """Run the steps of the main job that are not done yet. Return a summary for the terminal.
 
     Raises:
         LoanScoringError: a task failed and has no retry left, or no step ended for 15 minutes.
@@ -76,7 +76,8 @@ def _database_url() -> Iterator[str]:
     """Yield the URL of the portfolio's database while the embedded server runs.
 
     The embedded server must run even if the portfolio's database is elsewhere, because Airflow
-    keeps its own tables there. Stop the server at the end only if it was off before.
+    keeps its own tables in the embedded server. At the end the server is stopped if it was not
+    running before.
     """
     server = embedded()
     was_running = server.is_running()
@@ -90,9 +91,10 @@ def _database_url() -> Iterator[str]:
 
 @contextmanager
 def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[AirflowClient]:
-    """Yield a client of the Airflow that `make up` started.
+    """Yield a client of a running Airflow.
 
-    If there is none, start Airflow for this job and stop it at the end.
+    Use the Airflow that `make up` started. If there is none, start an Airflow for this job alone
+    and stop that Airflow at the end.
     """
     running = attach_to_stack(settings.state_dir())
     if running is not None:
@@ -125,7 +127,7 @@ def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> No
     for batch_id in state.uncompared_nights():
         client.trigger(f"{portfolio}_ingest", partition_key=batch_id)
     wait(state.is_published)
-    # Applications must be in first, because outcomes of unknown loans go to quarantine.
+    # Outcomes come after all applications, because outcomes of unknown loans go to quarantine.
     for drop_id, date in state.due_drops().items():
         if drop_id not in state.ingested_drops():
             client.trigger(f"{portfolio}_outcomes", partition_key=date)
@@ -145,7 +147,7 @@ def _wait(
         client: client of Airflow, to find failed DAG runs.
         state: state of the job, read from the tables.
         progress: where finished steps are reported.
-        since: start of this job. DAG runs that failed before this time are ignored.
+        since: start of this job. DAG runs that failed before the start are ignored.
         until: the condition to wait for.
 
     Raises:

@@ -60,7 +60,11 @@ class MainJobState:
         return all(row["is_published"] for row in self._nights())
 
     def is_complete(self) -> bool:
-        """Return whether every night is compared with the baseline and all due outcomes are in."""
+        """Return whether no step of the job is left.
+
+        The job is complete if a champion exists, every night is compared with the baseline, and all
+        due outcomes are ingested.
+        """
         return (
             self.is_trained()
             and not self.uncompared_nights()

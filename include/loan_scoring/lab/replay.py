@@ -1,4 +1,4 @@
-"""Cut a labelled file into the history, the applications of each night, and later outcomes."""
+"""Cut a labelled file into history, nightly applications, and outcomes that land later."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Replay:
-    """The source of a replay and the files that the replay wrote into the landing folder."""
+    """The source of a replay and the files of its drops in the landing folder."""
 
     source: str
     """File or URL of the loans. The text begins with `synthetic` if the loans are generated."""

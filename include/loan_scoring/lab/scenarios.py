@@ -67,7 +67,7 @@ def check_scenarios(
 def apply_scenario(
     table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> pa.Table:
-    """Return a night's applications after one scenario. Outcomes do not change here."""
+    """Return a night's applications after one scenario, unchanged if it concerns only outcomes."""
     if scenario.column is None:
         return table
     column = contract.by_name[scenario.column]
@@ -94,10 +94,7 @@ def apply_scenario(
 def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
-    """Turn a share of a night's negative outcomes into positive ones, and change `targets` itself.
-
-    A positive outcome is a default.
-    """
+    """Turn a share of a night's negative outcomes into defaults, in the list `targets` itself."""
     negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
     for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
@@ -110,7 +107,7 @@ def shuffle_outcomes(
     contract: Contract,
     rng: np.random.Generator,
 ) -> None:
-    """Permute the outcomes among a share of a night's loans, and change `targets` itself.
+    """Permute the outcomes of a share of a night's loans, in the list `targets` itself.
 
     As many loans default as before, but not the loans that a model expects to default. Excluded
     loans keep their outcomes. Most of them default, so an exchange of outcomes with them would
@@ -127,7 +124,7 @@ def shuffle_outcomes(
 
 
 def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
-    """Return the row numbers of the loans that an exclusion of the contract keeps from scoring."""
+    """Return the row indices of the loans that an exclusion of the contract keeps from scoring."""
     found: set[int] = set()
     for exclusion in contract.exclusions:
         column = contract.by_name[exclusion.column]
@@ -163,8 +160,8 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
     margin = column.margin
     if margin and margin.step:
         step = Decimal(str(margin.step))
-        # Steps are counted from the lowest quantile, because values need not be multiples of
-        # the step: amounts with a step of 10,000 can all end in 6500.
+        # Steps are counted from the lowest quantile, because values need not be multiples of the
+        # step. For example, amounts with a step of 10,000 can all end in 6500.
         origin = Decimal(str(margin.quantiles[0] if margin.quantiles else 0))
         value = origin + round((value - origin) / step) * step
     elif column.type == "integer":

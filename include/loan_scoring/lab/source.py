@@ -10,7 +10,8 @@ def resolve_source(contract: Contract, explicit: str | None) -> str | None:
     """Return the file or URL of a portfolio's labelled loans.
 
     The search order is: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (or .csv.gz,
-    .csv.zip), and last the contract's URL. Return None if none of them can be read.
+    .csv.zip), and last the contract's URL. Return None if there is no such file and
+    the contract's URL is missing or cannot be read.
 
     Raises:
         SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.

@@ -1,7 +1,7 @@
 """Generate labelled loans from the columns and margins of a contract.
 
-Generated loans replace a labelled file that cannot be read. Their margins resemble those of the
-real portfolio, but nothing else does. A model can learn the target from the columns. Columns are
+Generated loans replace a labelled file that cannot be read. They resemble the real portfolio only
+in the margins of the columns. A model can learn the target from the columns. Columns are
 independent of each other, except that the two operands of a ratio are correlated.
 """
 
@@ -20,7 +20,10 @@ QUANTILE_SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 OPERAND_CORRELATION = 0.8
 RATIO_DECIMALS = 8
 LEARNABLE_AUC = 0.81
-"""The AUC of a perfect model on the applications that no exclusion keeps from scoring."""
+"""Expected AUC of a model that knows the true default probability of each loan.
+
+Loans that an exclusion keeps from scoring do not count.
+"""
 MAX_GAIN = 20.0
 GAIN_ROWS = 10_000
 
@@ -33,9 +36,9 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     files. The same arguments give the same table.
 
     The target is drawn from a logistic model. The effects in the margins are the relative weights
-    of the columns. All weights are multiplied by one gain, chosen so that a perfect model reaches
-    LEARNABLE_AUC. The intercept is chosen so that the mean default probability equals the
-    contract's generated_default_rate.
+    of the columns. All weights are multiplied by one gain, chosen so that the true default
+    probabilities reach LEARNABLE_AUC. The intercept is chosen so that the mean default
+    probability equals the contract's generated_default_rate.
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks(contract, rows, rng)
@@ -93,7 +96,7 @@ def _values(column: Column, ranks: Floats) -> Floats:
     step = (margin.step if margin else None) or (1.0 if column.type == "integer" else None)
     if step:
         # Steps are counted from the lowest quantile, because values need not be multiples of the
-        # step: amounts with a step of 10,000 can all end in 6500.
+        # step. For example, amounts with a step of 10,000 can all end in 6500.
         values = quantiles[0] + np.round((values - quantiles[0]) / step) * step
     return np.clip(values, quantiles[0], quantiles[-1])
 
@@ -170,7 +173,7 @@ def _default_probabilities(
 
 
 def _expected_auc(probabilities: Floats) -> float:
-    """Return the AUC that probabilities are expected to have on outcomes drawn from them."""
+    """Return the expected AUC of probabilities if outcomes are drawn with these probabilities."""
     ascending = np.sort(probabilities)
     negatives = np.cumsum(1 - ascending)
     pairs = ascending.sum() * negatives[-1]

@@ -1,1 +1,1 @@
-"""Benchmarks: measure each stage and compare it with the least possible work and a naive way."""
+"""Benchmarks: measure each stage against the least possible work and naive implementations."""

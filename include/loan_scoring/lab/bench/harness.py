@@ -1,4 +1,4 @@
-"""Helpers of the benchmarks: run each measurement in a new process, get its peak memory."""
+"""Run measurements of a benchmark in new processes, read peak memory, and empty tables."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def run_in_process(module: str, arguments: list[str], url: str, source: str) -> 
 def peak_memory_bytes() -> int:
     """Return the peak memory of this process in bytes.
 
-    ru_maxrss is not used, because there a child process starts with the peak of its parent.
+    ru_maxrss is not used, because in ru_maxrss a child process inherits the peak of its parent.
 
     >>> peak_memory_bytes() > 1 << 20
     True
@@ -62,15 +62,15 @@ def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
 
 
 def delete_batches(session: Session) -> None:
-    """Empty the tables `batches`, `applications` and `quarantine`, and all that refer to them."""
+    """Empty tables `batches`, `applications`, `quarantine` and all tables that refer to them."""
     truncate_tables(session, "batches, applications, quarantine")
 
 
 def truncate_tables(session: Session, tables: str) -> None:
     """Empty tables of the benchmark's database, and all tables that refer to them.
 
-    A trigger forbids this on table `approvals`, so it is off during the truncation. No decision is
-    lost, because nobody decides in a benchmark.
+    A trigger forbids truncation of table `approvals`, so the trigger is disabled for that moment.
+    No decision is lost, because nobody decides in a benchmark.
     """
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE approvals DISABLE TRIGGER approvals_append_only")

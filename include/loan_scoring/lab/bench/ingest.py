@@ -22,7 +22,8 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
 
     All ways read the same uncompressed CSV file. The floor is the least possible work: one COPY of
     the file and a commit, into a table with the contract's types but without key, index and rules.
-    Each ingestion runs in a new process, because otherwise their peak memory would be mixed.
+    Each ingestion runs in a new process, because the peak memory of a process includes all its
+    earlier work.
     """
     floor, keyed, ours, naive, tenfold = [], [], [], [], []
     for repetition in range(REPETITIONS):
@@ -106,7 +107,7 @@ def _to_sql(loans: BenchLoans, url: str) -> float:
 
 
 def _ingest(loans: BenchLoans, file: Path, url: str) -> dict[str, float]:
-    """Ingest a file in a new process. Return the seconds and the peak memory that it printed."""
+    """Ingest a file in a new process. Return the times and the peak memory that it prints."""
     return run_in_process(
         "ingest_process", [loans.contract.portfolio, str(file)], url, loans.source
     )

@@ -1,4 +1,4 @@
-"""Prepare the loans of the benchmarks: a plain CSV file, and a second with ten times the rows."""
+"""Write the loans of the benchmarks into two CSV files, the second with ten times the rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ TIMES = 10
 
 @dataclass(frozen=True)
 class BenchLoans:
-    """The labelled loans of a portfolio, written to CSV files with the contract's columns."""
+    """Labelled loans of a portfolio in CSV files that have the contract's columns and target."""
 
     contract: Contract
     source: str

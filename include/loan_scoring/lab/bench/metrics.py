@@ -25,7 +25,7 @@ from loan_scoring.monitoring.drift.joint import JointBaseline
 
 REPETITIONS = 5
 BATCH_SHARE = 49_047 / 148_670
-"""Share of the loans that form the batch. The others form the baseline (DESIGN section 8)."""
+"""Share of the loans that form the batch. The other loans are the baseline (DESIGN section 8)."""
 NIGHT = 5_000
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 - needs no Postgres
     """Measure the single-column tests and the joint tests on tables in memory.
 
-    Before the first batch, a process sorts the baseline's sample and fits the joint baseline. Later
-    batches reuse both, but the ratios include this time as if each batch needed it.
+    In production, a process sorts the baseline's sample and fits the joint baseline once for all
+    batches. The ratios nevertheless include this preparation in the time of the one batch.
 
     Evidently's DataDriftPreset compares the same columns, which are all columns except the key, the
-    outcome and constant columns. Evidently runs in a process of its own, on pandas frames. Its
-    import and a warm-up are not counted. Our tests run with one thread, and not at the same time as
-    Evidently.
+    outcome and constant columns. Evidently runs in a process of its own, on pandas frames. The
+    import of Evidently and a warm-up are not counted. Our tests run with one thread. They do not
+    run at the same time as Evidently.
     """
     contract = loans.contract
     _, table = read_labelled_loans(contract, str(loans.file), 0)

@@ -61,7 +61,7 @@ def fill_nights(session: Session, nights: int, loans: int) -> list[str]:
     """Generate batches with applications and scores on the database server. Return the batch_ids.
 
     Args:
-        session: database session. The database must have no batches of these dates. Models
+        session: database session. The database must have no batches on these dates. The models
             `propensity-1` and `personas-1` are created if they do not exist.
         nights: number of batches. There is one for each day from FIRST_NIGHT on.
         loans: number of loans in each batch.

@@ -116,7 +116,7 @@ def bench_pages(
 def _fill_database(
     session: Session, loans: BenchLoans, nights: int, loans_a_night: int
 ) -> list[str]:
-    """Fill the database with one real night and the generated nights.
+    """Fill the database with a real night and generated nights.
 
     Return the batch_ids of the generated nights.
     """
@@ -134,7 +134,7 @@ def _fill_database(
     update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
-        # The pages need up-to-date planner statistics. In normal use autovacuum makes them.
+        # The planner needs statistics of the new rows. In normal use autovacuum computes these.
         cursor.execute("ANALYZE")
     session.connection.autocommit = False
     return batch_ids

@@ -14,7 +14,7 @@ from loan_scoring.lab.bench.score import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
 Bench = Callable[[BenchLoans, str], BenchResult]
-"""A function that measures one stage, from the loans and the URL of an empty database."""
+"""A function that measures one stage, given the loans and the URL of an empty database."""
 
 BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,

@@ -13,9 +13,10 @@ from loan_scoring.models.training.run import train
 
 REPETITIONS = 5
 ALGORITHM = "hist_gradient_boosting"
-"""The algorithm of the model to fit: the contract's first candidate with this algorithm.
+"""Algorithm of the propensity model in the benchmark.
 
-If the contract has no such candidate, its first candidate is fitted.
+The first candidate of this algorithm is fitted. If the contract has no candidate of this algorithm,
+the first of all its candidates is fitted.
 """
 
 
@@ -43,7 +44,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         replace_batch(session, loans.tenfold)
-    # This run is a warm-up, so that the measured run does not read the new loans from cold caches.
+    # This warm-up reads the new loans once, because the measured run must find them in the cache.
     run("silent")
     tenfold = [run("ours")]
     steps = {
@@ -78,7 +79,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
-    """Fit one candidate and the personas on all loans as `history`, and promote both models."""
+    """Ingest all loans as `history`, fit one candidate and the personas, and promote both."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
     one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})

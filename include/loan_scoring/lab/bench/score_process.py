@@ -1,6 +1,7 @@
 """Score a batch in this process and print the cost: `score_process PORTFOLIO WAY`.
 
-WAY is `ours`, `silent` (`ours` without reasons), `floor` (the least possible work) or `naive`.
+WAY is `ours` (as in production), `silent` (`ours` without reasons), `floor` (the least possible
+work) or `naive` (pandas and scikit-learn pipelines).
 """
 
 import json
@@ -61,7 +62,7 @@ def main(portfolio: str, way: str) -> dict[str, float]:
             return _floor(session, query, scorer)
         if way == "naive":
             return _naive(portfolio, scorer, batch_id)
-        # The models are loaded already, and the time to load them must not count.
+        # score_batch gets the loaded models, because the time to load models must not count.
         registry.load_scorer = lambda *_: scorer
         started = time.perf_counter()
         score_batch(session, batch_id)
@@ -83,7 +84,7 @@ def _copy_out(session: Session, query: sql.Composed, columns: list[str]) -> pa.T
 
 
 def _floor(session: Session, query: sql.Composed, scorer: Scorer) -> dict[str, float]:
-    """Do the least possible work: COPY out, encode, predict, and COPY in without keys.
+    """Do the least possible work: COPY out, encode, predict, COPY into a table without keys.
 
     Return the seconds of each step and of all steps together.
     """

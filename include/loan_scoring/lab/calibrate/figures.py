@@ -75,7 +75,7 @@ def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
 def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
     """Return each cause of a false alarm with its count, the most frequent cause first.
 
-    A cause is a text of the form `feature: tests, 5,000 loans`.
+    A cause is a string of the form `feature: tests, 5,000 loans`.
     """
     counted = Counter(
         f"{text}, {size:,} loans"
@@ -124,7 +124,7 @@ def peer_alert_share(
 
     Args:
         measured: result of the calibration.
-        way: name of the peer with the settings that it ran with.
+        way: peer with its settings, such as `Evidently, default`.
         shift: name of the shift.
         size: number of loans in the batch.
     """

@@ -1,11 +1,11 @@
 """Run Evidently or NannyML on batches in Parquet: `peer_drift.py evidently|nannyml|time FOLDER`.
 
 The Python of the peers' own environment runs this script. loan_scoring is not installed there, so
-the script must not import it. The script prints one JSON object per line.
+the script must not import loan_scoring. The script prints one JSON object per line.
 
-The input is FOLDER/manifest.json. It lists the numeric and the categorical columns. For `evidently`
-and `nannyml` it also lists the rounds, and each round has a baseline and its batches. For `time` it
-has one baseline, one batch and the number of repetitions instead.
+The input is FOLDER/manifest.json. The manifest lists the numeric and the categorical columns. For
+`evidently` and `nannyml` it also lists the rounds, each with a baseline and its batches. For `time`
+it instead gives one baseline, one batch and the number of repetitions.
 """
 
 import json

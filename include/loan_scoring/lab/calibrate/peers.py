@@ -1,4 +1,4 @@
-"""Run Evidently and NannyML on a calibration's batches, in a Python environment of their own."""
+"""Run the peers, Evidently and NannyML, on a calibration's batches, in their own environment."""
 
 import json
 import logging
@@ -36,14 +36,14 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class PeerAlerts:
-    """The number of batches that a peer compared, and in how many of them it raised an alert."""
+    """The number of batches that a peer compared, and the number of these batches with an alert."""
 
     alerts: int
     batches: int
 
 
 Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
-"""The counts by name of the peer with its settings, then by (shift, number of loans)."""
+"""The counts by peer and settings (`Evidently, default`), then by (shift, batch size)."""
 
 
 def peers_python() -> Path | None:
@@ -125,8 +125,8 @@ def count_peer_alerts(
     """Count in how many batches of some rounds each peer raises an alert.
 
     The peers compare only the inputs. In an undrifted batch, an alert on any column counts. Each
-    shift is applied to one column per round, a different column in each round, and then the peers
-    compare only this column.
+    shift is applied to one column per round, and the peers then compare only this column. The next round
+    takes the next column.
 
     Args:
         contract: contract of the portfolio.

@@ -54,7 +54,7 @@ def build_pool(
         source: file or URL of the labelled loans. If None, `resolve_source` looks for one.
         rows: number of loans to generate if there is no source.
         is_swapped: if True, fit the model on the two thirds and score the other third. Settings
-            that were chosen on the usual two thirds can so be checked on other loans.
+            chosen on the usual two thirds are then tested on loans that did not influence them.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.

@@ -36,9 +36,9 @@ class RoundResult:
     """The alerts in the undrifted batches of one round, and the shifts that were found."""
 
     alerts: dict[int, list[str]] = field(default_factory=dict)
-    """By batch size: the alerts in the undrifted batch, each as `feature: tests`."""
+    """The alerts in the undrifted batch of each batch size, each as `feature: tests`."""
     detected: dict[tuple[str, float, str], bool] = field(default_factory=dict)
-    """By (shift, size of the shift, column): whether an alert found the shift."""
+    """Whether an alert found a shift, by (name of the shift, size of the shift, column)."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def run_round(
 
     Each shift is applied to one column of the batch at a time. The joint tests do not run again on
     the shifted batch. Their results on the undrifted batch are used instead. This can only lower
-    the measured power: a shift makes the p-values of the joint tests smaller, and smaller p-values
-    there would lower the adjusted p-values of all tests.
+    the measured power. On the shifted batch the joint tests would give smaller p-values, and these
+    would lower the adjusted p-values of the other tests.
 
     Args:
         contract: contract of the portfolio.

@@ -54,7 +54,7 @@ class CalibrationPlan:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """The results of all rounds of a calibration, and the circumstances of the measurement."""
+    """The results of all rounds of a calibration, with the loans, plan, machine and versions."""
 
     portfolio: str
     source: str
@@ -150,8 +150,8 @@ def _rounds(
         _open(contract, file)
         yield from track_items(map(_run, tasks), plan.rounds, "round", log, 50)
         return
-    # A forked child could wait for ever, because a fork copies locks that threads of loaded
-    # libraries hold at that moment.
+    # Processes are spawned, because a forked process would copy locks that threads of loaded
+    # libraries hold, and could then wait for these locks for ever.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, _open, (contract, file)) as executor:
         results = executor.map(_run, tasks, chunksize=1)

@@ -28,7 +28,7 @@ class Shift:
 
     name: str
     label: str
-    """Text with {} where the size goes. The size of a share is inserted in percent."""
+    """Format string for a size, with {} in place of the size. A share is given in percent."""
     apply: Apply
     sizes: tuple[float, ...]
     required: float | None
@@ -81,7 +81,10 @@ def _stretch(
 def _make_null(
     values: pa.ChunkedArray, _: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Set values to null. The number of new nulls is `share` of all rows, if so many are left."""
+    """Set randomly drawn values to null.
+
+    The number of new nulls is `share` of all rows. If fewer values are non-null, all become null.
+    """
     return _set(values, np.flatnonzero(_valid(values)), share, None, rng)
 
 
@@ -90,7 +93,8 @@ def _move_level(
 ) -> pa.ChunkedArray:
     """Set rows with the baseline's most frequent level to its second most frequent level.
 
-    The number of changed rows is `share` of all rows, if so many rows have the most frequent level.
+    The number of changed rows is `share` of all rows. If fewer rows have the most frequent level,
+    all of these rows change.
     """
     counted = sorted(
         baseline.drop_null().value_counts().to_pylist(), key=lambda each: -each["counts"]
@@ -210,4 +214,4 @@ SHIFTS = (
         "score",
     ),
 )
-"""The shifts that change one column. `permute_column` makes the shift of correlations."""
+"""The shifts that change one column. `permute_column` makes the shift CORRELATION."""

@@ -19,7 +19,7 @@ SHORT = {
     "target": "default rate",
     "model": "performance",
 }
-"""A name of one or two words for each monitor."""
+"""A short name for the monitor of each drift kind."""
 AT_ONCE = ("data", "joint", "prediction")
 """The drift kinds that are tested on the night itself. The other kinds need outcomes."""
 

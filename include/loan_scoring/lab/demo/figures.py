@@ -65,7 +65,7 @@ def _cell(night: DemoNight, kind: str) -> str:
 
 
 def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
-    """Return the PSI of each column by night, and the columns that drifted, the worst first.
+    """Return the PSI of each column by night, and the columns that drifted, largest PSI first.
 
     Columns are named by their labels.
     """

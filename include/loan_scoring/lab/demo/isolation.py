@@ -33,7 +33,7 @@ def exclusive_demo() -> Iterator[None]:
 
 @contextmanager
 def own_folders() -> Iterator[Path]:
-    """Let all stages write into a temporary folder, and yield the landing folder inside.
+    """Let all stages write into a temporary folder. Yield the landing folder inside it.
 
     At the end the folder is deleted and LOAN_SCORING_DATA has its old value again.
     """

@@ -46,7 +46,8 @@ class DemoNight:
     def level(self, kind: str) -> str | None:
         """Return the worst level of the features that raised an alert.
 
-        The level is `stable` if no feature did. Return None if no test of this drift kind ran.
+        The level is `stable` if no feature raised an alert. Return None if no test of this drift
+        kind ran.
         """
         tests, found = self.of(kind), self.found(kind)
         if not tests:
@@ -62,7 +63,7 @@ class DemoNight:
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """All rows that one demonstration left in the database, by night where possible."""
+    """All rows that one demonstration left in the database, and the demonstration itself."""
 
     demonstration: Demonstration
     scenario_name: str

@@ -87,7 +87,7 @@ def demonstrate_drift(
         )
     location = resolve_source(contract, source)
     if location is None:
-        # No source can be read. Without this line each replay would try the contract's URL again.
+        # Remove the URL, because otherwise each replay would try again to reach it.
         offline = contract.source.model_copy(update={"url": None})
         contract = contract.model_copy(update={"source": offline})
     with exclusive_demo(), quiet_stages(), own_folders() as folder:

@@ -69,7 +69,7 @@ def demo_verdict(record: DemoRecord) -> tuple[bool, str]:
 
 
 def _fault(record: DemoRecord, result: MonitorResult) -> str:
-    """Return in words how a monitor behaved against the expectation."""
+    """Return a text that says what a monitor did that it should not do."""
     drifted, nights = len(record.drifted), len(record.nights)
     parts = []
     if result.calm:
@@ -88,8 +88,8 @@ def _listed(names: list[str]) -> str:
 def nights_outside_interval(record: DemoRecord, metric: str) -> tuple[int, int]:
     """Count the drifted nights whose realised metric is outside the estimate's interval.
 
-    Returns two numbers: these nights, and all drifted nights on which both the estimate with its
-    interval and the realised metric are known.
+    Returns this count, and the number of drifted nights on which both the estimate's interval and
+    the realised metric are known.
     """
     outside = 0
     known = 0
