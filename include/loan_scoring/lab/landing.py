@@ -20,8 +20,8 @@ class LandingFolder:
         """Write a drop. Return the path of the file, and whether the file had to be written.
 
         A batch is either real or synthetic. When a real batch is written, a synthetic file of the
-        same batch is deleted, and the reverse, because otherwise ingestion would find two deliveries
-        of the batch.
+        same batch is deleted, and the reverse, because otherwise ingestion would find two
+        deliveries of the batch.
 
         Args:
             kind: `applications` or `outcomes`.

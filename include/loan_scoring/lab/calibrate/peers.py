@@ -125,8 +125,8 @@ def count_peer_alerts(
     """Count in how many batches of some rounds each peer raises an alert.
 
     The peers compare only the inputs. In an undrifted batch, an alert on any column counts. Each
-    shift is applied to one column per round, and the peers then compare only this column. The next round
-    takes the next column.
+    shift is applied to one column per round, and the peers then compare only this column. The
+    next round takes the next column.
 
     Args:
         contract: contract of the portfolio.
