@@ -1,1 +1,1 @@
-"""What is not the nightly work: replay, generated loans, benches, calibration, demonstrations."""
+"""Tools outside the nightly work: replay, generated loans, benchmarks, calibration, drift demos."""

@@ -1,4 +1,4 @@
-"""Write the drops of a replay into the landing folder, each whole or not at all."""
+"""Write the drops of a replay into the landing folder, so that no reader sees a partial file."""
 
 import logging
 from pathlib import Path
@@ -11,21 +11,22 @@ from loan_scoring.errors import LoanScoringError
 
 
 class LandingFolder:
-    """Writes drops as CSV files, and leaves files alone that hold the same bytes already."""
+    """Write drops as CSV files. A file that already holds the same bytes is not written again."""
 
     def __init__(self, folder: Path, log: logging.Logger, *, is_synthetic: bool) -> None:
         self._folder, self._log, self._is_synthetic = folder, log, is_synthetic
 
     def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
-        """Write a drop; return its path, and False if the file was there already.
+        """Write a drop. Return the path of the file, and whether the file had to be written.
 
-        A batch is either real or synthetic: its file of the other sort is removed, because two
-        files would be two deliveries.
+        A batch is either real or synthetic. When a real batch is written, a synthetic file of the
+        same batch is deleted, and the reverse, because otherwise ingestion would find two
+        deliveries of the batch.
 
         Args:
             kind: `applications` or `outcomes`.
-            name: of the batch, or the date of outcomes.
-            table: text columns.
+            name: batch_id, or the date on which the outcomes land.
+            table: rows of the drop, in string columns.
 
         Raises:
             LoanScoringError: the file cannot be written.
@@ -54,7 +55,7 @@ class LandingFolder:
 
 
 def _csv_bytes(table: pa.Table) -> bytes:
-    """Return a table of text as CSV; values have quotes only if they need them."""
+    """Return a table of strings as CSV. Only values that need quotes get quotes."""
     header = pa.table({name: pa.array([name]) for name in table.column_names})
     lines = [
         line

@@ -1,4 +1,4 @@
-"""Run the main job on one machine: replay history and nights, and let Airflow process them."""
+"""Run the main job on one machine: replay history and nights, and process them with Airflow."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ STALLED_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class MainJob:
-    """What `make run` replays."""
+    """Settings of `make run`: the portfolio, the nights to replay, and which of them drift."""
 
     portfolio: str = "loan_default"
     nights: int = 5
@@ -37,10 +37,10 @@ class MainJob:
 
 
 def run_main_job(job: MainJob) -> str:
-    """Do what is left of the job, and return a summary read from Postgres.
+    """Run the steps of the main job that are not done yet. Return a summary for the terminal.
 
     Raises:
-        LoanScoringError: a task failed for good, or nothing moved for 15 minutes.
+        LoanScoringError: a task failed and has no retry left, or no step ended for 15 minutes.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     loaded = contract.load(job.portfolio)
@@ -75,8 +75,9 @@ def run_main_job(job: MainJob) -> str:
 def _database_url() -> Iterator[str]:
     """Yield the URL of the portfolio's database while the embedded server runs.
 
-    Airflow keeps its metadata in the embedded server, even where the portfolio's database is
-    elsewhere. If the server was off before, it is stopped at the end.
+    The embedded server must run even if the portfolio's database is elsewhere, because Airflow
+    keeps its own tables in the embedded server. At the end the server is stopped if it was not
+    running before.
     """
     server = embedded()
     was_running = server.is_running()
@@ -90,7 +91,11 @@ def _database_url() -> Iterator[str]:
 
 @contextmanager
 def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[AirflowClient]:
-    """Yield a client of the Airflow that `make up` started, else of one for this job alone."""
+    """Yield a client of a running Airflow.
+
+    Use the Airflow that `make up` started. If there is none, start an Airflow for this job alone
+    and stop that Airflow at the end.
+    """
     running = attach_to_stack(settings.state_dir())
     if running is not None:
         progress.say(f"Airflow runs already at {running.url}")
@@ -104,7 +109,10 @@ def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[Airflow
 
 
 def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> None:
-    """Trigger ingestion of what is missing; asset events trigger the later stages."""
+    """Trigger ingestion of missing batches and outcomes, and wait until the job is complete.
+
+    The later stages need no trigger, because asset events start them.
+    """
     portfolio = state.session.contract.portfolio
     since = datetime.now(UTC)
 
@@ -119,7 +127,8 @@ def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> No
     for batch_id in state.uncompared_nights():
         client.trigger(f"{portfolio}_ingest", partition_key=batch_id)
     wait(state.is_published)
-    for drop_id, date in state.due_drops().items():  # outcomes need their applications
+    # Outcomes come after all applications, because outcomes of unknown loans go to quarantine.
+    for drop_id, date in state.due_drops().items():
         if drop_id not in state.ingested_drops():
             client.trigger(f"{portfolio}_outcomes", partition_key=date)
     wait(state.is_complete)
@@ -132,10 +141,18 @@ def _wait(
     since: datetime,
     until: Callable[[], bool],
 ) -> None:
-    """Poll until the condition holds.
+    """Poll until the condition `until` holds.
+
+    Args:
+        client: client of Airflow, to find failed DAG runs.
+        state: state of the job, read from the tables.
+        progress: where finished steps are reported.
+        since: start of this job. DAG runs that failed before the start are ignored.
+        until: the condition to wait for.
 
     Raises:
-        LoanScoringError: a DAG run that this job caused has failed, or nothing moves any more.
+        LoanScoringError: a DAG run that the schedule did not start has failed, or no step ended
+            for STALLED_SECONDS.
     """
     moved = time.monotonic()
     while True:
@@ -156,7 +173,7 @@ def _wait(
 
 
 def _failure(client: AirflowClient, dag_id: str, run_id: str) -> str:
-    """Return one line on why a DAG run failed, with its log."""
+    """Return one line of text with the failed task of a DAG run, the cause and the log file."""
     tasks = client.failed_tasks(dag_id, run_id)
     if not tasks:
         return f"{dag_id} failed ({run_id}) without a failed task; see {client.log_folder}"
@@ -164,7 +181,7 @@ def _failure(client: AirflowClient, dag_id: str, run_id: str) -> str:
 
 
 def _refuse_mixed_sources(session: Session) -> None:
-    """Refuse to add real loans to a database of generated ones, or the reverse."""
+    """Raise StateError if a run would mix real and generated loans in one database."""
     with database.transaction(session.connection):
         known = database.row(session.connection, "select_current_batch", batch_id=HISTORY)
     if known is None:

@@ -1,4 +1,4 @@
-"""How far the main job has come, as the tables say."""
+"""Read from Postgres which steps of the main job are done."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from loan_scoring.lab.replay import Replay
 
 @dataclass(frozen=True)
 class MainJobState:
-    """The state of the main job; each call reads it again from Postgres."""
+    """State of the main job. Every method reads Postgres again."""
 
     session: Session
     replay: Replay
 
     def done_steps(self) -> list[str]:
-        """Return every step that is done, as lines for people."""
+        """Return every finished step as a line of text for the progress report."""
         steps = []
         if self._champion_lag() is not None:
             steps.append("history ingested")
@@ -35,14 +35,14 @@ class MainJobState:
         return steps + [f"{drop_id} taken in" for drop_id in sorted(self.ingested_drops())]
 
     def count_steps(self) -> int:
-        """Return the number of steps of the whole job."""
+        """Return the number of steps of the whole job, done or not."""
         return 2 + 3 * len(self.replay.batch_ids) + len(self.due_drops())
 
     def is_trained(self) -> bool:
-        """Return whether models of the history were judged and there is a champion.
+        """Return whether models fitted on the history were judged and a champion exists.
 
         Raises:
-            LoanScoringError: the first models were refused, so there is no champion.
+            LoanScoringError: a gate refused the first models, so there is no champion.
         """
         lag = self._champion_lag()
         if lag is None or not lag["is_judged_on_it"]:
@@ -60,7 +60,11 @@ class MainJobState:
         return all(row["is_published"] for row in self._nights())
 
     def is_complete(self) -> bool:
-        """Return whether every night is compared and all due outcomes are ingested."""
+        """Return whether no step of the job is left.
+
+        The job is complete if a champion exists, every night is compared with the baseline, and all
+        due outcomes are ingested.
+        """
         return (
             self.is_trained()
             and not self.uncompared_nights()
@@ -72,7 +76,7 @@ class MainJobState:
         return [row["batch_id"] for row in self._nights() if not row["is_compared"]]
 
     def due_drops(self) -> dict[str, str]:
-        """Return drop_id and date of the outcomes that land by the last night."""
+        """Return the outcome drops that land by the last night: the date of each drop_id."""
         dates = {path.name.split(".")[0] for path in self.replay.outcome_files}
         last = self.replay.batch_ids[-1]
         return {f"outcomes-{date}": date for date in sorted(dates) if date <= last}

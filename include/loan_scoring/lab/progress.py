@@ -1,4 +1,4 @@
-"""Show how far long work has come: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Progress:
-    """Report steps out of a known number, each once, with the seconds since the start."""
+    """Report the steps of a job, each step once, with the seconds since the start."""
 
     def __init__(self, total: int, out: TextIO = sys.stdout) -> None:
         self._total = total
@@ -26,7 +26,7 @@ class Progress:
         self._bar.start()
 
     def reach(self, steps: list[str]) -> bool:
-        """Report those of the steps that are new; return whether there are any."""
+        """Print the steps that were not printed before. Return whether there were any."""
         new = [step for step in steps if step not in self._done]
         self._done += new
         for step in new:
@@ -34,7 +34,7 @@ class Progress:
         return bool(new)
 
     def say(self, text: str) -> None:
-        """Print a line that is not a step."""
+        """Print a line of text with the seconds since the start."""
         seconds = time.monotonic() - self._started
         if self._bar.disable:
             share = len(self._done) / self._total if self._total else 1.0
@@ -53,7 +53,11 @@ class Progress:
 def track_items(
     items: Iterator[Item], total: int, name: str, log: logging.Logger, every: int
 ) -> Iterator[Item]:
-    """Yield the items under a bar on a terminal; elsewhere log a line for `every` so many."""
+    """Yield the items and show their progress.
+
+    On a terminal the progress is a bar. Elsewhere a line is logged after every `every` items and
+    after the last item.
+    """
     bar = _bar(sys.stderr)
     with bar:
         task = bar.add_task("", total=total)
@@ -65,7 +69,7 @@ def track_items(
 
 
 def _bar(out: TextIO) -> Bar:
-    # Without a refresh thread: it would be one more thread beside the processes that work.
+    # auto_refresh is off, because its thread would take CPU time from the worker processes.
     return Bar(
         BarColumn(),
         TaskProgressColumn(),

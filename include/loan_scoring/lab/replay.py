@@ -1,4 +1,4 @@
-"""Cut a labelled file into a history drop, nightly drops, and outcomes that land later."""
+"""Cut a labelled file into history, nightly applications, and outcomes that land later."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -31,16 +31,16 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Replay:
-    """The source of a replay, and its files in the landing folder."""
+    """The source of a replay and the files of its drops in the landing folder."""
 
     source: str
-    """The file or URL; begins with `synthetic` if the loans are generated."""
+    """File or URL of the loans. The text begins with `synthetic` if the loans are generated."""
     is_synthetic: bool
     history_rows: int = 0
     batch_ids: list[str] = field(default_factory=list)
-    """The nights in their order, without `history`."""
+    """The batch_ids of the nights in calendar order, without `history`."""
     application_files: dict[str, Path] = field(default_factory=dict)
-    """The file of each batch, `history` first."""
+    """The applications file of each batch_id, with `history` first."""
     outcome_files: list[Path] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     unchanged: list[Path] = field(default_factory=list)
@@ -58,18 +58,21 @@ def replay_loans(
     landing: Path,
     log: logging.Logger = LOGGER,
 ) -> Replay:
-    """Cut the labelled file of a portfolio into drops; the same arguments give the same bytes.
+    """Cut the labelled file of a portfolio into drops and write them into the landing folder.
+
+    The same arguments give the same bytes.
 
     Args:
-        contract: of the portfolio.
-        source: file or URL; None: LOAN_SCORING_SOURCE or the contract's, else generated loans.
+        contract: contract of the portfolio.
+        source: file or URL of the labelled loans. If None, `resolve_source` looks for one, and
+            loans are generated if there is none.
         nights: number of nights after the history.
-        per_night: loans in each night.
-        start: date of the first night; None: the contract's.
-        seed: of the random order; None: the contract's.
-        scenarios: names of scenarios by night, counted from 1.
-        landing: the folder into which drops are written.
-        log: takes warnings.
+        per_night: number of loans in each night.
+        start: date of the first night. If None, the contract's date is used.
+        seed: random seed for the order of the loans. If None, the contract's seed is used.
+        scenarios: names of the scenarios of each night. Nights are counted from 1.
+        landing: folder into which the drops are written.
+        log: logger for warnings.
 
     Raises:
         SourceError: the file cannot be read, has malformed rows, or too few rows.
@@ -124,7 +127,7 @@ def replay_loans(
 def _labelled(
     contract: Contract, location: str | None, drawn: int, seed: int, log: logging.Logger
 ) -> tuple[pa.Table, Replay]:
-    """Return the labelled rows, read or generated, and an empty replay with their source."""
+    """Return the labelled rows, read or generated, and a Replay that holds only their source."""
     if location is not None:
         is_synthetic = locations.is_synthetic(location)
         text = f"{'synthetic: ' if is_synthetic else ''}{location_label(location)}"
@@ -182,7 +185,7 @@ def _check_rows(source: str, rows: int, history_rows: int, nights: int, per_nigh
 
 
 def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
-    """Return each row's place in the ascending order of keys, shape (rows,)."""
+    """Return each row's rank in ascending order of the keys, shape (rows,)."""
     keys = table.column(contract.key.source)
     if contract.key.type == "integer":
         try:
@@ -199,13 +202,14 @@ def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
 def _night(
     contract: Contract, labelled: pa.Table, seed: int, night: int, names: Sequence[str]
 ) -> tuple[pa.Table, pa.Table]:
-    """Return a night's applications and outcomes, with scenarios applied."""
+    """Return the applications and the outcomes of one night after its scenarios were applied."""
     target = contract.target.source
     applications = labelled.drop_columns(target)
     labels = labelled.column(target).to_pylist()
     for name in names:
         scenario = contract.replay.scenarios[name]
-        # The name is part of the seed: a second scenario leaves the first as it was.
+        # The scenario's name is part of the seed, so that a second scenario in the same night does
+        # not change the rows that the first scenario draws.
         rng = np.random.default_rng([seed, night, crc32(name.encode())])
         applications = apply_scenario(applications, scenario, contract, rng)
         if scenario.kind == "worsen_outcomes":
@@ -214,7 +218,8 @@ def _night(
             shuffle_outcomes(labels, applications, scenario, contract, rng)
     for column in contract.columns:
         if not column.is_known_at_application:
-            # Unknown on that night, and its nulls would reveal the outcome.
+            # The column must be blank, because its value is not known on that night and because
+            # its nulls would reveal the outcome.
             blank = pa.array([""] * labelled.num_rows, pa.string())
             place = applications.column_names.index(column.source)
             applications = applications.set_column(place, column.source, blank)

@@ -1,4 +1,4 @@
-"""Make drift: apply a contract's scenarios to the rows of a night, as text columns."""
+"""Apply the drift scenarios of a contract to the rows of a night, which are string columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,12 @@ SIGNIFICANT_DIGITS = 10
 
 
 def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
-    """Return the scenarios by night, counted from 1, from texts like `income_shock@4`.
+    """Return the names of scenarios by night number, parsed from strings like `income_shock@4`.
+
+    The first night is number 1.
 
     Raises:
-        LoanScoringError: a text has another form.
+        LoanScoringError: a string does not have the form NAME@NIGHT.
     """
     nights: dict[int, list[str]] = {}
     for text in texts:
@@ -35,10 +37,11 @@ def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
 def check_scenarios(
     contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]
 ) -> None:
-    """Check that the contract has the scenarios and that their nights are replayed.
+    """Check that the contract has every scenario and that every named night is replayed.
 
     Raises:
-        LoanScoringError: one is missing, or changes a column that is unknown at application.
+        LoanScoringError: a scenario or a night does not exist, or a scenario changes a column that
+            is not known at application.
     """
     known = contract.replay.scenarios
     for night, names in scenarios.items():
@@ -64,7 +67,7 @@ def check_scenarios(
 def apply_scenario(
     table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> pa.Table:
-    """Return a night's applications with a scenario applied; outcomes are unchanged."""
+    """Return a night's applications after one scenario, unchanged if it concerns only outcomes."""
     if scenario.column is None:
         return table
     column = contract.by_name[scenario.column]
@@ -91,7 +94,7 @@ def apply_scenario(
 def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
-    """Turn a share of a night's negative outcomes into positive ones, in place."""
+    """Turn a share of a night's negative outcomes into defaults, in the list `targets` itself."""
     negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
     for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
@@ -104,23 +107,24 @@ def shuffle_outcomes(
     contract: Contract,
     rng: np.random.Generator,
 ) -> None:
-    """Permute the outcomes of a share of a night's loans, in place.
+    """Permute the outcomes of a share of a night's loans, in the list `targets` itself.
 
-    As many loans default as before, but not those that a model expects. Excluded loans take no
-    part: most of them default, and exchanging outcomes with them would change the default rate of
-    the scored loans.
+    As many loans default as before, but not the loans that a model expects to default. Excluded
+    loans keep their outcomes. Most of them default, so an exchange of outcomes with them would
+    change the default rate of the scored loans.
     """
     excluded = _excluded(applications, contract)
     rows = choose_share(
         [row for row in range(len(targets)) if row not in excluded], scenario.share, rng
     )
-    drawn = [targets[row] for row in rows]  # in random order
+    # choose_share returns the rows in random order, so the outcomes are permuted.
+    drawn = [targets[row] for row in rows]
     for row, text in zip(sorted(rows), drawn, strict=True):
         targets[row] = text
 
 
 def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
-    """Return the rows that an exclusion of the contract refers instead of scoring."""
+    """Return the row indices of the loans that an exclusion of the contract keeps from scoring."""
     found: set[int] = set()
     for exclusion in contract.exclusions:
         column = contract.by_name[exclusion.column]
@@ -133,14 +137,18 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
 
 
 def choose_share(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
-    """Draw exactly a share of the rows, so that small nights drift as much as large ones."""
+    """Draw a share of the rows without replacement, in random order.
+
+    The number of rows drawn is fixed, not random, because otherwise small nights could drift much
+    more or less than large nights.
+    """
     count = round(len(rows) * (share or 0.0))
     picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()
     return picked
 
 
 def is_null_text(column: Column, text: str) -> bool:
-    """Return whether a text means a missing value in this column."""
+    """Return whether a string means a null in this column."""
     return text == "" or text in column.null_tokens
 
 
@@ -152,7 +160,8 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
     margin = column.margin
     if margin and margin.step:
         step = Decimal(str(margin.step))
-        # Values may have an offset to the multiples of the step, such as amounts ending in 6500.
+        # Steps are counted from the lowest quantile, because values need not be multiples of the
+        # step. For example, amounts with a step of 10,000 can all end in 6500.
         origin = Decimal(str(margin.quantiles[0] if margin.quantiles else 0))
         value = origin + round((value - origin) / step) * step
     elif column.type == "integer":
@@ -163,7 +172,7 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
 def _with_ratios(
     table: pa.Table, column: Column, changed: list[int], contract: Contract
 ) -> pa.Table:
-    """Recompute, in changed rows, the ratios of which the column is an operand."""
+    """Recompute, in the changed rows, every ratio that uses the column. Null ratios stay null."""
     for ratio in contract.ratios:
         if column.name not in (ratio.numerator, ratio.denominator):
             continue
@@ -199,7 +208,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _like(value: Decimal, text: str) -> str:
-    """Return a number as text, with at least as many decimals as the old text."""
+    """Return a number as a string, with at least as many decimals as the string before drift."""
     digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
     written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
     whole, _, decimals = written.partition(".")

@@ -1,4 +1,4 @@
-"""Find the labelled file that replay, bench, calibrate and demo read."""
+"""Find the labelled file that replay, benchmarks, calibration and drift demonstrations read."""
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
@@ -7,10 +7,11 @@ from loan_scoring.ingest.files.fetching import check_location
 
 
 def resolve_source(contract: Contract, explicit: str | None) -> str | None:
-    """Return the labelled source of a portfolio, or None if none can be read.
+    """Return the file or URL of a portfolio's labelled loans.
 
-    The first of: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (.gz, .zip), the URL of the
-    contract if it answers.
+    The search order is: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (or .csv.gz,
+    .csv.zip), and last the contract's URL. Return None if there is no such file and
+    the contract's URL is missing or cannot be read.
 
     Raises:
         SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.

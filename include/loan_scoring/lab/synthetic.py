@@ -1,8 +1,8 @@
-"""Generate loans from a contract: its columns and margins, with a target that can be learned.
+"""Generate labelled loans from the columns and margins of a contract.
 
-Columns are independent, except the operands of a ratio, which correlate as the amounts of one loan
-do. Generated loans replace a labelled file that cannot be read. They resemble a real portfolio only
-in their margins.
+Generated loans replace a labelled file that cannot be read. They resemble the real portfolio only
+in the margins of the columns. A model can learn the target from the columns. Columns are
+independent of each other, except that the two operands of a ratio are correlated.
 """
 
 import numpy as np
@@ -20,18 +20,25 @@ QUANTILE_SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 OPERAND_CORRELATION = 0.8
 RATIO_DECIMALS = 8
 LEARNABLE_AUC = 0.81
-"""The AUC of a perfect model on the applications that no exclusion refers."""
+"""Expected AUC of a model that knows the true default probability of each loan.
+
+Loans that an exclusion keeps from scoring do not count.
+"""
 MAX_GAIN = 20.0
 GAIN_ROWS = 10_000
 
 
 def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
-    """Return a labelled table of a contract's columns, all as text, with nulls as in its files.
+    """Return a table of labelled loans with the contract's columns, all as strings.
 
-    Numbers follow the quantiles of their margin through its piecewise-linear inverse distribution;
-    categories follow its shares. The target is drawn from a logistic model: the margins' effects
-    are the relative weights of the columns, one gain for all of them gives LEARNABLE_AUC, and the
-    intercept gives the contract's generated_default_rate. The same arguments give the same table.
+    Numbers are drawn from the piecewise-linear distribution through the quantiles of their margin.
+    Categories are drawn with the shares of their margin. Nulls are written as in the portfolio's
+    files. The same arguments give the same table.
+
+    The target is drawn from a logistic model. The effects in the margins are the relative weights
+    of the columns. All weights are multiplied by one gain, chosen so that the true default
+    probabilities reach LEARNABLE_AUC. The intercept is chosen so that the mean default
+    probability equals the contract's generated_default_rate.
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks(contract, rows, rng)
@@ -62,7 +69,10 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
 
 
 def _ranks(contract: Contract, rows: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw for each value its rank in the distribution; operands of a ratio correlate."""
+    """Draw each value's rank in its column's distribution, between 0 and 1.
+
+    The ranks of the two operands of a ratio correlate (a Gaussian copula).
+    """
     ranks: dict[str, Floats] = {column.name: rng.random(rows) for column in contract.inputs}
     weight = np.sqrt(OPERAND_CORRELATION)
     for ratio in contract.ratios:
@@ -85,7 +95,8 @@ def _values(column: Column, ranks: Floats) -> Floats:
     values: Floats = np.interp(ranks, QUANTILE_SHARES, quantiles)
     step = (margin.step if margin else None) or (1.0 if column.type == "integer" else None)
     if step:
-        # Values may have an offset to the multiples of the step, such as amounts ending in 6500.
+        # Steps are counted from the lowest quantile, because values need not be multiples of the
+        # step. For example, amounts with a step of 10,000 can all end in 6500.
         values = quantiles[0] + np.round((values - quantiles[0]) / step) * step
     return np.clip(values, quantiles[0], quantiles[-1])
 
@@ -101,7 +112,11 @@ def _levels(column: Column, ranks: Floats) -> NDArray[np.object_]:
 def _compute(
     contract: Contract, name: str, numbers: dict[str, Floats], ranks: dict[str, Floats]
 ) -> None:
-    """Compute a ratio's column; outside its range, give both operands the same rank."""
+    """Compute the column of a ratio and write it into `numbers`.
+
+    Where the ratio is outside the column's range, the denominator is first replaced by the value
+    that has the same rank as the numerator.
+    """
     ratio = next(ratio for ratio in contract.ratios if ratio.column == name)
     column = contract.by_name[name]
     low, high = column.range or (None, None)
@@ -127,7 +142,7 @@ def _default_probabilities(
     levels: dict[str, NDArray[np.object_]],
     rows: int,
 ) -> Floats:
-    """Return each loan's default probability, shape (rows,)."""
+    """Return the default probability of each loan, shape (rows,)."""
     log_odds = np.zeros(rows)
     for column in contract.inputs:
         effect = column.margin.effect if column.margin else 0.0
@@ -158,7 +173,7 @@ def _default_probabilities(
 
 
 def _expected_auc(probabilities: Floats) -> float:
-    """Return the expected AUC of probabilities against outcomes drawn from them."""
+    """Return the expected AUC of probabilities if outcomes are drawn with these probabilities."""
     ascending = np.sort(probabilities)
     negatives = np.cumsum(1 - ascending)
     pairs = ascending.sum() * negatives[-1]
@@ -166,9 +181,10 @@ def _expected_auc(probabilities: Floats) -> float:
 
 
 def _standardised(values: Floats) -> Floats:
-    """Return values in standard deviations from the mean of the inner 90 %; nulls are 0.
+    """Return values minus their mean, in standard deviations. Nulls become 0.
 
-    Values outside are clipped: otherwise a few huge incomes would have all of the effect.
+    Values below the 5 % quantile or above the 95 % quantile are first clipped to that quantile,
+    because otherwise a few huge incomes would dominate the default probability.
     """
     if np.isnan(values).all():
         return np.zeros(len(values))
@@ -182,7 +198,7 @@ def _standardised(values: Floats) -> Floats:
 
 
 def _intercept(log_odds: Floats, rate: float) -> float:
-    """Return the intercept for which the mean probability is the rate, by bisection."""
+    """Return the intercept at which the mean probability equals `rate`, found by bisection."""
     low, high = -50.0 - float(log_odds.max()), 50.0 - float(log_odds.min())
     for _ in range(50):
         middle = (low + high) / 2

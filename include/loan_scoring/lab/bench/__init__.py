@@ -1,1 +1,1 @@
-"""Benches: measure each stage against the least possible work and a naive implementation."""
+"""Benchmarks: measure each stage against the least possible work and naive implementations."""

@@ -1,4 +1,4 @@
-"""What benches share: a process of its own for each measurement, its peak memory, empty tables."""
+"""Run measurements of a benchmark in new processes, read peak memory, and empty tables."""
 
 import json
 import os
@@ -14,22 +14,22 @@ from loan_scoring.errors import SourceError
 from loan_scoring.lab.bench.result import Measurement
 
 DATABASE = "loan_scoring_bench"
-"""Created for a bench and dropped after it."""
+"""Name of the database that is created for a benchmark and dropped at the end."""
 NAIVE_ROWS = 20_000
-"""Rows on which the naive ways are measured; their time is linear in the rows."""
+"""Number of rows on which the naive ways are measured. Their time is linear in the row count."""
 
 
 def run_in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
-    """Run a module of this package on a database and return the object that it prints.
+    """Run a module of this package in a new process and return the JSON object that it prints.
 
     Args:
-        module: the name without its package.
-        arguments: its command line.
-        url: of the database.
-        source: the loans that it works on, for the error line.
+        module: name of the module without the package.
+        arguments: command-line arguments of the module.
+        url: the database's URL.
+        source: description of the loans, for the error message.
 
     Raises:
-        SourceError: the module printed an `error`.
+        SourceError: the module printed an object with the key `error`.
     """
     done = subprocess.run(
         [sys.executable, "-m", f"{__package__}.{module}", *arguments],
@@ -44,9 +44,9 @@ def run_in_process(module: str, arguments: list[str], url: str, source: str) -> 
 
 
 def peak_memory_bytes() -> int:
-    """Return the peak memory of this process.
+    """Return the peak memory of this process in bytes.
 
-    Not from ru_maxrss: a child inherits the peak of its parent there.
+    ru_maxrss is not used, because in ru_maxrss a child process inherits the peak of its parent.
 
     >>> peak_memory_bytes() > 1 << 20
     True
@@ -57,19 +57,20 @@ def peak_memory_bytes() -> int:
 
 
 def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
-    """Return the highest peak memory of some runs as a figure."""
+    """Return the highest peak memory of several runs as a measurement in MiB."""
     return Measurement(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
 
 
 def delete_batches(session: Session) -> None:
-    """Delete every batch, and all rows that refer to one."""
+    """Empty tables `batches`, `applications`, `quarantine` and all tables that refer to them."""
     truncate_tables(session, "batches, applications, quarantine")
 
 
 def truncate_tables(session: Session, tables: str) -> None:
-    """Empty tables of the bench's own database, and the tables that refer to them.
+    """Empty tables of the benchmark's database, and all tables that refer to them.
 
-    A trigger forbids this where decisions refer to scores; in a bench there are no decisions.
+    A trigger forbids truncation of table `approvals`, so the trigger is disabled for that moment.
+    No decision is lost, because nobody decides in a benchmark.
     """
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE approvals DISABLE TRIGGER approvals_append_only")

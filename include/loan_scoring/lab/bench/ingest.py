@@ -1,4 +1,4 @@
-"""The bench of ingestion: from a file to a published batch, against raw COPY and to_sql."""
+"""Benchmark ingestion, from a file to a published batch, against raw COPY and pandas to_sql."""
 
 import time
 from pathlib import Path
@@ -18,11 +18,12 @@ REPETITIONS = 5
 
 
 def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
-    """Measure landing, check and publishing of the whole file as one night's batch.
+    """Measure how long it takes to land, check and publish the whole file as the batch of a night.
 
     All ways read the same uncompressed CSV file. The floor is the least possible work: one COPY of
-    the file into a table with the contract's types but without key, index or rules, and a commit.
-    Each of our repetitions runs in a process of its own, so that each has its own peak memory.
+    the file and a commit, into a table with the contract's types but without key, index and rules.
+    Each ingestion runs in a new process, because the peak memory of a process includes all its
+    earlier work.
     """
     floor, keyed, ours, naive, tenfold = [], [], [], [], []
     for repetition in range(REPETITIONS):
@@ -62,7 +63,8 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
 
 def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     contract = loans.contract
-    # COPY cannot read a null token such as NA as a number.
+    # A column with null tokens is text here, because COPY cannot read a token such as NA as a
+    # number.
     types = {
         c.source: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
     }
@@ -105,7 +107,7 @@ def _to_sql(loans: BenchLoans, url: str) -> float:
 
 
 def _ingest(loans: BenchLoans, file: Path, url: str) -> dict[str, float]:
-    """Ingest in a new process and return what it printed."""
+    """Ingest a file in a new process. Return the times and the peak memory that it prints."""
     return run_in_process(
         "ingest_process", [loans.contract.portfolio, str(file)], url, loans.source
     )

@@ -1,4 +1,4 @@
-"""Ingest one file in a process of its own and print its cost: `ingest_process PORTFOLIO FILE`."""
+"""Ingest one file in this process and print the cost: `ingest_process PORTFOLIO FILE`."""
 
 import itertools
 import json
@@ -19,9 +19,10 @@ WARM_UP_ROWS = 1000
 
 
 def main(portfolio: str, file: str) -> dict[str, float]:
-    """Ingest a few rows as a warm-up, then the file into empty tables; return the cost.
+    """Ingest a few rows as a warm-up, then ingest the file into empty tables. Return the cost.
 
-    `seconds` is the time of landing and publishing, `judge_seconds` that of the check between.
+    `seconds` is the time of landing and publishing together. `judge_seconds` is the time of the
+    check between landing and publishing.
     """
     night = contract.load(portfolio).replay.start
     with open_session(portfolio, portfolio_database_url()) as session:

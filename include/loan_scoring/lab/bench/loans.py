@@ -1,4 +1,4 @@
-"""The loans that benches work on: the labelled file as plain CSV, and ten times its rows."""
+"""Write the loans of the benchmarks into two CSV files, the second with ten times the rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +19,23 @@ TIMES = 10
 
 @dataclass(frozen=True)
 class BenchLoans:
-    """A portfolio's labelled loans in files of the contract's columns and the target."""
+    """Labelled loans of a portfolio in CSV files that have the contract's columns and target."""
 
     contract: Contract
     source: str
-    """The origin of the loans, for people; begins with `synthetic` if they are generated."""
+    """Description of the source. It begins with `synthetic` if the loans are generated."""
     rows: int
     file: Path
     tenfold: Path
-    """The same rows ten times, with different keys."""
+    """File with the same rows ten times. Each repetition has other keys."""
 
 
 def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -> BenchLoans:
-    """Write the loans of the replay's source, or generated ones if there is no source.
+    """Write the labelled loans into CSV files. Generate loans if there is no source.
 
     Raises:
-        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
+        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read, or a key is not an
+            integer although the contract says so.
     """
     location = resolve_source(contract, source)
     columns = [*(column.source for column in contract.columns), contract.target.source]
@@ -59,7 +60,7 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
 
 
 def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
-    """Write the rows repeatedly, each time with different keys."""
+    """Write all rows `times` times into one file. Each repetition has other keys."""
     key = contract.key
     place = table.column_names.index(key.source)
     keys = table.column(place)
@@ -71,7 +72,7 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
                 moved = pc.add(numbers, turn * span).cast(pa.string())
             else:
                 moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
-            # Without quotes where possible, as in most files of loans and in the real one.
+            # Quotes are written only where needed, because most files of loans have none.
             pa.csv.write_csv(
                 table.set_column(place, key.source, moved),
                 file,
@@ -80,6 +81,6 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
 
 
 def _style(table: pa.Table) -> str:
-    """Return `none` if no value needs quotes, else `needed`."""
+    """Return the quoting style for the CSV writer: `none` if no value needs quotes, or `needed`."""
     needs = (pc.any(pc.match_substring_regex(c, '[",\r\n]')).as_py() for c in table.columns)
     return "needed" if any(needs) else "none"

@@ -1,4 +1,4 @@
-"""The bench of metrics: compare a batch with its baseline, against Evidently."""
+"""Benchmark stage `metrics`, which compares a batch with its baseline, against Evidently."""
 
 import json
 import logging
@@ -25,19 +25,22 @@ from loan_scoring.monitoring.drift.joint import JointBaseline
 
 REPETITIONS = 5
 BATCH_SHARE = 49_047 / 148_670
-"""Share of the loans in the batch; the others are the baseline (DESIGN section 8)."""
+"""Share of the loans that form the batch. The other loans are the baseline (DESIGN section 8)."""
 NIGHT = 5_000
 
 log = logging.getLogger(__name__)
 
 
-def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 - it needs no Postgres
-    """Measure the tests of single columns and the joint tests, on tables in memory.
+def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 - needs no Postgres
+    """Measure the single-column tests and the joint tests on tables in memory.
 
-    A process sorts the baseline's sample and fits the joint baseline once, for all its batches. The
-    ratios include that time, as if each batch needed it. Evidently's DataDriftPreset compares the
-    same columns (all but the key and constant ones) in a process of its own: already imported,
-    after a warm-up, on pandas frames. Both are measured one after the other, with one thread.
+    In production, a process sorts the baseline's sample and fits the joint baseline once for all
+    batches. The ratios nevertheless include this preparation in the time of the one batch.
+
+    Evidently's DataDriftPreset compares the same columns, which are all columns except the key, the
+    outcome and constant columns. Evidently runs in a process of its own, on pandas frames. The
+    import of Evidently and a warm-up are not counted. Our tests run with one thread. They do not
+    run at the same time as Evidently.
     """
     contract = loans.contract
     _, table = read_labelled_loans(contract, str(loans.file), 0)
@@ -107,7 +110,7 @@ def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 -
 
 
 def _split(table: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Return baseline and batch, drawn with the seed."""
+    """Split the loans at random into baseline and batch, and return both in this order."""
     order = np.random.default_rng(seed).permutation(table.num_rows)
     cut = round(table.num_rows * BATCH_SHARE)
     batch, baseline = (table.take(pa.array(np.sort(part))) for part in np.split(order, [cut]))
@@ -124,7 +127,10 @@ def _timed(work: Callable[[], Any]) -> list[float]:
 
 
 def _evidently(baseline: pa.Table, batch: pa.Table) -> list[float]:
-    """Return the seconds of Evidently's repetitions; empty if it is not available."""
+    """Return the seconds of each repetition of Evidently.
+
+    The list is empty if the environment of Evidently cannot be set up.
+    """
     python = peers_python()
     if python is None:
         return []

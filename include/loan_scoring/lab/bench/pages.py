@@ -1,10 +1,13 @@
-"""The bench of the pages: read and render each one on a database with months of nights.
+"""Benchmark the pages: read and render each page on a database with months of nights.
 
-The bench's loans give one real night: a model is trained on them, and they are scored and compared
-once. `fill_nights` then generates NIGHTS nights of LOANS_A_NIGHT applications and scores. The real
-night's rows of drift, distributions, performance, fairness and quality are copied to each of them;
-causes and tasks are invented. Each page is read and rendered as the plugin does it, over a new
-connection each time; the time of HTTP and of Airflow's check of rights is not included.
+The benchmark's loans make one real night. Models are trained on these loans, then the loans are
+scored and compared with the baseline. `fill_nights` generates NIGHTS more nights, each with
+LOANS_A_NIGHT applications and scores. Each generated night gets a copy of the real night's rows of
+tables `drift`, `distributions`, `performance`, `fairness` and `quality`. The rows of tables
+`findings` and `task_metrics` are invented.
+
+Each page is read and rendered in the same way as in the plugin, with a new connection each time.
+The time for HTTP and for Airflow's check of permissions is not included.
 """
 
 import time
@@ -68,13 +71,13 @@ USER = {
 }
 
 Page = tuple[str, Callable[[Session], dict[str, Any]]]
-"""A template, and the function that reads its values."""
+"""The name of a template, and the function that reads the values of this template."""
 
 
 def bench_pages(
     loans: BenchLoans, url: str, nights: int = NIGHTS, loans_a_night: int = LOANS_A_NIGHT
 ) -> BenchResult:
-    """Fill the database and measure each page."""
+    """Fill the database with nights, and measure how long each page takes to read and render."""
     with open_session(loans.contract.portfolio, url) as session:
         started = time.perf_counter()
         batch_ids = _fill_database(session, loans, nights, loans_a_night)
@@ -113,7 +116,10 @@ def bench_pages(
 def _fill_database(
     session: Session, loans: BenchLoans, nights: int, loans_a_night: int
 ) -> list[str]:
-    """Fill the database; return the batch_ids of the generated nights."""
+    """Fill the database with a real night and generated nights.
+
+    Return the batch_ids of the generated nights.
+    """
     train_bench_pair(session, loans)
     replace_batch(session, loans.file)
     real = session.contract.replay.start
@@ -128,13 +134,14 @@ def _fill_database(
     update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # autovacuum does this within a night
+        # The planner needs statistics of the new rows. In normal use autovacuum computes these.
+        cursor.execute("ANALYZE")
     session.connection.autocommit = False
     return batch_ids
 
 
 def _undecided_loan(session: Session) -> Any:
-    """Return a loan of the real night that a person has to decide."""
+    """Return the loan_id of an application of the real night that a person must decide."""
     found = read_queue(session, session.contract.replay.start, QueueFilter(decision="review"))
     return found.rows[0]["loan_id"]
 
@@ -150,6 +157,6 @@ def _seconds(url: str, session: Session, page: Page) -> list[float]:
         finally:
             connection.close()
         render_template(template, active="", portfolio=session.contract.portfolio, **USER, **values)
-        if turn:  # the first is a warm-up
+        if turn:  # turn 0 is a warm-up
             found.append(time.perf_counter() - started)
     return found

@@ -1,4 +1,4 @@
-"""The result of a bench: figures, and ratios with their limits."""
+"""Hold the result of a benchmark: measurements, and ratios with their limits."""
 
 import statistics
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measured quantity; where it was measured repeatedly, the median."""
+    """One measured quantity. If it was measured several times, the value is the median."""
 
     name: str
     value: float
@@ -17,7 +17,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class LimitedRatio:
-    """A quotient of two figures, or one figure, with its limit in DESIGN section 8."""
+    """A ratio of two measurements, or a single measurement, with its limit in DESIGN section 8."""
 
     name: str
     value: float
@@ -27,13 +27,13 @@ class LimitedRatio:
 
     @property
     def is_met(self) -> bool:
-        """Whether the value is within the limit."""
+        """Return whether the value is within the limit."""
         return self.value <= self.limit if self.is_at_most else self.value >= self.limit
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One bench: the stage, the loans, the figures and ratios."""
+    """The result of one benchmark: the stage, the loans, the measurements and the ratios."""
 
     stage: str
     source: str
@@ -42,7 +42,7 @@ class BenchResult:
     ratios: list[LimitedRatio]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result, with its verdicts, as plain objects."""
+        """Return the result as a dict for JSON. Each ratio says whether its limit is met."""
         return {
             "stage": self.stage,
             "source": self.source,
@@ -52,7 +52,7 @@ class BenchResult:
         }
 
     def as_text(self) -> str:
-        """Return the result as a table for people."""
+        """Return the result as a table in plain text."""
         lines = [f"{self.stage}: {self.rows:,} loans of {self.source}", ""]
         for figure in self.figures:
             note = f"  {figure.note}" if figure.note else ""
@@ -67,5 +67,5 @@ class BenchResult:
 
 
 def median_seconds(name: str, measured: list[float], note: str = "") -> Measurement:
-    """Return the median of repeated measurements as a figure."""
+    """Return the median of repeated time measurements as one measurement in seconds."""
     return Measurement(name, statistics.median(measured), "s", note)

@@ -1,4 +1,4 @@
-"""Run the benches of the stages."""
+"""Run the benchmarks of the stages, each in an empty database."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from loan_scoring.lab.bench.score import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
 Bench = Callable[[BenchLoans, str], BenchResult]
-"""Measures one stage on loans, in the empty database of a URL."""
+"""A function that measures one stage, given the loans and the URL of an empty database."""
 
 BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,
@@ -24,23 +24,23 @@ BENCHES: dict[str, Bench] = {
 }
 
 ONLY_BY_NAME = {"pages"}
-"""Benches that run only if they are named: 15 million scores take minutes and 9 GB of disk."""
+"""Benchmarks that run only if they are named. 15 million scores take minutes and 9 GB of disk."""
 
 
 def run_benches(
     portfolio: str, folder: Path, source: str | None = None, stages: Sequence[str] = ()
 ) -> list[BenchResult]:
-    """Run benches on the labelled loans of a portfolio.
+    """Run benchmarks on the labelled loans of a portfolio.
 
     Args:
-        portfolio: by name.
-        folder: where files are written.
-        source: of the loans; default LOAN_SCORING_SOURCE.
-        stages: to measure; empty: all but ONLY_BY_NAME.
+        portfolio: name of the portfolio.
+        folder: folder into which files of loans are written.
+        source: file or URL of the labelled loans. If None, `resolve_source` looks for one.
+        stages: names of the benchmarks to run. If empty, all run except those in ONLY_BY_NAME.
 
     Raises:
         SourceError: the source cannot be read.
-        DatabaseError: the embedded Postgres does not start, or another bench is running.
+        DatabaseError: the embedded Postgres does not start, or another benchmark is running.
     """
     loans = prepare_loans(contracts.load(portfolio), folder, source)
     results = []

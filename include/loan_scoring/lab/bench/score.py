@@ -1,4 +1,4 @@
-"""The bench of scoring: a batch from Postgres to Postgres, against the least possible work."""
+"""Benchmark scoring, from applications to scores in Postgres, against the least possible work."""
 
 from pathlib import Path
 
@@ -13,16 +13,21 @@ from loan_scoring.models.training.run import train
 
 REPETITIONS = 5
 ALGORITHM = "hist_gradient_boosting"
-"""The model is the contract's first candidate of this algorithm; without one, its first."""
+"""Algorithm of the propensity model in the benchmark.
+
+The first candidate of this algorithm is fitted. If the contract has no candidate of this algorithm,
+the first of all its candidates is fitted.
+"""
 
 
 def bench_score(loans: BenchLoans, url: str) -> BenchResult:
-    """Measure planning, scoring and publishing a batch in one process, with and without reasons.
+    """Measure how long it takes to plan, score and publish a batch, with and without reasons.
 
-    The floor is the least possible work, one step after the other on one core: COPY the used
-    columns out, encode, predict with both models, COPY the scores into a table without key, index
-    or rules. The naive way uses pandas and calls both pipelines directly. Each way runs in a
-    process of its own, and the time to load the models does not count.
+    The floor is the least possible work, done step by step on one core: COPY the used columns out,
+    encode them, predict with both models, and COPY the scores into a table without key, index and
+    rules. The naive way uses pandas and calls the pipelines of both models directly.
+
+    Each way runs in a process of its own. The time to load the models is not counted.
     """
     ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
     portfolio = loans.contract.portfolio
@@ -39,7 +44,8 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         replace_batch(session, loans.tenfold)
-    run("silent")  # a warm-up: it reads the loans once before the measured run
+    # This warm-up reads the new loans once, because the measured run must find them in the cache.
+    run("silent")
     tenfold = [run("ours")]
     steps = {
         name: [each[name] for each in ways["floor"]]
@@ -73,7 +79,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
-    """Fit one candidate and the personas on the loans, and promote them."""
+    """Ingest all loans as `history`, fit one candidate and the personas, and promote both."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
     one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
@@ -86,6 +92,6 @@ def train_bench_pair(session: Session, loans: BenchLoans) -> None:
 
 
 def replace_batch(session: Session, file: Path) -> None:
-    """Make the loans of a file the only batch."""
+    """Delete all batches, then ingest the file as the only batch."""
     delete_batches(session)
     ingest_batch(session, session.contract.replay.start, file)

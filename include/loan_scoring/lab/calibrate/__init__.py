@@ -1,1 +1,1 @@
-"""Measure the drift decision: its false alarms and its power."""
+"""Measure how often the drift decision raises false alarms and how often it finds real shifts."""

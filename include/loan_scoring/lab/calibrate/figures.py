@@ -1,4 +1,4 @@
-"""Sum up the rounds of a calibration: shares with their intervals, and their limits."""
+"""Compute the figures of a calibration: false-alarm rates and power, with intervals."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ MIN_POWER = 0.95
 
 @dataclass(frozen=True)
 class AlertShare:
-    """A share of batches with its 95 % Wilson interval."""
+    """The share of batches with an alert, and its 95 % Wilson interval."""
 
     hits: int
     batches: int
 
     @property
     def value(self) -> float:
-        """The share itself."""
+        """Return the share of batches with an alert, from 0 to 1."""
         return self.hits / self.batches
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval of Wilson (1927)."""
+        """Return the lower and the upper bound of the interval of Wilson (1927)."""
         return wilson(self.hits, self.batches)
 
     def as_text(self) -> str:
-        """Return the share with its interval, in percent.
+        """Return the share and its interval as text, in percent.
 
         >>> AlertShare(1, 200).as_text()
         '0.5 % [0.1, 2.8]'
@@ -41,26 +41,29 @@ class AlertShare:
 
 @dataclass(frozen=True)
 class Power:
-    """How often a shift of one size is found: over all columns, and on the hardest column."""
+    """How often a shift of one size is found, over all columns and on the hardest column."""
 
     shift: str
     label: str
     size: float
     found: AlertShare
-    """Over all batches and columns; each batch is tested once for each column."""
+    """The share over all batches and columns. Each batch is tested once for each column."""
     columns: int
     hardest: str
     hardest_found: AlertShare
 
     @property
     def on_hardest(self) -> str:
-        """The share on the hardest column, with its name if it is below the overall share."""
+        """Return the share on the hardest column as text.
+
+        The column's name follows if this share is lower than the share over all columns.
+        """
         is_below = self.hardest_found.value < self.found.value
         return f"{self.hardest_found.as_text()}{f' {self.hardest}' if is_below else ''}"
 
 
 def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
-    """Return for each batch size the share of undrifted batches with any alert."""
+    """Return, for each batch size, the share of undrifted batches with at least one alert."""
     return {
         size: AlertShare(
             sum(bool(each.alerts[size]) for each in measured.rounds), len(measured.rounds)
@@ -70,7 +73,10 @@ def false_alarms(measured: CalibrationResult) -> dict[int, AlertShare]:
 
 
 def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
-    """Return each cause of a false alarm, as `feature: tests, size`, and its count."""
+    """Return each cause of a false alarm with its count, the most frequent cause first.
+
+    A cause is a string of the form `feature: tests, 5,000 loans`.
+    """
     counted = Counter(
         f"{text}, {size:,} loans"
         for each in measured.rounds
@@ -81,7 +87,10 @@ def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
 
 
 def detection_powers(measured: CalibrationResult) -> list[Power]:
-    """Return the power for every shift and size, in the order of SHIFTS, correlation last."""
+    """Return the power for every shift at every size.
+
+    Shifts come in the order of SHIFTS, and the broken correlation comes last.
+    """
     kinds = {shift.name: shift for shift in SHIFTS}
     counts: dict[tuple[str, float], dict[str, list[bool]]] = {}
     for each in measured.rounds:
@@ -101,7 +110,7 @@ def detection_powers(measured: CalibrationResult) -> list[Power]:
 
 
 def required_powers(measured: CalibrationResult) -> list[Power]:
-    """Return the power for the shifts that DESIGN section 8 names."""
+    """Return the power for the shifts and sizes for which DESIGN section 8 sets a limit."""
     sizes = {shift.name: shift.required for shift in SHIFTS} | {CORRELATION: 0.0}
     return [power for power in detection_powers(measured) if sizes[power.shift] == power.size]
 
@@ -109,13 +118,25 @@ def required_powers(measured: CalibrationResult) -> list[Power]:
 def peer_alert_share(
     measured: CalibrationResult, way: str, shift: str, size: int
 ) -> AlertShare | None:
-    """Return a peer's share of batches with an alert, or None if it was not measured."""
+    """Return the share of batches of one shift and size in which a peer raised an alert.
+
+    Return None if the peer did not see such a batch.
+
+    Args:
+        measured: result of the calibration.
+        way: peer with its settings, such as `Evidently, default`.
+        shift: name of the shift.
+        size: number of loans in the batch.
+    """
     counted = measured.peers.get(way, {}).get((shift, size), PeerAlerts(0, 0))
     return AlertShare(counted.alerts, counted.batches) if counted.batches else None
 
 
 def peers_false_alarms(measured: CalibrationResult) -> dict[str, dict[int, AlertShare]]:
-    """Return each peer's share of undrifted batches with any alert, by size."""
+    """Return, for each peer and batch size, the share of undrifted batches with an alert.
+
+    Sizes that a peer did not see are left out.
+    """
     return {
         way: {
             size: share

@@ -1,4 +1,4 @@
-"""docs/monitoring-figures.md: the figures of a calibration as text, tables and plots."""
+"""Write docs/monitoring-figures.md, the page with the results of a calibration."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ TITLES = {
 
 
 def write_figures_page(measured: CalibrationResult, docs: Path, command: str) -> Path:
-    """Write the page and its plots into a folder of documentation; return the page's path."""
+    """Write the page and its plots into the folder `docs`. Return the path of the page."""
     (docs / FOLDER).mkdir(parents=True, exist_ok=True)
     plots = {
         "false-alarms.svg": draw_alarms(false_alarms(measured), peers_false_alarms(measured)),
@@ -43,12 +43,12 @@ def write_figures_page(measured: CalibrationResult, docs: Path, command: str) ->
 
 
 def _public_name(source: str) -> str:
-    """Return a source without the folders of this machine."""
+    """Return the source without its folders, so that the page shows no path of this machine."""
     return Path(source).name if Path(source).is_absolute() else source
 
 
 def missed_limits(measured: CalibrationResult) -> list[str]:
-    """Return a sentence for each limit that is missed."""
+    """Return one sentence for each limit of DESIGN section 8 that the measurement missed."""
     missed = [
         f"{100 * share.value:.1f} % of undrifted batches of {size:,} loans raise an alert"
         for size, share in false_alarms(measured).items()
@@ -66,7 +66,7 @@ def missed_limits(measured: CalibrationResult) -> list[str]:
 
 
 def render_figures_page(measured: CalibrationResult, command: str) -> str:
-    """Return the page as Markdown."""
+    """Return the page as Markdown text."""
     plan, columns = measured.plan, measured.compared_columns
     lines = [
         "# Monitoring figures",

@@ -1,8 +1,11 @@
-"""Run Evidently and NannyML on batches in Parquet: `peer_drift.py evidently|nannyml|time FOLDER`.
+"""Run Evidently or NannyML on batches in Parquet: `peer_drift.py evidently|nannyml|time FOLDER`.
 
-The peers' own Python runs this script, so it imports nothing of loan_scoring. It prints one JSON
-object per line. FOLDER/manifest.json lists the numeric and categorical columns, and the rounds,
-each with a baseline and its batches; for `time`, one baseline, one batch and the repetitions.
+The Python of the peers' own environment runs this script. loan_scoring is not installed there, so
+the script must not import loan_scoring. The script prints one JSON object per line.
+
+The input is FOLDER/manifest.json. The manifest lists the numeric and the categorical columns. For
+`evidently` and `nannyml` it also lists the rounds, each with a baseline and its batches. For `time`
+it instead gives one baseline, one batch and the number of repetitions.
 """
 
 import json
@@ -16,7 +19,11 @@ import pandas as pd
 
 
 def evidently_reports(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return functions that run Evidently's preset: as it is, and with tests that are often set."""
+    """Return functions that run Evidently's preset on a batch, by name of the settings.
+
+    One function uses the default settings. The other uses the Kolmogorov-Smirnov test and the
+    chi-square test.
+    """
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -43,7 +50,7 @@ def evidently_reports(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_evidently(manifest: dict[str, Any]) -> None:
-    """Print for each batch how many columns Evidently finds drifted."""
+    """Print, for each batch, the number of columns in which Evidently finds drift."""
     reports = evidently_reports(manifest)
     for each in manifest["rounds"]:
         baseline = pd.read_parquet(each["baseline"])
@@ -54,9 +61,10 @@ def run_evidently(manifest: dict[str, Any]) -> None:
 
 
 def run_nannyml(manifest: dict[str, Any]) -> None:
-    """Print for each batch how many columns NannyML finds drifted.
+    """Print, for each batch, the number of columns in which NannyML finds drift.
 
-    NannyML computes its thresholds from chunks of the baseline; they have the batch's length.
+    NannyML computes its thresholds from chunks of the baseline. Each chunk has as many rows as the
+    batch.
     """
     import nannyml
 
@@ -87,7 +95,7 @@ def run_nannyml(manifest: dict[str, Any]) -> None:
 
 
 def run_time(manifest: dict[str, Any]) -> None:
-    """Print the seconds of each repetition of Evidently's preset, after a warm-up."""
+    """Print the seconds of each repetition of Evidently's preset. A warm-up is not counted."""
     baseline, frame = (pd.read_parquet(manifest[side]) for side in ("baseline", "batch"))
     report = evidently_reports(manifest)["Evidently, default"]
     report(frame.head(2000), baseline.head(2000))
@@ -98,7 +106,7 @@ def run_time(manifest: dict[str, Any]) -> None:
 
 
 def print_result(batch: dict[str, Any], way: str, found: dict[str, Any]) -> None:
-    """Print one batch's result as a line of JSON."""
+    """Print the result of one batch as a line of JSON."""
     print(json.dumps({**batch, "way": way, **found}), flush=True)  # noqa: T201
 
 

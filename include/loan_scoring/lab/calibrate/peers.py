@@ -1,4 +1,4 @@
-"""Run Evidently and NannyML on the same batches, in an environment of their own."""
+"""Run the peers, Evidently and NannyML, on a calibration's batches, in their own environment."""
 
 import json
 import logging
@@ -26,30 +26,30 @@ log = logging.getLogger(__name__)
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
 SCRIPT = Path(__file__).with_name("peer_drift.py")
 TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "1",  # Evidently
+    "DO_NOT_TRACK": "1",  # Evidently reads this variable. NannyML reads the others.
     "NML_DISABLE_USAGE_LOGGING": "1",
     "NML_DISABLE_USER_ANALYTICS": "1",
 }
 NONE = "none"
-"""The name of the shift in an undrifted batch."""
+"""The name of the shift in a batch to which no shift was applied."""
 
 
 @dataclass(frozen=True)
 class PeerAlerts:
-    """How many batches a peer saw, and in how many of them it raised an alert."""
+    """The number of batches that a peer compared, and the number of these batches with an alert."""
 
     alerts: int
     batches: int
 
 
 Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
-"""By peer, then by (shift, size of the batch)."""
+"""The counts by peer and settings (`Evidently, default`), then by (shift, batch size)."""
 
 
 def peers_python() -> Path | None:
-    """Return the Python of the peers' environment; set it up first if needed.
+    """Return the Python of the peers' environment, and set up the environment if needed.
 
-    Returns None, after a warning, if it cannot be set up.
+    If the environment cannot be set up, log a warning and return None.
     """
     folder = settings.state_dir() / "peers"
     python, ready = folder / "bin" / "python", folder / ".ready"
@@ -73,7 +73,7 @@ def peers_python() -> Path | None:
 
 
 def peer_versions(python: Path) -> dict[str, str]:
-    """Return the versions of the peers and of their main libraries."""
+    """Return the versions of the peers and of the main libraries that they use."""
     code = (
         "from importlib.metadata import version; import json; "
         "print(json.dumps({n: version(n) for n in ('evidently', 'nannyml', 'pandas', 'scipy')}))"
@@ -84,7 +84,13 @@ def peer_versions(python: Path) -> dict[str, str]:
 
 
 def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Run the peers' script on a folder with a manifest; yield the objects that it prints."""
+    """Run peer_drift.py on a folder that holds a manifest. Yield the objects that it prints.
+
+    Args:
+        python: Python of the peers' environment.
+        what: `evidently`, `nannyml` or `time`.
+        folder: folder with manifest.json.
+    """
     with subprocess.Popen(
         [str(python), str(SCRIPT), what, str(folder)],
         env={**os.environ, **TELEMETRY_OFF, "PYTHONPATH": ""},
@@ -92,7 +98,7 @@ def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None  # noqa: S101 - because stdout is PIPE
         for line in process.stdout:
             if line.startswith("{"):
                 yield json.loads(line)
@@ -101,7 +107,7 @@ def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]
 
 
 def column_kinds(table: pa.Table) -> dict[str, list[str]]:
-    """Return the names of a table's columns as `numbers` and `categories`, for a manifest."""
+    """Return the column names of a table, split into `numbers` and `categories` for a manifest."""
     kinds: dict[str, list[str]] = {"numbers": [], "categories": []}
     for field in table.schema:
         kinds["categories" if pa.types.is_string(field.type) else "numbers"].append(field.name)
@@ -116,20 +122,22 @@ def count_peer_alerts(
     seeds: Sequence[Sequence[int]],
     folder: Path,
 ) -> tuple[Counts, dict[str, str]]:
-    """Count the alerts of the peers in the batches of some rounds.
+    """Count in how many batches of some rounds each peer raises an alert.
 
-    The peers compare the inputs. In an undrifted batch an alert on any column counts. A shift is
-    applied to one column per round, in turn, and the peers compare that column alone.
+    The peers compare only the inputs. In an undrifted batch, an alert on any column counts. Each
+    shift is applied to one column per round, and the peers then compare only this column. The
+    next round takes the next column.
 
     Args:
-        contract: of the portfolio.
+        contract: contract of the portfolio.
         pool: typed and scored loans.
-        sizes: of the undrifted batches.
-        power_size: the size of the shifted batches.
-        seeds: one for each round.
-        folder: where batches are written.
+        sizes: sizes of the undrifted batches.
+        power_size: size of the batches to which shifts are applied.
+        seeds: random seeds, one for each round.
+        folder: folder into which the batches are written.
 
-    Returns the counts and the versions; both are empty if there are no peers.
+    Returns the counts and the versions of the peers. Both are empty if there is no seed or if the
+    peers' environment cannot be set up.
     """
     python = peers_python() if seeds else None
     if python is None:
@@ -165,7 +173,7 @@ def count_peer_alerts(
 def _write_round(
     split: SplitPool, power_size: int, turn: int, seed: Sequence[int], folder: Path
 ) -> dict[str, Any]:
-    """Write one round's baseline and batches; return its entry in the manifest."""
+    """Write the baseline and the batches of one round. Return the round's manifest entry."""
     inputs = split.fitted.inputs
     folder.mkdir()
     batches = []

@@ -1,4 +1,4 @@
-"""The page's plots as SVG: false alarms by batch size, power by size of the shift."""
+"""Draw the page's plots as SVG: false alarms by batch size, and power by size of the shift."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
 def draw_alarms(
     figure: Any, ours: dict[int, AlertShare], peers: dict[str, dict[int, AlertShare]]
 ) -> None:
-    """Draw the share of undrifted batches with an alert, ours and each peer's, with intervals."""
+    """Draw the share of undrifted batches with an alert, with intervals.
+
+    There is one line for loan-scoring and one for each peer.
+    """
     figure.set_size_inches(7.6, 3.9)
     axes = figure.subplots()
     lines = [("loan-scoring", ours, DEFAULTED)]
@@ -32,7 +35,7 @@ def draw_alarms(
 
 @as_svg
 def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
-    """Draw how often a shift of each size is found: over all columns, and on the hardest column."""
+    """Draw how often a shift of each size is found, over all columns and on the hardest column."""
     figure.set_size_inches(9.0, 5.2)
     panels = figure.subplots(2, 3).ravel()
     for axes, (shift, title) in zip(panels, titles.items(), strict=False):

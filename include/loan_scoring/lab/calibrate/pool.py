@@ -1,4 +1,4 @@
-"""The loans from which a calibration draws baselines and batches: typed and scored."""
+"""Prepare the typed and scored loans from which a calibration draws baselines and batches."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from loan_scoring.models.training.candidates import Trial, build_candidate, fit_
 from loan_scoring.models.training.personas import describe_personas, fit_personas, name_clusters
 
 MODEL_SHARE = 1 / 3
-"""Share of the loans on which the model is fitted; they are in no baseline and no batch."""
+"""Share of the loans on which the model is fitted. These loans are in no baseline and no batch."""
 GENERATED_ROWS = 100_000
 PERSONAS = 3
 IS_DEFAULT = "is_default"
@@ -28,13 +28,13 @@ IS_DEFAULT = "is_default"
 
 @dataclass(frozen=True)
 class LoanPool:
-    """Loans of one population, each with the monitored columns: inputs and predictions."""
+    """Loans of one population, with the monitored inputs and the predictions of a model."""
 
     source: str
-    """The origin of the loans, for people; begins with `synthetic` if they are generated."""
+    """Description of the source. It begins with `synthetic` if the loans are generated."""
     table: pa.Table
     model_rows: int
-    """Number of loans on which the model was fitted; they are not in the table."""
+    """Number of loans on which the model was fitted. These loans are not in `table`."""
 
 
 def build_pool(
@@ -44,17 +44,17 @@ def build_pool(
     *,
     is_swapped: bool = False,
 ) -> LoanPool:
-    """Read labelled loans, fit a model on a third of them, and score the others.
+    """Read labelled loans, fit a model on a third of them, and score the other loans.
 
-    The contract's seed decides which loan is in which part. The scored loans are one population:
-    drift found in it is a false alarm.
+    The contract's seed decides which loans the model is fitted on. All scored loans come from one
+    population, so any drift that is found between them is a false alarm.
 
     Args:
-        contract: of the portfolio.
-        source: file or URL; default: as `resolve_source` finds it.
-        rows: how many loans are generated if there is no source.
-        is_swapped: fit on the two thirds and score the other third. Settings chosen on the usual
-            two thirds are then checked on loans that had no influence on them.
+        contract: contract of the portfolio.
+        source: file or URL of the labelled loans. If None, `resolve_source` looks for one.
+        rows: number of loans to generate if there is no source.
+        is_swapped: if True, fit the model on the two thirds and score the other third. Settings
+            chosen on the usual two thirds are then tested on loans that did not influence them.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
@@ -72,7 +72,7 @@ def build_pool(
 
 
 def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
-    """Return the origin of the loans, and those that the row rules accept, typed.
+    """Return the origin of the loans as text, and the typed loans that the row rules accept.
 
     The column IS_DEFAULT holds the outcome.
 
@@ -101,7 +101,7 @@ def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
 
 
 def _scorer(contract: Contract, table: pa.Table) -> Scorer:
-    """Return a scorer of one boosting model and PERSONAS personas, which are quick to fit."""
+    """Fit a scorer on labelled loans. One boosting model and few personas keep the fit short."""
     is_scorable = exclusion_reasons(contract, table).is_null()
     loans = table.filter(is_scorable)
     y = loans.column(IS_DEFAULT).to_numpy().astype(int)

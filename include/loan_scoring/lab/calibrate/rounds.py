@@ -1,7 +1,8 @@
-"""One round of a calibration: split the pool, compare batches with the rest, count alerts.
+"""Run one round of a calibration: split the pool, compare batches with a baseline, count alerts.
 
-A round's batches and its baseline share no loan. Every round splits the pool again: rounds are
-independent draws, and the rate of false alarms is over these draws (an A/A test).
+The batches and the baseline of a round share no loan. Every round splits the pool again, so the
+rounds are independent random draws. The false-alarm rate is the share of these draws with an alert
+(an A/A test).
 """
 
 from collections.abc import Sequence
@@ -25,24 +26,24 @@ from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
 
 HOLDOUT_SHARE = 0.25
-"""Share of the baseline that has predictions, as the hold-out of a training has them."""
+"""Share of the baseline that has predictions. In a training, only the hold-out has predictions."""
 PERMUTED = 3
-"""How many columns are permuted: both of the strongest pair, and one of the next pair."""
+"""Number of columns to permute: two of the most correlated pair, and one of the next pair."""
 
 
 @dataclass
 class RoundResult:
-    """The alerts of one round."""
+    """The alerts in the undrifted batches of one round, and the shifts that were found."""
 
     alerts: dict[int, list[str]] = field(default_factory=dict)
-    """By batch size: the alerts in the undrifted batch, as `feature: tests`."""
+    """The alerts in the undrifted batch of each batch size, each as `feature: tests`."""
     detected: dict[tuple[str, float, str], bool] = field(default_factory=dict)
-    """By (shift, size of the shift, column): whether the shifted column had an alert."""
+    """Whether an alert found a shift, by (name of the shift, size of the shift, column)."""
 
 
 @dataclass(frozen=True)
 class SplitPool:
-    """A fitted baseline, and by size the batches that are compared with it."""
+    """A fitted baseline, and the batches to compare with this baseline, by batch size."""
 
     baseline: pa.Table
     fitted: FittedBaseline
@@ -52,7 +53,10 @@ class SplitPool:
 def split_pool(
     contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]
 ) -> SplitPool:
-    """Split the pool at random: the batches, and the rest as baseline, fitted as in training."""
+    """Split the pool at random into batches and a baseline, and fit the baseline as training does.
+
+    Loans that are in no batch form the baseline.
+    """
     rng = np.random.default_rng(list(seed))
     parts = np.split(rng.permutation(pool.num_rows), np.cumsum(sizes))
     batches = {
@@ -74,7 +78,10 @@ def split_pool(
 def compare_columns(
     contract: Contract, fitted: FittedBaseline, batch: pa.Table
 ) -> dict[str, Comparison]:
-    """Return every comparison of a batch by feature, as the stage metrics makes them."""
+    """Return every comparison of a batch with the baseline, by feature.
+
+    The comparisons are those of stage `metrics`.
+    """
     policy = contract.monitoring
     found = {
         name: compare_column(name, policy, column, batch.column(name))
@@ -90,18 +97,19 @@ def run_round(
     power_size: int | None,
     seed: Sequence[int],
 ) -> RoundResult:
-    """Split the pool once; record alerts in undrifted batches, and detections of shifts.
+    """Split the pool once, and record the alerts in undrifted batches and the shifts found.
 
-    Each shift is applied to one column of the batch at a time. The joint tests are not repeated for
-    it: their results are those of the undrifted batch. This can only make detections rarer, because
-    smaller p-values of the joint tests would lower the adjusted p-values of the others.
+    Each shift is applied to one column of the batch at a time. The joint tests do not run again on
+    the shifted batch. Their results on the undrifted batch are used instead. This can only lower
+    the measured power. On the shifted batch the joint tests would give smaller p-values, and these
+    would lower the adjusted p-values of the other tests.
 
     Args:
-        contract: of the portfolio.
+        contract: contract of the portfolio.
         pool: typed and scored loans.
-        sizes: of the batches.
-        power_size: the batch size to which shifts are applied; None: no shifts.
-        seed: of the split.
+        sizes: sizes of the batches.
+        power_size: size of the batch to which shifts are applied. If None, no shift is applied.
+        seed: random seed for the split and the shifts.
     """
     split = split_pool(contract, pool, sizes, seed)
     found = RoundResult()
@@ -146,7 +154,7 @@ def _apply_shifts(
 
 
 def columns_to_decorrelate(baseline: pa.Table, inputs: list[str]) -> list[str]:
-    """Return the columns to permute, from the most strongly correlated pairs."""
+    """Return the names of the columns to permute, from the most strongly correlated pairs."""
     numbers = eligible_columns(SHIFTS[0], baseline.select(inputs), ())
     names: list[str] = []
     for left, right, _ in correlated_pairs(baseline, numbers):

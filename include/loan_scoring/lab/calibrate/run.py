@@ -1,4 +1,4 @@
-"""Measure the drift decision on loans: how often its alarms are false, and what it finds."""
+"""Measure the drift decision on a portfolio's loans: how often it is wrong and what it finds."""
 
 import logging
 import multiprocessing
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 SIZES = (500, 2_000, 5_000, 20_000)
 POWER_SIZE = 5_000
 MIN_BASELINE = 1_000
-"""Loans that must be left for a baseline beside the batches of a round."""
+"""Minimum number of loans that must remain as baseline after the batches of a round are drawn."""
 
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """How much is measured: rounds, how many of them with shifts, how many with peers."""
+    """The number of rounds, how many of them also measure shifts or peers, and the batch sizes."""
 
     rounds: int = 500
     power_rounds: int = 200
@@ -46,15 +46,15 @@ class CalibrationPlan:
     sizes: tuple[int, ...] = SIZES
     power_size: int = POWER_SIZE
     jobs: int = 0
-    """Processes; 0: one per core."""
+    """Number of processes. 0 means one process per core."""
     generated_rows: int = GENERATED_ROWS
     is_swapped: bool = False
-    """Fit the model on two thirds of the loans, and draw batches from the other third."""
+    """If True, fit the model on two thirds of the loans and draw batches from the other third."""
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """The rounds of a calibration, with its loans, plan, machine and versions."""
+    """The results of all rounds of a calibration, with the loans, plan, machine and versions."""
 
     portfolio: str
     source: str
@@ -66,7 +66,7 @@ class CalibrationResult:
     model_rows: int
     compared_columns: int
     pairs: list[tuple[str, str, float]]
-    """The most strongly correlated pairs of numeric columns."""
+    """The three most strongly correlated pairs of numeric columns, with their correlation."""
     machine: str
     versions: dict[str, str]
     at: datetime
@@ -76,12 +76,12 @@ class CalibrationResult:
 def calibrate_drift_decision(
     portfolio: str, plan: CalibrationPlan, source: str | None = None
 ) -> CalibrationResult:
-    """Measure false alarms and power of a portfolio's drift decision on its labelled loans.
+    """Measure the false alarms and the power of a portfolio's drift decision on labelled loans.
 
-    It calls the functions of the stage metrics directly, without Airflow and Postgres.
+    The measurement calls the functions of stage `metrics` directly, without Airflow and Postgres.
 
     Raises:
-        SourceError: the source cannot be read, or has too few loans for the sizes of the batches.
+        SourceError: the source cannot be read, or has too few loans for the batch sizes.
     """
     started = time.monotonic()
     contract = contracts.load(portfolio)
@@ -123,7 +123,7 @@ def calibrate_drift_decision(
 
 
 def describe_machine() -> str:
-    """Return the processor of this machine, its cores and its load."""
+    """Return one line of text with this machine's processor, cores and load average."""
     info = Path("/proc/cpuinfo")
     names = [
         line.partition(":")[2].strip()
@@ -138,7 +138,7 @@ def describe_machine() -> str:
 def _rounds(
     contract: Contract, pool: pa.Table, plan: CalibrationPlan, folder: Path
 ) -> Iterator[RoundResult]:
-    """Run the rounds in several processes; yield them in their order."""
+    """Run the rounds in several processes. Yield the results in order of the round number."""
     jobs = min(plan.jobs or os.cpu_count() or 1, plan.rounds)
     file = folder / "pool.parquet"
     pq.write_table(pool, file)
@@ -150,7 +150,8 @@ def _rounds(
         _open(contract, file)
         yield from track_items(map(_run, tasks), plan.rounds, "round", log, 50)
         return
-    # A fork would copy locks that threads of loaded libraries hold.
+    # Processes are spawned, because a forked process would copy locks that threads of loaded
+    # libraries hold, and could then wait for these locks for ever.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, _open, (contract, file)) as executor:
         results = executor.map(_run, tasks, chunksize=1)
@@ -158,7 +159,7 @@ def _rounds(
 
 
 _OPENED: list[tuple[Contract, pa.Table]] = []
-"""Contract and pool of this process."""
+"""The contract and the pool that this process works on. `_open` sets them."""
 
 
 def _open(contract: Contract, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Shifts of typed columns that a calibration applies and the drift decision should find."""
+"""Define the shifts that a calibration applies to columns and that the drift decision must find."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,36 +12,41 @@ from scipy.special import expit, logit
 from loan_scoring.statistics.distribution import Distribution
 
 CORRELATION = "correlation"
-"""The name of the joint shift: the values of a column are permuted."""
+"""Name of the shift that breaks correlations: the values of one column are permuted."""
 NEW_LEVEL = "a level never seen"
 Apply = Callable[[pa.ChunkedArray, pa.ChunkedArray, float, np.random.Generator], pa.ChunkedArray]
-"""Takes a column of the batch, the same of the baseline, and a size; returns the shifted column."""
+"""A function that returns the shifted column.
+
+Its arguments are a column of the batch, the same column of the baseline, the size of the shift and
+a random generator.
+"""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A kind of drift: what it does to a column, and in which sizes it is applied."""
+    """A kind of drift: how it changes one column, and the sizes in which it is applied."""
 
     name: str
     label: str
-    """What a size means, with {} in its place; a share is given in percent."""
+    """Format string for a size, with {} in place of the size. A share is given in percent."""
     apply: Apply
     sizes: tuple[float, ...]
     required: float | None
-    """The size that DESIGN section 8 names; None if it does not name this kind."""
+    """Size for which DESIGN section 8 sets a limit, or None if no limit exists for this shift."""
     takes: str
-    """`number`, `category`, `any` or `score`: the columns to which it can be applied."""
+    """The type of columns that the shift applies to: `number`, `category`, `any` or `score`."""
     is_share: bool = False
 
     def describe(self, size: float) -> str:
-        """Return a size of the shift as text."""
+        """Return the shift with its size as text."""
         return self.label.format(100 * size if self.is_share else size)
 
 
 def eligible_columns(shift: Shift, table: pa.Table, outputs: tuple[str, ...]) -> list[str]:
-    """Return the columns to which a shift can be applied: of its type, and not constant.
+    """Return the names of the columns to which a shift can be applied.
 
-    A shift that takes any column takes constant ones too.
+    A column must be of the type that the shift takes. Constant columns are left out, unless
+    `shift.takes` is `any` or `score`.
     """
     if shift.takes == "score":
         return [name for name in outputs if _is_number(table, name)]
@@ -61,14 +66,14 @@ def _is_number(table: pa.Table, name: str) -> bool:
 def _add_deviations(
     values: pa.ChunkedArray, baseline: pa.ChunkedArray, size: float, _: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Add `size` standard deviations of the baseline."""
+    """Add to each value `size` times the baseline's standard deviation."""
     return pc.add(_floats(values), size * pc.stddev(baseline).as_py())
 
 
 def _stretch(
     values: pa.ChunkedArray, baseline: pa.ChunkedArray, factor: float, _: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Multiply the distances from the baseline's mean by a factor."""
+    """Multiply each value's distance from the baseline's mean by `factor`."""
     mean = pc.mean(baseline).as_py()
     return pc.add(pc.multiply(pc.subtract(_floats(values), mean), factor), mean)
 
@@ -76,14 +81,21 @@ def _stretch(
 def _make_null(
     values: pa.ChunkedArray, _: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Set non-null values to null, a share of all rows."""
+    """Set randomly drawn values to null.
+
+    The number of new nulls is `share` of all rows. If fewer values are non-null, all become null.
+    """
     return _set(values, np.flatnonzero(_valid(values)), share, None, rng)
 
 
 def _move_level(
     values: pa.ChunkedArray, baseline: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Move rows from the baseline's most frequent level to its second, a share of all rows."""
+    """Set rows with the baseline's most frequent level to its second most frequent level.
+
+    The number of changed rows is `share` of all rows. If fewer rows have the most frequent level,
+    all of these rows change.
+    """
     counted = sorted(
         baseline.drop_null().value_counts().to_pylist(), key=lambda each: -each["counts"]
     )
@@ -95,28 +107,29 @@ def _move_level(
 def _add_level(
     values: pa.ChunkedArray, _: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Set a share of all rows to a level that no loan has."""
+    """Set a share of all rows to a level that no loan in the pool has."""
     return _set(values, np.arange(len(values)), share, NEW_LEVEL, rng)
 
 
 def _add_log_odds(
     values: pa.ChunkedArray, _: pa.ChunkedArray, size: float, __: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Add to the log-odds of probabilities."""
+    """Add `size` to the log-odds of probabilities."""
     numbers = values.to_numpy()
     return pa.chunked_array([pa.array(expit(logit(numbers) + size), from_pandas=True)])
 
 
 def permute_column(table: pa.Table, name: str, rng: np.random.Generator) -> pa.Table:
-    """Permute the values of a column: its distribution stays, its correlations are broken."""
+    """Permute the values of a column, so that only its correlations with other columns change."""
     permuted = table.column(name).take(pa.array(rng.permutation(table.num_rows)))
     return table.set_column(table.column_names.index(name), name, permuted)
 
 
 def correlated_pairs(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
-    """Return pairs of numeric columns with their rank correlation, the strongest first.
+    """Return every pair of numeric columns with its rank correlation.
 
-    The correlation is over the rows in which both are known.
+    The pair with the largest absolute correlation comes first. A correlation uses only the rows in
+    which neither column is null.
     """
     found = []
     for place, left in enumerate(names):
@@ -201,4 +214,4 @@ SHIFTS = (
         "score",
     ),
 )
-"""The shifts of one column; the joint one is `permute_column`."""
+"""The shifts that change one column. `permute_column` makes the shift CORRELATION."""

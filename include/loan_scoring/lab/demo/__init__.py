@@ -1,1 +1,1 @@
-"""Drift demonstrations: replay nights with each kind of drift and write a page about them."""
+"""Demonstrate drift: replay nights with each kind of drift and write a page about the results."""

@@ -1,4 +1,4 @@
-"""The demonstrations: which monitors should find a drift, which should not, and why."""
+"""Define the demonstrations: which monitors should find a drift, which should not, and why."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ MONITORS = {
     "target": "Default rate",
     "model": "Performance of the model",
 }
-"""The title of each drift kind that is tested."""
+"""The title of the monitor of each drift kind."""
 SHORT = {
     "data": "inputs",
     "joint": "together",
@@ -19,27 +19,27 @@ SHORT = {
     "target": "default rate",
     "model": "performance",
 }
-"""The same in one or two words."""
+"""A short name for the monitor of each drift kind."""
 AT_ONCE = ("data", "joint", "prediction")
-"""The kinds that are known on the night itself; the others need outcomes."""
+"""The drift kinds that are tested on the night itself. The other kinds need outcomes."""
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A kind of drift to demonstrate, and what each monitor should find."""
+    """A kind of drift to demonstrate, and what each monitor should do."""
 
     kind: str
-    """The monitor that should find it."""
+    """The drift kind whose monitor should find the drift."""
     scenario_kinds: tuple[str, ...]
     title: str
     what: str
-    """What the scenario changes."""
+    """Sentence on what the scenario changes and what stays."""
     why: str
-    """Why the monitor finds it."""
+    """Sentence on what the monitor compares to find the drift."""
     quiet: dict[str, str]
-    """The monitors that should stay quiet, and why."""
+    """By drift kind: the reason why its monitor should stay quiet."""
     follows: dict[str, str]
-    """The monitors that may find it too, and why."""
+    """By drift kind: the reason why its monitor may find the drift, too."""
     lesson: str
 
 
@@ -98,7 +98,10 @@ DEMONSTRATIONS = (
 
 
 def scenario_of(contract: Contract, demonstration: Demonstration) -> tuple[str, Scenario] | None:
-    """Return name and scenario of the contract's first that makes this drift, or None."""
+    """Return the first scenario of the contract that makes this drift, with its name.
+
+    Return None if the contract has no such scenario.
+    """
     for name, scenario in contract.replay.scenarios.items():
         if scenario.kind in demonstration.scenario_kinds:
             return name, scenario
@@ -106,7 +109,7 @@ def scenario_of(contract: Contract, demonstration: Demonstration) -> tuple[str, 
 
 
 def missing_scenario(contract: Contract, demonstration: Demonstration) -> str:
-    """Return a sentence saying that the contract has no scenario for this drift."""
+    """Return a sentence that says that the contract has no scenario for this drift."""
     return (
         f"{demonstration.kind} drift is not shown: the contract of {contract.portfolio} has no "
         f"scenario of kind {' or '.join(demonstration.scenario_kinds)}."

@@ -1,4 +1,4 @@
-"""The plots and the table of a demonstration's nights."""
+"""Draw the plots and the table of a demonstration, with the figures of each night."""
 
 from loan_scoring.contract import Contract
 from loan_scoring.database import Row
@@ -13,7 +13,7 @@ NOT_KNOWN = "not known"
 
 
 def night_by_night(contract: Contract, record: DemoRecord) -> list[Block]:
-    """Return four plots of the nights, and their figures as a table."""
+    """Return four plots with the figures of each night, and a table of the main figures."""
     rows = [
         (SHORT[kind], [(night.level(kind), _cell(night, kind)) for night in record.nights])
         for kind in MONITORS
@@ -50,7 +50,7 @@ def night_by_night(contract: Contract, record: DemoRecord) -> list[Block]:
 
 
 def _cell(night: DemoNight, kind: str) -> str:
-    """Return the figure behind a monitor's level on a night, in a few characters."""
+    """Return the figure that a monitor computed on a night, as a short text."""
     if night.level(kind) is None:
         return NOT_KNOWN
     if kind in ("data", "prediction"):
@@ -65,7 +65,10 @@ def _cell(night: DemoNight, kind: str) -> str:
 
 
 def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
-    """Return each column's PSI by night under its label, and the labels that drifted."""
+    """Return the PSI of each column by night, and the columns that drifted, largest PSI first.
+
+    Columns are named by their labels.
+    """
     lines: dict[str, list[float]] = {}
     drifted: set[str] = set()
     for night in record.nights:
@@ -80,7 +83,10 @@ def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]]
 
 
 def _outside(record: DemoRecord, metric: str) -> str:
-    """Return a sentence on how many realised values lie outside the estimate's interval."""
+    """Return a sentence on how many nights have a realised value outside the estimate's interval.
+
+    Only drifted nights count.
+    """
     outside, known = nights_outside_interval(record, metric)
     if not known:
         return "The realised value is not known for any drifted night."
@@ -118,7 +124,7 @@ def _table(record: DemoRecord) -> Table:
 
 
 def _interval(row: Row | None, scale: int) -> str:
-    """Return a value with its interval, as `16.5 [15.1, 18.0]`."""
+    """Return a value with its interval as text, such as `16.5 [15.1, 18.0]`."""
     if row is None or row["value"] is None:
         return NOT_KNOWN
     digits = 1 if scale == 100 else 3

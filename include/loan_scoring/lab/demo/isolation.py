@@ -1,4 +1,4 @@
-"""Keep a demonstration apart from other demonstrations and from the user's files."""
+"""Isolate a demonstration from other demonstrations and from the user's files."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from loan_scoring.local.state import locked
 
 @contextmanager
 def exclusive_demo() -> Iterator[None]:
-    """Lock what two demonstrations would share: the databases and the folder.
+    """Hold a lock, because two demonstrations at once would share the databases and the folder.
 
     Raises:
         LoanScoringError: another demonstration is running, or the state folder cannot be used.
@@ -33,7 +33,10 @@ def exclusive_demo() -> Iterator[None]:
 
 @contextmanager
 def own_folders() -> Iterator[Path]:
-    """Put the files of all stages into a temporary folder; yield its landing folder."""
+    """Let all stages write into a temporary folder. Yield the landing folder inside it.
+
+    At the end the folder is deleted and LOAN_SCORING_DATA has its old value again.
+    """
     folder, name = settings.state_dir() / "demo", "LOAN_SCORING_DATA"
     before = os.environ.get(name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +53,7 @@ def own_folders() -> Iterator[Path]:
 
 @contextmanager
 def quiet_stages() -> Iterator[None]:
-    """Hide the stages' own log lines, which the page repeats."""
+    """Hide log lines of the stages below level ERROR, because the page shows the same facts."""
     logger = logging.getLogger("loan_scoring")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -14,14 +14,14 @@ from loan_scoring.scoring.batch import score_batch
 
 
 def run_nights(session: Session, replay: Replay) -> Iterator[str]:
-    """Ingest, score and compare each night; ingest outcomes on the date that they land.
+    """Ingest, score and compare each night, and ingest outcomes on the date on which they land.
 
-    Yields the batch_id of a night once it is compared, and the drop_id of outcomes once the
-    performance is restated.
+    Where drift lasts, new models are requested. Yields the batch_id of a night after its
+    comparison, and the drop_id of outcomes after performance was restated.
 
     Args:
-        session: a database with a champion and none of the nights.
-        replay: the files of the nights.
+        session: database session with a champion and none of the nights.
+        replay: the replay whose files are ingested.
     """
     landed = {path.name.split(".")[0]: path for path in replay.outcome_files}
     for day in sorted({*replay.batch_ids, *landed}):

@@ -1,4 +1,4 @@
-"""The page of the demonstrations: a summary, a section for each, and where the figures are."""
+"""Build the page of the demonstrations: a summary, a section for each, and a list of tables."""
 
 from loan_scoring.lab.demo.demonstrations import MONITORS, SHORT
 from loan_scoring.lab.demo.record import DemoNight, DemoRecord
@@ -9,7 +9,7 @@ from loan_scoring.models.card.blocks import Block, Card, Note, Section, Table, T
 
 
 def demo_page(done: DemoResult) -> Card:
-    """Return the page as blocks; every figure comes from the rows of the demonstrations."""
+    """Return the page as blocks. All figures come from rows that the demonstrations left."""
     title, champion = done.contract.title, done.champion
     metrics = champion["metrics"]
     return Card(
@@ -71,7 +71,7 @@ def _summary(done: DemoResult) -> Section:
 
 
 def _no_monitor_finds_all(records: list[DemoRecord]) -> str:
-    """Return a sentence if no monitor found every kind of drift, else nothing."""
+    """Return a sentence if no monitor found every kind of drift, otherwise an empty string."""
     finders = [
         {kind for night in record.drifted for kind in MONITORS if night.found(kind)}
         for record in records

@@ -1,4 +1,4 @@
-"""The page's plots as SVG: the monitors night by night, PSI, and outcomes."""
+"""Draw the page's plots as SVG: monitors by night, PSI by night, and metrics by night."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +12,19 @@ LINES = (DEFAULTED, "#8a5fb0", "#3f8f5f", "#b8860b", "#2b9fa3", "#d0549b")
 SHADE = "#f3e3d8"
 SIZE = (5.6, 3.4)
 MIN_PSI = 1e-4
-"""Where the axis of PSI begins: smaller values do not matter."""
+"""Lower end of the PSI axis. Smaller values are cut off, because they do not matter."""
 
 
 @as_svg
 def draw_monitors(
     figure: Any, rows: list[tuple[str, list[tuple[str | None, str]]]], nights: list[DemoNight]
 ) -> None:
-    """Draw a cell for each monitor and night: the level as colour, the figure as text.
+    """Draw a cell for each monitor and night, with the level as colour and the figure as text.
 
     Args:
-        figure: of matplotlib.
-        rows: for each monitor its name, and for each night its level and a short text.
-        nights: in their order.
+        figure: figure of matplotlib to draw in.
+        rows: name of each monitor, with the monitor's level and a short text for each night.
+        nights: nights in calendar order.
     """
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
@@ -49,14 +49,14 @@ def draw_psi(
     drifted: Sequence[str],
     nights: list[DemoNight],
 ) -> None:
-    """Draw the PSI of every column by night; drifted columns get a colour and a name.
+    """Draw the PSI of every column by night. Only drifted columns get a colour and a name.
 
     Args:
-        figure: of matplotlib.
-        policy: its limits of PSI are drawn.
-        lines: for each column's label the PSI by night.
-        drifted: the labels of the columns that drifted, the worst first.
-        nights: in their order.
+        figure: figure of matplotlib to draw in.
+        policy: monitoring policy, whose PSI limits are drawn as lines.
+        lines: PSI by night, for the label of each column.
+        drifted: labels of the columns that drifted, the worst first.
+        nights: nights in calendar order.
     """
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
@@ -83,7 +83,7 @@ def draw_psi(
 
 @as_svg
 def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[DemoNight]) -> None:
-    """Draw a metric by night: estimated and realised with intervals, and the hold-out's value."""
+    """Draw a metric by night with intervals, estimated and realised, and the hold-out's value."""
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
     _draw_nights(axes, nights)
@@ -115,7 +115,7 @@ def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[D
 
 
 def _draw_nights(axes: Any, nights: list[DemoNight]) -> None:
-    """Set the axis of nights, and shade the nights with the scenario."""
+    """Label the axis with the nights, and shade the nights with the scenario."""
     drifted = [place for place, night in enumerate(nights, 1) if night.is_drifted]
     axes.axvspan(min(drifted) - 0.5, max(drifted) + 0.5, color=SHADE, lw=0, zorder=0)
     axes.set(xlim=(0.5, len(nights) + 0.5))

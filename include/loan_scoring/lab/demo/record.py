@@ -1,4 +1,4 @@
-"""Read what a demonstration left in the database, without judging it."""
+"""Read the rows that a demonstration left in the database, without a verdict on them."""
 
 from dataclasses import dataclass
 
@@ -16,23 +16,26 @@ LEVELS = ("stable", "attention", "drifted")
 
 @dataclass(frozen=True)
 class DemoNight:
-    """One batch of a demonstration: its drift tests, performance and findings."""
+    """One night of a demonstration: its drift tests, its performance and its findings."""
 
     batch_id: str
     is_drifted: bool
-    """Whether the scenario was applied to it."""
+    """Whether the scenario was applied to this night."""
     tests: list[Row]
     figures: dict[tuple[str, str], Row]
-    """Rows of performance, by metric and basis."""
+    """Rows of table `performance`, by metric and basis (`estimated` or `realised`)."""
     findings: dict[str, Row]
-    """Rows of findings, by cause."""
+    """Rows of table `findings`, by cause."""
 
     def of(self, kind: str) -> list[Row]:
-        """Return the tests of a drift kind."""
+        """Return the tests of one drift kind."""
         return [test for test in self.tests if test["kind"] == kind]
 
     def found(self, kind: str) -> list[str]:
-        """Return the features whose drift raised an alert; a high PSI alone does not."""
+        """Return the features of one drift kind that raised an alert on this night.
+
+        A high PSI alone raises no alert.
+        """
         return [
             subject
             for cause, finding in self.findings.items()
@@ -41,7 +44,11 @@ class DemoNight:
         ]
 
     def level(self, kind: str) -> str | None:
-        """Return the worst level of the features found, or None if no test of the kind ran."""
+        """Return the worst level of the features that raised an alert.
+
+        The level is `stable` if no feature raised an alert. Return None if no test of this drift
+        kind ran.
+        """
         tests, found = self.of(kind), self.found(kind)
         if not tests:
             return None
@@ -49,14 +56,14 @@ class DemoNight:
         return LEVELS[max(levels, default=0)]
 
     def value(self, metric: str, basis: str) -> float | None:
-        """Return a metric, or None if it is not known."""
+        """Return the value of a metric, or None if it is not known."""
         row = self.figures.get((metric, basis))
         return None if row is None else row["value"]
 
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """Everything that one demonstration left in the database."""
+    """All rows that one demonstration left in the database, and the demonstration itself."""
 
     demonstration: Demonstration
     scenario_name: str
@@ -64,16 +71,16 @@ class DemoRecord:
     nights: list[DemoNight]
     alerts: list[Row]
     requests: list[Row]
-    """Rows of retrain_requests."""
+    """Rows of table `retrain_requests`."""
 
     @property
     def calm(self) -> list[DemoNight]:
-        """The nights without the scenario."""
+        """Return the nights without the scenario."""
         return [night for night in self.nights if not night.is_drifted]
 
     @property
     def drifted(self) -> list[DemoNight]:
-        """The nights with the scenario."""
+        """Return the nights with the scenario."""
         return [night for night in self.nights if night.is_drifted]
 
 
@@ -83,13 +90,13 @@ def read_demo_record(
     named_scenario: tuple[str, Scenario],
     drifted: list[str],
 ) -> DemoRecord:
-    """Return the record of a demonstration whose nights have run.
+    """Read the rows of a demonstration whose nights have all run.
 
     Args:
-        session: the database of that demonstration.
-        demonstration: what it shows.
-        named_scenario: the scenario after its name in the contract.
-        drifted: the batch_ids to which the scenario was applied.
+        session: database session of this demonstration.
+        demonstration: the demonstration that ran.
+        named_scenario: name of the scenario in the contract, and the scenario.
+        drifted: batch_ids of the nights to which the scenario was applied.
     """
     with database.transaction(session.connection):
         batches = database.rows(session.connection, "select_findings_by_batch")

@@ -28,25 +28,29 @@ from loan_scoring.models.registry import PROPENSITY
 from loan_scoring.models.training.run import train
 
 TRAINED, REPLAYED = "loan_scoring_demo_trained", "loan_scoring_demo"
-"""The databases: history and champion, and a copy of it for the running demonstration."""
+"""Names of the databases.
+
+TRAINED holds the history and the champion. REPLAYED is a copy of TRAINED, made new for each
+demonstration.
+"""
 CALM_NIGHTS = 2
-"""Nights before the drift, for contrast."""
+"""Number of nights without drift that come before the nights with drift, for comparison."""
 MOST_PER_NIGHT = 4_000
 BY = "cli:demo-drift"
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """How many nights are replayed, and how many loans in each."""
+    """The number of nights to replay, and the number of loans in each night."""
 
     nights: int = 6
     per_night: int | None = None
-    """None: as many loans as the source has, at most MOST_PER_NIGHT."""
+    """If None, a night gets as many loans as the source allows, at most MOST_PER_NIGHT."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What was replayed, the model that scored it, and a record of each demonstration."""
+    """The replayed loans, the model that scored them, and the record of each demonstration."""
 
     contract: Contract
     source: str
@@ -54,11 +58,11 @@ class DemoResult:
     champion: Row
     """The propensity model that scored all nights."""
     overruled: list[str]
-    """Gates that it failed."""
+    """Names of the gates that the champion failed. The demonstration used it nevertheless."""
     per_night: int
     records: list[DemoRecord]
     missing: list[str]
-    """A sentence for each demonstration for which the contract has no scenario."""
+    """One sentence for each demonstration for which the contract has no scenario."""
 
 
 def demonstrate_drift(
@@ -66,8 +70,8 @@ def demonstrate_drift(
 ) -> DemoResult:
     """Train a champion on the history, and replay nights with each kind of drift.
 
-    Everything happens in databases of the embedded Postgres and in a folder of files, which are
-    deleted at the end. What a killed run left behind is deleted by the next run.
+    All data is in throwaway databases of the embedded Postgres and in a temporary folder. All of
+    it is deleted at the end. If a run is killed, the next run deletes what the killed run left.
 
     Raises:
         SourceError: the source cannot be read, or has too few loans.
@@ -82,7 +86,8 @@ def demonstrate_drift(
             f"are {least}"
         )
     location = resolve_source(contract, source)
-    if location is None:  # The URL did not answer: do not try it again for each replay.
+    if location is None:
+        # Remove the URL, because otherwise each replay would try again to reach it.
         offline = contract.source.model_copy(update={"url": None})
         contract = contract.model_copy(update={"source": offline})
     with exclusive_demo(), quiet_stages(), own_folders() as folder:
@@ -138,7 +143,11 @@ def _demonstrate(
 
 
 def _train_champion(session: Session) -> tuple[Row, list[str]]:
-    """Train and promote a pair; return the propensity model, and the gates that it failed."""
+    """Train and promote a pair of models.
+
+    Models that fail a gate are promoted by hand. Return the row of the propensity model, and the
+    names of the failed gates.
+    """
     versions, _ = train(session)
     _, evidence = judge_and_promote(session, versions, "auto")
     failed = [gate["gate"] for gate in evidence["gates"] if not gate["passed"]]
@@ -151,7 +160,7 @@ def _train_champion(session: Session) -> tuple[Row, list[str]]:
 def _possible_per_night(
     contract: Contract, plan: DemoPlan, location: str | None, folder: Path
 ) -> int:
-    """Return how many loans a night can have, at most MOST_PER_NIGHT."""
+    """Return the number of loans that each night can have, at most MOST_PER_NIGHT."""
     history = replay_loans(
         contract, source=location, nights=0, per_night=1, landing=folder / "counted"
     )

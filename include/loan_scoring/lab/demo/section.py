@@ -1,4 +1,4 @@
-"""One demonstration on the page: its scenario, what the monitors found, alerts and requests."""
+"""Build the page's section on one demonstration: scenario, monitors, alerts, requests, lesson."""
 
 from datetime import date, timedelta
 
@@ -11,7 +11,7 @@ from loan_scoring.models.card.blocks import Block, Heading, Note, Section, Table
 
 
 def demo_section(contract: Contract, record: DemoRecord) -> Section:
-    """Return the section of one demonstration."""
+    """Return the page's section on one demonstration, with plots, tables and a verdict."""
     is_right, sentence = demo_verdict(record)
     return Section(
         record.demonstration.title,
@@ -33,7 +33,7 @@ def demo_section(contract: Contract, record: DemoRecord) -> Section:
 
 
 def _scenario(contract: Contract, record: DemoRecord) -> str:
-    """Return sentences on the nights and the scenario that was applied to them."""
+    """Return sentences on the nights with drift and on the scenario that was applied to them."""
     scenario = record.scenario
     settings = {
         "kind": scenario.kind,
@@ -114,7 +114,10 @@ def _requests(contract: Contract, record: DemoRecord) -> list[Block]:
 
 
 def _lesson(contract: Contract, record: DemoRecord) -> str:
-    """Return the lesson if this run shows it, else that it does not."""
+    """Return the lesson and the date on which the drift was known.
+
+    If the monitors did not behave as expected, return a sentence that says so instead.
+    """
     if not demo_verdict(record)[0]:
         return "None: this run does not show what it should."
     first, lag = record.drifted[0].batch_id, contract.replay.outcome_lag_nights

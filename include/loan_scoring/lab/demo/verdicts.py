@@ -1,4 +1,4 @@
-"""Compare what the monitors found in a demonstration with what they should find."""
+"""Compare the drift that monitors found in a demonstration with the drift they should find."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,27 @@ FIND, QUIET, EITHER = "find it", "quiet", "either"
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """On how many nights a monitor found drift, and whether that is right."""
+    """The number of nights on which a monitor found drift, and whether that was expected."""
 
     kind: str
     calm: int
-    """Nights without the scenario on which it found drift."""
+    """Number of nights without the scenario on which the monitor found drift."""
     drifted: int
-    """Nights with the scenario on which it found drift."""
+    """Number of nights with the scenario on which the monitor found drift."""
     unknown: int
-    """Nights, calm or drifted, on which it had too few loans for a test."""
+    """Number of nights on which the monitor could not test, because there were too few loans."""
     should: str
-    """FIND, QUIET or EITHER."""
+    """What the monitor should do: FIND, QUIET or EITHER."""
     is_right: bool
     why: str
-    """Why the result is right. Empty if it is not, or if an EITHER monitor found nothing."""
+    """Why the result is as expected.
+
+    Empty if the result is not as expected, or if `should` is EITHER and no drift was found.
+    """
 
 
 def judge_monitors(record: DemoRecord) -> list[MonitorResult]:
-    """Return the result of each monitor, first the one that should find the drift."""
+    """Return the result of each monitor. The first is the monitor that should find the drift."""
     main = record.demonstration.kind
     return [_judge(record, kind) for kind in [main, *(k for k in MONITORS if k != main)]]
 
@@ -50,7 +53,7 @@ def _judge(record: DemoRecord, kind: str) -> MonitorResult:
 
 
 def demo_verdict(record: DemoRecord) -> tuple[bool, str]:
-    """Return whether all monitors behaved as they should, and one sentence about it."""
+    """Return whether every monitor behaved as expected, and one sentence about that."""
     results = judge_monitors(record)
     first = results[0]
     found = (
@@ -66,7 +69,7 @@ def demo_verdict(record: DemoRecord) -> tuple[bool, str]:
 
 
 def _fault(record: DemoRecord, result: MonitorResult) -> str:
-    """Return what a monitor did wrong."""
+    """Return a text that says what a monitor did that it should not do."""
     drifted, nights = len(record.drifted), len(record.nights)
     parts = []
     if result.calm:
@@ -83,9 +86,10 @@ def _listed(names: list[str]) -> str:
 
 
 def nights_outside_interval(record: DemoRecord, metric: str) -> tuple[int, int]:
-    """Count the drifted nights whose realised metric lies outside the estimate's interval.
+    """Count the drifted nights whose realised metric is outside the estimate's interval.
 
-    Returns that count, and the number of drifted nights on which both are known.
+    Returns this count, and the number of drifted nights on which both the estimate's interval and
+    the realised metric are known.
     """
     outside = 0
     known = 0
