@@ -1,1 +1,1 @@
-"""What pages show: a module for each page reads its figures; templates render them."""
+"""Read the values that each page shows (one module per page), and render templates."""

@@ -1,4 +1,4 @@
-"""What the API takes and gives, as its OpenAPI document describes it."""
+"""Models of the API's requests and responses. Their docstrings appear in the OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
