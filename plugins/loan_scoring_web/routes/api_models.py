@@ -48,7 +48,7 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
 )
 def read_card(session: Reading, model_version: Version) -> Response:
     """Return the model card of the pair that a version was fitted in, as Markdown."""
-    # Imported here because these modules load matplotlib, which would slow the server's start.
+    # Imported here because these modules load scikit-learn, which would slow the server's start.
     from loan_scoring.models.card import content
     from loan_scoring.models.card.render import render_card_markdown
 

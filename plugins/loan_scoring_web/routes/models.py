@@ -35,7 +35,7 @@ def models(
 def card(session: Reading, model_version: str) -> Response:
     """Show the model card of a version and of the version that was fitted with it."""
     _refuse_no_version(model_version)
-    # Imported here because these modules load matplotlib, which would slow the server's start.
+    # Imported here because these modules load scikit-learn, which would slow the server's start.
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
 
