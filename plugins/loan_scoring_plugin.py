@@ -20,7 +20,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Mounts the web app under /loan-scoring.
+    """Airflow plugin that mounts the web app under /loan-scoring.
 
     Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio.
     """

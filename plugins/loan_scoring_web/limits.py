@@ -15,7 +15,7 @@ class LimitedRoute(APIRoute):
     """Route that reads a request's body only after a login, and only up to MOST_BYTES."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return a handler that reads the whole body first and responds 413 if it is too long."""
+        """Return a handler that reads the whole body first. A body that is too long gets a 413."""
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:

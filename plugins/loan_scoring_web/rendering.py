@@ -1,4 +1,4 @@
-"""Render a page for the current user, with headers that let it load files of this site only."""
+"""Render a page for the current user. Headers forbid the page to load files of other sites."""
 
 from typing import Any
 

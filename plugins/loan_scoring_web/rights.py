@@ -79,7 +79,7 @@ def admin(user: Annotated[BaseUser, Depends(reader)]) -> BaseUser:
 
 
 def may_operate(request: Request, portfolio: str, user: BaseUser) -> bool:
-    """Return whether `operator` accepts the user. Pages show forms only if it does."""
+    """Return whether `operator` accepts the user. Pages show forms only to such users."""
     try:
         operator(request, user, portfolio)
     except HTTPException:
@@ -107,8 +107,9 @@ def by(user: BaseUser) -> str:
 def is_admin(user: BaseUser) -> bool:
     """Return whether the user is an Admin.
 
-    With Airflow's simple auth manager this is the role ADMIN. With any other auth manager, a user
-    who may edit roles counts as an Admin, because not every auth manager has such a role.
+    With Airflow's simple auth manager, an Admin has the role ADMIN. With any other auth manager, an
+    Admin is a user who may edit roles. Two checks are needed because no single right belongs only
+    to Admins in every auth manager.
     """
     manager = get_auth_manager()
     if isinstance(manager, SimpleAuthManager):

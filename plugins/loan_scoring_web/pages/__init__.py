@@ -1,1 +1,1 @@
-"""Read the values that each page shows (one module per page), and render templates."""
+"""Read the template values of each page (one module per page), and render templates."""

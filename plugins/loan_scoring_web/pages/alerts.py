@@ -1,4 +1,4 @@
-"""Read the values of the alerts page: alerts, their evidence and what a person did about them."""
+"""Read the template values of the alerts page: alerts with evidence and actions of persons."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

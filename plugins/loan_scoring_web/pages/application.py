@@ -1,4 +1,4 @@
-"""Read the values of the desk's page of one application: score, decisions, what-if form."""
+"""Read the template values of the desk's page of one application: score, decisions, what-if."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Plots of one application: its probability within the hold-out, and its contributions."""
+"""Draw plots of one application: its probability within the hold-out, and its contributions."""
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise

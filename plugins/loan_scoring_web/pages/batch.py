@@ -1,4 +1,4 @@
-"""Read the values of the list of batches and of the page of one batch."""
+"""Read the template values of the list of batches and of the page of one batch."""
 
 from collections.abc import Mapping
 from typing import Any

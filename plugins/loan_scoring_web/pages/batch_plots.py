@@ -1,4 +1,4 @@
-"""Plots of a batch: distribution of its scores, and approval rates of groups."""
+"""Draw plots of a batch: distribution of its scores, and approval rates of groups."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Read the values of the drift page: drift of each column by night, performance over time."""
+"""Read the template values of the drift page: drift of columns by night, and performance."""
 
 from typing import Any
 

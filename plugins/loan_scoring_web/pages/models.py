@@ -1,4 +1,4 @@
-"""Read the values of the models page: versions, a comparison, promotions and the rollback."""
+"""Read the template values of the models page: versions, comparison, promotions, rollback."""
 
 from typing import Any
 

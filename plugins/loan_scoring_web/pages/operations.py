@@ -1,4 +1,4 @@
-"""Read the values of the operations page: latency, traffic, errors, service level."""
+"""Read the template values of the operations page: latency, traffic, errors, service level."""
 
 from typing import Any
 

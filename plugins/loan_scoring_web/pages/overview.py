@@ -1,4 +1,4 @@
-"""Read the values of the portfolio page: problems, the last night and earlier nights."""
+"""Read the template values of the portfolio page: problems, the last night and earlier nights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Read the values of the queue page: applications of a batch that a person must decide."""
+"""Read the template values of the queue page: applications of a batch that a person must decide."""
 
 from typing import Any
 from urllib.parse import urlencode

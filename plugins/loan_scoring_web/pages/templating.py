@@ -81,7 +81,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None) -> str:
-    """Format a number with three decimal places.
+    """Format a number with three decimal places. A value that rounds to zero has no minus sign.
 
     >>> fixed(0.15234), fixed(-0.0001)
     ('0.152', '0.000')

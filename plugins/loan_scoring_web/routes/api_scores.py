@@ -120,7 +120,7 @@ def list_calls(
 def _place(after: str | None) -> tuple[datetime, str] | None:
     if after is None:
         return None
-    # In a query string + means a space. A client that does not escape + as %2B sends a space here.
+    # A client that does not escape + as %2B sends a space, so turn spaces back into +.
     found = CALL.fullmatch(after.replace(" ", "+"))
     try:
         if found:

@@ -31,10 +31,10 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Redirect to a portfolio that the user may see: the first one with a night.
+    """Redirect to the first portfolio with a night, of the portfolios that the user may see.
 
-    If no portfolio has a night, redirect to the first portfolio. The page's navigation leads to
-    the other portfolios.
+    If no portfolio has a night, redirect to the first portfolio that the user may see. The
+    navigation of the page leads to the other portfolios.
     """
     names = readable(request, user)
     if not names:
@@ -50,7 +50,7 @@ def _has_night(portfolio: str) -> bool:
         with read_session(portfolio) as session:
             return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
     except LoanScoringError:
-        return False  # opening the page of this portfolio shows the error
+        return False  # not logged, because the page of this portfolio shows the error
 
 
 @router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])

@@ -27,7 +27,7 @@ class Static(StaticFiles):
         """Return the response with a file.
 
         A browser may cache plotly's script for a year, because a new version has a new name. A
-        browser must revalidate every other file, because its name stays when its content changes.
+        browser must revalidate every other file, because a changed file keeps its name.
         """
         if path == PLOTLY:
             found: Response = FileResponse(str(files(plotly) / "package_data" / "plotly.min.js"))

@@ -1,4 +1,5 @@
-// Draws the plots of a page. Airflow shows the page in a frame, so links to Airflow open outside it.
+// Draws the plots of a page. Airflow shows the page in a frame, so this script opens links to Airflow's
+// own pages outside the frame.
 "use strict";
 (() => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
