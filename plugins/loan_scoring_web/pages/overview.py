@@ -17,7 +17,7 @@ NIGHTS = 30
 TABLE_NIGHTS = 10
 """Number of nights in the table."""
 LATEST_HOURS = 36
-"""Hours after the last landing of a file from which a nightly file counts as missing."""
+"""If no file has landed for more than this many hours, a nightly file counts as missing."""
 
 
 @dataclass(frozen=True)
