@@ -1,4 +1,4 @@
-# One image for every service of docker-compose.yaml; each service has its own command.
+# Image of all Airflow services and of MLflow in docker-compose.yaml. Each service sets its own command.
 FROM apache/airflow:3.3.2-python3.11
 
 USER root
@@ -8,7 +8,8 @@ RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
 
 USER airflow
 WORKDIR /opt/loan-scoring
-# A virtual environment with the locked packages that the tests use, and none of the base image's.
+# The virtual environment contains only the pinned package versions that the tests use. Packages of the
+# base image are not visible in it.
 ENV VIRTUAL_ENV=/opt/loan-scoring/.venv \
     PATH=/opt/loan-scoring/.venv/bin:$PATH \
     LOAN_SCORING_HOME=/opt/loan-scoring \
@@ -25,4 +26,5 @@ COPY --chown=airflow:0 include include
 COPY --chown=airflow:0 plugins plugins
 RUN .venv/bin/uv pip install --no-cache --quiet --no-deps -e . && python -m compileall -q include plugins
 COPY --chown=airflow:0 dags dags
-# The entry point of the base image runs `airflow COMMAND` under an init process that passes signals on.
+# There is no ENTRYPOINT here because the entry point of the base image is used. It runs
+# `airflow COMMAND` under an init process that forwards signals.

@@ -1,11 +1,12 @@
-# Everything a person or CI runs. Set-up needs python3 (3.11 or newer) and make, nothing else.
+# Commands for people and for CI. They need only make and python3 (3.11 or newer).
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url pyproject.toml --custom-compile-command "make lock"
-# Compiled bytecode halves the start of every Airflow process and task.
+# Allow Python to write compiled bytecode, because it halves the start time of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
-# Threads that wait leave their core to the processes beside them, as in every Airflow task.
+# Waiting OpenMP threads sleep instead of spinning, so that other processes can use the core. Airflow tasks
+# run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help setup run up down test test-generated test-bench test-compose env bench calibrate demo-drift audit lint style types format lock clean
@@ -33,17 +34,18 @@ down: setup ## stop what `make up` or the command line started
 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-# A test that hangs for a quarter of an hour shows its stack and ends the run.
+# If a test hangs for 15 minutes, pytest prints the stack trace and the run ends.
 PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
 test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
-	@# mypy runs beside the tests; what it finds is printed after them.
+	@# mypy runs in parallel with the tests. If mypy finds errors, they are printed after the tests.
 	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
 	$(PYTEST) $(PARALLEL); tests=$$?; \
 	wait $$mypy || { cat $(VENV)/mypy.log; exit 1; }; \
 	exit $$tests
 
-# What reads, makes or learns from loans; without schedulers, browsers, and what kills processes.
+# Test files whose result depends on the loans. Tests that start schedulers or browsers or kill processes
+# are left out.
 GENERATED := $(foreach name, cli replay sources synthetic, tests/unit/test_$(name).py)
 GENERATED += $(foreach name, alerts card cli_models corrections desk demo ingest outcomes performance \
   promotion quality scoring training, tests/integration/test_$(name).py)
@@ -63,12 +65,13 @@ calibrate: setup ## measure the drift decision on the loans, peers beside it; wr
 demo-drift: setup ## replay data, target and model drift; write a page with plots that explains them
 	@$(BIN)/loan-scoring demo-drift
 
-# Lines of tests and docs whose passwords are words: none of them opens anything.
+# Pattern of lines in tests and docs with invented passwords. The secret scan skips these lines, because
+# the passwords give access to nothing.
 NO_SECRETS := ://[a-z_]+:(secret|password|PASSWORD)@|pass-word-of-the-mailer|a secret of the tests|T000/B000|simple_auth_manager_passwords
 
 audit: setup ## look for known vulnerabilities of the pinned packages, and for secrets in the files; needs pypi.org
 	git ls-files -z -- . ':!requirements*.txt' | xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-lines '$(NO_SECRETS)'
-	@# --strict: else a package that the service does not know passes as one without vulnerabilities.
+	@# Without --strict, a package that the vulnerability service does not know would pass as safe.
 	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
 	  || { echo 'audit: not all of requirements.txt is cleared: mend what is listed; where nothing is, https://pypi.org was not reached (a mirror of packages does not do)' >&2; exit 1; }
 

@@ -1,4 +1,4 @@
-"""The plugin that Airflow finds: it adds the pages of loan-scoring to Airflow's UI."""
+"""Airflow plugin that adds the pages and the API of loan-scoring to Airflow's UI."""
 
 import sys
 from typing import Any
@@ -9,9 +9,10 @@ PREFIX = "/loan-scoring"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Pass a request to the pages' app, which is imported on the first one.
+    """Pass a request to the web app of loan-scoring. The first request imports the web app.
 
-    Every task imports this module. Importing the app with it would cost each task seconds.
+    The import is inside this function because every Airflow task imports this module. An import
+    at the top of the module would slow the start of each task by seconds.
     """
     from loan_scoring_web.app import app as pages
 
@@ -19,7 +20,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Mounts the pages under /loan-scoring, in the navigation and as a tab on each DAG."""
+    """Airflow plugin that mounts the web app under /loan-scoring.
+
+    Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio.
+    """
 
     name = "loan_scoring"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's signature)
@@ -44,9 +48,9 @@ class LoanScoringPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Import the pages' app when the API server starts; log whether its database answers."""
+        """In the API server, import the web app and log whether the database can be reached."""
         if "airflow.api_fastapi.main" in sys.modules:
-            import loan_scoring_web.app  # noqa: F401 - so that the first request need not wait
+            import loan_scoring_web.app  # noqa: F401 - otherwise the first request waits for the import
             from loan_scoring_web import databases
 
             databases.log_database_at_start()

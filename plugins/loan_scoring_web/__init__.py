@@ -1,1 +1,1 @@
-"""The app with pages and API that the plugin mounts. Its package `pages` needs no Airflow."""
+"""The web app that the plugin mounts: pages and API. Package `pages` never imports Airflow."""

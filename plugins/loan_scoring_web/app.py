@@ -1,4 +1,4 @@
-"""The app that Airflow mounts: all routes but static files need an Airflow login."""
+"""The web app that Airflow mounts. Every route needs an Airflow login, except static files."""
 
 import json
 from http import HTTPStatus
@@ -32,9 +32,10 @@ STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
     InputError: 422,
 }
 
-# Airflow mounts a plugin's app without any check of its own. FastAPI's own pages of documentation
-# ignore dependencies, so they are off; the API serves its document itself.
-# Redirects of slashes are off as well: they would answer before the login is checked.
+# Airflow mounts a plugin's app without a login check, so `get_user` checks the login here.
+# FastAPI's built-in documentation pages ignore dependencies and would need no login, so they are
+# off. routes/api.py serves the OpenAPI document instead.
+# Slash redirects are off because FastAPI would send them before it checks the login.
 app = FastAPI(
     title="loan-scoring",
     dependencies=[Depends(get_user)],
@@ -49,7 +50,7 @@ app.mount("/static", Static(), name="static")
 
 @app.middleware("http")
 async def add_headers(request: Request, call_next: Any) -> Response:
-    """Add a page's headers to every answer."""
+    """Add the security headers to every response that does not set them already."""
     response: Response = await call_next(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -57,16 +58,17 @@ async def add_headers(request: Request, call_next: Any) -> Response:
 
 
 def is_for_api(request: Request) -> bool:
-    """Return whether the request is for the API, which answers in JSON."""
+    """Return whether the request is for the API. API errors are JSON, page errors are HTML."""
     return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
 
 
 async def refuse(request: Request, status: int, reason: str) -> Response:
-    """Return a refusal with its reason: a page, or JSON for the API."""
+    """Return an error response with the reason: JSON for the API, otherwise an HTML page."""
     if is_for_api(request):
         return JSONResponse({"detail": reason}, status)
     title = HTTPStatus(status).phrase
-    # A page queries Airflow's database for its user's rights: that must not block the event loop.
+    # Rendering a page queries Airflow's database for the user's rights. In a thread pool these
+    # queries do not block the event loop.
     return await run_in_threadpool(
         page, request, "refusal.html", status, title=title, reason=reason, active=None
     )
@@ -74,7 +76,10 @@ async def refuse(request: Request, status: int, reason: str) -> Response:
 
 @app.exception_handler(StarletteHTTPException)
 async def on_http_error(request: Request, error: StarletteHTTPException) -> Response:
-    """Answer an HTTP error. Without a login it is 401, so that nobody can probe for paths."""
+    """Return the response to an HTTP error.
+
+    Without a login, 404 and 405 become 401, so that a stranger cannot find out which paths exist.
+    """
     if error.status_code in (404, 405):
         try:
             await get_user(request, None, await bearer_scheme(request))
@@ -87,9 +92,9 @@ async def on_http_error(request: Request, error: StarletteHTTPException) -> Resp
 
 @app.exception_handler(RequestValidationError)
 async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
-    """Name each wrong field and what is wrong with it."""
+    """Return a 422 response that names each invalid field and the reason."""
     if is_for_api(request):
-        # The input is left out: it may hold half of a surrogate pair, which cannot be encoded.
+        # The input value is left out because a lone surrogate in a string cannot be encoded.
         faults = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
         body = json.dumps({"detail": faults}, default=str)
         return Response(body, 422, media_type="application/json")
@@ -99,7 +104,10 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
 
 @app.exception_handler(LoanScoringError)
 async def on_own_error(request: Request, error: LoanScoringError) -> Response:
-    """Answer an error of loan-scoring with its line and the status that fits."""
+    """Return the message of a loan-scoring error with the HTTP status of the error class.
+
+    For the API, an InputError becomes a list with one entry per invalid field.
+    """
     if isinstance(error, InputError) and is_for_api(request):
         faults = [
             {"loc": ["body", "applications", each.row, each.field], "msg": each.message,

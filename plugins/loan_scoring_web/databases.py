@@ -1,4 +1,7 @@
-"""Database sessions of the pages and the API. Pages read with a role that cannot write."""
+"""Database sessions of the pages and the API.
+
+Sessions that only read use the reader role, which cannot write, if its Airflow connection exists.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -27,13 +30,19 @@ READ = {
     "idle_in_transaction_session_timeout": "30s",
     "jit": "off",
 }
-"""Parameters of a reading connection, for any role. JIT costs more than a page's queries gain."""
+"""Postgres parameters of a connection that only reads.
+
+JIT is off because compiling takes longer than it saves on queries as short as those of a page.
+"""
 WRITE = {"statement_timeout": "30s", "lock_timeout": "5s"}
-"""Parameters of a writing connection: a page must not wait for a stage that holds a lock."""
+"""Postgres parameters of a connection that writes.
+
+The time-outs are short so that a page fails instead of waiting for a stage that holds a lock.
+"""
 
 
 def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection, None where it does not exist."""
+    """Return the URL of an Airflow connection. Return None if there is no such connection."""
     try:
         return Connection.get_connection_from_secrets(name).get_uri()
     except AirflowNotFoundException:
@@ -41,10 +50,10 @@ def connection_url(name: str) -> str | None:
 
 
 def main_url() -> str:
-    """Return the URL of the portfolio database with the role of the stages.
+    """Return the URL of the portfolio database, with the database role that the stages use.
 
     Raises:
-        DatabaseError: neither Airflow nor the environment names one.
+        DatabaseError: neither an Airflow connection nor the environment gives the URL.
     """
     url = connection_url(MAIN) or settings.database_url()
     if url is None:
@@ -56,14 +65,17 @@ def main_url() -> str:
 
 
 def reader_url() -> str:
-    """Return the URL for reading: of the role that cannot write, where its connection exists."""
+    """Return the URL for sessions that only read.
+
+    The URL is that of the reader role if its Airflow connection exists, otherwise `main_url()`.
+    """
     return connection_url(READER) or main_url()
 
 
 def current_contract(portfolio: str) -> Contract:
-    """Return the contract of a portfolio. Its file is read again only after it changed.
+    """Return the contract of a portfolio, cached until the contract's file changes.
 
-    Reading it takes longer than most pages do.
+    Without the cache, parsing the file would take longer than building most pages.
     """
     stat = (settings.portfolios_dir() / f"{portfolio}.yaml").stat()
     return _read(portfolio, str(settings.portfolios_dir()), stat.st_mtime_ns, stat.st_size)
@@ -79,11 +91,11 @@ SameSite = Annotated[None, Depends(same_site)]
 
 @contextmanager
 def read_session(portfolio: str) -> Iterator[Session]:
-    """Open a session with read-only transactions. It migrates nothing.
+    """Open a session whose transactions are read-only. The session does not migrate tables.
 
     Raises:
-        DatabaseError: the database or its tables are missing, a query took too long, or the
-            connection was lost.
+        DatabaseError: the database cannot be reached, a table or column is missing, a query
+            exceeded the time-out, or the connection was lost.
     """
     loaded = current_contract(portfolio)
     connection = database.connect(portfolio, reader_url(), CONNECT_SECONDS, READ)
@@ -109,14 +121,14 @@ def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
 
 
 def reading(_: Reader, portfolio: str) -> Iterator[Session]:
-    """Give a route a reading session, for whoever may see the portfolio."""
+    """Give a route a read-only session, if the user may see the portfolio."""
     with read_session(portfolio) as session:
         yield session
 
 
 @contextmanager
 def write_session(portfolio: str) -> Iterator[Session]:
-    """Open a writing session with short time-outs. It migrates nothing."""
+    """Open a session that can write, with short time-outs. The session does not migrate tables."""
     with open_session(
         portfolio, main_url(), within_seconds=CONNECT_SECONDS, parameters=WRITE, migrates=False
     ) as session:
@@ -124,28 +136,29 @@ def write_session(portfolio: str) -> Iterator[Session]:
 
 
 def operating(_: Operator, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route with a form a writing session, for User and Op."""
+    """Give a route a session that can write, if the user has the role User or Op (or Admin)."""
     with write_session(portfolio) as session:
         yield session
 
 
 def administering(_: Admin, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route with a form a writing session, for an Admin."""
+    """Give a route a session that can write, if the user is an Admin."""
     with write_session(portfolio) as session:
         yield session
 
 
-# With this scope a connection is closed before the answer is sent. Otherwise a slow client would
-# hold it.
+# Scope "function" closes the connection before the response is sent. Otherwise a slow client would
+# keep the connection open until the whole response has arrived.
 Reading = Annotated[Session, Depends(reading, scope="function")]
 Operating = Annotated[Session, Depends(operating, scope="function")]
 Administering = Annotated[Session, Depends(administering, scope="function")]
 
 
 def log_database_at_start() -> None:
-    """Log in one line whether the database answers. This delays the start by 3 s at most.
+    """Log in one line whether the portfolio database can be reached.
 
-    A thread would not help: it would wait for the import lock until the start is over.
+    If the database cannot be reached, connecting delays the server's start by up to 3 s. A thread
+    would not avoid this, because the thread would wait for the import lock until the start is over.
     """
     portfolio = next(iter(contract.names()), None)
     if portfolio is None:

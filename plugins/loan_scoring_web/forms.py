@@ -1,4 +1,4 @@
-"""Forms and filters of pages, as models that FastAPI fills and checks."""
+"""Pydantic models of the forms and filters of pages. FastAPI fills and validates them."""
 
 import math
 from datetime import date
@@ -21,10 +21,10 @@ LONGEST_COMMENT = 2000
 
 
 def storable(text: str) -> str:
-    """Return the text if Postgres can store it.
+    """Return the text unchanged if Postgres can store it.
 
     Raises:
-        PydanticCustomError: it cannot.
+        PydanticCustomError: Postgres cannot store the text.
     """
     if not is_storable(text):
         raise PydanticCustomError("text", "this text cannot be stored: remove special characters")
@@ -38,17 +38,19 @@ Comment = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_COMMENT),
     AfterValidator(storable),
 ]
-"""Why a person does something: it must be filled in."""
+"""The reason for an action. It must not be empty."""
 OptionalComment = Annotated[
     str, StringConstraints(max_length=LONGEST_COMMENT), AfterValidator(storable)
 ]
 
 
 def parse_place(text: str) -> tuple[float, str]:
-    """Return a place in the queue, `PROBABILITY/LOAN_ID`, as its two parts.
+    """Parse a position in the queue, written as `PROBABILITY/LOAN_ID`.
+
+    Return the default probability and the loan_id.
 
     Raises:
-        PydanticCustomError: the text is no such place.
+        PydanticCustomError: the text is not of this form.
     """
     chance, _, loan_id = text.partition("/")
     try:
@@ -66,7 +68,10 @@ def _check_place(text: str) -> str:
 
 
 class _EmptyIsMissing(BaseModel):
-    """Base of models whose empty fields count as missing, as a browser sends them."""
+    """Base of form models. An empty string counts as a missing field.
+
+    Browsers send an empty string for a form field that the user left empty.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +80,7 @@ class _EmptyIsMissing(BaseModel):
 
 
 class AlertForm(_EmptyIsMissing):
-    """What to do with an alert: acknowledge, snooze until a day, or resolve."""
+    """Form with an action on an alert: acknowledge, snooze until a day, or resolve."""
 
     action: str
     comment: OptionalComment = ""
@@ -83,46 +88,49 @@ class AlertForm(_EmptyIsMissing):
 
 
 class DecisionForm(_EmptyIsMissing):
-    """A person's decision on an application."""
+    """Form with a person's decision on an application."""
 
     decision: Literal["approve", "decline"]
     comment: Comment
     scoring_run_id: Name
-    """The score that the person saw."""
+    """The scoring run of the score that the person saw."""
     seen: str = ""
-    """The token of the newest decision that the person saw."""
+    """Token of the newest decision that was recorded when the person opened the page."""
 
 
 class RollbackForm(_EmptyIsMissing):
-    """An Admin's rollback of the champions."""
+    """Form with which an Admin rolls the champions back."""
 
     comment: Comment
     seen: Name
-    """The champion that the person saw."""
+    """The propensity champion at the time when the Admin opened the page."""
     confirm: Literal["yes"]
 
 
 class QueueQuery(_EmptyIsMissing):
-    """Which page of a batch's queue to show."""
+    """Query parameters that choose a batch, filter its queue and select a page of the queue."""
 
     batch: Annotated[str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = None
     decision: Literal["review", "refer"] | None = None
     persona: Text | None = None
     reason: Text | None = None
     low: Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False)] = None
-    """The lowest probability, in percent."""
+    """The lowest default probability to show, in percent."""
     high: Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False)] = None
-    """Probabilities must be below this one, in percent."""
+    """Only default probabilities below this limit are shown, in percent."""
     decided: Literal["yes", "no"] | None = None
     after: Annotated[Text, AfterValidator(_check_place)] | None = None
-    """The last row of the page before, as `PROBABILITY/LOAN_ID`."""
+    """The last row of the previous page, as `PROBABILITY/LOAN_ID`."""
 
     def place(self) -> tuple[float, str] | None:
-        """Return the last row of the page before, None on the first page."""
+        """Return the default probability and the loan_id of the last row of the previous page.
+
+        Return None if this is the first page.
+        """
         return None if self.after is None else parse_place(self.after)
 
     def queue_filter(self) -> QueueFilter:
-        """Return the filter, with probabilities as shares of 1."""
+        """Return the filter of the queue. Percentages become probabilities from 0 to 1."""
         return QueueFilter(
             decision=self.decision,
             persona=self.persona,
@@ -134,9 +142,10 @@ class QueueQuery(_EmptyIsMissing):
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """Return the fields of a form whose fields depend on the contract.
+    """Return a form's text fields by name, without validation.
 
-    Of a field that is sent twice, the last counts.
+    No model can validate this form because the names of its fields depend on the contract. If a
+    field is sent twice, the last value counts.
     """
     form = await request.form()
     return {name: value for name, value in form.items() if isinstance(value, str)}

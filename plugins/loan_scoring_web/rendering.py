@@ -1,4 +1,4 @@
-"""Render a page for its user, with the headers that make a browser load only our own files."""
+"""Render a page for the current user. Headers forbid the page to load files of other sites."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from loan_scoring_web.rights import is_admin, may_operate, readable
 POLICY = "; ".join(
     [
         "default-src 'self'",
-        # plotly sets style attributes and adds a style sheet of its own.
+        # Inline styles are allowed because plotly sets style attributes and adds a style sheet.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
         "object-src 'none'",
@@ -28,10 +28,17 @@ HEADERS = {
 
 
 def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a template rendered for the user and portfolio of the request.
+    """Return a response with a template rendered for the user and portfolio of the request.
 
-    Besides `values` a template gets `base` (the prefix of our pages' addresses), `airflow` (the
-    prefix of Airflow's), `portfolio`, `portfolios`, `user`, `is_operator` and `is_admin`.
+    Besides `values`, the template gets `base` (the URL path under which these pages are mounted),
+    `airflow` (the URL path of Airflow), `portfolio`, `portfolios` (those that the user may see),
+    `user`, `is_operator` and `is_admin`.
+
+    Args:
+        request: the current request.
+        name: file name of the template.
+        status: HTTP status of the response.
+        values: further variables of the template.
     """
     portfolio = getattr(request.state, "portfolio", None)
     user = getattr(request.state, "reader", None)

@@ -1,4 +1,4 @@
-"""Who may do what: dependencies of routes that check Airflow's own rights (docs/adr/0019)."""
+"""FastAPI dependencies that check a user's rights in Airflow (docs/adr/0019)."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,7 +18,11 @@ ROLES_OF_FAB = "Roles"
 
 
 def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
-    """Let in whoever may see the portfolio's score DAG: a Viewer."""
+    """Return the user if the user may see the portfolio's `score` DAG (role Viewer or above).
+
+    Raises:
+        HTTPException: 404 if the portfolio does not exist, 403 if the user may not see the DAG.
+    """
     if portfolio not in contract.names():
         raise HTTPException(404, f"there is no portfolio {portfolio}")
     requires_access_dag("GET", param_dag_id=_dag(portfolio))(request, user)
@@ -28,9 +32,12 @@ def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
 
 
 def same_site(request: Request) -> None:
-    """Refuse a form that a page of another site sends with the user's cookie.
+    """Refuse a form that a page of another site submits with the user's cookie (CSRF).
 
-    A request with a bearer token passes: no other site can make a browser send one.
+    A request with a bearer token passes, because another site cannot make a browser send a token.
+
+    Raises:
+        HTTPException: 403 if the form was not sent from a page of this Airflow.
     """
     if request.headers.get("authorization", "").lower().startswith("bearer "):
         return
@@ -48,21 +55,31 @@ def same_site(request: Request) -> None:
 def operator(
     request: Request, user: Annotated[BaseUser, Depends(reader)], portfolio: str
 ) -> BaseUser:
-    """Let in whoever may change runs of the portfolio's score DAG: User and Op."""
+    """Return the user if the user may change runs of the portfolio's `score` DAG.
+
+    These are the roles User, Op and Admin.
+
+    Raises:
+        HTTPException: 403 if the user may not change runs of the DAG.
+    """
     change = requires_access_dag("PUT", DagAccessEntity.RUN, param_dag_id=_dag(portfolio))
     change(request, user)
     return user
 
 
 def admin(user: Annotated[BaseUser, Depends(reader)]) -> BaseUser:
-    """Let in an Admin."""
+    """Return the user if the user is an Admin.
+
+    Raises:
+        HTTPException: 403 if the user is not an Admin.
+    """
     if not is_admin(user):
         raise HTTPException(403, "only an Admin of Airflow may do this")
     return user
 
 
 def may_operate(request: Request, portfolio: str, user: BaseUser) -> bool:
-    """Return whether `operator` lets the user in; pages hide the forms of others."""
+    """Return whether `operator` accepts the user. Pages show forms only to such users."""
     try:
         operator(request, user, portfolio)
     except HTTPException:
@@ -71,7 +88,7 @@ def may_operate(request: Request, portfolio: str, user: BaseUser) -> bool:
 
 
 def readable(request: Request, user: BaseUser) -> list[str]:
-    """Return the portfolios that `reader` lets the user see."""
+    """Return the names of the portfolios whose `score` DAG the user may see."""
     found = []
     for portfolio in contract.names():
         try:
@@ -83,14 +100,16 @@ def readable(request: Request, user: BaseUser) -> list[str]:
 
 
 def by(user: BaseUser) -> str:
-    """Return the name under which an action in a page is recorded."""
+    """Return the user's name as it is recorded with an action: `airflow:NAME`."""
     return f"airflow:{user.get_name()}"
 
 
 def is_admin(user: BaseUser) -> bool:
-    """Return whether the user is an Admin: somebody who may give out roles.
+    """Return whether the user is an Admin.
 
-    No single right is an Admin's alone in all of Airflow's auth managers.
+    With Airflow's simple auth manager, an Admin has the role ADMIN. With any other auth manager, an
+    Admin is a user who may edit roles. Two checks are needed because no single right belongs only
+    to Admins in every auth manager.
     """
     manager = get_auth_manager()
     if isinstance(manager, SimpleAuthManager):

@@ -1,1 +1,1 @@
-"""What pages show: a module for each page reads its figures; templates render them."""
+"""Read the template values of each page (one module per page), and render templates."""

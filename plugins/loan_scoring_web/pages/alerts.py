@@ -1,4 +1,4 @@
-"""The alerts page: each alert with its evidence and what a person did about it."""
+"""Read the template values of the alerts page: alerts with evidence and actions of persons."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.monitoring.alerts.handling import LONGEST_SNOOZE
 
 SHOWN = 200
-"""Alerts on the page at most, the latest first."""
+"""Maximum number of alerts on the page."""
 CAUSES = {
     "bad_data": "Bad data",
     "population": "Other applicants",
@@ -21,7 +21,12 @@ CAUSES = {
 
 
 def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
-    """Return the alerts of one batch or of all, in three groups: waiting, snoozed, resolved."""
+    """Return the template values of the alerts page: alerts that wait, are snoozed or resolved.
+
+    Args:
+        session: database session that reads.
+        batch_id: only alerts of this batch; None for the alerts of all batches.
+    """
     found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
     for alert in found:
         alert["cause"] = CAUSES.get(alert["kind"], alert["kind"])
@@ -41,9 +46,10 @@ def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str,
 
 
 def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the evidence as rows of a table, each with a subject and its figures.
+    """Return an alert's evidence as table rows, each with a subject and its figures.
 
-    Evidence is stored by column where columns show the cause, otherwise as single facts.
+    If columns show the cause, the keys of the evidence are column names and each value is a
+    dictionary of facts about the column. Otherwise each key is the name of a single fact.
     """
     rows = []
     for name, facts in evidence.items():

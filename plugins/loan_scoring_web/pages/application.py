@@ -1,4 +1,4 @@
-"""The page of one application at the desk: its score, decisions and the what-if form."""
+"""Read the template values of the desk's page of one application: score, decisions, what-if."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from loan_scoring_web.pages.application_plots import draw_holdout, draw_waterfal
 
 
 def read_application_page(session: Session, loan_id: Any) -> dict[str, Any]:
-    """Return what the page of one application shows before a what-if."""
+    """Return the template values of an application's page, without a what-if result."""
     shown = read_application(session, loan_id)
     contract = session.contract.under(shown.score["policy"])
     with database.transaction(session.connection):
@@ -48,20 +48,21 @@ def read_application_page(session: Session, loan_id: Any) -> dict[str, Any]:
 
 
 def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[ApplicationField]:
-    """Return the inputs of the what-if form: those that a score depends on.
+    """Return the inputs that a person may change in the what-if form.
 
-    Inputs that the contract calculates from others are left out.
+    These are the inputs that the model reads and the columns that can exclude an application.
+    Columns that the contract calculates from other columns are left out.
     """
     calculated = {ratio.column for ratio in contract.ratios}
     excluding = {each.column for each in contract.exclusions}
     read = {each.name for each in shown.inputs if each.is_read}
-    if not read:  # no model scored it (decision refer): any column that is known in time
+    if not read:  # `refer`: no model scored the application, so offer every feature
         read = {column.name for column in contract.features}
     return [each for each in shown.inputs if each.name in (read | excluding) - calculated]
 
 
 def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
-    """Return what the what-if form needs to show an input as a field."""
+    """Return the template values of one field of the what-if form: label, unit, value, levels."""
     value = field_text(given.value)
     levels = list(column.levels or [])
     if column.levels and value and value not in levels:
@@ -80,7 +81,11 @@ def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
 def changed_inputs(
     contract: Contract, shown: DeskApplication, form: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the inputs that a what-if form changes; an empty field means no value."""
+    """Return the inputs that the what-if form changes, by name.
+
+    An empty field removes the value, so the input becomes None. An input that the form does not
+    contain stays as it is.
+    """
     return {
         each.name: form[each.name].strip() or None
         for each in what_if_inputs(contract, shown)
@@ -89,14 +94,14 @@ def changed_inputs(
 
 
 def field_text(value: Any) -> str:
-    """Return a value as text for a form field."""
+    """Return a value as text for a form field, empty if the value is None."""
     return "" if value is None else str(value)
 
 
 def what_if_result(
     contract: Contract, answer: ScoredRequest, changed: Mapping[str, Any], shown: DeskApplication
 ) -> dict[str, Any]:
-    """Return what the page shows of a what-if: its score, its model and the changed inputs."""
+    """Return the template values of a what-if: the new score, the model and the changed inputs."""
     before = {each.name: each for each in shown.inputs}
     return {
         "score": answer.scores[0],
@@ -111,7 +116,7 @@ def what_if_result(
 
 
 def _typed(column: Column, value: Any) -> Any:
-    """Return a form's text as it was scored: a number as float, a null token as None."""
+    """Convert a form's text to the scored value: a number to float, a null token to None."""
     if value in column.null_tokens:
         return None
     return float(value) if column.is_numeric and isinstance(value, str) else value

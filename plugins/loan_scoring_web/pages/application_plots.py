@@ -1,4 +1,4 @@
-"""Plots of one application: its place in the hold-out, and what made its score."""
+"""Draw plots of one application: its probability within the hold-out, and its contributions."""
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
@@ -10,13 +10,16 @@ from loan_scoring_web.pages.plots import Plot, make_plot, plot_label
 from loan_scoring_web.pages.templating import shown_value
 
 STRONGEST = 10
-"""Inputs with a bar of their own in the waterfall; the others share one."""
+"""Number of inputs with a bar of their own in the waterfall plot.
+
+The remaining inputs are summed up in one bar.
+"""
 
 
 def share_below(histogram: Mapping[str, Any], chance: float) -> float:
-    """Return the share of hold-out loans with a lower probability of default.
+    """Return the share of hold-out loans whose probability of default is below `chance`.
 
-    Loans are taken as evenly spread within a bin.
+    The histogram has only counts per bin, so loans are assumed to be evenly spread within a bin.
     """
     edges = histogram["edges"]
     counts = _loans(histogram)
@@ -28,13 +31,16 @@ def share_below(histogram: Mapping[str, Any], chance: float) -> float:
 
 
 def _loans(histogram: Mapping[str, Any]) -> list[int]:
-    """Return the loans of each bin, paid and defaulted."""
+    """Return the number of loans in each bin: paid plus defaulted loans."""
     pairs = zip(histogram["paid"], histogram["defaulted"], strict=True)
     return [paid + defaulted for paid, defaulted in pairs]
 
 
 def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
-    """Draw the hold-out's probabilities of default, and mark this application's."""
+    """Draw a histogram of the hold-out's probabilities of default.
+
+    Vertical lines mark the decision thresholds and the application's own probability.
+    """
     edges = histogram["edges"]
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
     width = edges[1] - edges[0]
@@ -85,7 +91,10 @@ def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float
 
 
 def draw_waterfall(shown: DeskApplication) -> Plot:
-    """Draw how inputs add up from the base to the application's log-odds, the strongest first."""
+    """Draw a waterfall of contributions, from the base to the application's log-odds.
+
+    Contributions are sorted by absolute value, the largest first.
+    """
     strongest = shown.contributions[:STRONGEST]
     others = shown.contributions[STRONGEST:]
     steps = [(_label(each), each.contribution or 0.0) for each in strongest]
@@ -95,21 +104,21 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
     names = ["mean of the training loans", *(name for name, _ in steps), "log-odds of default"]
     values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
     ends = [0.0, *accumulate(values[:-1])]
-    room = 0.12 * (max(ends) - min(ends))  # for the text beside the outermost bars
+    room = 0.12 * (max(ends) - min(ends))  # otherwise the text beside the outermost bars is cut off
     return make_plot(
         [
             {
                 "type": "waterfall",
                 "orientation": "h",
                 "measure": ["absolute", *("relative" for _ in steps), "total"],
-                # Two labels may be equal: positions are numbers, and labels are their ticks.
+                # Positions are numbers because plotly puts equal labels at the same position.
                 "y": list(range(len(names))),
                 "x": values,
                 "text": [
                     f"{value:+.2f}" if 0 < place < len(names) - 1 else f"{value:.2f}"
                     for place, value in enumerate(values)
                 ],
-                # The first and last bar are long: text outside them would cover the labels.
+                # The first and last bar are long, so text outside them would cover the axis labels.
                 "textposition": ["inside", *("outside" for _ in steps), "inside"],
                 "insidetextanchor": "end",
                 "insidetextfont": {"color": "#ffffff"},

@@ -1,4 +1,4 @@
-"""The page of one batch: its counts, its scores, and how it differs from the baseline."""
+"""Read the template values of the list of batches and of the page of one batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,12 @@ PER_PAGE = 100
 
 
 def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
-    """Return the newest batches up to `until`, and the first of the older ones."""
+    """Return the template values of a page of the list of batches, the newest first.
+
+    Args:
+        session: database session that reads.
+        until: batch_id of the newest batch to show; None for the first page.
+    """
     found = database.rows(session.connection, "select_nights", nights=PER_PAGE + 1, until=until)
     nights = found[::-1]
     return {
@@ -27,7 +32,10 @@ def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
 
 
 def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
-    """Return what the page of a batch shows, None where the batch does not exist."""
+    """Return the template values of the page of a batch.
+
+    Return None if the batch does not exist.
+    """
     connection, contract = session.connection, session.contract
     nights = database.rows(connection, "select_nights", nights=1, until=batch_id)
     if not nights or nights[0]["batch_id"] != batch_id:
@@ -60,7 +68,11 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
 
 
 def _scored(session: Session, night: database.Row) -> dict[str, Any]:
-    """Return the part of the page that score and metrics fill."""
+    """Return the template values that exist only after the batch was scored.
+
+    Raises:
+        StateError: the model that scored the batch is not in table `models`.
+    """
     connection, contract = session.connection, session.contract.under(night["policy"])
     run = {"scoring_run_id": night["scoring_run_id"]}
     model = database.row(
@@ -106,7 +118,11 @@ def _decisions(counted: Mapping[str, database.Row]) -> list[dict[str, Any]]:
 def _personas(
     counted: Mapping[str, database.Row], performance: list[database.Row], model: database.Row
 ) -> list[dict[str, Any]]:
-    """Return each persona with its size now and at training, approval rate and expected loss."""
+    """Return figures of each persona, the persona with the most loans first.
+
+    The figures are the number and share of loans in the batch, the share and default rate at
+    training, and the estimated approval rate and loss.
+    """
     row = counted.get("persona")
     counts = row["counts"] if row else {}
     total = sum(counts.values()) or 1
@@ -131,7 +147,7 @@ def _personas(
 
 
 def _fairness(contract: Contract, rows: list[database.Row]) -> list[dict[str, Any]]:
-    """Return each protected attribute with its fairness metrics and groups."""
+    """Return the fairness metrics, groups and plot of each protected attribute."""
     found = []
     for attribute in dict.fromkeys(row["attribute"] for row in rows):
         metrics = [row for row in rows if row["attribute"] == attribute]

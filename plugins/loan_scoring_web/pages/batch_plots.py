@@ -1,4 +1,4 @@
-"""Plots of a batch: its scores beside the hold-out's, and approval by group."""
+"""Draw plots of a batch: distribution of its scores, and approval rates of groups."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,10 @@ from loan_scoring_web.pages import plots
 def draw_scores(
     contract: Contract, model: database.Row, counted: Mapping[str, database.Row]
 ) -> plots.Plot | None:
-    """Draw the scores of the batch and of the hold-out, with the decision thresholds."""
+    """Draw the distributions of the scores of batch and hold-out, with the decision thresholds.
+
+    Return None if no distribution was recorded for the batch.
+    """
     histogram = counted.get("default_probability", {}).get("histogram")
     if not histogram:
         return None
@@ -54,8 +57,11 @@ def draw_scores(
 
 
 def draw_groups(groups: list[dict[str, Any]]) -> plots.Plot:
-    """Draw the approval rate of each group with its interval; a hollow mark is not compared."""
-    # Two labels may be equal: positions are numbers, and labels are their ticks.
+    """Draw the approval rate of each group with its confidence interval.
+
+    A hollow mark is a group that is left out of the fairness comparison.
+    """
+    # Positions are numbers because plotly puts equal labels at the same position.
     names = [plots.plot_label(each["group"]) for each in groups]
     places = list(range(len(groups)))
     rates = [each["approval_rate"] for each in groups]

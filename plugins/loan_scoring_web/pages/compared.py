@@ -1,4 +1,4 @@
-"""The drift table of a batch: each column with its importance, tests and distributions."""
+"""Read the drift table of a batch: importance, tests and distributions of each column."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -19,7 +19,16 @@ def compared_columns(
     counted: Mapping[str, database.Row],
     tests: Sequence[database.Row],
 ) -> list[dict[str, Any]]:
-    """Return a row for each compared column: inputs last, in the order of their importance."""
+    """Return a table row for each column that was compared with the baseline.
+
+    Inputs of the model come last, sorted by descending importance.
+
+    Args:
+        contract: contract of the batch's scoring run.
+        model: row of table `models` with the baseline and the importance of each feature.
+        counted: distributions of the batch by feature.
+        tests: drift tests of the batch.
+    """
     importance = {each["feature"]: each["mean"] for each in model["importance"] or []}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for test in tests:
@@ -55,9 +64,13 @@ def compared_columns(
 def both_shares(
     frozen: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
 ) -> tuple[list[str], list[float], list[float]] | None:
-    """Return the names of bins or levels, and the shares of baseline and batch in each.
+    """Return the names of bins or levels, the baseline's shares and the batch's shares.
 
-    Return None where either side was not recorded.
+    Return None if the baseline or the batch has no recorded distribution.
+
+    Args:
+        frozen: distribution of the column in the baseline.
+        counted: distribution of the column in the batch.
     """
     if frozen is None or counted is None or not counted["loans"] or not frozen["rows"]:
         return None
@@ -78,7 +91,11 @@ def both_shares(
 def _levels(
     frozen: Mapping[str, Any], counted: Mapping[str, Any]
 ) -> tuple[list[str], list[int], list[int]]:
-    """Return the most frequent levels of both sides. The rest of each side is one bar."""
+    """Return names of levels, counts in the baseline and counts in the batch.
+
+    These are the first 20 levels of the baseline and up to 20 levels that only the batch has. All
+    other levels are summed up as `other levels`.
+    """
     before = dict(zip(frozen["levels"], frozen["counts"], strict=True))
     now = counted["counts"]
     unseen = [level for level in now if level not in before]
@@ -94,7 +111,7 @@ def _levels(
 
 
 def bin_names(edges: Sequence[float]) -> list[str]:
-    """Return the names of the bins between inner edges.
+    """Return the names of the bins that the given inner edges separate.
 
     >>> bin_names([10.0, 2500.0])
     ['< 10', '10 to 2,500', '2,500 +']

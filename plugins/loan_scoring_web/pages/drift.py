@@ -1,4 +1,4 @@
-"""The drift page: drift of each column by night, and performance over time."""
+"""Read the template values of the drift page: drift of columns by night, and performance."""
 
 from typing import Any
 
@@ -17,11 +17,16 @@ KINDS = {
     "target": "Outcomes",
     "model": "Scores against outcomes",
 }
-"""Titles of the kinds of drift, in the order of the map."""
+"""Title of each kind of drift, in the order in which the drift map shows them."""
 
 
 def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
-    """Return the drift map and the performance plots of the last nights."""
+    """Return the template values of the drift page: the drift map and the performance plots.
+
+    Args:
+        session: database session that reads.
+        nights: number of the last nights to show.
+    """
     connection = session.connection
     history = database.rows(connection, "select_performance_history", batches=nights)
     batch_ids = [row["batch_id"] for row in history]
@@ -38,7 +43,7 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
 
 
 def compared_name(contract: Contract, feature: str) -> str:
-    """Return the label of a compared column."""
+    """Return the label of a column or of a joint, prediction, target or model test."""
     column = contract.by_name.get(feature)
     if column is not None:
         return column.label
@@ -49,7 +54,11 @@ def compared_name(contract: Contract, feature: str) -> str:
 def _groups(
     contract: Contract, batch_ids: list[str], cells: list[database.Row]
 ) -> list[dict[str, Any]]:
-    """Return the rows of the map by kind of drift, those that drift now and most often first."""
+    """Return the rows of the drift map, grouped by kind of drift.
+
+    Within a kind, rows are sorted by the level on the last night, then by the sum of the levels
+    over all nights, then by the highest PSI, each in descending order.
+    """
     found: dict[tuple[str, str], dict[str, database.Row]] = {}
     for cell in cells:
         cell["level_name"] = LEVELS[cell["level"]]

@@ -1,4 +1,4 @@
-"""The models page: versions, two of them side by side, promotions, the rollback."""
+"""Read the template values of the models page: versions, comparison, promotions, rollback."""
 
 from typing import Any
 
@@ -24,14 +24,15 @@ COLOURS = ("--blue", "--orange")
 
 
 def read_models_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
-    """Return what the page shows.
+    """Return the template values of the models page: versions, promotions, champions.
 
     Args:
-        left: a propensity version to compare; None for the champion.
-        right: the version to compare it with; None for the latest of the others.
+        session: database session that reads.
+        left: propensity version on the left of the comparison; None for the champion.
+        right: propensity version on the right; None for the latest version other than `left`.
 
     Raises:
-        MissingError: a version does not exist.
+        MissingError: `left` or `right` does not exist.
     """
     with database.transaction(session.connection):
         rows = database.rows(session.connection, "select_models")
@@ -55,7 +56,7 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
 
 
 def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
-    """Return the models that were fitted together, each pair by kind, the latest first."""
+    """Return pairs of models that were fitted together, as rows by kind, the latest pair first."""
     found: dict[str, dict[str, database.Row]] = {}
     for row in rows:
         found.setdefault(row["fingerprint"], {})[row["kind"]] = row
@@ -75,7 +76,10 @@ def _chosen(
 
 
 def preview_rollback(session: Session) -> dict[str, str] | None:
-    """Return the versions that a rollback would promote, None where none is possible."""
+    """Return the versions that a rollback would promote, by kind.
+
+    Return None if no rollback is possible.
+    """
     try:
         in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
     except StateError:
@@ -90,7 +94,7 @@ def preview_rollback(session: Session) -> dict[str, str] | None:
 
 
 def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
-    """Return the metrics, facts and plots of two propensity versions side by side."""
+    """Return metrics, facts and plots that compare two propensity versions."""
     two = [registry.model_row(session, version) for version in (left, right)]
     personas = []
     for row in two:
@@ -144,7 +148,7 @@ def _whole(value: int | None) -> str:
 
 
 def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
-    """Draw a plot of both versions, None where one has no evaluation on record."""
+    """Draw a plot of two versions. Return None if either version has no recorded evaluation."""
     if any(row["evaluation"] is None for row in two):
         return None
     drawn: Plot = draw(two)
@@ -152,7 +156,7 @@ def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
 
 
 def draw_both_roc(two: list[database.Row]) -> Plot:
-    """Draw the ROC curve of each version on its own hold-out."""
+    """Draw the ROC curves of two versions, each measured on its own hold-out."""
     lines = [
         {
             "type": "scatter",
@@ -172,7 +176,7 @@ def draw_both_roc(two: list[database.Row]) -> Plot:
 
 
 def draw_both_calibrations(two: list[database.Row]) -> Plot:
-    """Draw observed against predicted default rates by deciles of the score."""
+    """Draw observed against predicted default rates of two versions, by decile of the score."""
     lines = [
         {
             "type": "scatter",

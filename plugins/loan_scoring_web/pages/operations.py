@@ -1,4 +1,4 @@
-"""The operations page: latency, traffic, errors, saturation, and the service level."""
+"""Read the template values of the operations page: latency, traffic, errors, service level."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ COLOURS = {"ingest": "--blue", "score": "--green", "metrics": "--violet", "outco
 
 
 def read_operations_page(session: Session) -> dict[str, Any]:
-    """Return what the operations page shows."""
+    """Return the template values of the operations page: service level, stages, errors, plots."""
     connection = session.connection
     slo = database.row(connection, "select_slo")
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
@@ -31,7 +31,11 @@ def read_operations_page(session: Session) -> dict[str, Any]:
 
 
 def _budget_share(slo: database.Row | None) -> float | None:
-    """Return the share of the error budget that is left, at least 0; None without a due night."""
+    """Return the share of the error budget that is left, from 0 to 1.
+
+    Return None if there is no service level, or if the error budget is 0. The error budget is 0 if
+    no night was due.
+    """
     if slo is None or not slo["error_budget"]:
         return None
     return float(max(slo["error_budget_left"] / slo["error_budget"], 0.0))

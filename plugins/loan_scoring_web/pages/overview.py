@@ -1,4 +1,4 @@
-"""The portfolio page: what needs attention, the last night, the nights before."""
+"""Read the template values of the portfolio page: problems, the last night and earlier nights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
 
 NIGHTS = 30
-"""Nights in the plots."""
+"""Number of nights in the plots."""
 TABLE_NIGHTS = 10
-"""Nights in the table."""
+"""Number of nights in the table."""
 LATEST_HOURS = 36
-"""Hours without a new file after which a nightly file counts as missing."""
+"""If no file has landed for more than this many hours, a nightly file counts as missing."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that needs attention, and the page that shows it."""
+    """Something that needs a person's attention, with the path of the page that shows it."""
 
     severity: str
     text: str
@@ -30,7 +30,7 @@ class Problem:
 
 
 def read_portfolio_page(session: Session) -> dict[str, Any]:
-    """Return what the portfolio page shows."""
+    """Return the template values of the portfolio page: problems, nights, champions, plots."""
     connection = session.connection
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
     alerts = [
@@ -61,7 +61,7 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
 
 
 def amount_unit(contract: Contract) -> str:
-    """Return the unit of the loan amount, empty where the contract names none."""
+    """Return the unit of the loan amount. Return an empty string if the contract names no unit."""
     if contract.business is None:
         return ""
     return contract.by_name[contract.business.amount].unit or ""
@@ -124,7 +124,7 @@ def _last_night_problems(contract: Contract, last: database.Row, now: datetime) 
 def _verdict(
     problems: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
 ) -> tuple[str, str]:
-    """Return the level of the portfolio and the sentence that says it."""
+    """Return the portfolio's state (`none`, `bad`, `warn` or `good`) and a sentence about it."""
     if not nights:
         return "none", "No night has landed yet"
     critical = sum(problem.severity == "critical" for problem in problems)
@@ -132,7 +132,7 @@ def _verdict(
         return "bad", f"{_things(critical)} now"
     if problems:
         return "warn", _things(len(problems))
-    if alerts:  # acknowledged or snoozed ones: each other alert is a problem
+    if alerts:  # only acknowledged or snoozed alerts, because any other alert is a problem
         count = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
         return "warn", f"Nothing new: {count} being worked on or snoozed"
     return "good", "Everything is all right"
@@ -143,7 +143,10 @@ def _things(number: int) -> str:
 
 
 def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
-    """Return the median of each figure over the nights before the last."""
+    """Return the median of each figure over the given nights.
+
+    A median is None if no night has the figure.
+    """
     names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
     found: dict[str, float | None] = {}
     for name in names:
@@ -158,7 +161,7 @@ def _days_since_training(champions: dict[str, database.Row], now: datetime) -> i
 
 
 def _risk(nights: Sequence[database.Row]) -> plots.Plot:
-    """Draw approval rate, expected default rate, and expected loss of approved loans."""
+    """Draw approval rate, expected default rate and expected loss of approved loans by night."""
     x = [night["batch_id"] for night in nights]
     return plots.make_plot(
         [

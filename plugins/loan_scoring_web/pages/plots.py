@@ -1,6 +1,8 @@
-"""Plots as plain plotly objects. A colour is a CSS variable of the page, such as --blue.
+"""Build plots as dictionaries in plotly's JSON format.
 
-plotly renders some HTML in its labels: every name that comes from data goes through `plot_label`.
+A colour is the name of a CSS variable, such as --blue. static/pages.js replaces it by the colour of
+the current theme. plotly renders some HTML in labels, so names from data must be escaped by
+`plot_label`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +11,14 @@ from typing import Any
 Plot = dict[str, Any]
 
 DECISIONS = {"approve": "--green", "review": "--blue", "decline": "--orange", "refer": "--grey"}
-"""The colour of each decision, in the order in which decisions are shown."""
+"""Colour of each decision, in the order in which plots and tables show decisions."""
 
 SHORT = 20
-"""Characters that fit below a bar."""
+"""Maximum length of a name that fits below a vertical bar, in characters."""
 
 
 def plot_label(text: str, longest: int = 40) -> str:
-    """Return text that plotly shows literally, cut to a length.
+    """Return text cut to `longest` characters and escaped, so that plotly renders no HTML in it.
 
     >>> plot_label("<b>25-34</b> & more")
     '&lt;b&gt;25-34&lt;/b&gt; &amp; more'
@@ -26,13 +28,13 @@ def plot_label(text: str, longest: int = 40) -> str:
 
 
 def make_plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
-    """Return a plot of traces, with a legend and a hover text for all traces at once."""
+    """Return a plot with a legend above it, and one hover box for all traces at an x value."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {"legend": legend, "hovermode": "x unified", **layout}}
 
 
 def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
-    """Return an axis with equal steps between nights, and at most 12 labels."""
+    """Return an axis of nights with equal steps between nights and at most 12 labels."""
     shown = list(nights)[:: -(-len(nights) // 12) or 1]
     return {
         "type": "category",
@@ -45,7 +47,7 @@ def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
-    """Draw each night's shares of decisions, stacked."""
+    """Draw the share of each decision by night as stacked bars."""
     known = [night for night in nights if night["decisions"]]
     totals = [sum(night["decisions"].values()) for night in known]
     data = [
@@ -81,11 +83,16 @@ def night_line(
     form: str = ".3f",
     mode: str = "lines+markers",
 ) -> dict[str, Any]:
-    """Return a line with a mark at each night.
+    """Return a plotly trace with one value per night.
 
     Args:
-        spread: the lower and upper ends of intervals.
-        form: the number format of the hover text.
+        name: name of the trace in the legend.
+        x: nights.
+        y: value of each night, None if unknown.
+        colour: CSS variable of the colour.
+        spread: lower and upper ends of the values' intervals, shown as error bars.
+        form: number format of the hover text.
+        mode: whether to draw lines, markers or lines and markers.
     """
     trace: dict[str, Any] = {
         "type": "scatter",
@@ -116,7 +123,7 @@ def _gap(above: float | None, below: float | None) -> float | None:
 
 
 def level_line(name: str, x: Sequence[str], at: float, colour: str = "--grey") -> dict[str, Any]:
-    """Return a dashed horizontal line."""
+    """Return a plotly trace of a dashed horizontal line at the value `at`."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -133,13 +140,13 @@ def draw_side_by_side(
     baseline: Sequence[float],
     batch: Sequence[float],
 ) -> Plot:
-    """Draw the distributions of baseline and batch side by side, as shares.
+    """Draw the shares of baseline and batch in each bin or level, as bars side by side.
 
-    Bars are horizontal where a name is long: below vertical bars plotly turns long names and
-    omits some.
+    Bars are horizontal if a name is long, because plotly rotates long names below vertical bars and
+    omits some of them.
     """
     is_horizontal = any(len(level) > SHORT for level in levels)
-    # Two labels may be equal: positions are numbers, and labels are their ticks.
+    # Positions are numbers because plotly puts equal labels at the same position.
     places = list(range(len(levels)))
     names = {
         "tickmode": "array",

@@ -1,4 +1,4 @@
-"""The page of the queue: applications of a batch that are left to a person."""
+"""Read the template values of the queue page: applications of a batch that a person must decide."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -11,12 +11,14 @@ from loan_scoring.desk.queue import QueueFilter, QueuePage, count_queue, read_qu
 def read_queue_page(
     session: Session, batch_id: str | None, wanted: QueueFilter, after: tuple[float, Any] | None
 ) -> dict[str, Any]:
-    """Return what the page of the queue shows.
+    """Return the template values of one page of the queue.
 
     Args:
-        batch_id: the batch, None for the last scored one.
-        wanted: which applications to show.
-        after: the last row of the page before, as probability and loan_id.
+        session: database session that reads.
+        batch_id: batch to show; None for the last scored batch.
+        wanted: filter of the queue.
+        after: default probability and loan_id of the last row of the previous page; None for the
+            first page.
     """
     found = read_queue(session, batch_id, wanted, after)
     contract = session.contract.under(found.run["policy"])
@@ -35,7 +37,7 @@ def read_queue_page(
 
 
 def _query(found: QueuePage, wanted: QueueFilter, after: tuple[float, Any] | None) -> str:
-    """Return the query string of the page that follows a row of the queue."""
+    """Return the query string of the queue page after the row `after`, with the same filter."""
     parameters = {
         "batch": found.run["batch_id"],
         "decision": wanted.decision,

@@ -1,4 +1,7 @@
-"""Render templates. Every value is escaped; numbers and times look the same on all pages."""
+"""Render templates with escaped values.
+
+Filters format numbers and times, so that a number or time looks the same on all pages.
+"""
 
 import json
 from datetime import UTC, date, datetime
@@ -10,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 NONE = "\N{EN DASH}"
-"""Shown in place of a missing value."""
+"""Text shown for a missing value."""
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return a template of templates/ rendered with values."""
+    """Render a template of the folder templates/ with values and return the HTML."""
     return template_environment().get_template(name).render(**values)
 
 
 @cache
 def template_environment() -> Environment:
-    """Return the Jinja environment of all templates."""
+    """Return the Jinja environment that renders every page, created on the first call."""
     environment = Environment(
         loader=PackageLoader("loan_scoring_web.pages"),
         autoescape=True,
@@ -45,7 +48,7 @@ def template_environment() -> Environment:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with thousands separators.
+    """Format a count: rounded to a whole number, with thousands separators.
 
     >>> count(148670)
     '148,670'
@@ -54,7 +57,7 @@ def count(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share of 1 in percent.
+    """Format a share from 0 to 1 in percent.
 
     >>> percent(0.0473)
     '4.7 %'
@@ -63,7 +66,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with `digits` significant digits, small numbers as a power of ten.
+    """Format a number with at least `digits` significant digits. Tiny numbers get an exponent.
 
     >>> [number(each) for each in (0.79012, 1234.5, 0.0000412, 0)]
     ['0.790', '1,234', '4.12e-05', '0']
@@ -78,7 +81,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None) -> str:
-    """Return a number to three decimal places.
+    """Format a number with three decimal places. A value that rounds to zero has no minus sign.
 
     >>> fixed(0.15234), fixed(-0.0001)
     ('0.152', '0.000')
@@ -87,7 +90,7 @@ def fixed(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """Return an amount to three significant digits.
+    """Format an amount with three significant digits and a unit: k, M or bn.
 
     >>> [short(each) for each in (9_876_543.0, 872_700.0, 7.0)]
     ['9.88 M', '873 k', '7.00']
@@ -101,17 +104,17 @@ def short(value: float | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """Return a time to the minute, in UTC."""
+    """Format a time in UTC, to the minute."""
     return NONE if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def day(on: date | None) -> str:
-    """Return a date."""
+    """Format a date as YYYY-MM-DD."""
     return NONE if on is None else f"{on:%Y-%m-%d}"
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as text, in a unit that fits.
+    """Format a duration in ms, s, min or h, depending on its length.
 
     >>> [duration(each) for each in (0.0314, 8.04, 312, 5400)]
     ['31 ms', '8.0 s', '5.2 min', '1.5 h']
@@ -126,7 +129,10 @@ def duration(seconds: float | None) -> str:
 
 
 def embed(value: Any) -> Markup:
-    """Return a value as JSON for a script element. No text in it can end the element."""
+    """Return a value as JSON to embed in an HTML script element.
+
+    <, > and & are escaped so that a text in the value cannot close the script element.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(sign, code)
@@ -134,7 +140,7 @@ def embed(value: Any) -> Markup:
 
 
 def shown_value(value: object) -> str:
-    """Return an input of an application as text for a person.
+    """Format the value of an application's input for a person.
 
     >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
     ['missing', 'cf', '2019', '296,500', '98.73']

@@ -1,1 +1,1 @@
-"""Routes of the web app: each checks rights, reads a page's facts and renders them."""
+"""Routes of the web app. Each route checks rights, reads values and returns a page or JSON."""

@@ -1,4 +1,4 @@
-"""The API: scores on demand, extracts and monitoring, with its OpenAPI document."""
+"""Assemble the API from its routes, and serve its OpenAPI document."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ for module in (api_scores, api_monitoring, api_models):
 
 @router.get("/openapi.json", include_in_schema=False)
 def document(request: Request) -> dict[str, Any]:
-    """Describe the API in OpenAPI."""
+    """Return the OpenAPI document of the API, with a complete application as an example."""
     found = get_openapi(
         title="loan-scoring",
         version=__version__,

@@ -1,4 +1,4 @@
-"""Routes of the API for models: versions, what they read, model cards."""
+"""Routes of the API for models: versions, their inputs and verdicts, model cards."""
 
 from fastapi import APIRouter, Response
 
@@ -48,7 +48,7 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
 )
 def read_card(session: Reading, model_version: Version) -> Response:
     """Return the model card of the pair that a version was fitted in, as Markdown."""
-    # These import a drawing library, which the server's start need not load.
+    # Imported here because these modules load scikit-learn, which would slow the server's start.
     from loan_scoring.models.card import content
     from loan_scoring.models.card.render import render_card_markdown
 

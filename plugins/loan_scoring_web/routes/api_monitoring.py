@@ -66,7 +66,7 @@ def acknowledge(
     body: shapes.Acknowledgement,
 ) -> shapes.Alert:
     """Acknowledge an alert under the user's name, with a comment where there is one to make."""
-    _alert(session, alert_id)  # 404 where it does not exist
+    _alert(session, alert_id)  # responds 404 if the alert does not exist
     handle_alert(session, alert_id, ACKNOWLEDGE, by(user), body.comment)
     return shapes.Alert.model_validate(_alert(session, alert_id))
 

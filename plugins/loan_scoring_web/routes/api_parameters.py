@@ -1,4 +1,4 @@
-"""What routes of the API share: checked parameters, documented refusals, reading rows."""
+"""Helpers of the API routes: validated parameters, documented error responses, queries."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,11 +21,14 @@ REFUSALS = {
     422: "A field is wrong; each fault names its field",
     503: "The portfolio database does not answer, or other applications are being scored",
 }
-"""The meaning of each status of a refusal, in the API's document."""
+"""Description of each error status in the OpenAPI document."""
 
 
 def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of what a route may refuse."""
+    """Return the error responses of a route for its OpenAPI document, by status.
+
+    401, 403, 404, 422 and 503 are always included. `codes` adds further statuses.
+    """
     shape = {422: shapes.Refusals}
     return {
         code: {"model": shape.get(code, shapes.Refusal), "description": REFUSALS[code]}
@@ -34,7 +37,13 @@ def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return a time in UTC, as Postgres knows fewer time zones than Python."""
+    """Convert a time to UTC. A time without a time zone is taken as UTC.
+
+    Postgres rejects some time zones that Python accepts.
+
+    Raises:
+        ValueError: in UTC the time is outside the years 1 to 9999.
+    """
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
@@ -54,6 +63,6 @@ Until = Annotated[Moment | None, Query(description="Before then")]
 
 
 def select_rows(session: Session, name: str, **values: Any) -> list[database.Row]:
-    """Return the rows of a named query, in a transaction of its own."""
+    """Run a named query in a new transaction and return its rows."""
     with database.transaction(session.connection):
         return database.rows(session.connection, name, **values)

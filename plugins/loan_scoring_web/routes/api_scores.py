@@ -1,4 +1,4 @@
-"""Routes of the API for scores: on demand, extracts of scoring runs, recorded calls."""
+"""Routes of the API for scores: scoring on demand, extracts of scoring runs, recorded calls."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ from loan_scoring_web.routes.api_parameters import (
 router = APIRouter(route_class=LimitedRoute)
 
 CALL = re.compile(r"(\S{1,40})/(\S{36})")
-"""A place in the calls: time and call_id."""
+"""Parameter `after` of the list of calls: time and call_id of the last row of a page."""
 
 
 @router.post("/{portfolio}/score", responses=refusals(400, 409, 413))
@@ -120,7 +120,7 @@ def list_calls(
 def _place(after: str | None) -> tuple[datetime, str] | None:
     if after is None:
         return None
-    # A client that does not write + as %2B sends a space.
+    # A client that does not escape + as %2B sends a space, so turn spaces back into +.
     found = CALL.fullmatch(after.replace(" ", "+"))
     try:
         if found:

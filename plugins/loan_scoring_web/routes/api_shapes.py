@@ -1,4 +1,4 @@
-"""What the API takes and gives, as its OpenAPI document describes it."""
+"""Models of the API's requests and responses. Their docstrings appear in the OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ Application = Annotated[
 
 
 class Shape(BaseModel):
-    """Base of what the API takes: a field that it does not know is a mistake."""
+    """Base of request bodies. An unknown field in a request body is a validation error."""
 
     model_config = ConfigDict(extra="forbid")
 

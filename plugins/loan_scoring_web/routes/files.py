@@ -1,4 +1,4 @@
-"""Routes of pages that stages wrote as files: the quality of a batch, and model cards."""
+"""Routes that serve HTML files written by stages: quality pages of batches, and model cards."""
 
 import re
 from typing import Annotated
@@ -22,7 +22,7 @@ BATCH_ID = r"history|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 def quality(
     dag_id: str, batch_id: str, revision: Annotated[int, Path(ge=1, lt=10**9)]
 ) -> FileResponse:
-    """Show the quality of a batch revision to whoever may see its ingest DAG."""
+    """Show the quality page of a batch revision, if the user may see the `ingest` DAG."""
     portfolio = _portfolio(dag_id, "ingest")
     if portfolio and re.fullmatch(BATCH_ID, batch_id):
         page = settings.quality_page_path(portfolio, batch_id, revision)
@@ -35,7 +35,7 @@ def quality(
 
 @router.get("/models/{dag_id}/{model_version}", dependencies=[Depends(requires_access_dag("GET"))])
 def card(dag_id: str, model_version: str) -> FileResponse:
-    """Show the model card as written at training to whoever may see the train DAG."""
+    """Show the model card that was written at training, if the user may see the `train` DAG."""
     portfolio = _portfolio(dag_id, "train")
     if portfolio and VERSION.fullmatch(model_version):
         page = settings.card_path(portfolio, model_version)
@@ -45,8 +45,8 @@ def card(dag_id: str, model_version: str) -> FileResponse:
 
 
 def _portfolio(dag_id: str, stage: str) -> str | None:
-    """Return the portfolio whose DAG of this stage it is, None for any other DAG.
+    """Return the portfolio whose DAG of the given stage has this dag_id.
 
-    Rights on another DAG must not open the page.
+    Return None for any other DAG, because rights on another DAG must not give access to the page.
     """
     return next((each for each in contract.names() if dag_id == f"{each}_{stage}"), None)

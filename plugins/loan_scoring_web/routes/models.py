@@ -1,4 +1,4 @@
-"""Routes of the models page: versions, comparison, promotions, rollback."""
+"""Routes of the models page, of model cards and of the rollback."""
 
 import re
 from typing import Annotated
@@ -24,7 +24,7 @@ VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
 def models(
     request: Request, session: Reading, left: str | None = None, right: str | None = None
 ) -> Response:
-    """Show every version, two of them side by side, and every promotion."""
+    """Show every model version, a comparison of two versions, and every promotion."""
     for version in filter(None, (left, right)):
         _refuse_no_version(version)
     shown = read_models_page(session, left or None, right or None)
@@ -33,9 +33,9 @@ def models(
 
 @router.get("/{model_version}/card")
 def card(session: Reading, model_version: str) -> Response:
-    """Show the model card of the pair that a version was fitted in."""
+    """Show the model card of a version and of the version that was fitted with it."""
     _refuse_no_version(model_version)
-    # These import a drawing library, which the server's start need not load.
+    # Imported here because these modules load scikit-learn, which would slow the server's start.
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
 
@@ -49,8 +49,8 @@ def rollback(
     user: CurrentUser,
     form: Annotated[RollbackForm, Form()],
 ) -> Response:
-    """Promote the models that the champions had replaced, under the user's name."""
-    # This imports scikit-learn, which the server's start need not load.
+    """Roll back: make the models champions again that the current champions replaced."""
+    # Imported here because this module loads scikit-learn, which would slow the server's start.
     from loan_scoring.models.promotion.decide import rollback_champions
 
     rollback_champions(session, by(user), comment=form.comment, seen=form.seen)

@@ -31,9 +31,10 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Open the first portfolio with a night that the user may see, else the first of all.
+    """Redirect to the first portfolio with a night, of the portfolios that the user may see.
 
-    Its navigation leads to the others.
+    If no portfolio has a night, redirect to the first portfolio that the user may see. The
+    navigation of the page leads to the other portfolios.
     """
     names = readable(request, user)
     if not names:
@@ -49,12 +50,15 @@ def _has_night(portfolio: str) -> bool:
         with read_session(portfolio) as session:
             return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
     except LoanScoringError:
-        return False  # the portfolio's own page shows the error
+        return False  # not logged, because the page of this portfolio shows the error
 
 
 @router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])
 def of_dag(request: Request, dag_id: str) -> Response:
-    """Open the portfolio of a DAG. Every DAG of this Airflow has a tab that leads here."""
+    """Redirect to the portfolio of a DAG, or say that the DAG belongs to no portfolio.
+
+    Every DAG of this Airflow has a tab that leads here, even a DAG of another product.
+    """
     for portfolio in contract.names():
         if dag_id in {f"{portfolio}_{stage}" for stage in STAGES}:
             return RedirectResponse(f"{request.scope.get('root_path', '')}/p/{portfolio}/")
@@ -67,7 +71,7 @@ def of_dag(request: Request, dag_id: str) -> Response:
 @router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
-    """Show the state of the portfolio and its last nights."""
+    """Show the portfolio page: problems, the last night and earlier nights."""
     return page(request, "overview.html", active="portfolio", **read_portfolio_page(session))
 
 
@@ -75,13 +79,13 @@ def overview_page(request: Request, session: Reading) -> Response:
 def batches(
     request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
 ) -> Response:
-    """List the batches, newest first."""
+    """Show the list of batches, the newest first."""
     return page(request, "batches.html", active="batches", **read_batches_page(session, until))
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}")
 def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
-    """Show one batch."""
+    """Show the page of one batch."""
     found = read_batch_page(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
     if found is None:
         raise HTTPException(404, f"there is no batch {batch_id[:40]}")
@@ -90,7 +94,7 @@ def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
 
 @router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
 def quarantined(session: Reading, batch_id: str) -> Response:
-    """Return the quarantined rows of a batch as CSV, to be corrected and replayed."""
+    """Return the quarantined rows of a batch as a CSV file, so that a person can correct them."""
     if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
         raise HTTPException(404, f"there is no batch {batch_id[:40]}")
     out = io.StringIO()
@@ -107,7 +111,7 @@ def quarantined(session: Reading, batch_id: str) -> Response:
 def drift_page(
     request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
 ) -> Response:
-    """Show the drift of each column by night, and performance over time."""
+    """Show the drift page: drift of each column by night, and performance over time."""
     return page(request, "drift.html", active="drift", **read_drift_page(session, nights))
 
 
@@ -117,7 +121,7 @@ def alerts_page(
     session: Reading,
     batch: Annotated[str | None, Query(pattern=BATCH_ID)] = None,
 ) -> Response:
-    """List the alerts, of one batch where it is named."""
+    """Show the alerts of one batch, or of all batches if no batch is named."""
     return page(request, "alerts.html", active="alerts", **read_alerts_page(session, batch))
 
 
@@ -129,7 +133,7 @@ def change_alert(
     alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     form: Annotated[AlertForm, Form()],
 ) -> Response:
-    """Acknowledge, snooze or resolve an alert under the user's name; show the alerts again."""
+    """Acknowledge, snooze or resolve an alert, and show the alerts again."""
     handle_alert(session, alert_id, form.action, by(user), form.comment, form.until)
     base = request.scope.get("root_path", "")
     address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
@@ -138,5 +142,5 @@ def change_alert(
 
 @router.get("/p/{portfolio}/operations")
 def operations_page(request: Request, session: Reading) -> Response:
-    """Show latency, traffic, errors and saturation of the stages."""
+    """Show the operations page: latency, traffic, errors and service level."""
     return page(request, "operations.html", active="operations", **read_operations_page(session))

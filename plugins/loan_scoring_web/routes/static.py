@@ -1,4 +1,7 @@
-"""Static files of the pages: ours, and plotly from its wheel. They need no login."""
+"""Serve the static files of the pages without a login.
+
+plotly's script comes from the installed Python package.
+"""
 
 from importlib.resources import files
 
@@ -15,13 +18,17 @@ PLOTLY = f"plotly-{plotly.__version__}.min.js"
 
 
 class Static(StaticFiles):
-    """Serves static/, and plotly's file under a name with its version."""
+    """Serve the folder static/, and plotly's script under a name that contains its version."""
 
     def __init__(self) -> None:
         super().__init__(directory=str(files(loan_scoring_web) / "static"))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file. A browser may keep plotly's for a year and must revalidate ours."""
+        """Return the response with a file.
+
+        A browser may cache plotly's script for a year, because a new version has a new name. A
+        browser must revalidate every other file, because a changed file keeps its name.
+        """
         if path == PLOTLY:
             found: Response = FileResponse(str(files(plotly) / "package_data" / "plotly.min.js"))
             found.headers["Cache-Control"] = "public, max-age=31536000, immutable"

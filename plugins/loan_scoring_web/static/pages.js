@@ -1,9 +1,10 @@
-// Draws the plots of a page, and opens links to Airflow outside the frame in which Airflow shows it.
+// Draws the plots of a page. Airflow shows the page in a frame, so this script opens links to Airflow's
+// own pages outside the frame.
 "use strict";
 (() => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // A plot's colours are CSS variables of the page, so that they follow the theme.
+  // Plots name CSS variables as colours. Replace each name by its colour in the current theme.
   const coloured = (value) => {
     if (typeof value === "string" && value.startsWith("--")) return css(value);
     if (Array.isArray(value)) return value.map(coloured);
@@ -29,7 +30,7 @@
     Plotly.react(figure.querySelector(".plot"), data, whole, { displayModeBar: false, responsive: true });
   };
 
-  // A plot in closed details has no size: it is drawn when they are opened.
+  // A plot inside closed <details> has no size, so it is drawn when the <details> are opened.
   const isShown = (figure) => !figure.closest("details:not([open])");
   const drawAll = (within) => [...within.querySelectorAll("figure[data-plot]")].filter(isShown).forEach(draw);
   addEventListener("DOMContentLoaded", () => {
@@ -37,7 +38,7 @@
     document.querySelectorAll("details[data-opens]").forEach((each) =>
       each.addEventListener("toggle", () => each.open && drawAll(each)),
     );
-    // An address that ends in #alert-ID opens the evidence of that alert.
+    // If the address ends in #alert-ID, open the evidence of that alert.
     const named = location.hash && document.getElementById(location.hash.slice(1));
     if (named) named.querySelector("details")?.setAttribute("open", "");
   });
@@ -46,7 +47,7 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-top]");
     if (!link || parent === window || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    // The frame may not navigate the window, but a link inside the window may.
+    // Airflow's frame is not allowed to navigate the window, so click a link in the window's own page.
     event.preventDefault();
     const outside = parent.document.createElement("a");
     outside.href = link.href;

@@ -1,4 +1,5 @@
-// Applies the theme of Airflow's UI, which stores it in localStorage. Both have the same origin.
+// Applies the theme of Airflow's UI. Airflow stores the theme in localStorage, and these pages can
+// read it because they have the same origin as Airflow.
 "use strict";
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -7,7 +8,7 @@
     try {
       chosen = localStorage.getItem("theme");
     } catch {
-      // Storage is not readable: the system's scheme applies.
+      // The browser refuses access to localStorage, so use the system's colour scheme.
     }
     const theme = chosen === "dark" || chosen === "light" ? chosen : dark.matches ? "dark" : "light";
     if (document.documentElement.dataset.theme === theme) return;
