@@ -17,15 +17,9 @@ from rights import rights
 from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit
-from loan_scoring.database.backup import (
-    DUMP,
-    FOLDERS,
-    MANIFEST,
-    _sha256,
-    restore_backup,
-    write_backup,
-)
+from loan_scoring.database.backup import DUMP, FOLDERS, MANIFEST, file_sha256, write_backup
 from loan_scoring.database.files import write_artifact
+from loan_scoring.database.restore import restore_backup
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
@@ -189,7 +183,7 @@ def test_a_dump_that_breaks_off_changes_nothing(url: str, tmp_path: Path) -> Non
     dump = kept / DUMP
     dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
     manifest = json.loads((kept / MANIFEST).read_text())
-    manifest["files"][DUMP]["sha256"] = _sha256(dump)
+    manifest["files"][DUMP]["sha256"] = file_sha256(dump)
     (kept / MANIFEST).write_text(json.dumps(manifest))
     before = md5s(url)
     with pytest.raises(StateError, match=r"pg_restore at postgresql://.*nothing was changed"):

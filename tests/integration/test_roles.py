@@ -18,9 +18,10 @@ from rights import rights
 from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit, roles
-from loan_scoring.database.backup import restore_backup, write_backup
+from loan_scoring.database.backup import write_backup
 from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, grants_step
 from loan_scoring.database.partitions import ensure_partition, partition_bounds
+from loan_scoring.database.restore import restore_backup
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay

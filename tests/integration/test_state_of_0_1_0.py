@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from loan_scoring import database, settings
-from loan_scoring.database.backup import restore_backup
+from loan_scoring.database.restore import restore_backup
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.models import registry

@@ -134,7 +134,7 @@ def _backup(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.database.backup import restore_backup
+    from loan_scoring.database.restore import restore_backup
 
     url = _owner_url(options)
     with _disk_errors_as_one_line():

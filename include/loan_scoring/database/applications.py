@@ -45,7 +45,7 @@ def labelled_applications(
     return database.copy_out(session.connection, query, types)
 
 
-def read_slice(
+def read_applications(
     session: Session,
     batch_id: str,
     revision: int,
@@ -61,7 +61,7 @@ def read_slice(
     return _applications(session, batch_id, revision, columns, within)
 
 
-def read_slice_blocks(
+def read_application_blocks(
     session: Session,
     batch_id: str,
     revision: int,
@@ -69,7 +69,7 @@ def read_slice_blocks(
     bounds: tuple[object, object],
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield the same rows as `read_slice`, in tables of at most `rows` rows."""
+    """Yield the same rows as `read_applications`, in tables of at most `rows` rows."""
     first, last = bounds
     within = _between(first, last)
     while True:

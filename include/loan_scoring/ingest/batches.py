@@ -17,7 +17,7 @@ from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable, open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup, refuse_known_loans
-from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.quarantine import add_rejected_rows
@@ -90,7 +90,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 connection,
                 "upsert_landed_batch",
                 **key,
-                source=ledger_location(location),
+                source=source_label(location),
                 sha256=table.sha256,
                 received=accepted + quarantined,
                 accepted=accepted,

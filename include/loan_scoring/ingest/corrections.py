@@ -11,7 +11,7 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, row_rules_sha256
-from loan_scoring.database.applications import read_slice
+from loan_scoring.database.applications import read_applications
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError
@@ -27,7 +27,7 @@ from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_correcte
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
-from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 from loan_scoring.ingest.spreadsheet import export_columns, wanted_columns
 
@@ -90,7 +90,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             database.execute(connection, "delete_batch_rows", **key)
             _carry_accepted(session, batch_id, current["revision"], revision)
             rules = RowRules(contract, is_known)
-            rules.remember(read_slice(session, batch_id, revision, []).column(KEY))
+            rules.remember(read_applications(session, batch_id, revision, []).column(KEY))
             quarantined = {
                 row["line_number"]: row
                 for row in database.rows(
@@ -188,6 +188,6 @@ def _refuse_if_none_passes(location: str | Path, mended: int, broken: list[Rejec
 
 def _ledger_label(location: str | Path, current: database.Row) -> str:
     """Return the location as the ledger shows it; corrections of synthetic rows are synthetic."""
-    label = ledger_location(location)
+    label = source_label(location)
     is_unmarked = "synthetic" in current["source"] and not label.startswith("synthetic")
     return f"synthetic: {label}" if is_unmarked else label

@@ -9,7 +9,7 @@ from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
 
 
-def ledger_location(location: str | Path) -> str:
+def source_label(location: str | Path) -> str:
     """Return the label of a location; that of generated rows begins with `synthetic: `."""
     label = location_label(location)
     return f"synthetic: {label}" if is_synthetic(location) else label

@@ -62,7 +62,9 @@ class RowRules:
                     expected
                 )
             broken.append((f"{ratio.name}:{ratio.column}", off))
-        return split_rows(block, {"line_number": pa.array(block.line_numbers), **typed}, broken)
+        return accepted_and_rejected(
+            block, {"line_number": pa.array(block.line_numbers), **typed}, broken
+        )
 
 
 class KeyRules:
@@ -132,7 +134,7 @@ class SeenIntegers:
         return is_seen
 
 
-def split_rows(
+def accepted_and_rejected(
     block: Block, columns: dict[str, pa.Array], broken: Broken
 ) -> tuple[pa.Table, list[RejectedRow]]:
     """Split a block into typed accepted rows and rejected records, malformed ones included."""

@@ -8,7 +8,7 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.database.applications import read_slice
+from loan_scoring.database.applications import read_applications
 from loan_scoring.database.files import read_artifact
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
@@ -78,7 +78,7 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     personas = registry.model_row(session, run["personas_version"])
     baseline = _fitted_baseline(contract, propensity)
     with database.transaction(session.connection):
-        batch = read_slice(session, run["batch_id"], run["revision"], baseline.inputs)
+        batch = read_applications(session, run["batch_id"], run["revision"], baseline.inputs)
         predicted = _predictions(session, run)
     incomparable = predictions_of_other_policy(run, propensity)
     # Personas of another training have other names than those in the baseline.

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.applications import read_slice, read_slice_blocks
+from loan_scoring.database.applications import read_application_blocks, read_applications
 from loan_scoring.database.partitions import (
     HISTORY,
     ensure_partition,
@@ -189,11 +189,11 @@ def _blocks(
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
     which = (run["batch_id"], run["revision"], columns, bounds)
     if mini_batch["applications"] <= BLOCK_ROWS:
-        yield [read_slice(session, *which)]
+        yield [read_applications(session, *which)]
         return
     with closing(database.connect_beside(session.connection)) as reader:
         own = Session(session.contract, reader)
-        yield read_ahead(read_slice_blocks(own, *which, BLOCK_ROWS))
+        yield read_ahead(read_application_blocks(own, *which, BLOCK_ROWS))
 
 
 def _scored(

@@ -12,7 +12,7 @@ from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
-from loan_scoring.ingest.landing import ledger_location
+from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.models import registry
 from loan_scoring.scoring.file_output import ScoreFiles, refuse_to_replace, refused_path
@@ -80,7 +80,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(
-        source=ledger_location(location),
+        source=source_label(location),
         out=str(out),
         refused_out=str(refused_path(out)) if results.refused else None,
         propensity_version=propensity,

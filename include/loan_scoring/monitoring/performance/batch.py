@@ -9,7 +9,7 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.applications import column_types, read_slice
+from loan_scoring.database.applications import column_types, read_applications
 from loan_scoring.database.session import Session
 
 
@@ -45,7 +45,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     amount = [contract.business.amount] if contract.business else []
     protected = protected_categories(contract)
     columns = list(dict.fromkeys([*amount, *protected]))
-    inputs = read_slice(session, run["batch_id"], run["revision"], columns)
+    inputs = read_applications(session, run["batch_id"], run["revision"], columns)
     inputs = inputs.take(_places(scores, inputs))
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
