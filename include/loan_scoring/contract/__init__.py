@@ -1,7 +1,7 @@
-"""The contract of a portfolio: its YAML file of columns, rules and policies, as typed objects.
+"""Read the contract of a portfolio, a YAML file of columns, rules and policies, into typed objects.
 
-Tables, parsing, checks, features, replay and drift tests all derive from these objects.
-No other module names a column of a portfolio.
+Tables, parsing, checks, features, replay and drift tests are all derived from these objects. No
+other code contains the name of a portfolio's column. docs/data-contract.md explains every field.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source
