@@ -168,7 +168,7 @@ class Source(ContractPart):
 
 
 class Exclusion(ContractPart):
-    """A condition under which an application is not scored. Its decision is `refer`, with a reason."""
+    """A condition under which an application is not scored, but gets the decision `refer`."""
 
     reason: str
     label: str

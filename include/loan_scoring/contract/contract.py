@@ -1,4 +1,4 @@
-"""Define the whole contract, and check that its parts agree with each other."""
+"""Define the whole contract, and check that its columns, rules and policies fit together."""
 
 import hashlib
 from functools import cached_property

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
 AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
-"""The kinds of alert, as stored in table `alerts`."""
+"""The kinds of alert that a channel can send."""
 
 
 class MonitoringPolicy(ContractPart):
@@ -154,7 +154,7 @@ class RetentionPolicy(ContractPart):
 
 
 class Scenario(ContractPart):
-    """Drift that a user can let replay add to the data of chosen nights."""
+    """A change to the data by which replay simulates drift on the nights that the user chooses."""
 
     label: str
     kind: Literal[

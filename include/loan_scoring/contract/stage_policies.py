@@ -28,7 +28,7 @@ class VolumePolicy(ContractPart):
 
 
 class IngestPolicy(ContractPart):
-    """The share of quarantined rows and the row counts at which a landed batch is refused."""
+    """The limits at which a landed batch is refused or raises an alert."""
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
