@@ -48,7 +48,7 @@ class RowRules:
         self._keys = KeyRules(contract.key, is_known)
 
     def remember(self, keys: pa.Array) -> None:
-        """Record keys that the batch already has, so that a row with the same key is a duplicate."""
+        """Record keys that the batch already has. A later row with such a key is a duplicate."""
         self._keys.remember(keys)
 
     def apply(self, block: Block) -> tuple[pa.Table, list[RejectedRow]]:
@@ -138,7 +138,7 @@ class SeenIntegers:
             is_seen |= earlier[places] == values
         run = values[order][~is_seen[order]]
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            # The stable sort of 64-bit integers is timsort, which merges sorted runs in linear time.
+            # The stable sort of 64-bit integers is timsort, which merges two runs in linear time.
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         if len(run):
             self._runs.append(run)
