@@ -33,10 +33,11 @@ class ContractPart(BaseModel):
 class Margin(ContractPart):
     """Distribution of a column, from which synthetic loans are drawn.
 
-    Nothing but the generator of synthetic loans reads it.
+    Only the generator of synthetic loans reads these fields.
 
     - `nulls`: share of null values.
     - `quantiles`: values of a numeric column at 0, 5, 25, 50, 75, 95 and 100 %.
+    - `step`: difference between neighbouring values of a numeric column.
     - `shares`: weight of each level of a category.
     - `effect`: change in the log-odds of default, per standard deviation of a number or for each
       level of a category.
@@ -127,9 +128,9 @@ class Column(ContractPart):
 
     @property
     def null_share_limit(self) -> float:
-        """The largest share of nulls in a batch that is not refused.
+        """The largest share of nulls with which a batch is accepted.
 
-        By default the limit is halfway between `max_null_share` and 1.
+        By default this limit is halfway between `max_null_share` and 1.
         """
         if self.critical_null_share is not None:
             return self.critical_null_share

@@ -150,7 +150,7 @@ class Contract(ContractPart):
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """The column of each name, in the order of the contract."""
+        """A mapping of each column's name to the column, in the order of the contract."""
         return {column.name: column for column in self.columns}
 
     @property

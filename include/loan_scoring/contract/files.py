@@ -13,7 +13,7 @@ from loan_scoring.errors import ContractError
 
 
 def load(portfolio: str) -> Contract:
-    """Return the contract of the portfolio with this name.
+    """Read and validate the contract of the portfolio with this name.
 
     Raises:
         ContractError: there is no such file, or the contract is not valid. The message names the
@@ -32,7 +32,7 @@ def names() -> list[str]:
 
 
 def read(path: Path) -> Contract:
-    """Return the contract in a file.
+    """Read and validate the contract in a YAML file.
 
     Raises:
         ContractError: the file is not YAML, or the contract is not valid. The message names the

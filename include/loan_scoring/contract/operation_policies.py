@@ -80,7 +80,7 @@ class PerformancePolicy(ContractPart):
 
 
 class BusinessPolicy(ContractPart):
-    """What a default costs: the share of the loan amount that is lost, and the amount's column."""
+    """What a default costs: `loss_given_default` is the lost share of the column `amount`."""
 
     amount: str
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45

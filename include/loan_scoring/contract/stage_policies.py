@@ -37,8 +37,8 @@ class IngestPolicy(ContractPart):
 class ScoringPolicy(ContractPart):
     """How a batch is split into mini-batches. One task scores one mini-batch.
 
-    A batch has as many mini-batches of `mini_batch_rows` as needed. If these are more than
-    `max_mini_batches`, the batch is split into `max_mini_batches` larger ones.
+    A mini-batch has at most `mini_batch_rows` rows, unless the batch would then have more than
+    `max_mini_batches` mini-batches. Such a batch is split into `max_mini_batches` larger ones.
     """
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class LandedBatch:
     """The revision that a file became, with its row counts.
 
-    `is_unchanged` is true if the file brought nothing new, so that no revision was landed and the
-    figures are those of the current revision.
+    `is_unchanged` is true if the file brought nothing new. Then no revision was landed, and the
+    fields describe the current revision.
     """
 
     batch_id: str
@@ -48,8 +48,8 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
     All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
 
     Nothing changes if the current revision was landed from the same bytes with the same row rules,
-    or if it is a correction of a revision with the same bytes. If an unpublished revision has the
-    same bytes, its rows are deleted and landed again.
+    or if the current revision is a correction of rows that were landed from the same bytes. If an
+    unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
         SourceError: the file cannot be read, has no rows, or lacks a column of the contract.
@@ -173,9 +173,9 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield, for each block, the row count, CSV text for COPY, and the rejected records.
+    """Yield three items for each block, ready for COPY.
 
-    Row count and CSV text are those of the accepted rows.
+    These are the number of accepted rows, the accepted rows as CSV text, and the rejected records.
     """
     for rows, rejected in blocks:
         key = {"batch_id": batch_id, "revision": revision}
@@ -199,7 +199,8 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
-        if batch["state"] == "refused":  # its rows are deleted, so it cannot be checked again
+        # The rows of a refused revision are deleted, so it cannot be checked again.
+        if batch["state"] == "refused":
             raise SourceError(
                 f"batch {batch_id} revision {revision} was refused (the reason is in the table "
                 "quality and in the task's log); correct the file or the contract, "
@@ -295,7 +296,7 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
 
 
 def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
-    """Land a file as a batch, check the batch and publish it. Do nothing if it is unchanged."""
+    """Land a file as a batch, check the batch and publish it. Skip an unchanged file."""
     landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
         check_batch(session, batch_id, landed.revision)

@@ -24,7 +24,7 @@ def read_corrected_rows(
     """Yield blocks of corrected rows, with the line numbers that they have in the source file.
 
     A row without any value is skipped, because the export writes such a row for each malformed
-    record and the person may have left it empty.
+    record, and the person may leave this row empty.
 
     Args:
         table: the corrected file.
@@ -69,7 +69,7 @@ def read_corrected_rows(
 def corrected_raw_text(
     table: pa.Table, row: int, quarantined: database.Row, current: database.Row
 ) -> str:
-    """Return the text with which a corrected row that still breaks a rule returns to quarantine.
+    """Return the raw text to store for a corrected row that still breaks a rule.
 
     If the person changed no value, this is the text of the source file. Otherwise it is a CSV
     record with the columns and the delimiter of the source file.

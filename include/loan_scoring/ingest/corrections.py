@@ -54,8 +54,8 @@ def replay_corrections(
         StateError: the batch is not published.
         GoneError: retention has dropped the batch.
         SourceError: the file cannot be read, has a line number that is not in quarantine, or has no
-            row that passes. Then nothing is changed. Or the new revision was refused, and the
-            current revision stays current.
+            row that passes. In these cases nothing is changed. The error is also raised if the new
+            revision is refused. In this case the old revision stays current.
     """
     replayed = _land(session, batch_id, location)
     if not replayed.is_unchanged:

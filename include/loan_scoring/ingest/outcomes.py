@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 OBSERVED_ON = "observed_on"
 """The optional column with the date of each outcome. The history does not have this column."""
 FEW_ROWS = 10
-"""A file with fewer rows that break a rule is never refused.
+"""A file of outcomes is refused only if at least this many rows break a rule.
 
-A file may have only one or two late outcomes, so a single such row would exceed any limit.
+A file may have only one or two late outcomes, so that a single broken row would exceed the limit on
+the share of quarantined rows.
 """
 
 
@@ -87,8 +88,8 @@ def take_outcomes_within(
         session: database session of the role that ingests.
         location: file of outcomes, or the file of the history.
         sha256: hash that the file of the history must have. If it is given, the file is ingested
-            even if its bytes are unchanged, because more of its loans may be known now. None for a
-            file of outcomes.
+            even if its bytes are unchanged, because loans that were unknown may be known now. None
+            for a file of outcomes.
 
     Raises:
         SourceError: the file cannot be read, lacks a column, or has another hash.

@@ -40,7 +40,7 @@ def count_broken_rules(session: Session, batch_id: str | None = None) -> list[da
 
     Args:
         session: database session.
-        batch_id: batch, or file of outcomes, to count. None counts all of them.
+        batch_id: batch or file of outcomes to count. None means all batches and files.
     """
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)

@@ -15,7 +15,7 @@ Broken = list[tuple[str, np.ndarray]]
 """Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
 
 Lookup = Callable[[pa.Array], np.ndarray]
-"""A function that returns a mask of the keys that are known. Keys may be null."""
+"""A function that returns a mask of the keys that another batch has. Keys may be null."""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
@@ -112,7 +112,7 @@ class KeyRules:
 
 
 class SeenIntegers:
-    """A set of integers that grows, and needs 8 bytes for each integer.
+    """A growing set of 64-bit integers that needs 8 bytes for each integer.
 
     The integers are kept in sorted arrays, called runs. Each run is more than twice as long as the
     next run. So a set of n integers has O(log n) runs to search, and each integer is merged into a
@@ -154,8 +154,8 @@ def split_rows(
 
     Args:
         block: block of rows as text.
-        columns: the columns of the accepted rows, converted to their types, for all rows.
-        broken: the rules that rows break.
+        columns: the block's columns converted to their types, for all rows of the block.
+        broken: the rules, each with a mask of the rows that break the rule.
     """
     bad = any_of([mask for _, mask in broken], block.table.num_rows)
     rejected = [
@@ -202,7 +202,7 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
 def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """Return text as numbers, and a mask of the values that are not a number of the column's type.
 
-    These values are null in the numbers.
+    A value that is not such a number becomes null.
     """
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)

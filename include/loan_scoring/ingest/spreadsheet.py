@@ -19,7 +19,7 @@ from loan_scoring.ingest.quarantine import storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
 MALFORMED = {"field_count", "encoding"}
-"""The rules that malformed records break. Text of such a record cannot be split into columns."""
+"""The rules that malformed records break. Such a record cannot be split into columns."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """The first characters by which a spreadsheet program recognises a formula."""
 
@@ -139,7 +139,7 @@ def export_columns(contract: Contract) -> tuple[str, str, str]:
 
 
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
-    """Return the columns that a file of the batch must have. The history also has the target."""
+    """Return the columns that a file of the batch must have. The target is needed for the history."""
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
 
@@ -155,7 +155,8 @@ def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
     """
     if MALFORMED.intersection(row["rules"]):
         return None
-    # Try all delimiters, because the revision has only the delimiter of the first file of a glob.
+    # The revision has the delimiter of the first file of a glob, and other files may have other
+    # delimiters. Therefore all delimiters are tried.
     for delimiter in [revision["delimiter"], *DELIMITERS]:
         values = csv_fields(row["raw_text"], delimiter)
         if len(values) == len(revision["header"]):

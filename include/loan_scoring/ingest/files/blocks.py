@@ -30,7 +30,7 @@ class Malformed:
     line_number: int
     raw_text: str
     reason: str
-    """`field_count` or `encoding`, the rule that goes to table `quarantine`."""
+    """The name of the broken rule: `field_count` or `encoding`."""
 
 
 @dataclass(frozen=True)

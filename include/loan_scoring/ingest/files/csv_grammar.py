@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 MAX_QUOTED_LINES = 100
-"""The most lines of one quoted value. If no closing quote is found so far, the quote is stray."""
+"""The most lines of a quoted value. The opening quote of a longer value counts as a stray quote."""
 MAX_QUOTED_BYTES = 1 << 20
-"""The most bytes of one quoted value. If no closing quote is found so far, the quote is stray."""
+"""The most bytes of a quoted value. The opening quote of a longer value counts as a stray quote."""
 
 
 def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
@@ -19,7 +19,7 @@ def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
 
 
 def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarray | None:
-    """Return which line ends are the end of a record, because they are outside quotes.
+    """Return which line ends are outside quotes and therefore end a record.
 
     Return None if a quote is misplaced: an opening quote is not at the start of a field, a closing
     quote is not at the end of a field, or a quoted value is longer than MAX_QUOTED_LINES or
@@ -53,10 +53,10 @@ def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarra
 
 
 def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
-    """Return a mask of the lines that are certainly a whole record that `record_pattern` matches.
+    """Return a mask of the lines that are certainly one whole record each.
 
-    Such a line is valid text, has CR only before its LF, has `fields` fields, and every quote that
-    opens in the line closes in the line.
+    `record_pattern` would match each of these lines. Such a line is valid text, has CR only before
+    its LF, has `fields` fields, and every quote that opens in the line closes in the line.
     """
     text = np.frombuffer(data, np.uint8)[: int(line_ends[-1]) + 1 if len(line_ends) else 0]
     starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends

@@ -24,7 +24,7 @@ class FileStart:
     def split(self, where: str, asked: set[str]) -> tuple[str, list[str]]:
         """Return the delimiter of the header, and the column names.
 
-        The delimiter is the one with which the header contains most of the `asked` names.
+        The chosen delimiter splits the header so that it has as many `asked` names as possible.
 
         Raises:
             SourceError: the header is in another encoding, or has none of the `asked` names.
@@ -52,14 +52,14 @@ def read_start(
 ) -> FileStart:
     """Read the first lines of a CSV stream, and return the header's line and the encoding.
 
-    At least two lines are read, unless the stream ends before.
+    At least two lines are read, unless the stream has fewer lines.
 
     Args:
         stream: unpacked bytes of the file.
         where: name of the file, for error messages.
         encoding: encoding that the contract declares.
         first_line: line number of the header.
-        block_bytes: most bytes to read in one call.
+        block_bytes: largest number of bytes to read in one call.
 
     Raises:
         SourceError: the file is empty, has only a header, or is not text.

@@ -22,9 +22,9 @@ from loan_scoring.ingest.files.csv_grammar import (
 from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_start
 
 FEW_ROWS = 10
-"""A file is refused as a whole only if its first block has this many malformed records or more.
+"""A whole file is refused only if its first block has at least this many malformed records.
 
-With fewer malformed records, these records go to quarantine.
+Fewer malformed records go to quarantine.
 """
 
 
@@ -128,7 +128,7 @@ class CsvRows:
     def _read_clean(
         self, data: bytes, line_ends: np.ndarray, last: np.ndarray
     ) -> tuple[Block, int]:
-        """Read a block without malformed records, all records at once.
+        """Read all records at once, and return the block and its number of bytes.
 
         Args:
             data: bytes that begin at the start of a record.
@@ -208,7 +208,7 @@ class CsvRows:
     def _may_go_on(self, data: bytes, start: int, at: int, line_ends: np.ndarray) -> bool:
         """Return whether the record that begins at `start` could be completed by further bytes.
 
-        This is so if it has a quote and is still within the limits of a quoted value.
+        This is possible if the record has a quote and is within the limits of a quoted value.
         """
         is_near_end = len(line_ends) - at < MAX_QUOTED_LINES
         return is_near_end and len(data) - start < MAX_QUOTED_BYTES and b'"' in data[start:]
@@ -224,7 +224,7 @@ class CsvRows:
         )
 
     def _refuse_if_wrong(self, block: Block) -> None:
-        """Refuse the file if its first block shows that encoding or delimiter of the file is wrong.
+        """Refuse the file if its first block shows that the file's encoding or delimiter is wrong.
 
         Raises:
             SourceError: most records are not in the declared encoding, or no record has as many

@@ -1,4 +1,4 @@
-"""Distinguish local paths from URLs, and return labels of locations that contain no secrets."""
+"""Distinguish local paths from URLs, and return labels without secrets for logs."""
 
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from loan_scoring.errors import PassingSourceError, SourceError
 OBJECT_STORES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs"}
 """The URL schemes of object stores, each with the optional package that can read the store."""
 COPY_BYTES = 1 << 20
-"""Number of bytes in which an object is copied at a time."""
+"""The number of bytes of an object that are copied at a time."""
 
 
 def location_label(location: str | Path) -> str:
@@ -35,7 +35,7 @@ def scheme_of(location: str | Path) -> str | None:
 
 
 def cut_short_error(where: str, size: int, expected: object) -> SourceError:
-    """Return the error that a copy has another number of bytes than the original."""
+    """Return the error that a copy ended before all bytes of the original were copied."""
     return PassingSourceError(
         f"{where}: the copy ended after {size} of {expected} bytes; run again"
     )

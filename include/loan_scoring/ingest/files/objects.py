@@ -44,7 +44,7 @@ def copy_object(system: Any, path: str, where: str) -> BinaryIO:
     """Copy an object to an unnamed temporary file, and return this file.
 
     Raises:
-        SourceError: the object cannot be read, or the copy does not have its size.
+        SourceError: the object cannot be read, or the copy and the object differ in size.
     """
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())

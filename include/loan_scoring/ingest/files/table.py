@@ -45,8 +45,8 @@ def open_table(
 class SourceTable:
     """The rows of one location. Iterate over the table to read its blocks.
 
-    The files of a glob are read in the order of their names. Line numbers and SHA-256 are those of
-    the concatenated files.
+    The files of a glob are read in the order of their names. Line numbers continue from file to
+    file, and the SHA-256 is that of the bytes of all files in sequence.
     """
 
     def __init__(

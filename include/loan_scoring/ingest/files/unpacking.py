@@ -13,13 +13,13 @@ from loan_scoring.ingest.files.blocks import Readable
 MAX_EXPANSION = 100
 """The largest permitted ratio of a file's unpacked size to its packed size."""
 FREE_BYTES = 64 << 20
-"""A file that unpacks to no more than this is accepted, whatever its ratio."""
+"""A file that unpacks to at most this many bytes is accepted, whatever its ratio."""
 
 
 def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
     """Return a stream of a file's unpacked bytes.
 
-    The first bytes of the file decide whether it is gzip, zip or not packed. Its name does not.
+    The first bytes of the file, and not its name, decide whether it is gzip, zip or not packed.
 
     Args:
         file: file opened for reading.
@@ -82,7 +82,7 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         ]
         if len(members) != 1:
             raise SourceError(f"{where}: the archive holds {len(members)} files; pack exactly one")
-        # Other methods are refused, because one read of them can unpack to any size, so that the
+        # Other compression methods are refused, because one read can unpack to any size and the
         # limit would be checked too late.
         if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceError(

@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 30.0
 PROBE_SECONDS = 10.0
 """The longest wait when a URL is only checked, instead of TIMEOUT_SECONDS."""
 RETRY_SECONDS = (1.0, 3.0)
-"""The wait before the first retry of a download, and before the second."""
+"""Seconds to wait before the first retry of a download, and before the second retry."""
 
 ADVICE = "check the URL and the network"
 

@@ -22,8 +22,8 @@ POLICY = (
 )
 """An HTML element that keeps browsers from loading anything from other hosts.
 
-Without it a browser would load the style sheets and scripts of other hosts that the page of Great
-Expectations refers to.
+Without this element a browser would load style sheets and scripts from other hosts, because the
+page that Great Expectations makes refers to them.
 """
 
 
@@ -133,9 +133,9 @@ def _write_quality(
 def _write_alerts(
     session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
 ) -> None:
-    """Write one alert for each column, or for the whole batch, with failed expectations.
+    """Write one alert for each column with failed expectations, and one for the batch as a whole.
 
-    The alert has the message of the most severe failure. All other quality alerts on the batch are
+    An alert has the message of its most severe failure. All other quality alerts on the batch are
     resolved: those on other revisions, and those on columns that pass now.
     """
     key = {"batch_id": batch_id, "revision": revision}

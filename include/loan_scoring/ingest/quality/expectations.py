@@ -50,7 +50,7 @@ def derive_expectations(
         contract: contract of the portfolio.
         rows: number of accepted rows of the batch.
         last_volumes: row counts of the last published nights. If there are fewer than the
-            contract's `min_nights`, no expectation on the row count's usual size is returned.
+            contract's `min_nights`, there are no expectations `volume` and `volume_critical`.
     """
     expected = [
         Expectation(

@@ -21,9 +21,9 @@ from loan_scoring.ingest.quality.expectations import Expectation
 
 VIEW = "landed_revision"
 URL = "postgresql+psycopg2://session@localhost/session"
-"""A placeholder, because Great Expectations requires a URL.
+"""A placeholder for the URL that Great Expectations requires.
 
-It uses the connection that it is given instead, so it needs no password.
+An open connection is passed to Great Expectations, so the URL is not used and needs no password.
 """
 
 COUNTS_ONLY = {
@@ -54,7 +54,7 @@ class ExpectationVerdict:
 def validate_revision(
     session: Session, batch_id: str, revision: int, expectations: Sequence[Expectation]
 ) -> tuple[list[ExpectationVerdict], str]:
-    """Check a revision, and return the verdict on each expectation and an HTML page for people.
+    """Check a revision, and return the verdict on each expectation and an HTML page.
 
     The page is the validation page of Great Expectations' Data Docs.
 
@@ -62,10 +62,10 @@ def validate_revision(
         DatabaseError: an expectation could not be evaluated.
     """
     # The level is set before the import, because the import logs a line for each function. One
-    # module sets its own level when it is imported, so that level is set after the import.
+    # module sets its own level when it is imported, so its level is set after the import.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # The import gives deprecation warnings that nobody here can act on.
+        # The import raises deprecation warnings, which users cannot do anything about.
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
