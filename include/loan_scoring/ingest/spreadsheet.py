@@ -139,7 +139,10 @@ def export_columns(contract: Contract) -> tuple[str, str, str]:
 
 
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
-    """Return the columns that a file of the batch must have. The target is needed for the history."""
+    """Return the source columns that a file of the batch must have.
+
+    A file of the history must also have the target column.
+    """
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
 
