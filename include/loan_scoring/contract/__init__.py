@@ -1,7 +1,8 @@
-"""The contract of a portfolio: its YAML file of columns, rules and policies, as typed objects.
+"""Read a portfolio's contract, which is a YAML file, into typed columns, rules and policies.
 
-Tables, parsing, checks, features, replay and drift tests all derive from these objects.
-No other module names a column of a portfolio.
+Tables, parsing, checks, features, replay and drift tests are all derived from these objects. Code
+never contains the name of a portfolio's column, except the key's. docs/data-contract.md explains
+every field.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source

@@ -1,4 +1,4 @@
-"""The parts of a contract that describe the file: columns, target, source, exclusions, ratios."""
+"""Define the parts of a contract that describe the data: columns, target, exclusions, ratios."""
 
 import re
 from collections import Counter
@@ -17,22 +17,30 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 def first_repeated(values: list[str]) -> str | None:
-    """Return the first value that occurs twice, or None."""
+    """Return the first value that occurs more than once. Return None if all values differ."""
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
 class ContractPart(BaseModel):
-    """Base class of the contract's parts: no unknown fields, and values cannot be changed."""
+    """Base class of all parts of a contract.
+
+    A field that the class does not define is a validation error, and values are read-only.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Margin(ContractPart):
-    """The distribution of a column in the data that the contract was written from.
+    """Distribution of a column, from which synthetic loans are drawn.
 
-    Only the generator of synthetic loans reads it. `quantiles` are a number's values at 0, 5, 25,
-    50, 75, 95 and 100 %; `shares` are the weights of a category's levels; `effect` is the change
-    in the log-odds of default per standard deviation (number) or per level (category).
+    Only the generator of synthetic loans reads these fields.
+
+    - `nulls`: share of null values.
+    - `quantiles`: values of a numeric column at 0, 5, 25, 50, 75, 95 and 100 %.
+    - `step`: difference between neighbouring values of a numeric column.
+    - `shares`: weight of each level of a category.
+    - `effect`: change in the log-odds of default, per standard deviation of a number or for each
+      level of a category.
     """
 
     nulls: Share = 0.0
@@ -50,7 +58,7 @@ class Margin(ContractPart):
 
 
 class Column(ContractPart):
-    """One column of the source: its names, its valid values, and when it is known."""
+    """One column of a source file: names, valid values, and when the value of a loan is known."""
 
     source: str = Field(min_length=1)
     name: str
@@ -115,24 +123,30 @@ class Column(ContractPart):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the column holds numbers."""
+        """Whether the column's type is `integer` or `number`."""
         return self.type in ("integer", "number")
 
     @property
     def null_share_limit(self) -> float:
-        """The share of nulls above which a batch is refused; by default midway to 1."""
+        """The largest share of nulls with which a batch is accepted.
+
+        By default this limit is halfway between `max_null_share` and 1.
+        """
         if self.critical_null_share is not None:
             return self.critical_null_share
         return (1 + self.max_null_share) / 2
 
     @property
     def is_known_at_application(self) -> bool:
-        """Whether the column is known when the application is scored."""
+        """Whether the column's value is known when an application is scored."""
         return self.known == "application"
 
 
 class Target(ContractPart):
-    """The column of a labelled file that says whether a loan defaulted."""
+    """The column of a labelled file that says whether a loan defaulted.
+
+    `positive` lists the values that mean default, `negative` the values that mean repaid.
+    """
 
     source: str = Field(min_length=1)
     label: str = "Loan defaulted"
@@ -148,14 +162,14 @@ class Target(ContractPart):
 
 
 class Source(ContractPart):
-    """Where the portfolio's labelled data is published, and the encoding of its files."""
+    """The URL of the portfolio's published labelled data, and the encoding of source files."""
 
     url: str | None = None
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
 
 class Exclusion(ContractPart):
-    """A rule for applications that no model may score: they are referred, with this reason."""
+    """A condition under which an application is not scored, but gets the decision `refer`."""
 
     reason: str
     label: str
@@ -180,7 +194,10 @@ class Exclusion(ContractPart):
 
 
 class Ratio(ContractPart):
-    """A column that is calculated from two others: scale x numerator / denominator."""
+    """A rule that `column` equals scale x numerator / denominator, within a relative tolerance.
+
+    A row that breaks the rule goes to quarantine.
+    """
 
     name: str
     column: str

@@ -1,4 +1,4 @@
-"""The whole contract, and the checks across its parts."""
+"""Define the whole contract, and check that its columns, rules and policies fit together."""
 
 import hashlib
 from functools import cached_property
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Contract(ContractPart):
-    """All that loan-scoring knows about a portfolio."""
+    """Everything that is configured about one portfolio."""
 
     portfolio: str
     title: str
@@ -150,35 +150,39 @@ class Contract(ContractPart):
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """The columns by `name`, in the order of the contract."""
+        """A mapping of each column's name to the column, in the order of the contract."""
         return {column.name: column for column in self.columns}
 
     @property
     def key(self) -> Column:
-        """The key column."""
+        """The column that identifies a loan, `loan_id`."""
         return self.by_name[KEY]
 
     @property
     def inputs(self) -> list[Column]:
-        """All columns but the key."""
+        """All columns except the key, in the order of the contract."""
         return [column for column in self.columns if column.name != KEY]
 
     @property
     def monitored(self) -> list[Column]:
-        """The columns that are tested for drift: inputs that are known at application."""
+        """The columns that are tested for drift: known at application, and not the key."""
         return [column for column in self.inputs if column.is_known_at_application]
 
     @property
     def fairness_attributes(self) -> list[str]:
-        """The attributes whose groups are compared; by default all protected categories."""
+        """The columns whose groups of applicants are compared for fairness.
+
+        By default these are all protected columns of type `category`.
+        """
         chosen = self.promotion.fairness.attributes
         if chosen is not None:
             return chosen
         return [name for name in self.protected if self.by_name[name].type == "category"]
 
     def group_rule(self, attribute: str) -> "GroupRule":
-        """Return the rule by which the groups of a protected attribute are compared."""
-        # Here, not above: it imports NumPy and SciPy, too slow for parsing DAG files.
+        """Return which groups of a protected attribute are compared, and their order in lists."""
+        # Imported here because this module imports NumPy and SciPy, which would slow down every
+        # parse of a DAG file.
         from loan_scoring.statistics.fairness import GroupRule
 
         fairness = self.promotion.fairness
@@ -191,21 +195,28 @@ class Contract(ContractPart):
 
     @property
     def features(self) -> list[Column]:
-        """The columns that a model may use: known at application and not protected."""
+        """The columns that a model may use: known at application, not protected, not the key."""
         return [column for column in self.monitored if column.name not in self.protected]
 
     @property
     def policy(self) -> dict[str, Any]:
-        """What a decision depends on, apart from the models: thresholds and exclusions."""
+        """The decision thresholds and the exclusions, as stored with each scoring run.
+
+        A decision depends on these and on the models, and on nothing else.
+        """
         return {
             "decision": self.decision.model_dump(),
             "exclusions": [each.model_dump(exclude={"label"}) for each in self.exclusions],
         }
 
     def under(self, policy: dict[str, Any] | None) -> Self:
-        """Return the contract with the policy of a scoring run; unchanged if `policy` is None.
+        """Return this contract with the thresholds and exclusions of an earlier scoring run.
 
-        The label of an exclusion that is no longer in the contract is its reason.
+        If `policy` is None, the contract is returned unchanged. An exclusion that is no longer in
+        the contract has no label, so its reason is used as the label.
+
+        Args:
+            policy: property `policy` of the contract at the time of the scoring run.
         """
         if policy is None or policy == self.policy:
             return self
@@ -219,7 +230,10 @@ class Contract(ContractPart):
 
 
 def row_rules_sha256(contract: Contract) -> str:
-    """Return the hash of all fields that affect parsing: equal hashes give equal rows."""
+    """Return the SHA-256 of all fields of a contract that affect how rows are parsed.
+
+    If two contracts have the same hash, the same file gives the same rows under both contracts.
+    """
     parsing_fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
     fields: dict[str, Any] = {
         "source": {"encoding"},

@@ -1,4 +1,4 @@
-"""The policies of monitoring, notifications, schedules, retention and replay; their defaults."""
+"""Define the policies of monitoring, notifications, schedules, retention and replay."""
 
 import re
 from typing import Annotated, Literal, Self, get_args
@@ -8,11 +8,11 @@ from pydantic import Field, field_validator, model_validator
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
 AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
-"""The kinds of alert."""
+"""The kinds of alert that a channel can send."""
 
 
 class MonitoringPolicy(ContractPart):
-    """When a batch counts as drifted: the limits that a finding must exceed to raise an alert."""
+    """The limits that decide when a difference from the baseline counts as drift of a batch."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
     psi_attention: Positive = 0.1
@@ -40,7 +40,11 @@ class MonitoringPolicy(ContractPart):
 
 
 class RetrainingPolicy(ContractPart):
-    """When drift requests retraining: `drifted` of the last batches, outside the cooldown."""
+    """When drift leads to a request for retraining.
+
+    At least `drifted` of the last `of_last` batches must show the cause of drift, and the last
+    request must be more than `cooldown_nights` nights ago.
+    """
 
     drifted: Annotated[int, Field(ge=1)] = 2
     of_last: Annotated[int, Field(ge=1, le=100)] = 5
@@ -54,14 +58,18 @@ class RetrainingPolicy(ContractPart):
 
 
 class ServiceLevel(ContractPart):
-    """The service level: minutes from landing to scores, and the share of nights to meet it."""
+    """The service level of a portfolio.
+
+    A night is on time if its scores are visible within `scored_within_minutes` after its file
+    landed. `nights_on_time` is the share of nights that must be on time.
+    """
 
     scored_within_minutes: Positive = 60
     nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
 
 
 class PerformancePolicy(ContractPart):
-    """When a batch's outcomes are complete, and when its performance counts as drifted."""
+    """When a batch has enough outcomes to measure performance, and when performance has drifted."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
@@ -72,14 +80,14 @@ class PerformancePolicy(ContractPart):
 
 
 class BusinessPolicy(ContractPart):
-    """What a default costs: the column with the loan amount, and the share that is lost."""
+    """What a default costs: `loss_given_default` is the lost share of the column `amount`."""
 
     amount: str
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
 
 
 class Channel(ContractPart):
-    """A channel of notifications: an Airflow connection, and which alerts it delivers."""
+    """A notification channel: the Airflow connection to send with, and the alerts to send."""
 
     name: str
     kind: Literal["smtp", "slack", "webhook"]
@@ -100,7 +108,7 @@ class Channel(ContractPart):
     @field_validator("connection")
     @classmethod
     def _is_no_address(cls, connection: str) -> str:
-        # The message does not repeat the value: it may be a secret.
+        # The error message does not contain the value, because a user may have put a secret here.
         if not re.fullmatch(r"\w[\w.-]{0,199}", connection):
             raise ValueError(
                 "give the id of an Airflow connection (letters, digits, _ . -), "
@@ -123,7 +131,7 @@ class Channel(ContractPart):
 
 
 class Schedules(ContractPart):
-    """When the DAGs run, as cron expressions in one time zone."""
+    """When the DAGs start, as cron expressions. All are in the time zone `timezone`."""
 
     timezone: str = "UTC"
     ingest: str = "0 2 * * *"
@@ -133,17 +141,20 @@ class Schedules(ContractPart):
 
 
 MOST_KEEP_DAYS = 36_500
-"""100 years; to keep rows for longer, leave retention out."""
+"""The largest permitted `keep_days`: 100 years. To keep rows for longer, omit `retention`."""
 
 
 class RetentionPolicy(ContractPart):
-    """How long rows of loans are kept; without it, for ever (docs/adr/0023)."""
+    """How many days rows of loans are kept before their month is dropped (docs/adr/0023).
+
+    Without this policy rows are never dropped.
+    """
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
 
 
 class Scenario(ContractPart):
-    """A kind of drift that replay can apply to chosen nights."""
+    """A change to the data by which replay simulates drift on the nights that the user chooses."""
 
     label: str
     kind: Literal[
@@ -172,7 +183,7 @@ class Scenario(ContractPart):
 
 
 class ReplayPolicy(ContractPart):
-    """How replay cuts a labelled file into history, nights and outcomes."""
+    """How replay splits a labelled file into the history, nights of applications, and outcomes."""
 
     start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")
     history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6

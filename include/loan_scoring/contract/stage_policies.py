@@ -1,4 +1,4 @@
-"""The policies of ingest, scoring, training and promotion, and their defaults."""
+"""Define the policies of ingest, scoring, training and promotion, with their default values."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +8,10 @@ from loan_scoring.contract.columns import ContractPart, Positive, Share
 
 
 class VolumePolicy(ContractPart):
-    """Limits of the rows per night, as multiples of the median of the last nights."""
+    """Limits on the row count of a night, as multiples of the median of the last `nights` nights.
+
+    If fewer than `min_nights` earlier nights are published, the row count is not checked.
+    """
 
     nights: Annotated[int, Field(ge=1, le=366)] = 14
     min_nights: Annotated[int, Field(ge=1)] = 3
@@ -25,21 +28,29 @@ class VolumePolicy(ContractPart):
 
 
 class IngestPolicy(ContractPart):
-    """When a landed batch is refused, and when it raises an alert."""
+    """The limits at which a landed batch is refused or raises an alert."""
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
 
 
 class ScoringPolicy(ContractPart):
-    """How a batch is cut into mini-batches; one task scores each."""
+    """How a batch is split into mini-batches. One task scores one mini-batch.
+
+    A mini-batch has at most `mini_batch_rows` rows, unless the batch would then have more than
+    `max_mini_batches` mini-batches. Such a batch is split into `max_mini_batches` larger ones.
+    """
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
 
 
 class DecisionPolicy(ContractPart):
-    """The default probabilities at which approve ends and decline begins."""
+    """The probabilities of default that separate the decisions.
+
+    The decision is `approve` below `approve_below`, `decline` from `decline_from` on, and `review`
+    in between.
+    """
 
     approve_below: Annotated[float, Field(gt=0, lt=1)]
     decline_from: Annotated[float, Field(gt=0, lt=1)]
@@ -55,7 +66,10 @@ class DecisionPolicy(ContractPart):
 
 
 class LeakPolicy(ContractPart):
-    """How much a single column may reveal of the outcome; the limits' reasons: docs/adr/0009."""
+    """How much a single feature may reveal of the outcome before it counts as a leak.
+
+    docs/adr/0009 gives the reason for each default value.
+    """
 
     auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
     null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
@@ -77,7 +91,7 @@ PARAMETERS = {
         "colsample_bytree", "reg_lambda",
     },
 }  # fmt: skip
-"""The algorithms that training may try, and the parameters that a contract may set."""
+"""The algorithms that training may try, each with the parameters that a contract may set."""
 
 CANDIDATES: dict[str, list[dict[str, float]]] = {
     "logistic_regression": [{"C": 0.1}, {"C": 1}],
@@ -91,7 +105,7 @@ CANDIDATES: dict[str, list[dict[str, float]]] = {
         {"n_estimators": 300, "max_depth": 6, "learning_rate": 0.05},
     ],
 }
-"""The default candidates, the simplest first."""
+"""The default candidates of training, from the simplest algorithm to the most complex."""
 
 
 class TrainingPolicy(ContractPart):
@@ -141,7 +155,7 @@ class TrainingPolicy(ContractPart):
 
     @property
     def persona_counts(self) -> tuple[int, ...]:
-        """The numbers of personas to try, ascending."""
+        """The numbers of personas that training tries, in ascending order."""
         if isinstance(self.personas, int):
             return (self.personas,)
         low, high = self.personas
@@ -149,7 +163,7 @@ class TrainingPolicy(ContractPart):
 
 
 class NotAGroup(ContractPart):
-    """A level of a protected attribute that is not a group of people, so is not compared."""
+    """A level of a protected attribute that is not a group of people and so is not compared."""
 
     attribute: str
     level: str
@@ -157,7 +171,10 @@ class NotAGroup(ContractPart):
 
 
 class FairnessPolicy(ContractPart):
-    """The lowest permitted ratio of approval rates, and which groups are compared."""
+    """Which groups of applicants are compared, and how much their approval rates may differ.
+
+    `min_ratio` is the lowest permitted ratio of the lowest approval rate to the highest.
+    """
 
     attributes: list[str] | None = None
     min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -166,7 +183,7 @@ class FairnessPolicy(ContractPart):
 
 
 class PromotionPolicy(ContractPart):
-    """What a challenger must meet to become champion, and whether a person decides."""
+    """What a challenger must achieve to become champion, and whether a person must agree."""
 
     mode: Literal["auto", "hold"] = "auto"
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95

@@ -1,1 +1,1 @@
-"""The stages ingest and outcomes: read files, check them, publish a batch in one step."""
+"""Ingest files of applications and of outcomes: read, check and publish them."""

@@ -1,4 +1,4 @@
-"""Ingest a batch of applications: land its rows, check the batch, publish it in one step."""
+"""Ingest a batch of applications: land its rows, check the rows, and publish the batch."""
 
 import io
 import logging
@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LandedBatch:
-    """The result of landing a file; `is_unchanged` if the same bytes are current already."""
+    """The revision that a file became, with its row counts.
+
+    `is_unchanged` is true if the file brought nothing new. Then no revision was landed, and the
+    fields describe the current revision.
+    """
 
     batch_id: str
     revision: int
@@ -39,14 +43,16 @@ class LandedBatch:
 
 
 def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
-    """Copy a file's rows into applications and quarantine as an unpublished revision.
+    """Copy a file's rows into tables `applications` and `quarantine` as an unpublished revision.
 
-    This is one transaction: a failure or a kill leaves nothing behind. Nothing changes if the
-    current revision has the same bytes and row rules, or is a correction of the same file. An
-    unpublished revision of the same bytes is replaced.
+    All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
+
+    Nothing changes if the current revision was landed from the same bytes with the same row rules,
+    or if the current revision is a correction of rows that were landed from the same bytes. If an
+    unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
-        SourceError: the file cannot be read, or a column of the contract is missing.
+        SourceError: the file cannot be read, has no rows, or lacks a column of the contract.
     """
     contract, connection = session.contract, session.connection
     wanted = [column.source for column in contract.columns]
@@ -112,9 +118,15 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:
-    """Return the revision to land in: an unpublished one with the same bytes, else a new one.
+    """Return the number of the revision in which a file is to be landed.
 
-    An unpublished revision with other bytes stays: another process may be about to publish it.
+    If a revision newer than the current one has the same bytes and is not published, the file is
+    landed in that revision, otherwise in a new one. An unpublished revision with other bytes is not
+    reused, because another process may be about to publish it.
+
+    Args:
+        known: the revisions of the batch, newest first.
+        sha256: hash of the file.
     """
     for row in known:
         if row["is_current"]:
@@ -136,7 +148,16 @@ def copy_rows(
     revision: int,
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
 ) -> tuple[int, int]:
-    """COPY the results of RowRules into applications and quarantine; return both counts."""
+    """COPY checked rows into tables `applications` and `quarantine`.
+
+    Return the number of accepted rows and the number of quarantined rows.
+
+    Args:
+        session: database session of the role that ingests.
+        batch_id: batch of the rows.
+        revision: unpublished revision of the rows.
+        blocks: for each block the accepted rows and the rejected records, as from RowRules.
+    """
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
     partition = partition_name("applications", batch_id)
     accepted = quarantined = 0
@@ -152,7 +173,10 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield for each block: the number of accepted rows, their text for COPY, the rejected rows."""
+    """Yield three items for each block, ready for COPY.
+
+    These are the number of accepted rows, the accepted rows as CSV text, and the rejected records.
+    """
     for rows, rejected in blocks:
         key = {"batch_id": batch_id, "revision": revision}
         key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]
@@ -161,18 +185,22 @@ def _as_text(
 
 
 def check_batch(session: Session, batch_id: str, revision: int) -> None:
-    """Check a landed revision; a refused one keeps its ledger row and its verdicts only.
+    """Check a landed revision, and refuse the revision if it fails.
+
+    The applications and quarantined rows of a refused revision are deleted. Its row in table
+    `batches`, its verdicts and its alerts are kept.
 
     Raises:
-        SourceError: more rows are in quarantine than the contract allows, or the batch fails a
-            critical expectation.
+        SourceError: the revision was refused, now or earlier. Either the share of quarantined rows
+            is above the contract's limit, or a critical expectation failed.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
-        if batch["state"] == "refused":  # its rows are deleted: there is nothing to check again
+        # The rows of a refused revision are deleted, so it cannot be checked again.
+        if batch["state"] == "refused":
             raise SourceError(
                 f"batch {batch_id} revision {revision} was refused (the reason is in the table "
                 "quality and in the task's log); correct the file or the contract, "
@@ -212,21 +240,29 @@ def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) 
 
 
 def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
-    """Make a checked revision the current one, in one transaction; older revisions are kept.
+    """Publish a checked revision and make it the batch's current revision, in one transaction.
 
-    If a newer revision is current already, this one is published but not made current. The labels
-    of the history, from the same file, become outcomes in the same transaction.
+    Older revisions are kept. If a newer revision is already current, the revision is published but
+    does not become current. If the batch is the history, the labels in its file are ingested as
+    outcomes in the same transaction.
+
+    Args:
+        session: database session of the role that ingests.
+        batch_id: batch of the revision.
+        revision: number of the revision.
+        location: file that was landed as this revision. Only the history is read again from it.
 
     Raises:
-        StateError: there is no such revision, it was refused, or another batch has taken one of its
-            loans.
+        StateError: there is no such revision, the revision was refused, or one of its loans has
+            become an application of another batch since the file landed.
         SourceError: the file of the history has changed since it landed.
     """
     connection = session.connection
     key = {"batch_id": batch_id, "revision": revision}
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
-        # One batch at a time: two that land together could otherwise both take a loan.
+        # Publish one batch at a time, because otherwise two batches with the same loan could both
+        # be published.
         database.lock(connection, "publish")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
@@ -260,7 +296,7 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
 
 
 def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
-    """Land, check and publish one file as a batch."""
+    """Land a file as a batch, check the batch and publish it. Skip an unchanged file."""
     landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
         check_batch(session, batch_id, landed.revision)
@@ -269,10 +305,10 @@ def ingest_batch(session: Session, batch_id: str, location: str | Path) -> Lande
 
 
 def current_revision(session: Session, batch_id: str) -> database.Row:
-    """Return the row of a batch's current revision.
+    """Return the row of a batch's current revision in table `batches`.
 
     Raises:
-        StateError: no revision is published.
+        StateError: the batch has no published revision.
     """
     known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
     for row in known:

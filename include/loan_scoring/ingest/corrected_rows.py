@@ -1,4 +1,4 @@
-"""Read the rows that a person corrected in an export of the quarantine."""
+"""Read a CSV file of quarantined rows that a person has corrected."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +21,21 @@ def read_corrected_rows(
     quarantined: dict[int, database.Row],
     current: database.Row,
 ) -> Iterator[blocks.Block]:
-    """Yield the rows that a person filled in, with their line numbers in the source.
+    """Yield blocks of corrected rows, with the line numbers that they have in the source file.
 
-    Rows without a value are skipped: an export has one for each malformed record.
+    A row without any value is skipped, because the export writes such a row for each malformed
+    record, and the person may leave this row empty.
+
+    Args:
+        table: the corrected file.
+        location: the file's location, for error messages.
+        line_column: name of the column with the line number in the source file.
+        quarantined: the quarantined rows of the current revision, by line number.
+        current: the batch's current revision, as a row of table `batches`.
 
     Raises:
-        SourceError: a row is malformed, or its line is not in quarantine or given twice.
+        SourceError: a row is malformed, its line number is not in quarantine, or two rows have the
+            same line number.
     """
     where, seen = location_label(location), set()
     for block in table:
@@ -60,7 +69,17 @@ def read_corrected_rows(
 def corrected_raw_text(
     table: pa.Table, row: int, quarantined: database.Row, current: database.Row
 ) -> str:
-    """Return the raw text of a row that is still broken; if unchanged, as in the source."""
+    """Return the raw text to store for a corrected row that still breaks a rule.
+
+    If the person changed no value, this is the text of the source file. Otherwise it is a CSV
+    record with the columns and the delimiter of the source file.
+
+    Args:
+        table: block of corrected rows, one text column for each column in the corrected file.
+        row: row number in `table`.
+        quarantined: the row of table `quarantine` that was corrected.
+        current: the batch's current revision, as a row of table `batches`.
+    """
     before = split_record(quarantined, current)
     header = current["header"] or table.column_names
     after = [

@@ -1,4 +1,4 @@
-"""Replay corrected rows: with the accepted rows they become a new revision of the batch."""
+"""Publish corrected rows, together with the accepted rows, as a new revision of a batch."""
 
 import logging
 from collections import Counter
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReplayedCorrections(LandedBatch):
-    """The result of a replay; `mended` rows left quarantine."""
+    """The revision with the corrected rows. `mended` is the number of rows that left quarantine."""
 
     mended: int = 0
 
@@ -44,15 +44,18 @@ class ReplayedCorrections(LandedBatch):
 def replay_corrections(
     session: Session, batch_id: str, location: str | Path
 ) -> ReplayedCorrections:
-    """Land corrected rows of a batch's current revision, check the batch and publish it.
+    """Land corrected rows as a new revision of a batch, check the revision and publish it.
 
-    The new revision holds the accepted rows of the current one and the corrected rows that pass;
-    the other rows stay in quarantine. The same corrections again change nothing.
+    The new revision has the accepted rows of the current revision and those corrected rows that
+    pass the row rules. All other quarantined rows stay in quarantine. If the current revision
+    already contains the corrections of this file, nothing changes.
 
     Raises:
         StateError: the batch is not published.
-        SourceError: the file cannot be read, names lines that are not in quarantine, or no row of
-            it passes; nothing is changed.
+        GoneError: retention has dropped the batch.
+        SourceError: the file cannot be read, has a line number that is not in quarantine, or has no
+            row that passes. In these cases nothing is changed. The error is also raised if the new
+            revision is refused. In this case the old revision stays current.
     """
     replayed = _land(session, batch_id, location)
     if not replayed.is_unchanged:
@@ -62,7 +65,7 @@ def replay_corrections(
 
 
 def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorrections:
-    """Copy accepted and corrected rows into an unpublished revision, in one transaction."""
+    """Land accepted and corrected rows as an unpublished revision, in one transaction."""
     contract, connection = session.contract, session.connection
     own = export_columns(contract)
     line_column = own[0]
@@ -137,7 +140,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             connection,
             "upsert_landed_batch",
             **key,
-            source=f"corrected: {_ledger_label(location, current)}",
+            source=f"corrected: {_corrected_label(location, current)}",
             sha256=table.sha256,
             received=landed.received,
             accepted=landed.accepted,
@@ -153,7 +156,10 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
 
 
 def _applied(known: list[database.Row], current: database.Row) -> set[str]:
-    """Return the sha256 of each file whose corrections the current revision contains."""
+    """Return the SHA-256 of every file whose corrections are contained in the current revision.
+
+    Corrections of corrections are followed back to the revision that was landed from the source.
+    """
     by_revision = {row["revision"]: row for row in known}
     applied = set()
     while current["corrects_revision"] is not None:
@@ -186,8 +192,12 @@ def _refuse_if_none_passes(location: str | Path, mended: int, broken: list[Rejec
     )
 
 
-def _ledger_label(location: str | Path, current: database.Row) -> str:
-    """Return the location as the ledger shows it; corrections of synthetic rows are synthetic."""
+def _corrected_label(location: str | Path, current: database.Row) -> str:
+    """Return the corrected file's location as column `source` of table `batches` shows it.
+
+    The label begins with `synthetic: ` if the file's name marks it as synthetic, or if it corrects
+    synthetic rows.
+    """
     label = source_label(location)
     is_unmarked = "synthetic" in current["source"] and not label.startswith("synthetic")
     return f"synthetic: {label}" if is_unmarked else label

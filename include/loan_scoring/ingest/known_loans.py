@@ -1,4 +1,4 @@
-"""The rule that a loan belongs to one batch only: look up keys in the other batches."""
+"""Look up keys in other batches, because a loan may be an application of one batch only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,13 @@ from loan_scoring.ingest.row_rules import Lookup
 
 @contextmanager
 def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
-    """Yield a function that marks keys already in another batch; None if there is no other batch.
+    """Yield a function that returns a mask of the keys that another published batch has.
 
-    The function has its own connection: the parsing thread calls it while the session's connection
-    is busy with COPY. Each call is one query by the index on loans.
+    Yield None if no other batch is published.
+
+    The function has a connection of its own, because the parsing thread calls the function while
+    the session's connection is busy with COPY. Each call runs one query, which uses the index on
+    `loan_id`.
     """
     other = database.row(session.connection, "select_other_batch", batch_id=batch_id)
     if other is None or not other["is_there"]:
@@ -40,10 +43,10 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
 
 
 def refuse_known_loans(session: Session, batch_id: str, revision: int) -> None:
-    """Raise an error if another batch has taken a loan of this revision since it landed.
+    """Refuse a revision if one of its loans is by now an application of another batch.
 
     Raises:
-        StateError: a loan is an application of another batch's current revision.
+        StateError: another batch's current revision has one of the loans.
     """
     key = {"batch_id": batch_id, "revision": revision}
     taken = database.row(session.connection, "select_known_loans", **key)
@@ -55,7 +58,10 @@ def refuse_known_loans(session: Session, batch_id: str, revision: int) -> None:
 
 
 def _array(keys: pa.Array) -> str:
-    """Return the Postgres literal of an array of keys; psycopg2 adapts a list far more slowly."""
+    """Return keys as the literal of a Postgres array.
+
+    This is far faster than passing a Python list to psycopg2.
+    """
     if pa.types.is_integer(keys.type):
         return "{" + ",".join(map(str, keys.to_pylist())) + "}"
     quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys.to_pylist())

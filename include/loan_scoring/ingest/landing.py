@@ -1,4 +1,4 @@
-"""Find landed files, and name them as the table batches shows them."""
+"""Find the files in the landing folder, and return their labels for table `batches`."""
 
 from pathlib import Path
 
@@ -10,34 +10,50 @@ from loan_scoring.ingest.files.locations import is_synthetic, location_label
 
 
 def source_label(location: str | Path) -> str:
-    """Return the label of a location; that of generated rows begins with `synthetic: `."""
+    """Return a location as column `source` of table `batches` shows it.
+
+    User, password and query of a URL are left out. The label of a file of synthetic rows begins
+    with `synthetic: `.
+    """
     label = location_label(location)
     return f"synthetic: {label}" if is_synthetic(location) else label
 
 
 def landed_file(session: Session, batch_id: str) -> Path:
-    """Return the one file of applications that landed as a batch.
+    """Return the path of the file of applications in the landing folder for a batch.
 
     Raises:
         GoneError: retention has dropped the batch.
-        PassingSourceError, SourceError: as in `landing_file`.
+        PassingSourceError: there is no such file yet.
+        SourceError: there is more than one file.
     """
     refuse_dropped(session.connection, batch_id)
     return landing_file(session.contract.portfolio, "applications", batch_id)
 
 
 def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
-    """Return the files that landed as `name` in applications/ or outcomes/, sorted."""
+    """Return the files called `name` in the landing folder, with any suffix except `.part`, sorted.
+
+    Args:
+        portfolio: name of the portfolio.
+        kind: `applications` or `outcomes`.
+        name: file name without suffixes, such as a batch_id.
+    """
     folder = settings.landing_dir(portfolio) / kind
     return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
 
 
 def landing_file(portfolio: str, kind: str, name: str) -> Path:
-    """Return the one file that landed as `name` in applications/ or outcomes/.
+    """Return the path of the only file called `name` in the landing folder.
+
+    Args:
+        portfolio: name of the portfolio.
+        kind: `applications` or `outcomes`.
+        name: file name without suffixes, such as a batch_id.
 
     Raises:
         PassingSourceError: there is no such file yet.
-        SourceError: there is more than one.
+        SourceError: there is more than one file.
     """
     folder = settings.landing_dir(portfolio) / kind
     found = landing_files(portfolio, kind, name)

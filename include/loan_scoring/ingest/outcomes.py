@@ -1,4 +1,4 @@
-"""Ingest a file of outcomes, checked against known loans and outcomes."""
+"""Ingest a file of outcomes, and check the outcomes against known loans and known outcomes."""
 
 import logging
 from collections.abc import Iterator
@@ -23,14 +23,22 @@ from loan_scoring.ingest.row_rules import any_of, parse_column
 log = logging.getLogger(__name__)
 
 OBSERVED_ON = "observed_on"
-"""The column with the date of each outcome; a history does not have it."""
+"""The optional column with the date of each outcome. The history does not have this column."""
 FEW_ROWS = 10
-"""A file with fewer broken rows is never refused: it may hold only one or two late outcomes."""
+"""A file of outcomes is refused only if at least this many rows break a rule.
+
+A file may have only one or two late outcomes, so that a single broken row would exceed the limit on
+the share of quarantined rows.
+"""
 
 
 @dataclass(frozen=True)
 class TakenOutcomes:
-    """The result of ingesting a file of outcomes."""
+    """The revision that a file of outcomes became, with its row counts.
+
+    `drop_id` identifies the file by its name. `is_unchanged` is true if the file brought nothing
+    new, so that the figures are those of an earlier revision.
+    """
 
     drop_id: str
     revision: int
@@ -41,18 +49,20 @@ class TakenOutcomes:
 
 
 def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
-    """Ingest a file of outcomes in one transaction; the same bytes again change nothing.
+    """Ingest a file of outcomes in one transaction.
 
-    Exception: if a formerly unknown loan has since been ingested, the file is checked again and
-    becomes a new revision.
+    Ingesting the same bytes a second time changes nothing, with one exception. If a loan that was
+    unknown the first time has since been ingested, all rows are checked again and become a new
+    revision.
 
-    These rows go to quarantine: outcomes of unknown loans, outcomes that contradict a known one or
-    each other, repeated ones, and outcomes from before their application.
+    A row goes to quarantine if it cannot be read, if its loan is unknown, or if its date is before
+    the loan's application. So does a row that repeats an earlier row's loan, or contradicts a known
+    outcome or another row of the file.
 
     Raises:
         SourceError: the file cannot be read, or a column is missing.
-        StateError: at least FEW_ROWS rows, and more than the contract allows, broke a rule;
-            nothing is changed.
+        StateError: at least FEW_ROWS rows broke a rule, and they are a larger share than the
+            contract allows. Then nothing is changed.
     """
     with database.transaction(session.connection):
         taken = take_outcomes_within(session, location)
@@ -74,8 +84,16 @@ def take_outcomes_within(
 ) -> TakenOutcomes:
     """Ingest a file of outcomes within the caller's transaction.
 
-    `sha256` is given for a history: the file must have this hash. It is ingested even if its bytes
-    are unchanged, as rejected loans may be known now.
+    Args:
+        session: database session of the role that ingests.
+        location: file of outcomes, or the file of the history.
+        sha256: hash that the file of the history must have. If it is given, the file is ingested
+            even if its bytes are unchanged, because loans that were unknown may be known now. None
+            for a file of outcomes.
+
+    Raises:
+        SourceError: the file cannot be read, lacks a column, or has another hash.
+        StateError: too many rows broke a rule, as in `take_outcomes`.
     """
     contract, connection = session.contract, session.connection
     drop_id = f"outcomes-{Path(location_label(location)).name.split('.')[0]}"
@@ -87,7 +105,8 @@ def take_outcomes_within(
             raise SourceError(
                 f"{location_label(location)}: the file changed since it landed; ingest it again"
             )
-        # One file at a time: two could otherwise bring contradicting outcomes of a loan.
+        # Ingest one file at a time, because otherwise two files with contradicting outcomes of
+        # a loan could both pass the check.
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
@@ -136,13 +155,13 @@ def _unchanged(known: database.Row) -> TakenOutcomes:
 
 
 def _is_any_known_now(session: Session, known: database.Row) -> bool:
-    """Return whether a loan that was unknown to this revision is known now."""
+    """Return whether a loan that was unknown when the revision was ingested is known now."""
     key = {"drop_id": known["drop_id"], "revision": known["revision"]}
     return database.row(session.connection, "select_loan_known_since", **key) is not None
 
 
 def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
-    """Return the rules that a refused file broke, and what to do about the most frequent."""
+    """Return, for the error message, the rules broken most often and what the user can do."""
     connection, target = session.connection, session.contract.target
     key = {"batch_id": drop_id, "revision": revision}
     broken = database.rows(connection, "select_broken_rules", **key)
@@ -160,7 +179,11 @@ def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
 
 
 def _parsed(contract: Contract, table: SourceTable) -> Iterator[pa.Table]:
-    """Yield the typed records of each block, with the rules that each breaks by itself."""
+    """Yield a table of typed records for each block, malformed records included.
+
+    Column `rules` has the rules that a record breaks by itself. Rules that compare the record with
+    other records or with known loans are checked later, in SQL.
+    """
     for block in table:
         loan_id, broken = parse_column(contract.key, block)
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
@@ -202,7 +225,11 @@ def _padded(values: pa.Array, nulls: int) -> pa.Array:
 
 
 def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
-    """Return the dates, and a mask of the unreadable ones; all null without the column."""
+    """Return column `observed_on` as dates, and a mask of the rows that are not a date.
+
+    Dates that cannot be read are null. If the table has no such column, all dates are null and the
+    mask marks no row.
+    """
     if OBSERVED_ON not in table.column_names:
         return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
     values: list[date | None] = []

@@ -1,4 +1,4 @@
-"""Store rejected records with their text, line and broken rules, and count them."""
+"""Store rejected records in table `quarantine`, and count the rules that they broke."""
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from loan_scoring.ingest.row_rules import RejectedRow
 def add_rejected_rows(
     session: Session, batch_id: str, revision: int, rejected: list[RejectedRow]
 ) -> None:
-    """COPY the rejected records of a batch revision into quarantine."""
+    """COPY the rejected records of a batch revision into table `quarantine`."""
     if not rejected:
         return
     data = pa.table(
@@ -26,16 +26,21 @@ def add_rejected_rows(
 
 
 def postgres_array(rules: list[str]) -> str:
-    """Return the Postgres literal of an array of rules."""
+    """Return names of rules as the literal of a Postgres array."""
     return "{" + ",".join(f'"{rule}"' for rule in rules) + "}"
 
 
 def storable_text(text: str) -> str:
-    """Return text that Postgres can store: NUL becomes \\x00."""
+    """Return text with each NUL replaced by \\x00, because Postgres cannot store NUL."""
     return text.replace("\x00", "\\x00")
 
 
 def count_broken_rules(session: Session, batch_id: str | None = None) -> list[database.Row]:
-    """Return the number of rows per broken rule and revision, of one batch or of all."""
+    """Return the number of quarantined rows for each revision and broken rule.
+
+    Args:
+        session: database session.
+        batch_id: batch or file of outcomes to count. None means all batches and files.
+    """
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)

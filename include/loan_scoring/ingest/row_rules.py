@@ -1,4 +1,4 @@
-"""Parse rows of text into typed columns by the contract, and name every rule that a row breaks."""
+"""Convert rows of text to the contract's types, and find every rule that each row breaks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,20 @@ from loan_scoring.database.types import ARROW_TYPES
 from loan_scoring.ingest.files.blocks import Block
 
 Broken = list[tuple[str, np.ndarray]]
-"""Which rows break a rule: the rule as `rule:column`, and a mask over the rows."""
+"""Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
 
 Lookup = Callable[[pa.Array], np.ndarray]
-"""Returns a mask of the keys that are known; the keys may have nulls."""
+"""A function that returns a mask of the keys that another batch has. Keys may be null."""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A record that broke rules, each named `rule:column`."""
+    """A record that broke at least one rule.
+
+    A name in `rules` is `rule:column`, or only the rule if the record is malformed.
+    """
 
     line_number: int
     raw_text: str
@@ -30,9 +33,14 @@ class RejectedRow:
 
 
 class RowRules:
-    """The row rules of a contract, applied to the blocks of one file; keys are remembered.
+    """Apply a contract's row rules to the blocks of one file.
 
-    `is_known` returns which keys are applications of another batch.
+    Keys are remembered from block to block, so that a repeated key is found in any later block.
+
+    Args:
+        contract: contract of the portfolio.
+        is_known: function that returns which keys are applications of another batch. If None, this
+            rule is not checked.
     """
 
     def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
@@ -40,13 +48,14 @@ class RowRules:
         self._keys = KeyRules(contract.key, is_known)
 
     def remember(self, keys: pa.Array) -> None:
-        """Add the keys of rows that the batch already has."""
+        """Record keys that the batch already has. A later row with such a key is a duplicate."""
         self._keys.remember(keys)
 
     def apply(self, block: Block) -> tuple[pa.Table, list[RejectedRow]]:
-        """Return the accepted rows, typed, with line_number first, and the rejected records.
+        """Return the accepted rows of a block, and the rejected records.
 
-        Every record of the block, malformed ones included, is in exactly one of the two.
+        The accepted rows have the contract's types, and their first column is `line_number`.
+        Malformed records are among the rejected records.
         """
         typed: dict[str, pa.Array] = {}
         broken: Broken = []
@@ -68,7 +77,7 @@ class RowRules:
 
 
 class KeyRules:
-    """The rules of the key: readable, not null, once in the batch, not in another batch."""
+    """The rules for keys: readable, not null, not repeated in the batch, not in another batch."""
 
     def __init__(self, column: Column, is_known: Lookup | None = None) -> None:
         self._column, self._is_known = column, is_known
@@ -76,7 +85,10 @@ class KeyRules:
         self._seen_texts: set[str] = set()
 
     def apply(self, block: Block) -> tuple[pa.Array, Broken]:
-        """Return the keys of a block, null where unreadable, and the rules that they break."""
+        """Return the keys of a block, and the rules that the keys break.
+
+        A key that cannot be read is null.
+        """
         keys, faults = parse_column(self._column, block)
         unreadable = any_of([mask for _, mask in faults], len(keys))
         faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
@@ -86,7 +98,7 @@ class KeyRules:
         return keys, faults
 
     def remember(self, keys: pa.Array) -> None:
-        """Add keys; a later equal key is a duplicate."""
+        """Record keys, so that a later row with the same key is a duplicate."""
         self._repeated(keys)
 
     def _repeated(self, keys: pa.Array) -> np.ndarray:
@@ -102,17 +114,18 @@ class KeyRules:
 
 
 class SeenIntegers:
-    """A growing set of integers, 8 bytes each.
+    """A growing set of 64-bit integers that needs 8 bytes for each integer.
 
-    They are kept in sorted runs, each more than twice as long as the next. So n integers in any
-    number of blocks are searched in O(log n) runs, and each is merged O(log n) times.
+    The integers are kept in sorted arrays, called runs. Each run is more than twice as long as the
+    next run. So a set of n integers has O(log n) runs to search, and each integer is merged into a
+    longer run O(log n) times.
     """
 
     def __init__(self) -> None:
         self._runs: list[np.ndarray] = []
 
     def add(self, values: np.ndarray) -> np.ndarray:
-        """Add values; return a mask of those that were in the set, or repeat an earlier value.
+        """Add values, and return a mask of the values that were in the set before or are repeated.
 
         >>> seen = SeenIntegers()
         >>> seen.add(np.array([3, 1, 3])).tolist(), seen.add(np.array([2, 1])).tolist()
@@ -127,7 +140,7 @@ class SeenIntegers:
             is_seen |= earlier[places] == values
         run = values[order][~is_seen[order]]
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            # The stable sort (timsort) uses the runs that are already sorted.
+            # The stable sort of 64-bit integers is timsort, which merges two runs in linear time.
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         if len(run):
             self._runs.append(run)
@@ -137,7 +150,15 @@ class SeenIntegers:
 def accepted_and_rejected(
     block: Block, columns: dict[str, pa.Array], broken: Broken
 ) -> tuple[pa.Table, list[RejectedRow]]:
-    """Split a block into typed accepted rows and rejected records, malformed ones included."""
+    """Split a block into accepted rows and rejected records.
+
+    Malformed records are among the rejected records.
+
+    Args:
+        block: block of rows as text.
+        columns: the block's columns converted to their types, for all rows of the block.
+        broken: the rules, each with a mask of the rows that break the rule.
+    """
     bad = any_of([mask for _, mask in broken], block.table.num_rows)
     rejected = [
         RejectedRow(
@@ -153,9 +174,9 @@ def accepted_and_rejected(
 
 
 def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
-    """Return one column of a block as the contract's type, and the rules that rows break.
+    """Return one column of a block in the contract's type, and the rules that its values break.
 
-    Unreadable values are null.
+    A value that cannot be read is null.
     """
     text = block.table.column(column.source).combine_chunks()
     if not column.is_numeric:
@@ -181,7 +202,10 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
 
 
 def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Return text as numbers, null where unreadable, and a mask of the unreadable ones."""
+    """Return text as numbers, and a mask of the values that are not a number of the column's type.
+
+    A value that is not such a number becomes null.
+    """
     kind = ARROW_TYPES[column.type]
     nothing = np.zeros(len(text), dtype=bool)
     try:
@@ -202,7 +226,7 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
             unreadable = unreadable | fraction
             floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
         return floats.cast(kind), unreadable
-    if column.type == "number":  # the cast accepts 'nan' and 'inf'
+    if column.type == "number":  # the cast accepts 'nan' and 'inf', which the rules reject
         endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
@@ -210,13 +234,17 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def _has_hexadecimal(text: pa.Array) -> bool:
-    """Return whether some text may be hexadecimal; of a slice, the whole buffer is searched."""
+    """Return whether any text may be a hexadecimal number, because it contains an x.
+
+    The whole buffer is searched, even if `text` is a slice of it. So the result may be True because
+    of text outside the slice, which only costs time.
+    """
     data = text.buffers()[2]
     return data is not None and b"x" in data.to_pybytes().lower()
 
 
 def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
-    """Return text with null for empty text and for the null tokens of the contract."""
+    """Return text in which empty text and the contract's null tokens are replaced by null."""
     is_null = pc.equal(text, "")
     for token in column.null_tokens:
         is_null = pc.or_(is_null, pc.equal(text, token))
@@ -224,7 +252,7 @@ def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
 
 
 def _floats(values: pa.Array) -> np.ndarray:
-    """Return numbers as float64, with nan for null."""
+    """Return numbers as float64. Null becomes nan."""
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
@@ -233,5 +261,5 @@ def _mask(values: pa.Array) -> np.ndarray:
 
 
 def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """Return a mask of the rows that any of the masks marks."""
+    """Return a mask of the rows that are marked in at least one of the masks."""
     return np.logical_or.reduce(masks) if masks else np.zeros(rows, dtype=bool)

@@ -1,4 +1,4 @@
-"""Export quarantined rows as CSV that a person can correct in a spreadsheet."""
+"""Export quarantined rows as a CSV file that a person can correct in a spreadsheet program."""
 
 import csv
 import re
@@ -19,13 +19,15 @@ from loan_scoring.ingest.quarantine import storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
 MALFORMED = {"field_count", "encoding"}
-"""The rules of malformed records: their text cannot be split into columns."""
+"""The rules that malformed records break. Such a record cannot be split into columns."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""The characters at which a spreadsheet begins a formula."""
+"""The first characters by which a spreadsheet program recognises a formula."""
 
 
 def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
-    """Write the quarantined rows of a batch's current revision as CSV; return their number.
+    """Write the quarantined rows of a batch's current revision as CSV, for a person to correct.
+
+    Return the number of rows.
 
     Raises:
         StateError: the batch is not published, or none of its rows is in quarantine.
@@ -50,15 +52,15 @@ def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
 class QuarantineSheet:
     """A CSV file of rejected rows for a person to correct, written row by row.
 
-    Its columns are line_number, rules, the columns of the source, and raw_text. raw_text is filled
-    for malformed records only; a person fills in their columns. Values that a spreadsheet would
-    calculate are marked by `spreadsheet_text`.
+    The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Only
+    malformed records have a `raw_text`. Their other columns are empty, and the person fills them in
+    from `raw_text`. `spreadsheet_text` changes values that a spreadsheet program would calculate.
 
     Args:
-        out: the file to write.
-        contract: of the portfolio.
+        out: file to write.
+        contract: contract of the portfolio.
         wanted: columns that a corrected file must have.
-        layout: `header` and `delimiter` of the source, as in a row of batches.
+        layout: row of table `batches` with `header` and `delimiter` of the source file.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class QuarantineSheet:
     ) -> None:
         header = layout["header"]
         line_number, rules, raw_text = export_columns(contract)
-        own = {line_number, rules, raw_text}  # a column outside the contract may have such a name
+        # A source column outside the contract may have one of these three names. It is left out,
+        # because otherwise the CSV file would have two columns with the same name.
+        own = {line_number, rules, raw_text}
         self._layout = layout
         self._shown = [place for place, name in enumerate(header) if name not in own]
         self._later = [name for name in wanted if name not in header]
-        # The byte order mark tells spreadsheets and our reader that the text is UTF-8.
+        # With a byte order mark, spreadsheet programs and CsvRows read the text as UTF-8.
         out.write("\ufeff")
         self._writer = csv.writer(out, lineterminator="\n")
         sources = {*(column.source for column in contract.columns), contract.target.source}
@@ -79,7 +83,7 @@ class QuarantineSheet:
         self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
 
     def add(self, rejected: RejectedRow) -> None:
-        """Write one rejected row."""
+        """Write a rejected row as one row of the CSV file."""
         parts = split_record({"rules": rejected.rules, "raw_text": rejected.raw_text}, self._layout)
         values = [spreadsheet_text(parts[place]) if parts else "" for place in self._shown]
         text = "" if parts else spreadsheet_text(storable_text(rejected.raw_text))
@@ -95,7 +99,10 @@ class QuarantineSheet:
 
 
 def spreadsheet_text(value: str) -> str:
-    """Return a value that a spreadsheet does not calculate: a formula gets a leading '.
+    """Return a value that a spreadsheet program shows as text instead of calculating it.
+
+    A value that looks like a formula gets a leading '. A value such as '=1 gets another ', so that
+    `without_text_marks` can restore every value. Numbers are not changed.
 
     >>> [spreadsheet_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
     ["'=1+1", '-5.2', "'-cmd", "''=1", "it's"]
@@ -110,7 +117,7 @@ def spreadsheet_text(value: str) -> str:
 
 
 def without_text_marks(values: pa.Table) -> pa.Table:
-    """Return columns of text without the marks of `spreadsheet_text`."""
+    """Return columns of text without the leading ' that `spreadsheet_text` added to values."""
     signs = "".join(map(re.escape, FORMULA_SIGNS))
     for place, name in enumerate(values.column_names):
         plain = pc.replace_substring_regex(values.column(place), f"^'('*[{signs}])", r"\1")
@@ -119,9 +126,9 @@ def without_text_marks(values: pa.Table) -> pa.Table:
 
 
 def export_columns(contract: Contract) -> tuple[str, str, str]:
-    """Return the names of line_number, rules and raw_text in an export.
+    """Return the names of columns `line_number`, `rules` and `raw_text` in an export.
 
-    They get the prefix `quarantine_` if the source has a column of that name.
+    A name gets the prefix `quarantine_` if the contract has a source column with this name.
     """
     sources = {*(column.source for column in contract.columns), contract.target.source}
     line_number, rules, raw_text = (
@@ -132,16 +139,27 @@ def export_columns(contract: Contract) -> tuple[str, str, str]:
 
 
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
-    """Return the source columns that a file of the batch must have; for history also the target."""
+    """Return the source columns that a file of the batch must have.
+
+    A file of the history must also have the target column.
+    """
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
 
 
 def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
-    """Return a quarantined record's fields in the order of the header, or None if malformed."""
+    """Return the fields of a quarantined record, in the order of the source file's header.
+
+    Return None if the record cannot be split into as many fields as the header has.
+
+    Args:
+        row: row of table `quarantine`.
+        revision: row of table `batches` of the revision with the record.
+    """
     if MALFORMED.intersection(row["rules"]):
         return None
-    # The files of a glob may have different delimiters: try the others too.
+    # The revision has the delimiter of the first file of a glob, and other files may have other
+    # delimiters. Therefore all delimiters are tried.
     for delimiter in [revision["delimiter"], *DELIMITERS]:
         values = csv_fields(row["raw_text"], delimiter)
         if len(values) == len(revision["header"]):

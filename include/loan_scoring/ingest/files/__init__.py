@@ -1,1 +1,1 @@
-"""Open landed files of any kind as one table: header, hash, blocks of rows."""
+"""Read CSV and Parquet files, local or remote, as a table: header, SHA-256, blocks of rows."""

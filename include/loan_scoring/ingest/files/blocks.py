@@ -1,4 +1,4 @@
-"""What every reader returns: a header, and blocks of rows with the malformed records."""
+"""Define what the CSV reader and the Parquet reader return: a header, and blocks of rows."""
 
 import csv
 import io
@@ -13,37 +13,43 @@ from loan_scoring.errors import SourceError
 
 
 class Readable(Protocol):
-    """A stream of bytes."""
+    """A stream from which bytes can be read."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes: fewer than `size` only near the end, none at the end."""
+        """Return the next `size` bytes.
+
+        Fewer bytes are returned only near the end of the stream, and no bytes at its end.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Malformed:
-    """A record that is not a row: a wrong number of fields, or bytes that are not text."""
+    """A record that is not a row, because it has a wrong number of fields or is not valid text."""
 
     line_number: int
     raw_text: str
     reason: str
-    """`field_count` or `encoding`."""
+    """The name of the broken rule: `field_count` or `encoding`."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The column names of a file, in its order, and how they differ from the wanted ones."""
+    """The column names of a file, in order, and how they differ from the columns asked for."""
 
     names: list[str]
     missing: list[str]
-    """Optional columns that are not in the file."""
+    """Optional columns that the file does not have."""
     extra: list[str]
-    """Columns of the file that are neither wanted nor optional; they are not read."""
+    """Columns of the file that are neither wanted nor optional. These columns are not read."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows: their text, their lines, and the malformed records between them."""
+    """Consecutive rows of a file, and the malformed records between these rows.
+
+    `table` has the rows as text. `line_numbers` has the line on which each row begins.
+    """
 
     table: pa.Table
     line_numbers: np.ndarray
@@ -52,9 +58,9 @@ class Block:
     _bounds: np.ndarray | None = None
 
     def raw_text(self, row: int) -> str:
-        """Return the record as written in the file, without its line end.
+        """Return the text of a row as it is written in the file, without the line end.
 
-        For Parquet: the columns that were read, in the order of the table, as CSV.
+        A row of a Parquet file is returned as CSV, with the columns of `table`.
         """
         if self._bounds is None:
             return csv_record([column[row].as_py() for column in self.table.columns])
@@ -63,22 +69,24 @@ class Block:
 
 
 def csv_fields(record: str, delimiter: str) -> list[str]:
-    """Return the fields of a CSV record; an empty list if a field is too long."""
+    """Return the fields of a CSV record. Return an empty list if a field is too long."""
     try:
-        # A list of one string keeps the line ends inside quotes.
+        # The record is passed as a list of one string, because csv.reader would otherwise iterate
+        # over the characters and lose the line ends inside quotes.
         return next(csv.reader([record], delimiter=delimiter), [])
     except csv.Error:
         return []
 
 
 def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
-    """Return fields as a CSV record without its line end.
+    """Return fields as a CSV record without a line end.
 
     >>> csv_record(["two\\nlines", "a,b", "c"])
     '"two\\nlines","a,b",c'
     """
     line = io.StringIO()
-    # Not lineterminator="": the writer would then leave line ends in values unquoted.
+    # The line end is cut off afterwards, because with lineterminator="" the writer would not
+    # quote values that contain line ends.
     csv.writer(line, delimiter=delimiter).writerow(values)
     return line.getvalue().removesuffix("\r\n")
 
@@ -86,7 +94,13 @@ def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
 def choose_columns(
     where: str, names: list[str], wanted: Sequence[str], optional: Sequence[str]
 ) -> Header:
-    """Return the header of a file, compared with the wanted columns.
+    """Return the header of a file, and check that the file has all wanted columns.
+
+    Args:
+        where: name of the file, for error messages.
+        names: column names of the file.
+        wanted: columns that the file must have.
+        optional: columns that are read if the file has them.
 
     Raises:
         SourceError: a name occurs twice, or a wanted column is missing.

@@ -1,4 +1,4 @@
-"""Find CSV records and text in bytes: for a whole block at once, and for single records."""
+"""Find out where CSV records end, and whether bytes are valid text."""
 
 import re
 
@@ -6,22 +6,32 @@ import numpy as np
 import pyarrow as pa
 
 MAX_QUOTED_LINES = 100
-"""A quoted value of more lines, or of more than MAX_QUOTED_BYTES, counts as a stray quote."""
+"""The most lines of a quoted value. The opening quote of a longer value counts as a stray quote."""
 MAX_QUOTED_BYTES = 1 << 20
+"""The most bytes of a quoted value. The opening quote of a longer value counts as a stray quote."""
 
 
 def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
-    """Return the pattern of a whole record with so many fields, its line end included."""
+    """Return the pattern of a CSV record with this number of fields, including the line end."""
     d = re.escape(delimiter).encode()
     field = rb'(?:"(?:[^"]++|"")*+"|(?:[^"%s\r\n][^%s\r\n]*+)?+)' % (d, d)
     return re.compile(rb"(?:%s%s){%d}%s\r?\n" % (field, d, fields - 1, field))
 
 
 def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarray | None:
-    """Return the indices of the line ends that end a record: those outside quotes.
+    """Return which line ends are outside quotes and therefore end a record.
 
-    None if a quote is misplaced: an opening quote is not at the start of a field, a closing quote
-    is not at its end, or a quoted value does not end within the limits.
+    Return None if a quote is misplaced: an opening quote is not at the start of a field, a closing
+    quote is not at the end of a field, or a quoted value is longer than MAX_QUOTED_LINES or
+    MAX_QUOTED_BYTES.
+
+    Args:
+        data: bytes that begin at the start of a record.
+        line_ends: positions of all LF in `data`.
+        delimiter: delimiter of fields.
+
+    Returns:
+        Indices into `line_ends`, in ascending order.
     """
     quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == ord('"'))
     if not len(quotes):
@@ -43,10 +53,10 @@ def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarra
 
 
 def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
-    """Return a mask of the lines that are certainly one record each, by `record_pattern`.
+    """Return a mask of the lines that are certainly one whole record each.
 
-    Such a line is text without a CR inside, has `fields` fields, and its quotes open and close
-    correctly within the line.
+    `record_pattern` would match each of these lines. Such a line is valid text, has CR only before
+    its LF, has `fields` fields, and every quote that opens in the line closes in the line.
     """
     text = np.frombuffer(data, np.uint8)[: int(line_ends[-1]) + 1 if len(line_ends) else 0]
     starts = np.concatenate(([0], line_ends[:-1] + 1)) if len(line_ends) else line_ends
@@ -76,7 +86,16 @@ def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int)
 
 
 def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the starts and ends of records as two rows, without a CR before the line end."""
+    """Return the bounds of records, with the end moved before a CR that precedes the LF.
+
+    Args:
+        data: bytes of the records.
+        starts: position of the first byte of each record.
+        ends: position of the LF of each record.
+
+    Returns:
+        Array of shape (2, records): the starts, and the ends.
+    """
     if not len(ends):
         return np.empty((2, 0), np.int64)
     text = np.frombuffer(data, np.uint8)
@@ -85,7 +104,7 @@ def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.n
 
 
 def is_clean(data: bytes, size: int) -> bool:
-    """Return whether the first bytes are text without NUL, with CR only in line ends."""
+    """Return whether the first `size` bytes are UTF-8 text without NUL, with CR only before LF."""
     returns = data.count(b"\r", 0, size)
     if returns and returns != data.count(b"\r\n", 0, size):
         return False
@@ -93,12 +112,12 @@ def is_clean(data: bytes, size: int) -> bool:
 
 
 def is_text(data: bytes, size: int) -> bool:
-    """Return whether Postgres accepts the first bytes as UTF-8 text."""
+    """Return whether Postgres accepts the first `size` bytes as text: UTF-8 without NUL."""
     if data.find(b"\0", 0, size) >= 0:
         return False
     if data.isascii():
         return True
-    # Validated in place: decoding would need up to four times the memory.
+    # Arrow validates UTF-8 in place. Decoding would need up to four times the memory.
     offsets = pa.py_buffer(np.array([0, size], np.int32))
     try:
         pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
@@ -108,5 +127,5 @@ def is_text(data: bytes, size: int) -> bool:
 
 
 def escaped_text(data: bytes) -> str:
-    r"""Return bytes as text; NUL, and bytes that are not UTF-8, become \x and two digits."""
+    r"""Return bytes as text. NUL and bytes that are not UTF-8 become \x and two hex digits."""
     return data.decode(errors="backslashreplace").replace("\0", r"\x00")

@@ -1,4 +1,4 @@
-"""Read the start of a CSV file: its encoding, delimiter and column names."""
+"""Read the start of a CSV file, and find its encoding, delimiter and column names."""
 
 import re
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class FileStart:
-    """The first bytes of a file: the header's line, and the rest of what was read."""
+    """The first bytes of a file: the line with the header, and the bytes read after that line."""
 
     line: bytes
     rest: bytes
     is_at_end: bool
-    """Whether `rest` is all that follows the header."""
+    """Whether the whole file has been read, so that no bytes follow `rest`."""
     encoding: str
 
     def split(self, where: str, asked: set[str]) -> tuple[str, list[str]]:
-        """Return the delimiter that finds most of the `asked` names, and the names.
+        """Return the delimiter of the header, and the column names.
+
+        The chosen delimiter splits the header so that it has as many `asked` names as possible.
 
         Raises:
             SourceError: the header is in another encoding, or has none of the `asked` names.
@@ -48,10 +50,19 @@ class FileStart:
 def read_start(
     stream: Readable, where: str, encoding: str, first_line: int, block_bytes: int
 ) -> FileStart:
-    """Read at least two lines, and return the start of the file.
+    """Read the first lines of a CSV stream, and return the header's line and the encoding.
+
+    At least two lines are read, unless the stream has fewer lines.
+
+    Args:
+        stream: unpacked bytes of the file.
+        where: name of the file, for error messages.
+        encoding: encoding that the contract declares.
+        first_line: line number of the header.
+        block_bytes: largest number of bytes to read in one call.
 
     Raises:
-        SourceError: the file is empty, has no row, or is not text.
+        SourceError: the file is empty, has only a header, or is not text.
     """
     data, is_at_end = stream.read(min(HEADER_BYTES, block_bytes)), False
     while data.count(b"\n") < 2 and not is_at_end:
@@ -62,7 +73,8 @@ def read_start(
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{where}: the text is UTF-16; save it as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
-        # A byte order mark means UTF-8, whatever the contract declares.
+        # A byte order mark shows that the text is UTF-8, so the encoding in the contract is
+        # ignored.
         data, encoding = data[3:], "utf-8"
     if not data.strip():
         raise SourceError(f"{where}: the file is empty; deliver it again")
@@ -77,7 +89,7 @@ def read_start(
 
 
 def line_too_long(where: str, line_number: int) -> SourceError:
-    """Return the error for a line that is longer than MAX_LINE_BYTES."""
+    """Return the error that a line is longer than MAX_LINE_BYTES."""
     return SourceError(
         f"{where}: line {line_number} is longer than {MAX_LINE_BYTES >> 20} MB; the line ends are "
         "lost or the file is not CSV; deliver it again"

@@ -1,4 +1,4 @@
-"""Read CSV into blocks of rows, in bounded memory."""
+"""Read a CSV stream as blocks of rows, in memory that does not grow with the file."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,14 +22,25 @@ from loan_scoring.ingest.files.csv_grammar import (
 from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_start
 
 FEW_ROWS = 10
-"""A whole file is refused for malformed records only if there are at least this many."""
+"""A whole file is refused only if its first block has at least this many malformed records.
+
+Fewer malformed records go to quarantine.
+"""
 
 
 class CsvRows:
-    """Iterate over the blocks of one CSV stream whose header is its first line.
+    """Iterate over the blocks of a CSV stream. The first line of the stream is the header.
 
-    `first_line` is the line number of the header. After all blocks, `next_line` is the number of
-    the line after the last.
+    After the iteration, `next_line` is the line number that follows the stream's last line.
+
+    Args:
+        stream: unpacked bytes of the file.
+        where: name of the file, for error messages.
+        wanted: columns that the file must have.
+        optional: columns that are read if the file has them.
+        encoding: encoding that the contract declares.
+        block_bytes: number of bytes to read for one block.
+        first_line: line number of the header.
     """
 
     def __init__(
@@ -75,7 +86,10 @@ class CsvRows:
             raise SourceError(f"{self._where}: the file has a header but no rows; deliver it again")
 
     def _next_bytes(self) -> bytes | None:
-        """Return the next bytes to split, or None; the last ones end in a line end."""
+        """Return the incomplete record of the last block, followed by the next bytes of the stream.
+
+        At the end of the stream a missing line end is added. Return None if no bytes are left.
+        """
         data, self._carry = self._carry, b""
         if self._is_at_end and not data:
             return None
@@ -93,7 +107,10 @@ class CsvRows:
         return before + more if before else more
 
     def _read_block(self, data: bytes) -> tuple[Block, int]:
-        """Return the rows of the complete records in `data`, and how many bytes these take."""
+        """Return a block of the complete records in `data`, and their number of bytes.
+
+        An incomplete record at the end of `data` is left for the next block.
+        """
         line_ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         if len(data) > MAX_LINE_BYTES and len(line_ends):
             lengths = np.diff(line_ends, prepend=-1)
@@ -105,13 +122,18 @@ class CsvRows:
             try:
                 return self._read_clean(data, line_ends, last)
             except pa.ArrowInvalid:
-                pass  # Some record is malformed: find it, and read the others.
+                pass  # At least one record is malformed, so read the records one by one.
         return self._read_one_by_one(data, line_ends)
 
     def _read_clean(
         self, data: bytes, line_ends: np.ndarray, last: np.ndarray
     ) -> tuple[Block, int]:
-        """Read the records that end at the line ends of index `last`.
+        """Read all records at once, and return the block and its number of bytes.
+
+        Args:
+            data: bytes that begin at the start of a record.
+            line_ends: positions of all LF in `data`.
+            last: indices into `line_ends` of the line ends that end a record.
 
         Raises:
             pa.ArrowInvalid: a record is malformed.
@@ -131,10 +153,10 @@ class CsvRows:
         return Block(table, lines[is_row], [], data, bounds[:, is_row]), consumed
 
     def _read_one_by_one(self, data: bytes, line_ends: np.ndarray) -> tuple[Block, int]:
-        """Read data that has a malformed record; return the good records and the malformed ones.
+        """Read a block that has malformed records, and return the block and its number of bytes.
 
-        A line that neither is nor begins a record becomes a malformed record of its own. So a
-        stray quote costs its own line, not the lines after it.
+        A line that is not a record and does not begin a record becomes a malformed record. So a
+        stray quote spoils only its own line, and the lines after it are read as usual.
         """
         is_plain = plain_lines(data, line_ends, self.delimiter, len(self.header.names))
         other = np.append(np.flatnonzero(~is_plain), len(line_ends))
@@ -184,7 +206,10 @@ class CsvRows:
         return Block(table, lines, malformed, data, bounds), start
 
     def _may_go_on(self, data: bytes, start: int, at: int, line_ends: np.ndarray) -> bool:
-        """Return whether more bytes could complete a record that is incomplete in `data`."""
+        """Return whether the record that begins at `start` could be completed by further bytes.
+
+        This is possible if the record has a quote and is within the limits of a quoted value.
+        """
         is_near_end = len(line_ends) - at < MAX_QUOTED_LINES
         return is_near_end and len(data) - start < MAX_QUOTED_BYTES and b'"' in data[start:]
 
@@ -199,10 +224,11 @@ class CsvRows:
         )
 
     def _refuse_if_wrong(self, block: Block) -> None:
-        """Refuse the file if its first malformed records show that the whole file is wrong.
+        """Refuse the file if its first block shows that the file's encoding or delimiter is wrong.
 
         Raises:
-            SourceError: most records are in another encoding, or none has the header's fields.
+            SourceError: most records are not in the declared encoding, or no record has as many
+                fields as the header.
         """
         records = block.table.num_rows + len(block.malformed)
         undecodable = sum(record.reason == "encoding" for record in block.malformed)

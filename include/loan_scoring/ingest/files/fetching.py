@@ -1,4 +1,4 @@
-"""Open the files of a location: local files, and unnamed local copies of remote ones."""
+"""Open the files of a location. Remote files are first copied to unnamed local files."""
 
 import glob
 from collections.abc import Iterator
@@ -12,10 +12,15 @@ from loan_scoring.ingest.files.web import download, probe
 
 
 def open_files(location: str) -> Iterator[tuple[str, BinaryIO]]:
-    """Yield the name and the open file of each file of a location; of a URL, a local copy.
+    """Yield the name of each file of a location, and the file opened for reading.
+
+    A remote file is copied, and the local copy is yielded.
+
+    Args:
+        location: local path, glob or URL.
 
     Raises:
-        SourceError: a file cannot be read.
+        SourceError: a file cannot be read, or no file matches.
     """
     scheme = scheme_of(location)
     if scheme is None:
@@ -31,7 +36,11 @@ def open_files(location: str) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def check_location(location: str) -> None:
-    """Raise a SourceError unless the location can be opened now."""
+    """Check that a location can be opened, without reading any file to its end.
+
+    Raises:
+        SourceError: the location cannot be opened.
+    """
     scheme = scheme_of(location)
     if scheme is None:
         for path in _local_paths(location):

@@ -1,4 +1,4 @@
-"""Tell local paths and URLs apart, and show them without secrets."""
+"""Distinguish local paths from URLs, and return labels without secrets for logs."""
 
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 from loan_scoring.errors import PassingSourceError, SourceError
 
 OBJECT_STORES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs"}
-"""The schemes of object storage, and the optional package that reads each."""
+"""The URL schemes of object stores, each with the optional package that can read the store."""
 COPY_BYTES = 1 << 20
-"""How many bytes of an object are copied at a time."""
+"""The number of bytes of an object that are copied at a time."""
 
 
 def location_label(location: str | Path) -> str:
-    """Return a location for logs and tables: without user, password and query."""
+    """Return a location for logs and tables. User, password and query of a URL are left out."""
     parts = urlsplit(str(location))
     if scheme_of(location) is None:
         return str(location)
@@ -20,7 +20,7 @@ def location_label(location: str | Path) -> str:
 
 
 def scheme_of(location: str | Path) -> str | None:
-    """Return the scheme of a URL, or None for a local path.
+    """Return the scheme of a URL, in lower case. Return None if the location is a local path.
 
     Raises:
         SourceError: the scheme is not supported.
@@ -35,12 +35,12 @@ def scheme_of(location: str | Path) -> str | None:
 
 
 def cut_short_error(where: str, size: int, expected: object) -> SourceError:
-    """Return the error for a copy that has fewer bytes than the original."""
+    """Return the error that a copy ended before all bytes of the original were copied."""
     return PassingSourceError(
         f"{where}: the copy ended after {size} of {expected} bytes; run again"
     )
 
 
 def is_synthetic(location: str | Path) -> bool:
-    """Return whether a file name marks generated rows, as 2026-01-05.synthetic.csv does."""
+    """Return whether a file name marks synthetic rows, as in `2026-01-05.synthetic.csv`."""
     return ".synthetic." in PurePosixPath(location_label(location)).name

@@ -1,4 +1,4 @@
-"""Copy files from object storage by fsspec and an optional package for each store."""
+"""Copy files from object stores, with fsspec and the optional package of each store."""
 
 import glob
 import importlib
@@ -12,10 +12,15 @@ from loan_scoring.ingest.files.locations import COPY_BYTES, OBJECT_STORES, cut_s
 
 
 def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
-    """Return the file system of an object store, and the paths of a location in it.
+    """Return the fsspec file system of an object store, and the paths of the objects to read.
+
+    Args:
+        location: URL of an object, or a glob of objects.
+        scheme: scheme of the URL, a key of OBJECT_STORES.
 
     Raises:
-        SourceError: there is no such object, the package is not installed, or the store refuses.
+        SourceError: there is no such object, the package is not installed, or the store refuses
+            access.
     """
     package = OBJECT_STORES[scheme]
     try:
@@ -30,16 +35,16 @@ def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
         ) from error
     except SourceError:
         raise
-    except Exception as error:  # Each store has its own errors.
+    except Exception as error:  # each store's package raises errors of its own
         raise _refused(location, error) from error
     return system, paths
 
 
 def copy_object(system: Any, path: str, where: str) -> BinaryIO:
-    """Return an unnamed temporary file with the content of an object.
+    """Copy an object to an unnamed temporary file, and return this file.
 
     Raises:
-        SourceError: the object cannot be read, or the copy is cut short.
+        SourceError: the object cannot be read, or the copy and the object differ in size.
     """
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())

@@ -1,4 +1,4 @@
-"""Read Parquet into blocks of rows, with all values as text."""
+"""Read a Parquet file as blocks of rows, with all values converted to text."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -14,10 +14,19 @@ from loan_scoring.ingest.files.csv_grammar import escaped_text
 
 
 class ParquetRows:
-    """Iterate over the blocks of one Parquet file.
+    """Iterate over the blocks of a Parquet file.
 
-    The first row has the line number `first_line` + 1. The raw text of a row holds `raw_columns`,
-    separated by `delimiter`.
+    A Parquet file has no lines, so its rows are numbered as if the file were CSV. After the
+    iteration, `next_line` is the number after the last row. The raw text of a row is CSV with the
+    columns `raw_columns`, separated by `delimiter`.
+
+    Args:
+        file: Parquet file, opened for reading.
+        where: name of the file, for error messages.
+        wanted: columns that the file must have.
+        optional: columns that are read if the file has them.
+        block_bytes: approximate size of a block, at 256 bytes per row.
+        first_line: line number of the header. The first row has the next number.
     """
 
     delimiter = ","
@@ -35,7 +44,8 @@ class ParquetRows:
         self._where, self._block_rows = where, max(1, block_bytes // 256)
         self.next_line = first_line + 1
         try:
-            # Buffered: a row group of any size is read page by page.
+            # With a buffer, a row group is read page by page. Otherwise memory would grow with the
+            # size of the row group.
             self._file = pa.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
@@ -77,7 +87,7 @@ def _as_text(values: pa.Array) -> pa.Array:
 
 
 def _without_nul(block: Block) -> Block:
-    """Make the rows that contain NUL malformed records: Postgres cannot store NUL in text."""
+    """Turn rows that contain NUL into malformed records, because Postgres cannot store NUL."""
     has_nul = np.zeros(block.table.num_rows, bool)
     for column in block.table.columns:
         has_nul |= pa.compute.match_substring(column, "\0").to_numpy()

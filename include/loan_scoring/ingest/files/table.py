@@ -1,4 +1,4 @@
-"""Open a source as one table: its header, its sha256, its blocks of rows."""
+"""Open the files of a location as one table with a header, a SHA-256 and blocks of rows."""
 
 import hashlib
 import os
@@ -27,7 +27,14 @@ def open_table(
     optional: Sequence[str] = (),
     block_bytes: int = 4 << 20,
 ) -> "SourceTable":
-    """Open a file, a glob of files or a URL as one table, for use as a context manager.
+    """Open a file, a glob of files or a URL as one table, to be used in a `with` statement.
+
+    Args:
+        location: local path, glob or URL.
+        wanted: columns that every file must have.
+        encoding: encoding that the contract declares.
+        optional: columns that are read if the files have them.
+        block_bytes: approximate size of a block of rows.
 
     Raises:
         SourceError: the source cannot be read, or a wanted column is missing.
@@ -36,10 +43,10 @@ def open_table(
 
 
 class SourceTable:
-    """The table of one location: its header, the sha256 of its bytes, and its blocks.
+    """The rows of one location. Iterate over the table to read its blocks.
 
-    The files of a glob form one table in the order of their names: lines are numbered and bytes
-    hashed as if the files were one.
+    The files of a glob are read in the order of their names. Line numbers continue from file to
+    file, and the SHA-256 is that of the bytes of all files in sequence.
     """
 
     def __init__(
@@ -79,7 +86,7 @@ class SourceTable:
 
     @cached_property
     def sha256(self) -> str:
-        """The hex sha256 of the bytes as delivered, not unpacked."""
+        """The SHA-256 of the bytes as delivered, before unpacking, in hexadecimal digits."""
         digest = hashlib.sha256()
         for _, file in self._files:
             file.seek(0)
@@ -88,7 +95,7 @@ class SourceTable:
         return digest.hexdigest()
 
     def reads(self, path: Path) -> bool:
-        """Return whether a local path is one of the table's files, under any name."""
+        """Return whether a local path is one of the table's files, even under another name."""
         if not path.exists():
             return False
         stat = path.stat()

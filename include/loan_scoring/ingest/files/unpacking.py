@@ -1,4 +1,4 @@
-"""Unpack gzip and zip files into a stream of text, with a limit on the unpacked size."""
+"""Unpack gzip and zip files, with a limit on the unpacked size."""
 
 import gzip
 import os
@@ -11,15 +11,24 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files.blocks import Readable
 
 MAX_EXPANSION = 100
-"""A packed file that unpacks to more than this times its size, and FREE_BYTES, is refused."""
+"""The largest permitted ratio of a file's unpacked size to its packed size."""
 FREE_BYTES = 64 << 20
+"""A file that unpacks to at most this many bytes is accepted, whatever its ratio."""
 
 
 def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
-    """Return the stream of a file's text; its first bytes, not its name, decide how to unpack.
+    """Return a stream of a file's unpacked bytes.
+
+    The first bytes of the file, and not its name, decide whether it is gzip, zip or not packed.
+
+    Args:
+        file: file opened for reading.
+        where: name of the file, for error messages.
+        magic: first bytes of the file.
 
     Raises:
-        SourceError: the packed file is damaged, or does not hold exactly one readable file.
+        SourceError: the packed file is damaged, or does not contain exactly one readable file. Or
+            the name ends in .gz or .zip, and the file is not packed.
     """
     size = os.fstat(file.fileno()).st_size
     if magic.startswith(b"\x1f\x8b"):
@@ -34,7 +43,7 @@ def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
 
 
 class Unpacked:
-    """A packed stream that raises one clear error if it is damaged or unpacks to too much."""
+    """A stream of unpacked bytes. Reading fails if the file is damaged or unpacks to too much."""
 
     def __init__(self, stream: Readable, where: str, packed_bytes: int) -> None:
         self._stream, self._where = stream, where
@@ -42,10 +51,10 @@ class Unpacked:
         self._count = 0
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, unpacked.
+        """Return the next `size` unpacked bytes, or fewer at the end.
 
         Raises:
-            SourceError: the stream is damaged or exceeds the limit.
+            SourceError: the packed file is damaged, or its unpacked size exceeds the limit.
         """
         try:
             data = self._stream.read(size)
@@ -68,12 +77,13 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         members = [
             member
             for member in archive.infolist()
-            # macOS adds its metadata as a second file.
+            # macOS adds a folder with metadata to the archive, which is not part of the data.
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:
             raise SourceError(f"{where}: the archive holds {len(members)} files; pack exactly one")
-        # Other methods have no limit on the size that one step unpacks to.
+        # Other compression methods are refused, because one read can unpack to any size and the
+        # limit would be checked too late.
         if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise SourceError(
                 f"{where}: the compression method is not supported; pack it with deflate"

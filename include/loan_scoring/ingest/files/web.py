@@ -1,4 +1,4 @@
-"""Download http(s) URLs, with another try after a fault of the connection or the server."""
+"""Download http and https URLs, and retry after errors of the connection or the server."""
 
 import logging
 import socket
@@ -18,24 +18,29 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_SECONDS = 30.0
-"""The longest wait for a connection, and for each piece of the answer."""
+"""The longest wait for a connection, and for each piece of the response."""
 PROBE_SECONDS = 10.0
+"""The longest wait when a URL is only checked, instead of TIMEOUT_SECONDS."""
 RETRY_SECONDS = (1.0, 3.0)
-"""The wait before each repeated download."""
+"""Seconds to wait before the first retry of a download, and before the second retry."""
 
 ADVICE = "check the URL and the network"
 
 
 def probe(url: str) -> None:
-    """Raise a SourceError unless the URL answers now."""
+    """Check that a URL can be downloaded now, without downloading the content.
+
+    Raises:
+        SourceError: the URL is not valid, the server cannot be reached, or the server refuses.
+    """
     with _answer(url, PROBE_SECONDS):
         pass
 
 
 def download(url: str) -> BinaryIO:
-    """Return an unnamed temporary file with the content of a URL.
+    """Download a URL to an unnamed temporary file, and return this file.
 
-    A PassingSourceError starts another try, after each of RETRY_SECONDS.
+    After a PassingSourceError the download is tried again, at most once for each of RETRY_SECONDS.
 
     Raises:
         SourceError: the last try failed, or the server refused the URL.
@@ -57,10 +62,13 @@ def _copy(url: str) -> BinaryIO:
         with _answer(url, TIMEOUT_SECONDS) as response:
             expected = response.headers.get("Content-Length")
             try:
-                # Raw: the sha256 is that of the bytes as delivered.
+                # The raw bytes are stored, because the SHA-256 must be that of the bytes as
+                # delivered.
                 for piece in response.iter_raw():
                     copy.write(piece)
-            except httpx.RemoteProtocolError:  # a body cut short, as the count below says
+            except httpx.RemoteProtocolError:
+                # The body was cut short. If its length is known, the check below raises a
+                # clearer error.
                 if expected is None:
                     raise
             copy.flush()
@@ -72,33 +80,36 @@ def _copy(url: str) -> BinaryIO:
 
 @contextmanager
 def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
-    """Yield the successful response to a GET; its body is read inside.
+    """Send a GET request, and yield the response if it is successful.
+
+    The caller reads the body within the `with` block, because the connection is closed after it.
 
     Raises:
-        PassingSourceError: the connection failed, or the server is unable to answer at present.
-        SourceError: the URL is not valid, or the server refuses it.
+        PassingSourceError: the connection failed, or the server cannot respond at present.
+        SourceError: the URL is not valid, or the server refuses the request.
     """
-    import httpx  # 0.1 s, which files on disk do not need
+    import httpx  # imported here because it takes 0.1 s, which local files do not need
 
     where = location_label(url)
     if "@" in urlsplit(url).netloc:
         raise SourceError(f"{where}: a URL must not hold a user or password; use a signed URL")
     for name in ("httpx", "httpcore"):
-        # They log whole URLs, in which a signature may stand.
+        # Below this level these packages log whole URLs, which may contain a signature.
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         client = httpx.Client(
             follow_redirects=True,
             headers={"User-Agent": "loan-scoring", "Accept-Encoding": "identity"},
             timeout=timeout,
-            # The system's certificates, to which lenders add their own; httpx brings others.
+            # The system's certificates are used, because lenders add their own to these. By
+            # default httpx uses the certificates of the package certifi.
             verify=ssl.create_default_context(),
         )
     except (httpx.InvalidURL, ValueError, ImportError):
         raise SourceError(
             f"{where}: the proxy in the environment cannot be used; "
             "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-        ) from None  # The cause may show the proxy's password.
+        ) from None  # the cause may contain the proxy's password
     try:
         with client, client.stream("GET", url) as response:
             if not response.is_success:
@@ -111,7 +122,11 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
 
 
 def _refusal(where: str, response: "httpx.Response") -> SourceError:
-    """Return the error for an answer without content; another try may mend 408, 429 and 5xx."""
+    """Return the error for an unsuccessful response.
+
+    The error is a PassingSourceError for status codes such as 408, 429 and 5xx, because a later
+    request may succeed. For other 4xx codes it is a SourceError, because a retry is useless.
+    """
     code = response.status_code
     is_final = 400 <= code < 500 and code not in (408, 429)
     kind = SourceError if is_final else PassingSourceError
@@ -119,13 +134,14 @@ def _refusal(where: str, response: "httpx.Response") -> SourceError:
 
 
 def _reason(error: Exception) -> str:
-    """Return why a connection failed, in words that cannot hold the URL's query."""
+    """Return why a connection failed, in a text that never contains the URL's query."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return "no answer in time"
     cause: BaseException | None = error
-    while cause is not None:  # httpx and httpcore wrap the error of the socket
+    # httpx and httpcore wrap the error of the socket, so the reason is in a cause of the error.
+    while cause is not None:
         if isinstance(cause, socket.gaierror):
             return "its host is not known"
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,1 +1,1 @@
-"""Check a landed batch as a whole with Great Expectations, by what the contract implies."""
+"""Check a landed batch as a whole with Great Expectations, against limits from the contract."""

@@ -1,4 +1,4 @@
-"""Check the quality of a landed batch: write the verdicts, the alerts and the page."""
+"""Check the quality of a landed batch, and write verdicts, alerts and an HTML page."""
 
 import json
 import logging
@@ -20,14 +20,24 @@ POLICY = (
     '<meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
-"""The page refers to style sheets and scripts of other hosts; a browser must not load them."""
+"""An HTML element that keeps browsers from loading anything from other hosts.
+
+Without this element a browser would load style sheets and scripts from other hosts, because the
+page that Great Expectations makes refers to them.
+"""
 
 
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
-    """Check a revision in the caller's transaction; return the failed critical expectations.
+    """Check a landed revision, and return a sentence for each critical expectation that failed.
 
-    Each failure is a sentence; the list is empty if the revision passes. Another check of the same
-    revision replaces its rows of quality, its alerts and its page.
+    The list is empty if the revision passes. Verdicts, alerts and the HTML page are written, and
+    replace those of an earlier check of the same revision. Rows are written in the caller's
+    transaction.
+
+    Args:
+        session: database session of the role that ingests.
+        batch: the landed revision, as a row of table `batches`.
+        batch_id: batch of the revision.
     """
     revision, rows = batch["revision"], batch["accepted"]
     volumes = []
@@ -64,7 +74,13 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
 
 
 def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: int) -> str:
-    """Return a sentence with the observed value and its limit."""
+    """Return a sentence that says what was observed in the batch and what was expected.
+
+    Args:
+        contract: contract of the portfolio.
+        verdict: verdict on an expectation that failed.
+        rows: number of accepted rows of the batch.
+    """
     expectation, limits = verdict.expectation, verdict.expectation.limits
     column = contract.by_name.get(expectation.column or "")
     name = f"{column.label} ({column.name})" if column else "the batch"
@@ -117,7 +133,11 @@ def _write_quality(
 def _write_alerts(
     session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
 ) -> None:
-    """Write one alert per subject, with its worst severity; resolve the others of the revision."""
+    """Write one alert for each column with failed expectations, and one for the batch as a whole.
+
+    An alert has the message of its most severe failure. All other quality alerts on the batch are
+    resolved: those on other revisions, and those on columns that pass now.
+    """
     key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}
     for each in sorted(failed, key=lambda each: each.expectation.severity):

@@ -1,4 +1,4 @@
-"""Derive the expectations of a batch from the contract, with their limits and severity."""
+"""Derive from the contract what a batch must look like, as expectations with limits."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -9,17 +9,25 @@ from typing import Any, Literal
 from loan_scoring.contract import KEY, Column, Contract
 
 CHANCE = 0.9999
-"""The probability within which a deviation counts as chance."""
+"""The quantile up to which a deviation counts as chance.
+
+A limit of the contract is widened to this quantile of a binomial distribution (nulls) or a Poisson
+distribution (row counts), so that small batches do not fail by chance.
+"""
 
 LANDED = ("batch_id", "revision", "line_number")
-"""The columns of applications that are not in the contract."""
+"""The columns of table `applications` that are not in the contract."""
 
 Severity = Literal["critical", "warning"]
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One expectation: `kind` is its name in Great Expectations, `limits` are its arguments."""
+    """A condition that a batch must meet.
+
+    `rule` is the name of the condition in this project. `kind` is the type of expectation in Great
+    Expectations, and `limits` are the arguments for this type.
+    """
 
     rule: str
     severity: Severity
@@ -29,17 +37,20 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """`rule:column`, or the rule if it has no column."""
+        """`rule:column`, or only the rule if the expectation is about the whole batch."""
         return f"{self.rule}:{self.column}" if self.column else self.rule
 
 
 def derive_expectations(
     contract: Contract, rows: int, last_volumes: Sequence[int]
 ) -> list[Expectation]:
-    """Return the expectations of the contract for a batch with so many rows.
+    """Return the expectations that the contract sets for a batch.
 
-    `last_volumes` are the row counts of the last published nights. If they are too few for the
-    contract, there is no expectation of the volume.
+    Args:
+        contract: contract of the portfolio.
+        rows: number of accepted rows of the batch.
+        last_volumes: row counts of the last published nights. If there are fewer than the
+            contract's `min_nights`, there are no expectations `volume` and `volume_critical`.
     """
     expected = [
         Expectation(
@@ -86,7 +97,8 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
             severity,
             "expect_table_row_count_to_be_between",
             {
-                # The volume of a small portfolio varies by chance more than the bands allow.
+                # In a small portfolio, chance changes the row count by more than the bands allow.
+                # Therefore the limits are at least as wide as chance explains.
                 "min_value": int(min(low * middle, stats.poisson.ppf(1 - CHANCE, middle))),
                 "max_value": int(max(high * middle, stats.poisson.ppf(CHANCE, middle))),
             },
@@ -98,9 +110,15 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
 def critical_null_shares(
     contract: Contract, rows: int, columns: Collection[str]
 ) -> list[Expectation]:
-    """Return the critical expectations of null shares for columns with more nulls than usual.
+    """Return critical expectations on the null shares of columns that exceed the usual share.
 
-    Other columns do not need it: a column within its usual share is within the critical one too.
+    A column that is within its usual share of nulls is also within its critical share, so that the
+    critical share need not be checked.
+
+    Args:
+        contract: contract of the portfolio.
+        rows: number of accepted rows of the batch.
+        columns: names of the columns that exceed their usual share.
     """
     return [
         _null_share("null_share_critical", "critical", column, max(usual, column.null_share_limit))
@@ -111,7 +129,7 @@ def critical_null_shares(
 
 
 def _usual_null_share(column: Column, rows: int) -> float:
-    """Return the contract's share, widened by chance for so many rows."""
+    """Return the share of nulls that is usual in a batch with `rows` rows, chance included."""
     from scipy import stats
 
     if not rows:
@@ -121,7 +139,8 @@ def _usual_null_share(column: Column, rows: int) -> float:
 
 
 def _null_share(rule: str, severity: Severity, column: Column, share: float) -> Expectation:
-    # Rounded down by less than one row, so that a batch exactly at its limit passes.
+    # The share is rounded down at nine decimals, because otherwise a rounding error could fail a
+    # batch that is exactly at its limit. This is less than one row.
     mostly = math.floor((1 - share) * 1e9) / 1e9
     kind = "expect_column_values_to_not_be_null"
     return Expectation(rule, severity, kind, {"mostly": mostly}, column.name)
@@ -130,7 +149,8 @@ def _null_share(rule: str, severity: Severity, column: Column, share: float) -> 
 def _values(column: Column) -> list[Expectation]:
     found: list[Expectation] = []
     if column.levels:
-        # Row rules reject unknown levels, except in an open column.
+        # A failure is critical in a closed column, because the row rules should have rejected rows
+        # with unknown levels. In an open column the row rules accept any level.
         severity: Severity = "warning" if column.open_levels else "critical"
         found.append(
             Expectation(

@@ -1,7 +1,7 @@
-"""Validate a landed revision by Great Expectations, inside Postgres.
+"""Check a landed revision with Great Expectations, which lets Postgres count the rows.
 
-It queries counts over a view of the revision, most of them in one query. Rows stay in Postgres, so
-memory does not grow with the batch (docs/adr/0007).
+Great Expectations queries counts over a view of the revision, most of them in one query. Rows stay
+in Postgres, so the memory of the process does not grow with the batch (docs/adr/0007).
 """
 
 import contextlib
@@ -21,19 +21,28 @@ from loan_scoring.ingest.quality.expectations import Expectation
 
 VIEW = "landed_revision"
 URL = "postgresql+psycopg2://session@localhost/session"
-"""A placeholder: the connection itself is passed, so that no password is needed."""
+"""A placeholder for the URL that Great Expectations requires.
+
+An open connection is passed to Great Expectations, so the URL is not used and needs no password.
+"""
 
 COUNTS_ONLY = {
     "result_format": "BASIC",
     "partial_unexpected_count": 0,
     "exclude_unexpected_values": True,
 }
-"""Values of applicants are neither read nor shown."""
+"""The result format with counts only, so that values of applicants are neither read nor shown."""
 
 
 @dataclass(frozen=True)
 class ExpectationVerdict:
-    """The result of one expectation."""
+    """Whether a batch met an expectation, and what was observed.
+
+    - `observed`: observed number, such as a share of nulls or a row count. None for `schema`.
+    - `unexpected_count`: number of rows that do not meet the expectation. None if the expectation
+      does not judge single rows.
+    - `observed_text`: unknown levels, or missing and additional columns.
+    """
 
     expectation: Expectation
     is_success: bool
@@ -45,15 +54,18 @@ class ExpectationVerdict:
 def validate_revision(
     session: Session, batch_id: str, revision: int, expectations: Sequence[Expectation]
 ) -> tuple[list[ExpectationVerdict], str]:
-    """Return the verdict on each expectation, and the Data Docs page as HTML.
+    """Check a revision, and return the verdict on each expectation and an HTML page.
+
+    The page is the validation page of Great Expectations' Data Docs.
 
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
-    # Before the import, which logs every function; one module sets its own level, see below.
+    # The level is set before the import, because the import logs a line for each function. One
+    # module sets its own level when it is imported, so its level is set after the import.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # Its import raises deprecation warnings.
+        # The import raises deprecation warnings, which users cannot do anything about.
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -74,7 +86,8 @@ def validate_revision(
             connection_string=URL,
             kwargs={"creator": lambda: connection, "poolclass": StaticPool},
         )
-        # Not a query asset: for that, Great Expectations reads every row to find column names.
+        # A query asset is not used, because Great Expectations would read all of its rows to find
+        # the names of its columns.
         asset = source.add_table_asset(f"{batch_id} revision {revision}", table_name=VIEW)
         batch = asset.add_batch_definition_whole_table(VIEW).get_batch()
         outcome: Any = batch.validate(suite, result_format=COUNTS_ONLY)
@@ -86,9 +99,10 @@ def validate_revision(
 
 @contextlib.contextmanager
 def _view(session: Session, batch_id: str, revision: int) -> Iterator[Connection]:
-    """Yield a connection of its own with a temporary view of one revision.
+    """Open a second connection with a temporary view of one revision, and yield this connection.
 
-    SQLAlchemy rolls back the connection it gets; the session's transaction must stay.
+    The session's connection cannot be used, because SQLAlchemy rolls back the connection that it is
+    given, and the transaction of the session would be lost.
     """
     connection = database.connect_beside(session.connection)
     try:
