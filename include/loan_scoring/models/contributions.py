@@ -28,7 +28,12 @@ class Contributions:
     """Split the log-odds that a fitted pipeline predicts into one contribution per feature."""
 
     def __init__(self, pipeline: Pipeline, features: list[str]) -> None:
-        """Take a fitted pipeline that `build_candidate` made, and the names of its features in order."""
+        """Keep the fitted pipeline and separate its classifier from the calibration.
+
+        Args:
+            pipeline: fitted pipeline that `build_candidate` made.
+            features: names of the columns that the pipeline reads, in order.
+        """
         self._whole = last = pipeline[-1]
         self._slope, self._intercept = 1.0, 0.0
         if isinstance(last, Calibrated):
@@ -40,7 +45,7 @@ class Contributions:
 
     @cached_property
     def feature_of_column(self) -> np.ndarray:
-        """For each encoded column, the index of its feature in the list of features, shape (columns,)."""
+        """The index of the feature behind each encoded column, shape (columns,)."""
         places = []
         for name in self._encode.get_feature_names_out():
             column = name.split("__", 1)[1]

@@ -121,9 +121,8 @@ class Encoder:
         values, codes = {}, {}
         for name in self._number_names:
             codes[name], values[name] = pd.factorize(columns.numbers[name])
-            values[name] = np.append(
-                values[name], np.nan
-            )  # because nan has the code -1, the last index
+            # factorize gives nan the code -1, which as an index means the last value.
+            values[name] = np.append(values[name], np.nan)
         tables = _transformed(self._numbers, values)
         return [tables[name][codes[name]] for name in self._number_names]
 
@@ -173,7 +172,7 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _key(level: object) -> object:
-    """Return the key of a level in a dictionary. Return None for nan, which does not equal itself."""
+    """Return the dictionary key of a level. Return None for nan, which is not equal to itself."""
     return level if isinstance(level, str) else None
 
 

@@ -105,7 +105,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return found
 
     def apply(self, X: np.ndarray) -> np.ndarray:
-        """Return the node number of the leaf that each row reaches in each tree, shape (rows, trees)."""
+        """Return the node number of each row's leaf in each tree, shape (rows, trees)."""
         import xgboost
 
         matrix = xgboost.DMatrix(np.asarray(X, dtype=np.float32), nthread=1)
@@ -127,7 +127,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state to store, without `booster` and `base`, which the stored bytes contain."""
+        """Return the state without `booster` and `base`, because both can be read from `ubj_`."""
         return {
             name: value for name, value in vars(self).items() if name not in ("booster", "base")
         }

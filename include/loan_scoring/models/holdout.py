@@ -29,8 +29,8 @@ def holdout_members(loan_ids: pa.ChunkedArray, seed: int, share: float) -> np.nd
     """Return True for each loan that is in the hold-out, shape (rows,).
 
     Seed and `loan_id` are hashed to a number in [0, 1). The loan is in the hold-out if this number
-    is below `share`. So a loan stays in the hold-out when other rows are added or removed. The
-    hold-out of a larger share contains the hold-out of every smaller share.
+    is below `share`. So a loan stays in the hold-out when other rows are added or removed. With
+    the same seed, the hold-out of a larger share contains the hold-out of a smaller share.
     """
     places = [_place(seed, loan_id) for loan_id in loan_ids.to_pylist()]
     return np.fromiter(places, dtype=np.float64, count=len(places)) < share
