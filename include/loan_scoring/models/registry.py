@@ -145,7 +145,7 @@ def _in_use(session: Session) -> dict[str, str]:
 
 
 def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
-    """Return the two versions, by kind, that the training of the given version registered.
+    """Return the pair of versions, by kind, that was registered together with the given version.
 
     Raises:
         StateError: there is no such version.
@@ -165,7 +165,7 @@ def record_verdict(
     """Add a verdict on a model version to the table `promotions`. Return True if a row was added.
 
     The verdict `promoted` makes the version the champion. No row is added if the latest row of the
-    version already records the same verdict with the same evidence and comment.
+    version has the same content and is still in effect.
     """
     kind = model_row(session, model_version)["kind"]
     row = {
