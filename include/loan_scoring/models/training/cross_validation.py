@@ -127,8 +127,9 @@ def fit_chosen_trial(
 
     The model is calibrated if the trial's calibration slope is outside the contract's limits, or
     if a change was detected. Slope and intercept come from the trial's out-of-fold predictions. So
-    no loan calibrates a model that was fitted on this loan, and the hold-out is not used. The
-    model is not calibrated if the slope could not be computed.
+    no loan calibrates a model that was fitted on this loan, and the hold-out is not used. After a
+    change, `cross_validate` has fitted them to the loans since the change. The model is not
+    calibrated if the slope could not be computed.
 
     Args:
         contract: contract with the limits of the calibration slope.
