@@ -1,6 +1,6 @@
 """Save fitted estimators as skops files and load them again.
 
-A file is loaded only if its sha256 is the registered one and all its types are trusted.
+A file is loaded only if its sha256 equals the registered sha256 and if all its types are trusted.
 """
 
 import sys
@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
-    "loan_scoring.estimators.Calibrated",  # the name in artifacts of version 0.1.0
+    "loan_scoring.estimators.Calibrated",  # the old name, used in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
     "loan_scoring.models.estimators.Calibrated",
     "loan_scoring.models.estimators.XGBoost",
@@ -58,7 +58,7 @@ def _skops() -> Any:
 def load_estimator(portfolio: str, name: str, sha256: str) -> Any:
     """Return the estimator stored in an artifact.
 
-    Each process keeps the last 8 estimators, so that it reads their files only once.
+    Each process caches the last 8 estimators, so that a file is not read again for every call.
 
     Raises:
         StateError: the file is missing, was changed, or contains a type that is not trusted.

@@ -62,8 +62,8 @@ def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
 def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
     """Return the inner edges of bins with about equal row counts, distinct and ascending.
 
-    A value so frequent that it would fill a whole bin gets a bin of its own. So a batch with
-    smaller or larger values than this one shows as a change. Examples of such values are a term of
+    A value so frequent that it would fill a whole bin gets a bin of its own. So a shift from this
+    value to smaller or larger values shows in the counts. Examples of such values are a term of
     360 months that nearly all loans have, and a year that is the same for all loans.
     """
     if not len(numbers):
@@ -79,7 +79,7 @@ def present_numbers(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
-    """Draw at most `rows` random rows of the table. Return the content of a Parquet file with them.
+    """Draw at most `rows` random rows of the table and return them in Parquet format.
 
     The rows keep their order. The same seed draws the same rows.
     """

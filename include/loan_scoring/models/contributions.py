@@ -54,11 +54,11 @@ class Contributions:
         return np.array(places)
 
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the probability of default of each row, and the leaf that it reaches in each tree.
+        """Return each row's probability of default, and the leaf that the row reaches in each tree.
 
-        The probabilities equal those of predict_proba. Pass the leaves to `by_feature`, which then
-        need not evaluate the trees again. The leaves have shape (trees, rows). They are None
-        unless the model is scikit-learn's HistGradientBoostingClassifier.
+        The probabilities equal those of predict_proba. Pass the leaves to `by_feature`, so that
+        `by_feature` does not evaluate the trees again. The leaves have shape (trees, rows). They
+        are None unless the model is scikit-learn's HistGradientBoostingClassifier.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
@@ -95,7 +95,8 @@ class Contributions:
     ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, LogisticRegression):
-            # Measure from the mean of the encoded training rows, where every contribution is 0.
+            # Contributions are measured from the mean of the encoded training rows, so that they
+            # tell how an application differs from the average application.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
         if self._boosting is not None:
@@ -133,7 +134,7 @@ class Contributions:
         """The sum of the root means, the paths of all trees, and the offset of each tree.
 
         The paths are stacked, one row for each leaf of each tree. The offset of a tree is the
-        index of its first row.
+        index of the tree's first row in this stack.
         """
         paths = [tree.paths(self._encode.get_feature_names_out().size) for tree in self._trees]
         sizes = [len(path) for _, path in paths]
@@ -187,11 +188,11 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Convert contributions to a probability into contributions to its log-odds.
+    """Convert contributions to a probability into contributions to the log-odds.
 
     All contributions of a row are multiplied by one factor. The factor is the row's distance from
-    the base in log-odds, divided by the distance in probability. If that distance is almost 0, the
-    factor is the slope of the log-odds at the base, which is the limit of the quotient.
+    the base in log-odds, divided by the distance in probability. If the distance in probability is
+    almost 0, the factor is the slope of the log-odds at the base, the limit of the quotient.
     """
     low = min(base, 1 - base) * 1e-9
     ends = np.clip(base + added.sum(axis=1), low, 1 - low)

@@ -167,7 +167,10 @@ def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, n
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    """Repeat the first value at the end until the array has the length that the caller needs."""
+    """Repeat the first value at the end until the array has the given length.
+
+    All columns of a data frame need the same length. `_transformed` drops the added rows again.
+    """
     return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
 
 

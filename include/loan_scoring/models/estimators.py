@@ -89,8 +89,8 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         """Return the log-odds of default, shape (rows,).
 
         XGBoost adds the values of trees in 32 bits, with an error of 5e-6 over 300 trees. So
-        XGBoost adds only 10 trees at a time, and this method adds these sums in 64 bits. It is as
-        fast as one call for all trees.
+        XGBoost adds only 10 trees at a time, and this method adds these sums in 64 bits. This
+        is as fast as one call for all trees.
         """
         X = np.asarray(X, dtype=np.float32)
         found, nothing = np.full(len(X), self.base), np.zeros(len(X), dtype=np.float32)

@@ -1,9 +1,9 @@
 """Copy trials, models and champions to MLflow, so that people can look at them there.
 
-No decision reads MLflow. Its tables are in the schema `mlflow` of the same database, so that no
-MLflow server is needed. Each copy writes the runs and versions that MLflow does not have yet, and
-writes unfinished runs again. The tag `loan_scoring.id` identifies each run and version. No other
-module imports mlflow, because the import takes seconds.
+No decision depends on MLflow. MLflow's tables are in the schema `mlflow` of the same database, so
+that no MLflow server is needed. Each copy writes the runs and versions that MLflow does not have
+yet, and writes unfinished runs again. The tag `loan_scoring.id` identifies each run and version.
+No other module imports mlflow, because the import takes seconds.
 """
 
 import json
@@ -83,7 +83,7 @@ def mirror_models(session: Session) -> MirrorCounts:
 def ui_environment(session: Session) -> dict[str, str]:
     """Return the environment variables with which to start `mlflow ui`.
 
-    They contain the password of the database.
+    The variables contain the password of the database.
     """
     with _mirror_lock(session):
         pass  # creates the schema, which MLflow needs even before the first training
@@ -101,7 +101,8 @@ def _mirror_lock(session: Session) -> Iterator[None]:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            # CREATE SCHEMA IF NOT EXISTS would need the right to create schemas in any case.
+            # Checked first, because CREATE SCHEMA IF NOT EXISTS needs the right to create schemas
+            # even if the schema exists.
             if not cursor.rowcount:
                 cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(
@@ -195,9 +196,9 @@ class _Mirror:
                 return found
 
     def _mlflow_versions(self, kind: str) -> dict[str, str]:
-        """Return MLflow's version numbers by our model versions.
+        """Return MLflow's version number of each model version of a kind, by model version.
 
-        If MLflow does not know the model of this kind yet, register it.
+        If MLflow has no registered model of this kind yet, register it.
         """
         from mlflow.exceptions import MlflowException
 

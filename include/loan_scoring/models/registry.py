@@ -124,7 +124,7 @@ def champion_version(session: Session, kind: str) -> str | None:
 def champion_pair(session: Session) -> tuple[str, str]:
     """Return the champion versions of propensity model and personas.
 
-    Both are read in one statement, so they were in use at the same time.
+    Both versions are read in one statement, so they were in use at the same time.
 
     Raises:
         StateError: no model has been promoted yet.

@@ -116,7 +116,7 @@ class Scorer:
 
 
 def _scattered(values: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
-    """Spread columns over a longer table. The other rows of the longer table become null.
+    """Spread the rows of a short table over a longer table. Rows without a value become null.
 
     Args:
         values: columns of the short table, by name.

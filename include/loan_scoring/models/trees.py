@@ -19,8 +19,8 @@ class Tree:
     All arrays have one element per node, shape (nodes,). Node 0 is the root, and every child comes
     after its parent. `left` and `right` are the indices of the children, or -1 at a leaf.
     `feature` is the column of the split. `value` is what a leaf adds to the score, and is not used
-    for inner nodes. `count` is the weight of the node: the number of loans it was fitted on, or
-    the sum of their weights or hessians.
+    for inner nodes. `count` is the weight of the node, which is the number of loans in the node
+    or the sum of their weights or hessians.
     """
 
     left: np.ndarray
@@ -67,7 +67,8 @@ class BinnedBoosting:
 
     One pass over the trees gives the leaves of each row, and the leaves give the score. The bins
     are the bins of the fit, so a row reaches the same leaves as in `predict_proba`. The values of
-    the leaves are added in the same order as there, so the log-odds are equal bit for bit.
+    the leaves are added in the same order as in `predict_proba`, so the log-odds are equal bit for
+    bit.
     """
 
     def __init__(self, model: HistGradientBoostingClassifier) -> None:
@@ -130,7 +131,8 @@ class BinnedBoosting:
     def _leaf_predictors(self) -> list[TreePredictor]:
         """Copies of the trees in which the value of each leaf is the index of the leaf.
 
-        A prediction with these copies returns leaf indices, and scikit-learn computes it in C.
+        A prediction with these copies returns leaf indices. This is fast, because scikit-learn
+        predicts in C.
         """
         made = []
         for (predictor,) in self._model._predictors:

@@ -56,7 +56,7 @@ def promotions_section(verdicts: list[database.Row]) -> Section:
 def fairness_section(contract: Contract, row: database.Row) -> Section:
     """Return the section with approval rates by group, for each protected attribute.
 
-    It also compares the demographic parity ratio with the limit `min_ratio` of the contract.
+    The section also shows the demographic parity ratio, and the contract's limit `min_ratio`.
     """
     rule = contract.promotion.fairness
     judged = ", ".join(_label(contract, name) for name in contract.fairness_attributes)

@@ -33,7 +33,10 @@ Draw = Callable[..., None]
 
 
 def as_svg(draw: Draw) -> Callable[..., bytes]:
-    """Decorate a function that draws on a figure, so that it creates the figure and returns SVG."""
+    """Decorate a function that draws on a figure.
+
+    The decorated function creates the figure, draws on it and returns it as SVG.
+    """
 
     @wraps(draw)
     def make(*values: Any) -> bytes:
@@ -43,7 +46,7 @@ def as_svg(draw: Draw) -> Callable[..., bytes]:
 
         logging.getLogger("matplotlib").setLevel(
             logging.WARNING
-        )  # hides its message about building a font cache
+        )  # hides matplotlib's message about building its font cache
         with mpl.rc_context(STYLE):
             figure = Figure()
             draw(figure, *values)
@@ -74,7 +77,7 @@ def draw_roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
 
 @as_svg
 def draw_calibration(figure: Any, evaluation: dict[str, Any]) -> None:
-    """Draw the observed over the predicted default rate of each tenth of the loans."""
+    """Plot the observed against the predicted default rate of each tenth of the loans."""
     axes = figure.subplots()
     parts = evaluation["deciles"]
     predicted = [part["predicted"] for part in parts]

@@ -16,7 +16,7 @@ The browser loads nothing from the network and runs no script, even if a card co
 
 
 def render_card_markdown(card: Card) -> str:
-    """Return the card as Markdown. A plot is replaced by its caption, because it needs HTML."""
+    """Return the card as Markdown. A plot is replaced by its caption, as Markdown has no SVG."""
     lines = [f"# {escape_markdown(card.title)}", "", escape_markdown(card.lead)]
     for section in card.sections:
         lines += ["", f"## {escape_markdown(section.title)}"]

@@ -1,7 +1,7 @@
 """Promote or refuse a pair of models, leave the decision to a person, or roll back.
 
-Each verdict is recorded with its evidence. The gates judge only the propensity model. Its verdict
-also applies to the personas of the pair.
+Each verdict is recorded with its evidence. The gates judge only the propensity model. The
+verdict also applies to the personas of the pair.
 """
 
 import logging
@@ -78,10 +78,10 @@ def apply_verdict(
 ) -> str:
     """Record a verdict on a pair and return the verdict. `promoted` makes the pair the champions.
 
-    A repeated call adds no second verdict. This happens if a task is killed after the commit and
-    runs again. If the champion was replaced after the gates compared it with the challenger, the
-    promotion is recorded as `refused`. If the pair is in use already, nothing is recorded and the
-    function returns `unchanged`.
+    If a task is killed after the commit and runs again, the second call adds nothing. If the pair
+    to be promoted is in use already, nothing is recorded and the function returns `unchanged`. If
+    another champion came into use after the gates were evaluated, the promotion is recorded as
+    `refused`.
 
     Raises:
         StateError: the verdict is `promoted`, but the artifact of a model is missing or changed.
@@ -118,7 +118,8 @@ def promote_by_hand(
 ) -> tuple[str, dict[str, Any]]:
     """Promote a pair because a person decided so. Return the verdict and the evidence.
 
-    The gates are evaluated. Failed gates are recorded as overruled, and then a comment is needed.
+    The gates are evaluated here, too. If a gate fails, a comment is required, and the gate is
+    recorded as overruled.
 
     Args:
         session: database session.
@@ -143,7 +144,8 @@ def promote_by_hand(
                 "To promote it nevertheless, give the reason with --comment"
             )
         evidence |= {"overruled": judgement.failed}
-    if judgement.champion == versions[PROPENSITY]:  # so only the personas are to be promoted
+    # If the propensity model is in use already, only the personas are promoted.
+    if judgement.champion == versions[PROPENSITY]:
         versions = {kind: v for kind, v in versions.items() if kind != PROPENSITY}
     verdict = apply_verdict(
         session, versions, "promoted", decided_by, evidence, occasion="command", comment=comment

@@ -155,8 +155,8 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
     """Judge whether any feature of the model leaks the outcome, according to its leak report.
 
-    The gate fails if the model has no leak report. A decisive leak does not count if its column
-    was dropped before training.
+    The gate fails if a feature has a decisive leak, or if the model has no leak report. A column
+    that was dropped before training does not count.
 
     Args:
         report: leak report of the model, or None. Its `findings` have `column` and `is_decisive`.

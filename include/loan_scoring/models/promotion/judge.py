@@ -53,11 +53,11 @@ class GateJudgement:
 
 
 def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgement:
-    """Judge the propensity model of a pair on loans on which no compared model was fitted.
+    """Judge the propensity model of a pair on loans that no model in the comparison was fitted on.
 
     The hold-out is drawn from the current data. Whether a loan is in the hold-out depends only on
-    its key, so the champion was not fitted on these loans either, even if its training had fewer
-    loans.
+    the key of the loan. So the champion was not fitted on these loans either, even if the champion
+    was trained on older data.
 
     Args:
         session: database session.

@@ -126,9 +126,9 @@ def fit_chosen_trial(
     """Fit the chosen trial to the whole training set, and calibrate the model if necessary.
 
     The model is calibrated if the trial's calibration slope is outside the contract's limits, or
-    if a change was detected. Slope and intercept come from the trial's out-of-fold predictions. So
-    no loan calibrates a model that was fitted on this loan, and the hold-out is not used. After a
-    change, `cross_validate` has fitted them to the loans since the change. The model is not
+    if a change was detected. Slope and intercept come from `cross_validate`, where each
+    loan is predicted by a model that was not fitted on this loan. The hold-out is not used. After
+    a change, slope and intercept are fitted only to the loans since the change. The model is not
     calibrated if the slope could not be computed.
 
     Args:

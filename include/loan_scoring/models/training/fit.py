@@ -56,8 +56,8 @@ class TrainingParts:
     - `learn` are the row indices of the training set, without excluded applications.
     - `test` are the row indices of the hold-out, without excluded applications.
     - `holdout` are the row indices of the hold-out, with excluded applications.
-    - `recent` is a mask of the rows since a detected change, shape (rows,). If there was no
-      change, it is True for all rows. `test` and `holdout` have only recent rows.
+    - `recent` is a mask of the rows since a detected change, shape (rows,). Without a
+      change, the mask is True for all rows. `test` and `holdout` have only recent rows.
     - `features` are the names of the columns of `X`.
     """
 
@@ -182,8 +182,8 @@ def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) 
 def champion_personas(session: Session) -> AssignOldPersonas | None:
     """Return a function that assigns applications to the champion's personas.
 
-    Return None if there is no champion, if the champion cannot be loaded, or if it reads columns
-    that the contract no longer has.
+    Return None if there is no champion, if the champion cannot be loaded, or if the champion reads
+    columns that the contract no longer has.
     """
     contract = session.contract
     with database.transaction(session.connection):

@@ -16,9 +16,9 @@ from loan_scoring.statistics.intervals import wilson
 
 FOLDS = 5
 BINS = 32
-"""The number of quantile bins of a number.
+"""The number of quantile bins of a numeric column.
 
-This is fine enough for any relation to the outcome that a few thousand loans can show.
+32 bins are fine enough for any relation to the outcome that a few thousand loans can show.
 """
 PURE_LIFT = 1.5
 """The minimum lift of a near-pure level.
@@ -34,8 +34,8 @@ class PureLevel:
     """A level, a bin or a frequent number in which nearly all loans have the same outcome.
 
     `loans` is the number of loans in the level. `default_rate` is the share of these loans that
-    defaulted. `coverage` tells how many of all loans with this outcome are in the level, as a
-    share.
+    defaulted. `coverage` is the number of loans in the level with the prevailing outcome, divided
+    by the number of all loans with this outcome.
     """
 
     level: str
@@ -153,9 +153,10 @@ def _near_pure(
     """Return the levels in which nearly all loans have the same outcome, the largest level first.
 
     The levels are null, the levels of a category or the bins of a number, and each single number.
-    Levels with fewer than `min_level_loans` loans are left out. The lower limit of the Wilson
-    interval of the outcome's share must be at least `pure_share`. The limit is used instead of the
-    share itself, so that a small level does not count by chance.
+    Levels with fewer than `min_level_loans` loans are left out. The share of the outcome
+    must be PURE_LIFT times its share in all loans, and the lower limit of its Wilson interval must
+    be at least `pure_share`. The lower limit is used instead of the share itself, so that a small
+    level does not count by chance.
     """
     loans = np.bincount(codes, minlength=len(names))
     defaults = np.bincount(codes, y, minlength=len(names)).astype(int)

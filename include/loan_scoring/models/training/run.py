@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A planned training, which its tasks carry out.
+    """The plan of a training whose steps run in separate tasks.
 
     `fingerprint` identifies the rows, `trials` are the names of the trials, and `applications` is
     the row count.
@@ -39,7 +39,7 @@ class TrainingPlan:
 
 
 def train(session: Session) -> tuple[dict[str, str], int]:
-    """Cross-validate the trials, fit the chosen propensity model and the personas, register both.
+    """Try all trials, fit the chosen propensity model and the personas, and register both models.
 
     If models with the same rows, contract and training code are registered already, nothing is
     fitted and their versions are returned.
