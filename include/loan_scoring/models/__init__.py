@@ -1,1 +1,1 @@
-"""Fitted models: encoding, training, registry, promotion, model cards, scoring in memory."""
+"""Encode applications, train and register models, promote them, score, and write model cards."""

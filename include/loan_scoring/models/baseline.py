@@ -1,4 +1,8 @@
-"""The baseline of a model: bins, levels, counts and a sample, frozen when it was fitted."""
+"""Compute the baseline of a model, with which later batches are compared to find drift.
+
+The baseline has bins, levels and counts of each column, and a sample of rows. It is computed when
+the model is fitted and does not change afterwards.
+"""
 
 import io
 from collections.abc import Mapping
@@ -12,17 +16,18 @@ from loan_scoring.contract import Contract
 from loan_scoring.statistics.distribution import Distribution
 
 PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
-"""The columns of scores that drift of kind `prediction` watches."""
+"""The columns of a score that are tested for drift of kind `prediction`."""
 
 SCORE_BINS = 40
-"""Equal bins from 0 to 1 of every histogram of scores."""
+"""The number of bins of a score histogram. All bins have the same width, from 0 to 1."""
 
 
 def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
-    """Return the baseline of every column of `table`, fit for JSON.
+    """Return the baseline of every column of `table`, by column name, ready for JSON.
 
-    A number has `edges` (inner bin edges, ascending), `counts` (per bin), `mean`, `median` and
-    `standard_deviation`; a category has `levels` and `counts`; both have `rows` and `nulls`.
+    Every column has `rows` and `nulls`. A number also has `edges` (inner bin edges, ascending),
+    `counts` (rows per bin), `mean`, `median` and `standard_deviation`. A category also has
+    `levels`, the most frequent level first, and `counts` (rows per level).
     """
     return {
         name: fit_column_baseline(table.column(name), contract.monitoring.bins)
@@ -31,7 +36,7 @@ def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
 
 
 def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
-    """Return the baseline of one column."""
+    """Return the baseline of one column, with the keys that `fit_baseline` lists."""
     nulls = values.null_count
     common = {"rows": len(values), "nulls": nulls}
     if pa.types.is_string(values.type):
@@ -55,10 +60,11 @@ def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
 
 
 def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
-    """Return the inner edges of equally frequent bins, ascending, each once.
+    """Return the inner edges of bins with about equal row counts, distinct and ascending.
 
-    A value that fills a whole bin gets a bin of its own, so that a move off it shows on either
-    side: for example a term of 360 months in nearly all loans, or a year that never varied.
+    A value so frequent that it would fill a whole bin gets a bin of its own. So a shift from this
+    value to smaller or larger values shows in the counts. Examples of such values are a term of
+    360 months that nearly all loans have, and a year that is the same for all loans.
     """
     if not len(numbers):
         return numbers
@@ -68,12 +74,15 @@ def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
 
 
 def present_numbers(values: pa.ChunkedArray) -> np.ndarray:
-    """Return the values without nulls, as float64."""
+    """Return the values of a column that are not null, as float64."""
     return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
 
 
 def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
-    """Return at most `rows` random rows of the table, drawn by the seed, as a Parquet file."""
+    """Draw at most `rows` random rows of the table and return them in Parquet format.
+
+    The rows keep their order. The same seed draws the same rows.
+    """
     if table.num_rows > rows:
         chosen = np.random.default_rng(seed).choice(table.num_rows, rows, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
@@ -83,10 +92,16 @@ def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
 
 
 def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
-    """Return the predictions of a scoring run that cannot be compared with a model's baseline.
+    """Return the names of the predictions that must not be compared with a model's baseline.
 
-    Other thresholds give the same applicants other decisions and reasons. Other exclusions let
-    other applicants be scored. A policy that is not on record counts as unchanged.
+    A prediction is not comparable if the policy has changed between training and scoring run.
+    Changed exclusions send other applicants to the model, so that no prediction is comparable.
+    Changed thresholds give the same applicants other decisions and reasons. If one of the two
+    policies was not recorded, the function assumes that nothing has changed.
+
+    Args:
+        run: row of the scoring run, with its `policy`.
+        model: row of the model, with the policy in its `training_data`.
     """
     now, then = run["policy"], model["training_data"].get("policy")
     if now is None or then is None or now == then:
@@ -97,5 +112,5 @@ def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]
 
 
 def read_baseline_sample(content: bytes) -> pa.Table:
-    """Return the sample of a baseline."""
+    """Return the table stored in a Parquet file that `sample_rows` made."""
     return pq.read_table(io.BytesIO(content))

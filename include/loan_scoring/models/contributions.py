@@ -1,6 +1,7 @@
-"""What each input adds to a score, for every algorithm: base + contributions = log-odds.
+"""Compute how much each feature adds to the log-odds of default, for every algorithm.
 
-The largest contributions are an application's reasons.
+The base plus the contributions of all features equals the log-odds. The features with the largest
+contributions become the reasons of an application.
 """
 
 from functools import cached_property
@@ -24,10 +25,15 @@ REASONS = ("reason_1", "reason_2", "reason_3", "reason_4")
 
 
 class Contributions:
-    """Splits the log-odds of a fitted pipeline into what each of its features adds."""
+    """Split the log-odds that a fitted pipeline predicts into one contribution per feature."""
 
     def __init__(self, pipeline: Pipeline, features: list[str]) -> None:
-        """Take a fitted pipeline of `build_candidate`, and its features."""
+        """Keep the fitted pipeline and separate its classifier from the calibration.
+
+        Args:
+            pipeline: fitted pipeline that `build_candidate` made.
+            features: names of the columns that the pipeline reads, in order.
+        """
         self._whole = last = pipeline[-1]
         self._slope, self._intercept = 1.0, 0.0
         if isinstance(last, Calibrated):
@@ -39,7 +45,7 @@ class Contributions:
 
     @cached_property
     def feature_of_column(self) -> np.ndarray:
-        """The place of each encoded column's feature, shape (columns,)."""
+        """The index of the feature behind each encoded column, shape (columns,)."""
         places = []
         for name in self._encode.get_feature_names_out():
             column = name.split("__", 1)[1]
@@ -48,10 +54,11 @@ class Contributions:
         return np.array(places)
 
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return each row's probability of default, equal to predict_proba, and its leaves.
+        """Return each row's probability of default, and the leaf that the row reaches in each tree.
 
-        The leaves are those of boosted trees, shape (trees, rows), and None for other models; pass
-        them to `by_feature`, so that the trees are walked once.
+        The probabilities equal those of predict_proba. Pass the leaves to `by_feature`, so that
+        `by_feature` does not evaluate the trees again. The leaves have shape (trees, rows). They
+        are None unless the model is scikit-learn's HistGradientBoostingClassifier.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
@@ -67,14 +74,15 @@ class Contributions:
     def by_feature(
         self, encoded: np.ndarray, leaves: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Return the base, and what each feature adds to each row's log-odds.
+        """Return the base, and the contribution of each feature to the log-odds of each row.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
-            leaves: of these rows, if `probabilities` has returned them.
+            leaves: leaves of these rows that `probabilities` returned, or None.
 
         Returns:
-            base, and an array of shape (rows, features): base plus a row's sum is its log-odds.
+            the base and the contributions, shape (rows, features). The log-odds of a row are the
+            base plus the sum of the row's contributions.
         """
         base, columns = self._by_column(encoded, leaves)
         added = np.zeros((len(encoded), len(self._features)))
@@ -87,7 +95,8 @@ class Contributions:
     ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, LogisticRegression):
-            # At the mean of the encoded training rows, every input adds 0.
+            # Contributions are measured from the mean of the encoded training rows, so that they
+            # tell how an application differs from the average application.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
         if self._boosting is not None:
@@ -103,7 +112,11 @@ class Contributions:
         return _in_log_odds(base, added)
 
     def _of_trees(self, base: float, leaves: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return base plus all roots, and the sum of each row's paths, shape (rows, columns)."""
+        """Return the base plus the means of all roots, and the contributions of encoded columns.
+
+        The contributions of a row are summed over the paths to its leaves in all trees. Their
+        shape is (rows, columns).
+        """
         roots, table, offsets = self._paths
         trees, rows = leaves.shape
         hits = sparse.csr_matrix(
@@ -118,7 +131,11 @@ class Contributions:
 
     @cached_property
     def _paths(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """The sum of the roots, the paths to the leaves of all trees, each tree's first row."""
+        """The sum of the root means, the paths of all trees, and the offset of each tree.
+
+        The paths are stacked, one row for each leaf of each tree. The offset of a tree is the
+        index of the tree's first row in this stack.
+        """
         paths = [tree.paths(self._encode.get_feature_names_out().size) for tree in self._trees]
         sizes = [len(path) for _, path in paths]
         return (
@@ -155,7 +172,7 @@ class Contributions:
 
 
 def _tree_of_xgboost(tree: dict[str, Any]) -> Tree:
-    """Return a tree of XGBoost's JSON; a node's count is its sum of hessians."""
+    """Convert a tree of XGBoost's JSON. The count of a node is its sum of hessians."""
     left = np.array(tree["left_children"])
     return Tree(
         left,
@@ -171,10 +188,11 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Scale additions to a probability so that they add up to its log-odds.
+    """Convert contributions to a probability into contributions to the log-odds.
 
-    Each row has one factor: the distance in log-odds over the distance in probability. Where the
-    distance is 0, the factor is its limit, the slope of the log-odds at the base.
+    All contributions of a row are multiplied by one factor. The factor is the row's distance from
+    the base in log-odds, divided by the distance in probability. If the distance in probability is
+    almost 0, the factor is the slope of the log-odds at the base, the limit of the quotient.
     """
     low = min(base, 1 - base) * 1e-9
     ends = np.clip(base + added.sum(axis=1), low, 1 - low)
@@ -191,16 +209,17 @@ def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
 def top_reasons(
     contract: Contract, features: list[str], contributions: np.ndarray, columns: Columns
 ) -> dict[str, pa.Array]:
-    """Return the reasons of each row: labels of the largest positive contributions, largest first.
+    """Return the columns `reason_1` to `reason_4` for rows of applications.
 
-    The label of a null value has "is missing" behind it. With fewer than four positive
-    contributions, the last reasons are null.
+    The reasons of a row are the labels of the features with the largest positive contributions,
+    the largest first. If the value of a feature is null, its label is followed by "is missing".
+    If a row has fewer than four positive contributions, its last reasons are null.
 
     Args:
-        contract: the labels.
-        features: the columns that the model reads.
-        contributions: what each adds to each row's log-odds, shape (rows, features).
-        columns: the same rows' values.
+        contract: contract with the labels of the columns.
+        features: names of the columns that the model reads.
+        contributions: contributions of the features to the log-odds, shape (rows, features).
+        columns: values of the same rows.
     """
     labels = [contract.by_name[name].label for name in features]
     texts = pa.array([*labels, *(f"{label} is missing" for label in labels)], pa.string())

@@ -1,4 +1,8 @@
-"""Applications as model input: the frame that scikit-learn takes, and a faster encoder."""
+"""Turn applications into the input of a model.
+
+`feature_frame` makes the data frame that scikit-learn's encoders take. `Encoder` gives the same
+encoded values faster.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +18,9 @@ from loan_scoring.contract import Contract
 
 
 def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns as scikit-learn takes them: numbers as float64, categories as object.
+    """Return columns of a table as the data frame that a scikit-learn pipeline takes.
 
-    Null is nan in both.
+    Numbers have the type float64, categories the type object. A null becomes nan.
     """
     data = {}
     for name in columns:
@@ -34,24 +38,30 @@ def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of some applications, split once into numbers, levels and codes for all models."""
+    """The columns of some applications, as numbers and as codes of levels.
+
+    A table is split into this form once, and then every model reads it.
+    """
 
     rows: int
     numbers: dict[str, np.ndarray]
-    """By name, float64 with nan for null, shape (rows,)."""
+    """The values of each number by column name, float64, shape (rows,). A null is nan."""
     levels: dict[str, np.ndarray]
-    """By name, the levels that occur, with nan as the last, shape (levels,)."""
+    """The levels of each category by column name, shape (levels,).
+
+    These are the levels that occur in the table, followed by nan for null.
+    """
     codes: dict[str, np.ndarray]
-    """By name, the place of each row's level in `levels`, shape (rows,)."""
+    """The index into `levels` for each row of a category, by column name, shape (rows,)."""
 
     def is_null(self, name: str) -> np.ndarray:
-        """Return in which rows a column is null, shape (rows,)."""
+        """Return True for each row in which the column is null, shape (rows,)."""
         if name in self.numbers:
             return np.asarray(np.isnan(self.numbers[name]))
         return np.asarray(self.codes[name] == len(self.levels[name]) - 1)
 
     def take(self, rows: np.ndarray) -> "Columns":
-        """Return some rows, by a mask or by place."""
+        """Return the rows that a boolean mask or an array of row indices selects."""
         return Columns(
             int(rows.sum()) if rows.dtype == bool else len(rows),
             {name: values[rows] for name, values in self.numbers.items()},
@@ -61,7 +71,7 @@ class Columns:
 
 
 def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> Columns:
-    """Return the named columns of a table as numbers, levels and codes."""
+    """Split the named columns of a table into numbers, levels and codes."""
     found = Columns(table.num_rows, {}, {}, {})
     for name in names:
         values = table.column(name).combine_chunks()
@@ -77,15 +87,15 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
 
 
 class Encoder:
-    """A fitted ColumnTransformer of `numbers` and `categories`, applied once per distinct value.
+    """Apply a fitted ColumnTransformer once per distinct value instead of once per row.
 
-    An encoded value depends on the raw value of its column alone. So each distinct value is
-    transformed once and the result repeated per row: equal to the transformer bit for bit. The
-    encoding of a level is kept for later calls.
+    Each encoded value depends only on the raw value in its own column. So the encoder transforms
+    each distinct value once and copies the result to all rows with this value. The result equals
+    the transformer's output bit for bit. Encoded levels are kept for later calls.
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
-        """Take the transformer; its numbers come first, its categories second."""
+        """Take a fitted transformer with two parts: first `numbers`, then `categories`."""
         (_, self._numbers, self._number_names), (_, self._categories, self._category_names) = [
             each for each in transformer.transformers_ if each[0] != "remainder"
         ]
@@ -94,7 +104,7 @@ class Encoder:
         }
 
     def encode(self, columns: Columns) -> np.ndarray:
-        """Return the encoded rows, shape (rows, encoded columns)."""
+        """Return the rows as the transformer would encode them, shape (rows, encoded columns)."""
         parts = []
         if _is_identity(self._numbers):
             parts = [columns.numbers[name][:, None] for name in self._number_names]
@@ -111,19 +121,20 @@ class Encoder:
         values, codes = {}, {}
         for name in self._number_names:
             codes[name], values[name] = pd.factorize(columns.numbers[name])
-            values[name] = np.append(values[name], np.nan)  # nan has the code -1: the last
+            # factorize gives nan the code -1, which as an index means the last value.
+            values[name] = np.append(values[name], np.nan)
         tables = _transformed(self._numbers, values)
         return [tables[name][codes[name]] for name in self._number_names]
 
     def _learn(self, columns: Columns) -> None:
-        """Encode the levels that are new."""
+        """Encode the levels that no earlier call has encoded, and keep their encodings."""
         new = {
             name: [level for level in columns.levels[name] if _key(level) not in known]
             for name, known in self._known.items()
         }
         if not any(new.values()):
             return
-        # The transformer takes all columns at once: one without a new level gets nan.
+        # The transformer needs all columns, so a column without a new level is given nan.
         new = {name: levels or [float("nan")] for name, levels in new.items()}
         values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
         for name, table in _transformed(self._categories, values).items():
@@ -131,7 +142,15 @@ class Encoder:
 
 
 def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the encoding of each column's values, shape (values, width)."""
+    """Transform the values of all columns in one call, and return the result by column.
+
+    Args:
+        transformer: fitted transformer of these columns.
+        values: values of each column, by name. The columns may have different lengths.
+
+    Returns:
+        encoded values of each column, by name, shape (values, encoded columns).
+    """
     names = list(values)
     longest = max(map(len, values.values()))
     frame = pd.DataFrame({name: _padded(values[name], longest) for name in names})
@@ -148,12 +167,15 @@ def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, n
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    """Repeat the first value at the end; the rows that this adds are dropped later."""
+    """Repeat the first value at the end until the array has the given length.
+
+    All columns of a data frame need the same length. `_transformed` drops the added rows again.
+    """
     return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
 
 
 def _key(level: object) -> object:
-    """Return the level, and None for nan, which a dictionary cannot look up."""
+    """Return the dictionary key of a level. Return None for nan, which is not equal to itself."""
     return level if isinstance(level, str) else None
 
 

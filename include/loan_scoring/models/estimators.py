@@ -1,4 +1,4 @@
-"""Estimators that skops can store: XGBoost without pickle, and a calibrated classifier."""
+"""Define estimators that skops can store: XGBoost, and a classifier with calibration."""
 
 import json
 from functools import cached_property
@@ -14,10 +14,11 @@ TREES_AT_ONCE = 10
 
 
 class XGBoost(ClassifierMixin, BaseEstimator):
-    """Gradient boosting by XGBoost's histogram method, stored as XGBoost's UBJSON bytes.
+    """Gradient boosting by XGBoost's histogram method.
 
-    Runs on one thread, so that histograms are summed in the same order on every machine. Nulls
-    are missing values, and categories are codes.
+    The fitted model is stored in XGBoost's own UBJSON format, so that no pickle is needed. XGBoost
+    runs on one thread, so that histograms are summed in the same order on every machine. Missing
+    values are nan, and categories are numeric codes.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         reg_lambda: float = 1.0,
         random_state: int = 0,
     ) -> None:
-        """Take parameters under the names of XGBoost's scikit-learn interface."""
+        """Take the parameters, which have the names of XGBoost's scikit-learn interface."""
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth
@@ -42,7 +43,12 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Fit to X, shape (rows, features), and outcomes 0 and 1, shape (rows,)."""
+        """Fit the boosting and return the fitted estimator.
+
+        Args:
+            X: encoded features, shape (rows, features).
+            y: outcomes, 1 for default, shape (rows,).
+        """
         import xgboost
 
         self.classes_ = np.unique(y)
@@ -65,7 +71,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     @cached_property
     def booster(self) -> Any:
-        """The booster, read from the bytes once."""
+        """XGBoost's booster. It is loaded from the stored bytes at the first access."""
         import xgboost
 
         booster = xgboost.Booster({"nthread": 1})
@@ -74,7 +80,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     @cached_property
     def base(self) -> float:
-        """The log-odds before any tree."""
+        """The log-odds of default from which the boosting starts, before the first tree."""
         learner = json.loads(self.booster.save_config())["learner"]
         found = json.loads(learner["learner_model_param"]["base_score"])
         return float(logit(np.ravel(found)[0]))
@@ -82,8 +88,9 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     def log_odds(self, X: np.ndarray) -> np.ndarray:
         """Return the log-odds of default, shape (rows,).
 
-        XGBoost sums in 32 bits, an error of 5e-6 over 300 trees. So a few trees at a time are
-        summed by XGBoost, and these sums are added in 64 bits. That takes no longer.
+        XGBoost adds the values of trees in 32 bits, with an error of 5e-6 over 300 trees. So
+        XGBoost adds only 10 trees at a time, and this method adds these sums in 64 bits. This
+        is as fast as one call for all trees.
         """
         X = np.asarray(X, dtype=np.float32)
         found, nothing = np.full(len(X), self.base), np.zeros(len(X), dtype=np.float32)
@@ -98,14 +105,14 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return found
 
     def apply(self, X: np.ndarray) -> np.ndarray:
-        """Return the leaf of each tree that a row ends in, as its node, shape (rows, trees)."""
+        """Return the node number of each row's leaf in each tree, shape (rows, trees)."""
         import xgboost
 
         matrix = xgboost.DMatrix(np.asarray(X, dtype=np.float32), nthread=1)
         return np.asarray(self.booster.predict(matrix, pred_leaf=True), dtype=np.int64)
 
     def trees(self) -> list[dict[str, Any]]:
-        """Return the trees in the form of XGBoost's JSON."""
+        """Return the trees as XGBoost writes them to JSON."""
         learner = json.loads(self.booster.save_raw("json"))["learner"]
         trees: list[dict[str, Any]] = learner["gradient_booster"]["model"]["trees"]
         return trees
@@ -120,31 +127,31 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without what can be read from the booster's bytes."""
+        """Return the state without `booster` and `base`, because both can be read from `ubj_`."""
         return {
             name: value for name, value in vars(self).items() if name not in ("booster", "base")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state."""
+        """Restore the state that `__getstate__` returned."""
         self.__dict__.update(state)
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose log-odds are mapped to slope * log-odds + intercept (Platt 1999).
+    """A classifier with calibrated probabilities (Platt 1999).
 
-    `slope` and `intercept` come from out-of-fold predictions of classifiers with the same
-    parameters.
+    The calibrated log-odds are slope * log-odds + intercept. `slope` and `intercept` are fitted to
+    out-of-fold predictions of classifiers with the same parameters.
     """
 
     def __init__(self, classifier: Any, slope: float, intercept: float) -> None:
-        """Take a classifier, and slope and intercept of its calibration."""
+        """Take a classifier, and the slope and intercept of the calibration."""
         self.classifier = classifier
         self.slope = slope
         self.intercept = intercept
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Fit the classifier; slope and intercept stay as given."""
+        """Fit the classifier. Slope and intercept are not fitted here."""
         self.classifier.fit(X, y)
         self.classes_ = self.classifier.classes_
         return self

@@ -1,4 +1,7 @@
-"""Which loans are in the hold-out: decided by the key of a loan alone, so it never changes."""
+"""Decide which loans are in the hold-out.
+
+The decision depends only on `loan_id`, seed and share, so it does not change when data is added.
+"""
 
 import hashlib
 from typing import Any
@@ -9,30 +12,36 @@ import pyarrow as pa
 from loan_scoring.contract import Contract
 
 RULE = "blake2b(seed:loan_id)"
-"""How membership is computed. Each model's record has it, so that a later rule can differ."""
+"""The rule that decides whether a loan is in the hold-out.
+
+It is stored with each model, so that models of an older rule can be recognized if the rule ever
+changes.
+"""
 
 
 def holdout_policy(contract: Contract) -> dict[str, Any]:
-    """Return rule, seed and share of the hold-out, for a model's record."""
+    """Return rule, seed and share of the contract's hold-out, to be stored with a model."""
     training = contract.training
     return {"rule": RULE, "seed": training.seed, "share": training.holdout_share}
 
 
 def holdout_members(loan_ids: pa.ChunkedArray, seed: int, share: float) -> np.ndarray:
-    """Return whether each loan is in the hold-out of a policy, shape (rows,), bool.
+    """Return True for each loan that is in the hold-out, shape (rows,).
 
-    Seed and key are hashed to a number in [0, 1); a loan is in where it is below `share`. So a
-    loan stays in as rows come and go, and a larger share contains a smaller one.
+    Seed and `loan_id` are hashed to a number in [0, 1). The loan is in the hold-out if this number
+    is below `share`. So a loan stays in the hold-out when other rows are added or removed. With
+    the same seed, the hold-out of a larger share contains the hold-out of a smaller share.
     """
     places = [_place(seed, loan_id) for loan_id in loan_ids.to_pylist()]
     return np.fromiter(places, dtype=np.float64, count=len(places)) < share
 
 
 def split_holdout(contract: Contract, loan_ids: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of training and hold-out rows by the contract's policy, ascending.
+    """Return the row indices of the training set and of the hold-out, both in ascending order.
 
-    The split is not stratified. With n loans in the hold-out, its default rate has a standard
-    error of sqrt(p(1-p)/n): 0.3 points for 20,000 loans.
+    Seed and share come from the contract. The split is not stratified by outcome. So the default
+    rate p of a hold-out with n loans has a standard error of sqrt(p(1-p)/n). For 20,000 loans this
+    is about 0.3 percentage points.
     """
     training = contract.training
     kept = holdout_members(loan_ids, training.seed, training.holdout_share)

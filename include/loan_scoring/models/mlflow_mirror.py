@@ -1,8 +1,9 @@
-"""Copy trials, models and champions to MLflow, for show: nothing is ever decided from MLflow.
+"""Copy trials, models and champions to MLflow, so that people can look at them there.
 
-MLflow's tables are in the schema `mlflow` of the same database; no MLflow server is needed. What
-MLflow lacks, or has only in part, is written; the rest stays. The tag `loan_scoring.id` identifies
-each run and version. No other module imports mlflow: that takes seconds.
+No decision depends on MLflow. MLflow's tables are in the schema `mlflow` of the same database, so
+that no MLflow server is needed. Each copy writes the runs and versions that MLflow does not have
+yet, and writes unfinished runs again. The tag `loan_scoring.id` identifies each run and version.
+No other module imports mlflow, because the import takes seconds.
 """
 
 import json
@@ -38,7 +39,11 @@ QUIET = {
 
 @dataclass(frozen=True)
 class MirrorCounts:
-    """Numbers of trials and model versions that were written, and the champions by kind."""
+    """The result of one copy to MLflow.
+
+    `trials` and `models` are the numbers of trials and model versions that were written.
+    `champions` has the champion version of each kind.
+    """
 
     trials: int
     models: int
@@ -46,16 +51,16 @@ class MirrorCounts:
 
 
 def mirror_models(session: Session) -> MirrorCounts:
-    """Write what MLflow lacks of the portfolio, and set the alias `champion`.
+    """Write the trials and models that MLflow does not have yet, and set the alias `champion`.
 
     Raises:
-        TrackingError: MLflow, its tables or its artifacts cannot be written; the next call writes
-            what is missing.
+        TrackingError: MLflow's tables or artifacts cannot be written. The next call writes what is
+            missing.
     """
     os.environ |= QUIET
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own, about the next SQLAlchemy
+        warnings.simplefilter("ignore")  # hides MLflow's warnings about the next SQLAlchemy
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
@@ -76,21 +81,29 @@ def mirror_models(session: Session) -> MirrorCounts:
 
 
 def ui_environment(session: Session) -> dict[str, str]:
-    """Return the environment for `mlflow ui`; it holds the database's password."""
+    """Return the environment variables with which to start `mlflow ui`.
+
+    The variables contain the password of the database.
+    """
     with _mirror_lock(session):
-        pass  # makes the schema, which MLflow needs even before the first training
+        pass  # creates the schema, which MLflow needs even before the first training
     return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
 
 
 @contextmanager
 def _mirror_lock(session: Session) -> Iterator[None]:
-    """Make MLflow's schema, and hold a lock: one mirror at a time, over all portfolios."""
+    """Hold a lock while copying to MLflow, and create MLflow's schema if it is missing.
+
+    The lock lets only one process copy at a time, for all portfolios together.
+    """
     other = database.connect_beside(session.connection)
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            if not cursor.rowcount:  # IF NOT EXISTS needs the right to create schemas even then
+            # Checked first, because CREATE SCHEMA IF NOT EXISTS needs the right to create schemas
+            # even if the schema exists.
+            if not cursor.rowcount:
                 cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(
                     f"COMMENT ON SCHEMA {MLFLOW_SCHEMA} IS 'Tables of MLflow: a mirror of the "
@@ -119,7 +132,7 @@ def _url(session: Session) -> str:
 
 
 class _Mirror:
-    """One pass over a portfolio's trials, models and champions."""
+    """Copy the trials, models and champions of one portfolio to MLflow."""
 
     def __init__(self, session: Session, client: Any) -> None:
         self.session = session
@@ -164,7 +177,10 @@ class _Mirror:
         return MirrorCounts(len(new_trials), len(new_models), in_use)
 
     def _finished_runs(self) -> dict[str, str]:
-        """Return the ids of finished runs by our id; delete those that a kill left unfinished."""
+        """Return MLflow's run ids of finished runs, by the tag `loan_scoring.id`.
+
+        Delete unfinished runs, which a killed process left behind.
+        """
         found: dict[str, str] = {}
         token = None
         while True:
@@ -180,7 +196,10 @@ class _Mirror:
                 return found
 
     def _mlflow_versions(self, kind: str) -> dict[str, str]:
-        """Return MLflow's version of each of our model versions; register a new model."""
+        """Return MLflow's version number of each model version of a kind, by model version.
+
+        If MLflow has no registered model of this kind yet, register it.
+        """
         from mlflow.exceptions import MlflowException
 
         name = f"{self.portfolio}.{kind}"
@@ -250,7 +269,21 @@ class _Mirror:
         folds: list[dict[str, float]],
         model: database.Row | None = None,
     ) -> str:
-        """Write a run with all it has, and return its id; times are milliseconds since 1970."""
+        """Write one run with parameters, metrics and files, and return MLflow's run id.
+
+        The run is marked as finished only at the end, so that an interrupted run is recognized.
+
+        Args:
+            ours: id of the trial or model, for the tag `loan_scoring.id`.
+            name: name of the run in MLflow.
+            started: start time in milliseconds since 1970.
+            ended: end time in milliseconds since 1970.
+            parameters: parameters of the run.
+            metrics: metrics of the run. A metric that is None is left out.
+            tags: further tags.
+            folds: metrics of each fold, written with the fold's index as the step.
+            model: row of the model whose files are to be logged, or None for a trial.
+        """
         from mlflow.entities import Metric, Param
 
         run_id: str = self.client.create_run(

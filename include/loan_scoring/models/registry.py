@@ -1,4 +1,4 @@
-"""The models on record: register fitted models, find champions, record verdicts, load."""
+"""Register fitted models, load them, find the champions and record verdicts on promotions."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ KINDS = (PROPENSITY, PERSONAS)
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model that is to be registered."""
+    """A fitted model that is ready to be registered. It has no version yet."""
 
     kind: str
     estimator: Any
@@ -34,7 +34,11 @@ class FittedModel:
 
 
 def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str]:
-    """Return the model versions by kind that were fitted on the same rows by the same code."""
+    """Return the model versions with the given fingerprint, by kind.
+
+    These models were fitted on the same rows, with the same contract and the same training code.
+    Return an empty dictionary if there are none.
+    """
     found = database.rows(
         session.connection, "select_models_by_fingerprint", fingerprint=fingerprint
     )
@@ -44,9 +48,11 @@ def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str
 def register_models(
     session: Session, models: list[FittedModel], fingerprint: str, training_data: dict[str, Any]
 ) -> dict[str, str]:
-    """Write the models' artifacts, then their rows in one transaction; return versions by kind.
+    """Register fitted models and return their versions by kind.
 
-    Two concurrent trainings of the same data give one pair: the second finds the first's rows.
+    The artifacts are written first, then all rows of the table `models` in one transaction. If
+    models with this fingerprint are registered already, their versions are returned instead. So
+    two concurrent trainings on the same data register only one pair.
     """
     portfolio = session.contract.portfolio
     written = []
@@ -90,13 +96,13 @@ def register_models(
                 evaluation=json.dumps(model.evaluation) if model.evaluation else None,
                 **values,
             )
-            assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+            assert row is not None  # noqa: S101 - INSERT ... RETURNING always returns a row
             known[model.kind] = row["model_version"]
     return known
 
 
 def model_row(session: Session, model_version: str) -> database.Row:
-    """Return a model's row.
+    """Return the row of a model version in the table `models`.
 
     Raises:
         MissingError: there is no such version.
@@ -108,12 +114,17 @@ def model_row(session: Session, model_version: str) -> database.Row:
 
 
 def champion_version(session: Session, kind: str) -> str | None:
-    """Return the champion of a kind, None before the first promotion."""
+    """Return the version of the champion of a kind.
+
+    Return None if no model of this kind has been promoted yet.
+    """
     return _in_use(session).get(kind)
 
 
 def champion_pair(session: Session) -> tuple[str, str]:
-    """Return the champion propensity and personas versions, both read at one moment.
+    """Return the champion versions of propensity model and personas.
+
+    Both versions are read in one statement, so they were in use at the same time.
 
     Raises:
         StateError: no model has been promoted yet.
@@ -128,13 +139,13 @@ def champion_pair(session: Session) -> tuple[str, str]:
 
 
 def _in_use(session: Session) -> dict[str, str]:
-    """Return the versions in use by kind."""
+    """Return the versions of all champions, by kind."""
     rows = database.rows(session.connection, "select_versions_in_use")
     return {row["kind"]: row["model_version"] for row in rows}
 
 
 def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
-    """Return the versions by kind of the pair that a version was fitted in.
+    """Return the pair of versions, by kind, that was registered together with the given version.
 
     Raises:
         StateError: there is no such version.
@@ -151,10 +162,10 @@ def record_verdict(
     occasion: str = "training",
     comment: str | None = None,
 ) -> bool:
-    """Append a verdict on a version to promotions; `promoted` makes it the champion.
+    """Add a verdict on a model version to the table `promotions`. Return True if a row was added.
 
-    Adds nothing if the latest row of the version already records this verdict. Returns True if a
-    row was added.
+    The verdict `promoted` makes the version the champion. No row is added if the latest row of the
+    version has the same content and is still in effect.
     """
     kind = model_row(session, model_version)["kind"]
     row = {
@@ -166,7 +177,8 @@ def record_verdict(
     }
     text = json.dumps(evidence)
     last = database.row(session.connection, "select_last_verdict", model_version=model_version)
-    # A version that was rolled back has the same latest verdict, but is not in use.
+    # After a rollback, a version may have `promoted` as its latest verdict but not be in use.
+    # Then a new row is needed.
     is_in_effect = verdict != "promoted" or row["replaces"] == model_version
     if is_in_effect and last == row | {"evidence": json.loads(text)}:
         return False
@@ -182,13 +194,13 @@ def record_verdict(
 
 
 def model_estimator(session: Session, row: database.Row) -> Any:
-    """Return the estimator of a model's row, loaded once per process."""
+    """Return the estimator of a model, given its row. The estimator is cached in the process."""
     return load_estimator(session.contract.portfolio, row["artifact"], row["artifact_sha256"])
 
 
 def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
-    """Return the scorer of a pair of model versions."""
-    # Not at the top: it loads scikit-learn, which most users of the registry do not need.
+    """Load a pair of model versions and return a scorer for applications."""
+    # Imported here because it loads scikit-learn, which most callers of the registry do not need.
     from loan_scoring.models.scorer import Scorer
 
     propensity = model_row(session, propensity_version)

@@ -1,4 +1,7 @@
-"""Score a table of applications with a pair of models: probability, decision, reasons, persona."""
+"""Score a table of applications with a pair of models.
+
+A score has the probability of default, the decision, its reasons, and the persona.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +20,7 @@ DECISIONS = ("approve", "review", "decline", "refer")
 
 @dataclass(frozen=True)
 class Scorer:
-    """A pair of fitted models, with the names and default rates of the personas."""
+    """Score applications with a pair of fitted models, and explain single scores."""
 
     contract: Contract
     propensity: Any
@@ -29,17 +32,21 @@ class Scorer:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that scoring reads, in the contract's order."""
+        """The names of the columns that `score` reads, in the order of the contract."""
         used = {*self.propensity_features, *self.personas_features}
         used |= {exclusion.column for exclusion in self.contract.exclusions}
         return [column.name for column in self.contract.inputs if column.name in used]
 
     def score(self, table: pa.Table) -> pa.Table:
-        """Return the scores, one row for each of `table`.
+        """Return the scores of all applications, one row for each row of `table`.
 
-        Columns: default_probability, exclusion_reason, decision, persona, persona_default_rate,
-        and reason_1 to reason_4, which are null unless the decision is review or decline. An
-        excluded application has an exclusion_reason and the decision refer; all else is null.
+        The columns are `default_probability`, `exclusion_reason`, `decision`, `persona`,
+        `persona_default_rate`, and `reason_1` to `reason_4`. The reasons are null unless the
+        decision is `review` or `decline`. An excluded application has the decision `refer` and an
+        exclusion reason, and all its other columns are null.
+
+        Args:
+            table: applications with at least the columns that `columns` names.
         """
         exclusion = exclusion_reasons(self.contract, table)
         judged = np.flatnonzero(exclusion.is_null().to_numpy(zero_copy_only=False))
@@ -73,9 +80,12 @@ class Scorer:
         )
 
     def explain(self, table: pa.Table) -> tuple[float, dict[str, float]] | None:
-        """Return the base, and what each feature adds to the log-odds, for a table of one row.
+        """Return the base and the contribution of each feature to the log-odds of one application.
 
-        None if the row is excluded.
+        Return None if the application is excluded.
+
+        Args:
+            table: table with one row, the application.
         """
         if exclusion_reasons(self.contract, table)[0].is_valid:
             return None
@@ -106,7 +116,13 @@ class Scorer:
 
 
 def _scattered(values: dict[str, pa.Array], places: np.ndarray, rows: int) -> dict[str, pa.Array]:
-    """Return columns of `rows` rows with the values at `places` and null elsewhere."""
+    """Spread the rows of a short table over a longer table. Rows without a value become null.
+
+    Args:
+        values: columns of the short table, by name.
+        places: for each row of the short table, its row index in the longer table.
+        rows: row count of the longer table.
+    """
     row = np.full(rows, -1)
     row[places] = np.arange(len(places))
     at = pa.array(row, mask=row < 0)
@@ -114,7 +130,10 @@ def _scattered(values: dict[str, pa.Array], places: np.ndarray, rows: int) -> di
 
 
 def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
-    """Return the reason of the first exclusion that applies to each row, null where none does."""
+    """Return for each row the reason of the first exclusion that applies to it.
+
+    The reason is null if no exclusion applies. The order of exclusions comes from the contract.
+    """
     reason = pa.nulls(table.num_rows, pa.string())
     for exclusion in reversed(contract.exclusions):
         values = table.column(exclusion.column).combine_chunks()
@@ -124,7 +143,7 @@ def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
 
 
 def decide_by_policy(contract: Contract, probability: np.ndarray) -> pa.Array:
-    """Return the decision for each probability; refer for nan."""
+    """Return the decision for each probability of default. The decision for nan is `refer`."""
     policy = contract.decision
     place = np.select(
         [

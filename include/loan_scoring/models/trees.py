@@ -1,4 +1,8 @@
-"""Decision trees as arrays, and scikit-learn's boosting walked for score and leaves at once."""
+"""Evaluate decision trees that are stored as arrays.
+
+`BinnedBoosting` evaluates scikit-learn's boosted trees, so that one pass gives the score and the
+leaves of each row.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +14,13 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 @dataclass(frozen=True)
 class Tree:
-    """A decision tree of any library: each node's value, and the loans it was fitted on.
+    """A decision tree in a form that does not depend on the library that fitted it.
 
-    All shapes (nodes,). `left` and `right` are -1 at a leaf. The root is node 0, and a child
-    comes after its parent. Values of inner nodes are not used.
+    All arrays have one element per node, shape (nodes,). Node 0 is the root, and every child comes
+    after its parent. `left` and `right` are the indices of the children, or -1 at a leaf.
+    `feature` is the column of the split. `value` is what a leaf adds to the score, and is not used
+    for inner nodes. `count` is the weight of the node, which is the number of loans in the node
+    or the sum of their weights or hessians.
     """
 
     left: np.ndarray
@@ -24,18 +31,21 @@ class Tree:
 
     @cached_property
     def leaves(self) -> np.ndarray:
-        """The nodes that are leaves, ascending."""
+        """The indices of the nodes that are leaves, in ascending order."""
         return np.flatnonzero(self.left < 0)
 
     def paths(self, features: int) -> tuple[float, np.ndarray]:
-        """Return the root's mean, and what each feature's splits add on the way to each leaf.
+        """Return the mean of the root, and what each feature adds on the path to each leaf.
 
-        The mean of an inner node is that of its leaves, weighted by their loans. A split on a
-        feature adds the child's mean less the parent's (Saabas 2014). Root plus path is the
-        leaf's value.
+        The mean of an inner node is the mean of the leaves below it, weighted by their counts. A
+        split on a feature adds the mean of the child minus the mean of the parent (Saabas 2014).
+        So the mean of the root plus all additions on a path is the value of the leaf.
+
+        Args:
+            features: number of columns that the tree may split on.
 
         Returns:
-            the root's mean, and an array of shape (leaves, features).
+            the mean of the root, and the additions, shape (leaves, features).
         """
         mean, weight = self.value.astype(float).copy(), self.count.astype(float)
         for node in range(len(mean) - 1, -1, -1):
@@ -53,25 +63,26 @@ class Tree:
 
 
 class BinnedBoosting:
-    """A fitted HistGradientBoostingClassifier of two classes, evaluated on binned values.
+    """Evaluate a fitted HistGradientBoostingClassifier of two classes on binned values.
 
-    A binned value is one byte, so one walk gives leaves and score. The bins are those of the fit:
-    a row ends in the same leaves as in `predict_proba`. The leaves' values are added in the same
-    order, so the log-odds are equal bit for bit.
+    One pass over the trees gives the leaves of each row, and the leaves give the score. The bins
+    are the bins of the fit, so a row reaches the same leaves as in `predict_proba`. The values of
+    the leaves are added in the same order as in `predict_proba`, so the log-odds are equal bit for
+    bit.
     """
 
     def __init__(self, model: HistGradientBoostingClassifier) -> None:
-        """Take the fitted model."""
+        """Take the fitted classifier, and read the log-odds before the first tree from it."""
         self._model = model
         self.base = float(np.ravel(model._baseline_prediction)[0])
 
     def leaves(self, encoded: np.ndarray) -> np.ndarray:
-        """Return the leaf of each tree that a row ends in, shape (trees, rows).
+        """Return the leaf that each row reaches in each tree, shape (trees, rows).
 
-        Leaves are counted in the order of `Tree.leaves`.
+        A leaf is given by its index in `Tree.leaves`.
 
         Args:
-            encoded: the input of the model's predict_proba, shape (rows, columns).
+            encoded: rows as the model's predict_proba takes them, shape (rows, columns).
         """
         mapper = self._model._bin_mapper
         binned = mapper.transform(self._preprocessed(encoded))
@@ -81,7 +92,7 @@ class BinnedBoosting:
         return found
 
     def log_odds(self, leaves: np.ndarray) -> np.ndarray:
-        """Return the log-odds of default of rows from their leaves, shape (rows,)."""
+        """Return the log-odds of default of each row, computed from its leaves, shape (rows,)."""
         found = np.full(leaves.shape[1], self.base)
         for tree, ends in zip(self.trees, leaves, strict=True):
             found += tree.value[tree.leaves][ends]
@@ -89,7 +100,7 @@ class BinnedBoosting:
 
     @cached_property
     def trees(self) -> list[Tree]:
-        """The trees, with features counted as columns of `encoded`."""
+        """The trees of the classifier. A feature is given by its column index in `encoded`."""
         made = []
         for (predictor,) in self._model._predictors:
             nodes = predictor.nodes
@@ -107,7 +118,10 @@ class BinnedBoosting:
 
     @cached_property
     def _order(self) -> np.ndarray:
-        """The column of `encoded` at each place of the model's own order: categories come first."""
+        """The column indices of `encoded` in the order that the classifier uses internally.
+
+        The classifier puts categories before numbers.
+        """
         is_category = np.zeros(self._model.n_features_in_, dtype=bool)
         if self._model.is_categorical_ is not None:
             is_category = self._model.is_categorical_
@@ -115,9 +129,10 @@ class BinnedBoosting:
 
     @cached_property
     def _leaf_predictors(self) -> list[TreePredictor]:
-        """Copies of the trees whose leaf value is the leaf's index.
+        """Copies of the trees in which the value of each leaf is the index of the leaf.
 
-        Predicting with them returns leaf indices at C speed.
+        A prediction with these copies returns leaf indices. This is fast, because scikit-learn
+        predicts in C.
         """
         made = []
         for (predictor,) in self._model._predictors:
@@ -132,23 +147,26 @@ class BinnedBoosting:
         return made
 
     def _preprocessed(self, encoded: np.ndarray) -> np.ndarray:
-        """Return the output of the model's preprocessor, with each code looked up in a table."""
+        """Return the same output as the classifier's preprocessor, but faster.
+
+        Each code of a category is looked up in the table `_inner_codes`.
+        """
         if self._model._preprocessor is None:
             return np.asarray(encoded, dtype=float)
         inner = np.asarray(encoded, dtype=float)[:, self._order]
         categories, unknown = self._inner_codes.shape[1], len(self._inner_codes) - 1
         for place in range(categories):
             codes = inner[:, place]
-            is_known = codes < unknown  # False for nan
+            is_known = codes < unknown  # also False for nan
             codes[~is_known] = unknown
             inner[:, place] = self._inner_codes[codes.astype(np.intp), place]
         return inner
 
     @cached_property
     def _inner_codes(self) -> np.ndarray:
-        """Table from a raw code to the preprocessor's, shape (codes + 1, categories).
+        """The code that the preprocessor gives to each input code, shape (codes + 1, categories).
 
-        The last row is for unknown codes and nan.
+        The row index is the input code. The last row is for unknown codes and nan.
         """
         known = self._model._preprocessor.named_transformers_["encoder"].categories_
         highest = int(max(np.nanmax(codes, initial=0) for codes in known))

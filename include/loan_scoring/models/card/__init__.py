@@ -1,1 +1,1 @@
-"""The model card: what a pair of models is, how well it performs, and who promoted it."""
+"""Write the model card: what a pair of models is for, how it performs, and who promoted it."""

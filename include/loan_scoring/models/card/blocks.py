@@ -1,4 +1,7 @@
-"""The parts of a card: sections of texts, tables and plots, independent of the output format."""
+"""Define the parts of a card: sections with texts, tables and plots.
+
+The parts do not depend on the output format, so that one card can become Markdown or HTML.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,14 +16,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading within a section."""
+    """A heading inside a section, one level below the title of the section."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Note:
-    """A highlighted paragraph: a quotation, or something that is good or bad."""
+    """A highlighted paragraph. `tone` tells whether it is a quotation, good news or bad news."""
 
     text: str
     tone: Literal["quote", "good", "bad"] = "quote"
@@ -28,7 +31,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the columns whose places are in `numbers` are aligned right."""
+    """A table. `numbers` has the indices of the columns that are aligned right, from 0."""
 
     head: list[str]
     rows: list[list[str]]
@@ -37,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot as SVG, with a caption that says what it shows."""
+    """A plot as SVG, with a caption that says what the plot shows."""
 
     svg: bytes
     caption: str
@@ -48,7 +51,7 @@ Block = Text | Heading | Note | Table | Plot
 
 @dataclass(frozen=True)
 class Section:
-    """A title with its blocks."""
+    """A section of a card: a title and the blocks below it."""
 
     title: str
     blocks: list[Block]
@@ -56,7 +59,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """A model card, or another page of the same form."""
+    """A model card, or another page with the same structure. `lead` is the text below the title."""
 
     title: str
     lead: str

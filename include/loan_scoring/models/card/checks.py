@@ -1,4 +1,4 @@
-"""Sections of the card on what was checked: promotions with their gates, fairness, leaks."""
+"""Make the card's sections on checks of the model: promotion gates, fairness and leaks."""
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -15,7 +15,11 @@ OCCASIONS = {"training": "after training", "command": "by command", "rollback": 
 
 
 def promotions_section(verdicts: list[database.Row]) -> Section:
-    """Return every verdict on the version, and the gates of the latest judgement."""
+    """Return the section with all verdicts on a version and the gates of the latest judgement.
+
+    Args:
+        verdicts: rows of the table `promotions` for the version, the oldest first.
+    """
     if not verdicts:
         return Section("Promotions", [Text("Nobody has judged this version yet.")])
     blocks: list[Block] = [
@@ -50,7 +54,10 @@ def promotions_section(verdicts: list[database.Row]) -> Section:
 
 
 def fairness_section(contract: Contract, row: database.Row) -> Section:
-    """Return approval by group of each protected attribute, against the floor."""
+    """Return the section with approval rates by group, for each protected attribute.
+
+    The section also shows the demographic parity ratio, and the contract's limit `min_ratio`.
+    """
     rule = contract.promotion.fairness
     judged = ", ".join(_label(contract, name) for name in contract.fairness_attributes)
     blocks: list[Block] = [
@@ -94,7 +101,7 @@ def fairness_section(contract: Contract, row: database.Row) -> Section:
 
 
 def leaks_section(contract: Contract, row: database.Row) -> Section:
-    """Return the findings of the leak report that are not clean."""
+    """Return the section with the columns whose verdict in the leak report is not `clean`."""
     report = row.get("leaks")
     title = "Leaks"
     if report is None:

@@ -1,4 +1,7 @@
-"""Write a model card from the registry's rows alone: neither loans nor artifacts are read."""
+"""Write a model card from the database rows of its models, trials and verdicts.
+
+Neither loans nor model artifacts are read, so a card can be written at any time.
+"""
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -13,7 +16,9 @@ from loan_scoring.models.training.trials import recorded_trials
 
 
 def write_card(session: Session, model_version: str) -> None:
-    """Write the card of a version to the file that `settings.card_page` names, as HTML.
+    """Write the model card of a version as an HTML file beside the artifacts of the portfolio.
+
+    The file is called `<model_version>.html`.
 
     Raises:
         StateError: there is no such version.
@@ -23,7 +28,11 @@ def write_card(session: Session, model_version: str) -> None:
 
 
 def read_card(session: Session, model_version: str) -> Card:
-    """Return the card of the pair that a version was fitted in.
+    """Return the card of a pair of models.
+
+    Args:
+        session: database session.
+        model_version: either version of the pair, propensity or personas.
 
     Raises:
         StateError: there is no such version.

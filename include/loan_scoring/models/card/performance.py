@@ -1,4 +1,4 @@
-"""Sections of the card on performance: metrics, plots, candidates, personas."""
+"""Make the card's sections on performance: metrics, plots, candidates and personas."""
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -25,7 +25,7 @@ METRICS = {
 
 
 def metrics_section(contract: Contract, row: database.Row) -> Section:
-    """Return the metrics of the hold-out with their intervals."""
+    """Return the section with the metrics on the hold-out and their intervals."""
     metrics = row["metrics"]
     intervals = metrics.get("intervals") or {}
     rows = []
@@ -49,7 +49,10 @@ def metrics_section(contract: Contract, row: database.Row) -> Section:
 
 
 def plot_sections(contract: Contract, row: database.Row) -> list[Section]:
-    """Return the plots of the evaluation, with their numbers, in two sections."""
+    """Return two sections with plots and tables of the evaluation on the hold-out.
+
+    If the version has no evaluation, return one section that says so.
+    """
     evaluation = row["evaluation"]
     if evaluation is None:
         return [Section("Plots", [Text("This version was registered without an evaluation.")])]
@@ -114,7 +117,7 @@ def _slope(calibration: dict[str, float | None]) -> str:
 
 
 def candidates_section(row: database.Row, results: list[TrialResult]) -> Section:
-    """Return the trials of the training, with the chosen one marked."""
+    """Return the section with the results of all trials. The chosen trial is marked."""
     title = "Candidates"
     if not results:
         return Section(title, [Text("No comparison of candidates was recorded.")])
@@ -138,7 +141,7 @@ def candidates_section(row: database.Row, results: list[TrialResult]) -> Section
 
 
 def personas_section(row: database.Row) -> Section:
-    """Return the personas with size and default rate."""
+    """Return the section with the share and the default rate of each persona."""
     people = row["metrics"]["personas"]
     rows = []
     for each in people:

@@ -1,4 +1,7 @@
-"""The card's plots as SVG, from a model's stored evaluation: the same bytes each time."""
+"""Draw the plots of a model card as SVG from the stored evaluation of the model.
+
+The same evaluation gives the same bytes every time.
+"""
 
 import io
 import logging
@@ -22,7 +25,7 @@ STYLE: Any = {
     "grid.color": "#e7e9ec",
     "legend.frameon": False,
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a level's name may contain a dollar sign
+    "text.parse_math": False,  # because the name of a level may contain a dollar sign
     "svg.hashsalt": "loan-scoring",
 }
 
@@ -30,7 +33,10 @@ Draw = Callable[..., None]
 
 
 def as_svg(draw: Draw) -> Callable[..., bytes]:
-    """Turn a function that draws on a figure into one that returns the drawing as SVG."""
+    """Decorate a function that draws on a figure.
+
+    The decorated function creates the figure, draws on it and returns it as SVG.
+    """
 
     @wraps(draw)
     def make(*values: Any) -> bytes:
@@ -40,7 +46,7 @@ def as_svg(draw: Draw) -> Callable[..., bytes]:
 
         logging.getLogger("matplotlib").setLevel(
             logging.WARNING
-        )  # it reports building its font cache
+        )  # hides matplotlib's message about building its font cache
         with mpl.rc_context(STYLE):
             figure = Figure()
             draw(figure, *values)
@@ -53,7 +59,7 @@ def as_svg(draw: Draw) -> Callable[..., bytes]:
 
 @as_svg
 def draw_roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
-    """Draw the ROC curve against chance."""
+    """Draw the ROC curve, and the diagonal that random scores would give."""
     axes = figure.subplots()
     false_positive, true_positive = zip(*evaluation["roc"], strict=True)
     axes.fill_between(false_positive, true_positive, color=PAID, alpha=0.08, lw=0)
@@ -71,7 +77,7 @@ def draw_roc(figure: Any, evaluation: dict[str, Any], auc: float) -> None:
 
 @as_svg
 def draw_calibration(figure: Any, evaluation: dict[str, Any]) -> None:
-    """Draw observed against predicted default rates of deciles."""
+    """Plot the observed against the predicted default rate of each tenth of the loans."""
     axes = figure.subplots()
     parts = evaluation["deciles"]
     predicted = [part["predicted"] for part in parts]
@@ -98,7 +104,10 @@ def draw_calibration(figure: Any, evaluation: dict[str, Any]) -> None:
 
 @as_svg
 def draw_histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
-    """Draw the scores of paid loans and of defaults, as shares of each, with the thresholds."""
+    """Draw two score histograms, of paid and of defaulted loans, and the decision thresholds.
+
+    The bars of each histogram add up to 1.
+    """
     axes = figure.subplots()
     edges = evaluation["histogram"]["edges"]
     for name, color in (("paid", PAID), ("defaulted", DEFAULTED)):
@@ -123,7 +132,7 @@ def draw_histogram(figure: Any, evaluation: dict[str, Any], contract: Contract) 
 
 @as_svg
 def draw_importance(figure: Any, evaluation: dict[str, Any], contract: Contract) -> None:
-    """Draw the permutation importance of the features, the largest on top."""
+    """Draw the permutation importance of the 20 most important features, the largest on top."""
     features = evaluation["importance"]["features"][:20][::-1]
     figure.set_size_inches(5.6, 1.2 + 0.24 * len(features))
     axes = figure.subplots()
@@ -140,7 +149,10 @@ def draw_importance(figure: Any, evaluation: dict[str, Any], contract: Contract)
 
 @as_svg
 def draw_approval(figure: Any, parity: dict[str, Any], title: str) -> None:
-    """Draw the approval rate of each group of an attribute; hollow if left out of the ratio."""
+    """Draw the approval rate of each group of an attribute with its interval.
+
+    A hollow point is a group that is left out of the demographic parity ratio.
+    """
     groups = parity["groups"][::-1]
     figure.set_size_inches(5.6, 1.1 + 0.3 * len(groups))
     axes = figure.subplots()

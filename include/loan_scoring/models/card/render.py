@@ -1,4 +1,4 @@
-"""Render a card as Markdown, or as one self-contained HTML page; all of its text is escaped."""
+"""Render a card as Markdown or as one self-contained HTML page. All text is escaped."""
 
 import base64
 import re
@@ -9,11 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from loan_scoring.models.card.blocks import Block, Card, Heading, Note, Plot, Section, Table, Text
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The page's Content-Security-Policy: it loads nothing and runs nothing, whatever the card says."""
+"""The Content-Security-Policy of the page.
+
+The browser loads nothing from the network and runs no script, even if a card contained a script.
+"""
 
 
 def render_card_markdown(card: Card) -> str:
-    """Return the card as Markdown; of a plot it has the caption, its numbers are in tables."""
+    """Return the card as Markdown. A plot is replaced by its caption, as Markdown has no SVG."""
     lines = [f"# {escape_markdown(card.title)}", "", escape_markdown(card.lead)]
     for section in card.sections:
         lines += ["", f"## {escape_markdown(section.title)}"]
@@ -39,7 +42,7 @@ def _markdown(block: Block) -> list[str]:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return text on one line, escaped so that Markdown shows it unchanged.
+    r"""Escape a text so that Markdown shows it unchanged, and put it on one line.
 
     >>> escape_markdown("<25 | a_b")
     '\\<25 \\| a\\_b'
@@ -48,7 +51,7 @@ def escape_markdown(text: str) -> str:
 
 
 def render_card_html(card: Card) -> str:
-    """Return the card as one HTML page that needs no other file."""
+    """Return the card as one HTML page that contains its styles and plots."""
     pages = Environment(
         loader=PackageLoader("loan_scoring.models.card"),
         autoescape=True,
@@ -63,9 +66,10 @@ def render_card_html(card: Card) -> str:
 
 
 def _runs(section: Section) -> list[tuple[bool, list[tuple[str, Block]]]]:
-    """Return the section's blocks in runs: neighbouring tables and plots stand side by side.
+    """Group the blocks of a section, so that the page can put tables and plots side by side.
 
-    Each run has a mark whether it is of tables and plots, and its blocks with their kinds.
+    Each item is (is_drawn, blocks) for consecutive blocks. `is_drawn` is True for tables and
+    plots, and False for texts. `blocks` has the class name of each block and the block.
     """
     return [
         (is_drawn, [(type(block).__name__, block) for block in run])

@@ -1,1 +1,1 @@
-"""Promotion: gates judge a challenger, and each verdict is recorded with its evidence."""
+"""Judge a challenger by gates, and record each verdict on a promotion with its evidence."""

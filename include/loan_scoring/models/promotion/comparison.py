@@ -1,4 +1,4 @@
-"""The comparison of a challenger with the champion, as Markdown for the person who decides."""
+"""Compare a challenger with the champion, in Markdown for the person who decides."""
 
 from typing import Any
 
@@ -6,7 +6,14 @@ from loan_scoring.database.session import Session
 
 
 def render_comparison(session: Session, evidence: dict[str, Any]) -> str:
-    """Return old against new, figure by figure and gate by gate, from the evidence, in Markdown."""
+    """Return a Markdown text that compares the challenger with the champion.
+
+    It has a table of their metrics, and the result of each gate.
+
+    Args:
+        session: database session.
+        evidence: evidence of the judgement, as `GateJudgement.evidence` returns it.
+    """
     by_name = {gate["gate"]: gate for gate in evidence["gates"]}
     better, calibrated = by_name["better"]["figures"], by_name["calibrated"]["figures"]
     challenger, champion = evidence["challenger"], evidence["champion"]

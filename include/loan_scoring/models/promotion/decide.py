@@ -1,6 +1,7 @@
-"""Promote a pair, refuse it, leave it to a person, or roll back; each verdict has its evidence.
+"""Promote or refuse a pair of models, leave the decision to a person, or roll back.
 
-The propensity model is judged on behalf of its pair: both are promoted, or neither.
+Each verdict is recorded with its evidence. The gates judge only the propensity model. The
+verdict also applies to the personas of the pair.
 """
 
 import logging
@@ -17,19 +18,23 @@ from loan_scoring.models.registry import KINDS, PROPENSITY
 log = logging.getLogger(__name__)
 
 POLICY = "policy:auto"
-"""`decided_by` of a verdict that no person gave."""
+"""The value of `decided_by` if the gates decided and no person was asked."""
 
 
 def promote_by_gates(session: Session, versions: dict[str, str], mode: str | None = None) -> str:
-    """Judge a fitted pair, promote it if it passes every gate, and return the outcome.
+    """Judge a fitted pair, promote it if it passes every gate, and return the result.
 
-    `promoted` and `refused` are recorded. `held`: it passes every gate, and a person decides, as
-    the mode is hold. `unchanged`: it is in use already. `withheld`: a person rejected it or rolled
-    it back, and only a person can promote it.
+    - `promoted`: the pair passed every gate and is now in use. This is recorded.
+    - `refused`: the pair failed a gate, or the champion changed meanwhile. This is recorded.
+    - `held`: the pair passed every gate, but the mode is `hold`, so a person decides.
+    - `unchanged`: the pair was in use already.
+    - `withheld`: a person rejected the pair or rolled it back, so only a person can promote it.
 
     Args:
-        versions: of the pair, by kind.
-        mode: auto or hold; the setting's or else the contract's, if None.
+        session: database session.
+        versions: versions of the pair, by kind.
+        mode: `auto` or `hold`. If None, the environment variable LOAN_SCORING_PROMOTION decides,
+            and if this is not set, the contract.
     """
     return judge_and_promote(session, versions, mode)[0]
 
@@ -37,7 +42,10 @@ def promote_by_gates(session: Session, versions: dict[str, str], mode: str | Non
 def judge_and_promote(
     session: Session, versions: dict[str, str], mode: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Do as `promote_by_gates`, and return the evidence too, empty if nothing was judged."""
+    """Do the same as `promote_by_gates`, and return its result and the evidence.
+
+    The evidence is empty if no gate was evaluated.
+    """
     challenger = versions[PROPENSITY]
     with database.transaction(session.connection):
         if registry.champion_version(session, PROPENSITY) == challenger:
@@ -68,13 +76,15 @@ def apply_verdict(
     occasion: str = "training",
     comment: str | None = None,
 ) -> str:
-    """Record a verdict on a pair and return it; `promoted` makes the pair the champions.
+    """Record a verdict on a pair and return the verdict. `promoted` makes the pair the champions.
 
-    Recording the same verdict twice, as after a kill past the commit, changes nothing. A promotion
-    that was judged against a former champion is recorded as refused.
+    If a task is killed after the commit and runs again, the second call adds nothing. If the pair
+    to be promoted is in use already, nothing is recorded and the function returns `unchanged`. If
+    another champion came into use after the gates were evaluated, the promotion is recorded as
+    `refused`.
 
     Raises:
-        StateError: a model to be promoted cannot be loaded: missing, or changed since.
+        StateError: the verdict is `promoted`, but the artifact of a model is missing or changed.
     """
     if verdict == "promoted":
         _check_loadable(session, versions)
@@ -106,12 +116,20 @@ def apply_verdict(
 def promote_by_hand(
     session: Session, model_version: str, decided_by: str, comment: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Promote the pair of a version on a person's decision; return verdict and evidence.
+    """Promote a pair because a person decided so. Return the verdict and the evidence.
 
-    Gates that fail are recorded as overruled, which needs a comment.
+    The gates are evaluated here, too. If a gate fails, a comment is required, and the gate is
+    recorded as overruled.
+
+    Args:
+        session: database session.
+        model_version: either version of the pair, propensity or personas.
+        decided_by: the person who decided.
+        comment: reason for the decision.
 
     Raises:
-        StateError: no such version, a gate failed and there is no comment, or a model is changed.
+        StateError: there is no such version, the pair is in use already, a gate failed and there
+            is no comment, or the artifact of a model is missing or changed.
     """
     versions = registry.fitted_pair(session, model_version)
     if all(registry.champion_version(session, kind) == versions[kind] for kind in KINDS):
@@ -126,7 +144,8 @@ def promote_by_hand(
                 "To promote it nevertheless, give the reason with --comment"
             )
         evidence |= {"overruled": judgement.failed}
-    if judgement.champion == versions[PROPENSITY]:  # only its personas are out of use
+    # If the propensity model is in use already, only the personas are promoted.
+    if judgement.champion == versions[PROPENSITY]:
         versions = {kind: v for kind, v in versions.items() if kind != PROPENSITY}
     verdict = apply_verdict(
         session, versions, "promoted", decided_by, evidence, occasion="command", comment=comment
@@ -141,18 +160,22 @@ def rollback_champions(
     comment: str | None = None,
     seen: str | None = None,
 ) -> dict[str, str]:
-    """Put the models back that the champions replaced; return the versions now in use by kind.
+    """Put back into use the models that the champions replaced. Return all champions by kind.
 
-    Nothing is judged again, so a rollback takes a moment. Its evidence is the promotion that it
-    undoes. A second rollback goes back one more step.
+    The gates are not evaluated again, so a rollback takes only a moment. The recorded evidence
+    names the promotion that is undone. A second rollback goes back one more promotion.
 
     Args:
-        kind: propensity or personas, to roll back only that one.
-        seen: the propensity model that the person saw in use; any, if None.
+        session: database session.
+        decided_by: the person who decided.
+        kind: `propensity` or `personas`, to roll back only this kind. If None, roll back both.
+        comment: reason for the rollback.
+        seen: version of the propensity model that the person saw in use. The rollback is refused
+            if another version is in use now. If None, this is not checked.
 
     Raises:
-        StateError: the champion is the first of its kind or not the one that was seen, or the
-            older model cannot be loaded.
+        StateError: a champion replaced no other model, another version than `seen` is in use, or
+            a model to be put back cannot be loaded.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
@@ -188,6 +211,10 @@ def rollback_champions(
 
 
 def _check_loadable(session: Session, versions: dict[str, str]) -> None:
-    """Load the models, so that no champion is one that cannot score."""
+    """Load the given models, so that a model whose artifact is damaged cannot become champion.
+
+    Raises:
+        StateError: the artifact of a model is missing or changed.
+    """
     for version in versions.values():
         registry.model_estimator(session, registry.model_row(session, version))

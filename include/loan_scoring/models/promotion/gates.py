@@ -1,4 +1,7 @@
-"""The gates before a promotion: each is a pure function that returns a verdict with figures."""
+"""Define the gates that a challenger must pass before a promotion.
+
+Each gate is a pure function that returns whether the challenger passes, with the figures.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +21,7 @@ from loan_scoring.statistics.fairness import Z95, Parity
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate's verdict: whether it is passed, a sentence for people, and the figures."""
+    """The result of one gate: whether the challenger passed, a sentence for people, and figures."""
 
     gate: str
     passed: bool
@@ -29,17 +32,22 @@ class Gate:
 def better(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
-    """Return whether AUC or log loss is better than the champion's by more than noise.
+    """Judge whether the challenger is better than the champion by more than noise.
 
-    Passed if there is no champion, or if the paired bootstrap interval of the difference in AUC,
-    at the contract's confidence, is above 0. Also passed if the interval of the log loss is below
-    0 and that of the AUC is not below 0: after a change, a champion may rank as well as before
-    while its probabilities are wrong, which the AUC does not show.
+    Differences are challenger minus champion, with intervals at the contract's confidence. The
+    gate is passed in any of three cases:
+
+    - There is no champion.
+    - The paired bootstrap interval of the difference in AUC lies above 0.
+    - The interval of the difference in log loss lies below 0, and the interval of the difference
+      in AUC does not. This case exists because, after a change, a champion may still rank loans as
+      well as before although its probabilities are wrong. The AUC does not show this.
 
     Args:
+        contract: contract with the confidence of the intervals and the random seed.
         y: outcomes, 1 for default, shape (rows,).
-        challenger: its probabilities, shape (rows,).
-        champion: the champion's probabilities for the same rows; None without a champion.
+        challenger: the challenger's probabilities of default, shape (rows,).
+        champion: the champion's probabilities for the same rows, or None if there is no champion.
     """
     own = auc(y, challenger)
     if champion is None:
@@ -74,9 +82,10 @@ def better(
 def calibrated(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
-    """Return whether the calibration slope is within the contract's limits, such as 0.9 to 1.1.
+    """Judge whether the calibration slope is within the contract's limits, for example 0.9 to 1.1.
 
-    Takes what `better` takes. The champion's slope is reported, not judged.
+    The champion's slope is among the figures, but does not affect the result. The arguments are
+    the same as those of `better`.
     """
     low, high = contract.promotion.calibration_slope
     found = fit_calibration_line(y, challenger)
@@ -103,9 +112,11 @@ def calibrated(
 
 
 def fair(contract: Contract, parities: list[Parity]) -> Gate:
-    """Return whether, for each attribute, lowest over highest approval rate reaches the floor.
+    """Judge whether approval rates differ too much between the groups of an attribute.
 
-    An attribute with fewer than two groups of the contract's size is reported, not judged.
+    For each attribute, the lowest approval rate divided by the highest must be at least
+    `min_ratio` of the contract. An attribute passes if it has fewer than two groups that are
+    large enough to compare.
     """
     floor = contract.promotion.fairness.min_ratio
     passed = all(each.ratio is None or each.ratio >= floor for each in parities)
@@ -142,14 +153,14 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
 
 
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
-    """Return whether none of the model's features leaks, by the leak report on record.
+    """Judge whether any feature of the model leaks the outcome, according to its leak report.
 
-    A model without a report fails. A decisive leak of a column that was dropped before training
-    does not count.
+    The gate fails if a feature has a decisive leak, or if the model has no leak report. A column
+    that was dropped before training does not count.
 
     Args:
-        report: the model's leak report; `findings` with `column` and `is_decisive`.
-        features: the columns that the model reads.
+        report: leak report of the model, or None. Its `findings` have `column` and `is_decisive`.
+        features: names of the columns that the model reads.
     """
     if report is None:
         return Gate("free_of_leaks", False, "The model has no leak report.", {})
@@ -170,10 +181,16 @@ def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
 def log_loss_difference(
     y: np.ndarray, first: np.ndarray, second: np.ndarray, confidence: float
 ) -> tuple[float, tuple[float, float]]:
-    """Return the mean log loss of the first less that of the second, and its interval.
+    """Return the mean log loss of `first` minus the mean log loss of `second`, and an interval.
 
-    Paired by loan; the normal interval of a mean, as in Diebold, Mariano (1995) for independent
-    losses.
+    The losses are subtracted loan by loan. The interval is the normal interval of the mean of these
+    differences (Diebold, Mariano 1995, for independent losses).
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        first: probabilities of default by one model, shape (rows,).
+        second: probabilities of default by the other model, shape (rows,).
+        confidence: level of the interval, for example 0.95.
     """
     losses = [np.logaddexp(0, np.where(y == 1, -1, 1) * log_odds(p)) for p in (first, second)]
     differences = losses[0] - losses[1]

@@ -1,4 +1,4 @@
-"""Judge a challenger by every gate, against the champion on the same hold-out."""
+"""Judge a challenger by every gate, on the same hold-out as the champion."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,7 +24,10 @@ from loan_scoring.statistics.model_metrics import default_probabilities
 
 @dataclass(frozen=True)
 class GateJudgement:
-    """The verdicts of the gates on a challenger, and the hold-out that they were measured on."""
+    """The results of all gates for a challenger, and the hold-out on which they were measured.
+
+    `challenger` and `champion` are versions of propensity models.
+    """
 
     challenger: str
     champion: str | None
@@ -33,11 +36,11 @@ class GateJudgement:
 
     @property
     def failed(self) -> list[str]:
-        """The names of the gates that failed."""
+        """The names of the gates that the challenger failed."""
         return [each.gate for each in self.gates if not each.passed]
 
     def evidence(self) -> dict[str, Any]:
-        """Return the judgement as the evidence of a promotion, fit for JSON."""
+        """Return the evidence to be recorded with a promotion, ready for JSON."""
         figures = self.gates[0].figures
         return {
             "challenger": self.challenger,
@@ -50,20 +53,25 @@ class GateJudgement:
 
 
 def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgement:
-    """Judge a pair's propensity model on loans that neither it nor the champion was fitted on.
+    """Judge the propensity model of a pair on loans that no model in the comparison was fitted on.
 
-    The hold-out is drawn from today's data by the loans' keys (`holdout`). So it is a hold-out of
-    a champion that was fitted on fewer loans, too.
+    The hold-out is drawn from the current data. Whether a loan is in the hold-out depends only on
+    the key of the loan. So the champion was not fitted on these loans either, even if the champion
+    was trained on older data.
+
+    Args:
+        session: database session.
+        versions: versions of the pair, by kind.
 
     Raises:
-        StateError: the hold-out lacks loans with either outcome, or a model cannot be loaded.
+        StateError: the hold-out has loans of one outcome only, or a model cannot be loaded.
     """
     contract = session.contract
     challenger = registry.model_row(session, versions[PROPENSITY])
     version = registry.champion_version(session, PROPENSITY)
     champion = None if version is None else registry.model_row(session, version)
     if champion is not None and champion["model_version"] == challenger["model_version"]:
-        champion = None  # a model is never better than itself
+        champion = None  # because a model cannot be better than itself
     models = [row for row in (challenger, champion) if row is not None]
     table, described = _common_holdout(session, models)
     y = table.column("is_default").to_numpy().astype(int)
@@ -96,9 +104,14 @@ def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgemen
 def _common_holdout(
     session: Session, models: list[database.Row]
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the scorable loans that are in the hold-out of every model, and the hold-outs' rules.
+    """Return the scorable loans that are in the hold-outs of all given models.
 
-    After a change, only loans since then count, as future loans resemble those.
+    If the first model was trained after a change, only loans since the change are returned,
+    because future loans will be similar to these.
+
+    Returns:
+        the loans, and a dictionary with the distinct hold-out `policies` of the models and with
+        `since`, the first batch of the change or None.
     """
     contract = session.contract
     needed = {column.name for column in contract.monitored} | set(contract.protected)

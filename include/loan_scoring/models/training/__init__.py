@@ -1,1 +1,5 @@
-"""The stage train: leak gate, candidates, personas, fit and registration."""
+"""Train a pair of models: the stage `train`.
+
+Its steps are the leak gate, the trials of candidates, the fit of propensity model and personas,
+and their registration.
+"""

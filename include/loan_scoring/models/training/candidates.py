@@ -1,4 +1,4 @@
-"""The candidates for the propensity model: the declared trials and the pipeline of each."""
+"""Build the candidates for the propensity model from the trials that the contract declares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,11 @@ from loan_scoring.models.estimators import XGBoost
 
 @dataclass(frozen=True)
 class Trial:
-    """An algorithm with parameters, named ALGORITHM-NUMBER; a simpler one has a lower `place`."""
+    """An algorithm with parameters, which is tried as the propensity model.
+
+    `name` is ALGORITHM-NUMBER, for example xgboost-1. `place` is the index in the contract's list,
+    where simpler trials come before more complex trials.
+    """
 
     name: str
     place: int
@@ -28,7 +32,7 @@ class Trial:
 
 
 def declared_trials(contract: Contract) -> list[Trial]:
-    """Return the declared trials in the contract's order, the simplest first."""
+    """Return all trials that the contract declares, in its order, the simplest trial first."""
     declared = [
         (algorithm, number, parameters)
         for algorithm, several in contract.training.candidates.items()
@@ -41,11 +45,12 @@ def declared_trials(contract: Contract) -> list[Trial]:
 
 
 def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
-    """Return the unfitted pipeline of a trial: encoding, then the classifier.
+    """Return the unfitted pipeline of a trial, which has an encoder and a classifier.
 
-    Nulls are not imputed. Trees treat them as missing. For the logistic regression, null is a
-    level of a category; a null number sets all its splines to zero. A level that is new or rare
-    counts as missing or infrequent.
+    Nulls are not imputed. Trees take them as missing values. The logistic regression takes the
+    null of a category as one more level, and for a null number it sets all splines to zero. A
+    level that the fit has not seen counts as missing for trees. For the logistic regression, such
+    a level and a rare level both count as infrequent.
     """
     numbers = [name for name in features if contract.by_name[name].is_numeric]
     categories = [name for name in features if name not in numbers]
@@ -87,13 +92,14 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
 
 
 def fit_pipeline(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    """Fit a pipeline and return it, the same bit for bit on any number of cores.
+    """Fit a pipeline and return it. The result does not depend on the number of cores.
 
-    It is fitted on one thread: several would add numbers in the order in which they end.
+    The fit uses one thread. Several threads would add their sums in the order in which they finish,
+    and the rounding errors would differ from fit to fit.
     """
     with threadpool_limits(limits=1):
         pipeline.fit(X, y)
     if isinstance(pipeline[-1], LogisticRegression):
-        # Contributions are measured from the mean of the encoded training rows.
+        # Needed later, because contributions are measured from the mean of the encoded rows.
         pipeline[-1].means_ = np.asarray(pipeline[0].transform(X)).mean(axis=0)
     return pipeline

@@ -1,4 +1,4 @@
-"""Cross-validate trials, choose one by the one-standard-error rule, and fit the chosen one."""
+"""Cross-validate trials, choose a trial by the one-standard-error rule, and fit it."""
 
 import time
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from loan_scoring.models.training.candidates import Trial, build_candidate, fit_
 from loan_scoring.statistics.calibration import slope_and_intercept
 
 F1_THRESHOLD = 0.5
-"""From this probability on, the F1 of a trial counts a loan as predicted to default."""
+"""For F1, a loan is predicted to default if its probability is at least this threshold."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
     """The result of cross-validating a trial.
 
-    `folds` has the metrics of each fold: auc, f1_paid, f1_default, brier, log_loss. Calibration
-    slope and intercept are fitted to the out-of-fold predictions of all folds. `seconds` is wall
-    time.
+    `folds` has the metrics of each fold: `auc`, `f1_paid`, `f1_default`, `brier` and `log_loss`.
+    Calibration slope and intercept are fitted to the out-of-fold predictions. `seconds` is the
+    elapsed time of the cross-validation.
     """
 
     trial: Trial
@@ -41,7 +41,11 @@ class TrialResult:
 
     @property
     def auc_standard_error(self) -> float:
-        """The standard error of the mean AUC: standard deviation over the root of the folds."""
+        """The standard error of the mean AUC.
+
+        This is the standard deviation of the folds' AUC, divided by the square root of the number
+        of folds.
+        """
         found = [fold["auc"] for fold in self.folds]
         return float(np.std(found, ddof=1) / np.sqrt(len(found)))
 
@@ -57,12 +61,14 @@ def cross_validate(
     """Cross-validate a trial in stratified folds, and return the result.
 
     Args:
-        contract: the number of folds, and the seed of the split: the same for all trials.
-        features: the columns of X to use.
-        trial: what to fit.
-        X: the training part, as `feature_frame` gives it.
+        contract: contract with the number of folds and the random seed. All trials get the same
+            folds.
+        features: names of the columns of X to use.
+        trial: trial to cross-validate.
+        X: training set, as `feature_frame` returns it.
         y: outcomes, 1 for default, shape (rows,).
-        recent: loans that slope and intercept are fitted to, shape (rows,), bool; None for all.
+        recent: mask of the loans to which slope and intercept are fitted, shape (rows,). If None,
+            they are fitted to all loans.
     """
     started = time.monotonic()
     cut = StratifiedKFold(
@@ -80,7 +86,12 @@ def cross_validate(
 
 
 def fold_metrics(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """Return the metrics of a fold from outcomes and probabilities, shapes (rows,)."""
+    """Return the metrics of one fold.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted probabilities of default, shape (rows,).
+    """
     defaults = probability >= F1_THRESHOLD
     return {
         "auc": float(roc_auc_score(y, probability)),
@@ -92,10 +103,10 @@ def fold_metrics(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
 
 
 def choose_trial(results: Sequence[TrialResult]) -> TrialResult:
-    """Return the simplest trial whose mean AUC is within one standard error of the best.
+    """Return the simplest trial whose mean AUC is within one standard error of the best mean AUC.
 
-    The one-standard-error rule (Breiman et al. 1984, 3.4.3). The simplest is the one that the
-    contract declares first.
+    This is the one-standard-error rule (Breiman et al. 1984, 3.4.3). A trial counts as simpler than
+    the trials that the contract declares after it.
     """
     best = max(results, key=lambda each: (each.mean("auc"), -each.trial.place))
     enough = best.mean("auc") - best.auc_standard_error
@@ -112,11 +123,21 @@ def fit_chosen_trial(
     *,
     has_changed: bool = False,
 ) -> Pipeline:
-    """Fit the chosen trial to the whole training part, and calibrate it if its slope is off.
+    """Fit the chosen trial to the whole training set, and calibrate the model if necessary.
 
-    After a detected change, it is calibrated in any case, on the loans from after it. Slope and
-    intercept come from out-of-fold predictions: no loan calibrates a model that was fitted on it,
-    and the hold-out takes no part.
+    The model is calibrated if the trial's calibration slope is outside the contract's limits, or
+    if a change was detected. Slope and intercept come from `cross_validate`, where each
+    loan is predicted by a model that was not fitted on this loan. The hold-out is not used. After
+    a change, slope and intercept are fitted only to the loans since the change. The model is not
+    calibrated if the slope could not be computed.
+
+    Args:
+        contract: contract with the limits of the calibration slope.
+        features: names of the columns of X to use.
+        chosen: result of the chosen trial.
+        X: training set, as `feature_frame` returns it.
+        y: outcomes, 1 for default, shape (rows,).
+        has_changed: whether a change in the applicants or their defaults was detected.
     """
     pipeline = fit_pipeline(build_candidate(contract, features, chosen.trial), X, y)
     low, high = contract.training.calibration_slope
@@ -129,6 +150,6 @@ def fit_chosen_trial(
 
 
 def final_classifier(pipeline: Pipeline) -> Any:
-    """Return the last step of a pipeline, without its calibration."""
+    """Return the classifier of a pipeline. If the classifier is calibrated, unwrap it."""
     last = pipeline[-1]
     return last.classifier if isinstance(last, Calibrated) else last

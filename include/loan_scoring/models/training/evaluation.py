@@ -1,7 +1,7 @@
-"""The evaluation of a propensity model on its hold-out: the numbers behind the plots of its card.
+"""Evaluate a propensity model on its hold-out, and return the numbers that its card shows.
 
-They are computed once, at training, and stored with the model. So a card can be drawn at any time
-without the data, and shows what was known when the model was promoted.
+The numbers are computed once, at training, and stored with the model. So a card can be written
+later without the data, and shows what was known when the model was promoted.
 """
 
 from dataclasses import asdict
@@ -28,7 +28,10 @@ from loan_scoring.statistics.intervals import wilson
 from loan_scoring.statistics.model_metrics import default_probabilities
 
 IMPORTANCE_ROWS = 4000
-"""Loans that importance is measured on; each is scored features x repeats times."""
+"""The largest number of loans on which permutation importance is measured.
+
+The limit saves time, because each loan is scored (number of features) x (repeats) times.
+"""
 
 IMPORTANCE_REPEATS = 5
 
@@ -36,11 +39,13 @@ IMPORTANCE_REPEATS = 5
 def evaluate_holdout(
     contract: Contract, model: Pipeline, features: list[str], holdout: pa.Table
 ) -> dict[str, Any]:
-    """Return the evaluation of a fitted model, fit for JSON.
+    """Return the evaluation of a fitted model on its hold-out, ready for JSON.
 
     Args:
-        features: the columns that the model reads, in order.
-        holdout: its scorable loans: monitored columns and is_default.
+        contract: contract of the portfolio.
+        model: fitted pipeline of the propensity model.
+        features: names of the columns that the model reads, in order.
+        holdout: scorable loans of the hold-out, with all monitored columns and `is_default`.
     """
     y = holdout.column("is_default").to_numpy().astype(int)
     X = feature_frame(holdout, contract, features)
@@ -70,13 +75,19 @@ def evaluate_holdout(
 
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:
-    """Return slope, intercept and standard error of the calibration line, None without a fit."""
+    """Return slope and intercept of the calibration line, and the standard error of the slope.
+
+    All three are None if the line cannot be fitted, for example to constant probabilities.
+    """
     found = asdict(fit_calibration_line(y, probability))
     return {name: finite_or_none(value) for name, value in found.items()}
 
 
 def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> list[list[float]]:
-    """Return the ROC curve as [false positive rate, true positive rate], at evenly spaced rates."""
+    """Return the ROC curve as points [false positive rate, true positive rate].
+
+    The false positive rates are evenly spaced from 0 to 1.
+    """
     false_positive, true_positive, _ = roc_curve(y, probability)
     at = np.linspace(0, 1, points)
     above = np.interp(at, false_positive, true_positive)
@@ -84,9 +95,10 @@ def roc_points(y: np.ndarray, probability: np.ndarray, points: int = 201) -> lis
 
 
 def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str, float]]:
-    """Return predicted and observed default rates of ten equal parts, the lowest scores first.
+    """Return the predicted and the observed default rate of each tenth of the loans.
 
-    The observed rate has a 95 % Wilson interval.
+    The loans are sorted by their probability, so the first tenth has the lowest probabilities.
+    `low` and `high` are the 95 % Wilson interval of the observed rate.
     """
     found = []
     for part in np.array_split(np.argsort(probability, kind="stable"), 10):
@@ -107,7 +119,7 @@ def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str
 def score_histogram(
     y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
 ) -> dict[str, list[float]]:
-    """Return counts of paid loans and of defaults in equal bins of the score, from 0 to 1."""
+    """Count paid and defaulted loans by score, in bins of equal width from 0 to 1."""
     edges = np.linspace(0, 1, bins + 1)
     return {
         "edges": edges.round(6).tolist(),
@@ -119,15 +131,20 @@ def score_histogram(
 def permutation_importance(
     model: Pipeline, features: list[str], columns: Columns, y: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    """Return the importance of each feature: the AUC that is lost when its values are shuffled.
+    """Measure the permutation importance of each feature (Breiman 2001, Machine Learning 45, 5-32).
 
-    Breiman (2001), Machine Learning 45, 5-32; mean and standard deviation over the repeats, on at
-    most IMPORTANCE_ROWS loans chosen by the seed. Encoded values are shuffled: each depends on the
-    raw value alone, and encoding again would take longer than predicting.
+    The importance is the AUC that is lost when the values of the feature are shuffled. The result
+    has the mean and the standard deviation over the repeats, the most important feature first. At
+    most IMPORTANCE_ROWS loans are used. The values are shuffled after encoding, because encoding
+    them again would take longer than predicting. The result is the same, because each encoded
+    value depends only on the raw value of its own column.
 
     Args:
+        model: fitted pipeline of the propensity model.
+        features: names of the columns that the model reads, in order.
         columns: features of the loans.
-        y: outcomes of the loans, shape (rows,).
+        y: outcomes, 1 for default, shape (rows,).
+        seed: random seed for drawing the loans and shuffling.
     """
     dice = np.random.default_rng(seed)
     rows = dice.permutation(len(y))[:IMPORTANCE_ROWS]

@@ -1,4 +1,4 @@
-"""Fit the chosen propensity model, the personas and the baseline; measure them on the hold-out."""
+"""Fit the propensity model, the personas and the baseline, and measure them on the hold-out."""
 
 import logging
 from collections.abc import Callable
@@ -42,16 +42,23 @@ from loan_scoring.statistics.model_metrics import (
 log = logging.getLogger(__name__)
 
 AssignOldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
-"""Takes applications; returns the champion's cluster of each, and the clusters' names."""
+"""A function that takes a table of applications and assigns them to the champion's personas.
+
+It returns the cluster number of each application, and the names of the clusters.
+"""
 
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """All rows as a matrix, and the places of the training part and of the hold-out.
+    """All rows of a training, and the row indices of the training set and of the hold-out.
 
-    `learn` and `test` are the places of the scorable rows of the training part and of the
-    hold-out; `holdout` adds the excluded ones. After a change, `recent` marks the rows since,
-    shape (rows,), bool, and the hold-out has recent rows only; otherwise all are recent.
+    - `X` and `y` are the features and the outcomes of all rows, 1 for default.
+    - `learn` are the row indices of the training set, without excluded applications.
+    - `test` are the row indices of the hold-out, without excluded applications.
+    - `holdout` are the row indices of the hold-out, with excluded applications.
+    - `recent` is a mask of the rows since a detected change, shape (rows,). Without a
+      change, the mask is True for all rows. `test` and `holdout` have only recent rows.
+    - `features` are the names of the columns of `X`.
     """
 
     X: pd.DataFrame
@@ -64,7 +71,10 @@ class TrainingParts:
 
 
 def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
-    """Return the training part and the hold-out; features that never vary are left out."""
+    """Split the rows of a training into training set and hold-out.
+
+    Features that have the same value in the whole training set are left out.
+    """
     table = training.table
     y = table.column("is_default").to_numpy().astype(int)
     judged = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)
@@ -89,13 +99,14 @@ def fit_pair(
     chosen: TrialResult,
     assign_old_personas: AssignOldPersonas | None = None,
 ) -> list[FittedModel]:
-    """Return the fitted propensity model and the fitted personas, not registered yet.
+    """Fit a propensity model and the personas. Return both, ready to be registered.
 
     Args:
-        contract: what to fit and how to measure it.
-        training: the rows.
-        chosen: the trial to fit, with its calibration.
-        assign_old_personas: the champion's clustering, from which matching clusters keep names.
+        contract: contract of the portfolio.
+        training: rows of the training.
+        chosen: result of the chosen trial, with its calibration.
+        assign_old_personas: function that assigns the champion's personas. A new cluster keeps the
+            name of a matching old persona. If None, all clusters get new names.
     """
     parts = split_rows(contract, training)
     X, y, learn, test, features = parts.X, parts.y, parts.learn, parts.test, parts.features
@@ -150,9 +161,15 @@ def fit_pair(
 
 
 def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
-    """Return the metrics of a hold-out, and under `intervals` [lowest, highest] of each.
+    """Return the metrics on a hold-out, with `intervals` as [lower limit, upper limit] by metric.
 
-    A metric that is not defined there, such as the slope of equal probabilities, is None.
+    A metric is None if it cannot be computed. An example is the calibration slope of constant
+    probabilities.
+
+    Args:
+        contract: contract with the decline threshold and the settings of the bootstrap.
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted probabilities of default, shape (rows,).
     """
     threshold = contract.decision.decline_from
     metrics = holdout_metrics(y, probability, threshold)
@@ -163,7 +180,11 @@ def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) 
 
 
 def champion_personas(session: Session) -> AssignOldPersonas | None:
-    """Return the champion's clustering; None where there is none, or it cannot be used here."""
+    """Return a function that assigns applications to the champion's personas.
+
+    Return None if there is no champion, if the champion cannot be loaded, or if the champion reads
+    columns that the contract no longer has.
+    """
     contract = session.contract
     with database.transaction(session.connection):
         version = registry.champion_version(session, PERSONAS)
@@ -189,11 +210,14 @@ def champion_personas(session: Session) -> AssignOldPersonas | None:
 def _fit_baseline(
     contract: Contract, table: pa.Table, parts: TrainingParts, scorer: Scorer
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the rows behind the baseline, and the baseline.
+    """Return the rows from which the baseline is computed, and the baseline.
 
-    Inputs are frozen from all recent labelled applications, the excluded ones included, as a batch
-    has those too. Predictions are frozen from the hold-out alone: on rows that it was fitted on, a
-    model's scores spread wider than on any batch.
+    The baseline of inputs is computed from all recent labelled applications. Excluded applications
+    are included, because a batch contains such applications, too. The baseline of predictions is
+    computed from the hold-out only. The reason is that a model's scores on the rows of its own fit
+    spread wider than its scores on a batch.
+
+    In the returned rows, the predictions are null outside the hold-out.
     """
     is_holdout = np.zeros(table.num_rows, dtype=bool)
     is_holdout[parts.holdout] = True

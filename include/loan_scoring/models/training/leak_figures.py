@@ -1,4 +1,7 @@
-"""How much of the outcome one column gives away: its AUC, that of its nulls, near-pure levels."""
+"""Measure how well a single column reveals the outcome.
+
+The figures are the AUC of the column, the AUC of its nulls, and its near-pure levels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +16,15 @@ from loan_scoring.statistics.intervals import wilson
 
 FOLDS = 5
 BINS = 32
-"""Quantile bins of a number: fine enough for any shape that a few thousand loans can show."""
-PURE_LIFT = 1.5
-"""How many times its share in all loans an outcome must have in a near-pure level.
+"""The number of quantile bins of a numeric column.
 
-Where 98 % of all loans are paid, a level in which all are paid means nothing.
+32 bins are fine enough for any relation to the outcome that a few thousand loans can show.
+"""
+PURE_LIFT = 1.5
+"""The minimum lift of a near-pure level.
+
+The lift is the share of an outcome in the level, divided by its share in all loans. Without this
+minimum, many harmless levels would count if, for example, 98 % of all loans are paid.
 """
 NULL = "null"
 
@@ -26,8 +33,9 @@ NULL = "null"
 class PureLevel:
     """A level, a bin or a frequent number in which nearly all loans have the same outcome.
 
-    `loans` is its number of loans, `default_rate` the share of them that defaulted, and `coverage`
-    the share of all loans with the level's outcome that are in it.
+    `loans` is the number of loans in the level. `default_rate` is the share of these loans that
+    defaulted. `coverage` is the number of loans in the level with the prevailing outcome, divided
+    by the number of all loans with this outcome.
     """
 
     level: str
@@ -38,9 +46,10 @@ class PureLevel:
 
 @dataclass(frozen=True)
 class LeakFigures:
-    """The figures of a column over some loans.
+    """How well a column reveals the outcome of some loans.
 
-    `auc` and `null_auc` are None where the column, or its nulls, are the same for every loan.
+    `auc` is None if all loans have the same value, and `null_auc` is None if the column is null
+    for all loans or for none. Both are None if there are too few loans of one outcome.
     """
 
     loans: int
@@ -51,7 +60,14 @@ class LeakFigures:
 
 
 def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int) -> LeakFigures:
-    """Return the figures of one column against outcomes `y`, shape (rows,)."""
+    """Return the leak figures of one column.
+
+    Args:
+        values: values of the column.
+        y: whether each loan defaulted, shape (rows,), bool.
+        policy: limits of the leak gate.
+        seed: random seed for drawing the folds.
+    """
     null = values.is_null().to_numpy(zero_copy_only=False)
     codes, names = _coded(values)
     return LeakFigures(
@@ -64,16 +80,19 @@ def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int)
 
 
 def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
-    """Return the out-of-sample AUC of a column's levels; None for a single level or few outcomes.
+    """Return the out-of-sample AUC with which the levels of a column rank loans by default.
 
-    In each of 5 folds, levels are ranked by their default rates in the other four, shrunk to the
-    overall rate by one more loan; the result is the mean of the folds' AUC. As the rates give the
-    direction, it need not be chosen afterwards, and noise gives 0.5.
+    For each of 5 folds, the levels are ranked by their default rates in the other four folds. Each
+    rate is shrunk towards the overall rate, as if the level had one more loan with this rate. The
+    result is the mean AUC of the folds. The direction of the ranking comes from the other folds
+    and is not chosen afterwards, so a column without information gives about 0.5.
+
+    Return None if all loans have the same level, or if an outcome has fewer than 5 loans.
 
     Args:
-        codes: level of each loan, counted from 0, shape (rows,).
-        y: whether it defaulted, shape (rows,).
-        seed: of the folds.
+        codes: number of each loan's level, from 0, shape (rows,).
+        y: whether each loan defaulted, shape (rows,), bool.
+        seed: random seed for drawing the folds.
     """
     levels = int(codes.max()) + 1 if len(codes) else 0
     if levels < 2 or len(np.unique(codes)) < 2 or min(y.sum(), (~y).sum()) < FOLDS:
@@ -99,9 +118,10 @@ def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
 
 
 def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
-    """Return each value's level, counted from 0, and the levels' names; null is a level.
+    """Return the number of each value's level, from 0, and the names of the levels.
 
-    The levels of a number are its quantile bins; a value that fills a bin has one of its own.
+    Null is a level of its own. The levels of a number are quantile bins, and a value that would
+    fill a whole bin gets a bin of its own.
     """
     null = values.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(values.type):
@@ -130,11 +150,13 @@ def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
 def _near_pure(
     values: pa.Array, codes: np.ndarray, names: Sequence[str], y: np.ndarray, policy: LeakPolicy
 ) -> list[PureLevel]:
-    """Return the levels in which nearly all loans have one outcome, the largest level first.
+    """Return the levels in which nearly all loans have the same outcome, the largest level first.
 
-    Levels are those of a category, the bins of a number, null, and each single number with at
-    least `min_level_loans` loans. The lower Wilson bound of the outcome's share must reach the
-    limit, so that a tiny level does not count.
+    The levels are null, the levels of a category or the bins of a number, and each single number.
+    Levels with fewer than `min_level_loans` loans are left out. The share of the outcome
+    must be PURE_LIFT times its share in all loans, and the lower limit of its Wilson interval must
+    be at least `pure_share`. The lower limit is used instead of the share itself, so that a small
+    level does not count by chance.
     """
     loans = np.bincount(codes, minlength=len(names))
     defaults = np.bincount(codes, y, minlength=len(names)).astype(int)

@@ -1,8 +1,9 @@
-"""The leak gate: does a column alone give too much of the outcome away?
+"""Find columns that reveal the outcome: the leak gate.
 
-A column leaks when it was filled, or left empty, after the outcome was known. A model cannot see
-that; three figures can: how well the column alone ranks loans, how well its nulls alone do, and
-which of its levels have nearly one outcome only.
+A column leaks if it was filled, or left empty, after the outcome was known. A model cannot notice
+this, so three figures of each column are compared with limits: how well its values alone rank
+loans by default, how well its nulls alone rank them, and which of its levels are near-pure. In a
+near-pure level, nearly all loans have the same outcome.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,24 +16,26 @@ from loan_scoring.contract import KEY, Column, Contract, LeakPolicy
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
 
 VERDICTS = ("leak", "acknowledged", "excluded", "suspect", "clean")
-"""Worst first."""
+"""The verdicts on a column, from the worst to the best."""
 
 
 @dataclass(frozen=True)
 class LeakFinding:
-    """A column, its figures over all loans and over those that a model judges, and the verdict.
+    """The verdict on one column, with the figures behind it.
 
-    `role` is feature, protected, key, pricing or outcome. `verdict` is
+    `everyone` has the figures over all loans, and `judged` over the loans that a model judges,
+    which means without excluded applications. `role` is `feature`, `protected`, `key`, `pricing`
+    or `outcome`. `verdict` is one of:
 
-    - leak: a figure is above its limit; for a feature, among the loans that a model judges, for
-      any other column among all loans;
-    - acknowledged: a leak that the contract names, with a reason;
-    - excluded: a feature that leaks among all loans, but not among the judged ones;
-    - suspect: there are near-pure levels, within the limits;
-    - clean.
+    - `leak`: a figure reaches its limit. For a feature, only the judged loans count. For any other
+      column, all loans count.
+    - `acknowledged`: the same, but the contract acknowledges this leak with a reason.
+    - `excluded`: a feature leaks among all loans, but not among the judged loans.
+    - `suspect`: the column has near-pure levels, but no figure reaches its limit.
+    - `clean`: none of these.
 
-    `reasons` names the figures and their limits. A decisive leak is an unacknowledged one of a
-    feature: it drops the column or refuses training.
+    `reasons` has a phrase for each figure that reaches its limit. `is_decisive` is True if a
+    feature has the verdict `leak`. Then the column is dropped or the training is refused.
     """
 
     column: str
@@ -46,7 +49,7 @@ class LeakFinding:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """The findings on every column of the contract, worst first."""
+    """The findings on all columns of the contract, sorted from the worst verdict to the best."""
 
     loans: int
     judged_loans: int
@@ -54,27 +57,28 @@ class LeakReport:
 
     @property
     def decisive(self) -> list[LeakFinding]:
-        """The decisive leaks."""
+        """The findings on features that leak and that the contract does not acknowledge."""
         return [finding for finding in self.findings if finding.is_decisive]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report fit for JSON."""
+        """Return the report as a dictionary, ready for JSON."""
         return asdict(self)
 
 
 def leak_report(
     contract: Contract, table: pa.Table, judged: np.ndarray, history: np.ndarray
 ) -> LeakReport:
-    """Return the finding on every column of the contract.
+    """Return the leak report on all columns of the contract, except a key of type `text`.
 
-    A column that is known later than the application is measured on the history alone: in a
-    nightly batch it is still null, whatever becomes of the loan.
+    A column that is known only after the application is measured on `history` only. The reason is
+    that such a column is still null in a nightly batch, for paid and defaulted loans alike.
 
     Args:
-        contract: roles of the columns, limits and acknowledged findings.
+        contract: contract with the roles of the columns, the limits and the acknowledged leaks.
         table: labelled applications with all columns of the contract and `is_default`.
-        judged: whether a model judges the application, shape (rows,).
-        history: whether it came with the history, shape (rows,); all count if none did.
+        judged: mask of the applications that a model judges, shape (rows,).
+        history: mask of the applications from `history`, shape (rows,). If there are none, all
+            applications are used.
     """
     y = table.column("is_default").to_numpy().astype(bool)
     if not history.any():
@@ -83,7 +87,7 @@ def leak_report(
     findings = []
     for column in contract.columns:
         if column.type == "text":
-            continue  # a key: every loan has its own value
+            continue  # a key, in which each loan has its own value
         values = table.column(column.name).combine_chunks()
         rows = np.ones(len(y), dtype=bool) if column.is_known_at_application else history
         everyone, judged_only = (
@@ -122,11 +126,11 @@ def _judge(
 
 
 def over_limits(figures: LeakFigures, policy: LeakPolicy) -> list[str]:
-    """Return a phrase for each figure that is above its limit."""
+    """Return a phrase for each figure that reaches or exceeds its limit."""
     reasons = []
     if (figures.auc or 0.0) >= policy.auc_limit:
         reasons.append(f"AUC of the column alone {figures.auc:.3f}, limit {policy.auc_limit:g}")
-    # Nulls may point to either outcome: level_auc has taken the direction out already.
+    # One limit is enough, because `level_auc` is above 0.5 whichever outcome the nulls point to.
     if (figures.null_auc or 0.0) >= policy.null_auc_limit:
         reasons.append(
             f"AUC of its nulls alone {figures.null_auc:.3f}, limit {policy.null_auc_limit:g}"

@@ -1,4 +1,7 @@
-"""The persona model: named clusters of applicants, found from their inputs without outcomes."""
+"""Fit the personas: named clusters of applicants.
+
+The clusters are found from the inputs of the applications, without their outcomes.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,26 +21,37 @@ from loan_scoring.contract import Contract
 from loan_scoring.statistics.intervals import wilson
 
 HIGH = 0.35
-"""Standard deviations from the mean beyond which a name has the word high or low."""
+"""The distance from the mean beyond which a persona's name says "high" or "low".
+
+It is given in standard deviations.
+"""
 SAMPLE_ROWS = 5000
-"""Loans on which the number of personas is chosen: a silhouette compares every pair of them."""
+"""The largest number of loans on which the number of personas is chosen.
+
+The limit saves time, because a silhouette compares every pair of loans.
+"""
 SAME = 0.5
-"""Jaccard index above which two clusters are the same: only one partner of a cluster can reach it.
-Hennig (2007) calls a cluster dissolved that stays below."""
+"""The Jaccard index above which an old and a new cluster count as the same persona.
+
+Above 0.5, a cluster can match only one other cluster. Hennig (2007) calls a cluster dissolved if
+its best match is below this value.
+"""
 
 
 def fit_personas(
     contract: Contract, features: list[str], X: pd.DataFrame
 ) -> tuple[Pipeline, dict[int, float]]:
-    """Return the fitted pipeline, and the silhouette of each allowed number of personas.
+    """Fit the personas. Return the fitted pipeline and the mean silhouette by number of personas.
 
-    The number with the largest mean silhouette (Rousseeuw 1987) on a sample is taken; of equal
-    ones, the smaller number. Fitted on one thread, for the reason given in `fit_pipeline`.
+    The chosen number of personas has the largest mean silhouette (Rousseeuw 1987) on a sample of
+    the loans. If two numbers have the same silhouette, the smaller number is chosen. If the
+    contract allows only one number, no silhouette is computed. The fit uses one thread, for the
+    reason given in `fit_pipeline`.
 
     Args:
-        contract: the numbers to choose from, and the seed.
-        features: the columns of X to use.
-        X: the training part, as `feature_frame` gives it.
+        contract: contract with the allowed numbers of personas and the random seed.
+        features: names of the columns of X to use.
+        X: training set, as `feature_frame` returns it.
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
@@ -62,10 +76,16 @@ def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
 
 
 def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
-    """Return the unfitted pipeline: scaled inputs, then k-means into `count` clusters.
+    """Return the unfitted pipeline of the personas, which scales inputs and then runs k-means.
 
-    Numbers are mapped by their quantiles to a normal distribution. A few incomes and property
-    values are a hundred times the median: after plain scaling, k-means would give each a cluster.
+    Quantiles of numbers are mapped to a normal distribution. The reason is that a few incomes and
+    property values are a hundred times the median. After linear scaling, k-means would make a
+    separate cluster for each of these values.
+
+    Args:
+        contract: contract with the types of the columns and the random seed.
+        features: names of the columns to use.
+        count: number of clusters.
     """
     numbers = [name for name in features if contract.by_name[name].is_numeric]
     categories = [name for name in features if name not in numbers]
@@ -76,7 +96,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
             ("scale", QuantileTransformer(output_distribution="normal", random_state=seed)),
         ]
     )
-    # A level of less than 1 % of the loans marks a few people, not a group.
+    # Levels with less than 1 % of the loans are merged, because they are too rare to be a persona.
     levels = OneHotEncoder(
         min_frequency=0.01, handle_unknown="infrequent_if_exist", sparse_output=False
     )
@@ -99,10 +119,16 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
 def name_clusters(
     pipeline: Pipeline, contract: Contract, X: pd.DataFrame, kept: Mapping[int, str] | None = None
 ) -> list[str]:
-    """Return a name for each cluster, from the two columns that set its centroid apart most.
+    """Return a unique name for each cluster.
 
-    Names are unique: if two clusters would share one, more columns are added. `kept` are names
-    that clusters take over from the champion's personas, by cluster.
+    A name is made from the two columns in which the centroid of the cluster differs most from the
+    mean. If two clusters would get the same name, more columns are added to the names.
+
+    Args:
+        pipeline: fitted pipeline of the personas.
+        contract: contract with the labels of the columns.
+        X: training set, as `feature_frame` returns it.
+        kept: names to take over from the champion's personas, by cluster number.
     """
     kept = kept or {}
     scaled = np.asarray(pipeline[0].transform(X))
@@ -127,14 +153,16 @@ def name_clusters(
 def match_names(
     old: np.ndarray, new: np.ndarray, old_names: Sequence[str], count: int
 ) -> dict[int, str]:
-    """Return the names that new clusters take over from old ones, by new cluster.
+    """Return the names that new clusters take over from old clusters, by new cluster number.
 
-    Old and new clusters are paired so that the sum of their Jaccard indices (loans in both over
-    loans in either) is largest (Kuhn 1955). A pair keeps its name only above one half.
+    Old and new clusters are paired so that the sum of their Jaccard indices is largest (Kuhn
+    1955). The Jaccard index is the number of loans in both clusters, divided by the number of
+    loans in at least one of them. A new cluster takes over the name of its old cluster only if
+    their index is above SAME.
 
     Args:
-        old: cluster of each loan by the old model, shape (rows,).
-        new: cluster of each loan by the new model, shape (rows,).
+        old: cluster number of each loan in the old model, shape (rows,).
+        new: cluster number of each loan in the new model, shape (rows,).
         old_names: names of the old clusters.
         count: number of new clusters.
     """
@@ -149,12 +177,12 @@ def match_names(
 def describe_personas(
     clusters: np.ndarray, y: np.ndarray, names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return name, size, and default rate with its Wilson interval, of each cluster.
+    """Return for each cluster its name, size and default rate with a Wilson interval.
 
-    An empty cluster gets the overall rate, with the interval (0, 1).
+    An empty cluster gets the default rate of all loans, with the interval from 0 to 1.
 
     Args:
-        clusters: cluster of each row, shape (rows,).
+        clusters: cluster number of each row, shape (rows,).
         y: outcomes, 1 for default, shape (rows,).
         names: names of the clusters.
     """
@@ -174,9 +202,15 @@ def describe_personas(
 
 
 def _phrase(contract: Contract, column: str, away: float) -> tuple[str, str]:
-    """Return the contract's column behind a scaled one, and a phrase such as "high income".
+    """Describe how a cluster differs from the mean in one scaled column.
 
-    `away` is the centroid's distance from the mean in standard deviations.
+    Args:
+        contract: contract with the labels of the columns.
+        column: name of the scaled column. For a category, it is the column's name and a level.
+        away: distance of the centroid from the mean, in standard deviations.
+
+    Returns:
+        the name of the column in the contract, and a phrase such as "high income".
     """
     if column in contract.by_name:
         size = "high" if away > HIGH else "low" if away < -HIGH else "middling"

@@ -1,4 +1,4 @@
-"""What a training found, as text for a person: the summary, the trials, the leak report."""
+"""Format the results of a training as text: the summary, the trials and the leak report."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,9 +16,13 @@ from loan_scoring.statistics.intervals import HOLDOUT_METRICS
 
 
 def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[str, Any], str]:
-    """Return the summary of a training, fit for JSON and as text.
+    """Return the summary of a training, first as a dictionary for JSON and then as text.
 
-    It holds the trials, the hold-out's metrics with their intervals, and the personas.
+    The summary has the trials, the metrics on the hold-out with their intervals, and the personas.
+
+    Args:
+        session: database session.
+        versions: versions of the fitted pair, by kind.
     """
     with database.transaction(session.connection):
         model = registry.model_row(session, versions[PROPENSITY])
@@ -50,7 +54,7 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
 
 
 def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
-    """Return the trials as a table, the simplest first, with a star at the chosen one."""
+    """Return a text table of the trials, the simplest first. A star marks the chosen trial."""
     lines = [
         f"  {'trial':<26}{'AUC':>8}{'+-SE':>8}{'F1 paid':>9}{'F1 def.':>9}{'Brier':>8}"
         f"{'log loss':>10}{'slope':>7}{'seconds':>9}  parameters"
@@ -69,7 +73,11 @@ def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
 
 
 def render_leaks(report: LeakReport) -> str:
-    """Return the report as a table; each figure is over all loans -> over the judged ones."""
+    """Return the leak report as a text table.
+
+    Each figure is printed as "a -> b". `a` is the figure over all loans, and `b` the figure over
+    the loans that a model judges.
+    """
     head = f"{'column':<28} {'role':<11} {'AUC':<16} {'AUC of nulls':<16} {'verdict':<13}"
     lines = [
         f"leak report over {report.loans} labelled loans, {report.judged_loans} of them judged by "

@@ -1,4 +1,4 @@
-"""The rows of a training: read them, freeze them in a file, fingerprint them, load them again."""
+"""Read the rows of a training, compute their fingerprint, and keep them in a file."""
 
 import hashlib
 import io
@@ -23,30 +23,34 @@ from loan_scoring.models.training.leaks import LeakReport, leak_report
 log = logging.getLogger(__name__)
 
 TRAINING_CODE_VERSION = "0.1.0"
-"""The package version whose training code last changed what is fitted; part of each fingerprint.
+"""The package version in which training code last changed the fitted models.
 
-Raise it to the package's version when the same rows and contract would give other models: other
-encoding, candidates, calibration, personas, baseline, leak gate or hold-out. Every portfolio then
-fits anew at its next training. Leave it when only the package's version changes.
+It is part of each fingerprint. Set it to the package's version when the same rows and contract
+would now give other models. This is the case after a change of encoding, candidates, calibration,
+personas, baseline, leak gate or hold-out. Then every portfolio fits new models at its next
+training. Do not change it only because the package's version changes.
 """
 
 NOT_FITTED = {
     "promotion", "performance", "business", "service_level", "retraining", "notifications",
 }  # fmt: skip
-"""Parts of the contract that no fit reads: gates, promises and recipients change no model."""
+"""The parts of the contract that training does not read.
+
+They are left out of the fingerprint, so that a change in them does not cause a new fit.
+"""
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The frozen rows of one training.
+    """The rows of one training, which stay the same while its trials run.
 
-    `table` holds loan_id, the columns known at application and is_default. `batches` names the
-    batches and outcome files that the rows came from. `leaks` is the leak report, fit for JSON.
-    `features` are the columns that a model may read.
+    `table` has `loan_id`, the monitored columns and `is_default`. `batches` lists the batches and
+    outcome files from which the rows came. `leaks` is the leak report, ready for JSON. `features`
+    are the names of the columns that a model may read.
 
-    After a change in the applicants or their defaults, `since` is the first batch that shows it,
-    and `table` has is_recent. A model is fitted on all rows, and calibrated and measured on the
-    recent ones.
+    `since` is None unless a change in the applicants or their defaults was detected. Then it is
+    the first batch of the change, and `table` also has `is_recent`. In this case a model is fitted
+    on all rows, but calibrated and measured on the recent rows only.
     """
 
     fingerprint: str
@@ -58,14 +62,16 @@ class TrainingRows:
 
 
 def freeze_rows(session: Session) -> TrainingRows:
-    """Read the rows of a training at one moment, and pass them through the leak gate.
+    """Read the rows of a training in one database snapshot, and apply the leak gate.
 
     Raises:
         ContractError: a feature leaks, and the contract refuses training on leaks.
-        StateError: fewer labelled applications than the contract asks for, or one class only.
+        StateError: there are fewer labelled applications than the contract asks for, or only one
+            outcome occurs.
     """
     contract = session.contract
-    # One snapshot: `batches` must describe exactly these rows, whatever is published meanwhile.
+    # One snapshot, because `batches` must describe exactly these rows even if a batch is published
+    # meanwhile.
     with database.snapshot(session.connection):
         since = _changed_since(session)
         table = _read_labelled(session, since)
@@ -81,7 +87,10 @@ def freeze_rows(session: Session) -> TrainingRows:
 
 
 def fingerprint_of(contract: Contract, table: pa.Table) -> str:
-    """Return the sha256 of training rows, contract and training code: equal means equal models."""
+    """Return the sha256 of training rows, contract and TRAINING_CODE_VERSION.
+
+    Two trainings with the same fingerprint fit the same models.
+    """
     declared = contract.model_dump_json(exclude=NOT_FITTED)
     digest = hashlib.sha256(f"{TRAINING_CODE_VERSION}\n{declared}\n".encode())
     for name in table.column_names:
@@ -91,7 +100,7 @@ def fingerprint_of(contract: Contract, table: pa.Table) -> str:
 
 
 def write_rows(session: Session, training: TrainingRows) -> None:
-    """Write the rows to the portfolio's artifacts as one Parquet file."""
+    """Write the rows of a training to one Parquet file among the portfolio's artifacts."""
     names = ("batches", "leaks", "features", "since")
     metadata = {name: getattr(training, name) for name in names}
     buffer = io.BytesIO()
@@ -101,10 +110,14 @@ def write_rows(session: Session, training: TrainingRows) -> None:
 
 
 def load_rows(session: Session, fingerprint: str) -> TrainingRows:
-    """Return the rows of a planned training, from its file or, without one, from the database.
+    """Load the rows of a planned training from its file.
+
+    If the file is missing or damaged, the rows are read from the database again.
 
     Raises:
-        StateError: neither has the rows that were planned.
+        StateError: the rows from the database have another fingerprint, because the data or the
+            contract has changed.
+        ContractError: as for `freeze_rows`.
     """
     contract = session.contract
     path = settings.artifacts_dir(contract.portfolio) / _file(fingerprint)
@@ -123,16 +136,17 @@ def load_rows(session: Session, fingerprint: str) -> TrainingRows:
 
 
 def delete_rows(session: Session, fingerprint: str) -> None:
-    """Delete the file of a planned training, if there is one."""
+    """Delete the file with the rows of a planned training, if the file exists."""
     path = settings.artifacts_dir(session.contract.portfolio) / _file(fingerprint)
     path.unlink(missing_ok=True)
 
 
 def read_leak_report(session: Session) -> LeakReport:
-    """Return the leak report over every labelled application.
+    """Read all labelled applications and return their leak report.
 
     Raises:
-        StateError: fewer labelled applications than training asks for, or one class only.
+        StateError: there are fewer labelled applications than the contract asks for, or only one
+            outcome occurs.
     """
     with database.snapshot(session.connection):
         table = _read_labelled(session, None)
@@ -150,9 +164,10 @@ def _read_labelled(session: Session, since: str | None) -> pa.Table:
 
 
 def _changed_since(session: Session) -> str | None:
-    """Return the first batch of an open alert on a change, once enough of its loans are labelled.
+    """Return the first batch of a change in the applicants or their defaults.
 
-    None where there is no such alert, or where the labelled loans are too few.
+    The change is known from an open alert of the kind `population` or `concept`. Return None if
+    there is no such alert, or if too few loans since the change are labelled.
     """
     change = database.row(session.connection, "select_change")
     since = change["since"] if change else None
@@ -184,7 +199,7 @@ def _report_leaks(contract: Contract, table: pa.Table) -> LeakReport:
 
 
 def _pass_leak_gate(contract: Contract, report: LeakReport) -> list[str]:
-    """Return the features without those that leak.
+    """Return the names of the features that have no decisive leak.
 
     Raises:
         ContractError: a feature leaks, and the contract refuses training on leaks.

@@ -1,4 +1,7 @@
-"""Train a pair of models, in one go or in tasks: plan, try each trial, finish."""
+"""Train a pair of models, either in one call or in separate tasks.
+
+The tasks are: plan the training, cross-validate each trial, and finish the training.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -24,7 +27,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A planned training: the fingerprint of its rows, the names of its trials, its row count."""
+    """The plan of a training whose steps run in separate tasks.
+
+    `fingerprint` identifies the rows, `trials` are the names of the trials, and `applications` is
+    the row count.
+    """
 
     fingerprint: str
     trials: list[str]
@@ -32,16 +39,18 @@ class TrainingPlan:
 
 
 def train(session: Session) -> tuple[dict[str, str], int]:
-    """Try the candidates, fit the chosen propensity model and the personas, and register both.
+    """Try all trials, fit the chosen propensity model and the personas, and register both models.
 
-    Models of the same rows, contract and training code are found, not fitted again.
+    If models with the same rows, contract and training code are registered already, nothing is
+    fitted and their versions are returned.
 
     Returns:
-        their versions by kind, and the number of labelled applications.
+        the versions by kind, and the number of labelled applications.
 
     Raises:
         ContractError: a feature leaks, and the contract refuses training on leaks.
-        StateError: fewer labelled applications than the contract asks for, or one class only.
+        StateError: there are fewer labelled applications than the contract asks for, or only one
+            outcome occurs.
     """
     training = freeze_rows(session)
     if not _fitted_versions(session, training.fingerprint):
@@ -51,13 +60,15 @@ def train(session: Session) -> tuple[dict[str, str], int]:
 
 
 def plan_training(session: Session) -> TrainingPlan:
-    """Freeze the rows of a training in a file, and name its trials.
+    """Write the rows of a training to a file and return the plan with its trials.
 
-    Rows that come in while the trials run belong to the next training.
+    All tasks of the training read this file. So rows that arrive while the trials run are not used
+    before the next training. No file is written if models with these rows are registered already.
 
     Raises:
         ContractError: a feature leaks, and the contract refuses training on leaks.
-        StateError: fewer labelled applications than the contract asks for, or one class only.
+        StateError: there are fewer labelled applications than the contract asks for, or only one
+            outcome occurs.
     """
     training = freeze_rows(session)
     if not _fitted_versions(session, training.fingerprint):
@@ -67,12 +78,17 @@ def plan_training(session: Session) -> TrainingPlan:
 
 
 def try_trial(session: Session, fingerprint: str, name: str) -> int:
-    """Cross-validate one trial of a planned training, record it, and return the number of rows.
+    """Cross-validate one trial of a planned training, record its result, and return the row count.
 
-    A trial that is on record is not tried again: 0 rows.
+    If the trial is recorded already, nothing is done and 0 is returned.
+
+    Args:
+        session: database session.
+        fingerprint: fingerprint of the planned training.
+        name: name of the trial.
 
     Raises:
-        StateError: the rows of the plan are gone, or there is no such trial.
+        StateError: the planned rows cannot be loaded, or there is no such trial.
     """
     trial = next((t for t in declared_trials(session.contract) if t.name == name), None)
     if trial is None:
@@ -87,10 +103,15 @@ def try_trial(session: Session, fingerprint: str, name: str) -> int:
 
 
 def finish_training(session: Session, fingerprint: str) -> tuple[dict[str, str], int]:
-    """Choose among the trials of a planned training, fit and register; return as `train` does.
+    """Choose a trial of a planned training, fit the pair of models and register both.
+
+    If models with this fingerprint are registered already, nothing is fitted.
+
+    Returns:
+        the versions by kind, and the number of labelled applications, or 0 if nothing was fitted.
 
     Raises:
-        StateError: the rows of the plan are gone, or a trial is not on record.
+        StateError: the planned rows cannot be loaded, or the result of a trial is missing.
     """
     versions = _fitted_versions(session, fingerprint)
     if versions:
@@ -100,7 +121,10 @@ def finish_training(session: Session, fingerprint: str) -> tuple[dict[str, str],
 
 
 def _fitted_versions(session: Session, fingerprint: str) -> dict[str, str]:
-    """Return the versions by kind that were fitted on the same rows, none in the usual case."""
+    """Return the versions with this fingerprint, by kind.
+
+    Usually there are none, and the returned dictionary is empty.
+    """
     with database.transaction(session.connection):
         versions = registry.versions_by_fingerprint(session, fingerprint)
     if versions:

@@ -1,4 +1,4 @@
-"""The trials on record: the cross-validation results of each training, in Postgres."""
+"""Record the cross-validation results of each training in the table `trials`, and read them."""
 
 import json
 import math
@@ -10,7 +10,14 @@ from loan_scoring.models.training.cross_validation import TrialResult
 
 
 def record_trial(session: Session, fingerprint: str, result: TrialResult, loans: int) -> None:
-    """Write a trial's row; a row that is there already stays as it is."""
+    """Record the result of a trial. If the trial is recorded already, keep the existing row.
+
+    Args:
+        session: database session.
+        fingerprint: fingerprint of the training.
+        result: result of the cross-validation.
+        loans: number of loans in the training set.
+    """
     with database.transaction(session.connection):
         database.execute(
             session.connection,
@@ -31,7 +38,7 @@ def record_trial(session: Session, fingerprint: str, result: TrialResult, loans:
 
 
 def recorded_trials(session: Session, fingerprint: str) -> list[TrialResult]:
-    """Return the recorded trials of a training, the simplest first."""
+    """Return the recorded results of a training's trials, the simplest trial first."""
     with database.transaction(session.connection):
         found = database.rows(session.connection, "select_trials", fingerprint=fingerprint)
     return [
