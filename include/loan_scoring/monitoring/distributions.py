@@ -15,7 +15,7 @@ from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.monitoring.drift.comparison import Comparison
 
 LEVELS_KEPT = 50
-"""Maximum number of levels stored for a category: the most frequent ones.
+"""Maximum number of levels stored per category. The most frequent levels are stored.
 
 The limit exists because a category with free text may have thousands of levels.
 """

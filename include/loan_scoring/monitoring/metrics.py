@@ -47,8 +47,8 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     the alerts. A second call for the same scores and outcomes writes the same rows.
 
     Returns:
-        The number of applications of the batch, of drift tests, and of causes that raise an alert
-        (key `alerts`).
+        The counts `applications` (applications of the batch), `tests` (drift tests) and `alerts`
+        (causes that the drift of the batch shows).
 
     Raises:
         StateError: the batch has no published scores, or retention has dropped rows of the batch.
@@ -88,8 +88,8 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         batch = read_slice(session, run["batch_id"], run["revision"], baseline.inputs)
         predicted = _predictions(session, run)
     incomparable = predictions_of_other_policy(run, propensity)
-    # Each training names its personas anew. If personas and propensity model come from different
-    # trainings, the batch's persona names differ from the baseline's and cannot be compared.
+    # Another training may give personas other names. If the persona model and the propensity model
+    # come from different trainings, the batch's personas cannot be compared with the baseline's.
     if personas["fingerprint"] != propensity["fingerprint"]:
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]

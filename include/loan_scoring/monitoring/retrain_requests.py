@@ -23,7 +23,8 @@ class RetrainRequest:
 class EarlierRequest:
     """An earlier retrain request because of drift.
 
-    `batch_id` is the batch that shows the drift, `night` the night in which the request was made.
+    `batch_id` is the batch that shows the drift. `night` is the night in which the request was
+    made, and `nights_ago` is the number of nights since then.
     """
 
     batch_id: str
@@ -34,8 +35,8 @@ class EarlierRequest:
 def ask_for_model(session: Session, batch_id: str) -> bool:
     """Record a retrain request if the propensity champion was not trained on the landed `history`.
 
-    Return True if a request was recorded. Return False if the champion was trained on the current
-    revision of `history`, or if `batch_id` is another batch than `history`.
+    Return True if a request was recorded, now or by an earlier call. Return False if the champion
+    was trained on the current revision of `history`, or if `batch_id` is not `history`.
     """
     if batch_id != HISTORY:
         return False

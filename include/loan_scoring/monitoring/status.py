@@ -10,10 +10,10 @@ NIGHTS = 7
 
 
 def read_status(session: Session) -> dict[str, Any]:
-    """Return the state of a portfolio as values that JSON can hold.
+    """Return the state of a portfolio: batches, champions, performance, alerts and stage times.
 
-    The state has batches, champions, files of outcomes, performance of the last nights, open
-    alerts, the service level and the seconds of each stage.
+    The state also has the files of outcomes and the service level. All values can be written as
+    JSON.
     """
     connection = session.connection
     champions = database.rows(connection, "select_champions")

@@ -5,10 +5,10 @@ from typing import Any
 
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
-"""The causes that drift tests find.
+"""The causes of alerts on drift.
 
-`bad_data`: more values are null than at training, or categories have levels that were not in the
-baseline. `population`: the applicants differ from those at training. `concept`: similar applicants
+`bad_data`: the share of nulls differs from training, or categories have levels that were unseen at
+training. `population`: the applicants differ from those at training. `concept`: similar applicants
 default more or less often than at training.
 """
 

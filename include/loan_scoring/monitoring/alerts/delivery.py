@@ -1,8 +1,9 @@
-"""Send the events of alerts through the contract's channels, each event once, also after reruns.
+"""Send the events of alerts through the contract's channels, each event once even after a rerun.
 
 The table `deliveries` is an outbox. One transaction queues an event, and another transaction marks
-the event as delivered after the channel accepted the message. If the process is killed between
-sending and marking, the next run sends the message again with the same message id (docs/adr/0017).
+the event as delivered after the channel accepted the message. There is one exception: if the
+process is killed between sending and marking, the next run sends the message again, with the same
+message id (docs/adr/0017).
 """
 
 import json
@@ -34,7 +35,7 @@ def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None
 
     Args:
         send: function that sends a message through a channel.
-        batch_id: batch of the run. An alert on a channel gets this batch as its first or last one.
+        batch_id: batch of the run. If a channel fails, the alert on the channel names this batch.
         link: URL of the page of the run that sends. None if there is no page.
     """
     channels, sent = session.contract.notifications, 0
@@ -53,7 +54,7 @@ def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None
 
 
 def deliver_database_loss(contract: Contract, send: Send, stage: str, run: str, why: str) -> None:
-    """Send every channel a message that alerts cannot be read because the database is lost.
+    """Tell every channel that alerts cannot be read because the database does not respond.
 
     The outbox is in the database, so nothing can mark the message as delivered. A repeated call may
     therefore send the message again.
@@ -62,7 +63,7 @@ def deliver_database_loss(contract: Contract, send: Send, stage: str, run: str, 
     for channel in contract.notifications:
         try:
             send(channel, message)
-        except Exception as error:  # noqa: BLE001 - the next one may work
+        except Exception as error:  # noqa: BLE001 - the next channel may work
             log.warning("%s", _failure(channel, delivery_error(error)))
 
 
@@ -103,7 +104,7 @@ def _send_next(
         message = messages.alerts_message(session.contract, events, link)
         try:
             send(channel, message)
-        except Exception as error:  # noqa: BLE001 - whatever a channel does, the run goes on
+        except Exception as error:  # noqa: BLE001 - no channel's failure may stop the run
             why = delivery_error(error)
             log.warning("%s", _failure(channel, why))
             database.execute(connection, "update_undelivered", **sending, error=why)

@@ -1,4 +1,4 @@
-"""Fold the batches that show a cause into episodes, because a lasting cause is one alert only."""
+"""Group the batches that show a cause into episodes, so that a lasting cause has one alert."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 STABLE_BATCHES = 2
 """Number of consecutive stable batches that end an episode.
 
-One batch is not enough, because a single batch may not show the cause by chance.
+A stable batch does not show the cause. One stable batch is not enough, because it may be stable
+only by chance.
 """
 
 

@@ -6,12 +6,12 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 WITHOUT_SCORES = {"ingest", "score"}
-"""The stages that a night needs to get scores. An alert on their failure is critical."""
+"""The stages whose failure leaves a night without scores, so that the alert is critical."""
 
 CHECK = ["check"]
-"""The failed tasks of a run that refused a batch.
+"""Ids of the failed tasks if a run refused a batch.
 
-A quality alert usually reports the refused batch already, and then no second alert is opened.
+A quality alert usually reports the refused batch already. Then no second alert is opened.
 """
 
 

@@ -27,10 +27,10 @@ def group_by_cause(
 ) -> list[BatchCause]:
     """Return one entry for each cause that the drift of a batch shows.
 
-    An input with too many nulls or with unseen levels shows `bad_data`. Any other drifted input
-    shows `population`. Drift of predictions, and usually drift of the joint tests, follows from
-    drift of single inputs. It is therefore added to `bad_data` if an input shows `bad_data`, and
-    to `population` otherwise.
+    An input whose share of nulls changed, or which has levels unseen at training, shows `bad_data`.
+    Any other drifted input shows `population`. Drift of predictions, and usually drift in the joint
+    tests, follows from drift of single inputs. Such drift is therefore added to `bad_data` if an
+    input shows `bad_data`, and to `population` otherwise.
 
     Args:
         contract: contract with the labels of the columns.

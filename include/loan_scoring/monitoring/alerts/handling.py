@@ -1,4 +1,4 @@
-"""Acknowledge, snooze or resolve an alert, and record which person did that."""
+"""Acknowledge, snooze or resolve an alert, and record the person who acted."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,9 +22,9 @@ def handle_alert(
 ) -> None:
     """Acknowledge, snooze or resolve an alert, in one transaction.
 
-    A snoozed alert keeps its state. It is shown apart from the other alerts until the day `until`,
-    or until it turns critical. A resolved alert stays resolved. The next batch that shows the same
-    cause opens a new alert.
+    A snoozed alert keeps its state. The alert is shown apart from the other alerts until the day
+    `until`, or until the alert turns critical. A resolved alert stays resolved. The next batch that
+    shows the same cause opens a new alert.
 
     Args:
         alert_id: id of an alert that is not resolved.
@@ -46,7 +46,7 @@ def handle_alert(
         _refuse_day(until)
     with database.transaction(session.connection):
         # `store.update_alerts` takes the same lock because it reads all alerts before it writes.
-        # Without the lock it could overwrite this action.
+        # Without the lock `update_alerts` could overwrite this action.
         database.lock(session.connection, "alerts")
         alert = database.row(session.connection, "select_alert", alert_id=alert_id)
         if alert is None:

@@ -28,7 +28,7 @@ The limit exists because Slack cuts a message at 40,000 characters.
 class Message:
     """A message to a channel.
 
-    If a message is sent again because it may not have arrived, it has the same `message_id`.
+    A message that is sent again, because it may not have arrived, keeps its `message_id`.
     """
 
     message_id: str

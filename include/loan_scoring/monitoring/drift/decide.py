@@ -37,11 +37,12 @@ def decide_drift(
 ) -> tuple[list[TestVerdict], list[DriftFinding]]:
     """Return a verdict on every test of a batch, and the features that need an alert.
 
-    A feature needs an alert under two conditions. At least one of its tests has an adjusted
-    p-value below `q` and an effect at or above the test's floor. The feature's PSI, if it has one,
-    is above the noise that its sample size explains. The alert is critical if the PSI reaches
-    `psi_drifted`. Without a PSI, the alert is critical if the effect of such a test reaches the
-    test's `drifted_from`.
+    A test of a feature fails if its adjusted p-value is below `q` and its effect is at or above its
+    floor. A feature needs an alert if at least one of its tests fails and its PSI is above the
+    noise that the sample sizes explain. A feature without a PSI needs only the failed test.
+
+    The alert is critical if the PSI reaches `psi_drifted`. Without a PSI, the alert is critical if
+    the effect of a failed test reaches the test's `drifted_from`.
     """
     places = [
         (comparison.feature, test)

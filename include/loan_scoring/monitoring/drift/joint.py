@@ -29,9 +29,9 @@ The errors of the baseline are measured on as many other rows.
 MOST_NAMED = 5
 """Maximum number of columns that an alert's evidence names as separating the batch best."""
 MOST_LEVELS = 32
-"""Maximum number of levels of a category with a code of their own: the most frequent levels.
+"""Maximum number of levels per category with a code of their own.
 
-All other levels share one code.
+The most frequent levels get a code of their own. All other levels share one code.
 """
 TAIL = 0.01
 """Share of the values at each end of a number's range that is clipped before standardising."""
@@ -190,12 +190,13 @@ class MatrixEncoding:
         """Return the matrix for PCA: standardised, without nan, shape (rows, width), float32.
 
         A number becomes two columns. The first is the number, clipped to its tails because
-        otherwise one huge income could be nearly all of the variance. It is then standardised, and
-        a null becomes the mean. The second column tells whether the number is null.
+        otherwise one huge income could be nearly all of the variance. The clipped number is then
+        standardised, and a null becomes the mean. The second column tells whether the number is
+        null.
 
         A category becomes one column of 0 and 1 for each level that has a code of its own, one for
-        all other levels, and one for null. The variance of such a column is at most 1/4, where a
-        number's is 1, and is small for a rare level.
+        all other levels, and one for null. The variance of such a column is at most 1/4 and is
+        small for a rare level, whereas a standardised number has variance 1.
         """
         places = 2 * len(self.tails) + sum(len(levels) + 2 for levels in self.levels.values())
         rows, start = np.arange(len(matrix)), 2 * len(self.tails)

@@ -13,7 +13,8 @@ def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
     """Return the population stability index (PSI) of two count vectors over the same bins.
 
     Half a count is added to every bin because otherwise an empty bin would make the PSI infinite.
-    Source: Siddiqi (2006), "Credit Risk Scorecards", chapter 9: sum of (a - e) ln(a / e).
+    Source: Siddiqi (2006), "Credit Risk Scorecards", chapter 9: sum of (a - e) ln(a / e), where a
+    and e are the shares of a bin in the batch and in the baseline.
 
     Args:
         baseline_counts, batch_counts: row counts per bin, shape (bins,).
@@ -67,7 +68,7 @@ def ks(heights: np.ndarray, m: int, n: int) -> tuple[float, float]:
 def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: float) -> float:
     """Return the Wasserstein-1 distance of baseline and batch, in baseline standard deviations.
 
-    The distance is the area between the two distribution functions. It says how far baseline values
+    The distance is the area between the two distribution functions. This is how far baseline values
     must move on average until they are distributed like the batch. Return 0 if the baseline is
     constant.
 
@@ -160,6 +161,10 @@ def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[flo
     Suppose that all rows of baseline and batch are assigned to baseline or batch at random. The
     p-value is the probability that all `unseen` rows fall into the batch. This is Fisher's exact
     test with an empty cell.
+
+    Args:
+        unseen: number of batch rows whose level is not in the baseline.
+        baseline_size, batch_size: number of rows of the baseline and of the batch.
     """
     if not unseen:
         return 0.0, 1.0

@@ -19,7 +19,7 @@ class ScoredBatch:
 
     Each array has shape (rows,). `outcome` is 1 for default, 0 for paid, and nan if the outcome is
     not known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
-    `groups` maps each protected category to its value for each loan.
+    `groups` maps the name of each protected category to a list with one value per loan.
     """
 
     probability: np.ndarray
@@ -41,8 +41,8 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     Loans with the decision `refer` are left out because they have no probability to measure.
 
     Scores, inputs and outcomes are read by three queries without a join. The query planner has no
-    statistics of rows that were just written. It would join them loan by loan, which takes minutes
-    instead of milliseconds.
+    statistics of rows that were just written. The planner would join such rows loan by loan, which
+    takes minutes instead of milliseconds.
     """
     contract = session.contract
     scores = _scores(session, run)

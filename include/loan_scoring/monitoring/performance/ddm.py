@@ -12,8 +12,8 @@ MIN_LOANS, MIN_ERRORS = 30, 10
 """Minimum number of loans and of errors in the stream before DDM gives a distance.
 
 The minimum of 30 loans is from Gama et al. The minimum of 10 errors is our addition, because
-otherwise a stream that starts without errors has a lowest level of zero. Every later error rate
-would be above zero.
+otherwise a stream that starts without errors has a lowest level of zero. DDM would then report
+drift at the first error.
 """
 
 
@@ -21,7 +21,7 @@ def ddm(errors: np.ndarray) -> np.ndarray:
     """Return the DDM distance after each loan: how far the error rate is above its lowest level.
 
     After n loans, p is the share of errors so far and s = sqrt(p (1 - p) / n). p_min and s_min are
-    p and s of the loan at which p + s was lowest. The distance is (p + s - p_min) / s_min, in
+    p and s after the loan at which p + s was lowest. The distance is (p + s - p_min) / s_min, in
     standard deviations, so it is 1 at the lowest level. The distance is nan until the stream has
     MIN_LOANS loans and MIN_ERRORS errors.
 

@@ -3,9 +3,9 @@
 If probabilities are calibrated, each loan defaults with its own probability. The expected confusion
 matrix follows from the probabilities, and the metrics follow from the matrix. The probabilities are
 first recalibrated with a curve that was fitted on the hold-out. The estimate accounts for a change
-of applicants. It cannot show that the same applicants default more often than before, because only
-outcomes show that. Source: NannyML's confidence-based performance estimation (CBPE), version 0.8.5,
-"How it works: performance estimation".
+of applicants. The estimate cannot show that similar applicants default more often than before,
+because only outcomes show that. Source: NannyML's confidence-based performance estimation (CBPE),
+version 0.8.5, "How it works: performance estimation".
 """
 
 import numpy as np
@@ -163,13 +163,14 @@ def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[st
 
 
 def prediction_limits(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the limits between which one more draw would lie with probability CONFIDENCE.
+    """Return the limits of an interval that contains a new draw with probability CONFIDENCE.
 
     Return (None, None) if fewer than two values are finite.
 
-    The k-th smallest of N draws is above a new draw with probability k / (N + 1). Quantiles are
+    The k-th smallest of N draws is above a new draw with probability k / (N + 1). The quantile q is
     therefore taken at position q (N + 1) (Weibull 1939, definition 6 of Hyndman, Fan 1996). The
-    usual quantiles, at position q (N - 1) + 1, would cover only 94 % with 200 draws.
+    usual quantile, at position q (N - 1) + 1, would give an interval that covers only 94 % with 200
+    draws.
 
     >>> [round(limit, 3) for limit in prediction_limits(np.arange(1.0, 200.0))]
     [5.0, 195.0]

@@ -159,9 +159,9 @@ def _exposures(
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return the loss metrics of the rows: `loss` of all loans and `loss_of_approved`.
 
-    Each entry is the metric's name, a mask of its loans, shape (rows,), and the exposure of each of
-    these loans. Loans without an amount are left out. Return an empty list if the contract has no
-    business policy.
+    Each entry holds the name of the metric, a mask of the loans that count, shape (rows,), and the
+    exposure of each of these loans. Loans without an amount do not count. Return an empty list if
+    the contract has no business policy.
     """
     if contract.business is None:
         return []
@@ -196,7 +196,8 @@ def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
 def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model's row without the hold-out's figures that depend on the decision thresholds.
 
-    It is for batches that were decided with another policy than the hold-out, because these figures
+    F1, precision and recall become None, and the baseline of the decisions is left out. Use this
+    row for a scoring run whose decision policy differs from the model's, because the figures
     cannot be compared then.
     """
     metrics = {

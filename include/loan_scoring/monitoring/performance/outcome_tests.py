@@ -48,7 +48,7 @@ def outcome_tests(
 
     Args:
         policy: performance policy with the floors of the tests.
-        holdout: column `metrics` of the model that scored the batch, from table `models`.
+        holdout: column `metrics` in table `models`, of the model that scored the batch.
         y: outcomes, 1 for default, shape (rows,).
         probability: predicted probabilities, shape (rows,).
         ddm_distance: largest DDM distance within the batch, nan if the stream is too short.
@@ -113,7 +113,7 @@ def standard_error(interval: list[float] | None) -> float | None:
 
     The function is used for the hold-out's AUC, because only the bootstrap interval of that AUC is
     stored. With 300 resamples the standard error is accurate to 7 %. This is enough because the
-    standard error of the hold-out's AUC is smaller than that of the batch's AUC.
+    standard error of the hold-out's AUC is smaller than the standard error of the batch's AUC.
     """
     return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
 
