@@ -64,13 +64,13 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
 
     A second call for the same batch and cause records nothing new and returns the same batch_id,
     because a task that was killed after the first call may not have started the training. The
-    caller therefore makes sure that a batch and cause start only one training.
+    caller must therefore make sure that the same batch and cause start only one training.
 
     Args:
         cause: `population`, which is known once a batch is scored, or `concept`, which is known
             once the batch's outcomes have arrived.
         batch_id: batch that has just been measured. If None, the last batch for which the cause is
-            known. A batch before that one is a backfill and never requests new models.
+            known. A batch before the last one is a backfill and never requests new models.
     """
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     with database.transaction(session.connection):

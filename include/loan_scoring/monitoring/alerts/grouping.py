@@ -16,7 +16,10 @@ from loan_scoring.monitoring.performance.outcome_tests import OutcomeFinding
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
-"""Minimum share of a batch with a changed decision for the message to mention the change."""
+"""Minimum share of a batch whose decisions changed.
+
+The message of an alert does not mention a smaller change.
+"""
 
 
 def group_by_cause(

@@ -34,7 +34,7 @@ MOST_LEVELS = 32
 The most frequent levels get a code of their own. All other levels share one code.
 """
 TAIL = 0.01
-"""Share of the values at each end of a number's range that is clipped before standardising."""
+"""Share of a number's values that is clipped at each end before the number is standardised."""
 
 
 @dataclass(frozen=True)

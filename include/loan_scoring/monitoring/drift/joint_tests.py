@@ -31,7 +31,7 @@ EXPLAINED = 0.65
 
 @dataclass(frozen=True)
 class Separation:
-    """How well trees separate the batch from the baseline, and which columns separate them.
+    """How well trees separate the batch from the baseline, and which columns the trees use.
 
     `p_value` is one-sided because only an AUC above 0.5 shows drift.
     """
@@ -46,8 +46,9 @@ class Separation:
 def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
     """Measure how well boosted trees separate the rows of a batch from the rows of the baseline.
 
-    Baseline and batch are each cut into two halves. Trees fitted on one half predict the other
-    half, and the reverse. The AUC and z are the means over the halves.
+    Baseline and batch are each cut into two halves. Trees fitted on the first halves predict the
+    second halves, and trees fitted on the second halves predict the first halves. The AUC and z in
+    the result are the means over the two predictions.
 
     Without drift the labels `baseline` and `batch` of the held-out rows are random, given the
     trees. The z of each half is then standard normal. The z values of the two halves are

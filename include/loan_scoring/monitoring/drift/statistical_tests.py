@@ -59,8 +59,8 @@ def ks(heights: np.ndarray, m: int, n: int) -> tuple[float, float]:
     0.5
     """
     statistic = float(np.max(np.abs(heights)))
-    # With one value in baseline and batch the effective size is 1/2, which rounds to 0. kstwo needs
-    # at least 1.
+    # With one value in the baseline and one in the batch, the effective size is 1/2, which rounds
+    # to 0. The minimum is 1 because `kstwo` needs at least 1.
     size = max(round(m * n / (m + n)), 1)
     return statistic, float(kstwo.sf(statistic, size))
 

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def restate_performance(session: Session) -> list[str]:
-    """Measure each current scoring run whose performance is out of date again; return the run ids.
+    """Measure again each current scoring run whose performance is out of date; return the run ids.
 
     A known outcome never changes, so comparing counts is enough to find new outcomes. A run is out
     of date if its loans, or the DDM stream up to its batch, now have another number of outcomes
