@@ -1,1 +1,1 @@
-"""The stage metrics: compare batches with their baseline, measure performance, raise alerts."""
+"""Run stage `metrics`: compare batches with their baseline, measure performance, raise alerts."""

@@ -1,4 +1,7 @@
-"""Write how each column of a scored batch is distributed, so that pages need not count rows."""
+"""Write the counts per bin or level of each column of a scored batch, for the web pages.
+
+The pages read these counts, because counting the rows of a batch would be slow.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,10 @@ from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.monitoring.drift.comparison import Comparison
 
 LEVELS_KEPT = 50
-"""Most levels of a category that are kept: one with free text may have thousands."""
+"""Maximum number of levels stored per category. The most frequent levels are stored.
+
+The limit exists because a category with free text may have thousands of levels.
+"""
 
 
 def write_distributions(
@@ -22,11 +28,15 @@ def write_distributions(
     comparisons: Sequence[Comparison],
     probabilities: np.ndarray,
 ) -> None:
-    """Replace the distributions of a scoring run's batch, in the caller's transaction.
+    """Replace the rows of a scoring run in table `distributions`, in the caller's transaction.
+
+    A feature whose comparison has no counts (the joint tests of all inputs) gets no row.
 
     Args:
-        kinds: the drift kind of each feature.
-        probabilities: of the scored loans, shape (scored,).
+        run: row of the scoring run.
+        kinds: drift kind of each feature.
+        comparisons: comparisons of the batch with its baseline, one per feature.
+        probabilities: default probabilities of the scored loans, shape (scored,).
     """
     run_id, loans = run["scoring_run_id"], run["applications"]
     database.execute(session.connection, "delete_distributions", scoring_run_id=run_id)

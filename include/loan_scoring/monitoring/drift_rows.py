@@ -1,4 +1,4 @@
-"""Write the rows of `drift`."""
+"""Write the verdicts of drift tests to table `drift`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +16,15 @@ def write_drift(
     kinds: Mapping[str, str],
     verdicts: Sequence[TestVerdict],
 ) -> None:
-    """Replace a scoring run's rows of some drift kinds, in the caller's transaction.
+    """Replace the rows of a scoring run in table `drift`, in the caller's transaction.
+
+    Only the rows of the drift kinds in `replaced` are deleted. Rows of other kinds stay.
 
     Args:
-        replaced: the drift kinds whose earlier rows go.
-        kinds: the drift kind of each feature.
-        verdicts: the rows to write, all of the replaced kinds.
+        run_id: id of the scoring run.
+        replaced: drift kinds whose earlier rows are deleted.
+        kinds: drift kind of each feature.
+        verdicts: verdicts to write. Their features have only kinds that are in `replaced`.
     """
     database.execute(
         session.connection, "delete_drift", scoring_run_id=run_id, kinds=list(replaced)

@@ -1,4 +1,4 @@
-"""Stage metrics: compare a scored batch with the baseline of its model, and raise alerts."""
+"""Run stage `metrics` for one batch: compare a scored batch with its baseline and raise alerts."""
 
 import logging
 
@@ -34,17 +34,24 @@ from loan_scoring.monitoring.performance.measure import measure_performance
 log = logging.getLogger(__name__)
 
 KINDS_OF_SCORING = ("data", "prediction", "joint")
-"""The drift kinds that are known once a batch is scored; the others need outcomes."""
+"""The drift kinds that can be tested as soon as a batch is scored.
+
+The other kinds, `model` and `target`, need outcomes.
+"""
 
 
 def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
-    """Write drift, distributions and alerts of a batch's current scoring run; return counts.
+    """Measure a batch's current scoring run: write drift, distributions, performance and alerts.
 
-    All rows are written in one transaction and follow from the batch and the baseline alone:
-    calling it again writes the same rows.
+    The rows of the scoring run are written in one transaction. A second transaction then updates
+    the alerts. A second call for the same scores and outcomes writes the same rows.
+
+    Returns:
+        The counts `applications` (applications of the batch), `tests` (drift tests) and `alerts`
+        (causes that the drift of the batch shows).
 
     Raises:
-        StateError: the batch has no published scores, or retention has dropped them.
+        StateError: the batch has no published scores, or retention has dropped rows of the batch.
     """
     run = database.row(session.connection, "select_current_run", batch_id=batch_id)
     if run is None:
@@ -72,7 +79,7 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
 
 
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
-    """Return every comparison of a batch, and the probabilities of its scored loans."""
+    """Return the comparison of each feature of a batch, and the scored loans' probabilities."""
     contract = session.contract
     propensity = registry.model_row(session, run["propensity_version"])
     personas = registry.model_row(session, run["personas_version"])
@@ -81,7 +88,8 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         batch = read_applications(session, run["batch_id"], run["revision"], baseline.inputs)
         predicted = _predictions(session, run)
     incomparable = predictions_of_other_policy(run, propensity)
-    # Personas of another training have other names than those in the baseline.
+    # Another training may give personas other names. If the persona model and the propensity model
+    # come from different trainings, the batch's personas cannot be compared with the baseline's.
     if personas["fingerprint"] != propensity["fingerprint"]:
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]
@@ -97,7 +105,10 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
 
 
 _FITTED: dict[tuple[str, ...], FittedBaseline] = {}
-"""The baseline that this process used last: one entry, which consecutive nights share."""
+"""Cache of the fitted baseline that this process used last.
+
+One entry is enough because consecutive nights usually share one baseline.
+"""
 
 
 def _fitted_baseline(contract: Contract, model: database.Row) -> FittedBaseline:
@@ -125,9 +136,10 @@ def _predictions(session: Session, run: database.Row) -> pa.Table:
 
 
 def drift_kind(feature: str) -> str:
-    """Return the drift kind of a feature: prediction for what scoring writes, data for inputs.
+    """Return the drift kind of a feature: `data`, `prediction` or `joint`.
 
-    It is joint for all inputs together.
+    An input has kind `data`, a column that scoring writes has `prediction`, and the feature that
+    stands for all inputs together has `joint`.
     """
     if feature == ALL:
         return "joint"

@@ -1,4 +1,4 @@
-"""Ask for new models where a history has landed or drift lasts, and record the reason."""
+"""Request new models after a new `history` has landed or while drift lasts; record the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from loan_scoring.monitoring.alerts.causes import BAD_DATA, CONCEPT, POPULATION
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """A request for new models, asked or withheld, with its reason."""
+    """A request for new models, or the decision to withhold the request, with the reason."""
 
     cause: str
     is_asked: bool
@@ -21,7 +21,11 @@ class RetrainRequest:
 
 @dataclass(frozen=True)
 class EarlierRequest:
-    """An earlier request because of drift: the batch, the night it was made, and its age."""
+    """An earlier retrain request because of drift.
+
+    `batch_id` is the batch that shows the drift. `night` is the night in which the request was
+    made, and `nights_ago` is the number of nights since then.
+    """
 
     batch_id: str
     night: str
@@ -29,9 +33,10 @@ class EarlierRequest:
 
 
 def ask_for_model(session: Session, batch_id: str) -> bool:
-    """Record a retrain request if the champion was not trained on the history that landed.
+    """Record a retrain request if the propensity champion was not trained on the landed `history`.
 
-    Returns whether a request was recorded; always False for a batch other than the history.
+    Return True if a request was recorded, now or by an earlier call. Return False if the champion
+    was trained on the current revision of `history`, or if `batch_id` is not `history`.
     """
     if batch_id != HISTORY:
         return False
@@ -52,16 +57,20 @@ def ask_for_model(session: Session, batch_id: str) -> bool:
 
 
 def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = None) -> str | None:
-    """Record whether drift lasts long enough for new models; return the batch it asks for, if so.
+    """Request new models if drift lasts long enough, and record the decision with its reason.
+
+    Return the batch_id of the request. Return None if the batch does not show the cause or if the
+    request is withheld.
+
+    A second call for the same batch and cause records nothing new and returns the same batch_id,
+    because a task that was killed after the first call may not have started the training. The
+    caller must therefore make sure that the same batch and cause start only one training.
 
     Args:
-        cause: `population`, known once a batch is scored, or `concept`, known once its outcomes
-            are in.
-        batch_id: the batch that has just been measured; None for the last one. A batch before the
-            last is a backfill and never asks.
-
-    A second call for the same batch and cause records nothing new and returns the same: a killed
-    task may not have started the training. The caller starts it once for a batch and cause.
+        cause: `population`, which is known once a batch is scored, or `concept`, which is known
+            once the batch's outcomes have arrived.
+        batch_id: batch that has just been measured. If None, the last batch for which the cause is
+            known. A batch before the last one is a backfill and never requests new models.
     """
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     with database.transaction(session.connection):
@@ -105,12 +114,18 @@ def judge_retraining(
     batch_id: str,
     before: EarlierRequest | None,
 ) -> RetrainRequest | None:
-    """Return a request, asked or withheld; None where the batch does not show the cause.
+    """Decide whether a batch's drift requests new models or whether the request is withheld.
+
+    Return None if the batch does not show the cause.
 
     Args:
-        batches: batch_id and the causes that each batch shows, in the order of batch_id.
-        batch_id: the batch that has just been measured.
-        before: the last request because of drift, of any cause, before this batch's own.
+        policy: number of drifted batches that is needed, and the cooldown after a request.
+        cause: `population` or `concept`.
+        batches: batch_id of each batch and the causes that the batch shows, sorted by batch_id.
+        batch_id: batch that has just been measured.
+        before: last earlier retrain request because of drift, of any cause. The request that this
+            batch has already made for this cause, and later ones, do not count. None if there is
+            no earlier request.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):

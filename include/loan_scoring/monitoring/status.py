@@ -1,4 +1,4 @@
-"""Read the state of a portfolio from Postgres, for `status` and for the summary of a run."""
+"""Read the state of a portfolio from Postgres, for the command `status` and a run's summary."""
 
 from typing import Any
 
@@ -6,11 +6,15 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 NIGHTS = 7
-"""Nights whose performance is shown."""
+"""Number of last nights whose performance is shown."""
 
 
 def read_status(session: Session) -> dict[str, Any]:
-    """Return batches, champions, performance, alerts, service level and seconds, fit for JSON."""
+    """Return the state of a portfolio: batches, champions, performance, alerts and stage times.
+
+    The state also has the files of outcomes and the service level. All values can be written as
+    JSON.
+    """
     connection = session.connection
     champions = database.rows(connection, "select_champions")
     return {

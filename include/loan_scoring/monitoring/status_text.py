@@ -1,10 +1,10 @@
-"""Render the state of a portfolio as text."""
+"""Render the state of a portfolio as plain text for a terminal."""
 
 from typing import Any
 
 
 def render_status(state: dict[str, Any]) -> str:
-    """Return the state from read_status as a page of text."""
+    """Render the state that `status.read_status` returns as lines of plain text."""
     lines = [
         f"portfolio {state['portfolio']}",
         "",
@@ -99,7 +99,8 @@ def _alerts(state: dict[str, Any]) -> list[str]:
         elif not night["open_alerts"] and not alerts:
             lines.append(f"  {night['batch_id']}  none")
         lines += map(_alert, alerts)
-    # Alerts of refused batches, of batches that never landed, of the history and of days.
+    # The loop above shows only alerts of nights. Add the alerts of refused batches, of batches that
+    # never landed, of `history`, and of stages that have a day instead of a batch.
     shown = {night["batch_id"] for night in nights}
     lines += [_alert(each) for each in state["open_alerts"] if each["batch_id"] not in shown]
     return lines if nights or state["open_alerts"] else ["open alerts: none"]

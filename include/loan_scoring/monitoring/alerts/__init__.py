@@ -1,1 +1,1 @@
-"""Alerts: open them by cause, update and resolve them, send them through channels."""
+"""Open, update and resolve alerts by their cause, and send them through channels."""

@@ -1,17 +1,24 @@
-"""Name the causes of alerts, and what one of them is in one batch."""
+"""Define the causes of alerts, and how a batch shows a cause."""
 
 from dataclasses import dataclass
 from typing import Any
 
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
-"""bad_data: values are missing or unseen at training. population: the applicants differ from
-training. concept: the same applicants default more or less often."""
+"""The causes of alerts on drift.
+
+`bad_data`: the share of nulls differs from training, or categories have levels that were unseen at
+training. `population`: the applicants differ from those at training. `concept`: similar applicants
+default more or less often than at training.
+"""
 
 
 @dataclass(frozen=True)
 class BatchCause:
-    """One cause in one batch: the columns that show it, the worst first, and the message."""
+    """One cause that one batch shows, with the message of the alert.
+
+    `subjects` are the columns that show the cause, the worst first.
+    """
 
     cause: str
     severity: str

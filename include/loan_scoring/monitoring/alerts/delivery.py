@@ -1,8 +1,9 @@
-"""Send alerts through the contract's channels, each event once, also after a rerun or a failure.
+"""Send the events of alerts through the contract's channels, each event once even after a rerun.
 
-The table `deliveries` is an outbox: one transaction queues an alert's event, another marks it as
-delivered once the channel accepted it. A kill between sending and marking sends one message again,
-with the same id (docs/adr/0017).
+The table `deliveries` is an outbox. One transaction queues an event, and another transaction marks
+the event as delivered after the channel accepted the message. There is one exception: if the
+process is killed between sending and marking, the next run sends the message again, with the same
+message id (docs/adr/0017).
 """
 
 import json
@@ -19,21 +20,23 @@ from loan_scoring.monitoring.alerts.messages import Message
 log = logging.getLogger(__name__)
 
 MOST = 20
-"""Events in one message; more events need several messages."""
+"""Maximum number of events in one message. More events are sent in several messages."""
 
 Send = Callable[[Channel, Message], None]
-"""Sends a message through a channel; raises where the channel did not accept it."""
+"""Function that sends a message through a channel. It raises if the channel does not accept it."""
 
 
 def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
-    """Send every channel its new and its undelivered events; return the number of messages.
+    """Send every channel its new and undelivered events; return the number of messages sent.
 
-    A channel that fails is skipped for the rest of this run. Its failure is an alert itself, which
-    goes to the other channels and is resolved when the channel accepts a message again.
+    A channel that does not accept a message is skipped for the rest of this call. The failure
+    opens an alert on the channel. That alert is sent to the other channels, and it is resolved when
+    the channel accepts a message again.
 
     Args:
-        batch_id: the batch of the run; an alert on a channel starts or continues there.
-        link: the page of the run that sends, if there is one.
+        send: function that sends a message through a channel.
+        batch_id: batch of the run. If a channel fails, the alert on the channel names this batch.
+        link: URL of the page of the run that sends. None if there is no page.
     """
     channels, sent = session.contract.notifications, 0
     working = list(channels)
@@ -51,12 +54,16 @@ def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None
 
 
 def deliver_database_loss(contract: Contract, send: Send, stage: str, run: str, why: str) -> None:
-    """Tell every channel that alerts cannot be read; without the outbox a message may repeat."""
+    """Tell every channel that alerts cannot be read because the database does not respond.
+
+    The outbox is in the database, so nothing can mark the message as delivered. A repeated call may
+    therefore send the message again.
+    """
     message = messages.lost_database_message(contract, stage, run, why)
     for channel in contract.notifications:
         try:
             send(channel, message)
-        except Exception as error:  # noqa: BLE001 - the next one may work
+        except Exception as error:  # noqa: BLE001 - the next channel may work
             log.warning("%s", _failure(channel, delivery_error(error)))
 
 
@@ -76,10 +83,12 @@ def _queue(session: Session, channel: Channel) -> None:
 def _send_next(
     session: Session, channel: Channel, send: Send, batch_id: str, link: str | None
 ) -> bool | None:
-    """Send a channel its oldest undelivered events; return whether it accepted, None without any.
+    """Send a channel its oldest undelivered events.
 
-    The channel is locked while the message is sent: a second run waits, and then finds the events
-    delivered.
+    Return True if the channel accepted them, False if not, and None if there was nothing to send.
+
+    The channel's lock is held while the message is sent. A second run waits for the lock and then
+    finds the events already delivered.
     """
     connection = session.connection
     with database.transaction(connection):
@@ -95,7 +104,7 @@ def _send_next(
         message = messages.alerts_message(session.contract, events, link)
         try:
             send(channel, message)
-        except Exception as error:  # noqa: BLE001 - whatever a channel does, the run goes on
+        except Exception as error:  # noqa: BLE001 - no channel's failure may stop the run
             why = delivery_error(error)
             log.warning("%s", _failure(channel, why))
             database.execute(connection, "update_undelivered", **sending, error=why)

@@ -1,7 +1,7 @@
-"""Explain why a channel did not accept a message, without quoting the library's error.
+"""Explain why a channel did not accept a message, without quoting the library's error text.
 
-A library's error may quote the address that was called, and an address may contain a secret: only
-codes are copied from it.
+The error text of a library may contain the URL that was called, and the URL may contain a secret.
+Only codes, such as the HTTP status, are therefore copied from the error text.
 """
 
 import re
@@ -14,7 +14,7 @@ from loan_scoring.errors import ChannelError
 
 
 def delivery_error(error: BaseException) -> str:
-    """Return what went wrong and what to do, without a secret.
+    """Return what went wrong and, if known, what to do, as text that contains no secret.
 
     >>> delivery_error(ConnectionRefusedError(111, "Connection refused"))
     'the connection was refused or reset (ConnectionRefusedError)'
@@ -24,7 +24,10 @@ def delivery_error(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that caused it; requests keeps them in `args` and `reason`."""
+    """Yield an error and all errors that caused it.
+
+    `args` and `reason` are searched too because the library requests keeps causes there.
+    """
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
@@ -67,7 +70,10 @@ def _known(error: BaseException) -> str | None:
 
 
 def _by_code(text: str) -> str | None:
-    """Return the HTTP status in an error of Airflow's hooks, with Slack's error code if any."""
+    """Describe the HTTP status in the error text of an Airflow hook, with Slack's error code.
+
+    Return None if the text contains no HTTP status.
+    """
     status = re.search(r"Status Code: (\d{3})\b|^(\d{3}):", text)
     reason = re.search(r"Response body: '([a-z_]{1,40})'", text)
     if status is None:

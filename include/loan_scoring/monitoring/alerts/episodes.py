@@ -1,15 +1,22 @@
-"""Fold batches into episodes: a lasting cause is one alert, which two stable batches end."""
+"""Group the batches that show a cause into episodes, so that a lasting cause has one alert."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 STABLE_BATCHES = 2
-"""Stable batches in a row that resolve an alert: a single one may be chance."""
+"""Number of consecutive stable batches that end an episode.
+
+A stable batch does not show the cause. One stable batch is not enough, because it may be stable
+only by chance.
+"""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A cause from the first batch that shows it to the last; `batches` counts those that do."""
+    """A period in which a cause lasts, from the first to the last batch that shows the cause.
+
+    `batches` is the number of batches that show the cause. Stable batches in between do not count.
+    """
 
     first_batch_id: str
     last_batch_id: str
@@ -18,11 +25,11 @@ class Episode:
 
 
 def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
-    """Return the episodes of one cause, in order.
+    """Return the episodes of one cause, the oldest first.
 
     Args:
-        states: batch_id and whether the batch shows the cause, in the order of batch_id; without
-            the batches for which that is unknown.
+        states: batch_id of each batch and whether the batch shows the cause, sorted by batch_id.
+            Batches for which this is not known yet are left out.
 
     >>> fold_episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
     [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]

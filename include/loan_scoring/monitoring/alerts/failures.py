@@ -1,4 +1,4 @@
-"""Keep alerts on failed stages: one per stage and batch, resolved when the stage succeeds."""
+"""Open an alert when a stage fails for a batch, and resolve the alert when the stage succeeds."""
 
 import json
 
@@ -6,22 +6,26 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 WITHOUT_SCORES = {"ingest", "score"}
-"""Stages without which a night has no scores: their failure is critical."""
+"""The stages whose failure leaves a night without scores, so that the alert is critical."""
 
 CHECK = ["check"]
-"""The only failed task where a batch was refused; a quality alert usually says so already."""
+"""Ids of the failed tasks if a run refused a batch.
+
+A quality alert usually reports the refused batch already. Then no second alert is opened.
+"""
 
 
 def record_stage_result(
     session: Session, stage: str, batch_id: str | None, day: str, run: str, failed: list[str]
 ) -> None:
-    """Open, update or resolve the alert on a stage, in one transaction.
+    """Open, update or resolve the alert on a stage after a run, in one transaction.
 
     Args:
-        batch_id: the batch of the run; None for a stage without batches.
-        day: takes the place of the batch_id where there is none.
-        run: the run's id in task_metrics.
-        failed: task ids that failed after all retries; none if the run succeeded.
+        stage: name of the stage.
+        batch_id: batch of the run. None for a stage without batches.
+        day: day of the run, used in the alert if there is no batch_id.
+        run: id of the run in table `task_metrics`.
+        failed: ids of the tasks that failed after all retries. Empty if the run succeeded.
     """
     connection, place = session.connection, batch_id or day
     with database.transaction(connection):

@@ -1,4 +1,4 @@
-"""Group what a batch shows by its cause: bad data, other applicants, or other defaults."""
+"""Group the findings of a batch by cause: bad data, other applicants, or other defaults."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,10 @@ from loan_scoring.monitoring.performance.outcome_tests import OutcomeFinding
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
-"""Share of a batch that must change its decision before the message says so."""
+"""Minimum share of a batch whose decisions changed.
+
+The message of an alert does not mention a smaller change.
+"""
 
 
 def group_by_cause(
@@ -27,13 +30,16 @@ def group_by_cause(
 ) -> list[BatchCause]:
     """Return one entry for each cause that the drift of a batch shows.
 
-    Drift of scores, decisions and personas, and mostly that of all inputs together, follows from
-    drift of single inputs: it joins their cause, bad data where there is any. Without drift of a
-    single input the cause is population.
+    An input whose share of nulls changed, or which has levels unseen at training, shows `bad_data`.
+    Any other drifted input shows `population`. Drift of predictions, and usually drift in the joint
+    tests, follows from drift of single inputs. Such drift is therefore added to `bad_data` if an
+    input shows `bad_data`, and to `population` otherwise.
 
     Args:
-        kinds: the drift kind of each feature: data, joint or prediction.
-        comparisons: all of the batch; they show how the decisions changed.
+        contract: contract with the labels of the columns.
+        kinds: drift kind of each feature: `data`, `joint` or `prediction`.
+        findings: features of the batch that need an alert.
+        comparisons: all comparisons of the batch. They show how the decisions changed.
     """
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
@@ -61,10 +67,14 @@ def group_by_cause(
 def outcome_cause(
     contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
 ) -> list[BatchCause]:
-    """Return the one cause that all findings on outcomes share; none without findings.
+    """Return one entry with cause `concept` for all findings on a batch's outcomes.
+
+    Return an empty list if there are no findings.
 
     Args:
-        facts: figures of the batch's outcomes, as words.describe_outcome_finding takes them.
+        contract: contract with the label of the target.
+        findings: subjects that need an alert.
+        facts: figures of the batch's outcomes, as for `words.describe_outcome_finding`.
     """
     if not findings:
         return []
@@ -80,9 +90,11 @@ def outcome_cause(
 
 
 def _largest_move(comparisons: Sequence[Comparison]) -> tuple[str, str, float] | None:
-    """Return the decision that lost most, the one that won most, and the share that moved.
+    """Return the largest change of decisions between the baseline and the batch.
 
-    None where the share is below MOVED or decisions were not compared.
+    The result is the decision whose share fell most, the decision whose share rose most, and the
+    share of the batch that changed from the first to the second. Return None if this share is below
+    MOVED or if decisions were not compared.
     """
     facts = next((each.facts for each in comparisons if each.feature == "decision"), None)
     if facts is None:

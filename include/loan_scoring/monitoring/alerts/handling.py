@@ -1,4 +1,4 @@
-"""Acknowledge, snooze or resolve an alert, and record which person did it."""
+"""Acknowledge, snooze or resolve an alert, and record the person who acted."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -20,19 +20,22 @@ def handle_alert(
     comment: str | None = None,
     until: date | None = None,
 ) -> None:
-    """Do one of ACTIONS to an alert that is not resolved, in one transaction.
+    """Acknowledge, snooze or resolve an alert, in one transaction.
 
-    A snoozed alert keeps its state and is shown apart until that day, or until it turns critical.
-    A resolved alert stays resolved: the next batch that shows its cause opens a new one.
+    A snoozed alert keeps its state. The alert is shown apart from the other alerts until the day
+    `until`, or until the alert turns critical. A resolved alert stays resolved. The next batch that
+    shows the same cause opens a new alert.
 
     Args:
-        by: who does it, such as airflow:ann.
-        comment: why; needed to resolve.
-        until: the first day on which a snoozed alert is shown again.
+        alert_id: id of an alert that is not resolved.
+        action: one of ACTIONS.
+        by: person who acts, such as `airflow:ann`.
+        comment: reason of the action. Required for resolving.
+        until: first day on which a snoozed alert is shown again. Required for snoozing.
 
     Raises:
-        StateError: the action or alert does not exist, the alert is resolved, or the comment or
-            the day is missing.
+        StateError: the action or the alert does not exist, the alert is already resolved, the
+            comment is missing, or the day is missing or not allowed.
     """
     comment = (comment or "").strip() or None
     if action not in ACTIONS:
@@ -42,7 +45,8 @@ def handle_alert(
     if action == SNOOZE:
         _refuse_day(until)
     with database.transaction(session.connection):
-        # The same lock as store.update_alerts, which reads all alerts before it writes.
+        # `store.update_alerts` takes the same lock because it reads all alerts before it writes.
+        # Without the lock `update_alerts` could overwrite this action.
         database.lock(session.connection, "alerts")
         alert = database.row(session.connection, "select_alert", alert_id=alert_id)
         if alert is None:
@@ -65,7 +69,7 @@ def handle_alert(
 
 
 def _refuse_day(until: date | None) -> None:
-    """Raise StateError for a day on which a snooze cannot end."""
+    """Raise StateError if a snooze cannot end on the day `until`."""
     today = datetime.now(UTC).date()
     if until is None or not today < until <= today + LONGEST_SNOOZE:
         raise StateError(

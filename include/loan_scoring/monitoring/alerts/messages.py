@@ -1,4 +1,4 @@
-"""Write the messages that channels send: a subject line, plain text, and formats made of it."""
+"""Write the messages that channels send: subject line, plain text, HTML, Slack text and JSON."""
 
 import hashlib
 import html
@@ -18,36 +18,46 @@ LABELS = {
     "failure": "a stage failed",
 }
 LONGEST = 1000
-"""Characters of an alert in a message; Slack cuts a message at 40,000."""
+"""Maximum length of the text of one alert in a message, in characters.
+
+The limit exists because Slack cuts a message at 40,000 characters.
+"""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message; one that is sent again, as it may not have arrived, has the same id."""
+    """A message to a channel.
+
+    A message that is sent again, because it may not have arrived, keeps its `message_id`.
+    """
 
     message_id: str
     subject: str
     text: str
     payload: dict[str, Any]
-    """The same for programs, fit for JSON."""
+    """The content of the message for programs, as values that JSON can hold."""
 
     @property
     def html(self) -> str:
-        """The text as HTML; every character is escaped."""
+        """The text as HTML, with all special characters escaped."""
         paragraphs = html.escape(self.text).replace("\n", "<br>").split("<br><br>")
         return "".join(f"<p>{each}</p>" for each in paragraphs)
 
     @property
     def slack(self) -> str:
-        """Subject and text for Slack, escaped: nothing in them becomes a link or a mention."""
+        """Subject and text for Slack, escaped so that no text becomes a link or a mention."""
         return html.escape(f"{self.subject}\n\n{self.text}", quote=False)
 
 
 def alerts_message(contract: Contract, events: list[database.Row], link: str | None) -> Message:
-    """Return one message on rows of `select_undelivered`; the same rows give the same id.
+    """Return one message about several events of alerts.
+
+    The same events give the same message id.
 
     Args:
-        link: the page of the run that sends it, if there is one.
+        contract: contract of the portfolio.
+        events: rows of the query `select_undelivered`.
+        link: URL of the page of the run that sends the message. None if there is no page.
     """
     paragraphs = [f"{_head(each)}\n{_cut(each['message'])}" for each in events]
     paragraphs.append(f"All alerts: loan-scoring status --portfolio {contract.portfolio}")
@@ -65,7 +75,7 @@ def alerts_message(contract: Contract, events: list[database.Row], link: str | N
 
 
 def lost_database_message(contract: Contract, stage: str, run: str, why: str) -> Message:
-    """Return the message that the database does not answer, so that alerts cannot be read."""
+    """Return the message that alerts cannot be read because the database does not respond."""
     return _message(
         contract,
         hashlib.sha256(repr((contract.portfolio, stage, run)).encode()).hexdigest()[:32],
@@ -140,5 +150,8 @@ def _cut(text: str, longest: int = LONGEST) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return text on one line, so that text from a file cannot make a header or a heading."""
+    """Return text on one line.
+
+    Otherwise a line break in text from a file could start a new email header or a new heading.
+    """
     return " ".join(text.split())

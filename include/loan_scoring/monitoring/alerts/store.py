@@ -1,4 +1,4 @@
-"""Store what batches show, and open, update and resolve one alert for each lasting cause."""
+"""Store the causes that batches show, and keep one alert for each lasting cause."""
 
 import json
 from typing import Any
@@ -9,13 +9,19 @@ from loan_scoring.monitoring.alerts.causes import CAUSES, CONCEPT, BatchCause
 from loan_scoring.monitoring.alerts.episodes import fold_episodes
 
 BY = "metrics"
-"""The name in `changed_by` where no person changed an alert."""
+"""Value of column `changed_by` if the stage `metrics`, and not a person, changed an alert."""
 
 
 def record_causes(
     session: Session, run_id: str, causes: tuple[str, ...], found: list[BatchCause]
 ) -> None:
-    """Write which of the `causes` a scoring run's batch shows, in the caller's transaction."""
+    """Replace the findings of a scoring run for some causes, in the caller's transaction.
+
+    Args:
+        run_id: id of the scoring run.
+        causes: causes whose earlier findings are deleted.
+        found: causes that the run's batch shows, each of them in `causes`.
+    """
     database.execute(
         session.connection, "delete_findings", scoring_run_id=run_id, causes=list(causes)
     )
@@ -33,11 +39,16 @@ def record_causes(
 
 
 def update_alerts(session: Session) -> None:
-    """Derive the alerts from the findings of all batches, in one transaction.
+    """Open, update and resolve alerts from the findings of all batches, in one transaction.
 
-    An alert starts with the first batch that shows a cause; later batches update it, and two
-    stable batches in a row resolve it. An alert that a person has resolved stays resolved: the
-    next batch that shows the cause opens a new one. The same findings give the same alerts.
+    The first batch that shows a cause opens an alert. Later batches that show the cause update the
+    alert, and two consecutive stable batches resolve it. An alert that a person has resolved stays
+    resolved, and the next batch that shows the cause opens a new alert. A second call with the
+    same findings changes nothing.
+
+    The call also resolves three kinds of other alerts: quality alerts that an alert on `bad_data`
+    repeats, quality alerts after which two later batches met all expectations, and alerts on
+    channels that the contract no longer has.
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "alerts")
@@ -56,7 +67,8 @@ def _update(
 ) -> None:
     closed = [row["last_batch_id"] for row in known if row["is_closed_by_person"]]
     since = max(closed, default="")
-    # Whether a batch shows the cause concept is known only once its outcomes are in.
+    # The cause `concept` of a batch is known only after enough outcomes have arrived. The other
+    # causes are known once the batch is measured.
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     known_batches = {
         row["batch_id"]: row for row in batches if row["batch_id"] > since and row[is_known]

@@ -1,4 +1,4 @@
-"""Write the messages of alerts in plain words, with their figures."""
+"""Write the message of an alert on a cause in plain words, with the figures behind it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from loan_scoring.monitoring.performance.outcome_tests import TARGET, OutcomeFin
 
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
-"""Columns that a message describes; further ones are only named."""
+"""Maximum number of columns that a message describes. Further columns are only named."""
 
 
 def describe_cause(
@@ -20,11 +20,14 @@ def describe_cause(
     findings: Sequence[DriftFinding],
     moved: tuple[str, str, float] | None,
 ) -> str:
-    """Return the message on a cause: its worst columns, and how the decisions changed.
+    """Return the message on a cause: the columns that drifted most, and the changed decisions.
 
     Args:
-        findings: the columns that show the cause, the worst first.
-        moved: the decision that lost most, the one that won most, and the share of the batch.
+        contract: contract with the labels of the columns.
+        cause: `bad_data` or `population`.
+        findings: columns that show the cause, the worst first.
+        moved: decision whose share fell most, decision whose share rose most, and the share of the
+            batch that changed from the first to the second. None if decisions hardly changed.
     """
     sentences = [describe_finding(contract, finding) for finding in findings[:MOST_NAMED]]
     more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
@@ -37,7 +40,7 @@ def describe_cause(
 
 
 def describe_finding(contract: Contract, finding: DriftFinding) -> str:
-    """Return one sentence on a feature: what differs from training, and by how much."""
+    """Return one sentence on how much a feature of the batch differs from training."""
     feature, facts = finding.comparison.feature, finding.comparison.facts
     if finding.comparison.psi is None:
         return _describe_joint(contract, finding)
@@ -63,7 +66,7 @@ def describe_finding(contract: Contract, finding: DriftFinding) -> str:
 
 
 def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
-    """Return the figures behind a finding, fit for JSON."""
+    """Return the figures behind a finding as values that JSON can hold."""
     return {
         "psi": finding.comparison.psi,
         "psi_noise": finding.comparison.psi_noise,
@@ -84,7 +87,13 @@ def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
 def describe_outcome_cause(
     contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
 ) -> str:
-    """Return the message on what a batch's outcomes show; `facts` as describe_outcome_finding."""
+    """Return the message of an alert on the outcomes of a batch.
+
+    Args:
+        contract: contract with the label of the target.
+        findings: subjects that need an alert.
+        facts: figures as for `describe_outcome_finding`.
+    """
     sentences = [describe_outcome_finding(contract, each, facts) for each in findings]
     return f"Other defaults than at training: {'. '.join(sentences)}"
 
@@ -92,11 +101,13 @@ def describe_outcome_cause(
 def describe_outcome_finding(
     contract: Contract, finding: OutcomeFinding, facts: dict[str, Any]
 ) -> str:
-    """Return one sentence on the default rate or the model: what differs, and by how much.
+    """Return one sentence on how much the default rate or the model differs from the hold-out.
 
     Args:
-        facts: `loans`, `default_rate`, `mean_probability`, `auc`, `ddm` of the batch, and
-            `holdout_auc`, `holdout_default_rate`.
+        contract: contract with the label of the target.
+        finding: subject that needs an alert, with the tests that it fails.
+        facts: figures of the batch (`loans`, `default_rate`, `mean_probability`, `auc`, `ddm`) and
+            of the hold-out (`holdout_auc`, `holdout_default_rate`).
     """
     observed = f"{facts['default_rate']:.1%} of {facts['loans']:,} loans"
     if finding.subject == TARGET:

@@ -1,4 +1,4 @@
-"""Compare the columns of a batch with a model's baseline, by every test that fits their type."""
+"""Compare each column of a batch with a model's baseline, with all tests for the column's type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,39 +26,40 @@ from loan_scoring.statistics.distribution import Distribution, cdf_gaps
 
 @dataclass(frozen=True)
 class BaselineColumn:
-    """One column of a baseline, prepared once for any number of batches."""
+    """One column of a baseline, prepared once and then compared with any number of batches."""
 
     frozen: Mapping[str, Any]
-    """Bins or levels, counts and moments, from baseline.fit."""
+    """Bins or levels, counts and moments of the column, from `models.baseline.fit_baseline`."""
     distribution: Distribution | None
-    """Of a number's frozen sample; None for a category."""
+    """Distribution of the frozen sample of a number. None if the column is a category."""
 
     @classmethod
     def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
-        """Return a column of the baseline, from its frozen figures and its frozen sample."""
+        """Prepare a column of the baseline from its frozen figures and its frozen sample."""
         return cls(frozen, None if "levels" in frozen else Distribution.of(present_numbers(sample)))
 
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A model's whole baseline, fitted once and compared with any number of batches."""
+    """All columns of a model's baseline, fitted once and compared with any number of batches."""
 
     columns: dict[str, BaselineColumn]
     joint: JointBaseline | None
-    """None where the sample is too small for joint tests."""
+    """The baseline of the joint tests. None if the sample has too few rows for them."""
 
     @classmethod
     def fit(
         cls, contract: Contract, frozen: Mapping[str, Any], sample: pa.Table
     ) -> "FittedBaseline":
-        """Return the fitted baseline of a model.
+        """Prepare the baseline of a model for comparisons with batches.
 
-        Columns that are watched, or predictions that are written, only since the model was
-        trained are not in its baseline and are left out.
+        A monitored column or a prediction that was added after the model was trained is not in
+        the model's baseline. Such a column is left out.
 
         Args:
-            frozen: models.baseline of the model.
-            sample: the baseline's frozen sample.
+            contract: contract that names the monitored columns.
+            frozen: column `baseline` of the model's row in table `models`.
+            sample: frozen sample of the baseline.
         """
         inputs = [column.name for column in contract.monitored if column.name in frozen]
         outputs = [name for name in PREDICTIONS if name in frozen]
@@ -74,16 +75,20 @@ class FittedBaseline:
 
     @property
     def inputs(self) -> list[str]:
-        """The watched columns of an application, in the contract's order."""
+        """The monitored columns of an application, in the contract's order."""
         return [name for name in self.columns if name not in PREDICTIONS]
 
     @property
     def outputs(self) -> list[str]:
-        """The watched columns of a score."""
+        """The monitored columns that scoring writes, such as `decision`."""
         return [name for name in self.columns if name in PREDICTIONS]
 
     def together(self, policy: MonitoringPolicy, batch: pa.Table) -> list[Comparison]:
-        """Return the joint tests of a batch's inputs, none where a side is too small."""
+        """Run the joint tests of all inputs of a batch.
+
+        Return a list with one comparison. Return an empty list if the baseline or the batch has
+        too few rows.
+        """
         found = self.joint.compare(policy, batch) if self.joint else None
         return [found] if found else []
 
@@ -91,7 +96,7 @@ class FittedBaseline:
 def compare_column(
     feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
 ) -> Comparison:
-    """Run every test of one column of a batch of at least one row."""
+    """Run all drift tests of one column of a batch, which must have at least one row."""
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
@@ -120,7 +125,7 @@ def compare_column(
 
 
 def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
-    """Return the rows of each level, the most frequent first."""
+    """Return the number of rows of each level, the most frequent level first, without nulls."""
     found = [each for each in values.value_counts().to_pylist() if each["values"] is not None]
     found.sort(key=lambda each: (-each["counts"], each["values"]))
     return {each["values"]: each["counts"] for each in found}
@@ -132,7 +137,7 @@ def _numbers(
     baseline: Distribution,
     values: pa.ChunkedArray,
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the tests of a number, baseline and batch counts by bin, and further facts."""
+    """Return the tests of a number, the baseline's and the batch's counts per bin, and facts."""
     batch = Distribution.of(present_numbers(values))
     counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
     if not batch.size or not baseline.size:
@@ -162,7 +167,7 @@ def _categories(
     values: pa.ChunkedArray,
     counted: dict[str, int],
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the tests of a category, baseline and batch counts by level, and further facts."""
+    """Return the tests of a category, baseline and batch counts per level, and facts for alerts."""
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)

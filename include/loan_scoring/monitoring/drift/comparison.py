@@ -1,4 +1,4 @@
-"""The results of drift tests, before anything is decided."""
+"""Hold the results of drift tests before `decide.decide_drift` judges them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DriftTest:
-    """One test's figures; `p_value` is None where the test has none.
+    """The figures of one drift test of one feature.
 
-    `drifted_from` is the effect from which the test counts as drifted where there is no PSI.
+    `threshold` is the floor of the effect: a smaller effect never raises an alert. `p_value` is
+    None if the test has no p-value. `drifted_from` is the effect from which a joint test counts as
+    drifted, because joint tests have no PSI. It is None for all other tests.
     """
 
     name: str
@@ -21,9 +23,10 @@ class DriftTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A feature's tests, and facts about both sides for the alert's message and evidence.
+    """The drift tests of one feature, and facts for the message and evidence of an alert.
 
-    `psi`, and `psi_noise`, the PSI that chance explains, are None for all inputs together.
+    `facts` describe the batch and the baseline. `psi_noise` is the PSI that chance alone can
+    explain. `psi` and `psi_noise` are None for the joint tests of all inputs.
     """
 
     feature: str
@@ -32,9 +35,9 @@ class Comparison:
     psi_noise: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     counts: list[int] | dict[str, int] | None = None
-    """Rows of the batch by bin of the baseline, or by level; None for all inputs together."""
+    """Row counts of the batch per bin of the baseline, or per level. None for the joint tests."""
 
     @property
     def is_above_noise(self) -> bool:
-        """Whether the PSI is above what chance explains; True where there is no PSI."""
+        """Whether the PSI is above `psi_noise`. True if the feature has no PSI."""
         return self.psi is None or self.psi_noise is None or self.psi > self.psi_noise

@@ -1,4 +1,4 @@
-"""Decide which features of a batch have drifted, over all its tests at once."""
+"""Decide which features of a batch have drifted, after adjusting the p-values of all tests."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,11 @@ from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 
 @dataclass(frozen=True)
 class TestVerdict:
-    """One test of one feature with its adjusted p-value and its level."""
+    """One test of one feature, with the adjusted p-value and the level.
+
+    The level is `stable`, `attention` or `drifted`. `p_adjusted` is None if the test has no
+    p-value.
+    """
 
     feature: str
     test: DriftTest
@@ -21,7 +25,7 @@ class TestVerdict:
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """A feature that meets every condition for an alert; `causes` are the tests that it fails."""
+    """A feature that needs an alert. `causes` are the names of the tests that the feature fails."""
 
     comparison: Comparison
     severity: str
@@ -33,9 +37,12 @@ def decide_drift(
 ) -> tuple[list[TestVerdict], list[DriftFinding]]:
     """Return a verdict on every test of a batch, and the features that need an alert.
 
-    A feature needs an alert where a test has an adjusted p below q and an effect at or above its
-    floor, and where its PSI, if it has one, is above what its sample size explains. The alert is
-    critical from the upper band of PSI on; without a PSI, from the effect that has that PSI.
+    A test of a feature fails if its adjusted p-value is below `q` and its effect is at or above its
+    floor. A feature needs an alert if at least one of its tests fails and its PSI is above the
+    noise that the sample sizes explain. A feature without a PSI needs only the failed test.
+
+    The alert is critical if the PSI reaches `psi_drifted`. Without a PSI, the alert is critical if
+    the effect of a failed test reaches the test's `drifted_from`.
     """
     places = [
         (comparison.feature, test)

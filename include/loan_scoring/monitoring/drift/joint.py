@@ -1,4 +1,4 @@
-"""Compare all inputs of a batch together with the baseline."""
+"""Compare all inputs of a batch at once with the baseline: the joint tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,29 +18,35 @@ from loan_scoring.monitoring.drift.joint_tests import (
 )
 
 ALL = "all"
-"""The feature that the rows of the joint tests carry in `drift`."""
+"""The feature name of the joint tests in table `drift`."""
 MIN_ROWS = 50
-"""Rows of a side below which the joint tests are left out."""
+"""Minimum number of rows of the batch and of the baseline for the joint tests."""
 TIMES = 2
-"""Rows of the baseline behind the plane, and behind its errors, as multiples of joint_rows."""
+"""The plane is fitted on up to TIMES x `joint_rows` rows of the baseline.
+
+The errors of the baseline are measured on as many other rows.
+"""
 MOST_NAMED = 5
-"""Columns named as those that separate the batch best."""
+"""Maximum number of columns that an alert's evidence names as separating the batch best."""
 MOST_LEVELS = 32
-"""Levels with a code of their own, the most frequent ones; all others share one code."""
+"""Maximum number of levels per category with a code of their own.
+
+The most frequent levels get a code of their own. All other levels share one code.
+"""
 TAIL = 0.01
-"""Share of a number's values on each side that is clipped before it is standardised."""
+"""Share of a number's values that is clipped at each end before the number is standardised."""
 
 
 @dataclass(frozen=True)
 class JointBaseline:
-    """The baseline's side of the joint tests, derived from its frozen sample alone."""
+    """What the joint tests need from the baseline, derived from its frozen sample alone."""
 
     encoding: "MatrixEncoding"
     rows: np.ndarray
-    """What the classifier separates a batch from, in random order, shape (joint_rows, columns)."""
+    """Rows of the baseline for the classifier, in random order, shape (<= joint_rows, columns)."""
     plane: PrincipalPlane
     errors: np.ndarray
-    """Of rows of the baseline that the plane was not fitted on."""
+    """Reconstruction errors of baseline rows that the plane was not fitted on, shape (rows,)."""
     seed: int
 
     @classmethod
@@ -51,13 +57,16 @@ class JointBaseline:
         sample: pa.Table,
         seed: int,
     ) -> "JointBaseline | None":
-        """Return the baseline's side; None where its sample is too small.
+        """Prepare the baseline for the joint tests.
+
+        Return None if the sample has fewer than 2 x MIN_ROWS rows.
 
         Args:
-            policy: how many rows of each side the classifier is given.
-            frozen: bins or levels of each column, from baseline.fit.
-            sample: the inputs of the baseline's frozen sample.
-            seed: chooses the rows; the same sample and seed give the same rows.
+            policy: monitoring policy, whose `joint_rows` is the maximum number of baseline rows
+                for the classifier.
+            frozen: bins or levels of each column, from `models.baseline.fit_baseline`.
+            sample: inputs of the baseline's frozen sample.
+            seed: random seed for choosing rows. The same sample and seed give the same rows.
         """
         taken = min(sample.num_rows, 2 * TIMES * policy.joint_rows)
         if taken < 2 * MIN_ROWS:
@@ -71,7 +80,10 @@ class JointBaseline:
         return cls(encoding, rows[: policy.joint_rows], plane, errors, seed)
 
     def compare(self, policy: MonitoringPolicy, values: pa.Table) -> Comparison | None:
-        """Run both tests on at most joint_rows rows of a batch; None where it is too small."""
+        """Run the joint tests on at most `joint_rows` random rows of a batch.
+
+        Return None if the batch has fewer than MIN_ROWS rows.
+        """
         taken = min(values.num_rows, len(self.rows), policy.joint_rows)
         if taken < MIN_ROWS:
             return None
@@ -80,8 +92,9 @@ class JointBaseline:
         separation = domain_classifier(self.rows[:taken], batch)
         errors = self.plane.errors(self.encoding.standardised(batch))
         z, p_value, effect = reconstruction_error(self.errors, errors)
-        # A normal shift of d standard deviations has an AUC of Phi(d / sqrt 2) and, as bins get
-        # finer, a PSI of d squared: so the upper band of PSI is an effect of these tests too.
+        # The joint tests have no PSI, so `psi_drifted` is converted into an effect of each test.
+        # If a normal variable shifts by d standard deviations, the AUC is Phi(d / sqrt 2) and the
+        # PSI approaches d squared as bins get finer.
         shift = policy.psi_drifted**0.5
         most = np.argsort(-separation.gains)[:MOST_NAMED]
         return Comparison(
@@ -115,28 +128,28 @@ class JointBaseline:
 
 
 def _random_rows(table: pa.Table, rows: int, seed: int) -> pa.Table:
-    """Return this many rows of a table in random order; the seed chooses them."""
+    """Return at most `rows` rows of a table in random order, chosen by the seed."""
     order = np.random.default_rng(seed).permutation(table.num_rows)[:rows]
     return table.take(pa.array(order))
 
 
 @dataclass(frozen=True)
 class MatrixEncoding:
-    """Encode inputs of all types as one matrix, by the baseline's levels, tails and moments."""
+    """Encode a table of numbers and categories as one matrix, with codes learnt on the baseline."""
 
     levels: dict[str, list[str]]
-    """Of each category, the most frequent first."""
+    """The levels of each category that have a code of their own, the most frequent first."""
     tails: dict[str, tuple[float, float]]
-    """Of each number, the lowest and highest value after clipping."""
+    """The lowest and the highest value of each number after clipping."""
     moments: dict[str, tuple[float, float]]
-    """Of each clipped number, mean and standard deviation."""
+    """The mean and the standard deviation of each clipped number."""
 
     @classmethod
     def fit(cls, frozen: Mapping[str, Mapping[str, Any]], sample: pa.Table) -> "MatrixEncoding":
-        """Return the encoding of a baseline's columns.
+        """Learn the levels, tails and moments of a baseline's columns.
 
         Args:
-            frozen: bins or levels of each column, from baseline.fit.
+            frozen: bins or levels of each column, from `models.baseline.fit_baseline`.
             sample: rows of the baseline's frozen sample.
         """
         levels, tails, moments = {}, {}, {}
@@ -155,13 +168,13 @@ class MatrixEncoding:
 
     @property
     def names(self) -> list[str]:
-        """The matrix's columns: numbers first, then categories."""
+        """The names of the matrix's columns: numbers first, then categories."""
         return [*self.tails, *self.levels]
 
     def matrix(self, table: pa.Table) -> np.ndarray:
-        """Return numbers as they are and categories as codes, nan for null, (rows, columns).
+        """Return a table as a matrix of numbers and category codes, shape (rows, columns).
 
-        All levels outside `levels` have one code, the one after the last.
+        A null is nan. A level that is not in `levels` has the code len(levels).
         """
         encoded = np.empty((table.num_rows, len(self.names)))
         for place, name in enumerate(self.names):
@@ -174,12 +187,16 @@ class MatrixEncoding:
         return encoded
 
     def standardised(self, matrix: np.ndarray) -> np.ndarray:
-        """Return a matrix as PCA takes it, shape (rows, width), float32, no nan.
+        """Return the matrix for PCA: standardised, without nan, shape (rows, width), float32.
 
-        A number is clipped to its tails and standardised, so that one huge income is not the
-        whole variance; a null becomes the mean. Each level is a column of 0 and 1: its variance
-        is at most a quarter of a number's, and small for a rare level. Nulls have a column too,
-        and so have the levels without a code of their own.
+        A number becomes two columns. The first is the number, clipped to its tails because
+        otherwise one huge income could be nearly all of the variance. The clipped number is then
+        standardised, and a null becomes the mean. The second column tells whether the number is
+        null.
+
+        A category becomes one column of 0 and 1 for each level that has a code of its own, one for
+        all other levels, and one for null. The variance of such a column is at most 1/4 and is
+        small for a rare level, whereas a standardised number has variance 1.
         """
         places = 2 * len(self.tails) + sum(len(levels) + 2 for levels in self.levels.values())
         rows, start = np.arange(len(matrix)), 2 * len(self.tails)

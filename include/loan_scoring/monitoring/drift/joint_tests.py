@@ -1,8 +1,9 @@
-"""Drift tests of all inputs together, as pure functions of matrices.
+"""Test all inputs of a batch at once for drift, with pure functions of matrices.
 
-The domain classifier measures how well trees separate the batch from the baseline. The PCA
-reconstruction error measures how far rows lie from the plane that the baseline's rows lie near.
-Both see a changed correlation, which no test of one column sees.
+The domain classifier measures how well boosted trees separate the batch from the baseline. The PCA
+reconstruction error measures how far rows lie from a plane that lies close to the baseline's rows.
+The classifier and the reconstruction error detect a changed correlation between columns, which no
+test of a single column detects.
 """
 
 from dataclasses import dataclass
@@ -25,33 +26,39 @@ PARAMETERS = {
 }
 ROUNDS = 20
 EXPLAINED = 0.65
-"""Share of the variance that the plane holds, as in NannyML's reconstruction error."""
+"""Share of the variance that the plane explains, as in NannyML's reconstruction error."""
 
 
 @dataclass(frozen=True)
 class Separation:
-    """How well trees separate the batch from the baseline, and by which columns."""
+    """How well trees separate the batch from the baseline, and which columns the trees use.
+
+    `p_value` is one-sided because only an AUC above 0.5 shows drift.
+    """
 
     auc: float
     z: float
     p_value: float
     gains: np.ndarray
-    """Each column's share of the gain of all splits, shape (columns,)."""
+    """Share of each column in the gain of all splits, shape (columns,)."""
 
 
 def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
-    """Return how well trees fitted on one half of both sides separate the other half.
+    """Measure how well boosted trees separate the rows of a batch from the rows of the baseline.
 
-    Each half is predicted by trees that were fitted on the other one.
+    Baseline and batch are each cut into two halves. Trees fitted on the first halves predict the
+    second halves, and trees fitted on the second halves predict the first halves. The AUC and z in
+    the result are the means over the two predictions.
+
+    Without drift the labels `baseline` and `batch` of the held-out rows are random, given the
+    trees. The z of each half is then standard normal. The z values of the two halves are
+    correlated, because a chance pattern that is in both halves raises both values. Their mean is
+    therefore tested as if its variance were one, which is conservative for any correlation.
+    Source: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", with the AUC in
+    place of the accuracy.
 
     Args:
         baseline, batch: rows in random order, nan for null, shapes (m, columns), (n, columns).
-
-    Without drift, and given the trees, the labels of the held-out rows are random: the z of each
-    half is standard normal. The two are correlated (a chance pattern of both halves shows in
-    both), so their mean is compared with a variance of one, which is conservative for any
-    correlation. Source: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", with
-    the AUC in place of the accuracy.
     """
     aucs, scores = [], []
     gains = np.zeros(baseline.shape[1])
@@ -69,7 +76,11 @@ def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
 
 
 def _fit(baseline: np.ndarray, batch: np.ndarray):  # type: ignore[no-untyped-def]
-    """Return a function that scores rows (higher: more like the batch), and each column's gain."""
+    """Fit trees that separate the batch from the baseline.
+
+    Return a function that scores rows, and the gain of each column. A higher score means that a row
+    looks more like the batch.
+    """
     import xgboost
 
     rows = np.concatenate([baseline, batch])
@@ -84,19 +95,21 @@ def _fit(baseline: np.ndarray, batch: np.ndarray):  # type: ignore[no-untyped-de
 
 @dataclass(frozen=True)
 class PrincipalPlane:
-    """The mean of the baseline's rows and the axes of their largest variance."""
+    """A plane through the mean of the baseline's rows, along the axes of their largest variance."""
 
     mean: np.ndarray
-    """Shape (width,)."""
+    """Mean of the standardised rows, shape (width,)."""
     axes: np.ndarray
-    """Orthonormal, shape (width, components)."""
+    """Orthonormal axes, shape (width, components)."""
 
     @classmethod
     def fit(cls, rows: np.ndarray, explained: float = EXPLAINED) -> "PrincipalPlane":
-        """Return the fewest axes that hold the share `explained` of the variance of rows.
+        """Fit the plane with the fewest axes that explain the share `explained` of the variance.
 
-        `rows` are standardised, shape (n, width), no nan.
         Source: Jolliffe (2002), "Principal component analysis", 2nd edition, 6.1.1.
+
+        Args:
+            rows: standardised rows, no nan, shape (n, width).
         """
         mean = rows.mean(axis=0)
         centred = rows - mean
@@ -106,7 +119,7 @@ class PrincipalPlane:
         return cls(mean, axes[:, ::-1][:, :components])
 
     def errors(self, rows: np.ndarray) -> np.ndarray:
-        """Return each row's Euclidean distance from the plane, shape (n,)."""
+        """Return the Euclidean distance of each row from the plane, shape (n,)."""
         centred = rows - self.mean
         along = centred @ self.axes
         squares = np.square(centred).sum(axis=1) - np.square(along).sum(axis=1)
@@ -114,17 +127,19 @@ class PrincipalPlane:
 
 
 def reconstruction_error(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, float, float]:
-    """Return the z of the difference of mean errors, its two-sided p-value, and the effect.
+    """Test whether the mean reconstruction error of the batch differs from the baseline's.
 
-    A batch whose correlations are broken lies further from the plane; one with less variation
-    than the baseline lies nearer.
+    Return z of the difference batch minus baseline, its two-sided p-value, and the effect. A batch
+    with changed correlations lies further from the plane than the baseline, so z is positive. A
+    batch with less variation lies nearer, so z is negative.
+
+    The variance is pooled because batch and baseline have the same variance without drift. z is
+    the t statistic of scipy.stats.ttest_ind. The effect is the absolute difference, divided by the
+    standard deviation of the baseline's errors. Source: Cohen (1988), "Statistical power
+    analysis", 2.2.
 
     Args:
         baseline, batch: errors of rows that the plane was not fitted on, shapes (m,) and (n,).
-
-    The variance is pooled, as both sides are equal without drift; z is the t statistic of
-    scipy.stats.ttest_ind. The effect is the difference in standard deviations of the baseline's
-    errors. Source: Cohen (1988), "Statistical power analysis", 2.2.
     """
     m, n = len(baseline), len(batch)
     difference = float(batch.mean() - baseline.mean())

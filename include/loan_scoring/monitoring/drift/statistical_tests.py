@@ -1,4 +1,4 @@
-"""Drift tests of one column, each a pure function of counts or of distribution functions."""
+"""Test one column for drift, with pure functions of counts or of distribution functions."""
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
@@ -6,14 +6,18 @@ from scipy.special import chdtrc, chdtri, gammaln, ndtr
 from scipy.stats import kstwo
 
 MIN_EXPECTED = 5.0
-"""Levels with a smaller expected count are pooled, the usual rule for the chi-square test."""
+"""Minimum expected count of a level. Levels below it are pooled, as usual for chi-square tests."""
 
 
 def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
-    """Return the population stability index of two count vectors over the same bins, shape (bins,).
+    """Return the population stability index (PSI) of two count vectors over the same bins.
 
-    Half a count is added to every bin, so that an empty one gives a finite value.
-    Source: Siddiqi (2006), "Credit Risk Scorecards", chapter 9: sum of (a - e) ln(a / e).
+    Half a count is added to every bin because otherwise an empty bin would make the PSI infinite.
+    Source: Siddiqi (2006), "Credit Risk Scorecards", chapter 9: sum of (a - e) ln(a / e), where a
+    and e are the shares of a bin in the batch and in the baseline.
+
+    Args:
+        baseline_counts, batch_counts: row counts per bin, shape (bins,).
 
     >>> round(psi(np.array([50, 50]), np.array([50, 50])), 6)
     0.0
@@ -24,10 +28,11 @@ def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
 
 
 def psi_noise(bins: int, baseline_size: int, batch_size: int, quantile: float) -> float:
-    """Return the value that PSI stays below with probability `quantile` where nothing drifted.
+    """Return the value that the PSI stays below with probability `quantile` if nothing drifted.
 
-    Without drift PSI / (1/m + 1/n) is chi-square with bins - 1 degrees of freedom:
-    Yurdakul, Naranjo (2020), "Statistical properties of the population stability index".
+    Without drift, PSI / (1/m + 1/n) has a chi-square distribution with bins - 1 degrees of
+    freedom. Here m is `baseline_size` and n is `batch_size`. Source: Yurdakul, Naranjo (2020),
+    "Statistical properties of the population stability index".
     """
     if bins < 2:
         return 0.0
@@ -37,41 +42,43 @@ def psi_noise(bins: int, baseline_size: int, batch_size: int, quantile: float) -
 def ks(heights: np.ndarray, m: int, n: int) -> tuple[float, float]:
     """Return the two-sample Kolmogorov-Smirnov statistic and its two-sided p-value.
 
-    The statistic is the largest gap between the two distribution functions. It reacts to a shift
-    and to a change of spread, and does not give the direction. With ties (amounts in steps) the
-    p-value is conservative.
+    The statistic is the largest gap between the distribution functions of baseline and batch. The
+    statistic reacts to a shift and to a change of spread, but does not show the direction of a
+    shift. If many values are equal, such as rounded amounts, the p-value is conservative.
+
+    The p-value comes from the exact one-sample distribution at the effective size m n / (m + n),
+    as in Hodges (1958), "The significance probability of the Smirnov two-sample test", and in
+    scipy.stats.ks_2samp(method="asymp").
 
     Args:
-        heights: gaps between the two distribution functions, from distribution.cdf_gaps.
-        m, n: number of values in the baseline and in the batch.
-
-    The p-value is the exact one-sample distribution at the effective size m n / (m + n), as in
-    Hodges (1958), "The significance probability of the Smirnov two-sample test", and in
-    scipy.stats.ks_2samp(method="asymp").
+        heights: gaps between the two distribution functions, from `distribution.cdf_gaps`.
+        m, n: number of values in the baseline (m) and in the batch (n).
 
     >>> statistic, p_value = ks(np.array([0.25, 0.5, 0.0]), 4, 4)
     >>> statistic
     0.5
     """
     statistic = float(np.max(np.abs(heights)))
-    # One value on each side has an effective size of 1/2, which would round to 0.
+    # With one value in the baseline and one in the batch, the effective size is 1/2, which rounds
+    # to 0. The minimum is 1 because `kstwo` needs at least 1.
     size = max(round(m * n / (m + n)), 1)
     return statistic, float(kstwo.sf(statistic, size))
 
 
 def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: float) -> float:
-    """Return the Wasserstein-1 distance in baseline standard deviations.
+    """Return the Wasserstein-1 distance of baseline and batch, in baseline standard deviations.
 
-    It is how far, on average, baseline values must move to become the batch's: the area between
-    the two distribution functions. 0 where the baseline is constant.
+    The distance is the area between the two distribution functions. This is how far baseline values
+    must move on average until they are distributed like the batch. Return 0 if the baseline is
+    constant.
+
+    Source: Ramdas, Garcia, Cuturi (2017), "On Wasserstein two-sample testing", equation for p = 1.
+    Before the division, the distance equals scipy.stats.wasserstein_distance.
 
     Args:
-        points, heights: values, and the gaps between the two distribution functions from each
-            value on, from distribution.cdf_gaps.
-        standard_deviation: of the baseline, in the values' unit.
-
-    Source: Ramdas, Garcia, Cuturi (2017), "On Wasserstein two-sample testing", equation for
-    p = 1; equal to scipy.stats.wasserstein_distance.
+        points: distinct values of baseline and batch, ascending, from `distribution.cdf_gaps`.
+        heights: gap between the two distribution functions from each value to the next.
+        standard_deviation: standard deviation of the baseline, in the values' unit.
 
     >>> wasserstein(np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.25, 0.0]), 2.0)
     0.5
@@ -82,12 +89,16 @@ def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: flo
 
 
 def chi_square(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> tuple[float, float, float]:
-    """Return Pearson's statistic, its p-value and the total variation distance of the shares.
+    """Return Pearson's chi-square statistic, its p-value and the total variation distance.
 
-    Both vectors count the same levels, shape (levels,). Levels whose expected batch count is below
-    5 are pooled; with fewer than two cells left there is nothing to test and p is 1.
-    Source: Pearson (1900); equal to scipy.stats.chi2_contingency(correction=False) when no level
-    is pooled.
+    Levels whose expected batch count is below MIN_EXPECTED are pooled into one cell. If the pooled
+    cell is still below MIN_EXPECTED, it is left out. With fewer than two cells left the statistic
+    is 0 and the p-value 1. The total variation distance is taken of all levels, without pooling.
+    Source: Pearson (1900). If no level is pooled, the result equals
+    scipy.stats.chi2_contingency(correction=False).
+
+    Args:
+        baseline_counts, batch_counts: row counts of the same levels, shape (levels,).
     """
     table = np.vstack([baseline_counts, batch_counts]).astype(float)
     total = table.sum()
@@ -107,19 +118,23 @@ def chi_square(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> tuple[f
 
 
 def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
-    """Return the Jensen-Shannon distance of two count vectors over the same levels, (levels,).
+    """Return the Jensen-Shannon distance of two count vectors over the same levels.
 
-    It is between 0 (equal shares) and 1 (no level in common): bounded where PSI is not, and
-    defined for levels that one side lacks. It has no p-value; the chi-square test of the same
-    counts has one.
+    The distance is between 0 (equal shares) and 1 (no level in common). Unlike the PSI, the
+    distance is bounded, and it needs no added counts for a level that only one side has. The
+    distance has no p-value. `chi_square` gives a p-value for the same counts.
 
-    The root of the divergence in bits: Lin (1991), "Divergence measures based on the Shannon
-    entropy", and Endres, Schindelin (2003) for the root.
+    The distance is the square root of the divergence in bits. Sources: Lin (1991), "Divergence
+    measures based on the Shannon entropy", and, for the square root, Endres, Schindelin (2003).
+
+    Args:
+        baseline_counts, batch_counts: row counts of the same levels, shape (levels,).
 
     >>> jensen_shannon(np.array([10, 0]), np.array([0, 3]))
     1.0
     """
-    # Rounding can make a divergence close to 0 negative, whose root is nan.
+    # Rounding can make a divergence close to 0 negative. Its square root is then nan, which
+    # nan_to_num turns into 0.
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(jensenshannon(baseline_counts, batch_counts, base=2)))
 
@@ -127,9 +142,9 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
 def null_share(
     baseline_nulls: int, baseline_size: int, batch_nulls: int, batch_size: int
 ) -> tuple[float, float]:
-    """Return batch minus baseline share of nulls and the two-sided p-value of that difference.
+    """Return the batch's share of nulls minus the baseline's, and the two-sided p-value.
 
-    Source: two-proportion z-test with the pooled variance, as in
+    The p-value comes from the two-proportion z-test with the pooled variance, as in
     statsmodels.stats.proportion.proportions_ztest.
     """
     difference = batch_nulls / batch_size - baseline_nulls / baseline_size
@@ -141,15 +156,21 @@ def null_share(
 
 
 def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[float, float]:
-    """Return the share of batch rows with a level that the baseline lacks, and its p-value.
+    """Return the share of batch rows whose level is not in the baseline, and the p-value.
 
-    The p-value is the probability that all these rows fall into the batch when the rows of both
-    sides are assigned at random: Fisher's exact test with an empty cell.
+    Suppose that all rows of baseline and batch are assigned to baseline or batch at random. The
+    p-value is the probability that all `unseen` rows fall into the batch. This is Fisher's exact
+    test with an empty cell.
+
+    Args:
+        unseen: number of batch rows whose level is not in the baseline.
+        baseline_size, batch_size: number of rows of the baseline and of the batch.
     """
     if not unseen:
         return 0.0, 1.0
     total = baseline_size + batch_size
-    # Of all ways to place these rows, the share that puts all of them into the batch.
+    # Log of the number of ways to choose the unseen rows from the batch, divided by the number of
+    # ways to choose them from all rows.
     ways = _log_choose(batch_size, unseen) - _log_choose(total, unseen)
     return unseen / batch_size, float(np.exp(ways))
 

@@ -1,1 +1,1 @@
-"""Performance of the scores of a batch: estimated until outcomes come, realised afterwards."""
+"""Measure how well a batch was scored: estimated before outcomes arrive, realised afterwards."""

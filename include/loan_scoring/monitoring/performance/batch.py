@@ -1,4 +1,4 @@
-"""Read a scored batch with its outcomes as arrays."""
+"""Read the scores, outcomes and groups of a scored batch as arrays."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,11 @@ from loan_scoring.database.session import Session
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """The loans of a run that have a probability, in the order of loan_id, shape (rows,) each.
+    """The loans of a scoring run that have a default probability, sorted by loan_id.
 
-    `outcome` is 1 for default, 0 for paid, nan where it is not known yet. `amount` is nan where it
-    is null or the contract names none. `groups` has the values of each protected category.
+    Each array has shape (rows,). `outcome` is 1 for default, 0 for paid, and nan if the outcome is
+    not known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
+    `groups` maps the name of each protected category to a list with one value per loan.
     """
 
     probability: np.ndarray
@@ -30,15 +31,18 @@ class ScoredBatch:
 
     @property
     def known(self) -> np.ndarray:
-        """Whether a loan's outcome is known, shape (rows,), bool."""
+        """Whether the outcome of each loan is known, shape (rows,), bool."""
         return np.asarray(~np.isnan(self.outcome))
 
 
 def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
-    """Return the scored loans of a run; referred ones have no score to measure.
+    """Return the loans of a scoring run that have a default probability, with their outcomes.
 
-    Three reads and no join: the planner has no statistics of rows that have just been written,
-    and would join them loan by loan, in minutes instead of milliseconds.
+    Loans with the decision `refer` are left out because they have no probability to measure.
+
+    Scores, inputs and outcomes are read by three queries without a join. The query planner has no
+    statistics of rows that were just written. The planner would join such rows loan by loan, which
+    takes minutes instead of milliseconds.
     """
     contract = session.contract
     scores = _scores(session, run)
@@ -58,9 +62,13 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
 
 
 def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
-    """Return whether the class predicted at a threshold was wrong, shape (loans,), bool.
+    """Return whether the predicted class of each loan was wrong, shape (loans,), bool.
 
-    The loans are those of a run that have an outcome, in the order of loan_id.
+    Only the scored loans of the run that have an outcome are returned, sorted by loan_id.
+
+    Args:
+        run: row of the scoring run.
+        threshold: probability from which the predicted class is default.
     """
     scores = _scores(session, run)
     outcome = _outcomes(session, run, scores)
@@ -85,7 +93,7 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
 
 
 def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> np.ndarray:
-    """Return the outcome of each scored loan, nan where it is not known, shape (rows,)."""
+    """Return the outcome of each scored loan, shape (rows,). An unknown outcome is nan."""
     query = sql.SQL(
         "SELECT loan_id, is_default::int FROM outcomes WHERE loan_id = ANY(ARRAY("
         "SELECT loan_id FROM scores WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
@@ -104,12 +112,12 @@ def _run(run: database.Row) -> dict[str, sql.Literal]:
 
 
 def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
-    """Return the table's row of each wanted loan, null where the table lacks it."""
+    """Return the row number in `table` of each loan in `wanted`, null if `table` lacks the loan."""
     return pc.index_in(wanted.column(KEY), value_set=table.column(KEY).combine_chunks())
 
 
 def protected_categories(contract: Contract) -> list[str]:
-    """Return the protected columns that are categories, by which groups are compared."""
+    """Return the names of the protected columns whose levels are compared as groups."""
     return [name for name in contract.protected if contract.by_name[name].type == "category"]
 
 

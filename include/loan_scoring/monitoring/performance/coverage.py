@@ -1,4 +1,4 @@
-"""Count the outcomes of each scoring run, and find the runs whose figures are out of date."""
+"""Count the outcomes of each scoring run, and find runs whose performance is out of date."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,14 @@ from loan_scoring.database.session import Session
 
 @dataclass(frozen=True)
 class OutcomeCoverage:
-    """The outcomes that a current run has now, and whether its figures are out of date.
+    """How many outcomes a current scoring run has, and whether its performance is out of date.
 
-    `stream` counts the outcomes that DDM reads: those of the mature batches up to this one that
-    the same model scored, without the batches whose scores retention has dropped. A dropped run
-    keeps its figures.
+    `is_mature` says whether the batch has enough outcomes. `stream` is the number of outcomes that
+    DDM reads. DDM reads the mature batches that the same model scored, up to and including this
+    batch. Batches whose scores retention has dropped do not count.
+
+    `is_stale` says whether outcomes arrived after the performance was measured. A run whose scores
+    retention has dropped is never stale, because it cannot be measured again.
     """
 
     scoring_run_id: str
@@ -26,7 +29,7 @@ class OutcomeCoverage:
 
 
 def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
-    """Return the coverage of each current run, in the order of batches."""
+    """Return the outcome coverage of each current scoring run, sorted by batch_id."""
     streams: dict[str, int] = {}
     dropped: dict[str, int] = {}
     found = []
@@ -36,7 +39,8 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
         counted = dropped if row["is_dropped"] else streams
         counted[version] = counted.get(version, 0) + (count if is_mature else 0)
         stream = streams.get(version, 0)
-        # Not stale merely because retention dropped earlier batches of the stream.
+        # DDM may have been measured before retention dropped earlier batches of the stream. Figures
+        # that include some of the dropped outcomes are therefore not out of date.
         whole = stream + dropped.get(version, 0)
         if is_mature:
             measured = row["measured_stream"]
@@ -58,5 +62,5 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
 
 
 def has_enough_outcomes(contract: Contract, outcomes: int, scored: int) -> bool:
-    """Return whether the outcomes of a batch reach the contract's `mature_share`."""
+    """Return whether the share of loans with an outcome reaches the contract's `mature_share`."""
     return outcomes > 0 and outcomes >= contract.performance.mature_share * scored

@@ -1,28 +1,37 @@
-"""DDM: whether the error rate of a stream has risen above its lowest level.
+"""Detect with DDM whether the error rate of a stream of loans has risen above its lowest level.
 
-Gama, Medas, Castillo, Rodrigues (2004), "Learning with drift detection", SBIA, 286-295. It needs
-no baseline. It detects a slow rise over many batches.
+DDM (drift detection method) needs no baseline and detects a slow rise over many batches. Source:
+Gama, Medas, Castillo, Rodrigues (2004), "Learning with drift detection", SBIA, 286-295.
 """
 
 import numpy as np
 
 WARNING, DRIFT = 2.0, 3.0
-"""Levels of Gama et al., in standard deviations at the lowest level."""
+"""DDM distances from which the level is `warning` or `drift`, as in Gama et al."""
 MIN_LOANS, MIN_ERRORS = 30, 10
-"""The lowest level is taken only after this many loans and errors. The 30 are from Gama et al. The
-10 are ours: an error-free start gives a lowest level of zero, which every later value exceeds."""
+"""Minimum number of loans and of errors in the stream before DDM gives a distance.
+
+The minimum of 30 loans is from Gama et al. The minimum of 10 errors is our addition, because
+otherwise a stream that starts without errors has a lowest level of zero. DDM would then report
+drift at the first error.
+"""
 
 
 def ddm(errors: np.ndarray) -> np.ndarray:
-    """Return how far the error rate is above its lowest level, after each loan, shape (loans,).
+    """Return the DDM distance after each loan: how far the error rate is above its lowest level.
 
-    p is the share of errors so far and s = sqrt(p (1 - p) / n); p_min and s_min are those at which
-    p + s was lowest. The distance is (p + s - p_min) / s_min, in standard deviations: 1 at the
-    lowest level, WARNING and DRIFT as Gama et al. define them; nan until MIN_LOANS and MIN_ERRORS
-    are reached. Gama et al. start a new stream after a drift; here a new model version does.
+    After n loans, p is the share of errors so far and s = sqrt(p (1 - p) / n). p_min and s_min are
+    p and s after the loan at which p + s was lowest. The distance is (p + s - p_min) / s_min, in
+    standard deviations, so it is 1 at the lowest level. The distance is nan until the stream has
+    MIN_LOANS loans and MIN_ERRORS errors.
+
+    Gama et al. start a new stream after each drift. Here each model version has one stream.
 
     Args:
         errors: whether the predicted class was wrong, in the order of the stream, shape (loans,).
+
+    Returns:
+        The distance after each loan, shape (loans,).
     """
     count, wrong = np.arange(1, len(errors) + 1), np.cumsum(errors)
     p = wrong / count
@@ -30,7 +39,8 @@ def ddm(errors: np.ndarray) -> np.ndarray:
     has_enough = (count >= MIN_LOANS) & (wrong >= MIN_ERRORS)
     level = np.where(has_enough, p + s, np.inf)
     lowest = np.minimum.accumulate(level)
-    # The loan at which each lowest level was first reached; it holds until a lower one.
+    # `at` is the index of the loan at which the lowest level so far was first reached. The index
+    # stays until a later loan reaches a lower level.
     is_new = has_enough & (level < np.append(np.inf, lowest[:-1]))
     at = np.maximum.accumulate(np.where(is_new, np.arange(len(errors)), 0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -38,7 +48,10 @@ def ddm(errors: np.ndarray) -> np.ndarray:
 
 
 def ddm_level(distance: float | None) -> str | None:
-    """Return the level of a DDM distance: none, warning or drift; None where there is none."""
+    """Return the level of a DDM distance: `none`, `warning` or `drift`.
+
+    Return None if the distance is None.
+    """
     if distance is None:
         return None
     if distance < WARNING:

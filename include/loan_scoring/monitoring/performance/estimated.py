@@ -1,10 +1,11 @@
-"""Estimate a batch's performance from its probabilities alone, before outcomes come.
+"""Estimate the performance of a batch from its default probabilities, before outcomes arrive.
 
-If probabilities are calibrated, each loan defaults with its own probability: the expected confusion
-matrix follows, and from it every metric. Scores are first recalibrated on the hold-out. The
-estimate accounts for a change of applicants. It cannot account for applicants who default more
-often than before: only outcomes show that. Source: NannyML's confidence-based performance
-estimation (CBPE), version 0.8.5, "How it works: performance estimation".
+If probabilities are calibrated, each loan defaults with its own probability. The expected confusion
+matrix follows from the probabilities, and the metrics follow from the matrix. The probabilities are
+first recalibrated with a curve that was fitted on the hold-out. The estimate accounts for a change
+of applicants. The estimate cannot show that similar applicants default more often than before,
+because only outcomes show that. Source: NannyML's confidence-based performance estimation (CBPE),
+version 0.8.5, "How it works: performance estimation".
 """
 
 import numpy as np
@@ -27,18 +28,25 @@ ESTIMATED_METRICS = (
     "log_loss",
 )
 BLOCK_VALUES = 2_000_000
-"""Outcomes held as floats at once: 16 MB."""
+"""Maximum number of outcomes held as floats at once: they need 16 MB."""
 
 
 def draw_outcomes(
     probability: np.ndarray, curve: CalibrationCurve, resamples: int, seed: int
 ) -> np.ndarray:
-    """Return outcomes that the batch may have, shape (resamples, rows), bool.
+    """Draw random outcomes that the batch may have, shape (resamples, rows), bool.
 
-    A parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap", section
-    6.5): each resample draws a calibration curve from the curve's uncertainty, then each loan's
-    outcome by its probability. With one fixed curve the intervals would cover too seldom: the
-    model's error is common to all loans and does not average out.
+    This is a parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap",
+    section 6.5). Each resample first draws a calibration curve from the curve's uncertainty. It
+    then draws the outcome of each loan with the probability that the drawn curve gives. With one
+    fixed curve the intervals would be too narrow, because the model's calibration error is common
+    to all loans and does not average out.
+
+    Args:
+        probability: predicted probabilities, shape (rows,).
+        curve: calibration curve of the model's hold-out.
+        resamples: number of resamples.
+        seed: random seed for drawing curves and outcomes.
     """
     dice = np.random.default_rng(seed)
     found = np.empty((resamples, len(probability)), dtype=bool)
@@ -50,16 +58,18 @@ def draw_outcomes(
 def estimate_metrics(
     probability: np.ndarray, curve: CalibrationCurve, threshold: float, drawn: np.ndarray
 ) -> dict[str, Estimate]:
-    """Return each metric that has a value, with its interval.
+    """Estimate each metric of a batch with its interval. Leave out metrics without a value.
 
-    Values follow from the expected confusion matrix. KS is the mean over the draws, as the largest
-    gap of two noisy curves is above the gap of the expected curves.
+    The values follow from the expected confusion matrix, except for KS. KS is the largest gap
+    between two curves. With observed outcomes both curves are noisy, and this makes the gap larger
+    than the gap between the expected curves. The value of KS is therefore the mean over the draws.
 
     Args:
-        probability: the scores, shape (rows,).
-        curve: the calibration curve of the model's hold-out.
-        threshold: for F1, precision and recall of default.
-        drawn: from `draw_outcomes`, shape (resamples, rows).
+        probability: predicted probabilities, shape (rows,).
+        curve: calibration curve of the model's hold-out.
+        threshold: probability from which a loan counts as predicted default, for F1, precision
+            and recall.
+        drawn: outcomes from `draw_outcomes`, shape (resamples, rows).
     """
     per_draw = metrics_of_draws(probability, threshold, drawn)
     values = expected_metrics(probability, curve.corrected(probability), threshold)
@@ -74,12 +84,15 @@ def estimate_metrics(
 def expected_metrics(
     probability: np.ndarray, true: np.ndarray, threshold: float
 ) -> dict[str, float]:
-    """Return the metrics of the expected confusion matrix, nan where one has no value.
+    """Return the metrics that follow from the expected confusion matrix.
+
+    A metric without a value is nan.
 
     Args:
-        probability: the scores, shape (rows,).
-        true: the probability with which each loan defaults, shape (rows,).
-        threshold: for F1, precision and recall of default.
+        probability: predicted probabilities, shape (rows,).
+        true: recalibrated probability with which each loan defaults, shape (rows,).
+        threshold: probability from which a loan counts as predicted default, for F1, precision
+            and recall.
     """
     found = _linear(probability, threshold, true[None, :])
     auc = expected_auc(probability, true)
@@ -90,10 +103,18 @@ def expected_metrics(
 def metrics_of_draws(
     probability: np.ndarray, threshold: float, outcomes: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return each metric of each row of outcomes, shape (resamples,), nan where it has no value.
+    """Return each metric for each resample of outcomes, shape (resamples,).
 
-    All but KS are linear in the outcomes or ratios of linear terms, AUC by the ranks of the
-    defaults (Mann, Whitney 1947): a block of resamples is one matrix product.
+    A metric that has no value for a resample is nan there.
+
+    Every metric except KS is a sum over the outcomes or a ratio of such sums. The AUC follows from
+    the sum of the ranks of the defaults (Mann, Whitney 1947). A matrix product therefore gives the
+    sums of a whole block of resamples at once.
+
+    Args:
+        probability: predicted probabilities, shape (rows,).
+        threshold: probability from which a loan counts as predicted default.
+        outcomes: outcomes of each resample, shape (resamples, rows), bool.
     """
     rows = len(probability)
     order = np.argsort(probability, kind="stable")
@@ -118,10 +139,10 @@ def metrics_of_draws(
 
 
 def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the metrics that follow from sums of outcomes, observed or expected.
+    """Return the metrics that follow from sums over the outcomes, each of shape (resamples,).
 
     Args:
-        y: outcomes, shape (resamples, rows).
+        y: outcomes, or probabilities of default for expected metrics, shape (resamples, rows).
     """
     rows = len(probability)
     declined = (probability >= threshold).astype(float)
@@ -142,11 +163,14 @@ def _linear(probability: np.ndarray, threshold: float, y: np.ndarray) -> dict[st
 
 
 def prediction_limits(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the limits between which one more draw lies with probability CONFIDENCE.
+    """Return the limits of an interval that contains a new draw with probability CONFIDENCE.
 
-    The k-th smallest of N draws is above a new draw with probability k / (N + 1), so quantiles are
-    taken at q (N + 1) (Weibull 1939; number 6 of Hyndman, Fan 1996). The usual quantiles, at
-    q (N - 1) + 1, would cover only 94 % with 200 draws.
+    Return (None, None) if fewer than two values are finite.
+
+    The k-th smallest of N draws is above a new draw with probability k / (N + 1). The quantile q is
+    therefore taken at position q (N + 1) (Weibull 1939, definition 6 of Hyndman, Fan 1996). The
+    usual quantile, at position q (N - 1) + 1, would give an interval that covers only 94 % with 200
+    draws.
 
     >>> [round(limit, 3) for limit in prediction_limits(np.arange(1.0, 200.0))]
     [5.0, 195.0]

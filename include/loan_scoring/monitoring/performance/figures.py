@@ -1,4 +1,4 @@
-"""Turn a batch's arrays into the rows of `performance` and `fairness`."""
+"""Calculate the rows of tables `performance` and `fairness` from the arrays of a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ DECILES = 10
 
 @dataclass(frozen=True)
 class PerformanceFigure:
-    """A row of `performance`."""
+    """A row of table `performance`: one metric of one segment of a batch."""
 
     segment: str
     metric: str
@@ -41,7 +41,7 @@ class PerformanceFigure:
 
 @dataclass(frozen=True)
 class FairnessFigure:
-    """A row of `fairness`."""
+    """A row of table `fairness`: one metric of the differences between groups."""
 
     attribute: str
     metric: str
@@ -52,10 +52,12 @@ class FairnessFigure:
 def figures_before_outcomes(
     contract: Contract, model: Mapping[str, Any], batch: ScoredBatch
 ) -> list[PerformanceFigure]:
-    """Return the figures that need no outcomes: expected metrics, approval, expected loss.
+    """Return the figures that need no outcomes: expected metrics, approval rate, expected loss.
+
+    Return an empty list if no loan of the batch has a probability.
 
     Args:
-        model: the row of the propensity model that scored the batch.
+        model: row of the propensity model that scored the batch.
     """
     policy, p = contract.performance, batch.probability
     if not len(p):
@@ -84,11 +86,14 @@ def figures_before_outcomes(
 def figures_after_outcomes(
     contract: Contract, model: Mapping[str, Any], batch: ScoredBatch, earlier: np.ndarray
 ) -> list[PerformanceFigure]:
-    """Return the figures of known outcomes: metrics, rates by decile, DDM, realised loss.
+    """Return the figures that need outcomes: metrics, default rates by decile, DDM, realised loss.
+
+    Loans without an outcome are left out.
 
     Args:
-        model: the row of the propensity model that scored the batch.
-        earlier: whether the predicted class was wrong, for the model's stream before this batch.
+        model: row of the propensity model that scored the batch.
+        earlier: whether the predicted class was wrong, for each loan with an outcome in the mature
+            batches that the same model scored before this batch.
     """
     is_known, threshold = batch.known, contract.decision.decline_from
     y, p = batch.outcome[is_known].astype(int), batch.probability[is_known]
@@ -112,13 +117,23 @@ def figures_after_outcomes(
 
 
 def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
-    """Return the largest DDM distance within a batch, nan where the stream is too short."""
+    """Return the largest DDM distance within a batch.
+
+    Return nan if the stream has too few loans or errors for DDM.
+
+    Args:
+        earlier: whether the predicted class was wrong, for the loans of earlier batches.
+        errors: whether the predicted class was wrong, for the loans of this batch.
+    """
     own = ddm(np.concatenate([earlier, errors]))[len(earlier) :]
     return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
 
 
 def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[PerformanceFigure]:
-    """Return the default rate by decile of the hold-out's scores, where the baseline has them."""
+    """Return the default rate of the batch in each decile of the baseline's probabilities.
+
+    Return an empty list if the baseline has no deciles. A decile without loans gets no figure.
+    """
     edges = ((model["baseline"] or {}).get("default_probability") or {}).get("edges") or []
     if len(edges) != DECILES - 1:
         return []
@@ -142,7 +157,12 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Per
 def _exposures(
     contract: Contract, batch: ScoredBatch, rows: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return metric, loans and the exposure of each loan, for all rows and for approved ones."""
+    """Return the loss metrics of the rows: `loss` of all loans and `loss_of_approved`.
+
+    Each entry holds the name of the metric, a mask of the loans that count, shape (rows,), and the
+    exposure of each of these loans. Loans without an amount do not count. Return an empty list if
+    the contract has no business policy.
+    """
     if contract.business is None:
         return []
     found = []
@@ -154,13 +174,19 @@ def _exposures(
 
 
 def holdout_curve(model: Mapping[str, Any]) -> CalibrationCurve:
-    """Return the calibration curve of a model's hold-out; without one, no correction."""
+    """Return the calibration curve of a model's hold-out.
+
+    If the model has no curve, return the curve that leaves probabilities as they are.
+    """
     curve = (model["evaluation"] or {}).get("calibration_curve")
     return CalibrationCurve(**curve) if curve else AS_THEY_ARE
 
 
 def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
-    """Return the approval rate of the hold-out's scored loans, None where it is unknown."""
+    """Return the approval rate of the hold-out's scored loans.
+
+    Return None if the baseline has no decisions on scored loans.
+    """
     frozen = (baseline or {}).get("decision") or {}
     counts = dict(zip(frozen.get("levels", []), frozen.get("counts", []), strict=True))
     scored = sum(counts.values()) - counts.get("refer", 0)
@@ -168,7 +194,12 @@ def approved_on_holdout(baseline: Mapping[str, Any] | None) -> float | None:
 
 
 def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's row without the hold-out's figures on decisions, for other thresholds."""
+    """Return a model's row without the hold-out's figures that depend on the decision thresholds.
+
+    F1, precision and recall become None, and the baseline of the decisions is left out. Use this
+    row for a scoring run whose decision policy differs from the model's, because the figures
+    cannot be compared then.
+    """
     metrics = {
         name: None if name in ("f1", "precision", "recall") else value
         for name, value in model["metrics"].items()
@@ -180,10 +211,17 @@ def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
 def fairness_figures(
     contract: Contract, batch: ScoredBatch, is_mature: bool
 ) -> list[FairnessFigure]:
-    """Return the differences between groups in approval, also by outcome once outcomes are in.
+    """Return the differences in approval rate between the groups of each protected category.
 
-    Groups below the contract's `min_group`, and levels that it names as no group, are listed and
-    not compared. An attribute with fewer than two groups to compare has no row.
+    Once enough outcomes have arrived, the approval rates of paid loans and of defaults are compared
+    too (equal odds).
+
+    Groups with fewer loans than the contract's `min_group`, and levels that the contract does not
+    count as a group, are listed in `groups` but not compared. A category with fewer than two groups
+    to compare gets no figure.
+
+    Args:
+        is_mature: whether enough outcomes have arrived.
     """
     resamples, seed = contract.performance.resamples, contract.training.seed
     found = []

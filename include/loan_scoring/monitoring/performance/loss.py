@@ -1,4 +1,4 @@
-"""Approval rate, expected loss and realised loss of a batch, by segment."""
+"""Calculate approval rate, expected loss and realised loss of the segments of a batch."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,14 @@ from loan_scoring.monitoring.performance.estimated import BLOCK_VALUES, predicti
 from loan_scoring.statistics.intervals import Estimate, wilson
 
 ALL = "all"
-"""The segment of every scored loan; the others are personas."""
+"""Name of the segment that holds every scored loan. Every other segment is a persona."""
 
 
 def decision_segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each segment's name and which rows are in it, shape (rows,), bool, `all` first."""
+    """Yield the name of each segment and a mask of its rows, shape (rows,), bool.
+
+    The segment `all` comes first. The personas follow, sorted by name.
+    """
     persona_of = np.asarray(personas, dtype=object)
     yield ALL, np.ones(len(persona_of), dtype=bool)
     for name in sorted(set(personas)):
@@ -26,24 +29,29 @@ def approval_rate(approved: np.ndarray) -> Estimate:
 
 
 def exposures(amount: np.ndarray, loss_given_default: float) -> np.ndarray:
-    """Return what is lost on each loan if it defaults, in the amount's unit, shape (rows,).
+    """Return the money that is lost on each loan if it defaults, shape (rows,).
 
     The caller leaves out loans whose amount is unknown.
+
+    Args:
+        amount: amount of each loan, shape (rows,).
+        loss_given_default: share of the amount that is lost if the loan defaults.
     """
     return np.asarray(amount * loss_given_default)
 
 
 def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> Estimate:
-    """Return the sum of probability x loss given default x amount, in the amount's unit.
+    """Return the expected loss of the loans, in the amount's unit, with its interval.
 
-    Source: Basel Committee (2005), "An explanatory note on the Basel II IRB risk weight
-    functions", section 2.1: EL = PD x LGD x EAD. The interval is that of the realised loss over
-    drawn outcomes; loss given default is taken as certain.
+    The expected loss is the sum of probability x loss given default x amount. Source: Basel
+    Committee (2005), "An explanatory note on the Basel II IRB risk weight functions", section 2.1:
+    EL = PD x LGD x EAD. The interval comes from the losses under the drawn outcomes. It ignores
+    that loss given default is uncertain.
 
     Args:
-        true: the probability with which each loan defaults, shape (rows,).
-        exposure: from `exposures`, shape (rows,).
-        drawn: from `estimated.draw_outcomes`, shape (resamples, rows).
+        true: recalibrated probability with which each loan defaults, shape (rows,).
+        exposure: exposure of each loan, from `exposures`, shape (rows,).
+        drawn: outcomes from `estimated.draw_outcomes`, shape (resamples, rows).
     """
     size = max(1, BLOCK_VALUES // max(len(true), 1))
     losses = [
@@ -53,10 +61,10 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
 
 
 def realised_loss(y: np.ndarray, exposure: np.ndarray) -> Estimate:
-    """Return what was lost on the loans that defaulted, in the amount's unit, without interval.
+    """Return the money lost on the loans that defaulted, in the amount's unit, without interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        exposure: from `exposures`, shape (rows,).
+        exposure: exposure of each loan, from `exposures`, shape (rows,).
     """
     return Estimate(float(y @ exposure))

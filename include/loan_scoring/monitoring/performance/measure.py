@@ -1,4 +1,4 @@
-"""Measure how good a scored batch is: estimated at once, realised once outcomes are in."""
+"""Measure the performance of a scored batch: estimated at once, realised when outcomes arrive."""
 
 import logging
 from collections.abc import Sequence
@@ -43,20 +43,23 @@ from loan_scoring.monitoring.performance.write import write_fairness, write_figu
 log = logging.getLogger(__name__)
 
 Errors = dict[tuple[str, float], np.ndarray]
-"""By scoring run and threshold: whether the predicted class was wrong, for each loan that has an
-outcome."""
+"""Whether the predicted class was wrong, for each loan that has an outcome.
+
+The key is the id of the scoring run and the threshold of the predicted class.
+"""
 
 
 def measure_performance(session: Session, run: database.Row, known: Errors | None = None) -> None:
     """Write performance and fairness of a scoring run, in the caller's transaction.
 
-    Realised figures, the tests on outcomes and their alerts are written where the contract's
-    `mature_share` of the scored loans has an outcome; below it the batch is unknown and has none.
-    The same scores and outcomes give the same rows.
+    Realised figures, tests of outcomes and the cause `concept` are written only if enough scored
+    loans have an outcome: at least the contract's `mature_share`. A second call with the same
+    scores and outcomes writes the same rows.
 
     Args:
-        run: the row of the run, whose batch the caller has locked.
-        known: cache of the errors of other runs, shared by many calls; this call adds to it.
+        run: row of the scoring run. The caller has locked the run's batch.
+        known: cache of the classification errors of earlier runs. Several calls can share the
+            cache, and each call adds the errors that it reads.
     """
     session = session.under(run)
     contract = session.contract
@@ -84,7 +87,7 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
 
 
 def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.ndarray:
-    """Return the errors of the mature batches before this one that the same model scored."""
+    """Return the classification errors of earlier mature batches that the same model scored."""
     threshold = session.contract.decision.decline_from
     parts = [np.zeros(0, dtype=bool)]
     for each in outcome_coverage(session):
@@ -100,7 +103,7 @@ def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.nd
 def _facts(
     model: database.Row, batch: ScoredBatch, figures: Sequence[PerformanceFigure]
 ) -> dict[str, Any]:
-    """Return the figures for a message on a batch's outcomes, fit for JSON."""
+    """Return the figures for the message of an alert on a batch's outcomes, as JSON values."""
     realised = {
         each.metric: each.estimate.value
         for each in figures

@@ -1,4 +1,4 @@
-"""Test whether outcomes differ from those of the hold-out, and decide what needs an alert."""
+"""Test whether a batch's outcomes differ from the hold-out's, and decide what needs an alert."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +17,18 @@ from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 
 MODEL, TARGET = "default_probability", "is_default"
-"""The features that tests of the drift kinds `model` and `target` carry."""
+"""The feature names of tests of kind `model` and of kind `target` in table `drift`."""
 KINDS = {MODEL: "model", TARGET: "target"}
 MIN_EACH = 30
-"""Fewest defaults, and fewest paid loans, observed or expected, for a test: with fewer its normal
-approximation does not hold and it is left out."""
+"""Minimum number of defaults and of paid loans for a test, observed or expected.
+
+With fewer the test is left out, because its normal approximation does not hold.
+"""
 
 
 @dataclass(frozen=True)
 class OutcomeFinding:
-    """A subject that needs an alert; `causes` are the tests that it fails."""
+    """A subject, MODEL or TARGET, that needs an alert. `causes` are the tests that it fails."""
 
     subject: str
     severity: str
@@ -40,13 +42,16 @@ def outcome_tests(
     probability: np.ndarray,
     ddm_distance: float,
 ) -> list[tuple[str, DriftTest]]:
-    """Return every test that the batch is large enough for, each with its subject.
+    """Run every test of a batch's outcomes for which the batch has enough loans.
+
+    Return each test with its subject, MODEL or TARGET.
 
     Args:
-        holdout: models.metrics of the model that scored the batch.
+        policy: performance policy with the floors of the tests.
+        holdout: column `metrics` in table `models`, of the model that scored the batch.
         y: outcomes, 1 for default, shape (rows,).
-        probability: the scores, shape (rows,).
-        ddm_distance: the largest of the batch, nan where the stream is too short.
+        probability: predicted probabilities, shape (rows,).
+        ddm_distance: largest DDM distance within the batch, nan if the stream is too short.
     """
     found: list[tuple[str, DriftTest]] = []
     error = standard_error(holdout.get("intervals", {}).get("auc"))
@@ -67,10 +72,11 @@ def outcome_tests(
 def auc_drop(
     holdout_auc: float, holdout_error: float, y: np.ndarray, probability: np.ndarray, floor: float
 ) -> DriftTest:
-    """Test whether the AUC fell below the hold-out's: two-sample z-test, one-sided.
+    """Test with a one-sided z-test whether the batch's AUC is below the hold-out's AUC.
 
-    The batch's standard error is DeLong's. One-sided, as a higher AUC is no drift. Source:
-    Hanley, McNeil (1982), Radiology 143, 29-36, comparison of two independent areas.
+    The test is one-sided because a higher AUC is no drift. The standard error of the batch's AUC
+    is DeLong's. Source: Hanley, McNeil (1982), Radiology 143, 29-36, comparison of two independent
+    areas.
     """
     auc, error = delong(y, probability)
     drop = holdout_auc - auc
@@ -79,11 +85,13 @@ def auc_drop(
 
 
 def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> DriftTest:
-    """Test whether as many loans defaulted as the scores predicted: Spiegelhalter's z, two-sided.
+    """Test with a two-sided z-test whether as many loans defaulted as the probabilities predict.
 
-    If each loan defaults with its own p, the number of defaults has variance sum p (1 - p).
-    Source: Hosmer, Hjort (2002), Statistics in Medicine 21, 2723-2738, and Steyerberg (2019),
-    "Clinical prediction models", chapter 15, calibration in the large.
+    If each loan defaults with its own probability p, the variance of the number of defaults is the
+    sum of p (1 - p). z is the observed minus the expected number of defaults, divided by the
+    square root of this variance. Source: Hosmer, Hjort (2002), Statistics in Medicine 21,
+    2723-2738, and Steyerberg (2019), "Clinical prediction models", chapter 15, calibration in the
+    large.
     """
     difference = float(np.mean(y) - np.mean(probability))
     z = difference * len(y) / float(np.sqrt(np.sum(probability * (1 - probability))))
@@ -93,16 +101,19 @@ def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: floa
 def default_rate(
     holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float
 ) -> DriftTest:
-    """Test whether the default rate differs from the hold-out's: two-proportion z, two-sided."""
+    """Test with a two-proportion z-test whether the default rate differs from the hold-out's."""
     difference, p_value = null_share(holdout_defaults, holdout_rows, int(y.sum()), len(y))
     return DriftTest("default_rate", difference, abs(difference), floor, p_value)
 
 
 def standard_error(interval: list[float] | None) -> float | None:
-    """Return the standard error behind a 95 % interval; None where there is no interval.
+    """Return the standard error that belongs to a 95 % interval.
 
-    It serves the hold-out's AUC, of which only the bootstrap interval is stored. With 300 resamples
-    it is accurate to 7 %, and it is the smaller of the two errors.
+    Return None if the interval is None.
+
+    The function is used for the hold-out's AUC, because only the bootstrap interval of that AUC is
+    stored. With 300 resamples the standard error is accurate to 7 %. This is enough because the
+    standard error of the hold-out's AUC is smaller than the standard error of the batch's AUC.
     """
     return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
 
@@ -112,9 +123,18 @@ def judge_outcomes(
 ) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
     """Return a verdict on every test of a batch's outcomes, and the subjects that need an alert.
 
-    A test with a Benjamini-Hochberg-adjusted p below q and an effect at or above its floor is at
-    `attention`, and at `drifted` from `drifted_from` times the floor. DDM has no p-value and
-    alarms too often to decide alone (docs/adr/0014): it only adds to another test's finding.
+    A test fails if its p-value, adjusted by Benjamini-Hochberg, is below `q` and its effect is at
+    or above its floor. A failed test has level `attention`. If its effect is at least
+    `drifted_from` times the floor, the level is `drifted`. A subject needs an alert if one of its
+    tests fails.
+
+    DDM has no p-value and would raise too many alerts alone (docs/adr/0014). It gets the level
+    `attention` only if another test of the same subject fails.
+
+    Args:
+        policy: performance policy with the factor `drifted_from`.
+        q: limit of the adjusted p-values.
+        found: each test with its subject, from `outcome_tests`.
     """
     places = [place for place, (_, test) in enumerate(found) if test.p_value is not None]
     p_adjusted = dict(

@@ -1,4 +1,4 @@
-"""Measure a batch's performance from its outcomes: metrics, intervals, rates by decile."""
+"""Measure a batch's performance from its outcomes: metrics and default rates by decile."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,25 @@ from loan_scoring.statistics.model_metrics import holdout_metrics
 
 REALISED_METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss",
            "calibration_slope")  # fmt: skip
-"""Metrics that the hold-out has too; the default rate comes in addition."""
+"""The realised metrics besides the default rate. The hold-out has the same metrics."""
 
 
 def realised_metrics(
     y: np.ndarray, probability: np.ndarray, threshold: float, resamples: int, seed: int
 ) -> dict[str, Estimate]:
-    """Return each metric that has a value, with its 95 % interval by the bootstrap over loans.
+    """Return the metrics of a batch's outcomes, each with its 95 % interval.
 
-    The default rate has Wilson's interval. A metric without a value is left out, never zero: with
-    one outcome only all but the default rate, without a declined loan precision.
+    The default rate has Wilson's interval. The other metrics have bootstrap intervals over the
+    loans. A metric without a value is left out. If all loans have the same outcome, only the
+    default rate has a value. If no loan is predicted to default, precision has no value.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        probability: the scores, shape (rows,).
-        threshold: for F1, precision and recall of default.
-        resamples, seed: of the bootstrap.
+        probability: predicted probabilities, shape (rows,).
+        threshold: probability from which a loan counts as predicted default, for F1, precision
+            and recall.
+        resamples: number of bootstrap resamples.
+        seed: random seed for drawing resamples.
     """
     rate = float(np.mean(y))
     found = {"default_rate": Estimate(rate, *wilson(rate * len(y), len(y)))}
@@ -44,18 +47,22 @@ def realised_metrics(
 def default_rate_by_decile(
     y: np.ndarray, probability: np.ndarray, edges: Sequence[float]
 ) -> list[tuple[Estimate, int] | None]:
-    """Return default rate, with Wilson's interval, and number of loans of each band of scores.
+    """Return the default rate, with Wilson's interval, and the loan count of each decile.
 
-    The edges are the baseline's, not the batch's own: a decile is the same band of risk every
-    night and can be compared with the hold-out's rate. A batch with more loans in the upper bands
-    shows as drift of scores, not here.
+    The edges of the deciles come from the baseline, not from the batch. A decile is therefore the
+    same range of probabilities every night, and its default rate can be compared with the
+    hold-out's. If a batch has more loans in the upper deciles than the baseline, the drift tests
+    of the probability show that, and the default rates here do not.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        edges: inner edges, ascending; a score on an edge belongs to the band above it.
+        probability: predicted probabilities, shape (rows,).
+        edges: inner edges of the deciles, ascending. A probability equal to an edge belongs to the
+            decile above the edge.
 
     Returns:
-        One entry per band, from the lowest scores on; None for a band without loans.
+        One entry per decile, the lowest probabilities first. The entry of a decile without loans
+        is None.
     """
     places = np.searchsorted(np.asarray(edges, dtype=float), probability, side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)

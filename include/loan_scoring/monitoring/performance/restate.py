@@ -1,4 +1,4 @@
-"""Measure performance again where outcomes came since it was measured."""
+"""Measure the performance of scoring runs again if outcomes arrived after the last measurement."""
 
 import logging
 
@@ -12,12 +12,13 @@ log = logging.getLogger(__name__)
 
 
 def restate_performance(session: Session) -> list[str]:
-    """Measure each current run whose figures are out of date again; return the run ids.
+    """Measure again each current scoring run whose performance is out of date; return the run ids.
 
-    A known outcome never changes, so counts show what is new: a run is measured again where the
-    outcomes of its loans, or those of the DDM stream up to it, are not as many as its figures
-    were measured on. Each run is one transaction that locks its batch. After a kill the next call
-    measures the rest; without new outcomes nothing is written.
+    A known outcome never changes, so comparing counts is enough to find new outcomes. A run is out
+    of date if its loans, or the DDM stream up to its batch, now have another number of outcomes
+    than when the run was measured. Each run is measured in its own transaction, which locks the
+    batch. If the process is killed, the next call measures the remaining runs. Without new
+    outcomes no performance is written.
     """
     with database.transaction(session.connection):
         stale = [each for each in outcome_coverage(session) if each.is_stale]
@@ -27,7 +28,8 @@ def restate_performance(session: Session) -> list[str]:
             database.lock(session.connection, f"batch:{each.batch_id}")
             run = database.row(session.connection, "select_current_run", batch_id=each.batch_id)
             if run is None or run["scoring_run_id"] != each.scoring_run_id:
-                continue  # the batch was scored again meanwhile: stage metrics measures the new run
+                # The batch was scored again meanwhile. Stage `metrics` measures the new run.
+                continue
             measure_performance(session, run, errors)
         restated.append(each.scoring_run_id)
     update_alerts(session)

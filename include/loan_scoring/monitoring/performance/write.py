@@ -1,4 +1,4 @@
-"""Write the rows of `performance` and `fairness`."""
+"""Write figures to the tables `performance` and `fairness`."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from loan_scoring.statistics.intervals import Estimate
 
 
 def write_figures(session: Session, run: database.Row, found: Sequence[PerformanceFigure]) -> None:
-    """Replace a scoring run's rows of `performance`, in the caller's transaction."""
+    """Replace the rows of a scoring run in table `performance`, in the caller's transaction."""
     database.execute(session.connection, "delete_performance", scoring_run_id=run["scoring_run_id"])
     rows = pa.table(
         {
@@ -30,7 +30,7 @@ def write_figures(session: Session, run: database.Row, found: Sequence[Performan
 
 
 def write_fairness(session: Session, run: database.Row, found: Sequence[FairnessFigure]) -> None:
-    """Replace a scoring run's rows of `fairness`, in the caller's transaction."""
+    """Replace the rows of a scoring run in table `fairness`, in the caller's transaction."""
     database.execute(session.connection, "delete_fairness", scoring_run_id=run["scoring_run_id"])
     rows = pa.table(
         {
@@ -53,5 +53,5 @@ def _limits(estimates: Sequence[Estimate]) -> dict[str, pa.Array]:
 
 
 def _floats(values: Sequence[float | None]) -> pa.Array:
-    """Return an Arrow array in which nan is null."""
+    """Return the values as an Arrow array of float64. None and nan become null."""
     return pa.array(values, pa.float64(), from_pandas=True)
