@@ -78,8 +78,8 @@ class Component:
     def restart_if_dead(self) -> str | None:
         """Restart the process after a pause if the process is dead.
 
-        There is no pause after a process that ran for more than 60 s. Each earlier death makes the
-        pause longer: 1 s, 3 s, 7 s and so on, up to 60 s.
+        There is no pause if the process ran for more than 60 s. If the process keeps dying earlier,
+        the pauses grow: 1 s, 3 s, 7 s and so on, up to 60 s.
 
         Returns:
             the text of `death` on the first call after each death, otherwise None.

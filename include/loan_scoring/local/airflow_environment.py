@@ -36,9 +36,10 @@ _FIXED_SETTINGS = {
     # Airflow marks a task as failed after 60 s without a heartbeat. This is much longer than 15 s,
     # because the task must be adopted before.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    # A task retries for about a minute until the API server responds. This is needed after a
-    # restart, because the scheduler starts faster than the API server and resumes interrupted
-    # tasks at once. With Airflow's default values these tasks would fail after 10 to 30 s.
+    # A task repeats its requests for about a minute until the API server responds. This is needed
+    # after a restart, because the scheduler starts faster than the API server and resumes
+    # interrupted tasks at once. With Airflow's default values these tasks would fail after 10 to
+    # 30 s.
     "WORKERS__EXECUTION_API_RETRIES": "20",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
