@@ -19,7 +19,7 @@ def scores(portfolio: str) -> Asset:
 def retrain_request(portfolio: str) -> Asset:
     """Return the asset of retrain requests.
 
-    The DAG `train` starts when a run without partition key updates the asset.
+    If a run without a partition key updates the asset, the DAG `train` starts.
     """
     return Asset(
         name=f"{portfolio}_retrain_request", uri=f"loan-scoring://{portfolio}/retrain_request"

@@ -1,4 +1,4 @@
-"""Ingest DAG: land a batch of applications, check the batch, and publish it in one step."""
+"""Ingest DAG: land, check and publish a batch of applications."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException

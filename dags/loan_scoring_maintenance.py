@@ -1,4 +1,4 @@
-"""Maintenance DAG: drop months of rows that are older than the contract's retention policy."""
+"""Maintenance DAG: drop months of rows that are older than the contract's retention allows."""
 
 from airflow.sdk import DAG, task
 

@@ -1,4 +1,4 @@
-"""Metrics DAG: compare a scored batch with the baseline of the model used, and raise alerts."""
+"""Metrics DAG: compare a scored batch with its model's baseline, and raise alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 

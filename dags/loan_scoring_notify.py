@@ -14,8 +14,8 @@ from loan_scoring_tasks import batch_of, task_session
 def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     """Add the task `notify` after all other tasks of a DAG.
 
-    The task is an Airflow teardown. So it runs whether the other tasks succeeded or failed, and its
-    own result does not change the state of the run.
+    The task is an Airflow teardown. Therefore the task runs whether the other tasks succeeded or
+    failed, and its own result does not change the state of the run.
     """
     stage = dag.dag_id.removeprefix(f"{contract.portfolio}_")
 
@@ -24,7 +24,7 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     def notify() -> None:
         """Record whether the stage failed, and send every channel its undelivered alerts.
 
-        If the database cannot be reached at the last try, a message says so to every channel.
+        If the database cannot be reached at the last try, tell every channel that it is lost.
         """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result

@@ -40,8 +40,8 @@ def build(contract: Contract) -> DAG:
                 work.rows = taken.received
             return taken.accepted
 
-        # With this trigger rule the task also runs on a day without a file. This is needed because
-        # an earlier run may have been killed between `take` and `restate`.
+        # With this trigger rule, `restate` also runs on a day without a file. An earlier run may
+        # have been killed between `take` and `restate`, so outcomes may still wait.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure performance again for scored batches that have new outcomes.

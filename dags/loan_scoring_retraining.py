@@ -16,8 +16,8 @@ def retrain_where_drift_lasts(portfolio: str, cause: str, *, of_run: bool = Fals
 
     Args:
         portfolio: name of the portfolio.
-        cause: kind of drift. `population` means that the applicants have changed since training,
-            `concept` that their outcomes have changed.
+        cause: kind of drift. `population` means that the applicants differ from those at training.
+            `concept` means that the outcomes differ from those at training.
         of_run: whether to judge the batch of the run. If False, judge the latest measured batch.
     """
 

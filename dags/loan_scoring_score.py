@@ -25,9 +25,9 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str | int]]:
-            """Plan the scoring run of the batch. Return the arguments of each `score` task.
+            """Plan the scoring run of the batch, and divide the batch into mini-batches.
 
-            Each `score` task scores one mini-batch.
+            Return the arguments of one task `score` for each mini-batch.
             """
             from loan_scoring.scoring.batch import plan_scoring
 

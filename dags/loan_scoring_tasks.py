@@ -52,14 +52,15 @@ def task_session(
 ) -> Iterator[tuple["Session", "TaskWork"]]:
     """Open a database session for the running task, and record the task in table `task_metrics`.
 
-    The session's `statement_timeout` is the execution timeout of the task. Airflow's own timeout is
-    not enough, because it is a signal, and Python handles the signal only after Postgres responds.
+    The session's `statement_timeout` is set to the execution timeout of the task. Airflow's own
+    timeout cannot stop a statement, because Airflow sends a signal, and Python handles the signal
+    only after Postgres has responded.
 
     Args:
         portfolio: name of the portfolio whose schema the session reads and writes.
         batch_id: batch_id to record in table `task_metrics`.
-        as_owner: whether to use the connection `loan_scoring_owner` if it exists. Its role may
-            drop tables.
+        as_owner: whether to use the connection `loan_scoring_owner` if this connection exists.
+            The role of this connection may drop tables.
 
     Raises:
         AirflowFailException: a retry cannot help, because a file is broken, the contract is

@@ -1,4 +1,4 @@
-"""Train DAG: cross-validate the candidates, fit the best, and promote it if it passes the gates."""
+"""Train DAG: cross-validate candidates, fit the best one, and promote a pair that passes gates."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -14,7 +14,7 @@ from loan_scoring_wiring import by_cron, contracts, stage_dag
 
 # A trial uses one core and 0.5 GB of memory. More trials at once than cores would save no time.
 TRIALS_AT_ONCE = 4
-LIMIT = timedelta(hours=6)  # ample, because 90,000 loans take only minutes on two cores
+LIMIT = timedelta(hours=6)  # far above the minutes that 90,000 loans take on two cores
 
 
 def build(contract: Contract) -> DAG:
@@ -45,7 +45,7 @@ def build(contract: Contract) -> DAG:
         def plan() -> list[dict[str, str]]:
             """Save the training rows to a file, and check the features for leaks.
 
-            Return the arguments of each `cross_validate` task.
+            Return the arguments of one task `cross_validate` for each trial.
             """
             from loan_scoring.models.training.run import plan_training
 
@@ -87,9 +87,9 @@ def build(contract: Contract) -> DAG:
         def judge(versions: dict[str, str], params=None) -> dict:
             """Judge the pair of models by the gates, and record the verdict.
 
-            If a person must decide, no verdict is recorded yet. Then return the versions, the
-            evidence and the comparison to show. Otherwise return an empty dict, and Airflow skips
-            the tasks `ask` and `record`.
+            If a person must decide, no verdict is recorded yet, and the task returns the versions,
+            the evidence and the comparison to show. Otherwise the task returns an empty dict, and
+            Airflow skips the tasks `ask` and `record`.
             """
             from loan_scoring.models.promotion.comparison import render_comparison
             from loan_scoring.models.promotion.decide import judge_and_promote

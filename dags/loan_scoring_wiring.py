@@ -16,15 +16,17 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=1),  # ample: 1.5 million loans take under a minute
+    # This limit is far above the minute in which a stage processes 1.5 million loans.
+    "execution_timeout": timedelta(hours=1),
 }
 
 # With this value a new DAG waits for its next scheduled time. By default Airflow also starts a run
 # for a scheduled time that has just passed, and there is no file for that night.
 NO_PAST_RUN = timedelta(0)
 
-# This param exists for two reasons. The partition key of a nightly run can only be a date, so a run
-# for the batch `history` needs the param. dag.test() accepts no partition key.
+# This param exists for two reasons. A run for the batch `history` needs the param, because the
+# partition key of a nightly schedule can only be a date. A run by dag.test() needs the param,
+# because dag.test() accepts no partition key.
 BATCH_PARAMS = {
     "batch_id": Param(
         None,
@@ -55,8 +57,8 @@ def stage_dag(
     Args:
         contract: the portfolio's contract.
         stage: name of the stage, such as `score`.
-        file: `__file__` of the DAG file. Without it, Airflow would think that this module is the
-            DAG file.
+        file: `__file__` of the DAG file. Otherwise Airflow would record this module as the file
+            that defines the DAG.
         schedule: schedule of the DAG.
         default_args: task arguments that override DEFAULT_ARGS.
         arguments: further arguments of the class DAG, such as doc_md and params.

@@ -19,7 +19,7 @@ from loan_scoring.local.airflow_status import folder_of, publish_status, withdra
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
-_STOP_SECONDS = 4.0  # time to end after SIGTERM; then the stack kills its remaining processes
+_STOP_SECONDS = 4.0  # time for components to end after SIGTERM, before they are killed
 
 
 @dataclass
@@ -39,7 +39,7 @@ class AirflowStack:
     state_dir: Path
     dags_folder: Path
     plugins_folder: Path
-    metadata_url: str = field(repr=False)  # repr() would show the password in the URL
+    metadata_url: str = field(repr=False)  # repr=False hides the password in the URL
     _: KW_ONLY
     port: int | None = None
     parallelism: int = 8
@@ -75,7 +75,7 @@ class AirflowStack:
         return client
 
     def stop(self) -> None:
-        """End every process of the stack with SIGTERM, and with SIGKILL if it still runs."""
+        """Send SIGTERM to every process of the stack, and SIGKILL to processes that still run."""
         self._undo.close()
 
     def __enter__(self) -> AirflowClient:
@@ -159,7 +159,7 @@ class AirflowStack:
         """Return a sentence that says why Airflow is not ready. Return None if Airflow is ready.
 
         Raises:
-            LoanScoringError: an expected DAG is not parsed, and a DAG file cannot be imported.
+            LoanScoringError: a DAG file cannot be imported, and an expected DAG is missing.
         """
         try:
             health = client.health()

@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 120.0  # long, because Airflow responds slowly while all core
 
 
 class _StaleTokenError(LoanScoringError):
-    """Airflow rejects the access token: it has expired or was signed with another secret."""
+    """Airflow rejects the access token, which has expired or was signed with another secret."""
 
 
 class DagRun(NamedTuple):
@@ -68,7 +68,7 @@ class AirflowClient:
         )
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """Return Airflow's health report: a dict with status and heartbeat for each component.
+        """Return Airflow's health report, a dict with status and heartbeat of each component.
 
         Raises:
             LoanScoringError: Airflow does not respond or responds with an error.
@@ -118,7 +118,7 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all DAGs, each with its log and cause.
+        """Return the failed tasks of a run, of a DAG or of all DAGs, with the causes of failure.
 
         If `run_id` is None, all runs are searched. If `dag_id` is None, all DAGs are searched.
         """
@@ -172,8 +172,8 @@ class AirflowClient:
         detail = answer.text
         for secret in filter(None, (self._credentials["password"], self._token)):
             detail = detail.replace(secret, "***")
-        # Airflow responds with 401 to an expired token, and with 403 and this message to a token
-        # that was signed with another secret.
+        # Airflow responds with 401 to an expired token. To a token that was signed with another
+        # secret, Airflow responds with 403 and the message "Invalid JWT token".
         is_stale = answer.status_code == httpx.codes.UNAUTHORIZED or "Invalid JWT token" in detail
         kind = _StaleTokenError if is_stale and self._token else LoanScoringError
         raise kind(f"Airflow refuses {method} {path}: {answer.status_code} {detail[:300]}")

@@ -109,14 +109,15 @@ def migrate_airflow(
 ) -> None:
     """Migrate Airflow's metadata database to the installed version of Airflow.
 
-    The migration is skipped if version and revision are those of the last migration.
+    The migration is skipped if neither Airflow's version nor the schema revision of the database
+    has changed since the last migration.
 
     Raises:
         LoanScoringError: the migration failed.
         DatabaseError: the metadata database cannot be read.
     """
-    # A file keeps the version and the revision of the last migration, because asking Airflow
-    # whether a migration is needed would take seconds at every start.
+    # The file migrated.json keeps version and revision, because asking Airflow whether a migration
+    # is needed would take seconds at every start.
     note = folder / "migrated.json"
     version = importlib.metadata.version("apache-airflow")
     revision = _revision(metadata_url)

@@ -33,8 +33,8 @@ _FIXED_SETTINGS = {
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    # Airflow marks a task as failed after 60 s without a heartbeat. This is much longer than 15 s,
-    # because the task must be adopted before.
+    # Airflow marks a task as failed after 60 s without a heartbeat. This time is much longer than
+    # 15 s, because a task must be adopted before it is marked as failed.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     # A task repeats its requests for about a minute until the API server responds. This is needed
     # after a restart, because the scheduler starts faster than the API server and resumes
@@ -88,8 +88,8 @@ def airflow_environment(
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
     return {
-        # With this value waiting OpenMP threads sleep. By default they spin, which takes cores from
-        # other tasks: a training then took 2 to 15 times as long.
+        # PASSIVE makes OpenMP threads sleep while they wait. By default waiting threads spin, which
+        # takes cores from other tasks. A training then took 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         **_TELEMETRY_OFF,

@@ -1,4 +1,4 @@
-"""Restart components of a stack when they die, and restart the embedded Postgres of the stack."""
+"""Restart the components and the embedded Postgres of an Airflow stack when they die."""
 
 import logging
 import threading

@@ -22,9 +22,10 @@ _STOP_SECONDS = 20.0
 
 
 def start_detached(stack: AirflowStack) -> StackStatus:
-    """Start a stack under a new supervisor process, wait until it is ready, return its status.
+    """Start a stack in the background, wait until the stack is ready, and return its status.
 
-    If a detached stack is ready already, that stack keeps running and its status is returned.
+    A new supervisor process runs the stack. If a detached stack is ready already, nothing is
+    started, and the status of that stack is returned.
 
     Raises:
         LoanScoringError: the stack did not start. None of its processes is left running.
@@ -45,8 +46,8 @@ def start_detached(stack: AirflowStack) -> StackStatus:
             text=True,
         )
     try:
-        # The description contains passwords. It is not passed as command line arguments, because
-        # any user of the machine could read them there.
+        # The description goes to standard input because it contains passwords. Every user of the
+        # machine could read passwords in command line arguments.
         with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
             to_it.write(json.dumps(_description(stack)))
         with cast(IO[str], supervisor.stdout) as from_it:
@@ -70,7 +71,7 @@ def start_detached(stack: AirflowStack) -> StackStatus:
 def stop_detached(state_dir: Path) -> bool:
     """End a detached stack. Return whether a detached stack was running.
 
-    If the supervisor of a stack was killed, its remaining processes are ended, too.
+    If the supervisor was killed, this also ends the processes that the supervisor left behind.
     """
     running = detached_status(state_dir)
     if running is not None:
@@ -78,8 +79,8 @@ def stop_detached(state_dir: Path) -> bool:
         if not processes.wait_gone(running.pid, _STOP_SECONDS):
             processes.send([running.pid], signal.SIGKILL)
     folder = folder_of(state_dir)
-    # A stack that runs in the foreground is not ended: it holds the lock, so locked() raises
-    # BlockingIOError.
+    # A stack that runs in the foreground is not ended. That stack holds the lock, so locked()
+    # raises BlockingIOError.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
         guard.end_marked(guard.process_mark(folder))
         withdraw_status(state_dir)

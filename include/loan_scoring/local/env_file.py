@@ -1,6 +1,6 @@
-"""Write `.env`, the file with secrets and settings for docker-compose.yaml, if it is missing."""
+"""Write the file `.env` with secrets and settings for docker-compose.yaml, unless it exists."""
 
-# This file imports the standard library only, because `make env` runs it before any package is
+# This module imports only the standard library, because `make env` runs before any package is
 # installed.
 import argparse
 import base64

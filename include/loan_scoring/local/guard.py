@@ -1,9 +1,9 @@
 """End all processes of a stack when the supervisor of the stack dies, even by SIGKILL.
 
-Every process of a stack has a mark, which is a variable in its environment. Every process that it
-starts inherits the mark, including orphans and daemons. The guard is a process without the mark.
-The guard reads from a pipe that only the supervisor can write to. When the supervisor dies, the
-pipe ends, and the guard ends all processes with the mark.
+Every process of a stack has a mark, which is a variable in its environment. Child processes inherit
+the mark, so orphans and daemons have the mark too. The guard is a process without the mark. The
+guard reads from a pipe that only the supervisor can write to. When the supervisor dies, the pipe
+ends, and then the guard ends all processes with the mark.
 """
 
 import os
@@ -32,9 +32,9 @@ def process_mark(folder: Path, *parts: str) -> str:
 def marked_pids(prefix: str) -> list[int]:
     """Return the pids of the running processes whose mark begins with `prefix`.
 
-    This does not use psutil for two reasons. psutil's environ() stops at the first empty entry, so
-    it can miss the mark of a process that has blanked one of its variables. Importing psutil would
-    more than double the start-up time of the guard.
+    The function does not use psutil for two reasons. psutil's environ() stops at the first empty
+    entry, so the mark would be missed if a process has blanked one of its variables. Importing
+    psutil would more than double the start-up time of the guard.
     """
     needle = f"{MARK}={prefix}".encode()
     found = []

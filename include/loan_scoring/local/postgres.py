@@ -1,4 +1,4 @@
-"""Run an embedded PostgreSQL on 127.0.0.1, which keeps its data in the state folder."""
+"""Run an embedded Postgres server on 127.0.0.1 with its data in the state folder."""
 
 import logging
 import signal
@@ -33,7 +33,9 @@ _SERVER_SETTINGS = {
 }
 _START_SECONDS = 120.0  # long, because crash recovery may have to read max_wal_size of log
 _STOP_SECONDS = 30.0
-_ABORT_SECONDS = 10.0  # over 5 s, when Postgres kills its processes in an immediate shutdown
+# This is more than 5 s, because 5 s after an immediate shutdown begins Postgres kills those of its
+# processes that still run.
+_ABORT_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0  # time for backends of a killed postmaster to end before SIGTERM
 _LOG_LIMIT_BYTES = 10_000_000
 
@@ -71,10 +73,10 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Stop the server and end its connections. Do nothing if no server runs.
 
-        A fast shutdown is tried first. It waits for every process of the server, so a frozen
-        process would make it wait forever. If the server still runs after `_STOP_SECONDS`, an
-        immediate shutdown follows. It loses no committed row, because the next start recovers from
-        the write-ahead log.
+        A fast shutdown is tried first. A fast shutdown waits for every process of the server, so a
+        frozen process would block the shutdown forever. If the server still runs after
+        `_STOP_SECONDS`, an immediate shutdown follows. No committed row is lost, because the next
+        start recovers from the write-ahead log.
 
         Raises:
             DatabaseError: the server still runs after the immediate shutdown.
@@ -198,8 +200,8 @@ class EmbeddedPostgres:
         return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
 
     def _create_roles_and_databases(self) -> None:
-        # This file lists the roles that exist in the cluster. The file is in the data folder, so
-        # that it is removed whenever the cluster is removed.
+        # This file lists the roles that were created. The file is in the data folder, so that
+        # removing the cluster also removes the file.
         note = self.data / "loan-scoring-roles"
         wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:

@@ -1,4 +1,4 @@
-"""Choose the user account that runs Postgres's programs, because they refuse to run as root."""
+"""Choose the user account that runs Postgres, because Postgres refuses to run as root."""
 
 import os
 import pwd

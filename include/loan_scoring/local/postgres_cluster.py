@@ -17,8 +17,9 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
         DatabaseError: initdb failed.
     """
     for abandoned in data.parent.glob("initdb-*"):
-        # The process that started this initdb was killed. If the initdb still runs, it fails
-        # because its files disappear. The next call removes the files that it still wrote.
+        # Some earlier process started initdb in this draft folder and was killed. If that initdb
+        # still runs, it now fails because its files are gone. The next call removes any files that
+        # it wrote in the meantime.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"

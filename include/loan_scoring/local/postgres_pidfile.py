@@ -27,7 +27,7 @@ def read_postmaster(data: Path) -> Postmaster | None:
     except (FileNotFoundError, IndexError, ValueError):
         return None
     # The server may be dead, and its pid may now belong to another program or to another Postgres.
-    # So the program's name and the port in its arguments are compared.
+    # So the process must be named postgres and have the server's port in its arguments.
     arguments = processes.command_line(pid)
     if not arguments or Path(arguments[0]).name != "postgres" or str(port) not in arguments:
         return None
@@ -45,6 +45,6 @@ def disown_stale_pid(data: Path) -> None:
     elif Path("/proc", lines[0]).exists():
         # Another program, a thread or a zombie now has the pid of the dead server, so Postgres
         # would think that the server still runs. psutil.pid_exists() is not used, because it is
-        # false for a thread. The file is not deleted, because Postgres needs its line on shared
-        # memory to see whether backends of the dead server still run.
+        # false for a thread. The file is not deleted, because the file has a line on shared memory
+        # that tells Postgres whether backends of the dead server still run.
         path.write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]) + "\n")

@@ -80,7 +80,7 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP, so that clean-up code runs."""
+    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP, so that its clean-up runs."""
     # A signal that is already ignored stays ignored, because nohup and background jobs rely on it.
     numbers = [
         number

@@ -12,8 +12,8 @@ from typing import Any
 
 from loan_scoring.database.files import write_whole
 
-# Linux gives ports from 32768 up to outgoing connections. The kept ports are below, so that an
-# outgoing connection cannot occupy the port of a server that is about to start again.
+# Linux assigns ports of 32768 and above to outgoing connections. Kept ports are below 32768, so
+# that an outgoing connection cannot occupy the port of a server that is about to restart.
 _PORTS = range(15432, 32768)
 
 

@@ -35,8 +35,8 @@ def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 try:
-                    # This raises ObjectInUse while another run is connected to the database. So
-                    # there is no WITH (FORCE) here.
+                    # There is no WITH (FORCE) here, because another run may be using the database.
+                    # Then Postgres raises ObjectInUse.
                     cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(ours))
                     cursor.execute(
                         sql.SQL("CREATE DATABASE {} OWNER loan_scoring").format(ours) + copy
