@@ -1,20 +1,26 @@
-"""Every asset, in the order of the data. The partition key of each event is the batch_id."""
+"""Define the assets through which one DAG starts another.
+
+If an asset event has a partition key, the key is the batch_id.
+"""
 
 from airflow.sdk import Asset
 
 
 def applications(portfolio: str) -> Asset:
-    """Return the asset of published batches: ingest updates it, score waits for it."""
+    """Return the asset of published batches. `ingest` updates the asset, which starts `score`."""
     return Asset(name=f"{portfolio}_applications", uri=f"loan-scoring://{portfolio}/applications")
 
 
 def scores(portfolio: str) -> Asset:
-    """Return the asset of published scores: score updates it, metrics waits for it."""
+    """Return the asset of published scores. `score` updates the asset, which starts `metrics`."""
     return Asset(name=f"{portfolio}_scores", uri=f"loan-scoring://{portfolio}/scores")
 
 
 def retrain_request(portfolio: str) -> Asset:
-    """Return the asset of retrain requests: train waits for it."""
+    """Return the asset of retrain requests.
+
+    If a run without a partition key updates the asset, the DAG `train` starts.
+    """
     return Asset(
         name=f"{portfolio}_retrain_request", uri=f"loan-scoring://{portfolio}/retrain_request"
     )

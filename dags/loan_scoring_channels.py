@@ -1,4 +1,4 @@
-"""Channels: for each kind of channel in the contract, one of Airflow's own notifiers."""
+"""Send messages through the contract's channels (mail, Slack, webhook) with Airflow's notifiers."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from loan_scoring.monitoring.alerts.messages import Message
 
 TIMEOUT_SECONDS = 30
-"""How long a channel may take to answer, where its connection sets no other `timeout`."""
+"""Longest time to wait for Slack or a webhook, unless the connection's extra sets `timeout`."""
 
 
 def send(channel: Channel, message: "Message") -> None:
-    """Send a message through a channel's notifier.
+    """Send a message through a channel.
+
+    Errors of Airflow's notifier are raised unchanged.
 
     Raises:
-        ChannelError: the connection is missing or incomplete. Other errors are the notifier's.
+        ChannelError: the channel's Airflow connection is missing or incomplete.
     """
     try:
         connection = Connection.get(channel.connection)
@@ -31,13 +33,17 @@ def send(channel: Channel, message: "Message") -> None:
             f"set AIRFLOW_CONN_{channel.connection.upper()}"
         ) from error
     make = {"smtp": smtp, "slack": slack, "webhook": webhook}[channel.kind]
-    # Calling the notifier would render the message as a template, and some of its text came with
-    # a file. `notify` does not render.
+    # `notify` is called directly, because calling the notifier itself would render the message as
+    # a Jinja template. The message contains text from landed files, which must not be rendered.
     make(channel, connection, message).notify({})
 
 
 def smtp(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier that mails a message to the channel's recipients."""
+    """Return the notifier that sends a message by mail to the channel's recipients.
+
+    Raises:
+        ChannelError: the connection names no sender.
+    """
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     sender = connection.extra_dejson.get("from_email")
@@ -56,7 +62,7 @@ def smtp(channel: Channel, connection: Connection, message: "Message") -> Any:
 
 
 def slack(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier that posts a message to an incoming webhook of Slack."""
+    """Return the notifier that posts a message to a Slack incoming webhook."""
     from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
     return SlackWebhookNotifier(
@@ -68,11 +74,11 @@ def slack(channel: Channel, connection: Connection, message: "Message") -> Any:
 
 
 def webhook(channel: Channel, connection: Connection, message: "Message") -> Any:
-    """Return the notifier that posts a message as JSON to the connection's address.
+    """Return the notifier that posts a message as JSON to the connection's URL.
 
-    The path or query of a webhook often holds its secret, and the hook logs the address of a
-    failed POST: both are masked. A redirect counts as a failure: the page that it leads to would
-    answer 200 and notify nobody.
+    The path and the query of the URL often contain a secret, and Airflow logs the URL of a failed
+    POST. So the path and the query are masked in the log. A redirect counts as a failure, because
+    the page behind the redirect may respond with 200 although nobody is notified.
     """
     from airflow.providers.http.notifications import HttpNotifier
 

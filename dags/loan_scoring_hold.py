@@ -1,4 +1,4 @@
-"""Hold: ask a person in the Airflow UI whether to promote a pair of models."""
+"""Add the tasks that ask a person in Airflow's UI whether to promote a pair of models."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
 
 
 def promote_param(contract: Contract) -> Param:
-    """Return the param `promote`, which sets the promotion mode of one run."""
+    """Return the DAG param `promote`, which sets the promotion mode of a single run."""
     return Param(
         None,
         type=["null", "string"],
@@ -25,11 +25,12 @@ def promote_param(contract: Contract) -> Param:
 
 
 def ask_a_person(contract: Contract, judged: Any) -> Any:
-    """Return the task that records a person's answer, after the task that asks for it.
+    """Add the task `ask`, which asks a person, and the task `record`. Return the task `record`.
 
     Args:
         contract: the portfolio's contract.
-        judged: the task `judge`. Its result holds versions, evidence and comparison.
+        judged: the task `judge`, which runs first. Its result is a dict with the keys `versions`,
+            `evidence` and `comparison`.
     """
     ask = HITLOperator(
         task_id="ask",
@@ -44,10 +45,10 @@ def ask_a_person(contract: Contract, judged: Any) -> Any:
 
     @task
     def record(case: dict, answer: dict) -> str:
-        """Record the person's decision, or that nobody answered in time; return the verdict."""
+        """Record the person's decision, or that nobody decided in time. Return the verdict."""
         from loan_scoring.models.promotion.decide import apply_verdict
 
-        # After a time-out the answer is the default, Reject, without a user.
+        # If nobody responds in time, Airflow chooses the default option `Reject` and names no user.
         user = answer["responded_by_user"]
         verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
         by = "nobody" if user is None else f"airflow:{user['name']}"

@@ -1,4 +1,4 @@
-"""Ingest DAG: take in the night's applications, check them, publish them all at once."""
+"""Ingest DAG: land, check and publish a batch of applications."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,7 +11,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the ingest DAG of a portfolio; its partition key is the batch_id."""
+    """Return the ingest DAG of a portfolio. The partition key of a run is the batch_id."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -26,7 +26,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def land() -> int:
-            """Copy the landed file's rows into an unpublished revision."""
+            """Copy the rows of the landed file into an unpublished revision.
+
+            Return the number of the revision.
+            """
             from loan_scoring.ingest.batches import land_batch
             from loan_scoring.ingest.landing import landed_file
 
@@ -38,7 +41,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def check(revision: int) -> int:
-            """Check the batch as a whole; a refused batch leaves no row."""
+            """Check the batch as a whole.
+
+            If the batch is refused, its rows are deleted and the task fails.
+            """
             from loan_scoring.ingest.batches import check_batch
 
             with task_session(portfolio, batch_id()) as (session, _):
@@ -47,7 +53,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def publish(revision: int) -> None:
-            """Make the revision the current one."""
+            """Publish the checked revision, which becomes the current revision of the batch."""
             from loan_scoring.ingest.batches import publish_batch
             from loan_scoring.ingest.landing import landed_file
 
@@ -57,14 +63,20 @@ def build(contract: Contract) -> DAG:
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:
-            """Start the batch's score run: update the asset, with the batch_id as its key."""
+            """Start the DAG `score` for this batch by updating the asset `applications`.
+
+            The task is skipped for the batch `history`, because the history is not scored.
+            """
             if batch_id() == "history":
                 raise AirflowSkipException("the history trains models and is not scored")
             outlet_events[applications(portfolio)].add_partitions(batch_id())
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
-            """Request training where the champion was not fitted on the published history."""
+            """Request training if the champion was not fitted on the published history.
+
+            The task is skipped if no training is requested.
+            """
             from loan_scoring.monitoring import retrain_requests
 
             with task_session(portfolio, batch_id()) as (session, _):

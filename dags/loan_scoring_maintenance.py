@@ -1,4 +1,4 @@
-"""Maintenance DAG: once a week, drop months that are older than the contract keeps them."""
+"""Maintenance DAG: drop months of rows that are older than the contract's retention allows."""
 
 from airflow.sdk import DAG, task
 
@@ -8,7 +8,7 @@ from loan_scoring_wiring import by_cron, contracts, stage_dag
 
 
 def build(contract: Contract, policy: RetentionPolicy) -> DAG:
-    """Return the maintenance DAG of a portfolio whose contract limits how long rows are kept."""
+    """Return the maintenance DAG of a portfolio whose contract has a retention policy."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -24,7 +24,7 @@ def build(contract: Contract, policy: RetentionPolicy) -> DAG:
 
         @task
         def drop() -> list[str]:
-            """Drop the partitions that are old enough; return their names."""
+            """Drop the expired partitions. Return the names of the dropped partitions."""
             from loan_scoring.database.retention import drop_expired
 
             with task_session(portfolio, as_owner=True) as (session, work):
@@ -35,7 +35,10 @@ def build(contract: Contract, policy: RetentionPolicy) -> DAG:
 
         @task
         def remove_files() -> int:
-            """Remove landing files and pages of the dropped nights; return how many."""
+            """Delete landing files and quality pages of the dropped months.
+
+            Return the number of deleted files.
+            """
             from loan_scoring.database.retention import remove_expired_files
 
             with task_session(portfolio) as (session, _):

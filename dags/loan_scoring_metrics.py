@@ -1,4 +1,4 @@
-"""Metrics DAG: compare a scored batch with the baseline of its model, and raise alerts."""
+"""Metrics DAG: compare a scored batch with its model's baseline, and raise alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
@@ -10,7 +10,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the metrics DAG of a portfolio: one run for each batch whose scores are published."""
+    """Return the metrics DAG of a portfolio. Each batch whose scores are published starts a run."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -24,7 +24,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def measure() -> dict[str, int]:
-            """Write drift tests and alerts of the batch; return how many of each."""
+            """Write drift tests and alerts of the batch.
+
+            Return the number of applications, of tests and of alerts.
+            """
             from loan_scoring.monitoring.metrics import compare_batch
 
             with task_session(portfolio, batch_id()) as (session, work):

@@ -1,4 +1,4 @@
-"""Notify: the last task of every DAG. It sends new alerts, and raises one where the run failed."""
+"""Add the last task of every DAG, which raises an alert if the run failed and sends new alerts."""
 
 from typing import Any
 
@@ -12,17 +12,20 @@ from loan_scoring_tasks import batch_of, task_session
 
 
 def notify_at_the_end(contract: Contract, dag: DAG) -> None:
-    """Add the task `notify` after all others.
+    """Add the task `notify` after all other tasks of a DAG.
 
-    It is a teardown: it runs whether the others succeeded or failed, and does not change the
-    run's state.
+    The task is an Airflow teardown. Therefore the task runs whether the other tasks succeeded or
+    failed, and its own result does not change the state of the run.
     """
     stage = dag.dag_id.removeprefix(f"{contract.portfolio}_")
 
     @teardown
     @task
     def notify() -> None:
-        """Record how the stage ended, and send every channel the alerts that are new to it."""
+        """Record whether the stage failed, and send every channel its undelivered alerts.
+
+        If the database cannot be reached at the last try, tell every channel that it is lost.
+        """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result
 
@@ -45,5 +48,8 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
 
 
 def task_name(key: str, dag: DAG) -> str:
-    """Return the task id of a key of Airflow's task states: TASK_ID, or TASK_ID_INDEX if mapped."""
+    """Return the task id for a key of Airflow's task states.
+
+    The key is TASK_ID, or TASK_ID_INDEX if the task is mapped.
+    """
     return key if key in dag.task_dict else key.rpartition("_")[0]

@@ -1,4 +1,4 @@
-"""Outcomes DAG: take in whether loans defaulted, which arrives later than the applications."""
+"""Outcomes DAG: ingest files of outcomes, which arrive later than the applications."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -10,7 +10,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the outcomes DAG of a portfolio; its partition key is the date of the file."""
+    """Return the outcomes DAG of a portfolio. The partition key of a run is the file's date."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -25,7 +25,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def take() -> int:
-            """Take in the date's file, or skip where none landed; return its accepted rows."""
+            """Ingest the outcomes file of the date. Return the number of accepted rows.
+
+            The task is skipped if no file has landed for the date.
+            """
             from loan_scoring.ingest.landing import landing_file, landing_files
             from loan_scoring.ingest.outcomes import take_outcomes
 
@@ -37,10 +40,14 @@ def build(contract: Contract) -> DAG:
                 work.rows = taken.received
             return taken.accepted
 
-        # This runs on a day without a file too: an earlier run may have been killed after `take`.
+        # With this trigger rule, `restate` also runs on a day without a file. An earlier run may
+        # have been killed between `take` and `restate`, so outcomes may still wait.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
-            """Measure again the scored batches with new outcomes; return their scoring runs."""
+            """Measure performance again for scored batches that have new outcomes.
+
+            Return the ids of their scoring runs.
+            """
             from loan_scoring.monitoring.performance.restate import restate_performance
 
             with task_session(portfolio) as (session, _):

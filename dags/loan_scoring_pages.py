@@ -1,4 +1,4 @@
-"""Addresses of pages: those of the plugin, and those of Airflow's own UI."""
+"""Build URLs of pages: pages of this project's plugin and pages of Airflow's UI."""
 
 from typing import Any
 from urllib.parse import quote
@@ -10,28 +10,37 @@ from loan_scoring_tasks import batch_of
 
 
 def airflow_address() -> str:
-    """Return the address of Airflow's UI without a final slash, empty where none is set."""
+    """Return the URL of Airflow's UI without a final slash.
+
+    Return an empty string if Airflow's setting `base_url` is empty.
+    """
     return str(conf.get("api", "base_url", fallback="").rstrip("/"))
 
 
 def page_address(page: str) -> str:
-    """Return the address of a page of the plugin, see plugins/loan_scoring_plugin.py."""
+    """Return the URL of a page of the plugin (plugins/loan_scoring_plugin.py)."""
     return f"{airflow_address()}/loan-scoring/{page}"
 
 
 def run_address(run: Any) -> str | None:
-    """Return the address of a DAG run's page in Airflow's UI, None where none is set."""
+    """Return the URL of a DAG run's page in Airflow's UI.
+
+    Return None if the URL of Airflow's UI is not set.
+    """
     base = airflow_address()
     return f"{base}/dags/{run.dag_id}/runs/{quote(run.run_id)}" if base else None
 
 
 class QualityPage(BaseOperatorLink):
-    """The button on ingest's task `check`: it opens the page of the batch's quality."""
+    """The button on the task `check` of `ingest`, which opens the quality page of the batch."""
 
     name = "Quality of the batch"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 (Airflow's signature)
-        """Return the page's address. Airflow calls this once the task has ended, failed or not."""
+        """Return the URL of the batch's quality page.
+
+        Airflow calls this method after the task has succeeded or failed.
+        """
         context = ti_key.get_template_context()
         revision = ti_key.xcom_pull(task_ids="land")
         return page_address(f"quality/{ti_key.dag_id}/{batch_of(context)}/{revision}")

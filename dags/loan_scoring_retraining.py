@@ -1,4 +1,4 @@
-"""Retraining: the two tasks that request new models where drift lasts, then start training."""
+"""Add the two tasks that request new models if drift lasts and then start the training."""
 
 from typing import Any
 
@@ -10,17 +10,23 @@ from loan_scoring_tasks import batch_id, task_session
 
 
 def retrain_where_drift_lasts(portfolio: str, cause: str, *, of_run: bool = False) -> Any:
-    """Return the task that requests new models, with the task that starts training after it.
+    """Add a task that requests new models if drift lasts, followed by a task that starts training.
+
+    Return the task that requests new models.
 
     Args:
-        portfolio: the portfolio's name.
-        cause: `population` (other applicants) or `concept` (other outcomes).
-        of_run: judge the batch of the run. Otherwise judge the latest measured batch.
+        portfolio: name of the portfolio.
+        cause: kind of drift. `population` means that the applicants differ from those at training.
+            `concept` means that the outcomes differ from those at training.
+        of_run: whether to judge the batch of the run. If False, judge the latest measured batch.
     """
 
     @task(outlets=[retrain_request(portfolio)])
     def ask_for_model() -> str:
-        """Request new models where drift lasts; return the batch that shows it."""
+        """Request new models if drift lasts. Return the batch_id of the batch that shows the drift.
+
+        The task is skipped if no new models are requested.
+        """
         from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 
         batch = batch_id() if of_run else None
@@ -36,15 +42,17 @@ def retrain_where_drift_lasts(portfolio: str, cause: str, *, of_run: bool = Fals
 
 
 def start_training(portfolio: str, cause: str) -> BaseOperator:
-    """Return the task that starts training once for a request.
+    """Return the task that starts one training run for each request.
 
-    The training run's id holds the cause and the batch of the request. A rerun, or a later night
-    with the same request, finds that run and skips.
+    The id of the training run contains the cause and the batch of the request. If the task is
+    rerun, or if a later night makes the same request, the training run exists already and the task
+    is skipped.
 
-    The asset alone is not enough: its event carries the partition key of the run that made it, and
-    Airflow starts no DAG without keys for such an event.
+    Updating the asset `retrain_request` is not enough to start the training. The asset event has
+    the partition key of the run that updated the asset. For such an event Airflow does not start
+    the DAG `train`, because `train` has no partition keys.
     """
-    # This import takes 0.7 s, which ingest and score need not spend.
+    # The import is inside the function because it takes 0.7 s, which other DAGs should not spend.
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
     return TriggerDagRunOperator(

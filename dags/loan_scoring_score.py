@@ -1,4 +1,4 @@
-"""Score DAG: cut a published batch into mini-batches, score them in parallel, publish them."""
+"""Score DAG: score a batch in parallel mini-batches, and publish all scores in one step."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the score DAG of a portfolio: one run for each batch that ingest publishes."""
+    """Return the score DAG of a portfolio. Each batch that `ingest` publishes starts a run."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -25,7 +25,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str | int]]:
-            """Plan the batch's scoring run; return its mini-batches, one for each task."""
+            """Plan the scoring run of the batch, and divide the batch into mini-batches.
+
+            Return the arguments of one task `score` for each mini-batch.
+            """
             from loan_scoring.scoring.batch import plan_scoring
 
             with task_session(portfolio, batch_id()) as (session, work):
@@ -38,7 +41,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def score(run_id: str, mini_batch: int) -> str:
-            """Score one mini-batch in one transaction; return the scoring run's id."""
+            """Score one mini-batch in one transaction. Return the id of the scoring run."""
             from loan_scoring.scoring.batch import score_mini_batch
 
             with task_session(portfolio, batch_id()) as (session, work):
@@ -47,9 +50,10 @@ def build(contract: Contract) -> DAG:
 
         @task(outlets=[scores(portfolio)])
         def publish(run_ids: Iterable[str], outlet_events=None) -> None:
-            """Make the scoring run current once its counts reconcile.
+            """Make the scoring run the current scoring run of its batch.
 
-            `run_ids` holds the same id once for each mini-batch.
+            The task fails if a mini-batch is not scored, or if the number of scores is not the
+            number of applications. `run_ids` contains the same id once for each mini-batch.
             """
             from loan_scoring.scoring.batch import publish_scores
 

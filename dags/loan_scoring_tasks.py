@@ -1,4 +1,4 @@
-"""What a running task uses: its batch, its database session, failing without a retry."""
+"""Give a running task its batch_id and its database session, and prevent useless retries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def batch_id() -> str:
-    """Return the batch of the running task: the run's partition key, else its param batch_id."""
+    """Return the batch_id of the running task.
+
+    The batch_id is the partition key of the run or, without a partition key, the param `batch_id`.
+
+    Raises:
+        AirflowFailException: the run has neither a partition key nor the param.
+    """
     found = batch_of(get_current_context())
     if not found:
         raise AirflowFailException(
@@ -25,12 +31,15 @@ def batch_id() -> str:
 
 
 def batch_of(context: Any) -> str | None:
-    """Return the batch of a task's context, None where its run names none."""
+    """Return the batch_id from a task's context.
+
+    Return None if the run has neither a partition key nor the param `batch_id`.
+    """
     return context["dag_run"].partition_key or context["params"].get("batch_id")
 
 
 def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection, None where it does not exist."""
+    """Return the URL of an Airflow connection. Return None if the connection does not exist."""
     try:
         return Connection.get(name).get_uri()
     except AirflowNotFoundException:
@@ -41,20 +50,23 @@ def connection_url(name: str) -> str | None:
 def task_session(
     portfolio: str, batch_id: str | None = None, *, as_owner: bool = False
 ) -> Iterator[tuple["Session", "TaskWork"]]:
-    """Open a database session for the running task, and record the task in task_metrics.
+    """Open a database session for the running task, and record the task in table `task_metrics`.
 
-    A statement may run as long as the task may: Airflow's time-out is a signal, and Python
-    handles it only after Postgres has answered.
+    The session's `statement_timeout` is set to the execution timeout of the task. Airflow's own
+    timeout cannot stop a statement, because Airflow sends a signal, and Python handles the signal
+    only after Postgres has responded.
 
     Args:
-        portfolio: whose schema the session reads and writes.
-        batch_id: the batch that task_metrics names.
-        as_owner: use the connection `loan_scoring_owner` where it exists; its role may drop
-            tables.
+        portfolio: name of the portfolio whose schema the session reads and writes.
+        batch_id: batch_id to record in table `task_metrics`.
+        as_owner: whether to use the connection `loan_scoring_owner` if this connection exists.
+            The role of this connection may drop tables.
 
     Raises:
-        AirflowFailException: another try cannot help: a broken file, a mistake in the contract,
-            dropped rows. A file that is still being written raises its own error and is retried.
+        AirflowFailException: a retry cannot help, because a file is broken, the contract is
+            invalid or the rows have been dropped. Airflow does not retry the task.
+        PassingSourceError: a retry may help, for example because the file has not landed yet.
+            Airflow retries the task.
     """
     from loan_scoring.database.session import open_session
     from loan_scoring.database.task_metrics import TaskStart, measure_task

@@ -1,4 +1,4 @@
-"""Train DAG: try candidates on the labelled applications, fit the best, promote if better."""
+"""Train DAG: cross-validate candidates, fit the best one, and promote a pair that passes gates."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -12,13 +12,16 @@ from loan_scoring_pages import page_address
 from loan_scoring_tasks import task_session
 from loan_scoring_wiring import by_cron, contracts, stage_dag
 
-# A trial uses one core and 0.5 GB of memory. More trials at once than cores gain nothing.
+# A trial uses one core and 0.5 GB of memory. More trials at once than cores would save no time.
 TRIALS_AT_ONCE = 4
-LIMIT = timedelta(hours=6)  # 90,000 loans take minutes on two cores
+LIMIT = timedelta(hours=6)  # far above the minutes that 90,000 loans take on two cores
 
 
 def build(contract: Contract) -> DAG:
-    """Return the train DAG of a portfolio: weekly, and whenever retraining is requested."""
+    """Return the train DAG of a portfolio.
+
+    A run starts by the contract's schedule, and whenever retraining is requested.
+    """
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -40,7 +43,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Freeze the training rows, pass the leak gate; return the trials."""
+            """Save the training rows to a file, and check the features for leaks.
+
+            Return the arguments of one task `cross_validate` for each trial.
+            """
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
@@ -53,7 +59,10 @@ def build(contract: Contract) -> DAG:
             map_index_template="{{ task.op_kwargs['trial'] }}",
         )
         def cross_validate(fingerprint: str, trial: str) -> str:
-            """Cross-validate one trial and record it; return the training's fingerprint."""
+            """Cross-validate one trial and record the result.
+
+            Return the fingerprint of the training rows.
+            """
             from loan_scoring.models.training.run import try_trial
 
             with task_session(portfolio) as (session, work):
@@ -62,7 +71,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
-            """Fit the best trial and the personas, register the pair; return versions by kind."""
+            """Fit the model of the best trial and the personas, and register the pair of models.
+
+            Return the model versions by kind.
+            """
             from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
@@ -73,7 +85,12 @@ def build(contract: Contract) -> DAG:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
-            """Judge the pair and record the verdict; where a person decides, return the case."""
+            """Judge the pair of models by the gates, and record the verdict.
+
+            If a person must decide, no verdict is recorded yet, and the task returns the versions,
+            the evidence and the comparison to show. Otherwise the task returns an empty dict, and
+            Airflow skips the tasks `ask` and `record`.
+            """
             from loan_scoring.models.promotion.comparison import render_comparison
             from loan_scoring.models.promotion.decide import judge_and_promote
 
@@ -89,7 +106,10 @@ def build(contract: Contract) -> DAG:
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
-            """Copy trials, models and champions to MLflow. No other task waits for this one."""
+            """Copy trials, models and champions to MLflow.
+
+            This task runs after the promotion, so a failure of MLflow cannot prevent a promotion.
+            """
             from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):

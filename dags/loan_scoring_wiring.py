@@ -1,4 +1,4 @@
-"""What every DAG file shares: the header of a stage's DAG, its schedules and its params."""
+"""Create what all DAG files share: the DAG of a stage, its schedule and its params."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +16,17 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=1),  # a stage takes 1.5 million loans in under a minute
+    # This limit is far above the minute in which a stage processes 1.5 million loans.
+    "execution_timeout": timedelta(hours=1),
 }
 
-# A new DAG waits for its next time. By default Airflow also runs a time that has just passed:
-# a night without a file.
+# With this value a new DAG waits for its next scheduled time. By default Airflow also starts a run
+# for a scheduled time that has just passed, and there is no file for that night.
 NO_PAST_RUN = timedelta(0)
 
-# A nightly run's partition key can only be a date, and dag.test() takes no key.
+# This param exists for two reasons. A run for the batch `history` needs the param, because the
+# partition key of a nightly schedule can only be a date. A run by dag.test() needs the param,
+# because dag.test() accepts no partition key.
 BATCH_PARAMS = {
     "batch_id": Param(
         None,
@@ -35,7 +38,7 @@ BATCH_PARAMS = {
 
 
 def contracts() -> Iterator[Contract]:
-    """Return the contract of every portfolio."""
+    """Return the contracts of all portfolios."""
     return map(contract_files.load, contract_files.names())
 
 
@@ -49,15 +52,16 @@ def stage_dag(
     default_args: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> Iterator[DAG]:
-    """Give the DAG of a portfolio's stage; its last task notifies people.
+    """Create the DAG of a portfolio's stage, yield the DAG, and add `notify` as its last task.
 
     Args:
         contract: the portfolio's contract.
-        stage: the stage's name, such as `score`.
-        file: `__file__` of the DAG file. Airflow would take this module for it.
-        schedule: when the DAG runs.
-        default_args: task arguments that differ from DEFAULT_ARGS.
-        arguments: other arguments of the DAG: doc_md, params and so on.
+        stage: name of the stage, such as `score`.
+        file: `__file__` of the DAG file. Otherwise Airflow would record this module as the file
+            that defines the DAG.
+        schedule: schedule of the DAG.
+        default_args: task arguments that override DEFAULT_ARGS.
+        arguments: further arguments of the class DAG, such as doc_md and params.
     """
     with DAG(
         dag_id=f"{contract.portfolio}_{stage}",
@@ -73,7 +77,10 @@ def stage_dag(
 
 
 def nightly(contract: Contract, cron: str) -> CronPartitionTimetable:
-    """Return a schedule whose partition key is the date of the night before the run."""
+    """Return a cron schedule for nightly runs. The partition key is the date of the night before.
+
+    For example, the run of 2 May has the partition key of 1 May.
+    """
     return CronPartitionTimetable(
         cron,
         timezone=contract.schedules.timezone,
@@ -84,7 +91,7 @@ def nightly(contract: Contract, cron: str) -> CronPartitionTimetable:
 
 
 def by_cron(contract: Contract, cron: str) -> CronTriggerTimetable:
-    """Return a schedule without partition keys."""
+    """Return a cron schedule whose runs have no partition key."""
     return CronTriggerTimetable(
         cron, timezone=contract.schedules.timezone, run_immediately=NO_PAST_RUN
     )

@@ -1,4 +1,4 @@
-"""Run a real Airflow as child processes that end when their supervisor ends."""
+"""Run Airflow's components as child processes, which end when their supervisor process ends."""
 
 import secrets
 import time
@@ -19,27 +19,27 @@ from loan_scoring.local.airflow_status import folder_of, publish_status, withdra
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
-_STOP_SECONDS = 4.0  # for an orderly end; then all marked processes are ended
+_STOP_SECONDS = 4.0  # time for components to end after SIGTERM, before they are killed
 
 
 @dataclass
 class AirflowStack:
-    """Scheduler, DAG processor, triggerer and API server on 127.0.0.1; one stack a state folder.
+    """Airflow's scheduler, DAG processor, triggerer and API server on 127.0.0.1.
 
-    A component that dies is started again. As a context manager, the stack is also stopped in order
-    when a signal ends this process.
+    Only one stack can run in a state folder. A component that dies is restarted. If the stack is
+    used as a context manager, SIGINT, SIGTERM and SIGHUP stop the stack before this process ends.
 
     Args:
-        port: of the API server; None chooses one and keeps it in the state folder.
-        expected_dags: start() waits until all of them are parsed.
-        environment: more variables for all processes.
-        is_detached: the stack runs in the background until `stop_detached`.
+        port: port of the API server. If None, a free port is chosen and kept in the state folder.
+        expected_dags: ids of the DAGs that must be parsed before start() returns.
+        environment: further environment variables for all processes of the stack.
+        is_detached: whether the stack runs in the background until `stop_detached` is called.
     """
 
     state_dir: Path
     dags_folder: Path
     plugins_folder: Path
-    metadata_url: str = field(repr=False)  # holds a password, as may the environment
+    metadata_url: str = field(repr=False)  # repr=False hides the password in the URL
     _: KW_ONLY
     port: int | None = None
     parallelism: int = 8
@@ -54,7 +54,7 @@ class AirflowStack:
         self._undo = ExitStack()
 
     def start(self) -> AirflowClient:
-        """Start all components, wait until they are healthy, and return the admin's client."""
+        """Start all components, wait until Airflow is ready, and return a client for user admin."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         with ExitStack() as undo:
@@ -64,7 +64,8 @@ class AirflowStack:
                 raise StateError(
                     f"an Airflow already runs or starts on {self.folder}; wait, or run `make down`"
                 ) from None
-            # The last holder of the lock is dead, so processes with its mark have no supervisor.
+            # The lock was free, so the previous supervisor is dead. If processes with this folder's
+            # mark still run, they have no supervisor, so end them.
             guard.end_marked(guard.process_mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
@@ -74,7 +75,7 @@ class AirflowStack:
         return client
 
     def stop(self) -> None:
-        """End every process of the stack: by SIGTERM, then by SIGKILL."""
+        """Send SIGTERM to every process of the stack, and SIGKILL to processes that still run."""
         self._undo.close()
 
     def __enter__(self) -> AirflowClient:
@@ -131,7 +132,7 @@ class AirflowStack:
         survivors = guard.end_marked(mark, patience_seconds=1)
         for component in self._components:
             if component.process.pid not in survivors:
-                component.process.wait()  # a killed process may take a moment to end
+                component.process.wait()  # reap the process, because otherwise a zombie remains
         if survivors:
             raise LoanScoringError(f"these processes of {self.folder} do not end: {survivors}")
 
@@ -155,13 +156,18 @@ class AirflowStack:
         return client
 
     def _lack(self, client: AirflowClient) -> str | None:
-        """Return what a working Airflow still lacks; None if it is ready."""
+        """Return a sentence that says why Airflow is not ready. Return None if Airflow is ready.
+
+        Raises:
+            LoanScoringError: a DAG file cannot be imported, and an expected DAG is missing.
+        """
         try:
             health = client.health()
         except LoanScoringError as error:
             return str(error)
         for name in ("scheduler", "triggerer", "dag_processor"):
-            # A heartbeat from before the start does not count: a killed process leaves a fresh one.
+            # A heartbeat from before this start does not count, because it may be the recent
+            # heartbeat of a process that has been killed since.
             heartbeat = health[name].get(f"latest_{name}_heartbeat")
             if not heartbeat or datetime.fromisoformat(heartbeat) < self._started:
                 return f"the {name} has not reported"

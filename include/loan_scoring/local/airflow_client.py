@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API, with the calls that this project needs."""
+"""Call Airflow's REST API: health, DAGs, DAG runs and failed tasks."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -17,15 +17,15 @@ from loan_scoring.local.airflow_status import folder_of, stack_status
 from loan_scoring.local.state import read_json
 
 _PAGE = 100
-_TIMEOUT_SECONDS = 120.0  # a machine with more work than cores answers slowly
+_TIMEOUT_SECONDS = 120.0  # long, because Airflow responds slowly while all cores are busy
 
 
 class _StaleTokenError(LoanScoringError):
-    """Airflow does not accept the token of the session."""
+    """Airflow rejects the access token, which has expired or was signed with another secret."""
 
 
 class DagRun(NamedTuple):
-    """A run of a DAG; partition_key is its batch_id if the DAG is partitioned."""
+    """A run of a DAG. If the DAG has partition keys, `partition_key` is the run's batch_id."""
 
     dag_id: str
     run_id: str
@@ -36,7 +36,10 @@ class DagRun(NamedTuple):
 
 
 class FailedTask(NamedTuple):
-    """A failed task with the log of its last attempt; map_index is -1 if it is not mapped."""
+    """A failed task, the log file of its last attempt, and the cause found in that log.
+
+    `map_index` is -1 if the task is not mapped.
+    """
 
     dag_id: str
     task_id: str
@@ -47,34 +50,34 @@ class FailedTask(NamedTuple):
 
 
 class AirflowClient:
-    """A user's session with a running Airflow."""
+    """A client of a running Airflow's REST API, which logs in as one user when first needed."""
 
     def __init__(self, url: str, user: str, password: str, log_folder: Path) -> None:
         self.url = url
         self.log_folder = log_folder
         self._credentials = {"username": user, "password": password}
         self._token: str | None = None
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO, httpx logs every request
         self._http = httpx.Client(
             base_url=url,
             timeout=_TIMEOUT_SECONDS,
             follow_redirects=True,
-            trust_env=False,  # Airflow runs on this machine: a proxy does not reach it
-            # A connection that is kept breaks when the API server is started again.
+            trust_env=False,  # use no proxy, because a proxy cannot reach Airflow on this machine
+            # Reuse no connection, because a reused connection breaks when the API server restarts.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """Return the state of each component.
+        """Return Airflow's health report, a dict with status and heartbeat of each component.
 
         Raises:
-            LoanScoringError: Airflow does not answer.
+            LoanScoringError: Airflow does not respond or responds with an error.
         """
         content: dict[str, dict[str, Any]] = self._send("GET", "/api/v2/monitor/health", None)
         return content
 
     def dags_parsed_since(self, moment: datetime) -> set[str]:
-        """Return the ids of the DAGs whose files were read after a moment."""
+        """Return the ids of the DAGs that Airflow has parsed after `moment`."""
         return {
             dag["dag_id"]
             for dag in self._pages("/api/v2/dags", "dags")
@@ -82,7 +85,10 @@ class AirflowClient:
         }
 
     def import_errors_since(self, moment: datetime) -> dict[str, str]:
-        """Return the cause, one line, of each file that failed to import after a moment."""
+        """Return the DAG files that failed to import after `moment`, each with its error.
+
+        The keys are file names. The values are the last lines of the stack traces.
+        """
         return {
             error["filename"]: error["stack_trace"].strip().splitlines()[-1]
             for error in self._pages("/api/v2/importErrors", "import_errors")
@@ -92,16 +98,19 @@ class AirflowClient:
     def trigger(
         self, dag_id: str, *, partition_key: str | None = None, conf: dict[str, Any] | None = None
     ) -> DagRun:
-        """Start a run of a DAG and return it."""
+        """Start a run of a DAG and return the run."""
         body = {"logical_date": None, "partition_key": partition_key, "conf": conf or {}}
         return _dag_run(self._call("POST", f"/api/v2/dags/{_quoted(dag_id)}/dagRuns", body))
 
     def unpause(self, dag_id: str) -> None:
-        """Let a DAG run by its schedule."""
+        """Unpause a DAG, so that Airflow runs the DAG by its schedule."""
         self._call("PATCH", f"/api/v2/dags/{_quoted(dag_id)}", {"is_paused": False})
 
     def dag_runs(self, dag_id: str | None = None, *, states: Iterable[str] = ()) -> list[DagRun]:
-        """Return the runs of a DAG or of all DAGs, in `states` if given, oldest first."""
+        """Return the runs of a DAG, or of all DAGs if `dag_id` is None, oldest first.
+
+        If `states` is not empty, only runs in one of these states are returned.
+        """
         path = f"/api/v2/dags/{_quoted(dag_id or '~')}/dagRuns"
         query = [("state", state) for state in states] + [("order_by", "run_after")]
         return [_dag_run(run) for run in self._pages(path, "dag_runs", query)]
@@ -109,7 +118,10 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all DAGs, each with its cause."""
+        """Return the failed tasks of a run, of a DAG or of all DAGs, with the causes of failure.
+
+        If `run_id` is None, all runs are searched. If `dag_id` is None, all DAGs are searched.
+        """
         path = f"/api/v2/dags/{_quoted(dag_id or '~')}/dagRuns/{_quoted(run_id or '~')}"
         found = self._pages(f"{path}/taskInstances", "task_instances", [("state", "failed")])
         return [self._failed_task(task) for task in found]
@@ -135,7 +147,7 @@ class AirflowClient:
         retry=retry_if_exception_type(_StaleTokenError), stop=stop_after_attempt(2), reraise=True
     )
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send an authenticated request; if its token is refused, log in and send it again."""
+        """Send a request with the access token. If Airflow rejects the token, log in and retry."""
         if self._token is None:
             answer = self._send("POST", "/auth/token", self._credentials)
             self._token = answer["access_token"]
@@ -156,11 +168,12 @@ class AirflowClient:
             ) from error
         if answer.is_success:
             return answer.json()
-        # An answer may quote the request.
+        # The response may quote the request, so the password and the token are masked.
         detail = answer.text
         for secret in filter(None, (self._credentials["password"], self._token)):
             detail = detail.replace(secret, "***")
-        # Airflow answers 401 to a token that has expired, 403 to one signed with another secret.
+        # Airflow responds with 401 to an expired token. To a token that was signed with another
+        # secret, Airflow responds with 403 and the message "Invalid JWT token".
         is_stale = answer.status_code == httpx.codes.UNAUTHORIZED or "Invalid JWT token" in detail
         kind = _StaleTokenError if is_stale and self._token else LoanScoringError
         raise kind(f"Airflow refuses {method} {path}: {answer.status_code} {detail[:300]}")
@@ -181,12 +194,15 @@ def _dag_run(run: dict[str, Any]) -> DagRun:
 
 
 def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
-    """Return a client of a state folder's Airflow for one of its users."""
+    """Return a client of the Airflow in a state folder. The client logs in as `user`."""
     folder = folder_of(state_dir)
     return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
 
 
 def attach_to_stack(state_dir: Path) -> AirflowClient | None:
-    """Return a client of the Airflow that runs and is ready; None if there is none."""
+    """Return a client of the Airflow that runs in a state folder.
+
+    Return None if no Airflow runs there, or if Airflow is not ready yet.
+    """
     found = stack_status(state_dir)
     return stack_client(state_dir, found.url) if found and found.is_ready else None

@@ -1,4 +1,4 @@
-"""Start the processes of Airflow, report why one died, and migrate their database."""
+"""Start Airflow's processes, report why a process died, and migrate Airflow's database."""
 
 import importlib.metadata
 import json
@@ -18,7 +18,8 @@ from loan_scoring.local import guard
 from loan_scoring.local.airflow_logs import cause_in_process_log
 from loan_scoring.local.state import read_json, write_private
 
-# --skip-serve-logs: task logs are read from disk, so no log server on a fixed port is needed.
+# With --skip-serve-logs no log server is started. A log server would need a fixed port, and nothing
+# would use the server because task logs are read from disk.
 COMPONENTS = {
     "scheduler": ("loan_scoring.preloaded", "scheduler", "--skip-serve-logs"),
     "dag-processor": ("airflow", "dag-processor"),
@@ -29,12 +30,12 @@ _STABLE_SECONDS = 60.0
 
 
 class Component:
-    """One process of Airflow, in its own session and with its own log file."""
+    """One process of Airflow, such as the scheduler, with its own process group and log file."""
 
     def __init__(
         self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
     ) -> None:
-        """Start `python -m ARGUMENTS`; the environment carries the mark of its stack."""
+        """Start `python -m ARGUMENTS`. The environment must contain the mark of the stack."""
         self.name = name
         self.log = log
         self.mark = environment[guard.MARK] + name + "//"
@@ -46,7 +47,7 @@ class Component:
         self.start()
 
     def start(self) -> None:
-        """Start the process, or start it again after it died."""
+        """Start the process, or restart the process after it has died."""
         with self.log.open("ab") as output:
             self._log_begin = output.tell()
             self.process = subprocess.Popen(
@@ -66,7 +67,7 @@ class Component:
         return self.process.poll() is not None
 
     def death(self) -> LoanScoringError:
-        """Return an error that states how the process ended."""
+        """Return an error that states how the process ended and names its log file."""
         code = self.process.returncode
         if code < 0:
             killer = signal.Signals(-code).name
@@ -75,9 +76,13 @@ class Component:
         return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:
-        """Start a dead process again; return how it died when that is first seen.
+        """Restart the process after a pause if the process is dead.
 
-        The pause before a start doubles with each early death.
+        There is no pause if the process ran for more than 60 s. If the process keeps dying earlier,
+        the pauses grow: 1 s, 3 s, 7 s and so on, up to 60 s.
+
+        Returns:
+            the text of `death` on the first call after each death, otherwise None.
         """
         if not self.is_dead():
             return None
@@ -87,13 +92,14 @@ class Component:
             self._restart_at = now + min(2.0**self._deaths - 1, _STABLE_SECONDS)
             return str(self.death())
         if time.monotonic() >= self._restart_at:
-            # A dead scheduler leaves workers that would wait for ever and keep their tasks.
+            # A dead scheduler leaves worker processes behind. They would wait forever and never
+            # release their tasks, so end them before the restart.
             guard.end_marked(self.mark, patience_seconds=0)
             self.start()
         return None
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM to the process unless it has ended."""
+        """Send SIGTERM to the process if the process still runs."""
         if not self.is_dead():
             os.kill(self.process.pid, signal.SIGTERM)
 
@@ -101,8 +107,17 @@ class Component:
 def migrate_airflow(
     folder: Path, environment: Mapping[str, str], metadata_url: str, log: Path
 ) -> None:
-    """Migrate Airflow's metadata database to the installed version if it is behind."""
-    # Asking Airflow takes seconds at every start, so the last result is kept in a file.
+    """Migrate Airflow's metadata database to the installed version of Airflow.
+
+    The migration is skipped if neither Airflow's version nor the schema revision of the database
+    has changed since the last migration.
+
+    Raises:
+        LoanScoringError: the migration failed.
+        DatabaseError: the metadata database cannot be read.
+    """
+    # The file migrated.json keeps version and revision, because asking Airflow whether a migration
+    # is needed would take seconds at every start.
     note = folder / "migrated.json"
     version = importlib.metadata.version("apache-airflow")
     revision = _revision(metadata_url)

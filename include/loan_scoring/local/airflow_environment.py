@@ -1,4 +1,4 @@
-"""Build the environment of Airflow's processes on one machine: all settings and secrets."""
+"""Build the environment variables of Airflow's processes on one machine: settings and secrets."""
 
 import os
 from collections.abc import Mapping
@@ -8,11 +8,12 @@ from loan_scoring.local.state import kept_secrets
 
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 _USERS = ("admin", "op", "viewer")
-"""Users of the UI; each has the role of its name."""
+"""Users of Airflow's UI. Each user has the Airflow role of the same name."""
 
-# Not inherited from the shell: settings of another Airflow.
+# These variables are not inherited from the shell, because they may configure another Airflow.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")
-# Not inherited either: without bytecode files every task would compile what it imports.
+# This variable is not inherited either, because without bytecode files every task would compile all
+# modules that it imports.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 
 _FIXED_SETTINGS = {
@@ -24,17 +25,21 @@ _FIXED_SETTINGS = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
-    # An idle scheduler looks for work five times a second, so that short tasks follow quickly.
+    # An idle scheduler looks for work every 0.2 s, so that the next task starts quickly after a
+    # short task.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # The next scheduler adopts the tasks of a killed one, without using up a retry, once the
-    # heartbeat of the killed one is this old ...
+    # If a scheduler is killed, its tasks are adopted by the next scheduler once the last heartbeat
+    # of the killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    # ... which must be well before a task without a heartbeat is failed.
+    # Airflow marks a task as failed after 60 s without a heartbeat. This time is much longer than
+    # 15 s, because a task must be adopted before it is marked as failed.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    # A task waits about a minute for the API server to start. The scheduler starts faster and
-    # resumes interrupted tasks first; with the defaults they would fail after 10 to 30 s.
+    # A task repeats its requests for about a minute until the API server responds. This is needed
+    # after a restart, because the scheduler starts faster than the API server and resumes
+    # interrupted tasks at once. With Airflow's default values these tasks would fail after 10 to
+    # 30 s.
     "WORKERS__EXECUTION_API_RETRIES": "20",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
@@ -52,13 +57,17 @@ def airflow_environment(
     parallelism: int,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the environment of Airflow's processes; `extra` overrides everything else."""
+    """Return the environment variables of Airflow's processes.
+
+    Variables in `extra` override all others.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and name not in _UNWANTED
     }
-    # Sizes: 32 bytes are what Fernet requires; for 64 Airflow's HMAC gives no warning.
+    # Fernet requires a key of 32 bytes. The keys that sign sessions and tokens have 64 bytes,
+    # because Airflow logs a warning about shorter keys.
     secrets = kept_secrets(folder / "secrets.json", ("fernet",), size_bytes=32)
     secrets |= kept_secrets(folder / "secrets.json", ("api", "jwt"), size_bytes=64)
     settings = _FIXED_SETTINGS | {
@@ -67,7 +76,7 @@ def airflow_environment(
         "CORE__PLUGINS_FOLDER": str(plugins_folder.resolve()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / PASSWORDS_FILE),
         "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "CORE__FERNET_KEY": secrets["fernet"] + "=",  # base64 of 32 bytes, with its padding
+        "CORE__FERNET_KEY": secrets["fernet"] + "=",  # Fernet requires the padding of base64
         "API__PORT": str(port),
         "API__BASE_URL": f"http://127.0.0.1:{port}",
         "API__SECRET_KEY": secrets["api"],
@@ -79,18 +88,19 @@ def airflow_environment(
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
     return {
-        # Threads that wait by spinning take cores from other tasks: beside them a training took
-        # 2 to 15 times as long.
+        # PASSIVE makes OpenMP threads sleep while they wait. By default waiting threads spin, which
+        # takes cores from other tasks. A training then took 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         **_TELEMETRY_OFF,
         "AIRFLOW_HOME": str(folder),
         **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-        # Tasks call the API server through a client that uses proxies.
+        # The HTTP client of Airflow's tasks would otherwise call the API server through a proxy,
+        # and a proxy cannot reach this machine's loopback address.
         "NO_PROXY": loopback,
         "no_proxy": loopback,
-        # setproctitle would overwrite the environment in /proc, and with it the mark by which the
-        # guard finds our processes.
+        # Without this variable setproctitle overwrites the environment in /proc. The guard would
+        # then not find the mark of the stack's processes there.
         "SPT_NOENV": "1",
         "PYTHONUNBUFFERED": "1",
         **extra,
@@ -98,5 +108,8 @@ def airflow_environment(
 
 
 def airflow_passwords(folder: Path) -> dict[str, str]:
-    """Return the passwords of the UI's users; they are made once and kept in a private file."""
+    """Return the passwords of the UI's users by user name.
+
+    The passwords are created on the first call and kept in a private file.
+    """
     return kept_secrets(folder / PASSWORDS_FILE, _USERS, size_bytes=12)

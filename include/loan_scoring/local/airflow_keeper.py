@@ -1,4 +1,4 @@
-"""Start again the components of a stack that die, and its embedded Postgres."""
+"""Restart the components and the embedded Postgres of an Airflow stack when they die."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ _JOIN_SECONDS = 15.0
 
 
 class Keeper:
-    """A thread that restarts dead components of a stack until it is stopped."""
+    """A thread that restarts dead components and a dead Postgres until `stop` is called."""
 
     def __init__(self, components: list[Component], state_dir: Path, metadata_url: str) -> None:
         self._components = components
@@ -26,7 +26,7 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop restarting components."""
+        """Stop restarting components, and wait until the thread has ended (up to 15 s)."""
         self._is_over.set()
         self._thread.join(_JOIN_SECONDS)
 
@@ -40,12 +40,13 @@ class Keeper:
                     if death := component.restart_if_dead():
                         _log.warning("%s; it is started again", death)
             except (LoanScoringError, OSError) as error:
-                # It may pass, like a full disk, and the other components must stay on.
+                # The cause may be temporary, such as a full disk. The thread must go on, because it
+                # also restarts the other components.
                 _log.warning("%s", error)
                 self._is_over.wait(_PAUSE_SECONDS)
 
     def _owns_postgres(self) -> bool:
-        """Return whether the stack's metadata are in the embedded server of its state folder."""
+        """Return whether Airflow's metadata database is in the embedded Postgres."""
         return (
             self._postgres.folder.is_dir() and self._postgres.url("airflow") == self._metadata_url
         )

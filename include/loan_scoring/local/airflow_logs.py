@@ -1,4 +1,4 @@
-"""Find the line in Airflow's logs that states why a task or process failed."""
+"""Find the line in Airflow's logs that states why a task or a process failed."""
 
 import json
 import re
@@ -11,7 +11,10 @@ _ERROR = re.compile(r"\[(error|critical) *\]|\berror:", re.IGNORECASE)
 def task_log(
     log_folder: Path, dag_id: str, task_id: str, run_id: str, map_index: int, attempt: int
 ) -> Path:
-    """Return the path of the log of a task's attempt; map_index is -1 if it is not mapped."""
+    """Return the path of the log file of a task's attempt.
+
+    `map_index` is -1 if the task is not mapped.
+    """
     folder = log_folder / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
     if map_index >= 0:
         folder /= f"map_index={map_index}"
@@ -19,7 +22,10 @@ def task_log(
 
 
 def cause_in_task_log(log: Path) -> str:
-    """Return the last exception or error in a task's log, a JSON object a line."""
+    """Return the last exception or error in a task's log, which has one JSON object per line.
+
+    If the log is missing or has no error, return a text that says so.
+    """
     cause = "it logged no error; its process was killed or never started"
     try:
         lines = log.read_text(errors="replace").splitlines()
@@ -29,7 +35,7 @@ def cause_in_task_log(log: Path) -> str:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # output of a program that the task started
+            continue  # not JSON, but the output of a program that the task started
         if details := entry.get("error_detail"):
             cause = f"{details[0]['exc_type']}: {details[0]['exc_value']}"
         elif entry.get("level") in ("error", "critical"):
@@ -38,7 +44,10 @@ def cause_in_task_log(log: Path) -> str:
 
 
 def cause_in_process_log(log: Path, begin: int = 0) -> str:
-    """Return the line of a log, from byte `begin`, that most likely states why it ended."""
+    """Return the line of a process's log that most likely states why the process ended.
+
+    Only the log from byte `begin` on is searched.
+    """
     text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for telling in (_EXCEPTION, _ERROR):

@@ -1,4 +1,4 @@
-"""Describe the Airflow of this checkout: DAGs, plugins, connections to the database."""
+"""Configure the Airflow stack of this checkout: DAGs, plugins and database connections."""
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
@@ -11,7 +11,15 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 def airflow_stack(
     portfolios: list[Contract], url: str, *, is_detached: bool = False
 ) -> AirflowStack:
-    """Return the Airflow of this checkout; its tasks connect to the portfolio database at `url`."""
+    """Return the Airflow stack of this checkout, after starting the embedded Postgres.
+
+    The embedded Postgres holds Airflow's metadata database. The stack itself is not started.
+
+    Args:
+        portfolios: contracts of the portfolios whose DAGs the stack must parse.
+        url: URL of the portfolio database that Airflow's tasks connect to.
+        is_detached: whether the stack will run in the background.
+    """
     server = embedded().start()
     return AirflowStack(
         settings.state_dir(),
@@ -25,10 +33,11 @@ def airflow_stack(
 
 
 def _connections(url: str) -> dict[str, str]:
-    """Return Airflow's connections to the portfolio database: for stages and for pages.
+    """Return environment variables that define Airflow's connections to the portfolio database.
 
-    The connection for pages is left out for a database of the user's: it is in the environment or
-    in Airflow.
+    Tasks use the connection `loan_scoring`, and pages use `loan_scoring_reader`. If the user has
+    set up a database other than the embedded Postgres, `loan_scoring_reader` is left out, because
+    the user defines this connection in the environment or in Airflow.
     """
     found = {"AIRFLOW_CONN_LOAN_SCORING": url}
     if settings.database_url() is None:

@@ -1,4 +1,4 @@
-"""Publish and read where a state folder's Airflow runs."""
+"""Write and read stack.json, the file that tells where the Airflow of a state folder runs."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from loan_scoring.local.state import read_json, write_private
 
 
 class StackStatus(NamedTuple):
-    """A running supervisor; its Airflow answers at the URL once it is ready."""
+    """The supervisor process of a running Airflow. Once `is_ready`, Airflow responds at `url`."""
 
     pid: int
     url: str
@@ -21,12 +21,12 @@ class StackStatus(NamedTuple):
 
 
 def folder_of(state_dir: Path) -> Path:
-    """Return AIRFLOW_HOME, the folder of a state folder's Airflow."""
+    """Return the folder within a state folder that Airflow uses as AIRFLOW_HOME."""
     return state_dir.resolve() / "airflow"
 
 
 def publish_status(state_dir: Path, *, url: str, is_ready: bool, is_detached: bool) -> None:
-    """Publish that this process supervises an Airflow."""
+    """Write stack.json, which names this process as the supervisor of the Airflow at `url`."""
     started = processes.started_at(os.getpid())
     content = {"pid": os.getpid(), "started": started, "url": url}
     content |= {"is_ready": is_ready, "is_detached": is_detached}
@@ -34,15 +34,19 @@ def publish_status(state_dir: Path, *, url: str, is_ready: bool, is_detached: bo
 
 
 def withdraw_status(state_dir: Path) -> None:
-    """Remove the published status."""
+    """Remove stack.json, so that other processes see that Airflow has stopped."""
     (folder_of(state_dir) / "stack.json").unlink(missing_ok=True)
 
 
 def stack_status(state_dir: Path) -> StackStatus | None:
-    """Return where a state folder's Airflow runs, whoever started it; None if none runs."""
+    """Return the status of the Airflow that runs in a state folder, in the background or not.
+
+    Return None if no Airflow runs there.
+    """
     folder = folder_of(state_dir)
     content = read_json(folder / "stack.json")
-    # A killed supervisor leaves its file, and another program may get its pid.
+    # A killed supervisor leaves its file behind, and another program may get the same pid. So the
+    # start time is compared too.
     if (
         not content
         or not processes.is_alive(content["pid"])

@@ -1,4 +1,4 @@
-"""Run an Airflow in the background, under a supervisor that restarts dead components."""
+"""Run Airflow in the background under a supervisor process, which restarts dead components."""
 
 import json
 import logging
@@ -22,12 +22,13 @@ _STOP_SECONDS = 20.0
 
 
 def start_detached(stack: AirflowStack) -> StackStatus:
-    """Start a stack under a supervisor of its own, wait until it is ready, and return its status.
+    """Start a stack in the background, wait until the stack is ready, and return its status.
 
-    A stack that already runs detached is left as it is.
+    A new supervisor process runs the stack. If a detached stack is ready already, nothing is
+    started, and the status of that stack is returned.
 
     Raises:
-        LoanScoringError: the stack did not start; none of its processes is left.
+        LoanScoringError: the stack did not start. None of its processes is left running.
     """
     running = detached_status(stack.state_dir)
     if running is not None and running.is_ready:
@@ -45,19 +46,22 @@ def start_detached(stack: AirflowStack) -> StackStatus:
             text=True,
         )
     try:
-        # Not as arguments: they hold passwords, and any user of the machine could read them.
+        # The description goes to standard input because it contains passwords. Every user of the
+        # machine could read passwords in command line arguments.
         with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
             to_it.write(json.dumps(_description(stack)))
         with cast(IO[str], supervisor.stdout) as from_it:
             answer = from_it.read()
-    except BaseException:  # such as Ctrl-C: leave nothing half started
+    except BaseException:  # also on Ctrl-C, because otherwise a half-started stack remains
         supervisor.terminate()
         supervisor.wait()
         raise
     if answer != _READY:
         supervisor.wait()
         raise LoanScoringError(answer or f"the supervisor of Airflow died; see {log}")
-    supervisor.returncode = 0  # it outlives us: no warning of a child that still runs
+    # The supervisor keeps running after this process ends. Setting returncode stops Popen's warning
+    # about that.
+    supervisor.returncode = 0
     started = detached_status(stack.state_dir)
     if started is None:
         raise LoanScoringError(f"the supervisor of Airflow died after it was ready; see {log}")
@@ -65,14 +69,18 @@ def start_detached(stack: AirflowStack) -> StackStatus:
 
 
 def stop_detached(state_dir: Path) -> bool:
-    """End a detached stack, or the rest of a killed one; return whether one was running."""
+    """End a detached stack. Return whether a detached stack was running.
+
+    If the supervisor was killed, this also ends the processes that the supervisor left behind.
+    """
     running = detached_status(state_dir)
     if running is not None:
         processes.send([running.pid], signal.SIGTERM)
         if not processes.wait_gone(running.pid, _STOP_SECONDS):
             processes.send([running.pid], signal.SIGKILL)
     folder = folder_of(state_dir)
-    # A stack in the foreground holds the lock and is left alone.
+    # A stack that runs in the foreground is not ended. That stack holds the lock, so locked()
+    # raises BlockingIOError.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
         guard.end_marked(guard.process_mark(folder))
         withdraw_status(state_dir)
@@ -80,7 +88,10 @@ def stop_detached(state_dir: Path) -> bool:
 
 
 def detached_status(state_dir: Path) -> StackStatus | None:
-    """Return the status of a detached stack that runs or starts; None if there is none."""
+    """Return the status of the detached stack that runs or starts in a state folder.
+
+    Return None if no detached stack runs or starts there.
+    """
     running = stack_status(state_dir)
     return running if running is not None and running.is_detached else None
 
@@ -99,7 +110,10 @@ def _description(stack: AirflowStack) -> dict[str, object]:
 
 
 def main() -> int:
-    """Supervise the stack described on standard input until a signal comes."""
+    """Start the stack described on standard input, and supervise the stack until a signal comes.
+
+    Return 1 if the stack does not start.
+    """
     logging.basicConfig(format="%(asctime)s %(message)s")
     description = json.load(sys.stdin)
     for name in ("state_dir", "dags_folder", "plugins_folder"):
@@ -117,9 +131,10 @@ def main() -> int:
 
 
 def _answer(text: str) -> None:
-    """Answer the starter, which reads to the end; then send standard output to the log."""
-    with suppress(BrokenPipeError):  # the starter may be gone
+    """Send `text` to the process that started this one, then close the pipe to that process."""
+    with suppress(BrokenPipeError):  # the process that started this one may have ended
         os.write(1, text.encode())
+    # This closes the pipe, because the reader waits for its end. Later output goes to the log.
     os.dup2(2, 1)
 
 

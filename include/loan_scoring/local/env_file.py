@@ -1,6 +1,7 @@
-"""Write `.env`, the secrets and choices of docker-compose.yaml, once."""
+"""Write the file `.env` with secrets and settings for docker-compose.yaml, unless it exists."""
 
-# Only the standard library: `make env` runs this file before set-up.
+# This module imports only the standard library, because `make env` runs before any package is
+# installed.
 import argparse
 import base64
 import os
@@ -12,7 +13,7 @@ ENVIRONMENTS = {
     "nonprod": {"LOAN_SCORING_PAUSED": "true", "LOAN_SCORING_PROMOTION": "auto"},
     "prod": {"LOAN_SCORING_PAUSED": "false", "LOAN_SCORING_PROMOTION": "hold"},
 }
-"""The choices in which the environments differ; each can be changed in `.env`."""
+"""The settings in which the environments differ. Each setting can be changed in `.env`."""
 
 PASSWORDS = (
     "POSTGRES_PASSWORD",
@@ -26,7 +27,7 @@ USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEW
 
 
 def env_file_content(environment: str) -> str:
-    """Return the content of an environment's file, with new secrets."""
+    """Return the text of the file `.env` for an environment, with new random secrets."""
     long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
     lines = [
         "# Written by `make env`. Secrets: keep it private, and a copy where backups are kept.",
@@ -48,7 +49,10 @@ def env_file_content(environment: str) -> str:
 
 
 def write_env_file(path: Path, environment: str) -> bool:
-    """Write the file, readable by its owner only; return False if it exists already."""
+    """Write the file `.env`, which only its owner may read.
+
+    Return False if the file exists already. The existing file is not changed.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -59,7 +63,7 @@ def write_env_file(path: Path, environment: str) -> bool:
 
 
 def main() -> int:
-    """Write the file of the command line and print one line on it."""
+    """Write the file named on the command line, and print one line about the result."""
     parser = argparse.ArgumentParser(prog="make env", description=__doc__)
     parser.add_argument("environment", choices=ENVIRONMENTS)
     parser.add_argument("--path", type=Path, default=Path(".env"))

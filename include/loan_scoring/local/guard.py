@@ -1,8 +1,9 @@
-"""End all processes of a stack when its supervisor dies, however it dies.
+"""End all processes of a stack when the supervisor of the stack dies, even by SIGKILL.
 
-Every process of a stack carries a mark in its environment and passes it on to whatever it starts:
-children, orphans and daemons. The guard is a process without the mark. It waits for the end of a
-pipe whose other end only the supervisor holds, then ends all processes that carry the mark.
+Every process of a stack has a mark, which is a variable in its environment. Child processes inherit
+the mark, so orphans and daemons have the mark too. The guard is a process without the mark. The
+guard reads from a pipe that only the supervisor can write to. When the supervisor dies, the pipe
+ends, and then the guard ends all processes with the mark.
 """
 
 import os
@@ -19,25 +20,30 @@ _LIMIT_SECONDS = 9.0
 
 
 def process_mark(folder: Path, *parts: str) -> str:
-    """Return the mark of a folder's stacks, of one of them, or of one of its components."""
-    # A resolved path holds no //, so that no mark is the beginning of another folder's.
+    """Return the mark of a folder's processes, or with `parts` the mark of one stack.
+
+    The mark of a folder is a prefix of the marks of the folder's stacks.
+    """
+    # A resolved path contains no //, so the mark of one folder is never a prefix of the mark of
+    # another folder.
     return "".join(f"{part}//" for part in (str(folder.resolve()), *parts))
 
 
 def marked_pids(prefix: str) -> list[int]:
-    """Return the living processes that were started with a mark that begins with `prefix`.
+    """Return the pids of the running processes whose mark begins with `prefix`.
 
-    Not by psutil: its environ() ends at the first empty entry, so a process that blanks one of its
-    variables would be missed, and its import takes longer than the rest of the guard's start.
+    The function does not use psutil for two reasons. psutil's environ() stops at the first empty
+    entry, so the mark would be missed if a process has blanked one of its variables. Importing
+    psutil would more than double the start-up time of the guard.
     """
     needle = f"{MARK}={prefix}".encode()
     found = []
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - fast
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - faster than Path.iterdir()
         if not entry.isdigit():
             continue
         try:
             environment = Path("/proc", entry, "environ").read_bytes()
-        except OSError:  # gone meanwhile, or somebody else's
+        except OSError:  # the process has ended or belongs to another user
             continue
         if any(variable.startswith(needle) for variable in environment.split(b"\0")):
             found.append(int(entry))
@@ -45,9 +51,12 @@ def marked_pids(prefix: str) -> list[int]:
 
 
 def end_marked(prefix: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> list[int]:
-    """End all processes whose mark begins with `prefix`; return those that SIGKILL did not end.
+    """End all processes whose mark begins with `prefix`.
 
-    Each gets SIGTERM first, and SIGKILL after `patience_seconds`.
+    Each process gets SIGTERM first. Processes that still run after `patience_seconds` get SIGKILL.
+
+    Returns:
+        the pids of the processes that still run after SIGKILL.
     """
     began = time.monotonic()
     asked: set[int] = set()
@@ -71,10 +80,13 @@ def _send(pids: set[int], number: signal.Signals) -> None:
 
 
 class Guard:
-    """A guard that watches over this process."""
+    """A guard process that ends all marked processes when this process ends."""
 
     def __init__(self, prefix: str, log: Path) -> None:
-        """Start the guard of all processes whose mark begins with `prefix`; it writes to a log."""
+        """Start the guard for the processes whose mark begins with `prefix`.
+
+        The guard writes its errors to the file `log`.
+        """
         read_end, self._write_end = os.pipe()
         try:
             with log.open("ab") as output:
@@ -90,15 +102,16 @@ class Guard:
             os.close(read_end)
 
     def release(self) -> None:
-        """Let the guard end the processes that are left, and wait for it."""
+        """Let the guard end the marked processes that still run, and wait until the guard ends."""
         os.close(self._write_end)
         self._process.wait()
 
 
 def main() -> None:
-    """Wait for the end of standard input, then end all processes with the mark of argument 1."""
+    """Wait until standard input ends, then end the processes whose mark begins with argument 1."""
+    # The guard ignores these signals, because it must outlive the supervisor.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to the guard as well
+        signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
     if survivors := end_marked(sys.argv[1]):

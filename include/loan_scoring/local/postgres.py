@@ -1,4 +1,4 @@
-"""Run an embedded PostgreSQL on 127.0.0.1: programs of a wheel, data in the state folder."""
+"""Run an embedded Postgres server on 127.0.0.1 with its data in the state folder."""
 
 import logging
 import signal
@@ -21,7 +21,8 @@ from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
 
 log = logging.getLogger(__name__)
 
-# For a small machine that loads by COPY. Airflow and wide transactions need many locks.
+# These settings suit a small machine that loads data with COPY. The lock limit is high because
+# Airflow and transactions on many tables need many locks.
 _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",
@@ -30,15 +31,17 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_START_SECONDS = 120.0  # crash recovery reads up to max_wal_size
+_START_SECONDS = 120.0  # long, because crash recovery may have to read max_wal_size of log
 _STOP_SECONDS = 30.0
-_ABORT_SECONDS = 10.0  # Postgres kills its processes 5 s after an immediate shutdown begins
-_PATIENCE_SECONDS = 5.0  # until backends of a killed postmaster are ended
+# This is more than 5 s, because 5 s after an immediate shutdown begins Postgres kills those of its
+# processes that still run.
+_ABORT_SECONDS = 10.0
+_PATIENCE_SECONDS = 5.0  # time for backends of a killed postmaster to end before SIGTERM
 _LOG_LIMIT_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """A Postgres server in a state folder; any number of processes may start, use and stop it."""
+    """A Postgres server in a state folder, which several processes may start, use and stop."""
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir.resolve() / "postgres"
@@ -48,7 +51,11 @@ class EmbeddedPostgres:
         self._secrets_file = self.folder.with_name("postgres-secrets.json")
 
     def start(self) -> "EmbeddedPostgres":
-        """Start the server unless it runs, create missing roles and databases, and return self."""
+        """Start the server unless it runs, create missing roles and databases, and return self.
+
+        Raises:
+            DatabaseError: the server does not start, or the state folder cannot be used.
+        """
         with self._one_line_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "lock"):
@@ -64,11 +71,15 @@ class EmbeddedPostgres:
         return self
 
     def stop(self) -> None:
-        """Stop the server and end its connections; do nothing if none runs.
+        """Stop the server and end its connections. Do nothing if no server runs.
 
-        A fast shutdown waits for its last checkpoint and for every process of the server; one that
-        is frozen holds it for ever. After `_STOP_SECONDS` an immediate shutdown follows, which
-        loses no committed row: the next start recovers from the write-ahead log.
+        A fast shutdown is tried first. A fast shutdown waits for every process of the server, so a
+        frozen process would block the shutdown forever. If the server still runs after
+        `_STOP_SECONDS`, an immediate shutdown follows. No committed row is lost, because the next
+        start recovers from the write-ahead log.
+
+        Raises:
+            DatabaseError: the server still runs after the immediate shutdown.
         """
         if not self.folder.is_dir():
             return
@@ -99,7 +110,13 @@ class EmbeddedPostgres:
         return postmaster is not None and postmaster.status == "ready"
 
     def url(self, role: str = "loan_scoring") -> str:
-        """Return the URL of a role: loan_scoring, loan_scoring_reader, airflow or postgres."""
+        """Return the database URL of a role.
+
+        The roles are `loan_scoring`, `loan_scoring_reader`, `airflow` and `postgres`.
+
+        Raises:
+            DatabaseError: the server was never started, or the password of the role is missing.
+        """
         with self._one_line_errors():
             try:
                 port = int(self._port_file.read_text())
@@ -135,7 +152,13 @@ class EmbeddedPostgres:
             ) from error
 
     def _launch(self, account: Account) -> None:
-        """Start the server, or wait for one that another process has just started."""
+        """Start the server and wait until it is ready.
+
+        If the server is already starting, only wait.
+
+        Raises:
+            DatabaseError: the server does not get ready in time or cannot start.
+        """
         began = time.monotonic()
         while not self.is_running():
             waited = time.monotonic() - began
@@ -145,7 +168,8 @@ class EmbeddedPostgres:
             if waited > _START_SECONDS or not _may_pass(cause):
                 raise DatabaseError(f"Postgres did not start: {cause}; see {self.log}")
             if "shared memory block" in cause and waited > _PATIENCE_SECONDS:
-                # Backends of a killed postmaster still run queries and hold the shared memory.
+                # Backends of a killed postmaster still run queries and hold the shared memory. The
+                # server cannot start until they end.
                 rough = waited > 3 * _PATIENCE_SECONDS
                 leftovers = processes.working_in(self.data)
                 processes.send(leftovers, signal.SIGKILL if rough else signal.SIGTERM)
@@ -153,7 +177,7 @@ class EmbeddedPostgres:
                 time.sleep(0.1)
 
     def _try_start(self, account: Account) -> str:
-        """Run pg_ctl once; return why it failed, or an empty text."""
+        """Run pg_ctl once. Return why the start failed, or an empty string if it succeeded."""
         disown_stale_pid(self.data)
         port = kept_port(self._port_file)
         options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
@@ -169,13 +193,15 @@ class EmbeddedPostgres:
                 f"--timeout={_START_SECONDS:.0f}",
                 f"--options=-h 127.0.0.1 -p {port} -k '' {options}",
                 stdout=output.fileno(),
-                # In the environment: pg_ctl would paste -D into a shell command.
+                # The folder is passed in the environment variable PGDATA and not as -D, because
+                # pg_ctl would insert -D into a shell command.
                 data=self.data,
             )
         return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
 
     def _create_roles_and_databases(self) -> None:
-        # The note is in the data folder, so that both are removed together.
+        # This file lists the roles that were created. The file is in the data folder, so that
+        # removing the cluster also removes the file.
         note = self.data / "loan-scoring-roles"
         wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:
@@ -184,12 +210,12 @@ class EmbeddedPostgres:
 
 
 def embedded() -> EmbeddedPostgres:
-    """Return the embedded Postgres of the state folder without starting it."""
+    """Return the embedded Postgres of the state folder. This does not start the server."""
     return EmbeddedPostgres(settings.state_dir())
 
 
 def _may_pass(cause: str) -> bool:
-    """Return whether a failed start may succeed at another attempt."""
+    """Return whether the cause of a failed start is temporary, so that a retry may succeed."""
     return not cause or any(
         text in cause
         for text in ("does not get ready", "shared memory block", "TCP/IP sockets", "lock file")
@@ -197,8 +223,9 @@ def _may_pass(cause: str) -> bool:
 
 
 def portfolio_database_url(given: str | None = None) -> str:
-    """Return the URL of the portfolio database; start the embedded server if it is the one.
+    """Return the URL of the portfolio database.
 
-    In this order: `given`, LOAN_SCORING_DATABASE_URL, the embedded Postgres.
+    The URL is `given` or, if `given` is None, the setting LOAN_SCORING_DATABASE_URL. If neither is
+    set, the embedded Postgres is started and its URL is returned.
     """
     return given or settings.database_url() or embedded().start().url("loan_scoring")

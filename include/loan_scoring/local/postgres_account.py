@@ -1,4 +1,4 @@
-"""Choose the account for Postgres's programs: they refuse root, who may have started us."""
+"""Choose the user account that runs Postgres, because Postgres refuses to run as root."""
 
 import os
 import pwd
@@ -12,7 +12,10 @@ from loan_scoring.errors import DatabaseError
 
 
 class Account(NamedTuple):
-    """How to run a program as a user that Postgres accepts; uid and gid must own the data."""
+    """A user account that Postgres accepts, and how to run a program as that user.
+
+    Postgres's data folder must belong to `uid` and `gid`.
+    """
 
     uid: int
     gid: int
@@ -22,9 +25,9 @@ class Account(NamedTuple):
     def run(
         self, *arguments: str, stdout: int, data: Path | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run a program to its end, detached from our terminal and our environment."""
-        # Neither PG* variables, which would redirect the programs, nor the mark of a stack are
-        # inherited: Postgres must not end with the stack that started it.
+        """Run a program to its end without this process's terminal and environment."""
+        # No other variable is inherited. PG* variables would direct the programs to another server.
+        # With the mark of a stack, Postgres would be ended together with the stack.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         if data is not None:
             environment["PGDATA"] = str(data)
@@ -45,10 +48,10 @@ class Account(NamedTuple):
 
 
 def choose_account(folder: Path) -> Account:
-    """Return the first account that Postgres accepts and that can enter a folder and run programs.
+    """Return an account that Postgres accepts, and that can enter `folder` and run Postgres.
 
     Raises:
-        DatabaseError: there is none.
+        DatabaseError: no account can enter the folder and run Postgres.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
@@ -72,11 +75,12 @@ def choose_account(folder: Path) -> Account:
 def _accounts_for_root(folder: Path) -> list[Account]:
     accounts = []
     if unshare := shutil.which("unshare"):
-        # A user namespace in which root appears as 1000: folders private to root stay reachable,
-        # and every file stays root's.
+        # In this user namespace root appears as user 1000, so Postgres does not refuse to run. The
+        # process can still enter folders that are private to root, and its files belong to root.
         namespace = (unshare, "--user", "--map-user=1000", "--map-group=1000", "--")
         accounts.append(Account(0, 0, prefix=namespace))
-    # If a container forbids namespaces: the owner of a parent folder, else nobody.
+    # A container may forbid user namespaces. Then try the owner of the nearest parent folder that
+    # does not belong to root, and at last the user `nobody`.
     owner = next((stat for stat in map(Path.stat, folder.parents) if stat.st_uid != 0), None)
     if owner:
         accounts.append(Account(owner.st_uid, owner.st_gid, switches_user=True))
@@ -85,8 +89,9 @@ def _accounts_for_root(folder: Path) -> list[Account]:
 
 
 def claim(folder: Path, account: Account) -> None:
-    """Change the owner of a folder and all in it; its parents are not touched."""
+    """Make an account the owner of a folder and of everything in the folder."""
     if folder.stat().st_uid != account.uid:
-        # The folder comes last: its owner shows that all is done.
+        # The folder itself comes last. If this process is killed before, the old owner of the
+        # folder shows the next call that the change is incomplete.
         for path in [*folder.rglob("*"), folder]:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)

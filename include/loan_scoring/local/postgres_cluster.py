@@ -1,4 +1,4 @@
-"""Create an empty Postgres cluster in a draft folder, then move it to its place."""
+"""Create an empty Postgres cluster in a draft folder, then move the cluster to its final folder."""
 
 import shutil
 import subprocess
@@ -11,14 +11,15 @@ from loan_scoring.local.postgres_account import Account, claim
 
 
 def create_cluster(data: Path, password: str, account: Account) -> None:
-    """Create a cluster in the folder `data`; its superuser postgres has the password.
+    """Create an empty cluster in the folder `data`. Its superuser `postgres` gets the password.
 
     Raises:
         DatabaseError: initdb failed.
     """
     for abandoned in data.parent.glob("initdb-*"):
-        # An initdb whose starter was killed may still write there. It then fails, and the next call
-        # removes what it left.
+        # Some earlier process started initdb in this draft folder and was killed. If that initdb
+        # still runs, it now fails because its files are gone. The next call removes any files that
+        # it wrote in the meantime.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"
@@ -33,7 +34,8 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C.UTF-8",
-        # Postgres's own locale: the order of text must not change with the system's libraries.
+        # Use Postgres's builtin locale, because otherwise an update of the system's libraries could
+        # change the sort order of text.
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
         "--no-instructions",
@@ -47,7 +49,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
 
 
 def cause_of_failure(output: bytes) -> str:
-    """Return the line of a Postgres program's output that states the error."""
+    """Return the line that states the error in the output of a Postgres program."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
     return (fatal or lines or ["no output"])[-1]

@@ -1,15 +1,15 @@
-"""Read postmaster.pid, the file in a Postgres data folder that names its server."""
+"""Read and correct postmaster.pid, the file in a data folder that names its Postgres server."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 from loan_scoring.local import processes
 
-_NOBODYS_PID = 99_999_999  # above the largest pid that Linux gives
+_NOBODYS_PID = 99_999_999  # no process has this pid, because Linux assigns smaller pids only
 
 
 class Postmaster(NamedTuple):
-    """A running server; its status is starting, ready or stopping."""
+    """A running Postgres server. Its status is `starting`, `ready` or `stopping`."""
 
     pid: int
     port: int
@@ -17,13 +17,17 @@ class Postmaster(NamedTuple):
 
 
 def read_postmaster(data: Path) -> Postmaster | None:
-    """Return the server of a data folder; None if the file is missing, partial or stale."""
+    """Return the running server of a data folder.
+
+    Return None if postmaster.pid is missing, incomplete or left by a dead server.
+    """
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         pid, port = int(lines[0]), int(lines[3])
     except (FileNotFoundError, IndexError, ValueError):
         return None
-    # The pid may belong to another program by now, even to another Postgres.
+    # The server may be dead, and its pid may now belong to another program or to another Postgres.
+    # So the process must be named postgres and have the server's port in its arguments.
     arguments = processes.command_line(pid)
     if not arguments or Path(arguments[0]).name != "postgres" or str(port) not in arguments:
         return None
@@ -31,15 +35,16 @@ def read_postmaster(data: Path) -> Postmaster | None:
 
 
 def disown_stale_pid(data: Path) -> None:
-    """Correct the file of a dead server that would keep Postgres from starting."""
+    """Correct the postmaster.pid of a dead server if the file would prevent the next start."""
     path = data / "postmaster.pid"
     if not path.exists():
         return
     lines = path.read_text().splitlines()
     if not lines:
-        path.unlink()  # an empty file, left by a crash, makes every start fail
+        path.unlink()  # a crash can leave an empty file, which makes every start fail
     elif Path("/proc", lines[0]).exists():
-        # Another program, one of its threads or a zombie has the pid: psutil.pid_exists() is false
-        # for a thread, but Postgres would take it for the server. The file is kept, because its
-        # line on shared memory shows Postgres that backends of the dead server still run.
+        # Another program, a thread or a zombie now has the pid of the dead server, so Postgres
+        # would think that the server still runs. psutil.pid_exists() is not used, because it is
+        # false for a thread. The file is not deleted, because the file has a line on shared memory
+        # that tells Postgres whether backends of the dead server still run.
         path.write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]) + "\n")

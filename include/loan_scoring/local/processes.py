@@ -1,4 +1,7 @@
-"""Look at other processes of this machine. A zombie counts as dead: nobody may ever reap it."""
+"""Inspect other processes of this machine, send them signals, and react to signals.
+
+A zombie counts as dead, because its parent may never reap it.
+"""
 
 import os
 import signal
@@ -12,7 +15,7 @@ import psutil
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs."""
+    """Return whether a process runs. A zombie does not count as running."""
     try:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
@@ -20,13 +23,16 @@ def is_alive(pid: int) -> bool:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; with the pid it is its identity.
+    """Return when a process started, in clock ticks since boot.
 
-    Not psutil's create_time(), which is a time of day: it changes when the machine's clock is set.
-    State files keep these ticks since version 0.1.0.
+    Return None if no process has `pid`. The pid and the start time together identify a process,
+    because pids are reused. psutil's create_time() is not used, because it changes when the
+    machine's clock is set. State files contain clock ticks since version 0.1.0, so the unit must
+    not change.
     """
     try:
-        # The name in parentheses may hold blanks and parentheses; the fields follow the last one.
+        # The program's name is in parentheses and may itself contain spaces and parentheses. So the
+        # fields are read after the last closing parenthesis.
         fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -34,7 +40,10 @@ def started_at(pid: int) -> int | None:
 
 
 def command_line(pid: int) -> list[str]:
-    """Return a process's arguments; none if it is gone."""
+    """Return the command line of a process: the program and its arguments.
+
+    Return an empty list if the process has ended or may not be inspected.
+    """
     try:
         arguments: list[str] = psutil.Process(pid).cmdline()
     except psutil.Error:
@@ -43,21 +52,24 @@ def command_line(pid: int) -> list[str]:
 
 
 def working_in(folder: Path) -> list[int]:
-    """Return the processes whose working directory is a folder, of those that we may look at."""
-    # A process of somebody else has the directory None; a zombie has none either.
+    """Return the pids of the processes whose working directory is `folder`.
+
+    Only processes that this user may inspect are found.
+    """
+    # psutil gives the directory None for a zombie and for a process of another user.
     return [each.pid for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to processes; those that are gone are left out."""
+    """Send a signal to processes. Processes that have ended are skipped."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def wait_gone(pid: int, seconds: float) -> bool:
-    """Wait until a process is gone; return False if it still runs after so many seconds."""
-    # psutil's wait() would wait for a zombie, too.
+    """Wait until a process has ended. Return False if the process still runs after `seconds`."""
+    # psutil's wait() is not used, because it would also wait until a zombie is reaped.
     deadline = time.monotonic() + seconds
     while is_alive(pid):
         if time.monotonic() > deadline:
@@ -68,8 +80,8 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Make SIGINT, SIGTERM and SIGHUP end the block by SystemExit, so that its clean-up runs."""
-    # A signal that is ignored stays ignored: nohup and background jobs need that.
+    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP, so that its clean-up runs."""
+    # A signal that is already ignored stays ignored, because nohup and background jobs rely on it.
     numbers = [
         number
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -77,7 +89,8 @@ def exit_on_signals() -> Iterator[None]:
     ]
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        # Only once: a second signal, as from an impatient terminal, must not cut the clean-up.
+        # From now on all of these signals are ignored, because a second Ctrl-C must not interrupt
+        # the clean-up.
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Keep small state in files: private JSON, locks between processes, a port."""
+"""Keep small state in files: private JSON, locks between processes, port numbers."""
 
 import fcntl
 import json
@@ -12,18 +12,27 @@ from typing import Any
 
 from loan_scoring.database.files import write_whole
 
-# Below the ports that Linux gives to outgoing connections (32768 and up): one of them must not
-# occupy a kept port when its server starts again.
+# Linux assigns ports of 32768 and above to outgoing connections. Kept ports are below 32768, so
+# that an outgoing connection cannot occupy the port of a server that is about to restart.
 _PORTS = range(15432, 32768)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner may read.
+
+    If this process is killed, the file has either its old or its new content.
+    """
     write_whole(path, text.encode(), mode=0o600)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a file's JSON object; an empty one if the file does not exist."""
+    """Return the JSON object in a file.
+
+    Return an empty dict if the file does not exist or contains no JSON object.
+
+    Raises:
+        ValueError: the file is not JSON.
+    """
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -32,7 +41,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) -> dict[str, str]:
-    """Return a random secret for each name; each is made once and kept in a private file."""
+    """Return the secrets that a private file keeps, by name.
+
+    If a name has no secret yet, a random secret is created and added to the file.
+
+    Args:
+        path: path of the private file.
+        names: names that must have a secret.
+        size_bytes: number of random bytes in a new secret.
+    """
     kept = read_json(path)
     missing = [name for name in names if name not in kept]
     if missing:
@@ -43,15 +60,22 @@ def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) ->
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock between processes; with wait=False raise BlockingIOError if it is taken."""
-    # flock belongs to the open file: it is released when its holder dies, however it dies.
+    """Hold a lock file while the block runs, so that other processes cannot hold it.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and `wait` is False.
+    """
+    # When the holder dies, even by SIGKILL, Linux closes the file and releases the lock.
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
 def kept_port(path: Path) -> int:
-    """Return the port kept in a file; if it is missing or taken, choose and keep another one."""
+    """Return the port number that is kept in a file.
+
+    If the file is missing or the port is in use, choose a free port and write it to the file.
+    """
     try:
         port = int(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -65,7 +89,8 @@ def kept_port(path: Path) -> int:
 def is_free(port: int) -> bool:
     """Return whether a server can listen on a port of 127.0.0.1."""
     with socket.socket() as probe:
-        # As servers do: a connection that lingers after a restart does not occupy the port.
+        # Servers set this option too. Without it, an old connection that lingers after a restart
+        # would make the port look occupied.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Create a database of the embedded Postgres for one piece of work, and drop it after."""
+"""Create a temporary database in the embedded Postgres, and drop the database after use."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,11 +13,14 @@ from loan_scoring.local.postgres import embedded
 
 @contextmanager
 def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
-    """Create a database, yield its URL and drop it; the server is left on or off as it was.
+    """Create a temporary database, yield its URL to the block, then drop the database.
+
+    If the embedded Postgres was not running before, it is stopped at the end.
 
     Args:
-        name: of the database; one that a killed run left is dropped first.
-        template: a database without connections, to copy.
+        name: name of the database. If a killed run left a database of this name, it is dropped
+            first.
+        template: name of a database to copy. No session may be connected to it.
 
     Raises:
         DatabaseError: the server does not start, or another run uses the database.
@@ -32,7 +35,8 @@ def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 try:
-                    # Another run holds a connection to it.
+                    # There is no WITH (FORCE) here, because another run may be using the database.
+                    # Then Postgres raises ObjectInUse.
                     cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(ours))
                     cursor.execute(
                         sql.SQL("CREATE DATABASE {} OWNER loan_scoring").format(ours) + copy
