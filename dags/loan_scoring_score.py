@@ -42,7 +42,7 @@ def build(contract: Contract) -> DAG:
         @task
         def score(run_id: str, mini_batch: int) -> str:
             """Score one mini-batch in one transaction. Return the id of the scoring run."""
-            from loan_scoring.scoring.batch import score_mini_batch
+            from loan_scoring.scoring.mini_batch import score_mini_batch
 
             with task_session(portfolio, batch_id()) as (session, work):
                 work.rows = score_mini_batch(session, run_id, mini_batch)

@@ -26,7 +26,8 @@ from loan_scoring.contract import Channel
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.monitoring.alerts.delivery import deliver_alerts
 from loan_scoring.monitoring.alerts.messages import Message
-from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_mini_batch
+from loan_scoring.scoring.batch import plan_scoring, publish_scores
+from loan_scoring.scoring.mini_batch import score_mini_batch
 
 PRELOADED = [
     "great_expectations",

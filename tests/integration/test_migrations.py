@@ -19,7 +19,7 @@ from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local.postgres import EmbeddedPostgres
-from loan_scoring.models.mlflow_mirror import _url
+from loan_scoring.models.mlflow_schema import mlflow_url
 
 pytestmark = pytest.mark.integration
 
@@ -160,7 +160,7 @@ def test_every_connection_notices_that_its_server_is_gone(empty: Session, empty_
     with closing(database.connect_beside(empty.connection)) as other:
         for connection in (empty.connection, other):
             assert ALIVE.items() <= connection.get_dsn_parameters().items()
-        query = parse_qs(urlsplit(_url(empty)).query)
+        query = parse_qs(urlsplit(mlflow_url(empty)).query)
         assert {name: query[name] for name in ALIVE} == {
             name: [value] for name, value in ALIVE.items()
         }

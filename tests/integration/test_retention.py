@@ -25,7 +25,8 @@ from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.monitoring.performance.restate import restate_performance
-from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch, score_mini_batch
+from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch
+from loan_scoring.scoring.mini_batch import score_mini_batch
 from loan_scoring_web.pages.batch import read_batch_page
 
 pytestmark = pytest.mark.integration

@@ -16,7 +16,8 @@ from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
-from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch, score_mini_batch
+from loan_scoring.scoring.batch import plan_scoring, publish_scores, score_batch
+from loan_scoring.scoring.mini_batch import score_mini_batch
 
 pytestmark = pytest.mark.integration
 

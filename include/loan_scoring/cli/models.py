@@ -151,7 +151,7 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.models.mlflow_mirror import ui_environment
+    from loan_scoring.models.mlflow_schema import ui_environment
 
     with session_of(options) as session:
         environment = ui_environment(session)

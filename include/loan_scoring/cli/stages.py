@@ -131,7 +131,8 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.scoring.batch import score_batch, scoring_run
+    from loan_scoring.scoring.batch import score_batch
+    from loan_scoring.scoring.mini_batch import scoring_run
 
     result: dict[str, Any] = {}
 

@@ -1,27 +1,21 @@
 """Ingest a batch of applications: land its rows, check the rows, and publish the batch."""
 
-import io
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256
-from loan_scoring.database.partitions import HISTORY, ensure_partition, partition_name
-from loan_scoring.database.readahead import read_ahead
+from loan_scoring.database.partitions import HISTORY, ensure_partition
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
+from loan_scoring.ingest.copying import copy_table
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
-from loan_scoring.ingest.known_loans import known_loan_lookup, refuse_known_loans
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.known_loans import refuse_known_loans
 from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
-from loan_scoring.ingest.quarantine import add_rejected_rows
-from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +80,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **key)
-            accepted, quarantined = _copy(session, table, batch_id, revision)
+            accepted, quarantined = copy_table(session, table, batch_id, revision)
             if accepted + quarantined == 0:
                 raise SourceError(
                     f"{location_label(location)}: the file has no row below the header; "
@@ -134,54 +128,6 @@ def open_revision(known: list[database.Row], sha256: str) -> int:
         if row["state"] != "published" and row["sha256"] == sha256:
             return int(row["revision"])
     return int(known[0]["revision"]) + 1 if known else 1
-
-
-def _copy(session: Session, table: SourceTable, batch_id: str, revision: int) -> tuple[int, int]:
-    with known_loan_lookup(session, batch_id) as is_known:
-        rules = RowRules(session.contract, is_known)
-        return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
-
-
-def copy_rows(
-    session: Session,
-    batch_id: str,
-    revision: int,
-    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
-) -> tuple[int, int]:
-    """COPY checked rows into tables `applications` and `quarantine`.
-
-    Return the number of accepted rows and the number of quarantined rows.
-
-    Args:
-        session: database session of the role that ingests.
-        batch_id: batch of the rows.
-        revision: unpublished revision of the rows.
-        blocks: for each block the accepted rows and the rejected records, as from RowRules.
-    """
-    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
-    partition = partition_name("applications", batch_id)
-    accepted = quarantined = 0
-    for rows, text, rejected in read_ahead(_as_text(blocks, batch_id, revision)):
-        if rows:
-            database.copy_csv(session.connection, partition, columns, text)
-        add_rejected_rows(session, batch_id, revision, rejected)
-        accepted += rows
-        quarantined += len(rejected)
-    return accepted, quarantined
-
-
-def _as_text(
-    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
-) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield three items for each block, ready for COPY.
-
-    These are the number of accepted rows, the accepted rows as CSV text, and the rejected records.
-    """
-    for rows, rejected in blocks:
-        key = {"batch_id": batch_id, "revision": revision}
-        key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]
-        applications = pa.table([*key_columns, *rows.columns], names=[*key, *rows.column_names])
-        yield rows.num_rows, database.as_csv(applications), rejected
 
 
 def check_batch(session: Session, batch_id: str, revision: int) -> None:

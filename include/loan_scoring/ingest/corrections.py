@@ -18,11 +18,11 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.batches import (
     LandedBatch,
     check_batch,
-    copy_rows,
     current_revision,
     open_revision,
     publish_batch,
 )
+from loan_scoring.ingest.copying import copy_rows
 from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_corrected_rows
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table

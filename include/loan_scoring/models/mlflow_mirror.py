@@ -11,30 +11,21 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from loan_scoring import database, settings
-from loan_scoring.database.connection import ALIVE, TLS
 from loan_scoring.database.files import read_artifact
-from loan_scoring.database.roles import MLFLOW_SCHEMA
 from loan_scoring.database.session import Session
 from loan_scoring.errors import TrackingError
+from loan_scoring.models.mlflow_schema import QUIET, mirror_lock, mlflow_url
 
 ID = "loan_scoring.id"
 CHAMPION = "champion"
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-}
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,8 @@ def mirror_models(session: Session) -> MirrorCounts:
         from mlflow.tracking import MlflowClient
 
         try:
-            with _mirror_lock(session):
-                url = _url(session)
+            with mirror_lock(session):
+                url = mlflow_url(session)
                 client = MlflowClient(tracking_uri=url, registry_uri=url)
                 try:
                     return _Mirror(session, client).run()
@@ -78,57 +69,6 @@ def mirror_models(session: Session) -> MirrorCounts:
                 f"MLflow lacks what was trained last ({type(error).__name__}: {reason}); models "
                 "and promotions in Postgres are complete, the next training writes the rest"
             ) from error
-
-
-def ui_environment(session: Session) -> dict[str, str]:
-    """Return the environment variables with which to start `mlflow ui`.
-
-    The variables contain the password of the database.
-    """
-    with _mirror_lock(session):
-        pass  # creates the schema, which MLflow needs even before the first training
-    return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": _url(session)}
-
-
-@contextmanager
-def _mirror_lock(session: Session) -> Iterator[None]:
-    """Hold a lock while copying to MLflow, and create MLflow's schema if it is missing.
-
-    The lock lets only one process copy at a time, for all portfolios together.
-    """
-    other = database.connect_beside(session.connection)
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
-            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            # Checked first, because CREATE SCHEMA IF NOT EXISTS needs the right to create schemas
-            # even if the schema exists.
-            if not cursor.rowcount:
-                cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
-                cursor.execute(
-                    f"COMMENT ON SCHEMA {MLFLOW_SCHEMA} IS 'Tables of MLflow: a mirror of the "
-                    "portfolios'' trials, models and promotions, which decides nothing'"
-                )
-            other.commit()
-        yield
-    finally:
-        other.close()
-
-
-def _url(session: Session) -> str:
-    info = session.connection.info
-    parameters = info.dsn_parameters
-    names = (*TLS, *ALIVE)
-    kept: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
-    return URL.create(
-        "postgresql+psycopg2",
-        username=info.user,
-        password=info.password,
-        host=info.host,
-        port=info.port,
-        database=info.dbname,
-        query={**kept, "options": f"-csearch_path={MLFLOW_SCHEMA}"},
-    ).render_as_string(hide_password=False)
 
 
 class _Mirror:

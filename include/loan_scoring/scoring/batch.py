@@ -5,45 +5,26 @@ scores together.
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
-import time
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.applications import read_application_blocks, read_applications
+from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import (
     HISTORY,
     ensure_partition,
-    partition_name,
     refuse_dropped,
 )
-from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-
-if TYPE_CHECKING:
-    from loan_scoring.models.scorer import Scorer
+from loan_scoring.scoring.mini_batch import score_mini_batch, scoring_run
 
 log = logging.getLogger(__name__)
-
-BLOCK_ROWS = 20_000
-"""Maximum number of rows in a block.
-
-Up to three blocks are in memory: one is read, one is scored, and one is written.
-"""
 
 
 @dataclass(frozen=True)
@@ -126,103 +107,6 @@ def _policy(contract: Contract) -> str:
     return json.dumps(contract.policy, sort_keys=True)
 
 
-def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
-    """Score one mini-batch and write its scores in one transaction; return its row count.
-
-    Rows are scored in blocks, so that memory does not grow with the size of the mini-batch. While
-    one block is scored, the next block is read and the previous block is written.
-
-    If the mini-batch is scored already, nothing is written. If two processes score the same
-    mini-batch at the same time, the second process waits for the first.
-
-    Raises:
-        StateError: the scoring run or the mini-batch does not exist.
-        GoneError: retention has dropped rows of the batch.
-    """
-    started = time.monotonic()
-    run = scoring_run(session, run_id)
-    # Use the policy that was stored when the run was planned. The contract may have changed since,
-    # and all mini-batches of a run must be scored under one policy.
-    scorer = registry.load_scorer(
-        session.under(run), run["propensity_version"], run["personas_version"]
-    )
-    partition = partition_name("scores", run["batch_id"])
-    rows = referred = 0
-    with database.transaction(session.connection):
-        found = database.row(
-            session.connection, "lock_mini_batch", scoring_run_id=run_id, mini_batch=mini_batch
-        )
-        if found is None:
-            raise StateError(
-                f"scoring run {run_id} has no mini-batch {mini_batch}; "
-                "run score for its batch again"
-            )
-        if found["state"] == "scored":
-            return int(found["applications"])
-        with _blocks(session, run, scorer.columns, found) as applications:
-            blocks = (_scored(scorer, run, mini_batch, block) for block in applications)
-            for scores, text in read_ahead(blocks):
-                database.copy_csv(session.connection, partition, scores.column_names, text)
-                rows += scores.num_rows
-                referred += scores.num_rows - scores.column("exclusion_reason").null_count
-        database.execute(
-            session.connection,
-            "update_mini_batch_scored",
-            scoring_run_id=run_id,
-            mini_batch=mini_batch,
-            scored=rows - referred,
-            referred=referred,
-            seconds=time.monotonic() - started,
-        )
-    return rows
-
-
-@contextmanager
-def _blocks(
-    session: Session, run: database.Row, columns: list[str], mini_batch: database.Row
-) -> Iterator[Iterable[pa.Table]]:
-    """Yield a mini-batch's applications in blocks.
-
-    A mini-batch of a single block is read on the session's connection. A larger mini-batch is read
-    on a second connection, so that the next block is read while the session's connection writes.
-    """
-    bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
-    which = (run["batch_id"], run["revision"], columns, bounds)
-    if mini_batch["applications"] <= BLOCK_ROWS:
-        yield [read_applications(session, *which)]
-        return
-    with closing(database.connect_beside(session.connection)) as reader:
-        own = Session(session.contract, reader)
-        yield read_ahead(read_application_blocks(own, *which, BLOCK_ROWS))
-
-
-def _scored(
-    scorer: "Scorer", run: database.Row, mini_batch: int, applications: pa.Table
-) -> tuple[pa.Table, io.BytesIO]:
-    """Score a block of applications; return the score rows and the CSV text for COPY.
-
-    The models use one thread, because mini-batches already run in parallel. More threads than
-    cores would mostly wait for each other.
-    """
-    # Set the limit here, because it applies only to the thread that calls threadpool_limits.
-    with threadpool_limits(limits=1):
-        scores = scorer.score(applications)
-    rows = applications.num_rows
-    written = pa.table(
-        {
-            "scoring_run_id": pa.repeat(run["scoring_run_id"], rows),
-            "batch_id": pa.repeat(run["batch_id"], rows),
-            "mini_batch": pa.repeat(mini_batch, rows),
-            KEY: applications.column(KEY),
-            **{name: scores.column(name) for name in scores.column_names},
-            "propensity_version": pa.repeat(run["propensity_version"], rows),
-            "personas_version": pa.repeat(run["personas_version"], rows),
-            "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
-        }
-    )
-    return written, database.as_csv(written)
-
-
 def publish_scores(session: Session, run_id: str) -> int:
     """Make a complete scoring run the current run of its batch; return the number of scores.
 
@@ -291,17 +175,3 @@ def score_batch(session: Session, batch_id: str) -> str:
             pass  # iterate over the results, because that raises the error of a failed thread
     publish_scores(session, planned.scoring_run_id)
     return planned.scoring_run_id
-
-
-def scoring_run(session: Session, run_id: str) -> database.Row:
-    """Return the row of a scoring run in table `scoring_runs`.
-
-    Raises:
-        StateError: the scoring run does not exist.
-        GoneError: retention has dropped rows of the run's batch.
-    """
-    found = database.row(session.connection, "select_scoring_run", scoring_run_id=run_id)
-    if found is None:
-        raise StateError(f"there is no scoring run {run_id}; run score for its batch")
-    refuse_dropped(session.connection, found["batch_id"])
-    return found

@@ -1,0 +1,66 @@
+"""Copy the rows of a landed file into `applications` and `quarantine`."""
+
+import io
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from loan_scoring import database
+from loan_scoring.database.partitions import partition_name
+from loan_scoring.database.readahead import read_ahead
+from loan_scoring.database.session import Session
+from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.known_loans import known_loan_lookup
+from loan_scoring.ingest.quarantine import add_rejected_rows
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+
+
+def copy_table(
+    session: Session, table: SourceTable, batch_id: str, revision: int
+) -> tuple[int, int]:
+    """Parse and copy all rows of a file; return the numbers of accepted and refused rows."""
+    with known_loan_lookup(session, batch_id) as is_known:
+        rules = RowRules(session.contract, is_known)
+        return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
+
+
+def copy_rows(
+    session: Session,
+    batch_id: str,
+    revision: int,
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
+) -> tuple[int, int]:
+    """COPY checked rows into tables `applications` and `quarantine`.
+
+    Return the number of accepted rows and the number of quarantined rows.
+
+    Args:
+        session: database session of the role that ingests.
+        batch_id: batch of the rows.
+        revision: unpublished revision of the rows.
+        blocks: for each block the accepted rows and the rejected records, as from RowRules.
+    """
+    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    partition = partition_name("applications", batch_id)
+    accepted = quarantined = 0
+    for rows, text, rejected in read_ahead(_as_text(blocks, batch_id, revision)):
+        if rows:
+            database.copy_csv(session.connection, partition, columns, text)
+        add_rejected_rows(session, batch_id, revision, rejected)
+        accepted += rows
+        quarantined += len(rejected)
+    return accepted, quarantined
+
+
+def _as_text(
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
+) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
+    """Yield three items for each block, ready for COPY.
+
+    These are the number of accepted rows, the accepted rows as CSV text, and the rejected records.
+    """
+    for rows, rejected in blocks:
+        key = {"batch_id": batch_id, "revision": revision}
+        key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]
+        applications = pa.table([*key_columns, *rows.columns], names=[*key, *rows.column_names])
+        yield rows.num_rows, database.as_csv(applications), rejected
