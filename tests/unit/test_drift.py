@@ -194,7 +194,7 @@ def test_a_shift_of_numbers_is_found(batch, cause: str) -> None:
     random = np.random.default_rng(3)
     values = pa.array(random.normal(size=50_000))
     _, findings = _verdict(values, pa.array(batch(random), from_pandas=True))
-    assert [finding.causes for finding in findings] == [[cause]]
+    assert [finding.failed_tests for finding in findings] == [[cause]]
 
 
 def test_a_new_level_and_a_shift_of_shares_are_found() -> None:
@@ -204,8 +204,8 @@ def test_a_new_level_and_a_shift_of_shares_are_found() -> None:
         values, pa.array(random.choice(["a", "b", "c"], 5000, p=[0.495, 0.495, 0.01]).tolist())
     )
     _, moved = _verdict(values, pa.array(random.choice(["a", "b"], 5000, p=[0.56, 0.44]).tolist()))
-    assert [finding.causes for finding in new] == [["unseen_levels"]]
-    assert [finding.causes for finding in moved] == [["chi_square"]]
+    assert [finding.failed_tests for finding in new] == [["unseen_levels"]]
+    assert [finding.failed_tests for finding in moved] == [["chi_square"]]
 
 
 def test_a_significant_but_tiny_shift_is_no_finding() -> None:
@@ -225,12 +225,14 @@ def test_moving_off_a_value_that_nearly_all_have_is_found(moved: float) -> None:
     random = np.random.default_rng(6)
     values, batch = (random.choice([180.0, 360.0], n, p=[0.1, 0.9]) for n in (50_000, 5000))
     _, findings = _verdict(pa.array(values), pa.array(np.where(batch == 360, moved, batch)))
-    assert [(finding.severity, finding.causes) for finding in findings] == [("critical", ["ks"])]
+    assert [(finding.severity, finding.failed_tests) for finding in findings] == [
+        ("critical", ["ks"])
+    ]
 
 
 def test_leaving_the_only_value_is_found() -> None:
     _, findings = _verdict(pa.array([2019] * 9000), pa.array([2019] * 900 + [2020] * 100))
-    assert [finding.causes for finding in findings] == [["ks"]]
+    assert [finding.failed_tests for finding in findings] == [["ks"]]
 
 
 def test_an_empty_column_of_numbers_is_compared_by_its_nulls() -> None:

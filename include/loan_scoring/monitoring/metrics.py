@@ -58,23 +58,23 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
         raise StateError(f"batch {batch_id} has no published scores; run score for it first")
     refuse_dropped(session.connection, batch_id)
     comparisons, probabilities = _compare(session, run)
-    verdicts, findings = decide_drift(session.contract.monitoring, comparisons)
+    verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
     kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
         write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, kinds, verdicts)
         write_distributions(session, run, kinds, comparisons, probabilities)
-        found = group_by_cause(session.contract, kinds, findings, comparisons)
-        record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), found)
+        causes = group_by_cause(session.contract, kinds, drifted, comparisons)
+        record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
         measure_performance(session, run)
     update_alerts(session)
-    for each in found:
+    for each in causes:
         log.warning("batch %s: %s", batch_id, each.message)
-    log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(found))
+    log.info("%s: %d tests, %d alerts", run["scoring_run_id"], len(verdicts), len(causes))
     return {
         "applications": run["applications"],
         "tests": len(verdicts),
-        "alerts": len(found),
+        "alerts": len(causes),
     }
 
 

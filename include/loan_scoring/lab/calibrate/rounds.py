@@ -117,7 +117,8 @@ def run_round(
         comparisons = compare_columns(contract, split.fitted, batch)
         _, findings = decide_drift(contract.monitoring, list(comparisons.values()))
         found.alerts[size] = [
-            f"{finding.comparison.feature}: {', '.join(finding.causes)}" for finding in findings
+            f"{finding.comparison.feature}: {', '.join(finding.failed_tests)}"
+            for finding in findings
         ]
         if size == power_size:
             _apply_shifts(

@@ -44,7 +44,7 @@ def group_by_cause(
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
     outputs = [each for each in ranked if kinds[each.comparison.feature] != "data"]
-    bad = [each for each in inputs if SIGNS_OF_BAD_DATA & set(each.causes)]
+    bad = [each for each in inputs if SIGNS_OF_BAD_DATA & set(each.failed_tests)]
     other = [each for each in inputs if each not in bad]
     if bad:
         bad += outputs
@@ -84,7 +84,7 @@ def outcome_cause(
             "critical" if any(each.severity == "critical" for each in findings) else "warning",
             [each.subject for each in findings],
             describe_outcome_cause(contract, findings, facts),
-            {each.subject: {**facts, "causes": each.causes} for each in findings},
+            {each.subject: {**facts, "causes": each.failed_tests} for each in findings},
         )
     ]
 

@@ -48,19 +48,19 @@ def describe_finding(contract: Contract, finding: DriftFinding) -> str:
     label = column.label if column else PREDICTION_LABELS[feature]
     unit = f" {column.unit}" if column and column.unit else ""
     parts = []
-    if "null_share" in finding.causes:
+    if "null_share" in finding.failed_tests:
         parts.append(
             f"is missing in {facts['nulls']:.1%} of the batch against "
             f"{facts['baseline_nulls']:.1%} at training"
         )
-    if "unseen_levels" in finding.causes:
+    if "unseen_levels" in finding.failed_tests:
         share = sum(facts["shares"][level] for level in facts["unseen"])
         parts.append(
             f"has levels never seen at training: {', '.join(facts['unseen'])} ({share:.1%})"
         )
-    if "ks" in finding.causes:
+    if "ks" in finding.failed_tests:
         parts.append(_describe_shift(facts, unit))
-    if "chi_square" in finding.causes:
+    if "chi_square" in finding.failed_tests:
         parts.append(_describe_mix(facts))
     return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
 
@@ -70,7 +70,7 @@ def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
     return {
         "psi": finding.comparison.psi,
         "psi_noise": finding.comparison.psi_noise,
-        "causes": finding.causes,
+        "causes": finding.failed_tests,
         "tests": {
             test.name: {
                 "statistic": test.statistic,
@@ -116,12 +116,12 @@ def describe_outcome_finding(
             f"{facts['holdout_default_rate']:.1%} on the hold-out"
         )
     parts = []
-    if "auc_drop" in finding.causes:
+    if "auc_drop" in finding.failed_tests:
         parts.append(
             f"ranks worse than on the hold-out (AUC {facts['auc']:.3f} against "
             f"{facts['holdout_auc']:.3f})"
         )
-    if "calibration" in finding.causes:
+    if "calibration" in finding.failed_tests:
         parts.append(
             f"predicted {facts['mean_probability']:.1%} defaults where {observed} defaulted"
         )
@@ -135,13 +135,13 @@ def describe_outcome_finding(
 
 def _describe_joint(contract: Contract, finding: DriftFinding) -> str:
     facts, parts = finding.comparison.facts, []
-    if "domain_classifier" in finding.causes:
+    if "domain_classifier" in finding.failed_tests:
         labels = [contract.by_name[name].label for name in facts["told_by"]]
         parts.append(
             "a classifier separates the batch from the baseline with an AUC of "
             f"{facts['auc']:.2f}, mostly by {', '.join(labels[:3])}"
         )
-    if "reconstruction" in finding.causes:
+    if "reconstruction" in finding.failed_tests:
         parts.append(
             "columns are correlated in another way than at training (reconstruction error "
             f"{facts['error']:.2f} against {facts['baseline_error']:.2f})"

@@ -25,11 +25,11 @@ class TestVerdict:
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """A feature that needs an alert. `causes` are the names of the tests that the feature fails."""
+    """A feature that needs an alert. `failed_tests` are the names of its failed tests."""
 
     comparison: Comparison
     severity: str
-    causes: list[str]
+    failed_tests: list[str]
 
 
 def decide_drift(
@@ -38,7 +38,7 @@ def decide_drift(
     """Return a verdict on every test of a batch, and the features that need an alert.
 
     A test of a feature fails if its adjusted p-value is below `q` and its effect is at or above its
-    floor. A feature needs an alert if at least one of its tests fails and its PSI is above the
+    threshold. A feature needs an alert if at least one of its tests fails and its PSI is above the
     noise that the sample sizes explain. A feature without a PSI needs only the failed test.
 
     The alert is critical if the PSI reaches `psi_drifted`. Without a PSI, the alert is critical if
@@ -58,33 +58,33 @@ def decide_drift(
     findings: list[DriftFinding] = []
     for comparison in comparisons:
         feature = comparison.feature
-        causes = [
+        failed = [
             test
             for test in comparison.tests
             if p_adjusted.get((feature, test.name), 1.0) < policy.q
             and test.effect >= test.threshold
         ]
-        is_drifted = _is_drifted(policy, comparison, causes)
+        is_critical = _is_critical(policy, comparison, failed)
         for test in comparison.tests:
             p = p_adjusted.get((feature, test.name))
             if test.name == "psi":
                 level = _band(policy, test.effect) if comparison.is_above_noise else "stable"
-            elif test in causes or (p is None and causes and test.effect >= test.threshold):
-                level = "drifted" if is_drifted else "attention"
+            elif test in failed or (p is None and failed and test.effect >= test.threshold):
+                level = "drifted" if is_critical else "attention"
             else:
                 level = "stable"
             verdicts.append(TestVerdict(feature, test, p, level))
-        if causes and comparison.is_above_noise:
-            severity = "critical" if is_drifted else "warning"
-            findings.append(DriftFinding(comparison, severity, [test.name for test in causes]))
+        if failed and comparison.is_above_noise:
+            severity = "critical" if is_critical else "warning"
+            findings.append(DriftFinding(comparison, severity, [test.name for test in failed]))
     return verdicts, findings
 
 
-def _is_drifted(policy: MonitoringPolicy, comparison: Comparison, causes: list[DriftTest]) -> bool:
+def _is_critical(policy: MonitoringPolicy, comparison: Comparison, failed: list[DriftTest]) -> bool:
     if comparison.psi is not None:
         return comparison.psi >= policy.psi_drifted
     return any(
-        test.drifted_from is not None and test.effect >= test.drifted_from for test in causes
+        test.drifted_from is not None and test.effect >= test.drifted_from for test in failed
     )
 
 

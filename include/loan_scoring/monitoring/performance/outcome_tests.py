@@ -28,11 +28,11 @@ With fewer the test is left out, because its normal approximation does not hold.
 
 @dataclass(frozen=True)
 class OutcomeFinding:
-    """A subject, MODEL or TARGET, that needs an alert. `causes` are the tests that it fails."""
+    """A subject, MODEL or TARGET, that needs an alert, with the names of its failed tests."""
 
     subject: str
     severity: str
-    causes: list[str]
+    failed_tests: list[str]
 
 
 def outcome_tests(
@@ -152,14 +152,14 @@ def judge_outcomes(
             levels[place] = "drifted" if is_drifted else "attention"
     findings = []
     for subject in KINDS:
-        causes = [
+        failed = [
             (found[place][1].name, levels[place])
             for place in places
             if found[place][0] == subject and levels[place] != "stable"
         ]
-        if causes:
-            severity = "critical" if "drifted" in dict(causes).values() else "warning"
-            findings.append(OutcomeFinding(subject, severity, [name for name, _ in causes]))
+        if failed:
+            severity = "critical" if "drifted" in dict(failed).values() else "warning"
+            findings.append(OutcomeFinding(subject, severity, [name for name, _ in failed]))
     caused = {finding.subject for finding in findings}
     for place, (subject, test) in enumerate(found):
         if test.p_value is None and subject in caused and test.effect >= test.threshold:
