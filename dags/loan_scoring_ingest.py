@@ -31,10 +31,10 @@ def build(contract: Contract) -> DAG:
             Return the number of the revision.
             """
             from loan_scoring.ingest.batches import land_batch
-            from loan_scoring.ingest.landing import landed_file
+            from loan_scoring.ingest.landing import find_applications_file
 
             with task_session(portfolio, batch_id()) as (session, work):
-                source = landed_file(session, batch_id())
+                source = find_applications_file(session, batch_id())
                 landed = land_batch(session, batch_id(), source)
                 work.rows = landed.received
             return landed.revision
@@ -55,10 +55,10 @@ def build(contract: Contract) -> DAG:
         def publish(revision: int) -> None:
             """Publish the checked revision, which becomes the current revision of the batch."""
             from loan_scoring.ingest.batches import publish_batch
-            from loan_scoring.ingest.landing import landed_file
+            from loan_scoring.ingest.landing import find_applications_file
 
             with task_session(portfolio, batch_id()) as (session, _):
-                source = landed_file(session, batch_id())
+                source = find_applications_file(session, batch_id())
                 publish_batch(session, batch_id(), revision, source)
 
         @task(outlets=[applications(portfolio)])

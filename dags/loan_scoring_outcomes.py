@@ -29,13 +29,13 @@ def build(contract: Contract) -> DAG:
 
             The task is skipped if no file has landed for the date.
             """
-            from loan_scoring.ingest.landing import landing_file, landing_files
+            from loan_scoring.ingest.landing import find_landed_file, find_landed_files
             from loan_scoring.ingest.outcomes import take_outcomes
 
-            if not landing_files(portfolio, "outcomes", batch_id()):
+            if not find_landed_files(portfolio, "outcomes", batch_id()):
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
             with task_session(portfolio) as (session, work):
-                source = landing_file(portfolio, "outcomes", batch_id())
+                source = find_landed_file(portfolio, "outcomes", batch_id())
                 taken = take_outcomes(session, source)
                 work.rows = taken.received
             return taken.accepted

@@ -50,7 +50,7 @@ def session(empty: Session) -> Session:
 def show(session: Session, severity: str, **more: object) -> None:
     values = EPISODE | {"severity": severity, "scoring_run_id": "run"} | more
     with database.transaction(session.connection):
-        database.execute(session.connection, "upsert_episode", **values)
+        database.execute(session.connection, "upsert_drift_alert", **values)
 
 
 def stored(session: Session) -> list:

@@ -9,7 +9,7 @@ from loan_scoring.contract import IngestPolicy
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.batches import check_batch, ingest_batch
-from loan_scoring.ingest.landing import landing_file
+from loan_scoring.ingest.landing import find_landed_file
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 
@@ -214,7 +214,7 @@ def test_outcomes_that_come_before_their_applications_are_refused_as_a_whole(
 
 def test_missing_landing_file_says_where_to_put_it() -> None:
     with pytest.raises(SourceError, match=r"put 2031-01-01\.csv .* into .*applications"):
-        landing_file("loan_default", "applications", "2031-01-01")
+        find_landed_file("loan_default", "applications", "2031-01-01")
 
 
 def test_the_same_history_under_a_looser_rule_accepts_the_rejected_loans(

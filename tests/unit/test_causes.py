@@ -5,24 +5,24 @@ import pytest
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.drift.comparison import Comparison
-from loan_scoring.monitoring.drift.decide import DriftFinding
+from loan_scoring.monitoring.drift.decide import DriftedFeature
 
 KINDS = {"income_usd_per_month": "data", "region": "data", "all": "joint"}
 JOINT = {"rows": 500, "auc": 0.7, "told_by": {"region": 0.9}, "error": 2.0, "baseline_error": 2.0}
 
 
-def together() -> DriftFinding:
-    return DriftFinding(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
+def together() -> DriftedFeature:
+    return DriftedFeature(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
 
 
-def of_column(feature: str, test: str) -> DriftFinding:
+def of_column(feature: str, test: str) -> DriftedFeature:
     facts = {
         "nulls": 0.2,
         "baseline_nulls": 0.0,
         "shares": {"North": 0.2},
         "baseline_shares": {"North": 0.5},
     }
-    return DriftFinding(Comparison(feature, [], 0.2, 0.01, facts), "warning", [test])
+    return DriftedFeature(Comparison(feature, [], 0.2, 0.01, facts), "warning", [test])
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ REQUESTED = "; new models are requested: run `loan-scoring train`"
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
     """Ingest a batch of applications from the given source or else from the landing folder."""
     from loan_scoring.ingest.batches import ingest_batch
-    from loan_scoring.ingest.landing import landed_file
+    from loan_scoring.ingest.landing import find_applications_file
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        source = options.source or landed_file(session, options.batch)
+        source = options.source or find_applications_file(session, options.batch)
         landed = ingest_batch(session, options.batch, source)
         result.update(asdict(landed))
         return landed.received

@@ -19,7 +19,7 @@ def source_label(location: str | Path) -> str:
     return f"synthetic: {label}" if is_synthetic(location) else label
 
 
-def landed_file(session: Session, batch_id: str) -> Path:
+def find_applications_file(session: Session, batch_id: str) -> Path:
     """Return the path of the file of applications in the landing folder for a batch.
 
     Raises:
@@ -28,10 +28,10 @@ def landed_file(session: Session, batch_id: str) -> Path:
         SourceError: there is more than one file.
     """
     refuse_dropped(session.connection, batch_id)
-    return landing_file(session.contract.portfolio, "applications", batch_id)
+    return find_landed_file(session.contract.portfolio, "applications", batch_id)
 
 
-def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
+def find_landed_files(portfolio: str, kind: str, name: str) -> list[Path]:
     """Return the files called `name` in the landing folder, with any suffix except `.part`, sorted.
 
     Args:
@@ -43,7 +43,7 @@ def landing_files(portfolio: str, kind: str, name: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
 
 
-def landing_file(portfolio: str, kind: str, name: str) -> Path:
+def find_landed_file(portfolio: str, kind: str, name: str) -> Path:
     """Return the path of the only file called `name` in the landing folder.
 
     Args:
@@ -56,7 +56,7 @@ def landing_file(portfolio: str, kind: str, name: str) -> Path:
         SourceError: there is more than one file.
     """
     folder = settings.landing_dir(portfolio) / kind
-    found = landing_files(portfolio, kind, name)
+    found = find_landed_files(portfolio, kind, name)
     if not found:
         raise PassingSourceError(
             f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "

@@ -59,12 +59,12 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     refuse_dropped(session.connection, batch_id)
     comparisons, probabilities = _compare(session, run)
     verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
-    kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
+    drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
-        write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, kinds, verdicts)
-        write_distributions(session, run, kinds, comparisons, probabilities)
-        causes = group_by_cause(session.contract, kinds, drifted, comparisons)
+        write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, drift_kinds, verdicts)
+        write_distributions(session, run, drift_kinds, comparisons, probabilities)
+        causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
         measure_performance(session, run)
     update_alerts(session)

@@ -8,11 +8,11 @@ from loan_scoring.monitoring.alerts.causes import BAD_DATA, CONCEPT, POPULATION,
 from loan_scoring.monitoring.alerts.words import (
     describe_cause,
     describe_outcome_cause,
-    finding_evidence,
+    feature_evidence,
 )
 from loan_scoring.monitoring.drift.comparison import Comparison
-from loan_scoring.monitoring.drift.decide import DriftFinding
-from loan_scoring.monitoring.performance.outcome_tests import OutcomeFinding
+from loan_scoring.monitoring.drift.decide import DriftedFeature
+from loan_scoring.monitoring.performance.outcome_tests import DriftedOutcome
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
@@ -25,7 +25,7 @@ The message of an alert does not mention a smaller change.
 def group_by_cause(
     contract: Contract,
     kinds: Mapping[str, str],
-    findings: Sequence[DriftFinding],
+    findings: Sequence[DriftedFeature],
     comparisons: Sequence[Comparison],
 ) -> list[BatchCause]:
     """Return one entry for each cause that the drift of a batch shows.
@@ -57,7 +57,7 @@ def group_by_cause(
             "critical" if any(each.severity == "critical" for each in shown) else "warning",
             [each.comparison.feature for each in shown],
             describe_cause(contract, cause, shown, moved),
-            {each.comparison.feature: finding_evidence(each) for each in shown},
+            {each.comparison.feature: feature_evidence(each) for each in shown},
         )
         for cause, shown in ((BAD_DATA, bad), (POPULATION, other))
         if shown
@@ -65,7 +65,7 @@ def group_by_cause(
 
 
 def outcome_cause(
-    contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
+    contract: Contract, findings: Sequence[DriftedOutcome], facts: dict[str, Any]
 ) -> list[BatchCause]:
     """Return one entry with cause `concept` for all findings on a batch's outcomes.
 

@@ -83,7 +83,7 @@ def _update(
         last = shown[episode.last_batch_id]
         database.execute(
             session.connection,
-            "upsert_episode",
+            "upsert_drift_alert",
             kind=cause,
             batch_id=episode.first_batch_id,
             last_batch_id=episode.last_batch_id,

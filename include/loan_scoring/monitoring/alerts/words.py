@@ -5,9 +5,9 @@ from typing import Any
 
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
-from loan_scoring.monitoring.drift.decide import DriftFinding
+from loan_scoring.monitoring.drift.decide import DriftedFeature
 from loan_scoring.monitoring.performance import ddm
-from loan_scoring.monitoring.performance.outcome_tests import TARGET, OutcomeFinding
+from loan_scoring.monitoring.performance.outcome_tests import TARGET, DriftedOutcome
 
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
@@ -17,7 +17,7 @@ MOST_NAMED = 3
 def describe_cause(
     contract: Contract,
     cause: str,
-    findings: Sequence[DriftFinding],
+    findings: Sequence[DriftedFeature],
     moved: tuple[str, str, float] | None,
 ) -> str:
     """Return the message on a cause: the columns that drifted most, and the changed decisions.
@@ -29,7 +29,7 @@ def describe_cause(
         moved: decision whose share fell most, decision whose share rose most, and the share of the
             batch that changed from the first to the second. None if decisions hardly changed.
     """
-    sentences = [describe_finding(contract, finding) for finding in findings[:MOST_NAMED]]
+    sentences = [describe_feature(contract, finding) for finding in findings[:MOST_NAMED]]
     more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
     if more:
         sentences.append(f"Also drifted: {', '.join(more)}")
@@ -39,7 +39,7 @@ def describe_cause(
     return f"{OPENING[cause]}: {'. '.join(sentences)}"
 
 
-def describe_finding(contract: Contract, finding: DriftFinding) -> str:
+def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
     """Return one sentence on how much a feature of the batch differs from training."""
     feature, facts = finding.comparison.feature, finding.comparison.facts
     if finding.comparison.psi is None:
@@ -65,7 +65,7 @@ def describe_finding(contract: Contract, finding: DriftFinding) -> str:
     return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
 
 
-def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
+def feature_evidence(finding: DriftedFeature) -> dict[str, Any]:
     """Return the figures behind a finding as values that JSON can hold."""
     return {
         "psi": finding.comparison.psi,
@@ -85,7 +85,7 @@ def finding_evidence(finding: DriftFinding) -> dict[str, Any]:
 
 
 def describe_outcome_cause(
-    contract: Contract, findings: Sequence[OutcomeFinding], facts: dict[str, Any]
+    contract: Contract, findings: Sequence[DriftedOutcome], facts: dict[str, Any]
 ) -> str:
     """Return the message of an alert on the outcomes of a batch.
 
@@ -94,13 +94,11 @@ def describe_outcome_cause(
         findings: subjects that need an alert.
         facts: figures as for `describe_outcome_finding`.
     """
-    sentences = [describe_outcome_finding(contract, each, facts) for each in findings]
+    sentences = [describe_outcome(contract, each, facts) for each in findings]
     return f"Other defaults than at training: {'. '.join(sentences)}"
 
 
-def describe_outcome_finding(
-    contract: Contract, finding: OutcomeFinding, facts: dict[str, Any]
-) -> str:
+def describe_outcome(contract: Contract, finding: DriftedOutcome, facts: dict[str, Any]) -> str:
     """Return one sentence on how much the default rate or the model differs from the hold-out.
 
     Args:
@@ -133,7 +131,7 @@ def describe_outcome_finding(
     return f"The default probability {'; '.join(parts)}"
 
 
-def _describe_joint(contract: Contract, finding: DriftFinding) -> str:
+def _describe_joint(contract: Contract, finding: DriftedFeature) -> str:
     facts, parts = finding.comparison.facts, []
     if "domain_classifier" in finding.failed_tests:
         labels = [contract.by_name[name].label for name in facts["told_by"]]

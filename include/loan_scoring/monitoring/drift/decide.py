@@ -24,7 +24,7 @@ class TestVerdict:
 
 
 @dataclass(frozen=True)
-class DriftFinding:
+class DriftedFeature:
     """A feature that needs an alert. `failed_tests` are the names of its failed tests."""
 
     comparison: Comparison
@@ -34,7 +34,7 @@ class DriftFinding:
 
 def decide_drift(
     policy: MonitoringPolicy, comparisons: list[Comparison]
-) -> tuple[list[TestVerdict], list[DriftFinding]]:
+) -> tuple[list[TestVerdict], list[DriftedFeature]]:
     """Return a verdict on every test of a batch, and the features that need an alert.
 
     A test of a feature fails if its adjusted p-value is below `q` and its effect is at or above its
@@ -55,7 +55,7 @@ def decide_drift(
         (feature, test.name): float(p) for (feature, test), p in zip(places, adjusted, strict=True)
     }
     verdicts: list[TestVerdict] = []
-    findings: list[DriftFinding] = []
+    findings: list[DriftedFeature] = []
     for comparison in comparisons:
         feature = comparison.feature
         failed = [
@@ -76,7 +76,7 @@ def decide_drift(
             verdicts.append(TestVerdict(feature, test, p, level))
         if failed and comparison.is_above_noise:
             severity = "critical" if is_critical else "warning"
-            findings.append(DriftFinding(comparison, severity, [test.name for test in failed]))
+            findings.append(DriftedFeature(comparison, severity, [test.name for test in failed]))
     return verdicts, findings
 
 

@@ -34,7 +34,7 @@ from loan_scoring.monitoring.performance.figures import (
 from loan_scoring.monitoring.performance.loss import ALL
 from loan_scoring.monitoring.performance.outcome_tests import (
     KINDS,
-    OutcomeFinding,
+    DriftedOutcome,
     judge_outcomes,
     outcome_tests,
 )
@@ -70,7 +70,7 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
         model = without_decisions(model)
     figures = figures_before_outcomes(contract, model, batch)
     verdicts: list[TestVerdict] = []
-    findings: list[OutcomeFinding] = []
+    findings: list[DriftedOutcome] = []
     facts: dict[str, Any] = {}
     if is_mature:
         earlier = _earlier_errors(session, run, {} if known is None else known)
@@ -124,7 +124,7 @@ def _facts(
 
 def _judge(
     contract: Contract, model: database.Row, batch: ScoredBatch, facts: dict[str, Any]
-) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
+) -> tuple[list[TestVerdict], list[DriftedOutcome]]:
     tests = outcome_tests(
         contract.performance,
         model["metrics"],

@@ -27,7 +27,7 @@ With fewer the test is left out, because its normal approximation does not hold.
 
 
 @dataclass(frozen=True)
-class OutcomeFinding:
+class DriftedOutcome:
     """A subject, MODEL or TARGET, that needs an alert, with the names of its failed tests."""
 
     subject: str
@@ -120,7 +120,7 @@ def standard_error(interval: list[float] | None) -> float | None:
 
 def judge_outcomes(
     policy: PerformancePolicy, q: float, found: list[tuple[str, DriftTest]]
-) -> tuple[list[TestVerdict], list[OutcomeFinding]]:
+) -> tuple[list[TestVerdict], list[DriftedOutcome]]:
     """Return a verdict on every test of a batch's outcomes, and the subjects that need an alert.
 
     A test fails if its p-value, adjusted by Benjamini-Hochberg, is below `q` and its effect is at
@@ -159,7 +159,7 @@ def judge_outcomes(
         ]
         if failed:
             severity = "critical" if "drifted" in dict(failed).values() else "warning"
-            findings.append(OutcomeFinding(subject, severity, [name for name, _ in failed]))
+            findings.append(DriftedOutcome(subject, severity, [name for name, _ in failed]))
     caused = {finding.subject for finding in findings}
     for place, (subject, test) in enumerate(found):
         if test.p_value is None and subject in caused and test.effect >= test.threshold:
