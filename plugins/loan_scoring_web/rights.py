@@ -57,7 +57,7 @@ def operator(
 ) -> BaseUser:
     """Return the user if the user may change runs of the portfolio's `score` DAG.
 
-    These are the roles User, Op and Admin.
+    The roles User, Op and Admin have this right.
 
     Raises:
         HTTPException: 403 if the user may not change runs of the DAG.

@@ -1,4 +1,4 @@
-"""Assemble the API from its routes, and serve its OpenAPI document."""
+"""Combine the routes of the API into one router, and serve the OpenAPI document."""
 
 from typing import Any
 
@@ -19,12 +19,14 @@ for module in (api_scores, api_monitoring, api_models):
 
 @router.get("/openapi.json", include_in_schema=False)
 def document(request: Request) -> dict[str, Any]:
-    """Return the OpenAPI document of the API, with a complete application as an example."""
+    """Return the OpenAPI document of the API. It contains a complete application as an example."""
     found = get_openapi(
         title="loan-scoring",
         version=__version__,
-        description="Scores on demand, extracts and monitoring of loan-scoring. Log in at Airflow:"
-        " POST /auth/token gives a bearer token. Viewer reads; User and Op score and acknowledge.",
+        description="Score applications on demand, and read the scores, batches, drift tests,"
+        " alerts and models of a portfolio. To log in, get a bearer token from Airflow with POST"
+        " /auth/token. The role Viewer may read. The roles User, Op and Admin may also score"
+        " applications and acknowledge alerts.",
         routes=router.routes,
         servers=[{"url": request.scope.get("root_path", "") or "/"}],
     )

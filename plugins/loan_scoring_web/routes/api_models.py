@@ -1,4 +1,4 @@
-"""Routes of the API for models: versions, their inputs and verdicts, model cards."""
+"""API routes for models: model versions with their inputs and verdicts, and model cards."""
 
 from fastapi import APIRouter, Response
 
@@ -13,13 +13,13 @@ router = APIRouter(route_class=LimitedRoute)
 
 @router.get("/{portfolio}/models", responses=refusals())
 def list_models(session: Reading) -> shapes.Models:
-    """List every model version with its last verdict."""
+    """List every model version with its latest verdict."""
     return shapes.Models.model_validate({"models": select_rows(session, "select_models")})
 
 
 @router.get("/{portfolio}/models/{model_version}", responses=refusals())
 def read_model(session: Reading, model_version: Version) -> shapes.Model:
-    """Return a model version: what it reads, how it was measured, every verdict on it."""
+    """Return a model version with its inputs, its metrics and every verdict on it."""
     row = registry.model_row(session, model_version)
     pair = registry.fitted_pair(session, model_version)
     read = [session.contract.by_name.get(name) for name in row["features"]]
@@ -44,10 +44,18 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
     "/{portfolio}/models/{model_version}/card",
     response_class=Response,
     responses=refusals()
-    | {200: {"content": {"text/markdown": {"schema": {"type": "string"}}}, "description": "Card"}},
+    | {
+        200: {
+            "content": {"text/markdown": {"schema": {"type": "string"}}},
+            "description": "Model card",
+        }
+    },
 )
 def read_card(session: Reading, model_version: Version) -> Response:
-    """Return the model card of the pair that a version was fitted in, as Markdown."""
+    """Return the model card of a pair of models, as Markdown.
+
+    `model_version` may be either version of the pair.
+    """
     # Imported here because these modules load scikit-learn, which would slow the server's start.
     from loan_scoring.models.card import content
     from loan_scoring.models.card.render import render_card_markdown

@@ -1,4 +1,4 @@
-"""Routes of the API for monitoring: batches, drift, alerts."""
+"""API routes for monitoring: batches, drift tests and alerts."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ def list_batches(
     before: Annotated[str | None, Query(pattern=r"^(history|[0-9]{4}-[0-9]{2}-[0-9]{2})$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> shapes.Batches:
-    """List batches, the latest first: what came in, was scored, drifted."""
+    """List batches, the latest first, with row counts, drift findings and open alerts."""
     rows = select_rows(session, "select_batches_before", before=before, limit=limit)
     follows = rows[-1]["batch_id"] if len(rows) == limit else None
     return shapes.Batches.model_validate({"batches": rows, "next": follows})
@@ -35,7 +35,10 @@ def read_drift(
     batch_id: Annotated[str, Path(pattern=BATCH)],
     level: Annotated[Literal["stable", "attention", "drifted"] | None, Query()] = None,
 ) -> shapes.Drift:
-    """Return every drift test on a batch, of a level where one is named."""
+    """Return the drift tests of the current scoring run of a batch.
+
+    If `level` is given, only the tests with this level are returned.
+    """
     run = database.row(session.connection, "select_current_run", batch_id=batch_id)
     if run is None:
         raise MissingError(f"batch {batch_id} is not scored in {session.contract.portfolio}")
@@ -49,10 +52,15 @@ def read_drift(
 def list_alerts(
     session: Reading,
     state: Annotated[Literal["open", "acknowledged", "resolved"] | None, Query()] = None,
-    before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="An alert_id")] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="Only alerts with a smaller alert_id")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> shapes.Alerts:
-    """List alerts, the latest first."""
+    """List alerts, the latest first.
+
+    If `state` is given, only the alerts in this state are returned.
+    """
     rows = select_rows(session, "select_alerts_before", state=state, before=before, limit=limit)
     follows = rows[-1]["alert_id"] if len(rows) == limit else None
     return shapes.Alerts.model_validate({"alerts": rows, "next": follows})
@@ -65,7 +73,7 @@ def acknowledge(
     alert_id: Annotated[int, Path(ge=1, le=2**63 - 2)],
     body: shapes.Acknowledgement,
 ) -> shapes.Alert:
-    """Acknowledge an alert under the user's name, with a comment where there is one to make."""
+    """Acknowledge an alert. The user's name and an optional comment are stored with the alert."""
     _alert(session, alert_id)  # responds 404 if the alert does not exist
     handle_alert(session, alert_id, ACKNOWLEDGE, by(user), body.comment)
     return shapes.Alert.model_validate(_alert(session, alert_id))

@@ -1,4 +1,4 @@
-"""Routes of the API for scores: scoring on demand, extracts of scoring runs, recorded calls."""
+"""API routes for scores: scoring on demand, scores of scoring runs, and recorded calls."""
 
 import csv
 import io
@@ -32,14 +32,18 @@ from loan_scoring_web.routes.api_parameters import (
 router = APIRouter(route_class=LimitedRoute)
 
 CALL = re.compile(r"(\S{1,40})/(\S{36})")
-"""Parameter `after` of the list of calls: time and call_id of the last row of a page."""
+"""Format of the parameter `after` of `list_calls`: `called_at/call_id`.
+
+Both values are those of the last call on the previous page.
+"""
 
 
 @router.post("/{portfolio}/score", responses=refusals(400, 409, 413))
 def score(session: Operating, user: CurrentUser, asked: shapes.ScoreRequest) -> shapes.Scored:
-    """Score some applications now, by a named model; input and output go on record in `calls`.
+    """Score applications on demand, with the champions or with a model version.
 
-    The same parsing, rules and arithmetic as a night's; nothing is stored as a score.
+    The row rules, models and arithmetic are the same as for a batch. The applications and their
+    scores are stored in table `calls`. Table `scores` does not change.
     """
     found = score_and_record(session, asked.applications, asked.model, by(user))
     return shapes.Scored.model_validate(found, from_attributes=True)
@@ -55,7 +59,10 @@ def list_executions(
     after: Annotated[str | None, Query(pattern=RUN)] = None,
     limit: Limit = 100,
 ) -> shapes.Executions:
-    """List published scoring runs by time, batch and model, in the order of their batches."""
+    """List published scoring runs in the order of their batches.
+
+    `since` and `until` filter by the time of publication.
+    """
     rows = list_scoring_runs(
         session, since=since, until=until, batch_id=batch, model_version=model, after=after,
         limit=limit,
@@ -72,14 +79,16 @@ def list_executions(
 def list_scores(
     session: Reading,
     scoring_run_id: Annotated[str, Path(pattern=RUN)],
-    after: Annotated[str | None, Query(pattern=LOAN, description="A loan_id")] = None,
+    after: Annotated[
+        str | None, Query(pattern=LOAN, description="Only scores with a greater loan_id")
+    ] = None,
     limit: Limit = 1000,
     form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
 ) -> Any:
-    """Extract the scores of a run in the order of loan_id, as JSON or CSV.
+    """Return the scores of a published scoring run, sorted by loan_id, as JSON or CSV.
 
-    CSV has a header; `X-Next` of the answer's header names the page that
-    follows, ready to be put behind `after=`.
+    CSV starts with a row of column names. For CSV, the response header `X-Next` is the value to
+    pass as `after` for the next page. It is already percent-encoded. Without `X-Next` there is no next page.
     """
     rows = extracts.list_scores(session, scoring_run_id, after, limit)
     follows = rows[-1]["loan_id"] if len(rows) == limit else None
@@ -100,12 +109,15 @@ def list_calls(
     since: Since = None,
     until: Until = None,
     model: OfModel = None,
-    after: Annotated[str | None, Query(max_length=100, description="`next` of a page")] = None,
+    after: Annotated[
+        str | None, Query(max_length=100, description="Value of `next` on the previous page")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> shapes.Calls:
-    """List scorings that were asked for outside the nights, with input and output.
+    """List calls, the oldest first. A call is one scoring on demand, with its input and output.
 
-    At most 100 a page: each may hold a thousand applications.
+    `since` and `until` filter by the time of the call. A page has at most 100 calls, because one
+    call may contain 1,000 applications.
     """
     rows = extracts.list_calls(
         session, since=since, until=until, model_version=model, after=_place(after), limit=limit
@@ -120,7 +132,7 @@ def list_calls(
 def _place(after: str | None) -> tuple[datetime, str] | None:
     if after is None:
         return None
-    # A client that does not escape + as %2B sends a space, so turn spaces back into +.
+    # If a client does not encode + as %2B, the + arrives as a space. Turn spaces back into +.
     found = CALL.fullmatch(after.replace(" ", "+"))
     try:
         if found:

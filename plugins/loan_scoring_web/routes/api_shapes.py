@@ -1,4 +1,7 @@
-"""Models of the API's requests and responses. Their docstrings appear in the OpenAPI document."""
+"""Pydantic models of the API's requests and responses.
+
+Their docstrings are printed in the OpenAPI document.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,7 +17,8 @@ Application = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "description": "Fields by the contract's names, see `inputs` of a model",
+            "description": "Values by field name. The names are those of the contract. `inputs` of"
+            " a model version lists the fields that the version reads.",
             "additionalProperties": {"type": ["string", "number", "null"]},
         }
     ),
@@ -22,19 +26,22 @@ Application = Annotated[
 
 
 class Shape(BaseModel):
-    """Base of request bodies. An unknown field in a request body is a validation error."""
+    """Base class of request bodies. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Refusal(BaseModel):
-    """Why a request was refused, in one line."""
+    """Error response. `detail` gives the reason in one line."""
 
     detail: str
 
 
 class FieldFault(BaseModel):
-    """What is wrong with a field of the request."""
+    """A validation error.
+
+    `loc` is the path to the field, `msg` is the reason, and `type` is the broken rule.
+    """
 
     loc: list[str | int]
     msg: str
@@ -42,24 +49,29 @@ class FieldFault(BaseModel):
 
 
 class Refusals(BaseModel):
-    """What is wrong with the request, field by field."""
+    """Response to an invalid request. `detail` lists the validation errors, or is one string."""
 
     detail: list[FieldFault] | str
 
 
 class ScoreRequest(Shape):
-    """Some applications, and by which model they are to be scored."""
+    """Applications to score, and the model that scores them."""
 
     model: str = Field(
         "champion",
         pattern=VERSION_OR_CHAMPION,
-        description="champion, or a version: its pair of models scores",
+        description="`champion`, or a model version. A version is used together with the other model"
+        " of its pair. A pair is a propensity model and a personas model.",
     )
     applications: list[Application] = Field(min_length=1, max_length=MOST_APPLICATIONS)
 
 
 class Score(BaseModel):
-    """What the models say of an application; a referred one has a reason and no probability."""
+    """The score of one application.
+
+    If the contract excludes the application, the decision is `refer`, `exclusion_reason` gives the
+    reason, and the probability and the persona are null.
+    """
 
     loan_id: int | str
     default_probability: float | None
@@ -67,17 +79,21 @@ class Score(BaseModel):
     decision: Literal["approve", "review", "decline", "refer"]
     persona: str | None
     persona_default_rate: float | None = Field(
-        description="Mean default rate of the applicant's group at training"
+        description="Mean default rate of the persona at training. Null if there is no persona"
     )
     reasons: list[str] = Field(
-        description="The inputs that push the probability up most; of review and decline"
+        description="Labels of up to four inputs that raise the probability most, strongest first."
+        " Empty unless the decision is `review` or `decline`"
     )
     propensity_version: str
     personas_version: str
 
 
 class Scored(BaseModel):
-    """Scores in the order of the applications; `call_id` is the row of table `calls`."""
+    """Scores in the order of the applications in the request.
+
+    `call_id` identifies the row of table `calls` that stores the request and the scores.
+    """
 
     call_id: str
     propensity_version: str
@@ -87,7 +103,7 @@ class Scored(BaseModel):
 
 
 class Execution(BaseModel):
-    """A published scoring run: a batch revision scored with a pair of models."""
+    """A published scoring run: one revision of a batch, scored with one pair of models."""
 
     scoring_run_id: str
     batch_id: str
@@ -103,7 +119,10 @@ class Execution(BaseModel):
 
 
 class Executions(BaseModel):
-    """A page of scoring runs; `next` is `after` of the page that follows, null on the last."""
+    """A page of scoring runs.
+
+    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    """
 
     executions: list[Execution]
     next: str | None
@@ -128,14 +147,17 @@ class ScoreRow(BaseModel):
 
 
 class ScoreRows(BaseModel):
-    """A page of a run's scores; `next` is `after` of the page that follows, null on the last."""
+    """A page of the scores of a scoring run.
+
+    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    """
 
     scores: list[ScoreRow]
     next: int | str | None
 
 
 class Call(BaseModel):
-    """A scoring that was asked for outside the nights."""
+    """A call: one scoring on demand, from the API (`score`) or from the desk (`what_if`)."""
 
     call_id: str
     called_at: datetime
@@ -150,14 +172,17 @@ class Call(BaseModel):
 
 
 class Calls(BaseModel):
-    """A page of calls; `next` is `after` of the page that follows, null on the last."""
+    """A page of calls.
+
+    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    """
 
     calls: list[Call]
     next: str | None
 
 
 class Batch(BaseModel):
-    """A batch: what came in, what was scored, what drifted."""
+    """A batch with its row counts, its number of drift findings and its number of open alerts."""
 
     batch_id: str
     revision: int
@@ -176,14 +201,17 @@ class Batch(BaseModel):
 
 
 class Batches(BaseModel):
-    """A page of batches, the latest first; `next` is `before` of the page that follows."""
+    """A page of batches, the latest first.
+
+    `next` is the value to pass as `before` for the next page. If `next` is null, there is no next page.
+    """
 
     batches: list[Batch]
     next: str | None
 
 
 class DriftTest(BaseModel):
-    """One test on one feature of a batch."""
+    """A drift test on one column of a batch, or on all inputs together (`feature` is `all`)."""
 
     kind: str
     feature: str
@@ -197,7 +225,7 @@ class DriftTest(BaseModel):
 
 
 class Drift(BaseModel):
-    """What a batch was tested for against the baseline of the model that scored it."""
+    """Drift tests that compare a batch with the baseline of the model that scored the batch."""
 
     batch_id: str
     scoring_run_id: str
@@ -206,7 +234,7 @@ class Drift(BaseModel):
 
 
 class Alert(BaseModel):
-    """Something a person should look at."""
+    """An alert: a problem that a person should look at."""
 
     alert_id: int
     batch_id: str
@@ -224,33 +252,36 @@ class Alert(BaseModel):
 
 
 class Alerts(BaseModel):
-    """Alerts, the latest first; `next` is `before` of the page that follows."""
+    """A page of alerts, the latest first.
+
+    `next` is the value to pass as `before` for the next page. If `next` is null, there is no next page.
+    """
 
     alerts: list[Alert]
     next: int | None
 
 
 class Acknowledgement(Shape):
-    """What the person says who acknowledges an alert."""
+    """Optional comment of the person who acknowledges an alert."""
 
     comment: str = Field("", max_length=2000, pattern=r"^[^\x00]*$")
 
 
 class ModelInput(BaseModel):
-    """A field that an application has to have for a model."""
+    """An input of a model version: a field that every application must contain."""
 
     name: str
     label: str
     type: str
     unit: str | None
     levels: list[str] | None
-    is_open: bool = Field(description="Whether other levels are taken too")
+    is_open: bool = Field(description="Whether values outside `levels` are accepted")
     low: float | None
     high: float | None
 
 
 class ModelRow(BaseModel):
-    """A fitted model version."""
+    """A model version with its latest verdict."""
 
     model_version: str
     kind: Literal["propensity", "personas"]
@@ -270,7 +301,7 @@ class Models(BaseModel):
 
 
 class Model(BaseModel):
-    """A model version with what it reads and every verdict on it."""
+    """A model version with its inputs and every verdict on it, the oldest verdict first."""
 
     model_version: str
     kind: Literal["propensity", "personas"]
