@@ -88,7 +88,8 @@ def list_scores(
     """Return the scores of a published scoring run, sorted by loan_id, as JSON or CSV.
 
     CSV starts with a row of column names. For CSV, the response header `X-Next` is the value to
-    pass as `after` for the next page. It is already percent-encoded. Without `X-Next` there is no next page.
+    pass as `after` for the next page. It is already percent-encoded.
+    Without `X-Next` there is no next page.
     """
     rows = extracts.list_scores(session, scoring_run_id, after, limit)
     follows = rows[-1]["loan_id"] if len(rows) == limit else None

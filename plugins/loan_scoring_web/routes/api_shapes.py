@@ -60,7 +60,7 @@ class ScoreRequest(Shape):
     model: str = Field(
         "champion",
         pattern=VERSION_OR_CHAMPION,
-        description="`champion`, or a model version. A version is used together with the other model"
+        description="`champion`, or a model version. A version is used with the other model"
         " of its pair. A pair is a propensity model and a personas model.",
     )
     applications: list[Application] = Field(min_length=1, max_length=MOST_APPLICATIONS)
@@ -121,7 +121,7 @@ class Execution(BaseModel):
 class Executions(BaseModel):
     """A page of scoring runs.
 
-    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    `next` is the value to pass as `after` for the next page, or null if there is none.
     """
 
     executions: list[Execution]
@@ -149,7 +149,7 @@ class ScoreRow(BaseModel):
 class ScoreRows(BaseModel):
     """A page of the scores of a scoring run.
 
-    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    `next` is the value to pass as `after` for the next page, or null if there is none.
     """
 
     scores: list[ScoreRow]
@@ -174,97 +174,11 @@ class Call(BaseModel):
 class Calls(BaseModel):
     """A page of calls.
 
-    `next` is the value to pass as `after` for the next page. If `next` is null, there is no next page.
+    `next` is the value to pass as `after` for the next page, or null if there is none.
     """
 
     calls: list[Call]
     next: str | None
-
-
-class Batch(BaseModel):
-    """A batch with its row counts, its number of drift findings and its number of open alerts."""
-
-    batch_id: str
-    revision: int
-    source: str
-    received: int
-    accepted: int
-    quarantined: int
-    scoring_run_id: str | None
-    scored: int | None
-    referred: int | None
-    propensity_version: str | None
-    drift_findings: int
-    open_alerts: int
-    landed_at: datetime | None
-    scored_at: datetime | None
-
-
-class Batches(BaseModel):
-    """A page of batches, the latest first.
-
-    `next` is the value to pass as `before` for the next page. If `next` is null, there is no next page.
-    """
-
-    batches: list[Batch]
-    next: str | None
-
-
-class DriftTest(BaseModel):
-    """A drift test on one column of a batch, or on all inputs together (`feature` is `all`)."""
-
-    kind: str
-    feature: str
-    test: str
-    statistic: float
-    p_value: float | None
-    p_adjusted: float | None
-    effect: float
-    threshold: float
-    level: Literal["stable", "attention", "drifted"]
-
-
-class Drift(BaseModel):
-    """Drift tests that compare a batch with the baseline of the model that scored the batch."""
-
-    batch_id: str
-    scoring_run_id: str
-    propensity_version: str
-    tests: list[DriftTest]
-
-
-class Alert(BaseModel):
-    """An alert: a problem that a person should look at."""
-
-    alert_id: int
-    batch_id: str
-    last_batch_id: str
-    batches: int
-    severity: str
-    kind: str
-    subject: str
-    message: str
-    state: str
-    changed_by: str
-    changed_at: datetime
-    raised_at: datetime
-    comment: str | None
-
-
-class Alerts(BaseModel):
-    """A page of alerts, the latest first.
-
-    `next` is the value to pass as `before` for the next page. If `next` is null, there is no next page.
-    """
-
-    alerts: list[Alert]
-    next: int | None
-
-
-class Acknowledgement(Shape):
-    """Optional comment of the person who acknowledges an alert."""
-
-    comment: str = Field("", max_length=2000, pattern=r"^[^\x00]*$")
 
 
 class ModelInput(BaseModel):
