@@ -18,10 +18,7 @@ LIMIT = timedelta(hours=6)  # far above the minutes that 90,000 loans take on tw
 
 
 def build(contract: Contract) -> DAG:
-    """Return the train DAG of a portfolio.
-
-    A run starts by the contract's schedule, and whenever retraining is requested.
-    """
+    """Return the train DAG of a portfolio: scheduled, and run when retraining is requested."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -43,10 +40,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Save the training rows to a file, and check the features for leaks.
-
-            Return the arguments of one task `cross_validate` for each trial.
-            """
+            """Save the training rows, check for leaks; return the arguments of each trial."""
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
@@ -59,10 +53,7 @@ def build(contract: Contract) -> DAG:
             map_index_template="{{ task.op_kwargs['trial'] }}",
         )
         def cross_validate(fingerprint: str, trial: str) -> str:
-            """Cross-validate one trial and record the result.
-
-            Return the fingerprint of the training rows.
-            """
+            """Cross-validate and record one trial; return the fingerprint of the rows."""
             from loan_scoring.models.training.run import try_trial
 
             with task_session(portfolio) as (session, work):
@@ -71,10 +62,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
-            """Fit the model of the best trial and the personas, and register the pair of models.
-
-            Return the model versions by kind.
-            """
+            """Fit and register the best trial's model and the personas; return their versions."""
             from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
@@ -85,11 +73,9 @@ def build(contract: Contract) -> DAG:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
-            """Judge the pair of models by the gates, and record the verdict.
+            """Judge the pair by the gates and record the verdict; skip `ask` and `record`.
 
-            If a person must decide, no verdict is recorded yet, and the task returns the versions,
-            the evidence and the comparison to show. Otherwise the task returns an empty dict, and
-            Airflow skips the tasks `ask` and `record`.
+            If a person must decide, return what `ask` shows instead, and record no verdict yet.
             """
             from loan_scoring.models.promotion.comparison import render_comparison
             from loan_scoring.models.promotion.decide import judge_and_promote
@@ -106,10 +92,7 @@ def build(contract: Contract) -> DAG:
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
-            """Copy trials, models and champions to MLflow.
-
-            This task runs after the promotion, so a failure of MLflow cannot prevent a promotion.
-            """
+            """Copy trials, models and champions to MLflow, after the promotion is recorded."""
             from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):
