@@ -38,7 +38,7 @@ class ChannelError(LoanScoringError):
 
 
 class StateError(LoanScoringError):
-    """A stage needs something that does not exist yet, such as a batch or a champion."""
+    """The current state does not allow the action, for example because there is no champion yet."""
 
 
 class GoneError(StateError):

@@ -1,6 +1,7 @@
 """Database sessions of the pages and the API.
 
-Sessions that only read use the reader role, which cannot write, if its Airflow connection exists.
+If the Airflow connection of the reader role exists, sessions that only read use this role, which
+cannot write.
 """
 
 import logging

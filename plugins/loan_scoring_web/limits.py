@@ -18,9 +18,9 @@ class LimitedRoute(APIRoute):
     """Route that checks the login before it reads the body. The body's limit is MOST_BYTES."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return a handler that checks the login and reads the whole body first.
+        """Return a handler that checks the login, then reads the body, then calls the route.
 
-        A request without a login gets a 401, and a body longer than MOST_BYTES gets a 413.
+        A request without a login gets a 401. A body longer than MOST_BYTES gets a 413.
         """
         handle = super().get_route_handler()
 

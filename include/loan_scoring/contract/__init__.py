@@ -1,8 +1,8 @@
 """Read a portfolio's contract, which is a YAML file, into typed columns, rules and policies.
 
-Tables, parsing, checks, features, replay and drift tests are all derived from these objects. Code
-never contains the name of a portfolio's column, except the key's. docs/data-contract.md explains
-every field.
+Tables, parsing, checks, features, replay and drift tests are all derived from these objects. The
+code contains no name of a portfolio's column except the key, `loan_id`. docs/data-contract.md
+explains every field.
 """
 
 from loan_scoring.contract.columns import KEY, Column, Source

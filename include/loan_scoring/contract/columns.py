@@ -39,8 +39,8 @@ class Margin(ContractPart):
     - `quantiles`: values of a numeric column at 0, 5, 25, 50, 75, 95 and 100 %.
     - `step`: difference between neighbouring values of a numeric column.
     - `shares`: weight of each level of a category.
-    - `effect`: change in the log-odds of default, per standard deviation of a number or for each
-      level of a category.
+    - `effect`: change in the log-odds of default. A numeric column has one value, the change per
+      standard deviation. A category has one value for each level.
     """
 
     nulls: Share = 0.0

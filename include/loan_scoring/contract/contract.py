@@ -180,9 +180,9 @@ class Contract(ContractPart):
         return [name for name in self.protected if self.by_name[name].type == "category"]
 
     def group_rule(self, attribute: str) -> "GroupRule":
-        """Return which groups of a protected attribute are compared, and their order in lists."""
-        # Imported here because this module imports NumPy and SciPy, which would slow down every
-        # parse of a DAG file.
+        """Return the rule that says which groups of a protected attribute are compared."""
+        # Import here, because `statistics.fairness` imports NumPy and SciPy, which would slow down
+        # every parse of a DAG file.
         from loan_scoring.statistics.fairness import GroupRule
 
         fairness = self.promotion.fairness
@@ -202,7 +202,7 @@ class Contract(ContractPart):
     def policy(self) -> dict[str, Any]:
         """The decision thresholds and the exclusions, as stored with each scoring run.
 
-        A decision depends on these and on the models, and on nothing else.
+        The decision on an application depends only on this policy and on the models.
         """
         return {
             "decision": self.decision.model_dump(),

@@ -62,9 +62,10 @@ def read(path: Path) -> Contract:
 
 
 def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
-    """Return the first validation error as `field: reason`, and the number of further errors.
+    """Return one validation error as `field: reason`, and the number of further errors.
 
-    A list item is shown by its `name` or else its `source`, or by its index if it has neither.
+    The error is the first unknown field if there is one, otherwise the first error. In `field`, a
+    list item is shown by its `name`, or by its `source` if it has no name, or else by its index.
 
     Args:
         error: all validation errors of a contract.

@@ -80,7 +80,10 @@ class PerformancePolicy(ContractPart):
 
 
 class BusinessPolicy(ContractPart):
-    """What a default costs: `loss_given_default` is the lost share of the column `amount`."""
+    """The cost of a default: the share `loss_given_default` of the loan's amount.
+
+    `amount` is the name of the column with the amount.
+    """
 
     amount: str
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
@@ -131,7 +134,7 @@ class Channel(ContractPart):
 
 
 class Schedules(ContractPart):
-    """When the DAGs start, as cron expressions. All are in the time zone `timezone`."""
+    """The start times of the DAGs, as cron expressions in the time zone `timezone`."""
 
     timezone: str = "UTC"
     ingest: str = "0 2 * * *"

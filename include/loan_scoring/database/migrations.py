@@ -146,7 +146,7 @@ def _prepare(connection: Connection, contract: Contract) -> None:
 
 
 def _add_columns(connection: Connection, contract: Contract) -> None:
-    """Add the contract's missing columns to table `applications`.
+    """Add the contract's columns that table `applications` does not have yet.
 
     View `current_applications` is created again, because a view never shows columns that its table
     gets later.

@@ -23,7 +23,7 @@ class TaskWork:
 
 @dataclass(frozen=True)
 class TaskStart:
-    """When the scheduler started a try of a task, and for which tasks this task had to wait."""
+    """The start of a task: number and time of the try, DAG run start, and direct upstream tasks."""
 
     try_number: int
     at: datetime

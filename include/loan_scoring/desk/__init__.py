@@ -1,4 +1,5 @@
-"""The desk of the approver, who decides the applications that the policy does not decide.
+"""Functions for the approver, who decides the applications that the policy leaves to a person.
 
-Its modules list the queue, show one application, record decisions, and list scoring runs and calls.
+The modules list the queue, show one application, record decisions, and list scoring runs, scores
+and recorded on-demand scorings (table `calls`).
 """

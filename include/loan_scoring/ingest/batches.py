@@ -112,11 +112,11 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:
-    """Return the number of the revision in which a file is to be landed.
+    """Return the revision number under which to land a file.
 
-    If a revision newer than the current one has the same bytes and is not published, the file is
-    landed in that revision, otherwise in a new one. An unpublished revision with other bytes is not
-    reused, because another process may be about to publish it.
+    If a revision that is newer than the current revision has the same bytes and is not published,
+    its number is returned. Otherwise the number of a new revision is returned. An unpublished
+    revision with other bytes is not reused, because another process may be about to publish it.
 
     Args:
         known: the revisions of the batch, newest first.

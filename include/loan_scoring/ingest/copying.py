@@ -18,7 +18,7 @@ from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 def copy_table(
     session: Session, table: SourceTable, batch_id: str, revision: int
 ) -> tuple[int, int]:
-    """Parse and copy all rows of a file; return the numbers of accepted and refused rows."""
+    """Parse and copy all rows of a file; return the counts of accepted and rejected rows."""
     with known_loan_lookup(session, batch_id) as is_known:
         rules = RowRules(session.contract, is_known)
         return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
@@ -38,7 +38,7 @@ def copy_rows(
         session: database session of the role that ingests.
         batch_id: batch of the rows.
         revision: unpublished revision of the rows.
-        blocks: for each block the accepted rows and the rejected records, as from RowRules.
+        blocks: accepted rows and rejected records of each block, as `RowRules.apply` returns them.
     """
     columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
     partition = partition_name("applications", batch_id)
@@ -55,10 +55,7 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield three items for each block, ready for COPY.
-
-    These are the number of accepted rows, the accepted rows as CSV text, and the rejected records.
-    """
+    """Yield each block's count of accepted rows, these rows as CSV for COPY, and rejected records."""
     for rows, rejected in blocks:
         key = {"batch_id": batch_id, "revision": revision}
         key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]

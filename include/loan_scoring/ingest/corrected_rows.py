@@ -76,7 +76,7 @@ def corrected_raw_text(
 
     Args:
         table: block of corrected rows, one text column for each column in the corrected file.
-        row: row number in `table`.
+        row: index of the row in `table`.
         quarantined: the row of table `quarantine` that was corrected.
         current: the batch's current revision, as a row of table `batches`.
     """

@@ -37,7 +37,7 @@ class TakenOutcomes:
     """The revision that a file of outcomes became, with its row counts.
 
     `drop_id` identifies the file by its name. `is_unchanged` is true if the file brought nothing
-    new, so that the figures are those of an earlier revision.
+    new. Then no revision was added, and the fields describe the earlier revision.
     """
 
     drop_id: str

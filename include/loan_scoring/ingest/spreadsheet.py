@@ -154,7 +154,7 @@ def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
 
     Args:
         row: row of table `quarantine`.
-        revision: row of table `batches` of the revision with the record.
+        revision: row of table `batches` for the revision that contains the record.
     """
     if MALFORMED.intersection(row["rules"]):
         return None

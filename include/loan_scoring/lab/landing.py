@@ -19,9 +19,8 @@ class LandingFolder:
     def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
         """Write a drop. Return the path of the file, and whether the file had to be written.
 
-        A batch is either real or synthetic. When a real batch is written, a synthetic file of the
-        same batch is deleted, and the reverse, because otherwise ingestion would find two
-        deliveries of the batch.
+        A file is either real or synthetic. Writing one kind deletes a file of the other kind for
+        the same batch, because otherwise ingestion would find two deliveries of the batch.
 
         Args:
             kind: `applications` or `outcomes`.

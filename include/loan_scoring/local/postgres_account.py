@@ -26,8 +26,9 @@ class Account(NamedTuple):
         self, *arguments: str, stdout: int, data: Path | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
         """Run a program to its end without this process's terminal and environment."""
-        # No other variable is inherited. PG* variables would direct the programs to another server.
-        # With the mark of a stack, Postgres would be ended together with the stack.
+        # No other variables are passed on. PG* variables would direct the programs to another
+        # server. With the mark of a stack (see guard.py), the guard would end Postgres when that
+        # stack ends.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         if data is not None:
             environment["PGDATA"] = str(data)

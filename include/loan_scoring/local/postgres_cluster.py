@@ -17,9 +17,9 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
         DatabaseError: initdb failed.
     """
     for abandoned in data.parent.glob("initdb-*"):
-        # Some earlier process started initdb in this draft folder and was killed. If that initdb
-        # still runs, it now fails because its files are gone. The next call removes any files that
-        # it wrote in the meantime.
+        # This draft folder was left by a process that was killed during initdb, so delete it. If
+        # that initdb still runs, it now fails. Files that initdb writes until then are deleted by
+        # the next call.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"

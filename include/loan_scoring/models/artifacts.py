@@ -37,12 +37,12 @@ def dump_estimator(estimator: Any) -> bytes:
 
 
 def _skops() -> Any:
-    """Import skops.io, after moving the modules of NumPy and SciPy to the front of sys.modules.
+    """Return the module skops.io, imported in a way that takes 1 s instead of 20 s.
 
     While skops.io is imported, it looks up about 600 functions of NumPy and SciPy. For each
     function it searches all loaded modules in the order of sys.modules. In an Airflow task,
     thousands of other modules come first, and some import further modules when they are searched.
-    The import took 20 s per task in the old order, and takes 1 s in the new order.
+    Therefore the modules of NumPy and SciPy are first moved to the front of sys.modules.
     """
     import scipy.special  # noqa: F401 - loads the modules that must be searched first
 

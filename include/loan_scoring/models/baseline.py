@@ -25,9 +25,9 @@ SCORE_BINS = 40
 def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
     """Return the baseline of every column of `table`, by column name, ready for JSON.
 
-    Every column has `rows` and `nulls`. A number also has `edges` (inner bin edges, ascending),
-    `counts` (rows per bin), `mean`, `median` and `standard_deviation`. A category also has
-    `levels`, the most frequent level first, and `counts` (rows per level).
+    Every column has `rows` and `nulls`. A numeric column also has `edges` (inner bin edges,
+    ascending), `counts` (rows per bin), `mean`, `median` and `standard_deviation`. A categorical
+    column also has `levels`, the most frequent level first, and `counts` (rows per level).
     """
     return {
         name: fit_column_baseline(table.column(name), contract.monitoring.bins)

@@ -78,7 +78,8 @@ class Contributions:
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
-            leaves: leaves of these rows that `probabilities` returned, or None.
+            leaves: leaves that `probabilities` returned for these rows. If None, the leaves are
+                computed.
 
         Returns:
             the base and the contributions, shape (rows, features). The log-odds of a row are the
@@ -172,7 +173,7 @@ class Contributions:
 
 
 def _tree_of_xgboost(tree: dict[str, Any]) -> Tree:
-    """Convert a tree of XGBoost's JSON. The count of a node is its sum of hessians."""
+    """Return a tree of XGBoost's JSON as a Tree. `count` is the sum of hessians of each node."""
     left = np.array(tree["left_children"])
     return Tree(
         left,
@@ -188,7 +189,7 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Convert contributions to a probability into contributions to the log-odds.
+    """Return base and contributions in log-odds, converted from base and contributions to probability.
 
     All contributions of a row are multiplied by one factor. The factor is the row's distance from
     the base in log-odds, divided by the distance in probability. If the distance in probability is
@@ -219,7 +220,7 @@ def top_reasons(
         contract: contract with the labels of the columns.
         features: names of the columns that the model reads.
         contributions: contributions of the features to the log-odds, shape (rows, features).
-        columns: values of the same rows.
+        columns: values of the features for these rows.
     """
     labels = [contract.by_name[name].label for name in features]
     texts = pa.array([*labels, *(f"{label} is missing" for label in labels)], pa.string())

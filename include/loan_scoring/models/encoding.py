@@ -1,7 +1,7 @@
 """Turn applications into the input of a model.
 
-`feature_frame` makes the data frame that scikit-learn's encoders take. `Encoder` gives the same
-encoded values faster.
+`feature_frame` makes the data frame that scikit-learn's encoders take. `Encoder` returns the same
+values as scikit-learn's encoders, but faster.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from loan_scoring.contract import Contract
 def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of a table as the data frame that a scikit-learn pipeline takes.
 
-    Numbers have the type float64, categories the type object. A null becomes nan.
+    Numeric columns have the type float64, and categories have the type object. A null becomes nan.
     """
     data = {}
     for name in columns:
@@ -38,21 +38,21 @@ def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of some applications, as numbers and as codes of levels.
+    """The columns of some applications: numeric values, and codes for the levels of categories.
 
     A table is split into this form once, and then every model reads it.
     """
 
     rows: int
     numbers: dict[str, np.ndarray]
-    """The values of each number by column name, float64, shape (rows,). A null is nan."""
+    """The values of each numeric column by name, float64, shape (rows,). A null is nan."""
     levels: dict[str, np.ndarray]
     """The levels of each category by column name, shape (levels,).
 
     These are the levels that occur in the table, followed by nan for null.
     """
     codes: dict[str, np.ndarray]
-    """The index into `levels` for each row of a category, by column name, shape (rows,)."""
+    """The index of each row's level in `levels`, by column name, shape (rows,)."""
 
     def is_null(self, name: str) -> np.ndarray:
         """Return True for each row in which the column is null, shape (rows,)."""
@@ -71,7 +71,7 @@ class Columns:
 
 
 def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> Columns:
-    """Split the named columns of a table into numbers, levels and codes."""
+    """Return the named columns of a table as `Columns`."""
     found = Columns(table.num_rows, {}, {}, {})
     for name in names:
         values = table.column(name).combine_chunks()

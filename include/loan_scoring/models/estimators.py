@@ -32,7 +32,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         reg_lambda: float = 1.0,
         random_state: int = 0,
     ) -> None:
-        """Take the parameters, which have the names of XGBoost's scikit-learn interface."""
+        """Store the parameters, which are named as in XGBoost's scikit-learn interface."""
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth

@@ -14,8 +14,8 @@ from loan_scoring.contract import Contract
 RULE = "blake2b(seed:loan_id)"
 """The rule that decides whether a loan is in the hold-out.
 
-It is stored with each model, so that models of an older rule can be recognized if the rule ever
-changes.
+The rule is stored with each model, so that models of an older rule can be recognized if the rule
+ever changes.
 """
 
 

@@ -1,4 +1,4 @@
-"""MLflow's schema in the portfolio database: its URL, its lock, the environment of `mlflow ui`."""
+"""Create and lock MLflow's schema, and return its URL and the environment of `mlflow ui`."""
 
 import os
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ def mirror_lock(session: Session) -> Iterator[None]:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            # Checked first, because CREATE SCHEMA IF NOT EXISTS needs the right to create schemas
-            # even if the schema exists.
+            # Check this first, because CREATE SCHEMA IF NOT EXISTS needs the right to create
+            # schemas even if the schema exists.
             if not cursor.rowcount:
                 cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(

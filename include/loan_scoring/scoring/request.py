@@ -215,7 +215,7 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
     from threadpoolctl import threadpool_limits
 
-    # Use one thread as for a mini-batch, because then the arithmetic and the scores are equal.
+    # Use one thread, as mini-batches do, so that the scores equal those of nightly scoring.
     with threadpool_limits(limits=1):
         return scorer.score(table)
 

@@ -1,4 +1,4 @@
-"""Sort a column of numbers once, and calculate several statistics from the sorted values.
+"""Sort a numeric column once, and calculate several statistics from the sorted values.
 
 The statistics are KS, Wasserstein, bin counts, mean and median. Only distinct values and cumulative
 counts are kept. This saves time, because rounded amounts have few distinct values.

@@ -45,7 +45,7 @@ class Parity:
     It is None if fewer than two groups are compared.
     """
     ratio_of_all: float | None
-    """The same ratio, but the levels in the rule's `not_a_group` are also compared.
+    """Demographic parity ratio if the levels in the rule's `not_a_group` are also compared.
 
     Levels with fewer than `min_group` loans are still left out.
     """

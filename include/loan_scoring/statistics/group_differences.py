@@ -88,7 +88,7 @@ def equal_odds(
 
     A paid loan is the positive class, because approval is the benefit. The equal opportunity
     difference is the highest minus the lowest approval rate of paid loans. For the equalized odds
-    difference, the same is calculated for defaulted loans, and the larger value is returned.
+    difference, this value is also calculated for defaulted loans, and the larger value is returned.
     Source: Hardt, Price, Srebro (2016), "Equality of opportunity in supervised learning".
 
     Return an empty dictionary if any group has no paid loans or no defaulted loans.
@@ -141,14 +141,14 @@ def _range(deviations: np.ndarray) -> np.ndarray:
 def _reach(ranges: np.ndarray) -> float:
     """Return the half-width of an interval that holds for all differences between groups at once.
 
-    Percentiles of the largest difference in each resample would be wrong. The largest of several
+    The half-width is the CONFIDENCE quantile of `ranges`. The error of the difference between any
+    two groups is at most the range of all groups' errors, so this half-width holds for every
+    difference, including the largest difference. Source: Tukey (1953), "The problem of multiple
+    comparisons", here with the range taken from the bootstrap.
+
+    Percentiles of the largest difference in each resample are not used. The largest of several
     noisy differences is biased upwards, and in resamples the bias is even larger. So an interval
     from these percentiles would not contain 0 even if all groups were treated equally.
-
-    Instead, the interval uses a bound. The error of a difference between any two groups is at most
-    the range of the errors of all groups. So the bound also holds for the largest difference.
-    Source: Tukey (1953), "The problem of multiple comparisons", here with the range taken from the
-    bootstrap.
 
     Args:
         ranges: range of the groups' errors in each resample, shape (resamples,).

@@ -14,7 +14,7 @@ HOLDOUT_METRICS = (
 )  # fmt: skip
 """Hold-out metrics that have an interval, in the order in which reports show them."""
 BLOCK = 32
-"""Number of resamples in memory at once. With 40,000 loans, the weights of 32 take 10 MB."""
+"""Number of resamples in memory at once. With 40,000 loans, their weights take 10 MB."""
 
 
 @dataclass(frozen=True)

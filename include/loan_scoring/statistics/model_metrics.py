@@ -1,4 +1,4 @@
-"""Return the parameters, probabilities and hold-out metrics of a propensity model."""
+"""Calculate a propensity model's probabilities and hold-out metrics, and read its parameters."""
 
 from typing import Any
 

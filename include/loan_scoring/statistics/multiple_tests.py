@@ -5,7 +5,7 @@ from scipy.stats import false_discovery_control
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Return p-values adjusted for the false discovery rate, shape (tests,), in the same order.
+    """Return p-values adjusted for the false discovery rate, in the given order, shape (tests,).
 
     Source: Benjamini, Hochberg (1995), "Controlling the false discovery rate".
 

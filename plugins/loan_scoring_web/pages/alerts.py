@@ -21,7 +21,7 @@ CAUSES = {
 
 
 def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
-    """Return the template values of the alerts page: alerts that wait, are snoozed or resolved.
+    """Return the template values of the alerts page: the waiting, snoozed and resolved alerts.
 
     Args:
         session: database session that reads.

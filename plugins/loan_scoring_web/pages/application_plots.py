@@ -1,4 +1,8 @@
-"""Draw plots of one application: its probability within the hold-out, and its contributions."""
+"""Draw two plots of one application.
+
+The first plot compares the application's probability with the probabilities of the hold-out. The
+second plot shows the contributions of the inputs.
+"""
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise

@@ -24,7 +24,7 @@ class FileStart:
     def split(self, where: str, asked: set[str]) -> tuple[str, list[str]]:
         """Return the delimiter of the header, and the column names.
 
-        The chosen delimiter splits the header so that it has as many `asked` names as possible.
+        The delimiter is chosen so that the header has as many of the `asked` names as possible.
 
         Raises:
             SourceError: the header is in another encoding, or has none of the `asked` names.

@@ -46,7 +46,7 @@ class SourceTable:
     """The rows of one location. Iterate over the table to read its blocks.
 
     The files of a glob are read in the order of their names. Line numbers continue from file to
-    file, and the SHA-256 is that of the bytes of all files in sequence.
+    file, and the SHA-256 is computed from the bytes of all files in sequence.
     """
 
     def __init__(

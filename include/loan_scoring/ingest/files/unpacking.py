@@ -27,8 +27,8 @@ def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
         magic: first bytes of the file.
 
     Raises:
-        SourceError: the packed file is damaged, or does not contain exactly one readable file. Or
-            the name ends in .gz or .zip, and the file is not packed.
+        SourceError: the packed file is damaged, the archive does not hold exactly one readable
+            file, or the file is named .gz or .zip but is not packed.
     """
     size = os.fstat(file.fileno()).st_size
     if magic.startswith(b"\x1f\x8b"):
@@ -77,7 +77,7 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         members = [
             member
             for member in archive.infolist()
-            # macOS adds a folder with metadata to the archive, which is not part of the data.
+            # Skip the folder with metadata that macOS adds, because it is not part of the data.
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 """The longest wait for a connection, and for each piece of the response."""
 PROBE_SECONDS = 10.0
-"""The longest wait when a URL is only checked, instead of TIMEOUT_SECONDS."""
+"""The limit that replaces TIMEOUT_SECONDS when a URL is only checked."""
 RETRY_SECONDS = (1.0, 3.0)
 """Seconds to wait before the first retry of a download, and before the second retry."""
 
@@ -62,7 +62,7 @@ def _copy(url: str) -> BinaryIO:
         with _answer(url, TIMEOUT_SECONDS) as response:
             expected = response.headers.get("Content-Length")
             try:
-                # The raw bytes are stored, because the SHA-256 must be that of the bytes as
+                # The raw bytes are stored, because the SHA-256 is computed from the bytes as
                 # delivered.
                 for piece in response.iter_raw():
                     copy.write(piece)
@@ -82,7 +82,7 @@ def _copy(url: str) -> BinaryIO:
 def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
     """Send a GET request, and yield the response if it is successful.
 
-    The caller reads the body within the `with` block, because the connection is closed after it.
+    The caller reads the body within the `with` block, because the connection is closed after the block.
 
     Raises:
         PassingSourceError: the connection failed, or the server cannot respond at present.
@@ -101,8 +101,8 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
             follow_redirects=True,
             headers={"User-Agent": "loan-scoring", "Accept-Encoding": "identity"},
             timeout=timeout,
-            # The system's certificates are used, because lenders add their own to these. By
-            # default httpx uses the certificates of the package certifi.
+            # Use the system's certificates, because lenders add their own certificates there. By
+            # default, httpx would use the certificates of the package certifi.
             verify=ssl.create_default_context(),
         )
     except (httpx.InvalidURL, ValueError, ImportError):

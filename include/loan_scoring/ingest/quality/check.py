@@ -30,8 +30,8 @@ page that Great Expectations makes refers to them.
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     """Check a landed revision, and return a sentence for each critical expectation that failed.
 
-    The list is empty if the revision passes. Verdicts, alerts and the HTML page are written, and
-    replace those of an earlier check of the same revision. Rows are written in the caller's
+    The list is empty if the revision passes. Verdicts, alerts and the HTML page are written. They
+    replace the results of an earlier check of this revision. Rows are written in the caller's
     transaction.
 
     Args:

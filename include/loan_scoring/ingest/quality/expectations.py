@@ -129,7 +129,7 @@ def critical_null_shares(
 
 
 def _usual_null_share(column: Column, rows: int) -> float:
-    """Return the share of nulls that is usual in a batch with `rows` rows, chance included."""
+    """Return the largest share of nulls that is usual in a batch of `rows` rows, chance included."""
     from scipy import stats
 
     if not rows:
@@ -140,7 +140,7 @@ def _usual_null_share(column: Column, rows: int) -> float:
 
 def _null_share(rule: str, severity: Severity, column: Column, share: float) -> Expectation:
     # The share is rounded down at nine decimals, because otherwise a rounding error could fail a
-    # batch that is exactly at its limit. This is less than one row.
+    # batch that is exactly at its limit. The change of the limit is less than one row.
     mostly = math.floor((1 - share) * 1e9) / 1e9
     kind = "expect_column_values_to_not_be_null"
     return Expectation(rule, severity, kind, {"mostly": mostly}, column.name)
@@ -149,8 +149,8 @@ def _null_share(rule: str, severity: Severity, column: Column, share: float) -> 
 def _values(column: Column) -> list[Expectation]:
     found: list[Expectation] = []
     if column.levels:
-        # A failure is critical in a closed column, because the row rules should have rejected rows
-        # with unknown levels. In an open column the row rules accept any level.
+        # If `open_levels` is False, a failure is critical, because the row rules should have
+        # rejected rows with unknown levels. If it is True, the row rules accept any level.
         severity: Severity = "warning" if column.open_levels else "critical"
         found.append(
             Expectation(

@@ -38,7 +38,7 @@ COUNTS_ONLY = {
 class ExpectationVerdict:
     """Whether a batch met an expectation, and what was observed.
 
-    - `observed`: observed number, such as a share of nulls or a row count. None for `schema`.
+    - `observed`: observed value, such as a share of nulls or a row count. None for `schema`.
     - `unexpected_count`: number of rows that do not meet the expectation. None if the expectation
       does not judge single rows.
     - `observed_text`: unknown levels, or missing and additional columns.

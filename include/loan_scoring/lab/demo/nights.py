@@ -14,10 +14,11 @@ from loan_scoring.scoring.batch import score_batch
 
 
 def run_nights(session: Session, replay: Replay) -> Iterator[str]:
-    """Ingest, score and compare each night, and ingest outcomes on the date on which they land.
+    """Ingest and score each night and compare the night with the baseline.
 
-    Where drift lasts, new models are requested. Yields the batch_id of a night after its
-    comparison, and the drop_id of outcomes after performance was restated.
+    Outcomes are ingested on the date on which they land. If drift lasts, new models are requested.
+    Yields the batch_id of a night after the comparison, and the drop_id of outcomes after
+    performance was restated.
 
     Args:
         session: database session with a champion and none of the nights.

@@ -83,7 +83,7 @@ def draw_psi(
 
 @as_svg
 def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[DemoNight]) -> None:
-    """Draw a metric by night with intervals, estimated and realised, and the hold-out's value."""
+    """Draw a metric's estimated and realised values by night with intervals, and the baseline."""
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
     _draw_nights(axes, nights)

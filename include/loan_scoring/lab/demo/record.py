@@ -75,12 +75,12 @@ class DemoRecord:
 
     @property
     def calm(self) -> list[DemoNight]:
-        """Return the nights without the scenario."""
+        """Return the nights to which the scenario was not applied."""
         return [night for night in self.nights if not night.is_drifted]
 
     @property
     def drifted(self) -> list[DemoNight]:
-        """Return the nights with the scenario."""
+        """Return the nights to which the scenario was applied."""
         return [night for night in self.nights if night.is_drifted]
 
 
@@ -90,7 +90,7 @@ def read_demo_record(
     named_scenario: tuple[str, Scenario],
     drifted: list[str],
 ) -> DemoRecord:
-    """Read the rows of a demonstration whose nights have all run.
+    """Return the record of a finished demonstration, read from the database.
 
     Args:
         session: database session of this demonstration.

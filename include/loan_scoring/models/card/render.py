@@ -16,7 +16,7 @@ The browser loads nothing from the network and runs no script, even if a card co
 
 
 def render_card_markdown(card: Card) -> str:
-    """Return the card as Markdown. A plot is replaced by its caption, as Markdown has no SVG."""
+    """Return the card as Markdown. A plot becomes its caption, because Markdown has no SVG."""
     lines = [f"# {escape_markdown(card.title)}", "", escape_markdown(card.lead)]
     for section in card.sections:
         lines += ["", f"## {escape_markdown(section.title)}"]
@@ -68,8 +68,8 @@ def render_card_html(card: Card) -> str:
 def _runs(section: Section) -> list[tuple[bool, list[tuple[str, Block]]]]:
     """Group the blocks of a section, so that the page can put tables and plots side by side.
 
-    Each item is (is_drawn, blocks) for consecutive blocks. `is_drawn` is True for tables and
-    plots, and False for texts. `blocks` has the class name of each block and the block.
+    Each item is a run of consecutive blocks of the same kind: `is_drawn`, which is True for tables
+    and plots, and a list of (class name, block).
     """
     return [
         (is_drawn, [(type(block).__name__, block) for block in run])

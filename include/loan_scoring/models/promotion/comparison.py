@@ -8,7 +8,7 @@ from loan_scoring.database.session import Session
 def render_comparison(session: Session, evidence: dict[str, Any]) -> str:
     """Return a Markdown text that compares the challenger with the champion.
 
-    It has a table of their metrics, and the result of each gate.
+    The text has a table with the metrics of both models, and the result of each gate.
 
     Args:
         session: database session.

@@ -84,8 +84,8 @@ def calibrated(
 ) -> Gate:
     """Judge whether the calibration slope is within the contract's limits, for example 0.9 to 1.1.
 
-    The champion's slope is among the figures, but does not affect the result. The arguments are
-    the same as those of `better`.
+    The champion's slope is among the figures, but does not affect the result. `better` describes
+    the arguments.
     """
     low, high = contract.promotion.calibration_slope
     found = fit_calibration_line(y, challenger)
@@ -112,7 +112,7 @@ def calibrated(
 
 
 def fair(contract: Contract, parities: list[Parity]) -> Gate:
-    """Judge whether approval rates differ too much between the groups of an attribute.
+    """Judge whether the approval rates of an attribute's groups are close enough to each other.
 
     For each attribute, the lowest approval rate divided by the highest must be at least
     `min_ratio` of the contract. An attribute passes if it has fewer than two groups that are
@@ -153,7 +153,7 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
 
 
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
-    """Judge whether any feature of the model leaks the outcome, according to its leak report.
+    """Judge by the leak report whether no feature of the model leaks the outcome.
 
     The gate fails if a feature has a decisive leak, or if the model has no leak report. A column
     that was dropped before training does not count.

@@ -47,8 +47,8 @@ def declared_trials(contract: Contract) -> list[Trial]:
 def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
     """Return the unfitted pipeline of a trial, which has an encoder and a classifier.
 
-    Nulls are not imputed. Trees take them as missing values. The logistic regression takes the
-    null of a category as one more level, and for a null number it sets all splines to zero. A
+    Nulls are not imputed. Trees take nulls as missing values. The logistic regression takes a null
+    in a category as one more level. For a null in a numeric column, it sets all splines to zero. A
     level that the fit has not seen counts as missing for trees. For the logistic regression, such
     a level and a rare level both count as infrequent.
     """

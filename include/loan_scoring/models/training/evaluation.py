@@ -1,6 +1,6 @@
-"""Evaluate a propensity model on its hold-out, and return the numbers that its card shows.
+"""Evaluate a propensity model on its hold-out, and return the figures that its card shows.
 
-The numbers are computed once, at training, and stored with the model. So a card can be written
+The figures are computed once, at training, and stored with the model. So a card can be written
 later without the data, and shows what was known when the model was promoted.
 """
 
@@ -119,7 +119,7 @@ def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str
 def score_histogram(
     y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
 ) -> dict[str, list[float]]:
-    """Count paid and defaulted loans by score, in bins of equal width from 0 to 1."""
+    """Return the edges of bins of equal width, and the paid and defaulted loans in each bin."""
     edges = np.linspace(0, 1, bins + 1)
     return {
         "edges": edges.round(6).tolist(),
@@ -136,8 +136,8 @@ def permutation_importance(
     The importance is the AUC that is lost when the values of the feature are shuffled. The result
     has the mean and the standard deviation over the repeats, the most important feature first. At
     most IMPORTANCE_ROWS loans are used. The values are shuffled after encoding, because encoding
-    them again would take longer than predicting. The result is the same, because each encoded
-    value depends only on the raw value of its own column.
+    them again would take longer than predicting. Shuffling before encoding would give the same
+    result, because each encoded value depends only on the raw value of its own column.
 
     Args:
         model: fitted pipeline of the propensity model.

@@ -71,7 +71,7 @@ class TrainingParts:
 
 
 def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
-    """Split the rows of a training into training set and hold-out.
+    """Return the rows of a training, split into training set and hold-out.
 
     Features that have the same value in the whole training set are left out.
     """

@@ -23,15 +23,17 @@ BINS = 32
 PURE_LIFT = 1.5
 """The minimum lift of a near-pure level.
 
-The lift is the share of an outcome in the level, divided by its share in all loans. Without this
-minimum, many harmless levels would count if, for example, 98 % of all loans are paid.
+The lift is the share of an outcome in the level, divided by the share of this outcome in all loans.
+Without this minimum, many harmless levels would count if, for example, 98 % of all loans are paid.
 """
 NULL = "null"
 
 
 @dataclass(frozen=True)
 class PureLevel:
-    """A level, a bin or a frequent number in which nearly all loans have the same outcome.
+    """A level of a column in which nearly all loans have the same outcome.
+
+    In a numeric column, a level is a bin or a single value.
 
     `loans` is the number of loans in the level. `default_rate` is the share of these loans that
     defaulted. `coverage` is the number of loans in the level with the prevailing outcome, divided
@@ -90,7 +92,7 @@ def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
     Return None if all loans have the same level, or if an outcome has fewer than 5 loans.
 
     Args:
-        codes: number of each loan's level, from 0, shape (rows,).
+        codes: code of each loan's level, from 0, shape (rows,).
         y: whether each loan defaulted, shape (rows,), bool.
         seed: random seed for drawing the folds.
     """
@@ -118,10 +120,10 @@ def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
 
 
 def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
-    """Return the number of each value's level, from 0, and the names of the levels.
+    """Return the code of each value's level, shape (rows,), and the names of the levels by code.
 
-    Null is a level of its own. The levels of a number are quantile bins, and a value that would
-    fill a whole bin gets a bin of its own.
+    Codes start at 0. Null is a level of its own. The levels of a numeric column are quantile bins.
+    A value that would fill a whole bin gets its own bin.
     """
     null = values.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(values.type):
@@ -152,11 +154,13 @@ def _near_pure(
 ) -> list[PureLevel]:
     """Return the levels in which nearly all loans have the same outcome, the largest level first.
 
-    The levels are null, the levels of a category or the bins of a number, and each single number.
-    Levels with fewer than `min_level_loans` loans are left out. The share of the outcome
-    must be PURE_LIFT times its share in all loans, and the lower limit of its Wilson interval must
-    be at least `pure_share`. The lower limit is used instead of the share itself, so that a small
-    level does not count by chance.
+    For a categorical column, each category counts as a level. For a numeric column, each bin and
+    also each distinct value counts as a level. Null is a level too. Levels with fewer than
+    `min_level_loans` loans are left out.
+
+    The share of the outcome in the level must be at least PURE_LIFT times its share in all loans,
+    and the lower limit of the share's Wilson interval must be at least `pure_share`. The lower
+    limit is used instead of the share itself, so that a small level does not count by chance.
     """
     loans = np.bincount(codes, minlength=len(names))
     defaults = np.bincount(codes, y, minlength=len(names)).astype(int)

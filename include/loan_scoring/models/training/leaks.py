@@ -1,9 +1,9 @@
 """Find columns that reveal the outcome: the leak gate.
 
 A column leaks if it was filled, or left empty, after the outcome was known. A model cannot notice
-this, so three figures of each column are compared with limits: how well its values alone rank
-loans by default, how well its nulls alone rank them, and which of its levels are near-pure. In a
-near-pure level, nearly all loans have the same outcome.
+this, so three figures of each column are compared with limits: how well the values alone rank
+loans by default, how well the nulls alone rank loans by default, and which levels are near-pure.
+In a near-pure level, nearly all loans have the same outcome.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,16 +23,17 @@ VERDICTS = ("leak", "acknowledged", "excluded", "suspect", "clean")
 class LeakFinding:
     """The verdict on one column, with the figures behind it.
 
-    `everyone` has the figures over all loans, and `judged` over the loans that a model judges,
-    which means without excluded applications. `role` is `feature`, `protected`, `key`, `pricing`
-    or `outcome`. `verdict` is one of:
+    `everyone` has the figures over all loans. `judged` has the figures over the loans that are not
+    excluded from scoring. `role` is `feature`, `protected`, `key`, `pricing` or `outcome`.
+    `verdict` is one of:
 
     - `leak`: a figure reaches its limit. For a feature, only the judged loans count. For any other
       column, all loans count.
-    - `acknowledged`: the same, but the contract acknowledges this leak with a reason.
-    - `excluded`: a feature leaks among all loans, but not among the judged loans.
+    - `acknowledged`: a figure reaches its limit, but the contract accepts this leak with a reason.
+    - `excluded`: a figure of a feature reaches its limit over all loans, but no figure reaches its
+      limit over the judged loans.
     - `suspect`: the column has near-pure levels, but no figure reaches its limit.
-    - `clean`: none of these.
+    - `clean`: no figure reaches its limit, and the column has no near-pure levels.
 
     `reasons` has a phrase for each figure that reaches its limit. `is_decisive` is True if a
     feature has the verdict `leak`. Then the column is dropped or the training is refused.

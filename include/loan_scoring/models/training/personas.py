@@ -23,7 +23,7 @@ from loan_scoring.statistics.intervals import wilson
 HIGH = 0.35
 """The distance from the mean beyond which a persona's name says "high" or "low".
 
-It is given in standard deviations.
+The distance is measured in standard deviations.
 """
 SAMPLE_ROWS = 5000
 """The largest number of loans on which the number of personas is chosen.
@@ -44,9 +44,9 @@ def fit_personas(
     """Fit the personas. Return the fitted pipeline and the mean silhouette by number of personas.
 
     The chosen number of personas has the largest mean silhouette (Rousseeuw 1987) on a sample of
-    the loans. If two numbers have the same silhouette, the smaller number is chosen. If the
-    contract allows only one number, no silhouette is computed. The fit uses one thread, for the
-    reason given in `fit_pipeline`.
+    the loans. If two numbers of personas have equal silhouettes, the smaller number is chosen. If
+    the contract allows only one number of personas, no silhouette is computed. The fit uses one
+    thread, for the reason given in `fit_pipeline`.
 
     Args:
         contract: contract with the allowed numbers of personas and the random seed.
@@ -78,8 +78,8 @@ def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
 def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
     """Return the unfitted pipeline of the personas, which scales inputs and then runs k-means.
 
-    Quantiles of numbers are mapped to a normal distribution. The reason is that a few incomes and
-    property values are a hundred times the median. After linear scaling, k-means would make a
+    The quantiles of a numeric column are mapped to a normal distribution. The reason is that a few
+    incomes and property values are a hundred times the median. After linear scaling, k-means would make a
     separate cluster for each of these values.
 
     Args:

@@ -48,9 +48,9 @@ class TrainingRows:
     outcome files from which the rows came. `leaks` is the leak report, ready for JSON. `features`
     are the names of the columns that a model may read.
 
-    `since` is None unless a change in the applicants or their defaults was detected. Then it is
-    the first batch of the change, and `table` also has `is_recent`. In this case a model is fitted
-    on all rows, but calibrated and measured on the recent rows only.
+    If a change in the applicants or their defaults was detected, `since` is the first batch of the
+    change, and `table` also has `is_recent`. A model is then fitted on all rows, but calibrated and
+    measured on the recent rows only. Without a change, `since` is None.
     """
 
     fingerprint: str
@@ -62,7 +62,7 @@ class TrainingRows:
 
 
 def freeze_rows(session: Session) -> TrainingRows:
-    """Read the rows of a training in one database snapshot, and apply the leak gate.
+    """Return the rows of a training, read in one database snapshot, after the leak gate.
 
     Raises:
         ContractError: a feature leaks, and the contract refuses training on leaks.
@@ -70,8 +70,8 @@ def freeze_rows(session: Session) -> TrainingRows:
             outcome occurs.
     """
     contract = session.contract
-    # One snapshot, because `batches` must describe exactly these rows even if a batch is published
-    # meanwhile.
+    # Read in one snapshot, because `batches` must describe exactly the rows of `table` even if a
+    # batch is published meanwhile.
     with database.snapshot(session.connection):
         since = _changed_since(session)
         table = _read_labelled(session, since)

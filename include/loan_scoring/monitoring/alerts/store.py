@@ -1,4 +1,7 @@
-"""Store the causes that batches show, and keep one alert for each lasting cause."""
+"""Store the drift causes found in each batch, and keep one alert for each cause.
+
+The alert stays open for as long as batches show its cause.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Write the message of an alert on a cause in plain words, with the figures behind it."""
+"""Write the text of a drift alert in plain words: its cause and the figures that show it."""
 
 from collections.abc import Sequence
 from typing import Any

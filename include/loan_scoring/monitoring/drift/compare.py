@@ -137,7 +137,10 @@ def _numbers(
     baseline: Distribution,
     values: pa.ChunkedArray,
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the tests of a number, the baseline's and the batch's counts per bin, and facts."""
+    """Return the drift tests of a numeric column, two arrays of counts, and facts for alerts.
+
+    The arrays are the counts per bin of the baseline and of the batch.
+    """
     batch = Distribution.of(present_numbers(values))
     counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
     if not batch.size or not baseline.size:
@@ -167,7 +170,10 @@ def _categories(
     values: pa.ChunkedArray,
     counted: dict[str, int],
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the tests of a category, baseline and batch counts per level, and facts for alerts."""
+    """Return the drift tests of a categorical column, the counts per level, and facts for alerts.
+
+    The counts are returned first for the baseline and then for the batch.
+    """
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)

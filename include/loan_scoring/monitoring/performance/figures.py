@@ -157,11 +157,12 @@ def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[Per
 def _exposures(
     contract: Contract, batch: ScoredBatch, rows: np.ndarray
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return the loss metrics of the rows: `loss` of all loans and `loss_of_approved`.
+    """Return the loans and exposures from which each loss metric is calculated.
 
-    Each entry holds the name of the metric, a mask of the loans that count, shape (rows,), and the
-    exposure of each of these loans. Loans without an amount do not count. Return an empty list if
-    the contract has no business policy.
+    The metrics are `loss` (all loans) and `loss_of_approved`. Each entry has the metric's name, a
+    mask of its loans, shape (rows,), and the amount that is lost on each of these loans if the loan
+    defaults. Loans without an amount are left out. Return an empty list if the contract has no
+    business policy.
     """
     if contract.business is None:
         return []
