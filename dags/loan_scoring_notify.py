@@ -24,7 +24,7 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     def notify() -> None:
         """Record whether the stage failed, and send every channel its undelivered alerts.
 
-        If the database cannot be reached at the last try, tell every channel that it is lost.
+        If the database cannot be reached at the last try, tell every channel about that.
         """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result

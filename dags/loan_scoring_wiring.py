@@ -38,7 +38,7 @@ BATCH_PARAMS = {
 
 
 def contracts() -> Iterator[Contract]:
-    """Return the contracts of all portfolios."""
+    """Return an iterator over the contracts of all portfolios."""
     return map(contract_files.load, contract_files.names())
 
 

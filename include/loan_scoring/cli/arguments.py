@@ -6,10 +6,10 @@ from datetime import date
 
 
 def count(text: str) -> int:
-    """Parse a whole number of 0 or more.
+    """Return the text as an integer of 0 or more.
 
     Raises:
-        argparse.ArgumentTypeError: the text is not such a number.
+        argparse.ArgumentTypeError: the text is not such an integer.
     """
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")

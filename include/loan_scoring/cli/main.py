@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     program.
 
     Args:
-        arguments: command-line arguments. If None, those of this process.
+        arguments: command-line arguments. If None, the arguments of this process.
     """
     try:
         with _psycopg2_silent():

@@ -1,4 +1,4 @@
-"""Run the commands `status` and `sql`, which read the whole database of a portfolio."""
+"""Run the commands `status` and `sql`, which only read the database of a portfolio."""
 
 import argparse
 import csv
@@ -64,7 +64,7 @@ def _analyst_url(options: argparse.Namespace) -> str:
 
 
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the rows of the query that -c gives. Without -c, open psql."""
+    """Print the rows of the query that -c gives, as CSV or JSON. Without -c, open psql."""
     from loan_scoring import database
 
     if options.query is None:

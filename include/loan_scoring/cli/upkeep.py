@@ -40,9 +40,9 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _owner_url(options: argparse.Namespace) -> str:
-    """Return the URL by which the role that owns the tables connects.
+    """Return the database URL with which the role that owns the tables connects.
 
-    The first of these that is set is used: --database, LOAN_SCORING_OWNER_URL,
+    The first of these settings that has a value is used: --database, LOAN_SCORING_OWNER_URL,
     LOAN_SCORING_DATABASE_URL, the embedded Postgres.
     """
     from loan_scoring.local.postgres import portfolio_database_url

@@ -69,7 +69,7 @@ def read_application_blocks(
     bounds: tuple[object, object],
     rows: int,
 ) -> Iterator[pa.Table]:
-    """Yield the same rows as `read_applications`, in tables of at most `rows` rows."""
+    """Yield the rows that `read_applications` returns, in tables of at most `rows` rows."""
     first, last = bounds
     within = _between(first, last)
     while True:

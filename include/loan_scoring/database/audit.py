@@ -19,11 +19,11 @@ class ChainCheck:
     """Result of verifying the audit log. If `faults` is empty, no entry in the log was changed."""
 
     entries: int
-    """Number of the last entry, or 0 if the log is empty."""
+    """`entry_id` of the newest entry, or 0 if the log is empty."""
     hash: str | None
-    """Hash of the last entry, or None if the log is empty.
+    """Hash of the newest entry, or None if the log is empty.
 
-    If somebody deleted the last entries, the chain still looks complete. To find this, compare
+    If somebody deleted the newest entries, the chain still looks complete. To find this, compare
     this hash with the hashes that `record_entry` wrote to the logs of the tasks and commands.
     """
     faults: list[database.Row]
@@ -33,7 +33,7 @@ class ChainCheck:
 def record_entry(
     session: Session, user: str, action: str, subject: str, details: dict[str, Any]
 ) -> int:
-    """Append an entry to the audit log in the caller's transaction, and return its number.
+    """Append an entry to the audit log in the caller's transaction, and return its `entry_id`.
 
     Call this last in the transaction, because any other writer of the audit log waits until the
     transaction ends. The entry's hash is also written to the log of the task or command, because
@@ -64,7 +64,7 @@ def record_entry(
 def verify_chain(session: Session) -> ChainCheck:
     """Compute the hash of every entry again, and return the entries that break the chain.
 
-    The result also has the number and the hash of the last entry.
+    The result also has the `entry_id` and the hash of the newest entry.
     """
     with database.transaction(session.connection):
         # Read the last entry first, so that every entry up to `head` is checked. The second
@@ -79,9 +79,9 @@ def verify_chain(session: Session) -> ChainCheck:
 def recent_entries(
     session: Session, before: int | None = None, limit: int = 50
 ) -> list[database.Row]:
-    """Return at most `limit` entries of the audit log, the latest first.
+    """Return at most `limit` entries of the audit log, the newest first.
 
-    With `before`, only entries whose number is less than `before` are returned.
+    With `before`, only entries whose `entry_id` is less than `before` are returned.
     """
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_audit_entries", before=before, limit=limit)

@@ -35,7 +35,7 @@ Landing files are left out, because the sender of the landing files still has th
 
 @dataclass(frozen=True)
 class Backup:
-    """Summary of a backup: its folder, schemas, number of files, total size and time."""
+    """Summary of a backup: folder, schemas, number and total size of the files, and time."""
 
     folder: Path
     schemas: list[str]
@@ -52,7 +52,7 @@ def write_backup(folder: Path, url: str) -> Backup:
 
     The dump is one snapshot of the database. Artifacts are copied after the dump. The copy holds
     every artifact that the dump names, because an artifact is written before the row that names
-    it, and never changes.
+    the artifact, and an artifact never changes.
 
     Args:
         folder: folder to create.

@@ -16,7 +16,7 @@ from loan_scoring.errors import LoanScoringError
 
 @dataclass
 class TaskWork:
-    """Number of rows that a task has handled. The task sets `rows` while it works."""
+    """Number of rows that a task has handled. The task sets `rows` during its work."""
 
     rows: int = 0
 

@@ -43,7 +43,7 @@ class DeskApplication:
 
     @property
     def contributions(self) -> list[ApplicationField]:
-        """Inputs that have a contribution, in descending order of its absolute value."""
+        """Return the inputs that have a contribution, the largest absolute contribution first."""
         given = [each for each in self.inputs if each.contribution is not None]
         return sorted(given, key=lambda each: -abs(each.contribution or 0))
 

@@ -34,7 +34,7 @@ class RecordedDecision:
 
     @property
     def sentence(self) -> str:
-        """One line of text that says what was recorded."""
+        """Return one line of text that says what was recorded."""
         recorded = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
         if self.replaces is None:
             return recorded

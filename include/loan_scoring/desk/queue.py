@@ -21,9 +21,9 @@ class QueueFilter:
     reason: str | None = None
     """One of the reasons of the score, or the reason of an exclusion."""
     low: float | None = None
-    """The default probability is at least this."""
+    """Minimum of the default probability. A probability equal to `low` meets the condition."""
     high: float | None = None
-    """The default probability is below this."""
+    """Limit of the default probability. Only probabilities below `high` meet the condition."""
     is_decided: bool | None = None
 
 
@@ -34,7 +34,7 @@ class QueuePage:
     run: database.Row
     rows: list[database.Row]
     next: tuple[float, Any] | None
-    """Value of `after` for the next page. It is None on the last page."""
+    """Value of `after` for the next page. None if this is the last page."""
 
 
 def read_queue(
@@ -84,11 +84,16 @@ def read_queue(
 
 
 def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Count the applications in the queue of a scoring run by decision, persona and first reason.
+    """Return the application counts of a queue by decision, by persona and by first reason.
+
+    Args:
+        session: database session of the portfolio.
+        run: row of the scoring run whose queue is counted.
 
     Returns:
-        Rows by `decision`, `persona` and `reason`. Each row has `value` and `applications`. Rows
-        of `decision` also have `decided`, the number of applications that a person has decided.
+        A dictionary with the keys `decision`, `persona` and `reason`. Each value is a list of rows
+        with `value` and `applications`. Rows of `decision` also have `decided`, which is the
+        number of applications that a person has decided.
     """
     with database.transaction(session.connection):
         found = _counted(session, run)

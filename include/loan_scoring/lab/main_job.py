@@ -27,7 +27,7 @@ STALLED_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class MainJob:
-    """Settings of `make run`: the portfolio, the nights to replay, and which of them drift."""
+    """Settings of `make run`: portfolio, number and size of nights, scenario, drifted nights."""
 
     portfolio: str = "loan_default"
     nights: int = 5

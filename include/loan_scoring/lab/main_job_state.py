@@ -76,7 +76,7 @@ class MainJobState:
         return [row["batch_id"] for row in self._nights() if not row["is_compared"]]
 
     def due_drops(self) -> dict[str, str]:
-        """Return the outcome drops that land by the last night: the date of each drop_id."""
+        """Return the dates of the outcome drops that land by the last night, by drop_id."""
         dates = {path.name.split(".")[0] for path in self.replay.outcome_files}
         last = self.replay.batch_ids[-1]
         return {f"outcomes-{date}": date for date in sorted(dates) if date <= last}

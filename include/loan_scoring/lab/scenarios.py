@@ -208,7 +208,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _like(value: Decimal, text: str) -> str:
-    """Return a number as a string, with at least as many decimals as the string before drift."""
+    """Return a value as a string, with at least as many decimals as the string before drift."""
     digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
     written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
     whole, _, decimals = written.partition(".")
@@ -218,5 +218,5 @@ def _like(value: Decimal, text: str) -> str:
 
 
 def round_to(value: Decimal, digits: int) -> Decimal:
-    """Return a value rounded to a number of significant digits."""
+    """Return a value rounded to `digits` significant digits."""
     return round(value, digits - 1 - value.adjusted())

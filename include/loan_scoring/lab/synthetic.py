@@ -31,8 +31,8 @@ GAIN_ROWS = 10_000
 def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     """Return a table of labelled loans with the contract's columns, all as strings.
 
-    Numbers are drawn from the piecewise-linear distribution through the quantiles of their margin.
-    Categories are drawn with the shares of their margin. Nulls are written as in the portfolio's
+    A numeric column is drawn from the piecewise-linear distribution through its margin's quantiles.
+    A category is drawn with the shares of its margin. Nulls are written as in the portfolio's
     files. The same arguments give the same table.
 
     The target is drawn from a logistic model. The effects in the margins are the relative weights

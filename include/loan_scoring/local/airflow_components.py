@@ -76,13 +76,14 @@ class Component:
         return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:
-        """Restart the process after a pause if the process is dead.
+        """Restart the process if the process is dead and the pause before the restart is over.
 
-        There is no pause if the process ran for more than 60 s. If the process keeps dying earlier,
-        the pauses grow: 1 s, 3 s, 7 s and so on, up to 60 s.
+        This method does not wait. The caller calls it again and again. There is no pause if the
+        process ran for more than 60 s. If the process keeps dying earlier, the pauses grow: 1 s,
+        3 s, 7 s and so on, up to 60 s.
 
         Returns:
-            the text of `death` on the first call after each death, otherwise None.
+            The text of `death` on the first call after each death, otherwise None.
         """
         if not self.is_dead():
             return None

@@ -18,8 +18,8 @@ def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
     If the embedded Postgres was not running before, it is stopped at the end.
 
     Args:
-        name: name of the database. If a killed run left a database of this name, it is dropped
-            first.
+        name: name of the database. If a killed run left a database of this name, that
+            database is dropped first.
         template: name of a database to copy. No session may be connected to it.
 
     Raises:

@@ -105,7 +105,7 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
 
 
 _FITTED: dict[tuple[str, ...], FittedBaseline] = {}
-"""Cache of the fitted baseline that this process used last.
+"""Cache that holds one entry: the fitted baseline that this process used most recently.
 
 One entry is enough because consecutive nights usually share one baseline.
 """

@@ -6,7 +6,7 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 NIGHTS = 7
-"""Number of last nights whose performance is shown."""
+"""Number of most recent nights whose performance is shown."""
 
 
 def read_status(session: Session) -> dict[str, Any]:

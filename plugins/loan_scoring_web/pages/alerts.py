@@ -25,7 +25,7 @@ def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str,
 
     Args:
         session: database session that reads.
-        batch_id: only alerts of this batch; None for the alerts of all batches.
+        batch_id: show only alerts of this batch. None shows the alerts of all batches.
     """
     found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
     for alert in found:

@@ -116,7 +116,7 @@ def what_if_result(
 
 
 def _typed(column: Column, value: Any) -> Any:
-    """Convert a form's text to the scored value: a number to float, a null token to None."""
+    """Return a form's text as the scored value: None for a null token, float if numeric."""
     if value in column.null_tokens:
         return None
     return float(value) if column.is_numeric and isinstance(value, str) else value

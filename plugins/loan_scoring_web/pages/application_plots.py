@@ -115,7 +115,7 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
                 "type": "waterfall",
                 "orientation": "h",
                 "measure": ["absolute", *("relative" for _ in steps), "total"],
-                # Positions are numbers because plotly puts equal labels at the same position.
+                # Positions are indices because plotly would draw two equal labels at one position.
                 "y": list(range(len(names))),
                 "x": values,
                 "text": [

@@ -20,7 +20,7 @@ def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
 
     Args:
         session: database session that reads.
-        until: batch_id of the newest batch to show; None for the first page.
+        until: batch_id of the newest batch to show. None means the first page.
     """
     found = database.rows(session.connection, "select_nights", nights=PER_PAGE + 1, until=until)
     nights = found[::-1]

@@ -61,7 +61,7 @@ def draw_groups(groups: list[dict[str, Any]]) -> plots.Plot:
 
     A hollow mark is a group that is left out of the fairness comparison.
     """
-    # Positions are numbers because plotly puts equal labels at the same position.
+    # Positions are indices because plotly would draw two equal labels at one position.
     names = [plots.plot_label(each["group"]) for each in groups]
     places = list(range(len(groups)))
     rates = [each["approval_rate"] for each in groups]

@@ -21,7 +21,7 @@ def compared_columns(
 ) -> list[dict[str, Any]]:
     """Return a table row for each column that was compared with the baseline.
 
-    Inputs of the model come last, sorted by descending importance.
+    Inputs come last. They are sorted by descending importance, then by label.
 
     Args:
         contract: contract of the batch's scoring run.

@@ -25,7 +25,7 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
 
     Args:
         session: database session that reads.
-        nights: number of the last nights to show.
+        nights: number of most recent nights to show.
     """
     connection = session.connection
     history = database.rows(connection, "select_performance_history", batches=nights)

@@ -28,8 +28,8 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
 
     Args:
         session: database session that reads.
-        left: propensity version on the left of the comparison; None for the champion.
-        right: propensity version on the right; None for the latest version other than `left`.
+        left: propensity version on the left of the comparison. None means the champion.
+        right: propensity version on the right. None means the latest version other than `left`.
 
     Raises:
         MissingError: `left` or `right` does not exist.

@@ -146,7 +146,7 @@ def draw_side_by_side(
     omits some of them.
     """
     is_horizontal = any(len(level) > SHORT for level in levels)
-    # Positions are numbers because plotly puts equal labels at the same position.
+    # Positions are indices because plotly would draw two equal labels at one position.
     places = list(range(len(levels)))
     names = {
         "tickmode": "array",

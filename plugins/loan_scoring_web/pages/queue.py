@@ -15,10 +15,10 @@ def read_queue_page(
 
     Args:
         session: database session that reads.
-        batch_id: batch to show; None for the last scored batch.
+        batch_id: batch to show. None means the last scored batch.
         wanted: filter of the queue.
-        after: default probability and loan_id of the last row of the previous page; None for the
-            first page.
+        after: default probability and loan_id of the last row of the previous page. None means
+            the first page.
     """
     found = read_queue(session, batch_id, wanted, after)
     contract = session.contract.under(found.run["policy"])

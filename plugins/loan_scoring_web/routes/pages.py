@@ -31,7 +31,7 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Redirect to the first portfolio with a night, of the portfolios that the user may see.
+    """Redirect to the first portfolio that the user may see and that has a night.
 
     If no portfolio has a night, redirect to the first portfolio that the user may see. The
     navigation of the page leads to the other portfolios.

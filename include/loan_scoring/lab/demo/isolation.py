@@ -53,7 +53,7 @@ def own_folders() -> Iterator[Path]:
 
 @contextmanager
 def quiet_stages() -> Iterator[None]:
-    """Hide log lines of the stages below level ERROR, because the page shows the same facts."""
+    """Hide log lines of the stages below level ERROR, because the page shows these facts."""
     logger = logging.getLogger("loan_scoring")
     level = logger.level
     logger.setLevel(logging.ERROR)

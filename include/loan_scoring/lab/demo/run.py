@@ -28,7 +28,7 @@ from loan_scoring.models.registry import PROPENSITY
 from loan_scoring.models.training.run import train
 
 TRAINED, REPLAYED = "loan_scoring_demo_trained", "loan_scoring_demo"
-"""Names of the databases.
+"""Names of the two databases that the demonstrations use.
 
 TRAINED holds the history and the champion. REPLAYED is a copy of TRAINED, made new for each
 demonstration.

@@ -30,7 +30,7 @@ class MonitorResult:
 
 
 def judge_monitors(record: DemoRecord) -> list[MonitorResult]:
-    """Return the result of each monitor. The first is the monitor that should find the drift."""
+    """Return the results of all monitors, first of the monitor that should find the drift."""
     main = record.demonstration.kind
     return [_judge(record, kind) for kind in [main, *(k for k in MONITORS if k != main)]]
 

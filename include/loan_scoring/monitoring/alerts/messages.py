@@ -39,20 +39,20 @@ class Message:
 
     @property
     def html(self) -> str:
-        """The text as HTML, with all special characters escaped."""
+        """Return the text as HTML, with all special characters escaped."""
         paragraphs = html.escape(self.text).replace("\n", "<br>").split("<br><br>")
         return "".join(f"<p>{each}</p>" for each in paragraphs)
 
     @property
     def slack(self) -> str:
-        """Subject and text for Slack, escaped so that no text becomes a link or a mention."""
+        """Return subject and text for Slack, escaped so that nothing becomes a link or mention."""
         return html.escape(f"{self.subject}\n\n{self.text}", quote=False)
 
 
 def alerts_message(contract: Contract, events: list[database.Row], link: str | None) -> Message:
     """Return one message about several events of alerts.
 
-    The same events give the same message id.
+    A second message about these events has the message id of the first message.
 
     Args:
         contract: contract of the portfolio.

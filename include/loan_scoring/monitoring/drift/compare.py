@@ -31,7 +31,7 @@ class BaselineColumn:
     frozen: Mapping[str, Any]
     """Bins or levels, counts and moments of the column, from `models.baseline.fit_baseline`."""
     distribution: Distribution | None
-    """Distribution of the frozen sample of a number. None if the column is a category."""
+    """Distribution of a numeric column's frozen sample. None if the column is a category."""
 
     @classmethod
     def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
@@ -75,19 +75,18 @@ class FittedBaseline:
 
     @property
     def inputs(self) -> list[str]:
-        """The monitored columns of an application, in the contract's order."""
+        """Return the names of the monitored inputs, in the order of the contract."""
         return [name for name in self.columns if name not in PREDICTIONS]
 
     @property
     def outputs(self) -> list[str]:
-        """The monitored columns that scoring writes, such as `decision`."""
+        """Return the names of the monitored columns that scoring writes, such as `decision`."""
         return [name for name in self.columns if name in PREDICTIONS]
 
     def together(self, policy: MonitoringPolicy, batch: pa.Table) -> list[Comparison]:
-        """Run the joint tests of all inputs of a batch.
+        """Return the joint tests of all inputs of a batch, as a list with one comparison.
 
-        Return a list with one comparison. Return an empty list if the baseline or the batch has
-        too few rows.
+        Return an empty list if the baseline or the batch has too few rows.
         """
         found = self.joint.compare(policy, batch) if self.joint else None
         return [found] if found else []
@@ -96,7 +95,7 @@ class FittedBaseline:
 def compare_column(
     feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
 ) -> Comparison:
-    """Run all drift tests of one column of a batch, which must have at least one row."""
+    """Return the drift tests of one column of a batch. The batch must have at least one row."""
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)

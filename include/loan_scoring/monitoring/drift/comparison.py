@@ -39,5 +39,5 @@ class Comparison:
 
     @property
     def is_above_noise(self) -> bool:
-        """Whether the PSI is above `psi_noise`. True if the feature has no PSI."""
+        """Return whether the PSI is above `psi_noise`. Return True if the feature has no PSI."""
         return self.psi is None or self.psi_noise is None or self.psi > self.psi_noise

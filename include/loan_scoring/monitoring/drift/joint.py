@@ -34,7 +34,7 @@ MOST_LEVELS = 32
 The most frequent levels get a code of their own. All other levels share one code.
 """
 TAIL = 0.01
-"""Share of a number's values that is clipped at each end before the number is standardised."""
+"""Share of a numeric column's values that is clipped at each end before standardising."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ def _random_rows(table: pa.Table, rows: int, seed: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class MatrixEncoding:
-    """Encode a table of numbers and categories as one matrix, with codes learnt on the baseline."""
+    """Encode numeric columns and categories as one matrix, with codes learnt on the baseline."""
 
     levels: dict[str, list[str]]
     """The levels of each category that have a code of their own, the most frequent first."""
     tails: dict[str, tuple[float, float]]
-    """The lowest and the highest value of each number after clipping."""
+    """The lowest and the highest value of each numeric column after clipping."""
     moments: dict[str, tuple[float, float]]
-    """The mean and the standard deviation of each clipped number."""
+    """The mean and the standard deviation of each numeric column after clipping."""
 
     @classmethod
     def fit(cls, frozen: Mapping[str, Mapping[str, Any]], sample: pa.Table) -> "MatrixEncoding":
@@ -168,11 +168,11 @@ class MatrixEncoding:
 
     @property
     def names(self) -> list[str]:
-        """The names of the matrix's columns: numbers first, then categories."""
+        """Return the names of the matrix's columns: numeric columns first, then categories."""
         return [*self.tails, *self.levels]
 
     def matrix(self, table: pa.Table) -> np.ndarray:
-        """Return a table as a matrix of numbers and category codes, shape (rows, columns).
+        """Return a table as a matrix of numeric values and level codes, shape (rows, columns).
 
         A null is nan. A level that is not in `levels` has the code len(levels).
         """
@@ -189,14 +189,14 @@ class MatrixEncoding:
     def standardised(self, matrix: np.ndarray) -> np.ndarray:
         """Return the matrix for PCA: standardised, without nan, shape (rows, width), float32.
 
-        A number becomes two columns. The first is the number, clipped to its tails because
-        otherwise one huge income could be nearly all of the variance. The clipped number is then
-        standardised, and a null becomes the mean. The second column tells whether the number is
-        null.
+        A numeric column becomes two columns. The first holds the values, clipped to the column's
+        tails because otherwise one huge income could be nearly all of the variance. The clipped
+        values are then standardised, and a null becomes the mean. The second column holds 1 where
+        the value is null, and 0 elsewhere.
 
         A category becomes one column of 0 and 1 for each level that has a code of its own, one for
         all other levels, and one for null. The variance of such a column is at most 1/4 and is
-        small for a rare level, whereas a standardised number has variance 1.
+        small for a rare level, whereas a standardised numeric column has variance 1.
         """
         places = 2 * len(self.tails) + sum(len(levels) + 2 for levels in self.levels.values())
         rows, start = np.arange(len(matrix)), 2 * len(self.tails)

@@ -58,7 +58,7 @@ def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
     place of the accuracy.
 
     Args:
-        baseline, batch: rows in random order, nan for null, shapes (m, columns), (n, columns).
+        baseline, batch: rows in random order, shapes (m, columns), (n, columns). A null is nan.
     """
     aucs, scores = [], []
     gains = np.zeros(baseline.shape[1])
@@ -95,7 +95,7 @@ def _fit(baseline: np.ndarray, batch: np.ndarray):  # type: ignore[no-untyped-de
 
 @dataclass(frozen=True)
 class PrincipalPlane:
-    """A plane through the mean of the baseline's rows, along the axes of their largest variance."""
+    """A plane through the mean of the baseline's rows, along the axes on which rows vary most."""
 
     mean: np.ndarray
     """Mean of the standardised rows, shape (width,)."""

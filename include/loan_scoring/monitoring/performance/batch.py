@@ -31,7 +31,7 @@ class ScoredBatch:
 
     @property
     def known(self) -> np.ndarray:
-        """Whether the outcome of each loan is known, shape (rows,), bool."""
+        """Return whether the outcome of each loan is known, shape (rows,), bool."""
         return np.asarray(~np.isnan(self.outcome))
 
 
@@ -112,7 +112,7 @@ def _run(run: database.Row) -> dict[str, sql.Literal]:
 
 
 def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
-    """Return the row number in `table` of each loan in `wanted`, null if `table` lacks the loan."""
+    """Return the index in `table` of each loan in `wanted`, or null if `table` lacks the loan."""
     return pc.index_in(wanted.column(KEY), value_set=table.column(KEY).combine_chunks())
 
 

@@ -28,7 +28,7 @@ ESTIMATED_METRICS = (
     "log_loss",
 )
 BLOCK_VALUES = 2_000_000
-"""Maximum number of outcomes held as floats at once: they need 16 MB."""
+"""Maximum number of outcomes that are held as floats at once. These floats need 16 MB."""
 
 
 def draw_outcomes(
@@ -58,7 +58,9 @@ def draw_outcomes(
 def estimate_metrics(
     probability: np.ndarray, curve: CalibrationCurve, threshold: float, drawn: np.ndarray
 ) -> dict[str, Estimate]:
-    """Estimate each metric of a batch with its interval. Leave out metrics without a value.
+    """Return the estimate and interval of each metric of a batch, by name of the metric.
+
+    Metrics without a value are left out.
 
     The values follow from the expected confusion matrix, except for KS. KS is the largest gap
     between two curves. With observed outcomes both curves are noisy, and this makes the gap larger
