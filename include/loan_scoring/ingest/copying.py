@@ -55,7 +55,7 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield each block's count of accepted rows, these rows as CSV for COPY, and rejected records."""
+    """Yield for each block the count of accepted rows, these rows as CSV, and rejected records."""
     for rows, rejected in blocks:
         key = {"batch_id": batch_id, "revision": revision}
         key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]

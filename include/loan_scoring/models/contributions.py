@@ -189,7 +189,7 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return base and contributions in log-odds, converted from base and contributions to probability.
+    """Return base and contributions in log-odds, converted from those in probability.
 
     All contributions of a row are multiplied by one factor. The factor is the row's distance from
     the base in log-odds, divided by the distance in probability. If the distance in probability is

@@ -82,7 +82,8 @@ def _copy(url: str) -> BinaryIO:
 def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
     """Send a GET request, and yield the response if it is successful.
 
-    The caller reads the body within the `with` block, because the connection is closed after the block.
+    The caller reads the body within the `with` block, because the connection is closed after this
+    block.
 
     Raises:
         PassingSourceError: the connection failed, or the server cannot respond at present.

@@ -129,7 +129,7 @@ def critical_null_shares(
 
 
 def _usual_null_share(column: Column, rows: int) -> float:
-    """Return the largest share of nulls that is usual in a batch of `rows` rows, chance included."""
+    """Return the largest usual share of nulls in a batch of `rows` rows, with chance included."""
     from scipy import stats
 
     if not rows:

@@ -79,8 +79,8 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
     """Return the unfitted pipeline of the personas, which scales inputs and then runs k-means.
 
     The quantiles of a numeric column are mapped to a normal distribution. The reason is that a few
-    incomes and property values are a hundred times the median. After linear scaling, k-means would make a
-    separate cluster for each of these values.
+    incomes and property values are a hundred times the median. After linear scaling, k-means would
+    make a separate cluster for each of these values.
 
     Args:
         contract: contract with the types of the columns and the random seed.
