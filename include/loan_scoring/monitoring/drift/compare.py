@@ -166,7 +166,9 @@ def _categories(
     values: pa.ChunkedArray,
     counted: dict[str, int],
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the tests of a category, baseline and batch counts per level, and facts for alerts."""
+    """Return the drift tests of a category, the counts per level, and facts for alerts.
+
+    The counts of the baseline come before the counts of the batch."""
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)
