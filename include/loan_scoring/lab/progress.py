@@ -26,7 +26,7 @@ class Progress:
         self._bar.start()
 
     def reach(self, steps: list[str]) -> bool:
-        """Print the steps that were not printed before. Return whether there were any."""
+        """Print the steps that were not printed before. Return whether a step was printed."""
         new = [step for step in steps if step not in self._done]
         self._done += new
         for step in new:

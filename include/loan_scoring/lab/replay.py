@@ -60,7 +60,7 @@ def replay_loans(
 ) -> Replay:
     """Cut the labelled file of a portfolio into drops and write them into the landing folder.
 
-    The same arguments give the same bytes.
+    Return the source and the files. Two calls with the same arguments write the same bytes.
 
     Args:
         contract: contract of the portfolio.

@@ -67,7 +67,10 @@ def check_scenarios(
 def apply_scenario(
     table: pa.Table, scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> pa.Table:
-    """Return a night's applications after one scenario, unchanged if it concerns only outcomes."""
+    """Return a night's applications after one scenario was applied.
+
+    A scenario without a column concerns only outcomes, so the applications do not change.
+    """
     if scenario.column is None:
         return table
     column = contract.by_name[scenario.column]
@@ -172,7 +175,10 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
 def _with_ratios(
     table: pa.Table, column: Column, changed: list[int], contract: Contract
 ) -> pa.Table:
-    """Recompute, in the changed rows, every ratio that uses the column. Null ratios stay null."""
+    """Recompute, in the changed rows, every ratio that uses the column.
+
+    A null ratio stays null. A ratio becomes null if an operand is null or the denominator is 0.
+    """
     for ratio in contract.ratios:
         if column.name not in (ratio.numerator, ratio.denominator):
             continue

@@ -70,7 +70,7 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
         cause: `population`, which is known once a batch is scored, or `concept`, which is known
             once the batch's outcomes have arrived.
         batch_id: batch that has just been measured. If None, the last batch for which the cause is
-            known. A batch before the last one is a backfill and never requests new models.
+            known. A batch before the last batch is a backfill and never requests new models.
     """
     is_known = "is_mature" if cause == CONCEPT else "is_measured"
     with database.transaction(session.connection):
@@ -123,7 +123,7 @@ def judge_retraining(
         cause: `population` or `concept`.
         batches: batch_id of each batch and the causes that the batch shows, sorted by batch_id.
         batch_id: batch that has just been measured.
-        before: last earlier retrain request because of drift, of any cause. The request that this
+        before: latest earlier retrain request because of drift, of any cause. The request that this
             batch has already made for this cause, and later ones, do not count. None if there is
             no earlier request.
     """

@@ -108,7 +108,7 @@ def _policy(contract: Contract) -> str:
 
 
 def publish_scores(session: Session, run_id: str) -> int:
-    """Make a complete scoring run the current run of its batch; return the number of scores.
+    """Make a complete scoring run the current run of its batch; return its row count.
 
     All scores of the run become visible in one transaction.
 

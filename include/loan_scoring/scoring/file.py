@@ -74,7 +74,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # Use one thread as for a mini-batch, because then the arithmetic and the scores are equal.
+        # Use one thread, as mini-batches do, so that the scores equal those of a batch.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))

@@ -145,9 +145,9 @@ def explain_application(
 
 
 _working = threading.Lock()
-"""Lock that a request holds while it is scored.
+"""Lock that a request holds while its models are loaded and while it is scored.
 
-A process scores one request at a time, because models share threads and caches.
+A process works on one request at a time, because models share threads and caches.
 """
 BUSY_SECONDS = 5.0
 """Longest time that a request waits for another request.

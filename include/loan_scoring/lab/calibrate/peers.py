@@ -136,8 +136,9 @@ def count_peer_alerts(
         seeds: random seeds, one for each round.
         folder: folder into which the batches are written.
 
-    Returns the counts and the versions of the peers. Both are empty if there is no seed or if the
-    peers' environment cannot be set up.
+    Returns:
+        The counts and the versions of the peers. Both are empty if there is no seed or if the
+        peers' environment cannot be set up.
     """
     python = peers_python() if seeds else None
     if python is None:

@@ -88,7 +88,7 @@ def _listed(names: list[str]) -> str:
 def nights_outside_interval(record: DemoRecord, metric: str) -> tuple[int, int]:
     """Count the drifted nights whose realised metric is outside the estimate's interval.
 
-    Returns this count, and the number of drifted nights on which both the estimate's interval and
+    Return this count, and the number of drifted nights on which both the estimate's interval and
     the realised metric are known.
     """
     outside = 0

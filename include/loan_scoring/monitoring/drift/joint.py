@@ -39,7 +39,7 @@ TAIL = 0.01
 
 @dataclass(frozen=True)
 class JointBaseline:
-    """What the joint tests need from the baseline, derived from its frozen sample alone."""
+    """The baseline of the joint tests: encoding, rows, plane and reconstruction errors."""
 
     encoding: "MatrixEncoding"
     rows: np.ndarray

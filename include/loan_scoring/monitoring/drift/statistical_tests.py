@@ -6,7 +6,7 @@ from scipy.special import chdtrc, chdtri, gammaln, ndtr
 from scipy.stats import kstwo
 
 MIN_EXPECTED = 5.0
-"""Minimum expected count of a level. Levels below it are pooled, as usual for chi-square tests."""
+"""Minimum expected count of a level. Levels with a smaller expected count are pooled."""
 
 
 def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:

@@ -64,7 +64,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
 def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
     """Return whether the predicted class of each loan was wrong, shape (loans,), bool.
 
-    Only the scored loans of the run that have an outcome are returned, sorted by loan_id.
+    There is one entry for each scored loan of the run that has an outcome, sorted by loan_id.
 
     Args:
         run: row of the scoring run.

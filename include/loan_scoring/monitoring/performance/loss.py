@@ -45,8 +45,8 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
 
     The expected loss is the sum of probability x loss given default x amount. Source: Basel
     Committee (2005), "An explanatory note on the Basel II IRB risk weight functions", section 2.1:
-    EL = PD x LGD x EAD. The interval comes from the losses under the drawn outcomes. It ignores
-    that loss given default is uncertain.
+    EL = PD x LGD x EAD. The interval comes from the losses under the drawn outcomes. The
+    interval does not include the uncertainty of loss given default.
 
     Args:
         true: recalibrated probability with which each loan defaults, shape (rows,).

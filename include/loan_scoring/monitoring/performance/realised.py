@@ -9,7 +9,7 @@ from loan_scoring.statistics.model_metrics import holdout_metrics
 
 REALISED_METRICS = ("auc", "gini", "ks", "f1", "precision", "recall", "brier", "log_loss",
            "calibration_slope")  # fmt: skip
-"""The realised metrics besides the default rate. The hold-out has the same metrics."""
+"""The realised metrics besides the default rate. These metrics also exist for the hold-out."""
 
 
 def realised_metrics(
