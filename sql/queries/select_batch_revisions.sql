@@ -1,5 +1,6 @@
 -- Return the revisions of a batch, the newest first.
-SELECT revision, state, is_current, sha256, source, received, accepted, quarantined,
+SELECT revision, state, is_current, sha256, source, received, accepted, quarantined, withdrawn_at,
+       withdrawn_by,
        ignored_columns, header, delimiter, corrects_revision, origin_sha256,
        rules_sha256
 FROM batches
