@@ -55,7 +55,7 @@ def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
         folder: folder that `write_backup` wrote.
         url: database URL of the role that owns the schemas.
         replace: If True, drop schemas of the backup that exist in the database. If False, raise an
-            error if one of them has tables.
+            error if one of these schemas has tables.
 
     Raises:
         ContractError: a portfolio of the backup has no contract in this installation.

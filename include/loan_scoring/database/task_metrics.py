@@ -52,8 +52,8 @@ def measure_task(
         task: name of the task.
         batch_id: batch on which the task works, if any.
         map_index: index of a mapped task, or -1 for a task that is not mapped.
-        start: when the task started, from which its waiting time is computed. None for a command,
-            which does not wait.
+        start: start of the task, for computing how long the task waited. None for a command,
+            because a command does not wait.
     """
     work = TaskWork()
     queue_seconds = None if start is None else queue_wait_seconds(session, run, start)

@@ -94,10 +94,11 @@ def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
 def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
     """Return the names of the predictions that must not be compared with a model's baseline.
 
-    A prediction is not comparable if the policy has changed between training and scoring run.
-    Changed exclusions send other applicants to the model, so that no prediction is comparable.
-    Changed thresholds give the same applicants other decisions and reasons. If one of the two
-    policies was not recorded, the function assumes that nothing has changed.
+    The decision policy may have changed between the training and the scoring run. Changed
+    exclusions send other applicants to the model, so that no prediction is comparable. Changed
+    thresholds give the same applicants other decisions and reasons, so that only `decision` and
+    `reason_1` are not comparable. If the policy of the training or of the scoring run was not
+    recorded, the function assumes that nothing has changed.
 
     Args:
         run: row of the scoring run, with its `policy`.

@@ -1,4 +1,4 @@
-"""Copy trials, models and champions to MLflow, so that people can look at them there.
+"""Copy trials, models and champions to MLflow, so that people can see them in MLflow's pages.
 
 No decision depends on MLflow. MLflow's tables are in the schema `mlflow` of the same database, so
 that no MLflow server is needed. Each copy writes the runs and versions that MLflow does not have

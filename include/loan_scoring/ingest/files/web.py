@@ -89,7 +89,7 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
         PassingSourceError: the connection failed, or the server cannot respond at present.
         SourceError: the URL is not valid, or the server refuses the request.
     """
-    import httpx  # imported here because it takes 0.1 s, which local files do not need
+    import httpx  # imported here because the import takes 0.1 s and local files do not need it
 
     where = location_label(url)
     if "@" in urlsplit(url).netloc:

@@ -31,7 +31,7 @@ COUNTS_ONLY = {
     "partial_unexpected_count": 0,
     "exclude_unexpected_values": True,
 }
-"""The result format with counts only, so that values of applicants are neither read nor shown."""
+"""The result format with which Great Expectations reads and shows counts, but no single values."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class ExpectationVerdict:
     - `observed`: observed value, such as a share of nulls or a row count. None for `schema`.
     - `unexpected_count`: number of rows that do not meet the expectation. None if the expectation
       does not judge single rows.
-    - `observed_text`: unknown levels, or missing and additional columns.
+    - `observed_text`: up to 10 unknown levels, or the missing and additional columns. None for all
+      other expectations.
     """
 
     expectation: Expectation

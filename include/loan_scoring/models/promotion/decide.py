@@ -42,7 +42,7 @@ def promote_by_gates(session: Session, versions: dict[str, str], mode: str | Non
 def judge_and_promote(
     session: Session, versions: dict[str, str], mode: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Judge and promote as `promote_by_gates` does. Return its result and the evidence.
+    """Judge and promote as `promote_by_gates` does. Return the result and the evidence.
 
     The evidence is empty if no gate was evaluated.
     """

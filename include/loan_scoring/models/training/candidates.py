@@ -47,10 +47,10 @@ def declared_trials(contract: Contract) -> list[Trial]:
 def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
     """Return the unfitted pipeline of a trial, which has an encoder and a classifier.
 
-    Nulls are not imputed. Trees take nulls as missing values. The logistic regression takes a null
-    in a category as one more level. For a null in a numeric column, it sets all splines to zero. A
-    level that the fit has not seen counts as missing for trees. For the logistic regression, such
-    a level and a rare level both count as infrequent.
+    Nulls are not imputed. Trees take nulls as missing values. For the logistic regression, a null
+    in a category is one more level, and a null in a numeric column sets all splines of the column
+    to zero. A level that the fit has not seen counts as missing for trees. For the logistic
+    regression, an unseen level and a rare level both count as infrequent.
     """
     numbers = [name for name in features if contract.by_name[name].is_numeric]
     categories = [name for name in features if name not in numbers]

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 AssignOldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
 """A function that takes a table of applications and assigns them to the champion's personas.
 
-It returns the cluster number of each application, and the names of the clusters.
+The function returns the cluster number of each application, and the names of the clusters.
 """
 
 

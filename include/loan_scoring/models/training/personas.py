@@ -33,8 +33,8 @@ The limit saves time, because a silhouette compares every pair of loans.
 SAME = 0.5
 """The Jaccard index above which an old and a new cluster count as the same persona.
 
-Above 0.5, a cluster can match only one other cluster. Hennig (2007) calls a cluster dissolved if
-its best match is below this value.
+Above 0.5, a cluster can match only one other cluster. Hennig (2007) calls a cluster dissolved if no
+other cluster has a Jaccard index above 0.5 with it.
 """
 
 
@@ -122,13 +122,15 @@ def name_clusters(
     """Return a unique name for each cluster.
 
     A name is made from the two columns in which the centroid of the cluster differs most from the
-    mean. If two clusters would get the same name, more columns are added to the names.
+    mean. If two clusters would get the same name, more columns are added to all names. If two names
+    are still equal, the cluster number is added to the names.
 
     Args:
         pipeline: fitted pipeline of the personas.
         contract: contract with the labels of the columns.
         X: training set, as `feature_frame` returns it.
-        kept: names to take over from the champion's personas, by cluster number.
+        kept: names to take over from the champion's personas, by cluster number. These names are
+            not changed.
     """
     kept = kept or {}
     scaled = np.asarray(pipeline[0].transform(X))

@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 TRAINING_CODE_VERSION = "0.1.0"
 """The package version in which training code last changed the fitted models.
 
-It is part of each fingerprint. Set it to the package's version when the same rows and contract
-would now give other models. This is the case after a change of encoding, candidates, calibration,
-personas, baseline, leak gate or hold-out. Then every portfolio fits new models at its next
-training. Do not change it only because the package's version changes.
+This version is part of each fingerprint. Set it to the package's version after a change of
+encoding, candidates, calibration, personas, baseline, leak gate or hold-out, because the same rows
+and contract then give other models. Then every portfolio fits new models at its next training. Do
+not change this version only because the package's version changes.
 """
 
 NOT_FITTED = {
@@ -36,7 +36,8 @@ NOT_FITTED = {
 }  # fmt: skip
 """The parts of the contract that training does not read.
 
-They are left out of the fingerprint, so that a change in them does not cause a new fit.
+These parts are left out of the fingerprint, so that a change in one of them does not cause a new
+fit.
 """
 
 

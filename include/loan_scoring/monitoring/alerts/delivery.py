@@ -23,11 +23,14 @@ MOST = 20
 """Maximum number of events in one message. More events are sent in several messages."""
 
 Send = Callable[[Channel, Message], None]
-"""Function that sends a message through a channel. It raises if the channel does not accept it."""
+"""Function that sends a message through a channel.
+
+The function raises an error if the channel does not accept the message.
+"""
 
 
 def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
-    """Send every channel its new and undelivered events; return the number of messages sent.
+    """Send every channel its undelivered events, and return the number of messages sent.
 
     A channel that does not accept a message is skipped for the rest of this call. The failure
     opens an alert on the channel. That alert is sent to the other channels, and it is resolved when
@@ -36,7 +39,7 @@ def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None
     Args:
         send: function that sends a message through a channel.
         batch_id: batch of the run. If a channel fails, the alert on the channel names this batch.
-        link: URL of the page of the run that sends. None if there is no page.
+        link: URL of the page of the run that sends the messages. None if there is no page.
     """
     channels, sent = session.contract.notifications, 0
     working = list(channels)

@@ -74,7 +74,7 @@ def outcome_cause(
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures of the batch's outcomes, as for `words.describe_outcome_finding`.
+        facts: figures of the batch's outcomes, as `words.describe_outcome` lists them.
     """
     if not findings:
         return []

@@ -52,7 +52,7 @@ class Message:
 def alerts_message(contract: Contract, events: list[database.Row], link: str | None) -> Message:
     """Return one message about several events of alerts.
 
-    A second message about these events has the message id of the first message.
+    If the events are sent again, the second message has the message id of the first message.
 
     Args:
         contract: contract of the portfolio.

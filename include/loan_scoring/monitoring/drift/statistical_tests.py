@@ -91,9 +91,10 @@ def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: flo
 def chi_square(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> tuple[float, float, float]:
     """Return Pearson's chi-square statistic, its p-value and the total variation distance.
 
-    Levels whose expected batch count is below MIN_EXPECTED are pooled into one cell. If the pooled
-    cell is still below MIN_EXPECTED, it is left out. With fewer than two cells left the statistic
-    is 0 and the p-value 1. The total variation distance is taken of all levels, without pooling.
+    Levels whose expected batch count is below MIN_EXPECTED are pooled into one cell. If the
+    expected batch count of the pooled cell is still below MIN_EXPECTED, the pooled cell is left
+    out. If fewer than two cells are left, the statistic is 0 and the p-value is 1. The total
+    variation distance is calculated from all levels, without pooling.
     Source: Pearson (1900). If no level is pooled, the result equals
     scipy.stats.chi2_contingency(correction=False).
 
@@ -133,8 +134,8 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
     >>> jensen_shannon(np.array([10, 0]), np.array([0, 3]))
     1.0
     """
-    # Rounding can make a divergence close to 0 negative. Its square root is then nan, which
-    # nan_to_num turns into 0.
+    # Rounding can make a divergence close to 0 negative. The square root of a negative divergence
+    # is nan, so nan_to_num turns nan into 0.
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(jensenshannon(baseline_counts, batch_counts, base=2)))
 

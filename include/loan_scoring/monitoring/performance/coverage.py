@@ -62,5 +62,8 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
 
 
 def has_enough_outcomes(contract: Contract, outcomes: int, scored: int) -> bool:
-    """Return whether the share of loans with an outcome reaches the contract's `mature_share`."""
+    """Return whether the share of scored loans with an outcome reaches the `mature_share`.
+
+    Return False if no loan has an outcome.
+    """
     return outcomes > 0 and outcomes >= contract.performance.mature_share * scored
