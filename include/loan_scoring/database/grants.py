@@ -30,7 +30,7 @@ REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
     "quarantine",
 )  # fmt: skip
-"""Tables in which a stage replaces rows. If the stage runs again, it deletes its earlier rows."""
+"""Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",

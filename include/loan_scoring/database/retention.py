@@ -47,7 +47,7 @@ class ExpiredMonth:
     rows: int = 0
     quarantined: int = 0
     kept_for: str | None = None
-    """Reason why the partition is kept although it has expired. None if it is to be dropped."""
+    """Reason why the expired partition is kept. None if the partition is to be dropped."""
 
 
 def expired_months(

@@ -87,7 +87,7 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
             databases = {name for (name,) in cursor.fetchall()}
             for role, password in passwords.items():
                 # The password is hashed here, so that a statement in the server's log does not
-                # show it.
+                # show the password.
                 verifier = encrypt_password(password, role, connection, "scram-sha-256")
                 statement = "alter role {}" if role in roles else "create role {}"
                 options = "" if role == "postgres" else " nosuperuser nocreatedb nocreaterole"

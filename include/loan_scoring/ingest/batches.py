@@ -114,9 +114,10 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
 def open_revision(known: list[database.Row], sha256: str) -> int:
     """Return the revision number under which to land a file.
 
-    If a revision that is newer than the current revision has the same bytes and is not published,
-    its number is returned. Otherwise the number of a new revision is returned. An unpublished
-    revision with other bytes is not reused, because another process may be about to publish it.
+    If an unpublished revision with the same bytes is newer than the current revision, return the
+    number of this unpublished revision. Otherwise return the number of a new revision. An
+    unpublished revision with other bytes is not reused, because another process may be about to
+    publish this revision.
 
     Args:
         known: the revisions of the batch, newest first.

@@ -55,14 +55,17 @@ def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
     unknown the first time has since been ingested, all rows are checked again and become a new
     revision.
 
-    A row goes to quarantine if it cannot be read, if its loan is unknown, or if its date is before
-    the loan's application. So does a row that repeats an earlier row's loan, or contradicts a known
-    outcome or another row of the file.
+    A row goes to quarantine in each of these cases:
+
+    - The row cannot be read.
+    - The loan is unknown, or the date of the outcome is before the loan's application.
+    - An earlier row of the file has the same loan.
+    - The outcome contradicts the known outcome of the loan, or another row of the file.
 
     Raises:
         SourceError: the file cannot be read, or a column is missing.
-        StateError: at least FEW_ROWS rows broke a rule, and they are a larger share than the
-            contract allows. Then nothing is changed.
+        StateError: at least FEW_ROWS rows broke a rule, and the share of these rows is larger than
+            the contract allows. Then nothing is changed.
     """
     with database.transaction(session.connection):
         taken = take_outcomes_within(session, location)

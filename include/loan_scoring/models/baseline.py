@@ -1,7 +1,7 @@
 """Compute the baseline of a model, with which later batches are compared to find drift.
 
-The baseline has bins, levels and counts of each column, and a sample of rows. It is computed when
-the model is fitted and does not change afterwards.
+The baseline has bins, levels and counts of each column, and a sample of rows. The baseline is
+computed when the model is fitted and does not change afterwards.
 """
 
 import io

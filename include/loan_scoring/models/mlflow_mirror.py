@@ -138,7 +138,7 @@ class _Mirror:
     def _mlflow_versions(self, kind: str) -> dict[str, str]:
         """Return MLflow's version number of each model version of a kind, by model version.
 
-        If MLflow has no registered model of this kind yet, register it.
+        If MLflow has no registered model of this kind yet, create the registered model.
         """
         from mlflow.exceptions import MlflowException
 

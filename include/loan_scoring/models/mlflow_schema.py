@@ -24,7 +24,7 @@ def ui_environment(session: Session) -> dict[str, str]:
     The variables contain the password of the database.
     """
     with mirror_lock(session):
-        pass  # mirror_lock creates the schema. MLflow needs it even before the first training.
+        pass  # mirror_lock creates the schema, which MLflow needs even before the first training
     return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": mlflow_url(session)}
 
 

@@ -81,8 +81,8 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
     """Return the drift tests of each feature of a batch, and the probabilities of scored loans.
 
-    The joint tests of all inputs are the last comparison. They are left out if the baseline or the
-    batch has too few rows.
+    The joint tests of all inputs are the last comparison. The joint tests are left out if the
+    baseline or the batch has too few rows.
     """
     contract = session.contract
     propensity = registry.model_row(session, run["propensity_version"])

@@ -78,7 +78,7 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         members = [
             member
             for member in archive.infolist()
-            # Skip the folder `__MACOSX`, because macOS adds it and it holds only metadata.
+            # Skip the folder `__MACOSX`, because it holds only metadata that macOS adds.
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:

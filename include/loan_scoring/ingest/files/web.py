@@ -126,7 +126,7 @@ def _refusal(where: str, response: "httpx.Response") -> SourceError:
     """Return the error for an unsuccessful response.
 
     The error is a PassingSourceError for status codes such as 408, 429 and 5xx, because a later
-    request may succeed. For other 4xx codes it is a SourceError, because a retry is useless.
+    request may succeed. For other 4xx codes the error is a SourceError, because a retry is useless.
     """
     code = response.status_code
     is_final = 400 <= code < 500 and code not in (408, 429)

@@ -134,8 +134,8 @@ def _write_alerts(
 ) -> None:
     """Write one alert for each column with failed expectations, and one for the batch as a whole.
 
-    An alert has the message of its most severe failure. All other quality alerts on the batch are
-    resolved: those on other revisions, and those on columns that pass now.
+    An alert has the message of its most severe failure. All other open quality alerts on the batch
+    are resolved. These are alerts on other revisions, and alerts on columns that now pass.
     """
     key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}

@@ -49,8 +49,8 @@ def derive_expectations(
     Args:
         contract: contract of the portfolio.
         rows: number of accepted rows of the batch.
-        last_volumes: row counts of the last published nights. If there are fewer than the
-            contract's `min_nights`, there are no expectations `volume` and `volume_critical`.
+        last_volumes: row counts of the last published nights. With fewer nights than the
+            contract's `min_nights`, the expectations `volume` and `volume_critical` are left out.
     """
     expected = [
         Expectation(

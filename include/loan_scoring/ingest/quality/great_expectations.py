@@ -62,8 +62,9 @@ def validate_revision(
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
-    # The level is set before the import, because the import logs a line for each function. One
-    # module sets its own level when it is imported, so its level is set after the import.
+    # The log level is set before the import, because the import logs a line for each function. The
+    # module of ProgressBarsConfig sets its own log level during the import, so this log level is
+    # set after the import.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # The import raises deprecation warnings, which users cannot do anything about.
@@ -87,8 +88,8 @@ def validate_revision(
             connection_string=URL,
             kwargs={"creator": lambda: connection, "poolclass": StaticPool},
         )
-        # A query asset is not used, because Great Expectations would read all of its rows to find
-        # the names of its columns.
+        # A query asset is not used, because Great Expectations would read all rows of the query to
+        # find the names of the columns.
         asset = source.add_table_asset(f"{batch_id} revision {revision}", table_name=VIEW)
         batch = asset.add_batch_definition_whole_table(VIEW).get_batch()
         outcome: Any = batch.validate(suite, result_format=COUNTS_ONLY)

@@ -42,7 +42,7 @@ def _markdown(block: Block) -> list[str]:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Escape a text so that Markdown shows it unchanged, and put it on one line.
+    r"""Return a text on one line, escaped so that Markdown shows each character unchanged.
 
     >>> escape_markdown("<25 | a_b")
     '\\<25 \\| a\\_b'

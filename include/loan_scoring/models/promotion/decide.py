@@ -22,7 +22,7 @@ POLICY = "policy:auto"
 
 
 def promote_by_gates(session: Session, versions: dict[str, str], mode: str | None = None) -> str:
-    """Judge a fitted pair, promote it if it passes every gate, and return the result.
+    """Judge a fitted pair, promote the pair if it passes every gate, and return the result.
 
     - `promoted`: the pair passed every gate and is now in use. This is recorded.
     - `refused`: the pair failed a gate, or the champion changed meanwhile. This is recorded.
@@ -168,7 +168,8 @@ def rollback_champions(
     Args:
         session: database session.
         decided_by: the person who decided.
-        kind: `propensity` or `personas`, to roll back only this kind. If None, roll back both.
+        kind: `propensity` or `personas`, to roll back only this kind. If None, roll back both
+            kinds.
         comment: reason for the rollback.
         seen: version of the propensity model that the person saw in use. The rollback is refused
             if another version is in use now. If None, this is not checked.

@@ -32,7 +32,7 @@ class Trial:
 
 
 def declared_trials(contract: Contract) -> list[Trial]:
-    """Return all trials that the contract declares, in its order, the simplest trial first."""
+    """Return all trials in the order in which the contract declares them, the simplest first."""
     declared = [
         (algorithm, number, parameters)
         for algorithm, several in contract.training.candidates.items()

@@ -1,4 +1,4 @@
-"""Cross-validate trials, choose a trial by the one-standard-error rule, and fit it."""
+"""Cross-validate trials, and choose and fit a trial by the one-standard-error rule."""
 
 import time
 from collections.abc import Sequence

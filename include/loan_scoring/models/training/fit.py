@@ -99,7 +99,7 @@ def fit_pair(
     chosen: TrialResult,
     assign_old_personas: AssignOldPersonas | None = None,
 ) -> list[FittedModel]:
-    """Fit a propensity model and the personas. Return both, ready to be registered.
+    """Fit a propensity model and the personas. Return both models, ready to be registered.
 
     Args:
         contract: contract of the portfolio.

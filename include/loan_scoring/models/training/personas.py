@@ -33,8 +33,8 @@ The limit saves time, because a silhouette compares every pair of loans.
 SAME = 0.5
 """The Jaccard index above which an old and a new cluster count as the same persona.
 
-Above 0.5, a cluster can match only one other cluster. Hennig (2007) calls a cluster dissolved if no
-other cluster has a Jaccard index above 0.5 with it.
+If the limit is at least 0.5, a cluster can match only one other cluster. Hennig (2007) calls a
+cluster dissolved if its largest Jaccard index with a new cluster is at most 0.5.
 """
 
 
@@ -208,7 +208,7 @@ def _phrase(contract: Contract, column: str, away: float) -> tuple[str, str]:
 
     Args:
         contract: contract with the labels of the columns.
-        column: name of the scaled column. For a category, it is the column's name and a level.
+        column: name of the scaled column. For a category, this name ends with a level.
         away: distance of the centroid from the mean, in standard deviations.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Read the rows of a training, compute their fingerprint, and keep them in a file."""
+"""Read the rows of a training, compute their fingerprint, and keep the rows in a file."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ fit.
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of one training, which stay the same while its trials run.
+    """The rows of one training, which do not change while the trials of the training run.
 
     `table` has `loan_id`, the monitored columns and `is_default`. `batches` lists the batches and
     outcome files from which the rows came. `leaks` is the leak report, ready for JSON. `features`

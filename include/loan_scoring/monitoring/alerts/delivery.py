@@ -32,9 +32,9 @@ The function raises an error if the channel does not accept the message.
 def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
     """Send every channel its undelivered events, and return the number of messages sent.
 
-    A channel that does not accept a message is skipped for the rest of this call. The failure
-    opens an alert on the channel. That alert is sent to the other channels, and it is resolved when
-    the channel accepts a message again.
+    A channel that does not accept a message is skipped until this call ends. The failure opens an
+    alert on the channel. This alert is sent to the other channels. When the channel accepts a
+    message again, the alert is resolved.
 
     Args:
         send: function that sends a message through a channel.
@@ -88,7 +88,8 @@ def _send_next(
 ) -> bool | None:
     """Send a channel its oldest undelivered events.
 
-    Return True if the channel accepted them, False if not, and None if there was nothing to send.
+    Return True if the channel accepted the events, and False if the channel did not accept them.
+    Return None if there was nothing to send.
 
     The channel's lock is held while the message is sent. A second run waits for the lock and then
     finds the events already delivered.

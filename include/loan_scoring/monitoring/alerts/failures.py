@@ -24,7 +24,7 @@ def record_stage_result(
     """Open, update or resolve the alert on a stage after a run, in one transaction.
 
     A run without failed tasks resolves the alert on the stage and the batch. If the stage has no
-    batches, it resolves all alerts on the stage.
+    batches, such a run resolves all alerts on the stage.
 
     Args:
         stage: name of the stage.

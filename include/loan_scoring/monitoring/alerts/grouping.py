@@ -39,7 +39,8 @@ def group_by_cause(
         contract: contract with the labels of the columns.
         kinds: drift kind of each feature: `data`, `joint` or `prediction`.
         findings: features of the batch that need an alert.
-        comparisons: all comparisons of the batch. They show how the decisions changed.
+        comparisons: all comparisons of the batch. The comparison of `decision` shows how the
+            decisions changed.
     """
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]

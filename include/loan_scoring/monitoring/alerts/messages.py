@@ -28,7 +28,7 @@ The limit exists because Slack cuts a message at 40,000 characters.
 class Message:
     """A message to a channel.
 
-    A message that is sent again, because it may not have arrived, keeps its `message_id`.
+    A message that may not have arrived is sent again, with an unchanged `message_id`.
     """
 
     message_id: str

@@ -45,9 +45,9 @@ def update_alerts(session: Session) -> None:
     """Open, update and resolve alerts from the findings of all batches, in one transaction.
 
     The first batch that shows a cause opens an alert. Later batches that show the cause update the
-    alert, and two consecutive stable batches resolve it. An alert that a person has resolved stays
-    resolved, and the next batch that shows the cause opens a new alert. A second call with the
-    same findings changes nothing.
+    alert, and two consecutive stable batches resolve the alert. An alert that a person has resolved
+    stays resolved, and the next batch that shows the cause opens a new alert. A second call with
+    unchanged findings changes nothing.
 
     The call also resolves three kinds of other alerts:
 

@@ -68,9 +68,9 @@ def ks(heights: np.ndarray, m: int, n: int) -> tuple[float, float]:
 def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: float) -> float:
     """Return the Wasserstein-1 distance of baseline and batch, in baseline standard deviations.
 
-    The distance is the area between the two distribution functions. This is how far baseline values
-    must move on average until they are distributed like the batch. Return 0 if the baseline is
-    constant.
+    The distance is the area between the two distribution functions. The distance is also how far
+    baseline values must move on average until the baseline is distributed like the batch. Return 0
+    if the baseline is constant.
 
     Source: Ramdas, Garcia, Cuturi (2017), "On Wasserstein two-sample testing", equation for p = 1.
     Before the division, the distance equals scipy.stats.wasserstein_distance.
@@ -122,8 +122,8 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
     """Return the Jensen-Shannon distance of two count vectors over the same levels.
 
     The distance is between 0 (equal shares) and 1 (no level in common). Unlike the PSI, the
-    distance is bounded, and it needs no added counts for a level that only one side has. The
-    distance has no p-value. `chi_square` gives a p-value for the same counts.
+    distance is bounded, and no counts are added to levels that only the baseline or only the batch
+    has. The distance has no p-value. `chi_square` gives a p-value for these counts.
 
     The distance is the square root of the divergence in bits. Sources: Lin (1991), "Divergence
     measures based on the Shannon entropy", and, for the square root, Endres, Schindelin (2003).
@@ -170,8 +170,8 @@ def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[flo
     if not unseen:
         return 0.0, 1.0
     total = baseline_size + batch_size
-    # Log of the number of ways to choose the unseen rows from the batch, divided by the number of
-    # ways to choose them from all rows.
+    # Log of a quotient: the number of ways to choose `unseen` rows from the batch, divided by the
+    # number of ways to choose `unseen` rows from all rows.
     ways = _log_choose(batch_size, unseen) - _log_choose(total, unseen)
     return unseen / batch_size, float(np.exp(ways))
 

@@ -63,8 +63,9 @@ def estimate_metrics(
     Metrics without a value are left out.
 
     The values follow from the expected confusion matrix, except for KS. KS is the largest gap
-    between two curves. With observed outcomes both curves are noisy, and this makes the gap larger
-    than the gap between the expected curves. The value of KS is therefore the mean over the draws.
+    between two curves. With observed outcomes both curves are noisy, so the largest gap is larger
+    than the largest gap between the expected curves. The value of KS is therefore the mean over the
+    draws.
 
     Args:
         probability: predicted probabilities, shape (rows,).

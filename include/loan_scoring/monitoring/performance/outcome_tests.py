@@ -22,7 +22,8 @@ KINDS = {MODEL: "model", TARGET: "target"}
 MIN_EACH = 30
 """Minimum number of defaults and of paid loans for a test, observed or expected.
 
-With fewer loans of a kind the test is left out, because its normal approximation does not hold.
+With fewer defaults or fewer paid loans the test is left out, because its normal approximation does
+not hold.
 """
 
 
