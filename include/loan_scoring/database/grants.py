@@ -85,8 +85,8 @@ def grant_rights(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
-        # A restore leaves out all rights, and also the REVOKE of the migration. Without a new
-        # REVOKE, every role could execute the function.
+        # A restore leaves out all rights, and also the migration's REVOKE. Without this REVOKE,
+        # every role could execute the function.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)

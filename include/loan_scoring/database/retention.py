@@ -215,7 +215,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
         if month.partition not in present:
             return None
         # Wait for writers that COPY directly into the partition, because the number of rows
-        # recorded below must include theirs.
+        # recorded below must include the rows of these writers.
         cursor.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.partition)

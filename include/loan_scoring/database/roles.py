@@ -27,7 +27,7 @@ A role owns a database if the database has the same name as the role.
 """
 
 EMBEDDED = ("postgres", database.OWNER, database.READER, "airflow")
-"""Roles of the embedded Postgres. There the owner also runs the stages."""
+"""Roles of the embedded Postgres, in which the owner also runs the stages."""
 
 PASSWORDS = {
     database.OWNER: "LOAN_SCORING_OWNER_PASSWORD",

@@ -42,7 +42,7 @@ def measure_task(
     map_index: int = -1,
     start: TaskStart | None = None,
 ) -> Iterator[TaskWork]:
-    """Measure the block and write its row of table `task_metrics`, even if the block fails.
+    """Measure the block and write a row of table `task_metrics`, even if the block fails.
 
     The key of the row is (run, task, map_index).
 
@@ -82,8 +82,8 @@ def measure_task(
             with database.transaction(session.connection):
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
-            # If the task has failed too, show the task's error and not this one. Probably
-            # Postgres is gone, and the task's error says so.
+            # If the task has failed too, only the task's error is raised. Probably Postgres is
+            # gone, and the task's error says so.
             if failure is None:
                 raise
 

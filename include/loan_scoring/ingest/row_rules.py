@@ -227,7 +227,7 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
             unreadable = unreadable | fraction
             floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
         return floats.cast(kind), unreadable
-    if column.type == "number":  # the cast accepts 'nan' and 'inf', which the rules reject
+    if column.type == "number":  # because the cast also accepts 'nan' and 'inf'
         endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless

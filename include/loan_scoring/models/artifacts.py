@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
-    "loan_scoring.estimators.Calibrated",  # the old name, used in artifacts of version 0.1.0
+    "loan_scoring.estimators.Calibrated",  # old module name in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
     "loan_scoring.models.estimators.Calibrated",
     "loan_scoring.models.estimators.XGBoost",

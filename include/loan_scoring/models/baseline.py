@@ -19,7 +19,7 @@ PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
 """The columns of a score that are tested for drift of kind `prediction`."""
 
 SCORE_BINS = 40
-"""The number of bins of a score histogram. All bins have the same width, from 0 to 1."""
+"""The number of bins of a score histogram. The bins have equal widths and cover 0 to 1."""
 
 
 def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:

@@ -97,8 +97,8 @@ class Contributions:
     ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, LogisticRegression):
-            # Contributions are measured from the mean of the encoded training rows, so that they
-            # tell how an application differs from the average application.
+            # Contributions are measured from the mean of the encoded training rows, because the
+            # reasons must tell how an application differs from the average application.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
         if self._boosting is not None:

@@ -135,7 +135,7 @@ class Encoder:
         }
         if not any(new.values()):
             return
-        # The transformer needs all columns, so a column without a new level is given nan.
+        # The transformer needs values for all columns, so a column without new levels gets nan.
         new = {name: levels or [float("nan")] for name, levels in new.items()}
         values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
         for name, table in _transformed(self._categories, values).items():

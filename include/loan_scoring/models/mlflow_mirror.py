@@ -51,7 +51,7 @@ def mirror_models(session: Session) -> MirrorCounts:
     os.environ |= QUIET
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hides MLflow's warnings about the next SQLAlchemy
+        warnings.simplefilter("ignore")  # hides warnings about the next version of SQLAlchemy
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 

@@ -53,7 +53,7 @@ def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarra
 
 
 def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
-    """Return a mask of the lines that are each certainly a complete record.
+    """Return a mask of the lines that are certainly complete records.
 
     `record_pattern` would match each of these lines. Such a line is valid text, has CR only before
     its LF, has `fields` fields, and every quote that opens in the line closes in the line.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 """The longest wait for a connection, and for each piece of the response."""
 PROBE_SECONDS = 10.0
-"""The limit that replaces TIMEOUT_SECONDS when a URL is only checked."""
+"""The longest wait, instead of TIMEOUT_SECONDS, when a URL is only checked."""
 RETRY_SECONDS = (1.0, 3.0)
 """Seconds to wait before the first retry of a download, and before the second retry."""
 
@@ -67,8 +67,8 @@ def _copy(url: str) -> BinaryIO:
                 for piece in response.iter_raw():
                     copy.write(piece)
             except httpx.RemoteProtocolError:
-                # The body was cut short. If its length is known, the check below raises a
-                # clearer error.
+                # The body was cut short. If the expected length is known, the check below raises a
+                # clearer error than httpx.
                 if expected is None:
                     raise
             copy.flush()
@@ -95,7 +95,7 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
     if "@" in urlsplit(url).netloc:
         raise SourceError(f"{where}: a URL must not hold a user or password; use a signed URL")
     for name in ("httpx", "httpcore"):
-        # Below this level these packages log whole URLs, which may contain a signature.
+        # At lower levels these packages log whole URLs, which may contain a signature.
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         client = httpx.Client(

@@ -67,7 +67,7 @@ def validate_revision(
     # set after the import.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # The import raises deprecation warnings, which users cannot do anything about.
+        # Hide the deprecation warnings of the import, because users cannot act on them.
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig

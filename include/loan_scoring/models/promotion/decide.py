@@ -76,7 +76,9 @@ def apply_verdict(
     occasion: str = "training",
     comment: str | None = None,
 ) -> str:
-    """Record a verdict on a pair and return the verdict. `promoted` makes the pair the champions.
+    """Record a verdict on a pair and return the recorded verdict.
+
+    The verdict `promoted` puts the pair into use as champions.
 
     If a task is killed after the commit and runs again, the second call adds nothing. If the pair
     to be promoted is in use already, nothing is recorded and the function returns `unchanged`. If

@@ -100,6 +100,6 @@ def fit_pipeline(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline
     with threadpool_limits(limits=1):
         pipeline.fit(X, y)
     if isinstance(pipeline[-1], LogisticRegression):
-        # Needed later, because contributions are measured from the mean of the encoded rows.
+        # The means are kept, because contributions are measured from the mean of the encoded rows.
         pipeline[-1].means_ = np.asarray(pipeline[0].transform(X)).mean(axis=0)
     return pipeline

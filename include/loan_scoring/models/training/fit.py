@@ -42,7 +42,7 @@ from loan_scoring.statistics.model_metrics import (
 log = logging.getLogger(__name__)
 
 AssignOldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
-"""A function that takes a table of applications and assigns them to the champion's personas.
+"""A function that assigns each application of a table to one of the champion's personas.
 
 The function returns the cluster number of each application, and the names of the clusters.
 """

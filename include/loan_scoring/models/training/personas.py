@@ -96,7 +96,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
             ("scale", QuantileTransformer(output_distribution="normal", random_state=seed)),
         ]
     )
-    # Levels with less than 1 % of the loans are merged, because they are too rare to be a persona.
+    # Levels with less than 1 % of the loans are merged, because so few loans make no persona.
     levels = OneHotEncoder(
         min_frequency=0.01, handle_unknown="infrequent_if_exist", sparse_output=False
     )

@@ -167,8 +167,8 @@ def _read_labelled(session: Session, since: str | None) -> pa.Table:
 def _changed_since(session: Session) -> str | None:
     """Return the first batch of a change in the applicants or their defaults.
 
-    The change is known from an open alert of the kind `population` or `concept`. Return None if
-    there is no such alert, or if too few loans since the change are labelled.
+    The first batch comes from the alerts of kind `population` or `concept` that are not resolved.
+    Return None if there is no such alert, or if too few loans since the change are labelled.
     """
     change = database.row(session.connection, "select_change")
     since = change["since"] if change else None

@@ -1,4 +1,4 @@
-"""Send the events of alerts through the contract's channels, each event once even after a rerun.
+"""Send the events of alerts through the contract's channels, and send each event only once.
 
 The table `deliveries` is an outbox. One transaction queues an event, and another transaction marks
 the event as delivered after the channel accepted the message. There is one exception: if the

@@ -16,10 +16,7 @@ from loan_scoring.monitoring.performance.outcome_tests import DriftedOutcome
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
-"""Minimum share of a batch whose decisions changed.
-
-The message of an alert does not mention a smaller change.
-"""
+"""Minimum change of decisions that the message of an alert mentions, as a share of the batch."""
 
 
 def group_by_cause(

@@ -27,7 +27,10 @@ TIMES = 2
 The errors of the baseline are measured on as many other rows.
 """
 MOST_NAMED = 5
-"""Maximum number of columns that an alert's evidence names as separating the batch best."""
+"""Maximum number of columns in an alert's evidence.
+
+These are the columns by which the classifier separates the batch best.
+"""
 MOST_LEVELS = 32
 """Maximum number of levels per category with a code of their own.
 

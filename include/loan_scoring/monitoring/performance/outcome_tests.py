@@ -20,10 +20,10 @@ MODEL, TARGET = "default_probability", "is_default"
 """The feature names of tests of kind `model` and of kind `target` in table `drift`."""
 KINDS = {MODEL: "model", TARGET: "target"}
 MIN_EACH = 30
-"""Minimum number of defaults and of paid loans for a test, observed or expected.
+"""Minimum number of defaults, and also of paid loans, for a test.
 
-With fewer defaults or fewer paid loans the test is left out, because its normal approximation does
-not hold.
+For `auc_drop` the observed numbers count. For `calibration` and `default_rate` the expected numbers
+count. With smaller numbers the test is left out, because its normal approximation does not hold.
 """
 
 
