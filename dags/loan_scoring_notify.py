@@ -1,4 +1,4 @@
-"""Add the last task of every DAG, which raises an alert if the run failed and sends new alerts."""
+"""Add the task `notify` to a DAG, which records the result of the run and sends alerts."""
 
 from typing import Any
 
@@ -22,9 +22,10 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     @teardown
     @task
     def notify() -> None:
-        """Record whether the stage failed, and send every channel its undelivered alerts.
+        """Open or resolve the alert on the stage, and send every channel its undelivered alerts.
 
-        If the database cannot be reached at the last try, tell every channel about that.
+        If the database still cannot be reached at the last try of this task, send every channel a
+        message about the database instead.
         """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result
@@ -48,8 +49,8 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
 
 
 def task_name(key: str, dag: DAG) -> str:
-    """Return the task id for a key of Airflow's task states.
+    """Return the task id that a key of Airflow's task states contains.
 
-    The key is TASK_ID, or TASK_ID_INDEX if the task is mapped.
+    The key of a mapped task is TASK_ID_INDEX. The key of any other task is TASK_ID.
     """
     return key if key in dag.task_dict else key.rpartition("_")[0]

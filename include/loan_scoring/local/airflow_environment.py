@@ -1,4 +1,4 @@
-"""Build the environment variables of Airflow's processes on one machine: settings and secrets."""
+"""Build the environment variables with the settings and secrets of a local Airflow."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 _USERS = ("admin", "op", "viewer")
 """Users of Airflow's UI. Each user has the Airflow role of the same name."""
 
-# These variables are not inherited from the shell, because they may configure another Airflow.
+# Variables with these prefixes are not inherited from the shell, because they may configure
+# another Airflow.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")
-# This variable is not inherited either, because without bytecode files every task would compile all
-# modules that it imports.
+# These variables are not inherited either. Without bytecode files, every task would have to
+# compile all modules that the task imports.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 
 _FIXED_SETTINGS = {
@@ -25,8 +26,8 @@ _FIXED_SETTINGS = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
-    # An idle scheduler looks for work every 0.2 s, so that the next task starts quickly after a
-    # short task.
+    # The pause of an idle scheduler is short, because with Airflow's default a task would start up
+    # to a second after the previous task of its DAG.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     # If a scheduler is killed, its tasks are adopted by the next scheduler once the last heartbeat
     # of the killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
@@ -59,7 +60,8 @@ def airflow_environment(
 ) -> dict[str, str]:
     """Return the environment variables of Airflow's processes.
 
-    Variables in `extra` override all others.
+    The variables are those of this process, Airflow's settings and secrets, and `extra`. A variable
+    in `extra` replaces any other variable of the same name.
     """
     inherited = {
         name: value
