@@ -50,8 +50,8 @@ def ask_a_person(contract: Contract, judged: Any) -> Any:
     def record(case: dict, answer: dict) -> str:
         """Record the verdict on the pair, and return the recorded verdict.
 
-            The verdict is the person's decision, or `timed_out` if nobody decided in time.
-            """
+        The verdict is the person's decision, or `timed_out` if nobody decided in time.
+        """
         from loan_scoring.models.promotion.decide import apply_verdict
 
         # If nobody responds in time, Airflow itself chooses `Reject` and names no user. Such a case

@@ -1,1 +1,1 @@
-"""Serve the pages and the API of the plugin. Only the subpackage `pages` never imports Airflow."""
+"""Serve the pages and the API of the plugin. The subpackage `pages` does not import Airflow."""

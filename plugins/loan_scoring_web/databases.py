@@ -124,7 +124,7 @@ def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
 
 
 def reading(_: Reader, portfolio: str) -> Iterator[Session]:
-    """Provide a route with a read-only session. The dependency `Reader` refuses other users first."""
+    """Provide a route with a read-only session, for users who may see the portfolio."""
     with read_session(portfolio) as session:
         yield session
 
@@ -150,8 +150,8 @@ def administering(_: Admin, __: SameSite, portfolio: str) -> Iterator[Session]:
         yield session
 
 
-# With scope "function" the connection is closed before the response is sent. Otherwise a slow client
-# would keep the connection open until the client has received the whole response.
+# With scope "function" the connection is closed before the response is sent. Otherwise a slow
+# client would keep the connection open until the client has received the whole response.
 Reading = Annotated[Session, Depends(reading, scope="function")]
 Operating = Annotated[Session, Depends(operating, scope="function")]
 Administering = Annotated[Session, Depends(administering, scope="function")]

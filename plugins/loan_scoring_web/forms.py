@@ -95,7 +95,7 @@ class DecisionForm(_EmptyIsMissing):
     scoring_run_id: Name
     """Scoring run of the score that the person saw when deciding."""
     seen: str = ""
-    """Token of the last decision that the person saw, from `decision_token`. Empty if there was none."""
+    """`decision_token` of the decisions that the person saw. Empty if there were none."""
 
 
 class RollbackForm(_EmptyIsMissing):
@@ -123,14 +123,14 @@ class QueueQuery(_EmptyIsMissing):
     """Last row of the previous page, as `PROBABILITY/LOAN_ID`. None for the first page."""
 
     def place(self) -> tuple[float, str] | None:
-        """Return the default probability and the loan_id that `after` contains.
+        """Return the default probability and the loan_id in `after`.
 
         Return None for the first page.
         """
         return None if self.after is None else parse_place(self.after)
 
     def queue_filter(self) -> QueueFilter:
-        """Return the filter of the queue, in which percentages have become probabilities from 0 to 1."""
+        """Return the filter of the queue. Percentages are converted to probabilities."""
         return QueueFilter(
             decision=self.decision,
             persona=self.persona,
