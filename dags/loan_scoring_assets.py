@@ -1,4 +1,4 @@
-"""Define the assets through which one DAG starts another.
+"""Define the assets whose updates start other DAGs.
 
 If an asset event has a partition key, the key is the batch_id.
 """

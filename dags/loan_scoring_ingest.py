@@ -70,7 +70,8 @@ def build(contract: Contract) -> DAG:
         def announce(outlet_events=None) -> None:
             """Start the DAG `score` for this batch by updating the asset `applications`.
 
-            The task is skipped for the batch `history`, because the history is not scored.
+            The task is skipped for the batch `history`, because the loans of the
+            history already have outcomes and need no scores.
             """
             if batch_id() == "history":
                 raise AirflowSkipException("the history trains models and is not scored")
@@ -78,7 +79,7 @@ def build(contract: Contract) -> DAG:
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
-            """Request new models if the batch is `history` and the champion was not fitted on it.
+            """Request new models if the champion was not fitted on the published `history`.
 
             The request starts the DAG `train`. The task is skipped for every other batch, and if
             the champion was fitted on the current revision of `history`.

@@ -1,4 +1,4 @@
-"""Define the DAG `maintenance`, which drops months of rows that retention no longer keeps."""
+"""Define the DAG `maintenance`, which drops months of rows that are past their retention."""
 
 from airflow.sdk import DAG, task
 

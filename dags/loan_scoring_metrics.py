@@ -26,7 +26,8 @@ def build(contract: Contract) -> DAG:
         def measure() -> dict[str, int]:
             """Write the drift tests, distributions, performance and alerts of the batch.
 
-            Return the number of applications, of drift tests and of causes of alerts.
+            Return the number of applications, the number of drift tests and the number of alert
+            causes.
             """
             from loan_scoring.monitoring.metrics import compare_batch
 

@@ -1,4 +1,4 @@
-"""Add the task `notify` to a DAG, which records the result of the run and sends alerts."""
+"""Add the task `notify`, which records the result of a DAG run and sends alerts."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from loan_scoring_tasks import batch_of, task_session
 def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     """Add the task `notify` after all other tasks of a DAG.
 
-    The task is an Airflow teardown. Therefore the task runs whether the other tasks succeeded or
-    failed, and its own result does not change the state of the run.
+    The task is an Airflow teardown. So it runs whether the other tasks succeeded or failed, and a
+    failure of `notify` does not change the state of the run.
     """
     stage = dag.dag_id.removeprefix(f"{contract.portfolio}_")
 

@@ -1,4 +1,4 @@
-"""Define the DAG `train`, which cross-validates candidates, fits a pair of models and judges it."""
+"""Define the DAG `train`, which cross-validates candidates, fits a pair and judges the pair."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from loan_scoring_wiring import by_cron, contracts, stage_dag
 # A trial uses one core and 0.5 GB of memory. More trials at once than the machine has cores would
 # need more memory and save no time.
 TRIALS_AT_ONCE = 4
-LIMIT = timedelta(hours=6)  # far above the minutes that 90,000 loans take on two cores
+LIMIT = timedelta(hours=6)  # far more than the minutes that 90,000 loans take on two cores
 
 
 def build(contract: Contract) -> DAG:
@@ -80,7 +80,7 @@ def build(contract: Contract) -> DAG:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
-            """Judge the pair by the gates. Promote or refuse it, unless a person must decide.
+            """Judge the pair by the gates. Promote or refuse the pair, unless a person must decide.
 
             If a person must decide, return the versions, the evidence and the comparison for the
             task `ask`. Otherwise return an empty dict, so that Airflow skips `ask` and `record`.

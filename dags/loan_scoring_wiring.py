@@ -16,7 +16,7 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    # A stage processes 1.5 million loans in a minute, so a task that reaches this limit hangs.
+    # A stage processes 1.5 million loans in a minute, so only a task that hangs reaches it.
     "execution_timeout": timedelta(hours=1),
 }
 

@@ -70,7 +70,7 @@ def reader_url() -> str:
     """Return the URL of the portfolio database for sessions that only read.
 
     This is the URL of the Airflow connection `loan_scoring_reader`. If this connection does not
-    exist, it is `main_url()`.
+    exist, the URL is `main_url()`.
     """
     return connection_url(READER) or main_url()
 

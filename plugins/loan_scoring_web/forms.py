@@ -108,7 +108,7 @@ class RollbackForm(_EmptyIsMissing):
 
 
 class QueueQuery(_EmptyIsMissing):
-    """Query parameters that choose a batch, filter its queue and select a page of the queue."""
+    """Query parameters of the queue page: the batch, the filter and the page of the queue."""
 
     batch: Annotated[str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = None
     decision: Literal["review", "refer"] | None = None

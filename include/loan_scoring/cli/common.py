@@ -1,4 +1,4 @@
-"""Add commands to the command line, open their sessions, and measure their work."""
+"""Add commands to the command line, open database sessions, and measure the stages that run."""
 
 import argparse
 import getpass
@@ -59,7 +59,7 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
 
 
 def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Session], int]") -> None:
-    """Run a stage in a session, and record its rows, time and memory in table `task_metrics`.
+    """Run a stage, and record its row count, time and memory in table `task_metrics`.
 
     Args:
         options: parsed options of the command. The option `batch`, if present, is recorded.
@@ -97,10 +97,9 @@ def mirror_after_training(options: argparse.Namespace) -> bool:
 
 
 def account_name() -> str:
-    """Return the name that audit entries record for the user: `cli:` plus the account's name.
+    """Return the user's name for the audit log: `cli:` plus the operating system's account.
 
-    The account is that of the operating system. The database role would not identify the user,
-    because all users share one role.
+    The database role would not identify the user, because all users share the application's role.
     """
     try:
         return f"cli:{getpass.getuser()}"

@@ -37,7 +37,7 @@ def _row_counts(result: dict[str, Any]) -> str:
 
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and measure scoring runs with new outcomes again.
+    """Ingest a file of outcomes, and update the performance of the affected scoring runs.
 
     If concept drift lasts long enough, new models are requested.
     """

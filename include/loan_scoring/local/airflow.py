@@ -19,7 +19,7 @@ from loan_scoring.local.airflow_status import folder_of, publish_status, withdra
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
-_STOP_SECONDS = 4.0  # time for components to end after SIGTERM, before they are killed
+_STOP_SECONDS = 4.0  # after SIGTERM, components that run longer than this are killed
 
 
 @dataclass
@@ -55,7 +55,7 @@ class AirflowStack:
         self._undo = ExitStack()
 
     def start(self) -> AirflowClient:
-        """Start all components, wait until Airflow is ready, and return a client for it.
+        """Start all components, wait until Airflow is ready, and return a client of Airflow.
 
         The client logs in as the user `admin`.
         """
@@ -170,8 +170,8 @@ class AirflowStack:
         except LoanScoringError as error:
             return str(error)
         for name in ("scheduler", "triggerer", "dag_processor"):
-            # A heartbeat from before this start does not count, because it may be the recent
-            # heartbeat of a process that has been killed since.
+            # A heartbeat from before this start does not count, because the process that sent the
+            # heartbeat may have been killed since.
             heartbeat = health[name].get(f"latest_{name}_heartbeat")
             if not heartbeat or datetime.fromisoformat(heartbeat) < self._started:
                 return f"the {name} has not reported"

@@ -25,7 +25,7 @@ class _StaleTokenError(LoanScoringError):
 
 
 class DagRun(NamedTuple):
-    """A run of a DAG. The partition key is the batch_id. It is None for a run without a batch."""
+    """A run of a DAG. `partition_key` is the batch_id, or None if the run has no partition key."""
 
     dag_id: str
     run_id: str
@@ -57,7 +57,7 @@ class AirflowClient:
         self.log_folder = log_folder
         self._credentials = {"username": user, "password": password}
         self._token: str | None = None
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO, httpx logs every request
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # httpx logs each request at INFO
         self._http = httpx.Client(
             base_url=url,
             timeout=_TIMEOUT_SECONDS,
@@ -174,7 +174,7 @@ class AirflowClient:
         detail = answer.text
         for secret in filter(None, (self._credentials["password"], self._token)):
             detail = detail.replace(secret, "***")
-        # Airflow responds with 401 to an expired token. To a token that was signed with another
+        # If the token has expired, Airflow responds with 401. If the token was signed with another
         # secret, Airflow responds with 403 and the message "Invalid JWT token".
         is_stale = answer.status_code == httpx.codes.UNAUTHORIZED or "Invalid JWT token" in detail
         kind = _StaleTokenError if is_stale and self._token else LoanScoringError

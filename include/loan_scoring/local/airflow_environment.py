@@ -34,13 +34,12 @@ _FIXED_SETTINGS = {
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    # Airflow marks a task as failed after 60 s without a heartbeat. This time is much longer than
-    # 15 s, because a task must be adopted before it is marked as failed.
+    # Airflow marks a task as failed after 60 s without a heartbeat. The time is much longer than
+    # the 15 s above, because a task must be adopted before Airflow marks the task as failed.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    # A task repeats its requests for about a minute until the API server responds. This is needed
-    # after a restart, because the scheduler starts faster than the API server and resumes
-    # interrupted tasks at once. With Airflow's default values these tasks would fail after 10 to
-    # 30 s.
+    # With these values a task repeats a request for about a minute until the API server responds.
+    # This is needed after a restart, because the scheduler resumes interrupted tasks before the API
+    # server is ready. With Airflow's default values these tasks would fail after 10 to 30 s.
     "WORKERS__EXECUTION_API_RETRIES": "20",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
@@ -90,8 +89,8 @@ def airflow_environment(
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
     return {
-        # PASSIVE makes OpenMP threads sleep while they wait. By default waiting threads spin, which
-        # takes cores from other tasks. A training then took 2 to 15 times as long.
+        # PASSIVE makes OpenMP threads sleep while they wait. By default, waiting threads spin and
+        # take cores from other tasks. With spinning threads, training took 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         **_TELEMETRY_OFF,

@@ -1,9 +1,9 @@
 """End all processes of a stack when the supervisor dies, even if SIGKILL ends the supervisor.
 
 Every process of a stack has a mark, which is an environment variable. Child processes inherit the
-mark, so orphans and daemons have the mark, too. The guard is a process without the mark. It reads
-from a pipe that only the supervisor can write to. When the supervisor dies, Linux closes the pipe,
-and the guard then ends all processes with the mark.
+mark, so orphans and daemons have the mark, too. The guard is a process without the mark. The guard
+reads from a pipe that only the supervisor can write to. When the supervisor dies, Linux closes the
+pipe, and the guard then ends all processes with the mark.
 """
 
 import os
@@ -80,7 +80,7 @@ def _send(pids: set[int], number: signal.Signals) -> None:
 
 
 class Guard:
-    """A guard, which is a process that ends all marked processes when this process ends."""
+    """A handle on the guard, the process that ends all marked processes when this process ends."""
 
     def __init__(self, prefix: str, log: Path) -> None:
         """Start the guard for the processes whose mark begins with `prefix`.

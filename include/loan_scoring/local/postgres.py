@@ -22,7 +22,7 @@ from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
 log = logging.getLogger(__name__)
 
 # These settings suit a small machine that loads data with COPY. The lock limit is above Postgres's
-# default, because Airflow and transactions on many partitions need many locks.
+# default, because Airflow and transactions on many tables need many locks.
 _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",
@@ -73,10 +73,10 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Stop the server and end its connections. Do nothing if no server runs.
 
-        A fast shutdown comes first. It waits for every process of the server, so a frozen process
-        would block it forever. If the server still runs after `_STOP_SECONDS`, an immediate
-        shutdown follows. No committed row is lost, because the next start recovers from the
-        write-ahead log.
+        A fast shutdown comes first. A fast shutdown waits for every process of the server, so a
+        frozen process could block the stop forever. If the server still runs after `_STOP_SECONDS`,
+        an immediate shutdown follows. No committed row is lost, because the next start recovers
+        from the write-ahead log.
 
         Raises:
             DatabaseError: the server still runs after the immediate shutdown.

@@ -80,7 +80,11 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP, so that the block cleans up."""
+    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP.
+
+    This runs the clean-up code of the block. Without this function, SIGTERM and SIGHUP would end
+    the process without any clean-up.
+    """
     # A signal that is ignored already stays ignored. Otherwise a process that was started by nohup
     # would end on SIGHUP.
     numbers = [

@@ -23,8 +23,8 @@ CAUSES = {
 def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
     """Return the template values of the alerts page: the waiting, snoozed and resolved alerts.
 
-    At most `SHOWN` alerts are returned. If there are more, the alerts that were resolved first are
-    left out.
+    At most `SHOWN` alerts are returned. If there are more, resolved alerts are left out
+    first.
 
     Args:
         session: database session that reads.

@@ -115,7 +115,7 @@ def what_if_result(
 
 
 def _typed(column: Column, value: Any) -> Any:
-    """Return the value that was scored for a string from the form.
+    """Convert a string from the what-if form to the value that the model scored.
 
     The value is None for a null token, and a float if the column is numeric.
     """

@@ -112,7 +112,7 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
                 "type": "waterfall",
                 "orientation": "h",
                 "measure": ["absolute", *("relative" for _ in steps), "total"],
-                # Positions are indices because plotly would draw two equal labels at one position.
+                # Positions are row numbers, because plotly would draw equal labels at one position.
                 "y": list(range(len(names))),
                 "x": values,
                 "text": [

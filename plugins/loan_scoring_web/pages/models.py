@@ -1,4 +1,4 @@
-"""Read the template values of the models page: versions, comparison, promotions, rollback."""
+"""Read the template values of the models page, and compare two propensity versions."""
 
 from typing import Any
 

@@ -94,7 +94,7 @@ def night_line(
         spread: lower bounds and upper bounds of intervals around the values, drawn as error bars.
             None draws no error bars.
         form: number format of the values in the hover box.
-        mode: plotly's mode: `lines`, `markers` or `lines+markers`.
+        mode: plotly mode of the trace, which is `lines`, `markers` or `lines+markers`.
     """
     trace: dict[str, Any] = {
         "type": "scatter",

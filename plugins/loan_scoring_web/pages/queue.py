@@ -39,7 +39,7 @@ def read_queue_page(
 def _query(found: QueuePage, wanted: QueueFilter, after: tuple[float, Any] | None) -> str:
     """Return the query string for the page of the queue that follows the row `after`.
 
-    The query string keeps the batch and the filter. If `after` is None, it leads to the first page.
+    The query string keeps the batch and the filter. If `after` is None, the page is the first page.
     """
     parameters = {
         "batch": found.run["batch_id"],
