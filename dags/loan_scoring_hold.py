@@ -54,8 +54,8 @@ def ask_a_person(contract: Contract, judged: Any) -> Any:
         """
         from loan_scoring.models.promotion.decide import apply_verdict
 
-        # If nobody responds in time, Airflow itself chooses `Reject` and names no user. Such a case
-        # must be recorded as `timed_out`, because no person rejected the pair.
+        # If nobody responds in time, Airflow itself chooses `Reject` and names no user. Then
+        # the verdict is `timed_out`, because no person rejected the pair.
         user = answer["responded_by_user"]
         verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
         by = "nobody" if user is None else f"airflow:{user['name']}"

@@ -44,7 +44,7 @@ def build(contract: Contract) -> DAG:
         def check(revision: int) -> int:
             """Check the landed revision, and return the number of the revision.
 
-            The revision is refused if too many of its rows are in quarantine or if a critical
+            The revision is refused if the share of quarantined rows is too high or if a critical
             expectation fails. The rows of a refused revision are deleted, and the task fails.
             """
             from loan_scoring.ingest.batches import check_batch

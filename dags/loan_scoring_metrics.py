@@ -1,4 +1,4 @@
-"""Define the DAG `metrics`, which compares a scored batch with its baseline and raises alerts."""
+"""Define the DAG `metrics`, which compares a scored batch with the baseline and raises alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 

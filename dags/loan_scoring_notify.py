@@ -14,15 +14,15 @@ from loan_scoring_tasks import batch_of, task_session
 def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     """Add the task `notify` after all other tasks of a DAG.
 
-    The task is an Airflow teardown. So it runs whether the other tasks succeeded or failed, and a
-    failure of `notify` does not change the state of the run.
+    The task is an Airflow teardown. So `notify` runs whether the other tasks succeeded or failed,
+    and a failure of `notify` does not change the state of the run.
     """
     stage = dag.dag_id.removeprefix(f"{contract.portfolio}_")
 
     @teardown
     @task
     def notify() -> None:
-        """Open or resolve the alert on the stage, and send every channel its undelivered alerts.
+        """Open or resolve the alert on the stage, and send the undelivered alerts to every channel.
 
         If the database still cannot be reached at the last try of this task, send every channel a
         message about the database instead.

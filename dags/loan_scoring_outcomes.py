@@ -1,4 +1,4 @@
-"""Define the DAG `outcomes`, which ingests outcomes after they have landed."""
+"""Define the DAG `outcomes`, which ingests landed outcomes and measures performance again."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -41,7 +41,7 @@ def build(contract: Contract) -> DAG:
             return taken.accepted
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
-        # an earlier run may have been killed after `take`, before its outcomes were measured.
+        # an earlier run may have been killed after `take`. Its outcomes are not measured yet.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure performance again for scored batches that have new outcomes.

@@ -52,7 +52,7 @@ def start_training(portfolio: str, cause: str) -> BaseOperator:
     the partition key of the run that updated the asset. For such an event Airflow does not start
     the DAG `train`, because `train` has no partition keys.
     """
-    # The import is inside the function because it takes 0.7 s, which other DAGs should not spend.
+    # The import is in this function because it takes 0.7 s, and most DAGs do not need the class.
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
     return TriggerDagRunOperator(

@@ -53,7 +53,7 @@ def task_session(
     """Open a database session for the running task, and record the task in table `task_metrics`.
 
     The session's `statement_timeout` is the execution timeout of the task. Airflow's own timeout
-    cannot stop a statement, because it uses a signal. Python handles a signal only after Postgres
+    cannot stop a statement, because Python handles the signal of this timeout only after Postgres
     has responded.
 
     Args:

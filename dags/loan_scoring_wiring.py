@@ -16,7 +16,7 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    # A stage processes 1.5 million loans in a minute, so only a task that hangs reaches it.
+    # A stage processes 1.5 million loans in a minute, so only a task that hangs takes longer.
     "execution_timeout": timedelta(hours=1),
 }
 
@@ -57,8 +57,8 @@ def stage_dag(
     Args:
         contract: the portfolio's contract.
         stage: name of the stage, such as `score`.
-        file: `__file__` of the DAG file. It is needed because Airflow would otherwise record this
-            module as the file that defines the DAG.
+        file: `__file__` of the DAG file. Without this argument Airflow would record this module
+            as the file that defines the DAG.
         schedule: schedule of the DAG.
         default_args: task arguments that override DEFAULT_ARGS.
         arguments: further arguments of the class DAG, such as doc_md and params.

@@ -33,8 +33,8 @@ READ = {
 }
 """Postgres parameters of a connection that only reads.
 
-JIT is off because the queries of a page are short. Compiling such a query takes longer than running
-the query without JIT.
+JIT is off because the queries of a page are short. Compiling such a query takes more time than the
+compiled query saves.
 """
 WRITE = {"statement_timeout": "30s", "lock_timeout": "5s"}
 """Postgres parameters of a connection that writes.

@@ -80,7 +80,10 @@ class _EmptyIsMissing(BaseModel):
 
 
 class AlertForm(_EmptyIsMissing):
-    """Form with which a person acknowledges an alert, snoozes it until a day, or resolves it."""
+    """Form with which a person acknowledges, resolves or snoozes an alert.
+
+    `until` is the first day on which a snoozed alert is shown again.
+    """
 
     action: str
     comment: OptionalComment = ""

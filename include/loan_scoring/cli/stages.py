@@ -150,7 +150,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Compare a scored batch with its baseline. Request new models if population drift lasts."""
+    """Compare a scored batch with the baseline. Request new models if population drift lasts."""
     from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 

@@ -30,7 +30,7 @@ def status_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _airflow() -> dict[str, Any] | None:
-    """Return the URL of the running Airflow. For a local Airflow, return its password file, too.
+    """Return the URL of the running Airflow, and for a local Airflow also its password file.
 
     Return None if Airflow is not running.
     """
@@ -48,7 +48,7 @@ def _airflow() -> dict[str, Any] | None:
 def _analyst_url(options: argparse.Namespace) -> str:
     """Return a database URL with which an analyst can open the portfolio's schema in psql.
 
-    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without its password. psql
+    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without the password. psql
     then takes the password from PGPASSWORD or ~/.pgpass. If no URL is given, return the URL
     of the reader role on the embedded Postgres.
     """

@@ -104,7 +104,7 @@ class AirflowClient:
         return _dag_run(self._call("POST", f"/api/v2/dags/{_quoted(dag_id)}/dagRuns", body))
 
     def unpause(self, dag_id: str) -> None:
-        """Unpause a DAG, so that Airflow runs the DAG by its schedule."""
+        """Unpause a DAG, so that Airflow starts scheduled runs of the DAG."""
         self._call("PATCH", f"/api/v2/dags/{_quoted(dag_id)}", {"is_paused": False})
 
     def dag_runs(self, dag_id: str | None = None, *, states: Iterable[str] = ()) -> list[DagRun]:
@@ -119,7 +119,7 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all DAGs, each with its cause.
+        """Return the failed tasks of a run, of a DAG or of all DAGs, each with the cause.
 
         If `run_id` is None, all runs are searched. If `dag_id` is None, all DAGs are searched.
         """

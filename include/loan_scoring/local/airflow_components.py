@@ -47,7 +47,7 @@ class Component:
         self.start()
 
     def start(self) -> None:
-        """Start the process, or restart the process after it has died."""
+        """Start the process. After the death of the process, start the process again."""
         with self.log.open("ab") as output:
             self._log_begin = output.tell()
             self.process = subprocess.Popen(
@@ -94,7 +94,7 @@ class Component:
             return str(self.death())
         if time.monotonic() >= self._restart_at:
             # A dead scheduler leaves worker processes behind. End these workers before the restart,
-            # because they would wait forever and never release their tasks.
+            # because the workers would wait forever and never release their tasks.
             guard.end_marked(self.mark, patience_seconds=0)
             self.start()
         return None

@@ -29,8 +29,8 @@ _FIXED_SETTINGS = {
     # The pause of an idle scheduler is short, because with Airflow's default a task would start up
     # to a second after the previous task of its DAG.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # If a scheduler is killed, its tasks are adopted by the next scheduler once the last heartbeat
-    # of the killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
+    # The next scheduler adopts the tasks of a killed scheduler once the last heartbeat of the
+    # killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",

@@ -1,4 +1,4 @@
-"""Restart dead components of an Airflow stack, and the embedded Postgres if it is down."""
+"""Restart components of an Airflow stack and the embedded Postgres after they have died."""
 
 import logging
 import threading

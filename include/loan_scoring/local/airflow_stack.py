@@ -13,7 +13,7 @@ def airflow_stack(
 ) -> AirflowStack:
     """Return the Airflow stack of this checkout, without starting the stack.
 
-    The embedded Postgres is started because it holds Airflow's metadata database.
+    The embedded Postgres is started, because Airflow's metadata database is on this server.
 
     Args:
         portfolios: contracts of the portfolios whose DAGs the stack must parse.

@@ -46,8 +46,8 @@ def start_detached(stack: AirflowStack) -> StackStatus:
             text=True,
         )
     try:
-        # The description contains passwords. It is sent through standard input because every user
-        # of the machine could read command-line arguments.
+        # The description contains passwords, so it is sent through standard input. Command-line
+        # arguments could be read by every user of the machine.
         with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
             to_it.write(json.dumps(_description(stack)))
         with cast(IO[str], supervisor.stdout) as from_it:
@@ -131,7 +131,7 @@ def main() -> int:
 
 
 def _answer(text: str) -> None:
-    """Send `text` to the process that waits in `start_detached`, then close the pipe to it."""
+    """Send `text` to the process that waits in `start_detached`, then close the pipe."""
     with suppress(BrokenPipeError):  # the waiting process may have ended
         os.write(1, text.encode())
     # dup2 closes the pipe, because the waiting process reads until the pipe ends. Later output of

@@ -109,7 +109,7 @@ class Guard:
 
 def main() -> None:
     """Wait until standard input ends, then end the processes whose mark begins with argument 1."""
-    # The guard ignores these signals, because it must outlive the supervisor.
+    # The guard ignores these signals, because the guard must outlive the supervisor.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):

@@ -41,7 +41,7 @@ _LOG_LIMIT_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """The Postgres server of a state folder. Several processes may start, use and stop it."""
+    """The Postgres server of a state folder. Several processes may share the server."""
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir.resolve() / "postgres"
@@ -200,8 +200,8 @@ class EmbeddedPostgres:
         return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
 
     def _create_roles_and_databases(self) -> None:
-        # This file lists the roles that were created, so that most starts skip creating them. The
-        # file is in the data folder, so that removing the cluster also removes the file.
+        # This file lists the roles that were created, so that later starts need not create them
+        # again. The file is in the data folder, so that removing the cluster also removes the file.
         note = self.data / "loan-scoring-roles"
         wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:

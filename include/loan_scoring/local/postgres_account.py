@@ -86,7 +86,7 @@ def _accounts_for_root(folder: Path) -> list[Account]:
     if unshare := shutil.which("unshare"):
         # In this user namespace root appears as user 1000, so Postgres does not refuse to run.
         # Outside the namespace the process still belongs to root. So Postgres can enter folders
-        # that are private to root, and its files belong to root.
+        # that are private to root, and new files of Postgres belong to root.
         namespace = (unshare, "--user", "--map-user=1000", "--map-group=1000", "--")
         accounts.append(Account(0, 0, prefix=namespace))
     # A container may forbid user namespaces. For this case the list goes on with the owner of the

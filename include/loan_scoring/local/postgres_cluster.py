@@ -18,7 +18,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
     """
     for abandoned in data.parent.glob("initdb-*"):
         # A process that was killed during initdb left this draft folder, so delete the folder. If
-        # that initdb still runs, it fails now. The next call deletes what initdb writes until then.
+        # initdb still runs, initdb fails now. The next call deletes what initdb writes until then.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"

@@ -46,6 +46,6 @@ def disown_stale_pid(data: Path) -> None:
         # A program, a thread or a zombie now has the pid of the dead server, so Postgres would
         # assume that the server still runs. Therefore the pid in the file is replaced. The file is
         # not deleted, because Postgres reads from another line of the file whether backends of the
-        # dead server still use the shared memory. psutil.pid_exists() is not used above, because it
-        # returns False for a thread.
+        # dead server still use the shared memory. psutil.pid_exists() is not used above, because
+        # the function returns False for a thread.
         path.write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]) + "\n")

@@ -57,7 +57,7 @@ def draw_scores(
 
 
 def draw_groups(groups: list[dict[str, Any]]) -> plots.Plot:
-    """Draw the approval rate of each group with its confidence interval.
+    """Draw the approval rate of each group with a confidence interval.
 
     A hollow mark shows that the group is left out of the fairness comparison.
     """

@@ -58,7 +58,7 @@ def _groups(
 
     Within a kind, the row with the highest drift level on the last night comes first. Rows with
     the same level are sorted by the sum of the levels over all nights, then by the highest PSI,
-    both in descending order.
+    in descending order.
     """
     found: dict[tuple[str, str], dict[str, database.Row]] = {}
     for cell in cells:
