@@ -41,7 +41,7 @@ def build(contract: Contract) -> DAG:
             return taken.accepted
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
-        # an earlier run may have been killed after `take`. Its outcomes are not measured yet.
+        # an earlier run may have been killed after `take`, so that its outcomes are not measured.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure performance again for scored batches that have new outcomes.

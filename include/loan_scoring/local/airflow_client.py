@@ -119,7 +119,7 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all DAGs, each with the cause.
+        """Return the failed tasks of a run, of a DAG or of all DAGs, with causes of failure.
 
         If `run_id` is None, all runs are searched. If `dag_id` is None, all DAGs are searched.
         """

@@ -47,7 +47,7 @@ class Component:
         self.start()
 
     def start(self) -> None:
-        """Start the process. After the death of the process, start the process again."""
+        """Start the process for the first time, or again after the process has died."""
         with self.log.open("ab") as output:
             self._log_begin = output.tell()
             self.process = subprocess.Popen(

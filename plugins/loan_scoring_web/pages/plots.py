@@ -18,8 +18,7 @@ SHORT = 20
 
 
 def plot_label(text: str, longest: int = 40) -> str:
-    """Cut a string to `longest` characters and escape the result for a plot, so that plotly renders
-    no HTML.
+    """Cut a string to `longest` characters, and escape HTML so that plotly shows HTML as text.
 
     >>> plot_label("<b>25-34</b> & more")
     '&lt;b&gt;25-34&lt;/b&gt; &amp; more'
