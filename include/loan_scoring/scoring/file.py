@@ -1,4 +1,7 @@
-"""Score a file of applications and write a CSV file. Nothing is stored in the database."""
+"""Score a file of applications and write the scores to a CSV file.
+
+The database is only read.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ class FileScored:
     source: str
     out: str
     refused_out: str | None
-    """Path of the file of refused rows. It is None if no row was refused."""
+    """Path of the file of refused rows, or None if no row was refused."""
     propensity_version: str
     personas_version: str
     received: int
@@ -74,7 +77,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # Use one thread, as mini-batches do, so that the scores equal those of a batch.
+        # Use one thread, as mini-batches do, because with several threads the last bit of a score
+        # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
