@@ -26,7 +26,7 @@ class Progress:
         self._bar.start()
 
     def reach(self, steps: list[str]) -> bool:
-        """Print the steps that were not printed before. Return whether a step was printed."""
+        """Print each step that was not printed before. Return whether any step was printed."""
         new = [step for step in steps if step not in self._done]
         self._done += new
         for step in new:
@@ -46,7 +46,7 @@ class Progress:
             self._bar.update(self._task, completed=len(self._done), refresh=True)
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Stop the progress bar and remove it from the terminal."""
         self._bar.stop()
 
 
@@ -55,8 +55,8 @@ def track_items(
 ) -> Iterator[Item]:
     """Yield the items and show their progress.
 
-    On a terminal the progress is a bar. Elsewhere a line is logged after every `every` items and
-    after the last item.
+    On a terminal the progress is shown as a bar. Otherwise a line is logged each time that `every`
+    more items are done, and after the last item.
     """
     bar = _bar(sys.stderr)
     with bar:
@@ -69,7 +69,8 @@ def track_items(
 
 
 def _bar(out: TextIO) -> Bar:
-    # auto_refresh is off, because its thread would take CPU time from the worker processes.
+    # auto_refresh is off, because a thread that redraws the bar would take CPU time from the worker
+    # processes.
     return Bar(
         BarColumn(),
         TaskProgressColumn(),
