@@ -1,1 +1,1 @@
-"""Measure how often the drift decision raises false alarms and how often it finds real shifts."""
+"""Measure the false-alarm rate of the drift decision, and the rate at which it finds shifts."""
