@@ -1,6 +1,6 @@
 """Errors that a user can cause.
 
-Each message is one line. It says what is wrong, where, and what the user can do.
+Each message is one line that says what is wrong, where, and what the user can do.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class ContractError(LoanScoringError):
 
 
 class SourceError(LoanScoringError):
-    """A source file or URL cannot be read, or its content does not fit the contract."""
+    """A source file or URL cannot be read, or the content does not fit the contract."""
 
 
 class PassingSourceError(SourceError):
@@ -34,7 +34,7 @@ class TrackingError(LoanScoringError):
 
 
 class ChannelError(LoanScoringError):
-    """A notification cannot be sent with the settings of its channel.
+    """A notification cannot be sent with the settings of a channel.
 
     The message of this error contains no secret.
     """

@@ -214,7 +214,7 @@ class Contract(ContractPart):
 
         If `policy` is None, return this contract unchanged. A scoring run stores no labels of
         exclusions, so each label comes from this contract. If this contract does not have the
-        exclusion, the exclusion's reason is used as its label.
+        exclusion, the reason of the exclusion is the label.
 
         Args:
             policy: policy that is stored with the scoring run, as in the property `policy`.

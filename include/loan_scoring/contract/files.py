@@ -65,8 +65,8 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     """Return one validation error as `field: reason`, and the number of further errors.
 
     If the contract has an unknown field, that error is returned, and otherwise the first error. An
-    item of a list appears in `field` with its `name`. If it has no `name`, it appears with its
-    `source`, and without a `source` with its index.
+    item of a list appears in `field` with its `name`. If the item has no `name`, the
+    item appears with its `source`, and without a `source` with its index.
 
     Args:
         error: all validation errors of a contract.

@@ -67,7 +67,7 @@ class DecisionPolicy(ContractPart):
 
 
 class LeakPolicy(ContractPart):
-    """The limits of how well a single feature may predict the outcome before it counts as a leak.
+    """The limits beyond which a single feature counts as a leak of the outcome.
 
     docs/adr/0009 gives the reason for each default value.
     """
@@ -172,7 +172,7 @@ class NotAGroup(ContractPart):
 
 
 class FairnessPolicy(ContractPart):
-    """Which groups of applicants are compared, and how much their approval rates may differ.
+    """The groups of applicants that are compared, and the limit of the demographic parity ratio.
 
     `min_ratio` is the minimum of the demographic parity ratio, which is the lowest approval rate
     divided by the highest approval rate.

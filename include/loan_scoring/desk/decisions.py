@@ -1,6 +1,6 @@
 """Record the decisions of persons on applications that the policy leaves to a person.
 
-The policy leaves an application to a person if its own decision is `review` or `refer`.
+These are the applications for which the policy decides `review` or `refer`.
 """
 
 from collections.abc import Sequence
@@ -62,10 +62,10 @@ def record_decision(
         decision: `approve` or `decline`.
         comment: reason for the decision, not empty.
         user: person who decides, as `airflow:NAME`.
-        scoring_run_id: scoring run of the score that the person saw. If None, it is not checked
-            whether the application was scored again since.
-        seen: `decision_token` of the decisions that the person saw. If None, it is not checked
-            whether the application was decided again since.
+        scoring_run_id: scoring run of the score that the person saw. None skips the
+            check whether the application was scored again.
+        seen: `decision_token` of the decisions that the person saw. None skips
+            the check whether the application was decided again.
 
     Raises:
         MissingError: the loan has no current score.

@@ -96,7 +96,7 @@ def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[Airflow
     """Yield a client of a running Airflow.
 
     If `make up` has started an Airflow, use that Airflow. Otherwise start an Airflow for this job
-    and stop it at the end.
+    and stop that Airflow at the end.
     """
     running = attach_to_stack(settings.state_dir())
     if running is not None:
@@ -113,7 +113,7 @@ def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[Airflow
 def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> None:
     """Trigger ingestion of missing batches and outcomes, and wait until the job is complete.
 
-    Stages after ingestion need no trigger, because asset events start their DAGs.
+    The DAGs of later stages need no trigger, because asset events start these DAGs.
     """
     portfolio = state.session.contract.portfolio
     since = datetime.now(UTC)

@@ -46,14 +46,14 @@ class Progress:
             self._bar.update(self._task, completed=len(self._done), refresh=True)
 
     def close(self) -> None:
-        """Stop the progress bar and remove it from the terminal."""
+        """Stop the progress bar and remove the bar from the terminal."""
         self._bar.stop()
 
 
 def track_items(
     items: Iterator[Item], total: int, name: str, log: logging.Logger, every: int
 ) -> Iterator[Item]:
-    """Yield the items and show their progress.
+    """Yield the items, and show how many of all items were yielded.
 
     On a terminal the progress is shown as a bar. Otherwise a line is logged each time that `every`
     more items are done, and after the last item.

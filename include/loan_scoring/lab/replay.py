@@ -58,7 +58,7 @@ def replay_loans(
     landing: Path,
     log: logging.Logger = LOGGER,
 ) -> Replay:
-    """Cut the labelled file of a portfolio into drops and write them into the landing folder.
+    """Cut the labelled file of a portfolio into drops and write the drops into the landing folder.
 
     Return the source and the files. If the arguments and the labelled file do not change, a second
     call writes no file, because the content does not change.
@@ -78,7 +78,7 @@ def replay_loans(
 
     Raises:
         SourceError: the file cannot be read, has malformed rows, or too few rows.
-        LoanScoringError: an argument is out of its bounds, or a drop cannot be written.
+        LoanScoringError: an argument is out of bounds, or a drop cannot be written.
     """
     scenarios = scenarios or {}
     seed = contract.training.seed if seed is None else seed
@@ -129,7 +129,7 @@ def replay_loans(
 def _labelled(
     contract: Contract, location: str | None, drawn: int, seed: int, log: logging.Logger
 ) -> tuple[pa.Table, Replay]:
-    """Return the labelled loans, read or generated, and a Replay that names only their source."""
+    """Return the labelled loans, read or generated, and a Replay with only the source."""
     if location is not None:
         is_synthetic = locations.is_synthetic(location)
         text = f"{'synthetic: ' if is_synthetic else ''}{location_label(location)}"
@@ -204,7 +204,7 @@ def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
 def _night(
     contract: Contract, labelled: pa.Table, seed: int, night: int, names: Sequence[str]
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the applications and the outcomes of one night after its scenarios were applied."""
+    """Apply the scenarios of one night. Return the night's applications and outcomes."""
     target = contract.target.source
     applications = labelled.drop_columns(target)
     labels = labelled.column(target).to_pylist()
@@ -220,8 +220,8 @@ def _night(
             shuffle_outcomes(labels, applications, scenario, contract, rng)
     for column in contract.columns:
         if not column.is_known_at_application:
-            # Leave the column empty, because its values are not known on that night, and because
-            # even its nulls would reveal outcomes.
+            # Leave the column empty, because the values are not known on that night, and because
+            # even the nulls would reveal outcomes.
             blank = pa.array([""] * labelled.num_rows, pa.string())
             place = applications.column_names.index(column.source)
             applications = applications.set_column(place, column.source, blank)

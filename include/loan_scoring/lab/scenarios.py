@@ -114,7 +114,7 @@ def shuffle_outcomes(
     """Permute the outcomes of a share of a night's loans. The list `targets` is modified.
 
     The number of defaults does not change, but other loans default than a model expects. Excluded
-    loans keep their outcomes. Most excluded loans default, so permuting their outcomes too would
+    loans keep their outcomes. Most excluded loans default, so permuting these outcomes too would
     change the default rate of the scored loans.
     """
     excluded = _excluded(applications, contract)
@@ -215,7 +215,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _like(value: Decimal, text: str) -> str:
-    """Format a drifted value like its string before the drift, with at least as many decimals."""
+    """Format a drifted value, with at least as many decimals as in the string before the drift."""
     digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
     written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
     whole, _, decimals = written.partition(".")

@@ -113,7 +113,7 @@ def _levels(column: Column, ranks: Floats) -> NDArray[np.object_]:
 def _compute(
     contract: Contract, name: str, numbers: dict[str, Floats], ranks: dict[str, Floats]
 ) -> None:
-    """Compute the column of a ratio and write it into `numbers`.
+    """Compute the column of a ratio and write the values into `numbers`.
 
     In rows where the ratio would be outside the column's range, the denominator is first replaced
     by the value at the numerator's quantile level.
@@ -174,7 +174,7 @@ def _default_probabilities(
 
 
 def _expected_auc(probabilities: Floats) -> float:
-    """Return the expected AUC of probabilities if each loan defaults with its probability."""
+    """Return the expected AUC of default probabilities if these probabilities are true."""
     ascending = np.sort(probabilities)
     negatives = np.cumsum(1 - ascending)
     pairs = ascending.sum() * negatives[-1]
@@ -182,7 +182,7 @@ def _expected_auc(probabilities: Floats) -> float:
 
 
 def _standardised(values: Floats) -> Floats:
-    """Return values minus their mean, in standard deviations. Nulls become 0.
+    """Return the standardised values: value minus mean, in standard deviations. Nulls become 0.
 
     Values below the 5 % quantile or above the 95 % quantile are first clipped to that quantile,
     because otherwise a few huge incomes would dominate the default probability.

@@ -16,7 +16,7 @@ Application = Mapping[str, Any]
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
-    """Check applications and return them as a table of typed columns.
+    """Check applications and convert them to a table of typed columns.
 
     A field that is absent and not needed becomes null.
 

@@ -44,8 +44,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
 
     The database is only read. The file is read and checked as in the stage `ingest`, but without
     the rule `known_key`, because nothing is stored. Rows that break a rule are written to the file
-    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. The result files
-    appear only when they are complete.
+    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. Each result file
+    appears only when it is complete.
 
     If the champion is a tree model, the scores equal the scores of a batch to the last bit. If the
     champion is a logistic regression, the last digits can differ, because they depend on how rows

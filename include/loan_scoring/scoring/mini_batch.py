@@ -1,4 +1,4 @@
-"""Score one mini-batch: read the applications, score them, write the scores in one transaction."""
+"""Score one mini-batch and write all of the scores in one transaction."""
 
 import io
 import time

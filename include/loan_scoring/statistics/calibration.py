@@ -42,9 +42,9 @@ def slope_and_intercept(
         weights: how often each row counts, shape (rows,). None means that each row counts once.
 
     Returns:
-        Slope and intercept. Both are nan if the likelihood has no maximum. This happens if all
-        outcomes are equal, if all probabilities are equal, or if the probabilities separate the
-        outcomes perfectly. Both are also nan if Newton's method does not converge.
+        Slope and intercept. Both values are nan if Newton's method does not converge, or if the
+        likelihood has no maximum. There is no maximum if all outcomes are equal, if all
+        probabilities are equal, or if the probabilities separate the outcomes perfectly.
     """
     weights = np.ones(len(y)) if weights is None else weights
     is_counted = weights > 0

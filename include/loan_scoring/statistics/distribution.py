@@ -97,7 +97,7 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     of_batch = np.cumsum(is_batch, dtype=np.int32)
     of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
     heights = baseline.shares[of_baseline] - batch.shares[of_batch]
-    # A value that is in both distributions is twice in `points`. Keep the second copy only, because
-    # the first copy includes the step of only one of the distribution functions.
+    # `points` contains a value twice if both distributions contain the value. Keep only the second
+    # copy, because at the first copy only one distribution function has taken its step.
     is_whole = np.append(points[1:] != points[:-1], True)
     return points[is_whole], heights[is_whole]

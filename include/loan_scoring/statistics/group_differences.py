@@ -69,8 +69,8 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
         ranges = _range(np.log(drawn / rates))
-    # If no loan of a resample is approved, the ratio of that resample is undefined (nan). Count its
-    # error as infinite, because leaving the resample out would make the interval too narrow.
+    # If no loan of a resample is approved, the ratio of that resample is undefined (nan). Count the
+    # resample's error as infinite, because without the resample the interval would be too narrow.
     factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
     highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
@@ -95,8 +95,8 @@ def equal_odds(
     Return an empty dictionary if any group has no paid loans or no defaulted loans.
 
     Args:
-        paid, defaulted: counts of the paid and of the defaulted loans. Both have the same groups
-            in the same order.
+        paid, defaulted: counts of the paid and of the defaulted loans. Index i is the
+            same group in both.
         resamples: number of bootstrap resamples.
         seed: random seed for the resamples.
     """

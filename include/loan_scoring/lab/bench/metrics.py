@@ -1,4 +1,4 @@
-"""Benchmark stage `metrics`, which compares a batch with its baseline, against Evidently."""
+"""Benchmark the drift tests of stage `metrics` against Evidently."""
 
 import json
 import logging

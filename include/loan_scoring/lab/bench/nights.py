@@ -63,7 +63,7 @@ def fill_nights(session: Session, nights: int, loans: int) -> list[str]:
     Args:
         session: database session. The database must have no batches on these dates. The models
             `propensity-1` and `personas-1` are created if they do not exist.
-        nights: number of batches. Their dates are consecutive days from FIRST_NIGHT on.
+        nights: number of batches. The dates are consecutive days from FIRST_NIGHT on.
         loans: number of loans in each batch.
     """
     batch_ids = [(FIRST_NIGHT + timedelta(days)).isoformat() for days in range(nights)]

@@ -24,7 +24,7 @@ BENCHES: dict[str, Bench] = {
 }
 
 ONLY_BY_NAME = {"pages"}
-"""Names of the benchmarks that run only if the user names them.
+"""Benchmarks that run only if the user names them.
 
 `pages` generates 15 million scores, which takes minutes and 9 GB of disk.
 """

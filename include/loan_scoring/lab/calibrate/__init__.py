@@ -1,1 +1,1 @@
-"""Measure the false-alarm rate of the drift decision, and the rate at which it finds shifts."""
+"""Measure how often the drift decision raises a false alarm, and how often it finds a shift."""

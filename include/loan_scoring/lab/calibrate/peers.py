@@ -39,7 +39,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class PeerAlerts:
-    """The number of batches that a peer compared, and the number of them with an alert."""
+    """The number of batches that a peer compared, and the number of these batches with an alert."""
 
     alerts: int
     batches: int
@@ -76,7 +76,7 @@ def peers_python() -> Path | None:
 
 
 def peer_versions(python: Path) -> dict[str, str]:
-    """Return the versions of the peers and of the main libraries that they use."""
+    """Return the versions of Evidently, NannyML, pandas and SciPy in the peers' environment."""
     code = (
         "from importlib.metadata import version; import json; "
         "print(json.dumps({n: version(n) for n in ('evidently', 'nannyml', 'pandas', 'scipy')}))"
@@ -87,7 +87,7 @@ def peer_versions(python: Path) -> dict[str, str]:
 
 
 def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Run peer_drift.py on a folder that holds a manifest. Yield the objects that it prints.
+    """Run peer_drift.py on a folder that contains a manifest. Yield the printed JSON objects.
 
     Args:
         python: path of Python in the peers' environment.

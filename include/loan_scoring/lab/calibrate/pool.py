@@ -44,10 +44,10 @@ def build_pool(
     *,
     is_swapped: bool = False,
 ) -> LoanPool:
-    """Read labelled loans, fit a model on a third of them, and score the other loans.
+    """Read labelled loans, fit a model on a third of the loans, and score the other loans.
 
     The contract's seed decides which loans the model is fitted on. All scored loans come from one
-    population, so any drift that is found between them is a false alarm.
+    population, so any drift that is found between scored loans is a false alarm.
 
     Args:
         contract: contract of the portfolio.

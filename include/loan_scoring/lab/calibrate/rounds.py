@@ -83,7 +83,7 @@ def compare_columns(
 ) -> dict[str, Comparison]:
     """Return every comparison of a batch with the baseline, by feature.
 
-    Stage `metrics` makes the same comparisons in production.
+    These are the comparisons that stage `metrics` makes in production.
     """
     policy = contract.monitoring
     found = {

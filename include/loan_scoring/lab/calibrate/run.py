@@ -40,8 +40,8 @@ MIN_BASELINE = 1_000
 class CalibrationPlan:
     """Settings of a calibration: the numbers of rounds, and the batch sizes.
 
-    All `rounds` measure false alarms. The first `power_rounds` of them also apply shifts, and the
-    peers compare the batches of the first `peer_rounds`.
+    All `rounds` measure false alarms. The first `power_rounds` rounds also apply shifts. The peers
+    compare the batches of the first `peer_rounds` rounds.
     """
 
     rounds: int = 500
@@ -70,7 +70,7 @@ class CalibrationResult:
     model_rows: int
     compared_columns: int
     pairs: list[tuple[str, str, float]]
-    """The three most strongly correlated pairs of numeric columns, with their correlation."""
+    """The three most strongly correlated pairs of numeric columns, with the rank correlations."""
     machine: str
     versions: dict[str, str]
     at: datetime

@@ -132,7 +132,7 @@ def permute_column(table: pa.Table, name: str, rng: np.random.Generator) -> pa.T
 
 
 def correlated_pairs(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
-    """Return every pair of numeric columns with its rank correlation.
+    """Return every pair of numeric columns with the rank correlation of the pair.
 
     The pair with the largest absolute correlation comes first. A correlation uses only the rows in
     which neither column is null.

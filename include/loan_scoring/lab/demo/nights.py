@@ -14,11 +14,11 @@ from loan_scoring.scoring.batch import score_batch
 
 
 def run_nights(session: Session, replay: Replay) -> Iterator[str]:
-    """Run all stages for each date in order, first for the date's outcomes, then for its night.
+    """Run all stages for each date in order. Yield the drop_ids and batch_ids that are done.
 
-    Outcomes are ingested and performance is restated. Then the drop_id of the outcomes is yielded.
-    A night is ingested, scored and compared with the baseline. Then its batch_id is yielded. New
-    models are requested if drift lasts.
+    If outcomes land on a date, they are ingested first and performance is restated. Then the night
+    of that date is ingested, scored and compared with the baseline. New models are requested if
+    drift lasts.
 
     Args:
         session: database session. The database has a champion and none of the nights.

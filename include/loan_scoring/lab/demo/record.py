@@ -56,14 +56,14 @@ class DemoNight:
         return LEVELS[max(levels, default=0)]
 
     def value(self, metric: str, basis: str) -> float | None:
-        """Return the value of a metric, or None if it is not known."""
+        """Return the value of a metric, or None if the value is not known."""
         row = self.figures.get((metric, basis))
         return None if row is None else row["value"]
 
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """A demonstration, its scenario, and all rows that it wrote into the database."""
+    """A demonstration, the applied scenario, and all rows that the run wrote into the database."""
 
     demonstration: Demonstration
     scenario_name: str

@@ -58,7 +58,7 @@ class DemoResult:
     champion: Row
     """The propensity model that scored all nights."""
     overruled: list[str]
-    """Names of the gates that the champion failed. It was promoted by hand nevertheless."""
+    """Names of the gates that the champion failed. The list is empty if no gate failed."""
     per_night: int
     records: list[DemoRecord]
     missing: list[str]
