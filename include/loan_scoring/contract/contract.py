@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Contract(ContractPart):
-    """Everything that is configured about one portfolio."""
+    """The contract of one portfolio: its columns, rules, policies and schedules."""
 
     portfolio: str
     title: str

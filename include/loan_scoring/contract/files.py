@@ -1,4 +1,4 @@
-"""Read contract files. An invalid contract raises an error with a message of one line."""
+"""Read contract files. An invalid contract raises a ContractError with a one-line message."""
 
 from datetime import date
 from pathlib import Path

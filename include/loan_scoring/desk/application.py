@@ -27,7 +27,7 @@ class ApplicationField:
 
 @dataclass(frozen=True)
 class DeskApplication:
-    """Everything that the desk shows about one application."""
+    """One application as the desk shows it: score, inputs, explanation and decisions."""
 
     score: database.Row
     inputs: list[ApplicationField]

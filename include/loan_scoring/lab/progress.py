@@ -1,4 +1,4 @@
-"""Show the progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of long work, as a bar on a terminal and as plain lines otherwise."""
 
 import logging
 import sys

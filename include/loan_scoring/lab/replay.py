@@ -60,8 +60,8 @@ def replay_loans(
 ) -> Replay:
     """Cut the labelled file of a portfolio into drops and write the drops into the landing folder.
 
-    Return the source and the files. If the arguments and the labelled file do not change, a second
-    call writes no file, because the content does not change.
+    Return the source and the files. Two calls with equal arguments and an unchanged labelled file
+    give files of equal content, so the second call writes nothing.
 
     Args:
         contract: contract of the portfolio.

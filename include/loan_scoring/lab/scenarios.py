@@ -113,9 +113,9 @@ def shuffle_outcomes(
 ) -> None:
     """Permute the outcomes of a share of a night's loans. The list `targets` is modified.
 
-    The number of defaults does not change, but other loans default than a model expects. Excluded
-    loans keep their outcomes. Most excluded loans default, so permuting these outcomes too would
-    change the default rate of the scored loans.
+    The number of defaults does not change, but a model can no longer predict which of these
+    loans default. Excluded loans keep their outcomes. Most excluded loans default, so permuting
+    these outcomes too would change the default rate of the scored loans.
     """
     excluded = _excluded(applications, contract)
     rows = choose_share(

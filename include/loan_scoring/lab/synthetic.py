@@ -1,8 +1,8 @@
 """Generate labelled loans from the columns and margins of a contract.
 
-Generated loans are used if there is no labelled file. Each column has the distribution of the real
-portfolio, as the contract's margins describe it, and the columns predict the target. Otherwise
-generated loans do not resemble real loans. Columns are independent of each other, except that the
+Generated loans are used if there is no labelled file. The contract's margins describe the
+distribution of each column. The columns also predict the target. In every other respect generated
+loans do not resemble real loans. Columns are independent of each other, except that the
 two operands of a ratio are correlated, and a ratio follows from its operands.
 """
 

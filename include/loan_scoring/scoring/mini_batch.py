@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 20_000
 """Maximum number of rows in a block.
 
-Up to three blocks are in memory, because one block is read while another is scored and a third
-is written.
+Up to three blocks are in memory, because one block is read while a second block is scored and
+a third block is written.
 """
 
 

@@ -36,7 +36,7 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """The result of scoring the applications of a request."""
+    """The scores of a request's applications, with the model versions and the time."""
 
     propensity_version: str
     personas_version: str

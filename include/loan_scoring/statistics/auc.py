@@ -59,10 +59,10 @@ def auc_differences(
 ) -> np.ndarray:
     """Return bootstrap replicates of AUC(first) - AUC(second), shape (replicates,).
 
-    The bootstrap is paired, because each replicate draws one set of loans for both models. The
-    bootstrap is also stratified, because defaults and paid loans are drawn separately. So each
-    replicate has as many defaults and as many paid loans as the hold-out. A replicate is stored as
-    a weight for each loan, so the scores need to be sorted only once.
+    The bootstrap is paired. This means that each replicate uses one set of drawn loans for both
+    models. The bootstrap is also stratified. This means that defaults and paid loans are drawn
+    separately, so each replicate has as many defaults and as many paid loans as the hold-out. A
+    replicate is stored as a weight for each loan, so the scores need to be sorted only once.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).

@@ -31,12 +31,15 @@ HOLDOUT_SHARE = 0.25
 The share is below 1 because after a training only the hold-out has predictions.
 """
 PERMUTED = 3
-"""Number of columns to permute: the two of the most correlated pair, and one of the next pair."""
+"""Number of columns to permute.
+
+The columns are both columns of the most strongly correlated pair, and one column of the next pair.
+"""
 
 
 @dataclass
 class RoundResult:
-    """The alerts in the undrifted batches of one round, and the shifts that were found."""
+    """The alerts in the undrifted batches of one round, and the shifts that an alert found."""
 
     alerts: dict[int, list[str]] = field(default_factory=dict)
     """Alerts in the undrifted batch, by batch size. Each alert is a string `feature: tests`."""

@@ -11,7 +11,7 @@ from loan_scoring.models.card.blocks import Block, Heading, Note, Section, Table
 
 
 def demo_section(contract: Contract, record: DemoRecord) -> Section:
-    """Return the page's section on one demonstration, with plots, tables and a verdict."""
+    """Return the section of the page about one demonstration, with plots, tables and a verdict."""
     is_right, sentence = demo_verdict(record)
     return Section(
         record.demonstration.title,

@@ -10,7 +10,7 @@ FIND, QUIET, EITHER = "find it", "quiet", "either"
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """The number of nights on which a monitor found drift, and whether that was expected."""
+    """The numbers of nights on which a monitor found drift, and whether they are as expected."""
 
     kind: str
     calm: int
