@@ -180,7 +180,7 @@ class Contract(ContractPart):
         return [name for name in self.protected if self.by_name[name].type == "category"]
 
     def group_rule(self, attribute: str) -> "GroupRule":
-        """Return the rule that says which groups of a protected attribute are compared."""
+        """Return the rule by which the groups of a protected attribute are compared."""
         # Import here, because `statistics.fairness` imports NumPy and SciPy. An import at the top
         # of the module would slow down every parse of a DAG file.
         from loan_scoring.statistics.fairness import GroupRule

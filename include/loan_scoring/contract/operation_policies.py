@@ -151,7 +151,8 @@ MOST_KEEP_DAYS = 36_500
 class RetentionPolicy(ContractPart):
     """The minimum number of days for which rows of loans are kept (docs/adr/0023).
 
-    Retention drops whole months of rows. Without this policy, rows are never dropped.
+    Retention drops whole months of nights, and never drops rows of `history`. Without this policy,
+    no rows are dropped.
     """
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]

@@ -1,4 +1,8 @@
-"""Convert applications from JSON to typed columns, and report every validation error."""
+"""Convert applications from JSON to typed columns, and report validation errors by field.
+
+Errors in the shape of the applications, such as unknown fields, are reported first. Broken rules of
+the contract are reported only if there are no such errors.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -42,7 +42,7 @@ class BenchResult:
     ratios: list[LimitedRatio]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as a dictionary for JSON. Each ratio has `is_met`."""
+        """Return the result as a dictionary for JSON. Each ratio has the key `is_met`."""
         return {
             "stage": self.stage,
             "source": self.source,
