@@ -42,11 +42,11 @@ class ScoringPlan:
 
 
 def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
-    """Plan a scoring run of a batch's current revision with the champion models; return the plan.
+    """Plan the scoring of a batch's current revision with the champions. Return the plan.
 
-    The id of the run is derived from the batch, revision, model versions and policy. Therefore
-    planning the same work again returns the same run. After a change of thresholds or exclusions,
-    planning creates a new run.
+    The id of the run is derived from the batch, revision, model versions and policy. If these are
+    unchanged, a second call returns the existing run. If the thresholds or exclusions have changed,
+    the call creates a new run.
 
     Raises:
         StateError: the batch is not published, the batch is `history`, or there is no champion.
@@ -94,7 +94,7 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
 def derive_run_id(
     contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
 ) -> str:
-    """Return the id of a scoring run, which depends on revision, models and the contract's policy.
+    """Return the id of a scoring run, derived from batch, revision, models and policy.
 
     Args:
         contract: contract of the portfolio.

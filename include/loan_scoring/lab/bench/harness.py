@@ -1,4 +1,4 @@
-"""Run measurements of a benchmark in new processes, read peak memory, and empty tables."""
+"""Help the benchmarks: run a module in a new process, read peak memory, and empty tables."""
 
 import json
 import os
@@ -19,7 +19,11 @@ from loan_scoring.lab.bench.result import Measurement
 DATABASE = "loan_scoring_bench"
 """Name of the database that is created for a benchmark and dropped at the end."""
 NAIVE_ROWS = 20_000
-"""Number of rows on which the naive ways are measured. Their time is linear in the row count."""
+"""Number of rows on which the naive implementations are measured.
+
+The result is scaled to all rows, because the time of these implementations is linear in the row
+count.
+"""
 
 
 def run_in_process(
@@ -56,7 +60,7 @@ def run_in_process(
 def peak_memory_bytes() -> int:
     """Return the peak memory of this process in bytes.
 
-    ru_maxrss is not used, because in ru_maxrss a child process inherits the peak of its parent.
+    ru_maxrss is not used, because ru_maxrss of a child process starts at the peak of the parent.
 
     >>> peak_memory_bytes() > 1 << 20
     True
