@@ -233,7 +233,7 @@ def publish_batch(
         if is_current:
             replaced = database.row(connection, "update_batch_superseded", **key)
             old = replaced["revision"] if replaced else None
-            claim_loans(session, batch_id, revision, batch["accepted"], replaced=old)
+            claim_loans(session, batch_id, revision, replaced=old)
             hide_scores(session, batch_id, "revision", by)
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:

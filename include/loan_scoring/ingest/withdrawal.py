@@ -106,7 +106,7 @@ def restore_batch(session: Session, batch_id: str, by: str, comment: str) -> Wit
         last = max(withdrawn, key=lambda row: row["withdrawn_at"])
         key = {"batch_id": batch_id, "revision": last["revision"]}
         database.execute(connection, "update_batch_restored", **key)
-        claim_loans(session, **key, loans=last["accepted"], replaced=None)
+        claim_loans(session, **key, replaced=None)
         run = database.row(connection, "select_last_publication", **key)
         run_id = run["scoring_run_id"] if run else None
         if run_id is not None:

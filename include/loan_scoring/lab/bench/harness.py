@@ -118,7 +118,6 @@ def enter_known_loans(session: Session, loans: int) -> None:
     connection.autocommit = True  # because VACUUM refuses to run in a transaction
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE loans")
-        cursor.execute("CHECKPOINT")
     connection.autocommit = False
 
 
