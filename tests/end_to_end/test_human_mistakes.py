@@ -155,4 +155,5 @@ def test_wrong_scores_are_replaced_by_an_older_run(lender: Lender) -> None:
     )
     written = command[command.index("--run") + 1]
     lender.type([each if each != written else run[0] for each in command])
-    assert written.startswith(f"{SECOND}-r") and "-propensity-1-personas-1-" in written
+    assert written.startswith(f"{SECOND}-r")
+    assert "-propensity-1-personas-1-" in written
