@@ -40,6 +40,47 @@ server that runs but reads no data. For example, a server reads nothing while a 
 lock.
 """
 
+SETTINGS = {
+    "timezone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+    "lock_timeout": "90min",
+    "idle_in_transaction_session_timeout": "1h",
+    "idle_session_timeout": "1d",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""Server settings of every session. They go before the defaults of the server, database and role.
+
+Under another isolation than read committed, a transaction that waited for a lock would not see what
+the holder of the lock has written. Floats, dates and intervals are exchanged as text.
+
+A stage may compute for minutes between two statements of a transaction, for example while Great
+Expectations checks a batch on a second connection. So a transaction may be idle for 1 h, which is
+the time limit of a task. Outside a transaction a session is idle for as long as training computes,
+whose limit is 6 h. A try waits for the lock of an earlier try, so the wait for a lock is longer than
+an idle transaction may hold it. Migrations and retention set a far shorter `lock_timeout`.
+
+With the keepalives, the server ends the transaction of a client whose host is gone within a minute.
+"""
+
+DIRECT = (
+    "name the host and port of Postgres itself in the URL: a pooler such as PgBouncer drops the "
+    "settings and locks of a session"
+)
+"""What to do if a pooler stands between loan-scoring and Postgres."""
+
+CURES = {
+    "unsupported startup parameter": DIRECT,
+    "unrecognized configuration parameter": "loan-scoring needs Postgres 14 or newer",
+}
+"""What to do about a refused connection, by a part of the error message."""
+
 
 def connect(
     portfolio: str,
@@ -47,33 +88,83 @@ def connect(
     within_seconds: int | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Open a connection whose search_path is the portfolio's schema.
+    """Open a connection whose search_path is the portfolio's schema, with the settings in SETTINGS.
 
     Args:
         portfolio: name of the portfolio, which is also the name of its schema.
         url: database URL with user and password, in the format of SQLAlchemy or Airflow.
         within_seconds: time limit for connecting. If None, the limit in the URL applies, or else
             the limit in `ALIVE`.
-        parameters: server settings for this connection, such as statement_timeout.
+        parameters: server settings for this connection, such as statement_timeout. They go before
+            those in SETTINGS.
 
     Raises:
-        DatabaseError: the URL is not valid, or the server cannot be reached or refuses the login.
+        DatabaseError: the URL is not valid, the server cannot be reached or refuses the login, the
+            database is not UTF8, or a pooler drops the settings.
     """
     dsn = libpq_url(url)
-    server_settings = {"search_path": portfolio, "timezone": "UTC", **(parameters or {})}
+    given = libpq_parameters(dsn)
     arguments: dict[str, Any] = {
         **ALIVE,
-        **libpq_parameters(dsn),
+        **given,
         "application_name": "loan-scoring",
-        "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
+        "client_encoding": "UTF8",
+        # Of two values of a setting the server takes the later one, so that ours go before those
+        # in the URL.
+        "options": f"{given.get('options', '')} {server_options(portfolio, parameters)}".strip(),
     }
     if within_seconds is not None:
         arguments["connect_timeout"] = within_seconds
     try:
         connection: Connection = psycopg2.connect(**arguments)
     except psycopg2.Error as error:
-        raise _no_database(dsn, str(error)) from error
+        cures = [cure for part, cure in CURES.items() if part in str(error)]
+        raise _no_database(dsn, "; ".join([str(error).strip(), *cures])) from error
+    try:
+        _refuse_unfit(connection, portfolio)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def server_options(schema: str, parameters: Mapping[str, str] | None = None) -> str:
+    """Return libpq's parameter `options`, which sets SETTINGS, `parameters` and the search_path.
+
+    >>> server_options("loans", {"statement_timeout": "9s"}).split(" -c ")[-1]
+    'search_path=loans'
+    """
+    settings = {**SETTINGS, **(parameters or {}), "search_path": schema}
+    return " ".join(
+        "-c " + f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items()
+    )
+
+
+def _refuse_unfit(connection: Connection, schema: str) -> None:
+    """Refuse a database that is not UTF8, and a pooler that drops the settings of a session.
+
+    Raises:
+        DatabaseError: the database or the pooler cannot be used.
+    """
+    place, encoding = location(connection), connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"the database at {place} stores text as {encoding}, and loan-scoring needs UTF8: "
+            "create it anew with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+    connection.autocommit = True  # because a transaction would cost two more round trips
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('search_path'),"
+            " current_setting('default_transaction_isolation')"
+        )
+        found = cursor.fetchone() or ()
+    connection.autocommit = False
+    if found != (schema, SETTINGS["default_transaction_isolation"]):
+        raise DatabaseError(
+            f"{place} does not take the settings of a session (search_path is {found[0]} and not "
+            f"{schema}); {DIRECT}"
+        )
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
