@@ -1,8 +1,8 @@
-"""Define the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
+"""Define and run the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 
 def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `roles`, `migrate`, `retention`, `backup` and `restore` to the command line."""
+    """Add the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
 
     def command(name: str, handler: Handler, help_: str) -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common)
@@ -40,7 +40,7 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _owner_url(options: argparse.Namespace) -> str:
-    """Return the database URL with which the role that owns the tables connects.
+    """Return the database URL of the role that owns the tables.
 
     The first of these settings that has a value is used: --database, LOAN_SCORING_OWNER_URL,
     LOAN_SCORING_DATABASE_URL, the embedded Postgres.
@@ -58,14 +58,11 @@ def _roles(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _migrate(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import contract, database
-    from loan_scoring.database.migrations import migrate_schema
+    from loan_scoring import contract
+    from loan_scoring.database.session import migrate_portfolio
 
     url = _owner_url(options)
-    applied = {}
-    for portfolio in contract.names():
-        with closing(database.connect(portfolio, url)) as connection:
-            applied[portfolio] = migrate_schema(connection, contract.load(portfolio))
+    applied = {name: migrate_portfolio(name, url) for name in contract.names()}
     lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
     return {"applied": applied, "text": "\n".join(lines)}
 
@@ -113,7 +110,10 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _disk_errors_as_one_line() -> Iterator[None]:
-    """Turn an OSError of the block, such as a full disk, into a StateError of one line."""
+    """Raise a StateError with a message of one line if the block raises an OSError.
+
+    An example of such an OSError is a full disk.
+    """
     try:
         yield
     except OSError as error:

@@ -29,7 +29,7 @@ ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "300000",
 }
-"""libpq parameters that end a connection whose server is gone. A URL may override each of them.
+"""libpq parameters that end a connection whose server is gone. A URL may override each parameter.
 
 Without these parameters, work waits for hours if the server's host has lost power. If the server
 acknowledges neither data nor probes, Linux ends the connection after `tcp_user_timeout`
@@ -61,10 +61,10 @@ Under another isolation than read committed, a transaction that waited for a loc
 the holder of the lock has written. Floats, dates and intervals are exchanged as text.
 
 A stage may compute for minutes between two statements of a transaction, for example while Great
-Expectations checks a batch on a second connection. So a transaction may be idle for 1 h, which is
-the time limit of a task. Outside a transaction a session is idle for as long as training computes,
-whose limit is 6 h. A try waits for the lock of an earlier try, so the wait for a lock is longer than
-an idle transaction may hold it. Migrations and retention set a far shorter `lock_timeout`.
+Expectations checks a batch on a second connection. So a transaction may be idle for 1 h, the time
+limit of a task. Outside a transaction a session is idle for as long as training computes, whose
+limit is 6 h. A second try waits for the locks of the first one, so `lock_timeout` is longer than an
+idle transaction may hold them. Migrations and retention set a far shorter `lock_timeout`.
 
 With the keepalives, the server ends the transaction of a client whose host is gone within a minute.
 """
@@ -190,7 +190,8 @@ def _no_database(dsn: str, reason: str) -> DatabaseError:
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 """libpq's parameters for TLS.
 
-Postgres programs need them to connect with the same encryption and certificates as this process.
+Postgres programs need these parameters, so that they connect with the same encryption and
+certificates as this process.
 """
 
 

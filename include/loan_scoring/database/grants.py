@@ -30,11 +30,11 @@ REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
     "quarantine",
 )  # fmt: skip
-"""Tables in which a stage, if it runs again, deletes its earlier rows and writes them anew."""
+"""Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
-    "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    "GRANT SELECT ON {readable} TO {role}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}",
 )
 _WRITING = (
@@ -54,7 +54,8 @@ def grants_step(connection: Connection) -> str | None:
     The name contains a hash of the grants and of the server's roles. So if a role is created
     later, the name changes, and the next migration grants the new role its rights.
 
-    Return None if the connection's role does not own the schema, because it cannot grant then.
+    Return None if the connection's role does not own the schema, because only the owner can grant
+    rights.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -75,17 +76,20 @@ def grant_rights(connection: Connection) -> None:
     """
     roles = _roles(connection)
     with connection.cursor() as cursor:
+        # Views that other roles made in the schema are left out, because only their owners may
+        # grant rights on them.
         cursor.execute(
-            "SELECT c.relname FROM pg_class AS c"
-            " WHERE c.relispartition AND c.relkind = 'r'"
+            "SELECT c.relname, c.relispartition AND c.relkind = 'r' FROM pg_class AS c"
+            " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND pg_has_role(c.relowner, 'USAGE')"
             " AND c.relnamespace = current_schema()::regnamespace"
         )
-        partitions = [name for (name,) in cursor.fetchall()]
+        found = cursor.fetchall()
+        partitions = [name for name, is_partition in found if is_partition]
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
-        # A restore leaves out the migration's REVOKE too. Without a new REVOKE, every role could
-        # execute the function.
+        # A restore leaves out all rights, and also the migration's REVOKE. Without this REVOKE,
+        # every role could execute the function.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)
@@ -96,6 +100,7 @@ def grant_rights(connection: Connection) -> None:
                     sql.SQL(text).format(
                         schema=sql.Identifier(here[0]),
                         role=sql.Identifier(role),
+                        readable=_listed([name for name, _ in found]),
                         appended=_listed(APPENDED),
                         updated=_listed(UPDATED),
                         replaced=_listed(REPLACED),

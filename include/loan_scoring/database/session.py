@@ -91,9 +91,9 @@ def migrate_portfolio(portfolio: str, url: str) -> list[str]:
 
 
 def _migrate(connection: Connection, loaded: Contract) -> None:
-    """Migrate the schema, if possible as the owner in LOAN_SCORING_OWNER_URL.
+    """Migrate the schema as the owner in LOAN_SCORING_OWNER_URL, or else with `connection`.
 
-    If that variable is not set or names another database, `connection` migrates the schema.
+    `connection` is used if the variable is not set or names another database.
     """
     owner_url = settings.owner_url()
     if owner_url is not None:
