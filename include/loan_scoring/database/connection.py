@@ -77,7 +77,7 @@ DIRECT = (
 
 CURES = {
     "unsupported startup parameter": DIRECT,
-    "unrecognized configuration parameter": "loan-scoring needs Postgres 14 or newer",
+    'parameter "idle_session_timeout"': "loan-scoring needs Postgres 14 or newer",
 }
 """What to do about a refused connection, by a part of the error message."""
 
@@ -244,7 +244,10 @@ def libpq_url(url: str) -> str:
         raise DatabaseError(
             f"the database is {parsed.get_backend_name()}; loan-scoring needs postgresql://..."
         )
-    return parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    rendered = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = rendered.partition("?")
+    # SQLAlchemy writes a space in the query as +, which libpq would take as it is.
+    return place + mark + query.replace("+", "%20")
 
 
 def without_password(url: str) -> str:

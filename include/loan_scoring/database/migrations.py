@@ -98,7 +98,7 @@ def _apply_contract(connection: Connection, contract: Contract) -> list[str]:
     if _add_columns(connection, contract) or name not in ledger:
         _note(connection, name, name)
         changed.append(name)
-    if _comment_columns(connection, contract):
+    if _comment_columns(connection, contract) and not changed:
         changed.append("comments")
     service_level = contract.service_level.model_dump()
     if database.row(connection, "select_service_level") != service_level:

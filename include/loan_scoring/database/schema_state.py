@@ -96,7 +96,8 @@ def refuse_behind(state: SchemaState | None, contract: Contract) -> None:
 def missing_steps(state: SchemaState, contract: Contract) -> list[str]:
     """Return what tables and columns need and do not have yet, in words."""
     files = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-    missing = sorted(files - state.steps.keys())
+    if missing := sorted(files - state.steps.keys()):
+        return missing  # they may be what adds the columns
     for column in contract.inputs:
         wanted = POSTGRES_TYPES[column.type]
         if column.name not in state.columns:
