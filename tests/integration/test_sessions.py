@@ -16,8 +16,10 @@ from databases import execute, url_of, url_on
 from loan_scoring import database
 from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
+from loan_scoring.database.backup import write_backup
 from loan_scoring.database.connection import SETTINGS
 from loan_scoring.database.migrations import migrate_schema
+from loan_scoring.database.restore import restore_backup
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import DatabaseError, StateError
 from loan_scoring.ingest.batches import check_batch, ingest_batch, land_batch, publish_batch
@@ -146,6 +148,25 @@ def test_key_is_stored_as_it_is_written_whatever_encoding_the_client_has(
         ingest_batch(Session(contract, connection), NIGHT, night)
         found = select(connection, "select loan_id from current_applications order by line_number")
     assert [key for (key,) in found] == keys
+
+
+def test_backup_and_restore_keep_every_character_whatever_the_defaults_are(
+    postgres: EmbeddedPostgres, empty: Session, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    rows = "select raw_text from quarantine order by 1"
+    with database.transaction(empty.connection), empty.connection.cursor() as cursor:
+        cursor.execute(
+            "insert into quarantine select 'x', 1, n, text, '{broken}'"
+            " from unnest(%s) with ordinality as t (text, n)",
+            (["né", "日本"],),
+        )
+    target = new_database()
+    for url in (url_of(empty), target):
+        set_defaults(postgres, url, **HOSTILE)
+    write_backup(tmp_path / "backup", url_of(empty))
+    restore_backup(tmp_path / "backup", target)
+    with open_session("loan_default", target) as session:
+        assert select(session.connection, rows) == select(empty.connection, rows) != []
 
 
 @pytest.fixture
