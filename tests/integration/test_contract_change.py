@@ -205,6 +205,15 @@ def test_session_refuses_a_schema_that_is_behind_and_does_not_migrate(
     assert main(["status", "--database", empty_url]) == 0
 
 
+def test_command_on_the_embedded_postgres_migrates(postgres: EmbeddedPostgres) -> None:
+    url = postgres.url("loan_scoring")
+    with open_session("loan_default", url, migrates=True) as session:
+        execute(session, "alter table applications drop column gender cascade")
+    assert main(["status"]) == 0
+    with open_session("loan_default", url, migrates=False):
+        pass
+
+
 def test_session_sets_up_a_new_database_and_finishes_an_interrupted_set_up(
     new_database: Callable[..., str],
 ) -> None:

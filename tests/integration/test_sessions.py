@@ -65,11 +65,17 @@ def select(connection: psycopg2.extensions.connection, query: str) -> list[list]
     return database.select_read_only(connection, query)[1]
 
 
-def test_defaults_of_database_and_role_do_not_reach_a_session(
-    postgres: EmbeddedPostgres, new_database: Callable[..., str]
+def test_defaults_of_database_role_and_environment_do_not_reach_a_session(
+    postgres: EmbeddedPostgres, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = new_database()
     set_defaults(postgres, url, **HOSTILE)
+    for variable, setting in (
+        ("PGTZ", "timezone"),
+        ("PGDATESTYLE", "DateStyle"),
+        ("PGCLIENTENCODING", "client_encoding"),
+    ):
+        monkeypatch.setenv(variable, HOSTILE[setting])
     own = {"statement_timeout": "77s"}  # as a task sets it
     with (
         closing(database.connect("loan_default", url)) as first,

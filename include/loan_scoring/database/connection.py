@@ -60,11 +60,12 @@ SETTINGS = {
 Under another isolation than read committed, a transaction that waited for a lock would not see what
 the holder of the lock has written. Floats, dates and intervals are exchanged as text.
 
-A stage may compute for minutes between two statements of a transaction, for example while Great
-Expectations checks a batch on a second connection. So a transaction may be idle for 1 h, the time
-limit of a task. Outside a transaction a session is idle for as long as training computes, whose
-limit is 6 h. A second try waits for the locks of the first one, so `lock_timeout` is longer than an
-idle transaction may hold them. Migrations and retention set a far shorter `lock_timeout`.
+A stage may compute for minutes between two statements of a transaction: Great Expectations checks
+a history of 125,000 loans on a second connection, and the transaction is idle for 19 s. It may be
+idle for 1 h, the time limit of a task. Outside a transaction a session is idle for as long as
+training computes, whose limit is 6 h. A second try waits for the locks of the first one, so
+`lock_timeout` is longer than an idle transaction may hold them. Migrations and retention set a far
+shorter `lock_timeout`.
 
 With the keepalives, the server ends the transaction of a client whose host is gone within a minute.
 """
@@ -152,19 +153,31 @@ def _refuse_unfit(connection: Connection, schema: str) -> None:
             f"the database at {place} stores text as {encoding}, and loan-scoring needs UTF8: "
             "create it anew with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         )
-    connection.autocommit = True  # because a transaction would cost two more round trips
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('search_path'),"
-            " current_setting('default_transaction_isolation')"
-        )
-        found = cursor.fetchone() or ()
-    connection.autocommit = False
+    found = _settle(connection)
     if found != (schema, SETTINGS["default_transaction_isolation"]):
         raise DatabaseError(
             f"{place} does not take the settings of a session (search_path is {found[0]} and not "
             f"{schema}); {DIRECT}"
         )
+
+
+def _settle(connection: Connection) -> tuple[str, ...]:
+    """Set what libpq took from PGTZ and PGDATESTYLE, and return search_path and isolation.
+
+    libpq sends these two variables after `options`, so that the server prefers them.
+    """
+    connection.autocommit = True  # because a transaction would cost two more round trips
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('search_path'),"
+            " current_setting('default_transaction_isolation'),"
+            " set_config('timezone', %(timezone)s, false),"
+            " set_config('DateStyle', %(DateStyle)s, false)",
+            SETTINGS,
+        )
+        found = cursor.fetchone() or ()
+    connection.autocommit = False
+    return found[:2]
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
@@ -219,6 +232,7 @@ def connect_beside(connection: Connection) -> Connection:
     known = connection.info
     parameters: dict[str, Any] = {**known.dsn_parameters, "password": known.password}
     other: Connection = psycopg2.connect(**parameters)
+    _settle(other)
     return other
 
 
