@@ -16,7 +16,7 @@ from loan_scoring.database import audit, patience
 from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.schema_state import contract_step
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import DatabaseError
+from loan_scoring.errors import BusyError, DatabaseError
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.integration
@@ -162,7 +162,7 @@ def test_new_column_waits_in_short_tries_and_ends_in_one_line(
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        with pytest.raises(DatabaseError, match="have been in use for 2 s") as caught:
+        with pytest.raises(BusyError, match="have been in use for 2 s") as caught:
             migrate_schema(empty.connection, changed(empty.contract, room_count=ROOMS))
     finally:
         done.set()

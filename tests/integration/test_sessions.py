@@ -69,7 +69,7 @@ def test_defaults_of_database_role_and_environment_do_not_reach_a_session(
     postgres: EmbeddedPostgres, new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = new_database()
-    set_defaults(postgres, url, **HOSTILE)
+    set_defaults(postgres, url, **HOSTILE, transaction_timeout="1s")
     for variable, setting in (
         ("PGTZ", "timezone"),
         ("PGDATESTYLE", "DateStyle"),
@@ -91,6 +91,7 @@ def test_defaults_of_database_role_and_environment_do_not_reach_a_session(
             assert found.pop("DateStyle").startswith("ISO")
             assert found == {k: v for k, v in expected.items() if k != "DateStyle"}
             assert select(connection, "show client_encoding") == [["UTF8"]]
+            assert select(connection, "show transaction_timeout") == [["0"]]
             assert select(connection, "show transaction_isolation") == [["read committed"]]
         time.sleep(0.2)  # longer than both idle time-outs of the defaults
         assert select(first, "select pg_sleep(0.1)::text, 0.1::float8 + 0.2") == [

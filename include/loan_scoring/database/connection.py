@@ -116,16 +116,17 @@ def connect(
     }
     if within_seconds is not None:
         arguments["connect_timeout"] = within_seconds
+    connection: Connection | None = None
     try:
-        connection: Connection = psycopg2.connect(**arguments)
-    except psycopg2.Error as error:
+        connection = psycopg2.connect(**arguments)
+        _refuse_unfit(connection, portfolio)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if not isinstance(error, psycopg2.Error):
+            raise
         cures = [cure for part, cure in CURES.items() if part in str(error)]
         raise _no_database(dsn, "; ".join([str(error).strip(), *cures])) from error
-    try:
-        _refuse_unfit(connection, portfolio)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -162,9 +163,10 @@ def _refuse_unfit(connection: Connection, schema: str) -> None:
 
 
 def _settle(connection: Connection) -> tuple[str, ...]:
-    """Set what libpq took from PGTZ and PGDATESTYLE, and return search_path and isolation.
+    """Set what `options` cannot set, and return search_path and isolation.
 
-    libpq sends these two variables after `options`, so that the server prefers them.
+    libpq sends PGTZ and PGDATESTYLE after `options`, so that the server prefers them. Only Postgres
+    17 and newer know `transaction_timeout`, and others would refuse the connection.
     """
     connection.autocommit = True  # because a transaction would cost two more round trips
     with connection.cursor() as cursor:
@@ -172,7 +174,9 @@ def _settle(connection: Connection) -> tuple[str, ...]:
             "SELECT current_setting('search_path'),"
             " current_setting('default_transaction_isolation'),"
             " set_config('timezone', %(timezone)s, false),"
-            " set_config('DateStyle', %(DateStyle)s, false)",
+            " set_config('DateStyle', %(DateStyle)s, false),"
+            " CASE WHEN current_setting('server_version_num')::int >= 170000"
+            " THEN set_config('transaction_timeout', '0', false) END",
             SETTINGS,
         )
         found = cursor.fetchone() or ()

@@ -7,7 +7,7 @@ from psycopg2.extensions import connection as Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from loan_scoring import database
-from loan_scoring.errors import DatabaseError
+from loan_scoring.errors import BusyError
 
 LOCK_MILLISECONDS = 2000
 """Maximum time that one try waits for a lock.
@@ -35,7 +35,7 @@ def run_step(connection: Connection, name: str, work: Callable[[], list[str]]) -
         work: function that runs the step's statements.
 
     Raises:
-        DatabaseError: other work held a lock during all tries.
+        BusyError: other work held a lock during all tries.
     """
 
     def once() -> list[str]:
@@ -56,11 +56,11 @@ def run_step(connection: Connection, name: str, work: Callable[[], list[str]]) -
         raise _busy(connection, name) from error
 
 
-def _busy(connection: Connection, step: str) -> DatabaseError:
+def _busy(connection: Connection, step: str) -> BusyError:
     with database.transaction(connection):
         found = database.rows(connection, "select_lock_holders")
     names = [f"{row['pid']} of {row['role']} ({row['program']})" for row in found]
-    return DatabaseError(
+    return BusyError(
         f"{database.location(connection)}: tables have been in use for {PATIENCE_SECONDS:g} s, so "
         f"step {step} was not applied (in use by process {', '.join(names) or 'none any more'}); "
         "run `loan-scoring migrate` again when that work is done"
