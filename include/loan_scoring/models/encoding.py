@@ -15,6 +15,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
 from loan_scoring.contract import Contract
+from loan_scoring.models.layout import encoded_widths, fitted_parts
+from loan_scoring.models.numbers import as_floats
 
 
 def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
@@ -26,7 +28,7 @@ def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -
     for name in columns:
         values = table.column(name)
         if contract.by_name[name].is_numeric:
-            data[name] = values.cast(pa.float64()).to_numpy()
+            data[name] = as_floats(values)
         else:
             data[name] = (
                 values.to_pandas(types_mapper=None)
@@ -76,7 +78,7 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
     for name in names:
         values = table.column(name).combine_chunks()
         if contract.by_name[name].is_numeric:
-            found.numbers[name] = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            found.numbers[name] = as_floats(values)
             continue
         if not pa.types.is_dictionary(values.type):
             values = values.dictionary_encode()
@@ -96,9 +98,9 @@ class Encoder:
 
     def __init__(self, transformer: ColumnTransformer) -> None:
         """Take a fitted transformer with two parts: first `numbers`, then `categories`."""
-        (_, self._numbers, self._number_names), (_, self._categories, self._category_names) = [
-            each for each in transformer.transformers_ if each[0] != "remainder"
-        ]
+        numbers, categories = fitted_parts(transformer)
+        self._numbers, self._number_names = numbers
+        self._categories, self._category_names = categories
         self._known: dict[str, dict[object, np.ndarray]] = {
             name: {} for name in self._category_names
         }
@@ -156,15 +158,11 @@ def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, n
     longest = max(map(len, values.values()))
     frame = pd.DataFrame({name: _padded(values[name], longest) for name in names})
     encoded = np.asarray(transformer.transform(frame), dtype=float)
-    widths = dict.fromkeys(names, 0)
-    for output in transformer.get_feature_names_out(names):
-        candidates = [name for name in names if output == name or output.startswith(f"{name}_")]
-        widths[max(candidates, key=len)] += 1
-    ends = np.cumsum(list(widths.values()))
-    return {
-        name: encoded[: len(values[name]), end - widths[name] : end]
-        for name, end in zip(names, ends, strict=True)
-    }
+    *starts, width = np.cumsum([0, *encoded_widths(transformer, names)])
+    if encoded.shape[1] != width:
+        raise ValueError(f"{encoded.shape[1]} encoded columns, but the layout has {width}")
+    tables = np.split(encoded, starts[1:], axis=1)
+    return {name: table[: len(values[name])] for name, table in zip(names, tables, strict=True)}
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
