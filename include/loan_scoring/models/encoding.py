@@ -88,12 +88,17 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
     return found
 
 
+_UNSEEN = object()
+"""The key of every level that a fit has not seen."""
+
+
 class Encoder:
     """Apply a fitted ColumnTransformer once per distinct value instead of once per row.
 
     Each encoded value depends only on the raw value in its own column. So the encoder transforms
     each distinct value once and copies the result to all rows with this value. The result equals
-    the transformer's output bit for bit. Encoded levels are kept for later calls.
+    the transformer's output bit for bit. Encoded levels are kept for later calls. Levels that the
+    fit has not seen are all encoded alike, so that only one of them is kept for each column.
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
@@ -101,9 +106,12 @@ class Encoder:
         numbers, categories = fitted_parts(transformer)
         self._numbers, self._number_names = numbers
         self._categories, self._category_names = categories
-        self._known: dict[str, dict[object, np.ndarray]] = {
-            name: {} for name in self._category_names
+        fitted = self._categories.categories_ if self._category_names else []
+        self._fitted = {
+            name: {level for level in levels if isinstance(level, str)}
+            for name, levels in zip(self._category_names, fitted, strict=True)
         }
+        self._known: dict[str, dict[object, np.ndarray]] = {name: {} for name in self._fitted}
 
     def encode(self, columns: Columns) -> np.ndarray:
         """Return the rows as the transformer would encode them, shape (rows, encoded columns)."""
@@ -115,7 +123,7 @@ class Encoder:
         self._learn(columns)
         for name in self._category_names:
             known = self._known[name]
-            table = np.stack([known[_key(level)] for level in columns.levels[name]])
+            table = np.stack([known[self._key(name, level)] for level in columns.levels[name]])
             parts.append(table[columns.codes[name]])
         return np.concatenate(parts, axis=1) if parts else np.empty((columns.rows, 0))
 
@@ -131,17 +139,26 @@ class Encoder:
 
     def _learn(self, columns: Columns) -> None:
         """Encode the levels that no earlier call has encoded, and keep their encodings."""
-        new = {
-            name: [level for level in columns.levels[name] if _key(level) not in known]
-            for name, known in self._known.items()
-        }
+        new: dict[str, dict[object, object]] = {}
+        for name, known in self._known.items():
+            levels = {self._key(name, level): level for level in columns.levels[name]}
+            new[name] = {key: level for key, level in levels.items() if key not in known}
         if not any(new.values()):
             return
         # The transformer needs values for all columns, so a column without new levels gets nan.
-        new = {name: levels or [float("nan")] for name, levels in new.items()}
-        values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
+        new = {name: levels or {None: float("nan")} for name, levels in new.items()}
+        values = {name: np.array([*levels.values()], dtype=object) for name, levels in new.items()}
         for name, table in _transformed(self._categories, values).items():
-            self._known[name].update(zip(map(_key, new[name]), table, strict=True))
+            self._known[name].update(zip(new[name], table, strict=True))
+
+    def _key(self, name: str, level: object) -> object:
+        """Return the key under which the encoding of a level is kept.
+
+        The key of nan is None, because nan != nan.
+        """
+        if not isinstance(level, str):
+            return None
+        return level if level in self._fitted[name] else _UNSEEN
 
 
 def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -171,11 +188,6 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
     All columns of a data frame need the same length. `_transformed` drops the added rows again.
     """
     return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
-
-
-def _key(level: object) -> object:
-    """Return the dictionary key of a level. The key of nan is None, because nan != nan."""
-    return level if isinstance(level, str) else None
 
 
 def _is_identity(transformer: Any) -> bool:

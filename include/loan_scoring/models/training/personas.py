@@ -26,6 +26,8 @@ HIGH = 0.35
 
 The distance is measured in standard deviations.
 """
+QUANTILES = 1000
+"""The largest number of quantiles that map a numeric column to a normal distribution."""
 SAMPLE_ROWS = 5000
 """The largest number of loans on which the number of personas is chosen.
 
@@ -57,7 +59,9 @@ def fit_personas(
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
-        scale = build_personas(contract, features, counts[0])[0].fit(X)
+        scale = build_personas(contract, features, counts[0])[0]
+        # Without this, scikit-learn warns if there are fewer loans than the usual 1,000 quantiles.
+        scale.set_params(numbers__scale__n_quantiles=min(QUANTILES, len(X))).fit(X)
         scaled = np.asarray(scale.transform(X))
         dice = np.random.default_rng(contract.training.seed)
         sample = scaled[dice.permutation(len(scaled))[:SAMPLE_ROWS]]
