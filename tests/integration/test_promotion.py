@@ -200,7 +200,9 @@ def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
     real = registry.model_row
     kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
     before = judge_challenger(ready, versions).holdout
-    monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept.get(v)})
+    monkeypatch.setattr(
+        registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept.get(v)}
+    )
     after = judge_challenger(ready, versions).holdout
     assert before["policies"] == [ours]
     assert after["policies"] == [theirs, ours]
