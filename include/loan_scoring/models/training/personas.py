@@ -237,7 +237,7 @@ def _phrase(contract: Contract, name: str, level: str | None, away: float) -> st
     if level is None:
         size = "high" if away > HIGH else "low" if away < -HIGH else "middling"
         return f"{size} {label}"
-    return f"{label} {'' if away > 0 else 'not '}{level}"
+    return f"{label} {'' if away >= 0 else 'not '}{level}"
 
 
 def _lower(label: str) -> str:
