@@ -12,7 +12,7 @@ from loan_scoring import database
 
 APPENDED = (
     "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "publications",
-    "retrain_requests", "scores", "trials",
+    "retrain_requests", "scores", "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows.
 
