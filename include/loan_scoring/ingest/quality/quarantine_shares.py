@@ -151,7 +151,7 @@ def _named(levels: Counter[str]) -> str | None:
     most = levels.most_common(MOST_NAMED)
     named = ", ".join(f"{shown_level(level)} in {rows:,} rows" for level, rows in most)
     others = len(levels) - len(most)
-    return f"{named}, and {others:,} other levels" if others else named or None
+    return f"{named}, and {others:,} more" if others else named or None
 
 
 def quarantine_message(contract: Contract, verdict: ExpectationVerdict) -> str:
