@@ -1,4 +1,4 @@
-"""Store rejected records in table `quarantine`, and read them: broken rules, and fields."""
+"""Store rejected records in table `quarantine`, count broken rules, and split records."""
 
 import pyarrow as pa
 

@@ -30,7 +30,7 @@ POLICY = (
 """An HTML element that keeps browsers from loading anything from other hosts.
 
 Without this element a browser would load style sheets and scripts from other hosts, because the
-page that Great Expectations makes refers to them.
+page that Great Expectations makes has links to such files.
 """
 
 
@@ -41,9 +41,8 @@ NO_PAGE = "<!DOCTYPE html><html><head><title>Quality</title></head><body></body>
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     """Check a landed revision, and return a sentence for each critical expectation that failed.
 
-    The list is empty if the revision passes. Verdicts, alerts and the HTML page are written. They
-    replace the results of an earlier check of this revision. Rows are written in the caller's
-    transaction.
+    The list is empty if the revision passes. New verdicts, alerts and a new HTML page replace the
+    results of an earlier check of this revision. Rows are written in the caller's transaction.
 
     Args:
         session: database session of the role that ingests.
@@ -167,8 +166,8 @@ def _write_alerts(
 ) -> None:
     """Write one alert for each subject with failed expectations: row rule, column, or batch.
 
-    An alert has the message of its most severe failure. All other quality alerts on the batch are
-    resolved: those on other revisions, and those on subjects that pass now.
+    An alert has the message of its most severe failure. All other open quality alerts on the batch
+    are resolved. These are alerts on other revisions, and alerts on subjects that now pass.
     """
     key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}
