@@ -58,9 +58,9 @@ def check_quarantine(
             connection, "select_last_quarantine", batch_id=batch_id, nights=policy.nights
         )
     many = [
-        contract.by_name[column]
-        for rule, column in (name.split(":") for name in rules if ":" in name)
-        if rule == UNKNOWN and rules[f"{rule}:{column}"] > policy.few_rows
+        contract.by_name[rule.removeprefix(f"{UNKNOWN}:")]
+        for rule, count in rules.items()
+        if rule.startswith(f"{UNKNOWN}:") and count > policy.few_rows
     ]
     return judge_quarantine(
         contract,
