@@ -119,7 +119,7 @@ def _judge(
     share, usual, p_value = count / rows, None, None
     is_unusual = count > policy.few_rows
     if len(nights) < policy.min_nights:
-        is_unusual &= share > policy.min_share
+        is_unusual &= share > policy.first_nights_share
     else:
         known = usual_share(
             np.array([night.count(rule) for night in nights], dtype=np.float64),
@@ -132,6 +132,7 @@ def _judge(
         "rows": rows,
         "few_rows": policy.few_rows,
         "min_share": policy.min_share,
+        "first_nights_share": policy.first_nights_share,
         "usual_share": usual,
         "nights": len(nights),
         "p_value": p_value,
@@ -149,7 +150,9 @@ def _most(batch: RefusedRows) -> str:
 
 def _named(levels: Counter[str]) -> str | None:
     most = levels.most_common(MOST_NAMED)
-    named = ", ".join(f"{shown_level(level)} in {rows:,} rows" for level, rows in most)
+    named = ", ".join(
+        f"{shown_level(level)} in {rows:,} {'row' if rows == 1 else 'rows'}" for level, rows in most
+    )
     others = len(levels) - len(most)
     return f"{named}, and {others:,} more" if others else named or None
 
