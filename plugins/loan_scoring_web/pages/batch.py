@@ -59,6 +59,7 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
         "night": night,
         "neighbours": database.row(connection, "select_neighbours", batch_id=batch_id),
         "revisions": database.rows(connection, "select_batch_revisions", batch_id=batch_id),
+        "publications": database.rows(connection, "select_publications", batch_id=batch_id),
         "runs": runs,
         "alerts": database.rows(connection, "select_alerts", batch_id=batch_id, alerts=20),
         "failed": [each for each in expectations if not each["is_success"]],
