@@ -157,36 +157,17 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
                 "quality and in the task's log); correct the file or the contract, "
                 "then land it again (in Airflow: clear `land`)"
             )
-        reason = _too_many_quarantined(session, batch, batch_id)
-        if reason is None:
-            failed = check_quality(session, batch, batch_id)
-            if not failed:
-                return
-            more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
-            reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
+        failed = check_quality(session, batch, batch_id)
+        if not failed:
+            return
+        more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
+        reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
         key = {"batch_id": batch_id, "revision": revision}
         database.execute(session.connection, "delete_batch_rows", **key)
         database.execute(session.connection, "update_batch_refused", **key)
     raise SourceError(
         f"batch {batch_id} refused: {reason}; "
         "correct the file or the contract, then ingest it again"
-    )
-
-
-def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) -> str | None:
-    share = batch["quarantined"] / batch["received"]
-    limit = session.contract.ingest.max_quarantined_share
-    if share <= limit:
-        return None
-    broken = database.rows(
-        session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
-    )
-    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
-    is_known = broken[0]["rule"].startswith("known_key")
-    hint = "; these loans are already applications of other batches" if is_known else ""
-    return (
-        f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
-        f"({most}); the contract allows {limit:.0%}{hint}"
     )
 
 
