@@ -54,8 +54,9 @@ class QuarantineSheet:
     """A CSV file of rejected rows for a person to correct, written row by row.
 
     The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Columns
-    without a name, or with a repeated name, are left out. Only malformed records have a `raw_text`. Their other columns are empty, and the person fills them in
-    from `raw_text`. `spreadsheet_text` changes values that a spreadsheet program would calculate.
+    without a name, or with a repeated name, are left out. Only malformed records have a `raw_text`.
+    Their other columns are empty, and the person fills them in from `raw_text`. `spreadsheet_text`
+    changes values that a spreadsheet program would calculate.
 
     Args:
         out: file to write.

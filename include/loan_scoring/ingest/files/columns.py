@@ -79,7 +79,7 @@ def escaped_name(name: str, beside: str = "") -> str:
         beside: name for which this one could be mistaken. Letters outside ASCII that this name does
             not have are escaped too, because they may look like its letters.
 
-    >>> escaped_name("two\nlines"), escaped_name("\u200bGröße"), escaped_name("\u039dr", beside="Nr")
+    >>> escaped_name("two\nlines"), escaped_name("\u200bGröße"), escaped_name("\u039dr", "Nr")
     ('two\\nlines', '\\u200bGröße', '\\u039dr')
     """
     return "".join(
