@@ -1,4 +1,4 @@
-"""Look up keys in other batches, because a loan may be an application of one batch only."""
+"""Look up keys in other batches, because a loan may be an application of only one batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

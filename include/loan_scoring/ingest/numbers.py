@@ -43,7 +43,7 @@ def parse_numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]
         text = without_nulls(pc.utf8_trim_whitespace(text), column)
         read = _integers(text, tokens) if column.type == "integer" else _floats(text)
         values, unreadable = read
-    if column.type == "number":  # the cast accepts 'nan' and 'inf', and reads 1e400 as infinity
+    if column.type == "number":  # because the cast also accepts 'nan' and 'inf'
         endless = as_mask(values.is_valid()) & ~np.isfinite(as_floats(values))
         if endless.any():
             values, unreadable = _nulled(values, pa.array(endless)), unreadable | endless
@@ -149,8 +149,9 @@ def _nulled(values: pa.Array, is_null: pa.Array) -> pa.Array:
 def _may_contain(text: pa.Array, part: bytes) -> bool:
     """Return whether any text may contain a part, in lower or upper case.
 
-    The whole buffer is searched, even if `text` is a slice of it. So the result may be True because
-    of text outside the slice, which only costs time.
+    The whole buffer is searched, even if `text` is only a slice of the buffer. So the result may be
+    True because of text outside the slice. Then the caller takes its slower way, which gives the
+    same result.
     """
     data = text.buffers()[2]
     return data is not None and part in data.to_pybytes().lower()

@@ -44,8 +44,8 @@ class RowRules:
 
     Args:
         contract: contract of the portfolio.
-        is_known: function that returns which keys are applications of another batch. If None, this
-            rule is not checked.
+        is_known: function that returns which keys are applications of another batch. If None, the
+            rule `known_key` is not checked.
     """
 
     def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
@@ -145,7 +145,8 @@ class SeenIntegers:
             is_seen |= earlier[places] == values
         run = values[order][~is_seen[order]]
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            # The stable sort of 64-bit integers is timsort, which merges two runs in linear time.
+            # The sort is stable, because NumPy's stable sort of 64-bit integers is timsort, which
+            # merges two sorted arrays in linear time.
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         if len(run):
             self._runs.append(run)
