@@ -154,6 +154,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             corrects_revision=current["revision"],
             origin_sha256=current["origin_sha256"] or current["sha256"],
             rules_sha256=row_rules_sha256(contract),
+            target_sha256=current["target_sha256"],
         )
     return landed
 
