@@ -100,11 +100,11 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
         ({"loan_id": {"type": "text", "range": None}}, "the key is bigint in the database"),
     ],
 )
-def test_lost_or_retyped_column_is_refused(empty: Session, change: dict, message: str) -> None:
-    raw = empty.contract.model_dump() | {"replay": {}}
+def test_lost_or_retyped_column_is_refused(ready: Session, change: dict, message: str) -> None:
+    raw = ready.contract.model_dump() | {"replay": {}}
     contract = changed(Contract.model_validate(raw), **change)
     with pytest.raises(DatabaseError, match=message) as caught:
-        migrate_schema(empty.connection, contract)
+        migrate_schema(ready.connection, contract)
     assert "write a migration" in str(caught.value)
 
 

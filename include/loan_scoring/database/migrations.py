@@ -12,6 +12,7 @@ from loan_scoring import database, settings
 from loan_scoring.contract import Column, Contract
 from loan_scoring.database.grants import grant_rights, grants_step
 from loan_scoring.database.types import POSTGRES_TYPES
+from loan_scoring.database.unused_columns import drop_unused_columns
 from loan_scoring.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ def _add_columns(connection: Connection, contract: Contract) -> None:
     Raises:
         DatabaseError: the contract lacks a column of the table, or has another type for it.
     """
+    drop_unused_columns(connection, contract)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
