@@ -184,8 +184,9 @@ def test_unreachable_database_is_reported_in_one_line_without_password() -> None
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://u:secret@h/d?__extra__=%7B%7D",
-        "postgresql://u@h/d?__extra__=%7B%22password%22%3A%22secret%22%7D",
+        "postgresql://u:secret@h/d?__extra__=%5B%22secret%22%5D",
+        "postgresql://u:secret@h/d?__extra__=secret",
+        "postgresql://u@h/d?__extra__=%7B%22passwort%22%3A%22secret%22%7D",
         "postgresql://u:secret@h:port/d",
         "postgresql://u:secret@h:99999/d",
     ],

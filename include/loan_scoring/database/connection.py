@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import immutabledict
 
+from loan_scoring.database.airflow_extra import with_plain_options
 from loan_scoring.errors import DatabaseError
 
 OWNER = "loan_scoring"
@@ -86,8 +87,8 @@ def libpq_parameters(url: str) -> dict[str, str]:
     dsn = libpq_url(url)
     try:
         return dict(parse_dsn(dsn))
-    except psycopg2.ProgrammingError as error:  # libpq cannot read Airflow's options in JSON
-        advice = "; write each option by its own name, such as ?sslmode=require"
+    except psycopg2.ProgrammingError as error:
+        advice = "; remove this option, or spell it as libpq does, such as sslmode=require"
         raise _no_database(dsn, f"{error}{advice}") from error
 
 
@@ -153,7 +154,9 @@ def libpq_url(url: str) -> str:
         raise DatabaseError(
             f"the database is {parsed.get_backend_name()}; loan-scoring needs postgresql://..."
         )
-    return parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    plain = with_plain_options(parsed.set(drivername="postgresql"))
+    start, mark, options = plain.render_as_string(hide_password=False).partition("?")
+    return f"{start}{mark}{options.replace('+', '%20')}"  # libpq does not read + as a space
 
 
 def without_password(url: str) -> str:

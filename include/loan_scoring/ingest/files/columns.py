@@ -101,7 +101,7 @@ def _nearest(missing: Sequence[str], others: Sequence[str]) -> str:
     found = [
         f"'{escaped_name(name, beside=other)}'"
         for other in missing
-        for close in difflib.get_close_matches(_plain(other), plain, n=2)
+        for close in difflib.get_close_matches(_plain(other), plain, n=2, cutoff=0.5)
         for name in plain[close]
     ]
     return f" (found {', '.join(dict.fromkeys(found))})" if found else ""

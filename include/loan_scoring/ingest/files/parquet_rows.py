@@ -86,17 +86,13 @@ def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:
     """
     if pa.types.is_nested(type_):
         advice = "deliver one value per row"
-    elif pa.types.is_duration(_decoded(type_)):
+    elif pa.types.is_duration(type_):
         advice = "deliver a number, and name its unit in the contract"
     elif pa.types.is_interval(type_) or isinstance(type_, pa.BaseExtensionType):
         advice = "deliver text or numbers"
     else:
         return
     raise SourceError(f"{where}: column {escaped_name(name)} is {type_}; {advice}")
-
-
-def _decoded(type_: pa.DataType) -> pa.DataType:
-    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
 def _block(batch: pa.RecordBatch, names: Sequence[str], lines: np.ndarray) -> Block:
