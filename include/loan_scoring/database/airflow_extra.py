@@ -21,6 +21,11 @@ OF_AIRFLOW = frozenset(
 OF_AIRFLOW_IF_FALSE = frozenset({"iam", "redshift", "redshift-serverless"})
 """Ways to log in that only Airflow's hook has. They can be left out only if they are off."""
 
+_ADVICE = (
+    "the database's Airflow connection: the extra is {}; write one such as "
+    '{{"sslmode": "require"}}, or leave the extra empty'
+)
+
 
 def with_plain_options(url: URL) -> URL:
     """Return a database URL in which each option of the connection's extra is a URL parameter.
@@ -36,16 +41,13 @@ def with_plain_options(url: URL) -> URL:
     for name, value in _extra(url).items():
         if isinstance(value, dict | list):
             raise DatabaseError(
-                f"option {name} in the extra of the Airflow connection is neither text, a number "
-                "nor a boolean; write one of these, or remove the option"
+                f"the database's Airflow connection: option {name} of the extra is neither text, a "
+                "number nor a boolean; write one of these, or remove the option"
             )
         if value is not None and not (value is False and name in OF_AIRFLOW_IF_FALSE):
             options[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    return (
-        url.difference_update_query([EXTRA])
-        .update_query_dict(options)
-        .difference_update_query(OF_AIRFLOW)
-    )
+    without_extra = url.difference_update_query([EXTRA])
+    return without_extra.update_query_dict(options).difference_update_query(OF_AIRFLOW)
 
 
 def _extra(url: URL) -> dict[str, Any]:
@@ -53,14 +55,9 @@ def _extra(url: URL) -> dict[str, Any]:
     try:
         extra = json.loads(text if isinstance(text, str) else text[-1])
     except json.JSONDecodeError as error:
-        raise DatabaseError(
-            'the extra of the Airflow connection is not JSON; write it as {"sslmode": "require"}'
-        ) from error
+        raise DatabaseError(_ADVICE.format("not JSON")) from error
     if extra is None or isinstance(extra, bool | int | float):
         return {}
     if not isinstance(extra, dict):
-        raise DatabaseError(
-            "the extra of the Airflow connection is not a JSON object; write it as "
-            '{"sslmode": "require"}'
-        )
+        raise DatabaseError(_ADVICE.format("not a JSON object"))
     return extra
