@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import immutabledict
 
+from loan_scoring.database.airflow_extra import with_plain_options
 from loan_scoring.errors import DatabaseError
 
 OWNER = "loan_scoring"
@@ -194,8 +195,8 @@ def libpq_parameters(url: str) -> dict[str, str]:
     dsn = libpq_url(url)
     try:
         return dict(parse_dsn(dsn))
-    except psycopg2.ProgrammingError as error:  # libpq cannot read Airflow's options in JSON
-        advice = "; write each option by its own name, such as ?sslmode=require"
+    except psycopg2.ProgrammingError as error:
+        advice = "; remove this option, or spell it as libpq does, such as sslmode=require"
         raise _no_database(dsn, f"{error}{advice}") from error
 
 
@@ -262,10 +263,9 @@ def libpq_url(url: str) -> str:
         raise DatabaseError(
             f"the database is {parsed.get_backend_name()}; loan-scoring needs postgresql://..."
         )
-    rendered = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
-    place, mark, query = rendered.partition("?")
-    # SQLAlchemy writes a space in the query as +, which libpq would take as it is.
-    return place + mark + query.replace("+", "%20")
+    plain = with_plain_options(parsed.set(drivername="postgresql"))
+    start, mark, options = plain.render_as_string(hide_password=False).partition("?")
+    return f"{start}{mark}{options.replace('+', '%20')}"  # libpq does not read + as a space
 
 
 def without_password(url: str) -> str:

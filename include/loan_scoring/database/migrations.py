@@ -25,6 +25,7 @@ from loan_scoring.database.schema_state import (
     stale_comments,
 )
 from loan_scoring.database.types import POSTGRES_TYPES
+from loan_scoring.database.unused_columns import drop_unused_columns
 from loan_scoring.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -168,6 +169,7 @@ def _add_columns(connection: Connection, contract: Contract) -> bool:
     Raises:
         DatabaseError: the contract lacks a column of the table, or has another type for it.
     """
+    drop_unused_columns(connection, contract)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"

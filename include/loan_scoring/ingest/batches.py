@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loan_scoring import database
-from loan_scoring.contract import row_rules_sha256
+from loan_scoring.contract import row_rules_sha256, target_sha256
 from loan_scoring.database.partitions import HISTORY, ensure_partition
 from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
@@ -44,7 +44,8 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
     All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
 
     Nothing changes if the current revision was landed from the same bytes with the same row rules,
-    or if the current revision is a correction of rows that were landed from the same bytes. If an
+    or if the current revision is a correction of rows that were landed from the same bytes. In
+    `history`, the target must be the same too, because its outcomes are read by the target. If an
     unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
@@ -62,11 +63,11 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
             refuse_withdrawn(batch_id, known, table.sha256)
             current = next((row for row in known if row["is_current"]), None)
-            rules = row_rules_sha256(contract)
-            if current is not None and (
-                table.sha256 == current["origin_sha256"]
-                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
-            ):
+            rules = {
+                "rules_sha256": row_rules_sha256(contract),
+                "target_sha256": target_sha256(contract) * (batch_id == HISTORY),
+            }
+            if current is not None and _is_unchanged(current, table.sha256, rules):
                 log.info(
                     "batch %s: unchanged, revision %s has the same bytes",
                     batch_id,
@@ -104,7 +105,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 delimiter=table.delimiter,
                 corrects_revision=None,
                 origin_sha256=None,
-                rules_sha256=rules,
+                **rules,
             )
     if table.header.extra:
         log.warning(
@@ -113,6 +114,22 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             ", ".join(table.header.extra),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
+
+
+def _is_unchanged(current: database.Row, sha256: str, rules: dict[str, str]) -> bool:
+    """Return whether a file, read by these rules, would give what the current revision contains.
+
+    Corrections by hand are kept under other row rules, but not under another target, because then
+    all outcomes of `history` are wrong.
+
+    Args:
+        current: the batch's current revision, as a row of table `batches`.
+        sha256: hash of the file.
+        rules: the columns of the row that say by which rules a file was read.
+    """
+    if sha256 == current["origin_sha256"]:
+        return current["target_sha256"] in ("", rules["target_sha256"])
+    return sha256 == current["sha256"] and all(current[name] == rules[name] for name in rules)
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract import KEY, Contract, outcome_rules_sha256
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
@@ -124,6 +124,9 @@ def take_outcomes_within(
         database.lock(connection, "outcomes")
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
+        rules = outcome_rules_sha256(contract)
+        if same and same["rules_sha256"] != rules:
+            same = None
         if same and not same["has_unknown_loans"]:
             return _unchanged(same)
         received = 0
@@ -141,6 +144,7 @@ def take_outcomes_within(
             **key,
             source=location_label(location),
             sha256=table.sha256,
+            rules_sha256=rules,
         )
     quarantined = database.execute(connection, "quarantine_landed_outcomes", **key)
     database.execute(connection, "insert_landed_outcomes", **key)
