@@ -64,7 +64,7 @@ def build(contract: Contract) -> DAG:
 
             with task_session(portfolio, batch_id()) as (session, _):
                 source = find_applications_file(session, batch_id())
-                publish_batch(session, batch_id(), revision, source)
+                publish_batch(session, batch_id(), revision, source, f"airflow:{dag.dag_id}")
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:

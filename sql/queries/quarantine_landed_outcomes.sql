@@ -4,10 +4,9 @@
 -- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
 -- has no statistics about rows that have just landed.
 WITH applied AS MATERIALIZED (
-    SELECT a.loan_id, min(a.batch_id) AS batch_id
-    FROM current_applications AS a
-    WHERE a.loan_id = ANY(ARRAY(SELECT loan_id FROM landed_outcomes WHERE loan_id IS NOT NULL))
-    GROUP BY a.loan_id
+    SELECT loan_id, batch_id
+    FROM loans
+    WHERE loan_id = ANY(ARRAY(SELECT loan_id FROM landed_outcomes WHERE loan_id IS NOT NULL))
 ), told AS (
     SELECT
         line_number, loan_id, is_default, observed_on, rules,

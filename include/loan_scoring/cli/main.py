@@ -102,6 +102,11 @@ def parser() -> argparse.ArgumentParser:
 
     ingest = command("ingest", stages.ingest_command, "ingest a batch of applications", batch)
     ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
+    withdraw = command(
+        "withdraw", stages.withdraw_command, "take a published batch out, with a way back", batch
+    )
+    withdraw.add_argument("--comment", required=True, metavar="TEXT", help="why; it is kept")
+    withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
     outcomes = command("outcomes", stages.outcomes_command, "ingest a file of outcomes")
     outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
     train = command(
@@ -121,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--batch", metavar="YYYY-MM-DD", type=batch_id)
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
+    score.add_argument("--run", metavar="ID", help="with --batch: publish this earlier run again")
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)

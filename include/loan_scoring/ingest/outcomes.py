@@ -71,14 +71,25 @@ def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
         taken = take_outcomes_within(session, location)
         key = {"batch_id": taken.drop_id, "revision": taken.revision}
         broken = database.rows(session.connection, "select_broken_rules", **key)
-    unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
-    if unknown:
-        log.warning(
-            "%s: %s outcomes of unknown loans are in quarantine; "
-            "ingest the batch of these loans, then this file again",
-            taken.drop_id,
-            unknown,
-        )
+    limits = session.contract.ingest.quarantine
+    many = max(limits.few_rows, limits.min_share * taken.received)
+    for row in broken:
+        if row["rule"] == f"unknown_loan:{KEY}":
+            log.warning(
+                "%s: %s outcomes of unknown loans are in quarantine; "
+                "ingest the batch of these loans, then this file again",
+                taken.drop_id,
+                row["rows"],
+            )
+        elif row["rows"] > many:
+            log.warning(
+                "%s: %s of %s outcomes broke the rule %s and are in quarantine; "
+                "correct the file and take it in again",
+                taken.drop_id,
+                row["rows"],
+                taken.received,
+                row["rule"],
+            )
     return taken
 
 

@@ -13,14 +13,10 @@ from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import current_revision
-from loan_scoring.ingest.files.blocks import csv_fields
 from loan_scoring.ingest.files.columns import readable_columns
-from loan_scoring.ingest.files.csv_header import DELIMITERS
-from loan_scoring.ingest.quarantine import storable_text
+from loan_scoring.ingest.quarantine import split_record, storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
-MALFORMED = {"field_count", "encoding"}
-"""The rules that malformed records break. Such a record cannot be split into columns."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """The first characters by which a spreadsheet program recognises a formula."""
 
@@ -150,23 +146,3 @@ def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
     """
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
-
-
-def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
-    """Return the fields of a quarantined record, in the order of the source file's header.
-
-    Return None if the record cannot be split into as many fields as the header has.
-
-    Args:
-        row: row of table `quarantine`.
-        revision: row of table `batches` for the revision that contains the record.
-    """
-    if MALFORMED.intersection(row["rules"]):
-        return None
-    # The revision has the delimiter of the first file of a glob, and other files may have other
-    # delimiters. Therefore all delimiters are tried.
-    for delimiter in [revision["delimiter"], *DELIMITERS]:
-        values = csv_fields(row["raw_text"], delimiter)
-        if len(values) == len(revision["header"]):
-            return values
-    return None

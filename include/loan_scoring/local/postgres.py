@@ -33,8 +33,8 @@ _SERVER_SETTINGS = {
 }
 _START_SECONDS = 120.0  # long because crash recovery may read 2 GB of write-ahead log
 _STOP_SECONDS = 30.0
-# In an immediate shutdown, Postgres itself kills its remaining processes after 5 s. This limit is
-# longer, so that Postgres can finish the shutdown.
+# Postgres itself kills its remaining processes 5 s after an immediate shutdown begins.
+# _ABORT_SECONDS is longer, so that Postgres can finish.
 _ABORT_SECONDS = 10.0
 _PATIENCE_SECONDS = 5.0  # backends of a killed postmaster get SIGTERM after this time
 _LOG_LIMIT_BYTES = 10_000_000

@@ -82,8 +82,8 @@ def wait_gone(pid: int, seconds: float) -> bool:
 def exit_on_signals() -> Iterator[None]:
     """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP.
 
-    This runs the clean-up code of the block. Without this function, SIGTERM and SIGHUP would end
-    the process without any clean-up.
+    The exception runs the clean-up code of the block. Without this function, SIGTERM and SIGHUP
+    would end the process without any clean-up.
     """
     # A signal that is ignored already stays ignored. Otherwise a process that was started by nohup
     # would end on SIGHUP.

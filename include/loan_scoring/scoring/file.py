@@ -59,7 +59,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     Raises:
         StateError: there is no champion.
         SourceError: the file cannot be read, or a column of the contract is missing.
-        LoanScoringError: a result file cannot be written, or its path is a file that is being
+        LoanScoringError: a result file cannot be written, or would replace a file that is being
             scored.
     """
     contract, out = session.contract, Path(out)

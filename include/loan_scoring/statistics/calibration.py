@@ -85,8 +85,8 @@ def slopes_and_intercepts(
     """Return the slopes and intercepts of many resamples, shape (resamples,) each.
 
     Newton's method runs for all resamples at once, with the closed formula for two unknowns. The
-    start is the solution for equal weights, because the solutions for the resamples are near. If a
-    resample does not converge, `slope_and_intercept` solves that resample alone.
+    start is the solution for equal weights, because each resample's solution is near this start. If
+    a resample does not converge, `slope_and_intercept` solves that resample alone.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).

@@ -93,7 +93,7 @@ def changed_inputs(
 
 
 def field_text(value: Any) -> str:
-    """Return the string for a value in a form field, which is empty if the value is None."""
+    """Return a value as the string for a form field. None becomes an empty string."""
     return "" if value is None else str(value)
 
 

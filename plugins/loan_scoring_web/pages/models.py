@@ -58,7 +58,10 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
 
 
 def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
-    """Return the models that were fitted together, as rows by kind, the latest pair first."""
+    """Return the pairs of models that were fitted together, the latest pair first.
+
+    A pair is a dict of rows by kind.
+    """
     found: dict[str, dict[str, database.Row]] = {}
     for row in rows:
         found.setdefault(row["fingerprint"], {})[row["kind"]] = row

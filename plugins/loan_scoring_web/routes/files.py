@@ -47,7 +47,7 @@ def card(dag_id: str, model_version: str) -> FileResponse:
 def _portfolio(dag_id: str, stage: str) -> str | None:
     """Return the name of the portfolio whose DAG of the given stage has this dag_id.
 
-    Return None if there is no such portfolio. Then the page is refused, because the user's rights
-    were checked for another DAG.
+    Return None if there is no such portfolio. The caller must then refuse the page, because the
+    user's rights were checked for `dag_id`, which is not the DAG of this stage.
     """
     return next((each for each in contract.names() if dag_id == f"{each}_{stage}"), None)

@@ -35,12 +35,12 @@ def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 -
     """Measure the single-column tests and the joint tests on tables in memory.
 
     In production, a process sorts the baseline's sample and fits the joint baseline only once for
-    all batches. In the ratios, this preparation counts fully in the time of one batch.
+    all batches. The ratios nevertheless count all of this preparation in the time of one batch.
 
     Both our tests and Evidently's DataDriftPreset compare all columns except the key, the outcome
     and constant columns. Evidently runs in a process of its own, on pandas frames. The import of
-    Evidently and a warm-up are not counted. Our tests use one thread, and have ended when Evidently
-    starts.
+    Evidently and a warm-up are not counted. Our tests use one thread. Evidently starts only after
+    they have ended.
     """
     contract = loans.contract
     _, table = read_labelled_loans(contract, str(loans.file), 0)

@@ -45,8 +45,8 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         replace_batch(session, loans.tenfold)
-    # Read the new loans once without counting the time, because the measured run must find the
-    # loans in Postgres's cache.
+    # Score the new loans once without counting the time, so that the measured run finds the loans
+    # in Postgres's cache.
     run("silent")
     tenfold = [run("ours")]
     steps = {

@@ -124,7 +124,7 @@ def required_powers(measured: CalibrationResult) -> list[Power]:
 def peer_alert_share(
     measured: CalibrationResult, way: str, shift: str, size: int
 ) -> AlertShare | None:
-    """Return the share of batches with one shift and size in which a peer raised an alert.
+    """Return the share of batches with the given shift and size in which a peer raised an alert.
 
     Return None if the peer compared no such batch.
 

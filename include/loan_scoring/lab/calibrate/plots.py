@@ -35,7 +35,10 @@ def draw_alarms(
 
 @as_svg
 def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
-    """Draw the power by size of the shift, over all columns and on the hardest column."""
+    """Draw the power by size of the shift.
+
+    The power is drawn over all columns, and on the hardest column (see `Power`).
+    """
     figure.set_size_inches(9.0, 5.2)
     panels = figure.subplots(2, 3).ravel()
     for axes, (shift, title) in zip(panels, titles.items(), strict=False):

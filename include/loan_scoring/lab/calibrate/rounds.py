@@ -162,7 +162,10 @@ def _apply_shifts(
 
 
 def columns_to_decorrelate(baseline: pa.Table, inputs: list[str]) -> list[str]:
-    """Return the names of the columns to permute, from the most strongly correlated pairs."""
+    """Return the names of the PERMUTED columns to permute.
+
+    The columns are taken from the most strongly correlated pairs.
+    """
     numbers = eligible_columns(SHIFTS[0], baseline.select(inputs), ())
     names: list[str] = []
     for left, right, _ in correlated_pairs(baseline, numbers):
