@@ -24,6 +24,8 @@ A key that is text may contain an E, such as 12E5. Therefore only this form coun
 """
 WHOLE = r"^\+?(-?)0*([0-9]+)(?:\.0*)?$"
 """A whole number without exponent. Groups: the sign -, and the digits without leading zeros."""
+DIGITS = "^-?[0-9]{1,18}$"
+"""A whole number that certainly has at most 64 bits."""
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -93,25 +95,30 @@ def _floats(text: pa.Array) -> tuple[pa.Array, np.ndarray]:
 def _integers(text: pa.Array, tokens: set[Decimal]) -> tuple[pa.Array, np.ndarray]:
     """Return trimmed text as int64, and a mask of the texts that are not an integer.
 
-    Texts that are not plain digits are read one by one, and each distinct text once.
+    Of the texts that are not plain digits, each distinct text is read once.
     """
-    digits = pc.replace_substring_regex(text, WHOLE, r"\1\2")
+    is_odd = pc.invert(pc.match_substring_regex(text, DIGITS).fill_null(True))
+    odd = text.filter(is_odd).dictionary_encode()
+    read, wrong = _odd_integers(odd.dictionary, tokens)
+    plain = _nulled(text, is_odd).cast(pa.int64())
+    unreadable = as_mask(is_odd)
+    unreadable[unreadable] = wrong[odd.indices.to_numpy()]
+    return pc.replace_with_mask(plain, is_odd, read.take(odd.indices)), unreadable
+
+
+def _odd_integers(texts: pa.Array, tokens: set[Decimal]) -> tuple[pa.Array, np.ndarray]:
+    digits = pc.replace_substring_regex(texts, WHOLE, r"\1\2")
     is_long = pc.and_(
         pc.match_substring_regex(digits, "^-?[0-9]{19}$"),
         pc.less_equal(pc.utf8_ltrim(digits, "-"), str(HIGHEST)),
     )
-    is_plain = pc.or_(pc.match_substring_regex(digits, "^-?[0-9]{1,18}$"), is_long).fill_null(True)
-    is_odd = pc.invert(is_plain)
-    odd = digits.filter(is_odd).dictionary_encode()
-    numbers = [_decimal(each) for each in odd.dictionary.to_pylist()]
-    exact = pa.array([_exact(number, "integer") for number in numbers], pa.int64())
-    values = pc.replace_with_mask(
-        _nulled(digits, is_odd).cast(pa.int64()), is_odd, exact.take(odd.indices)
-    )
-    wrong = [e is None and n not in tokens for e, n in zip(exact.to_pylist(), numbers, strict=True)]
-    unreadable = as_mask(is_odd)
-    unreadable[unreadable] = np.array(wrong, dtype=bool)[odd.indices.to_numpy()]
-    return values, unreadable
+    is_odd = pc.invert(pc.or_(pc.match_substring_regex(digits, DIGITS), is_long))
+    numbers = [_decimal(each) for each in texts.filter(is_odd).to_pylist()]
+    exact = [_exact(number, "integer") for number in numbers]
+    wrong = as_mask(is_odd)
+    wrong[wrong] = [e is None and n not in tokens for e, n in zip(exact, numbers, strict=True)]
+    whole = _nulled(digits, is_odd).cast(pa.int64())
+    return pc.replace_with_mask(whole, is_odd, pa.array(exact, pa.int64())), wrong
 
 
 def _token_numbers(column: Column) -> set[Decimal]:
