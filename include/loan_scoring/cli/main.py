@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import lab, models, quarantine, records, stages, status, upkeep
+from loan_scoring.cli import lab, models, outcomes, quarantine, records, stages, status, upkeep
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
@@ -102,8 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
     ingest = command("ingest", stages.ingest_command, "ingest a batch of applications", batch)
     ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
-    outcomes = command("outcomes", stages.outcomes_command, "ingest a file of outcomes")
-    outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
+    outcomes.add_outcomes_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )
