@@ -316,7 +316,11 @@ def test_status_tells_the_last_nights(
     (line,) = [each for each in text.splitlines() if each.startswith("AUC of the last nights")]
     first, second = text[text.index(line) :].splitlines()[1:3]
     assert first.split()[0] == "2026-01-05"
-    assert float(first.split()[-1]) > 0.5
+    *_, realised, day, time = first.split()
+    assert float(realised) > 0.5
+    assert [[f"{day} {time}"]] == select(
+        ready, "select to_char(max(changed_at), 'YYYY-MM-DD HH24:MI') from outcome_changes"
+    )
     assert second.split()[0] == "2026-01-06"
     assert second.split()[-1] == "unknown"
 

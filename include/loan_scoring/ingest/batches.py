@@ -226,7 +226,8 @@ def publish_batch(session: Session, batch_id: str, revision: int, location: str 
             database.execute(connection, "update_batch_superseded", **key)
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
-            take_outcomes_within(session, location, sha256=batch["sha256"])
+            corrects = batch["corrects_revision"] is not None
+            take_outcomes_within(session, location, batch["sha256"], adds=corrects)
     if is_current:
         log.info("batch %s: revision %s is current", batch_id, revision)
     else:

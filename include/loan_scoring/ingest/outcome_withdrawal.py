@@ -1,13 +1,15 @@
-"""Withdraw a wrong file of outcomes, and undo the withdrawal."""
+"""Withdraw a wrong file of outcomes, undo the withdrawal, and refuse what was withdrawn."""
 
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from loan_scoring import database
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
-from loan_scoring.errors import LoanScoringError, MissingError
+from loan_scoring.errors import LoanScoringError, MissingError, StateError
+from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, outcome_file
 
@@ -84,6 +86,39 @@ def withdraw_outcomes(
         subject = f"{found['drop_id']} revision {found['revision']}"
         audit.record_entry(session, user, ACTIONS[change_name], subject, details)
     return _result(now, now["state"], loans)
+
+
+def refuse_withdrawn(
+    session: Session, location: str | Path, drop_id: str, sha256: str | None
+) -> None:
+    """Refuse a file whose bytes a person has withdrawn under the same name.
+
+    Args:
+        session: session with an open transaction.
+        location: the file.
+        drop_id: name of the file.
+        sha256: hash of the file. None for rows that are added to the newest revision, which are
+            refused if this revision was withdrawn.
+
+    Raises:
+        StateError: the bytes, or the newest revision, were withdrawn.
+    """
+    connection = session.connection
+    if sha256 is None:
+        found = database.row(connection, "select_outcome_file", drop_id=drop_id, revision=None)
+        if found is None or found["state"] != "withdrawn":
+            return
+    else:
+        found = database.row(connection, "select_withdrawn_file", drop_id=drop_id, sha256=sha256)
+        if found is None:
+            return
+    revision = found["revision"]
+    raise StateError(
+        f"{location_label(location)}: it belongs to {drop_id} revision {revision}, which "
+        f"{found['changed_by']} withdrew on {found['changed_at']:%Y-%m-%d} ({found['comment']}); "
+        "deliver a corrected file, or take them back: loan-scoring outcomes withdraw --source "
+        f"{drop_id} --revision {revision} --undo --comment TEXT"
+    )
 
 
 def _find(session: Session, source: str, revision: int | None) -> database.Row:

@@ -16,6 +16,7 @@ from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
 from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
+from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,8 @@ def take_outcomes_within(
     session: Session,
     location: str | Path,
     sha256: str | None = None,
+    *,
+    adds: bool = False,
     declared: Declaration = NOTHING_DECLARED,
 ) -> TakenOutcomes:
     """Ingest a file of outcomes within the caller's transaction.
@@ -123,11 +126,13 @@ def take_outcomes_within(
         sha256: hash that the file of `history` must have. With a hash, the file is ingested even if
             its bytes are unchanged, because loans that were unknown may be known now. None for a
             file of outcomes.
+        adds: whether the file has only the corrected rows of `history`. Then all other statements
+            of the file of `history` go on to count.
         declared: what a person declares about the file.
 
     Raises:
         SourceError: the file cannot be read, lacks a column, or has another hash.
-        StateError: as for `take_outcomes`.
+        StateError: as for `take_outcomes`, or rows would be added to a withdrawn file.
     """
     contract, connection = session.contract, session.connection
     file = outcome_file(location, declared.is_correction)
@@ -145,7 +150,7 @@ def take_outcomes_within(
         # Ingest one file at a time, because otherwise two files with contradicting outcomes of
         # a loan could both pass the check.
         database.lock(connection, "outcomes")
-        _refuse_withdrawn(session, location, drop_id, table.sha256)
+        refuse_withdrawn(session, location, drop_id, None if adds else table.sha256)
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
         if same and not same["is_on_record"]:
@@ -174,7 +179,7 @@ def take_outcomes_within(
     limit = contract.ingest.max_quarantined_share
     is_much = quarantined >= FEW_ROWS and quarantined > limit * received
     # An earlier revision would be replaced by nothing.
-    is_all = quarantined == received and known is not None and known["accepted"] > 0
+    is_all = 0 < quarantined == received and known is not None and known["accepted"] > 0
     if is_much or is_all:
         raise StateError(
             f"{location_label(location)}: {quarantined} of {received} outcomes broke a rule "
@@ -190,6 +195,8 @@ def take_outcomes_within(
         declared.comment,
     )
     database.execute(connection, "insert_outcome_revisions", **key, change_id=change.change_id)
+    if adds:
+        database.execute(connection, "insert_carried_outcomes", **key, change_id=change.change_id)
     loans = refresh_outcomes(session, change, drop_id, since=revision - 1)
     accepted = received - quarantined
     counts = {"received": received, "accepted": accepted, "quarantined": quarantined}
@@ -215,26 +222,6 @@ def take_outcomes_within(
     )
 
 
-def _refuse_withdrawn(session: Session, location: str | Path, drop_id: str, sha256: str) -> None:
-    """Refuse a file whose bytes a person has withdrawn under the same name.
-
-    Raises:
-        StateError: the bytes were withdrawn.
-    """
-    found = database.row(
-        session.connection, "select_withdrawn_file", drop_id=drop_id, sha256=sha256
-    )
-    if found is None:
-        return
-    revision = found["revision"]
-    raise StateError(
-        f"{location_label(location)}: these bytes are {drop_id} revision {revision}, which "
-        f"{found['changed_by']} withdrew on {found['changed_at']:%Y-%m-%d} ({found['comment']}); "
-        "deliver a corrected file, or take them back: loan-scoring outcomes withdraw --source "
-        f"{drop_id} --revision {revision} --undo --comment TEXT"
-    )
-
-
 def _unchanged(known: database.Row) -> TakenOutcomes:
     log.info("%s: unchanged, revision %s has the same bytes", known["drop_id"], known["revision"])
     counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
@@ -252,12 +239,6 @@ def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
     connection, target = session.connection, session.contract.target
     key = {"batch_id": drop_id, "revision": revision}
     broken = database.rows(connection, "select_broken_rules", **key)
-    if not broken:
-        return (
-            "(it has no row); its earlier revision would be replaced by nothing; nothing was "
-            "changed; deliver it again, or withdraw it: loan-scoring outcomes withdraw --source "
-            f"{drop_id} --comment TEXT"
-        )
     most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
     remedies = {
         "unknown_loan": "ingest the batches of these loans first",
