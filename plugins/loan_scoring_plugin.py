@@ -1,4 +1,4 @@
-"""Airflow plugin that adds the pages and the API of loan-scoring to Airflow's UI."""
+"""Add the pages and the API of loan-scoring to Airflow's API server, as an Airflow plugin."""
 
 import sys
 from typing import Any
@@ -20,9 +20,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Airflow plugin that mounts the web app under /loan-scoring.
+    """The Airflow plugin, which mounts the web app under /loan-scoring.
 
-    Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio.
+    Airflow's UI shows the link Scoring in the navigation and the tab Portfolio on each DAG.
     """
 
     name = "loan_scoring"
@@ -48,7 +48,10 @@ class LoanScoringPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """In the API server, import the web app and log whether the database can be reached."""
+        """In the API server, import the web app and log whether the database can be reached.
+
+        In other processes of Airflow, such as tasks, do nothing.
+        """
         if "airflow.api_fastapi.main" in sys.modules:
             import loan_scoring_web.app  # noqa: F401 - otherwise the first request waits for the import
             from loan_scoring_web import databases

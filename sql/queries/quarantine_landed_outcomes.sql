@@ -5,10 +5,9 @@
 -- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
 -- has no statistics about rows that have just landed.
 WITH applied AS MATERIALIZED (
-    SELECT a.loan_id, min(a.batch_id) AS batch_id
-    FROM current_applications AS a
-    WHERE a.loan_id = ANY(ARRAY(SELECT loan_id FROM landed_outcomes WHERE loan_id IS NOT NULL))
-    GROUP BY a.loan_id
+    SELECT loan_id, batch_id
+    FROM loans
+    WHERE loan_id = ANY(ARRAY(SELECT loan_id FROM landed_outcomes WHERE loan_id IS NOT NULL))
 ), stated AS MATERIALIZED (
     SELECT s.loan_id, s.is_default, s.observed_on, s.change_id,
            f.state = 'current' AND s.drop_id <> %(drop_id)s AS is_current,

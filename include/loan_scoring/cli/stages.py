@@ -4,13 +4,18 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from loan_scoring.cli.common import mirror_after_training, run_measured, session_of
+from loan_scoring.cli.common import (
+    account_name,
+    mirror_after_training,
+    run_measured,
+    session_of,
+)
 
 REQUESTED = "; new models are requested: run `loan-scoring train`"
 
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a batch of applications from the given source or else from the landing folder."""
+    """Ingest a batch of applications from --source, or from the landing folder without --source."""
     from loan_scoring.ingest.batches import ingest_batch
     from loan_scoring.ingest.landing import find_applications_file
 
@@ -18,7 +23,7 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         source = options.source or find_applications_file(session, options.batch)
-        landed = ingest_batch(session, options.batch, source)
+        landed = ingest_batch(session, options.batch, source, account_name())
         result.update(asdict(landed))
         return landed.received
 
@@ -28,7 +33,7 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def row_counts(result: dict[str, Any]) -> str:
-    """Return a text with the revision and the row counts of an ingested file."""
+    """Return a string with the revision and the row counts of an ingested file."""
     unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     return (
         f"revision {result['revision']}: {result['received']} received,"
@@ -36,10 +41,40 @@ def row_counts(result: dict[str, Any]) -> str:
     )
 
 
+def withdraw_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Withdraw a published batch, or restore it (--undo). Alerts are then judged without it."""
+    from loan_scoring.ingest.withdrawal import restore_batch, withdraw_batch
+    from loan_scoring.monitoring.alerts.store import update_alerts
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        change = restore_batch if options.undo else withdraw_batch
+        done = change(session, options.batch, account_name(), options.comment)
+        result.update(asdict(done))
+        update_alerts(session)
+        return done.applications
+
+    run_measured(options, "ingest.restore" if options.undo else "ingest.withdraw", work)
+    run = result["scoring_run_id"]
+    what = f"batch {result['batch_id']} revision {result['revision']}"
+    loans = f"{result['applications']} applications"
+    if options.undo:
+        scores = f"readers see the scores of {run} again" if run else "run score for the batch"
+        result["text"] = f"{what} is current again with {loans}; {scores}"
+    else:
+        scores = f"readers no longer see the scores of {run}" if run else "it had no current scores"
+        result["text"] = (
+            f"{what} is withdrawn with {loans}; {scores}; the way back: "
+            f"loan-scoring withdraw --batch {result['batch_id']} --undo --comment TEXT"
+        )
+    return result
+
+
 def train_command(options: argparse.Namespace) -> dict[str, Any]:
     """Fit a propensity model and a personas model, and judge the pair against the champions.
 
-    The trials and the models are then copied to MLflow.
+    Afterwards the trials and the models are copied to MLflow.
     """
     from loan_scoring.models.promotion.decide import judge_and_promote
     from loan_scoring.models.training.report import training_summary
@@ -67,7 +102,7 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Show the leak report, which says how much of the outcome each column reveals."""
+    """Show the leak report: how much each column reveals about the outcome."""
     from loan_scoring.models.training.report import render_leaks
     from loan_scoring.models.training.rows import read_leak_report
 
@@ -80,6 +115,8 @@ def score_command(options: argparse.Namespace) -> dict[str, Any]:
     """Score a batch in the database (--batch) or the applications in a file (--file)."""
     if (options.file is None) != (options.out is None):
         options.refuse("--file and --out belong together: the file and where its scores go")
+    if options.run is not None and options.batch is None:
+        options.refuse("--run belongs to --batch: it publishes an earlier run of that batch")
     return _score_file(options) if options.file is not None else _score_batch(options)
 
 
@@ -105,13 +142,17 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.scoring.batch import score_batch
+    from loan_scoring.scoring.batch import publish_earlier_run, score_batch
     from loan_scoring.scoring.mini_batch import scoring_run
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result["scoring_run_id"] = score_batch(session, options.batch)
+        if options.run is None:
+            result["scoring_run_id"] = score_batch(session, options.batch, account_name())
+        else:
+            publish_earlier_run(session, options.batch, options.run, account_name())
+            result["scoring_run_id"] = options.run
         run = scoring_run(session, result["scoring_run_id"])
         result.update({name: run[name] for name in ("applications", "scored", "referred")})
         return int(run["applications"])
@@ -124,7 +165,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Compare a scored batch with its baseline. If population drift lasts, request new models."""
+    """Compare a scored batch with the baseline. Request new models if population drift lasts."""
     from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 

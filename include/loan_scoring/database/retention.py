@@ -109,7 +109,9 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
 def drop_expired(
     session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
 ) -> list[ExpiredMonth]:
-    """Drop the expired partitions, and return the dropped and the kept partitions.
+    """Drop the expired partitions, except those with a reason in `kept_for`.
+
+    Return the dropped and the kept partitions.
 
     Each partition is dropped in one transaction with its row in table `dropped_partitions`. If the
     process is killed, the next call drops the remaining partitions.
@@ -226,6 +228,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
             quarantined = database.execute(
                 connection, "delete_quarantine_of_month", low=low, high=high
             )
+            database.execute(connection, "delete_loans_of_month", low=low, high=high)
         gone = replace(month, rows=_rows(session, month.partition), quarantined=quarantined)
         database.execute(
             connection,

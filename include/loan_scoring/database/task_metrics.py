@@ -82,8 +82,8 @@ def measure_task(
             with database.transaction(session.connection):
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
-            # If the task has failed too, only the task's error is raised. Probably Postgres is
-            # gone, and the task's error says so.
+            # If the task itself has failed, raise only the task's error. Postgres is probably gone,
+            # and the task's error says so.
             if failure is None:
                 raise
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256
 from loan_scoring.database.partitions import HISTORY, ensure_partition
+from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.copying import copy_table
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
-from loan_scoring.ingest.known_loans import refuse_known_loans
+from loan_scoring.ingest.known_loans import claim_loans
 from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
+from loan_scoring.ingest.withdrawal import refuse_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
 
     Raises:
         SourceError: the file cannot be read, has no rows, or lacks a column of the contract.
+        StateError: a person has withdrawn this very file from the batch.
     """
     contract, connection = session.contract, session.connection
     wanted = [column.source for column in contract.columns]
@@ -57,6 +60,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+            refuse_withdrawn(batch_id, known, table.sha256)
             current = next((row for row in known if row["is_current"]), None)
             rules = row_rules_sha256(contract)
             if current is not None and (
@@ -186,24 +190,27 @@ def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) 
     )
 
 
-def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
+def publish_batch(
+    session: Session, batch_id: str, revision: int, location: str | Path, by: str | None = None
+) -> None:
     """Publish a checked revision and make it the batch's current revision, in one transaction.
 
-    Older revisions are kept. If a newer revision is already current, the revision is published but
-    does not become current. If the batch is `history` and the revision becomes current, the labels
-    in its file are ingested as outcomes in the same transaction.
+    Older revisions are kept. Readers no longer see scores of an older revision. If a newer revision
+    is already current, the revision is published but does not become current. If the batch is
+    `history` and the revision becomes current, the labels in its file are ingested as outcomes in
+    the same transaction.
 
     Args:
         session: database session of the role that ingests.
         batch_id: batch of the revision.
         revision: number of the revision.
-        location: file that was landed as this revision. The file is read again only if the batch
-            is `history`.
+        location: file that was landed as this revision. Only the history is read again from it.
+        by: who, such as `cli:USER`. None means the role of the session.
 
     Raises:
-        StateError: there is no such revision, the revision was refused, or one of its loans has
-            become an application of another batch since the file landed.
-        SourceError: the batch is `history`, and its file has changed since it landed.
+        StateError: there is no such revision, the revision was refused or its file withdrawn, or
+            one of its loans has become an application of another batch since the file landed.
+        SourceError: the file of the history has changed since it landed.
     """
     connection = session.connection
     key = {"batch_id": batch_id, "revision": revision}
@@ -219,11 +226,15 @@ def publish_batch(session: Session, batch_id: str, revision: int, location: str 
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a corrected file"
             )
-        refuse_known_loans(session, batch_id, revision)
+        known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+        refuse_withdrawn(batch_id, known, batch["origin_sha256"] or batch["sha256"])
         current = database.row(connection, "select_current_batch", batch_id=batch_id)
         is_current = current is None or current["revision"] < revision
         if is_current:
-            database.execute(connection, "update_batch_superseded", **key)
+            replaced = database.row(connection, "update_batch_superseded", **key)
+            old = replaced["revision"] if replaced else None
+            claim_loans(session, batch_id, revision, replaced=old)
+            hide_scores(session, batch_id, "revision", by)
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
             corrects = batch["corrects_revision"] is not None
@@ -244,12 +255,14 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
     raise StateError(f"batch {batch_id} has no revision {revision}; ingest the batch first")
 
 
-def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
+def ingest_batch(
+    session: Session, batch_id: str, location: str | Path, by: str | None = None
+) -> LandedBatch:
     """Land a file as a batch, check the batch and publish it. Skip an unchanged file."""
     landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
         check_batch(session, batch_id, landed.revision)
-        publish_batch(session, batch_id, landed.revision, location)
+        publish_batch(session, batch_id, landed.revision, location, by)
     return landed
 
 

@@ -15,7 +15,10 @@ Broken = list[tuple[str, np.ndarray]]
 """Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
 
 Lookup = Callable[[pa.Array], np.ndarray]
-"""A function that returns a mask of the keys that another batch has. Keys may be null."""
+"""A function that takes keys and returns a mask: True for each key that another batch has.
+
+A key that is null or cannot be read is passed as null, and its mask is False.
+"""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 

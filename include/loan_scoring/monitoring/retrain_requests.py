@@ -115,7 +115,7 @@ def judge_retraining(
     batch_id: str,
     before: EarlierRequest | None,
 ) -> RetrainRequest | None:
-    """Decide whether a batch's drift requests new models or whether the request is withheld.
+    """Decide whether a batch's drift leads to a request for new models or to a withheld request.
 
     Return None if the batch does not show the cause.
 
@@ -124,9 +124,9 @@ def judge_retraining(
         cause: `population` or `concept`.
         batches: batch_id of each batch and the causes that the batch shows, sorted by batch_id.
         batch_id: batch that has just been measured.
-        before: latest earlier retrain request because of drift, of any cause. If this batch has
-            already made a request for this cause, then this request and all later requests do not
-            count. None if there is no earlier request.
+        before: last retrain request for drift, of either cause, before the one that is judged here.
+            In a repeated call the batch may have made its request for `cause` already. Then
+            `before` is the last request before that request. None if there is no such request.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):

@@ -9,6 +9,7 @@ def render_status(state: dict[str, Any]) -> str:
         f"portfolio {state['portfolio']}",
         "",
         *_batches(state["batches"]),
+        *_withdrawn(state["withdrawn"]),
         "",
         *_outcomes(state["outcomes"]),
         *_champions(state["champions"]),
@@ -45,6 +46,14 @@ def _batches(batches: list[dict[str, Any]]) -> list[str]:
     if sources == ["real"]:
         return lines
     return [*lines, f"DATA: {' and '.join(sources)}: synthetic rows are generated, not real loans"]
+
+
+def _withdrawn(batches: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"withdrawn  {row['batch_id']} revision {row['revision']} by {row['withdrawn_by']} on "
+        f"{row['withdrawn_at']:%Y-%m-%d}: {row['withdrawal_comment']}"
+        for row in batches
+    ]
 
 
 def _outcomes(drops: list[dict[str, Any]]) -> list[str]:

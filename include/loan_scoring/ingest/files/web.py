@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 """The longest wait for a connection, and for each piece of the response."""
 PROBE_SECONDS = 10.0
-"""The longest wait, instead of TIMEOUT_SECONDS, when a URL is only checked."""
+"""The longest wait when a URL is only checked. It is used instead of TIMEOUT_SECONDS."""
 RETRY_SECONDS = (1.0, 3.0)
 """Seconds to wait before the first retry of a download, and before the second retry."""
 

@@ -35,7 +35,7 @@ class Message:
     subject: str
     text: str
     payload: dict[str, Any]
-    """The content of the message for programs, as values that JSON can hold."""
+    """The content of the message in a form for programs, as values that JSON can hold."""
 
     @property
     def html(self) -> str:

@@ -29,7 +29,7 @@ The errors of the baseline are measured on as many other rows.
 MOST_NAMED = 5
 """Maximum number of columns in an alert's evidence.
 
-These are the columns by which the classifier separates the batch best.
+These are the columns by which the classifier best separates the batch from the baseline.
 """
 MOST_LEVELS = 32
 """Maximum number of levels per category with a code of their own.
