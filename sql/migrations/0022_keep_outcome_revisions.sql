@@ -1,5 +1,5 @@
 -- Outcomes are revisions: `outcomes` shows the newest statement on each loan, the tables below keep
--- every statement and every change of what counts (docs/adr/0028).
+-- every statement and every change of what counts (docs/adr/0030).
 CREATE TABLE outcome_changes (
     change_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     change     text NOT NULL CHECK (change IN ('taken', 'corrected', 'withdrawn', 'restored')),

@@ -88,7 +88,7 @@ def withdraw_outcomes(
     return _result(now, now["state"], loans)
 
 
-def refuse_withdrawn(
+def refuse_withdrawn_file(
     session: Session, location: str | Path, drop_id: str, sha256: str | None
 ) -> None:
     """Refuse a file whose bytes a person has withdrawn under the same name.
@@ -116,7 +116,7 @@ def refuse_withdrawn(
     raise StateError(
         f"{location_label(location)}: it belongs to {drop_id} revision {revision}, which "
         f"{found['changed_by']} withdrew on {found['changed_at']:%Y-%m-%d} ({found['comment']}); "
-        "deliver a corrected file, or take them back: loan-scoring outcomes withdraw --source "
+        "deliver a corrected file, or take it back: loan-scoring outcomes withdraw --source "
         f"{drop_id} --revision {revision} --undo --comment TEXT"
     )
 

@@ -16,7 +16,7 @@ from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
 from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
-from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn
+from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn_file
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def take_outcomes_within(
         # Ingest one file at a time, because otherwise two files with contradicting outcomes of
         # a loan could both pass the check.
         database.lock(connection, "outcomes")
-        refuse_withdrawn(session, location, drop_id, None if adds else table.sha256)
+        refuse_withdrawn_file(session, location, drop_id, None if adds else table.sha256)
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
         if same and not same["is_on_record"]:
