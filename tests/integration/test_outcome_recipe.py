@@ -19,7 +19,13 @@ from loan_scoring.ingest.outcome_withdrawal import withdraw_outcomes
 from loan_scoring.ingest.outcomes import Declaration, take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch
+from loan_scoring.monitoring.performance.restate import restate_performance
 from loan_scoring.scoring.batch import score_batch
+from loan_scoring_web.pages.application import read_application_page
+from loan_scoring_web.pages.batch import read_batch_page
+from loan_scoring_web.pages.drift import read_drift_page
+from loan_scoring_web.pages.models import compare_versions
+from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration
 
@@ -33,6 +39,14 @@ def recipe() -> Iterator[list[str]]:
     text = OPERATIONS.read_text().partition("### Wrong outcomes\n")[2].partition("\n### ")[0]
     for command in re.findall(r"^ +\.venv/bin/loan-scoring (.+)$", text, re.MULTILINE):
         yield shlex.split(command)
+
+
+def page(name: str, **shown: object) -> str:
+    given = {
+        "base": "", "airflow": "", "portfolio": "loan_default", "portfolios": ["loan_default"],
+        "user": None, "is_operator": False, "is_admin": False, "active": None,
+    }  # fmt: skip
+    return render_template(name, **given, **shown)
 
 
 def select(session: Session, query: str) -> list[list[Any]]:
@@ -148,6 +162,30 @@ def test_history_of_a_loan_is_shown_by_the_command_and_at_the_desk(
         ("withdrawn", True),
         ("overruled", False),
     ]
+
+
+def test_pages_say_as_of_when_and_show_what_files_said(
+    ready: Session, night: list[str], tmp_path: Path
+) -> None:
+    loan = night[0].split(",")[0]
+    take_outcomes(ready, write(tmp_path / "late.csv", night))
+    restate_performance(ready)
+    wrong = "<script>wrong</script>"
+    take_outcomes(ready, write(tmp_path / "more.csv", [f"{loan},1,2026-03-01"]))
+    withdraw_outcomes(ready, "more", wrong, "cli:tests")
+    ((as_of,),) = select(ready, "select outcomes_as_of from performance_by_batch")
+    known = f"outcomes as of {as_of:%Y-%m-%d %H:%M}"
+    found = read_batch_page(ready, NIGHT)
+    assert found is not None
+    assert known in page("batch.html", **found)
+    assert known in page("drift.html", **read_drift_page(ready, 15), plotly_js="")
+    facts = dict(compare_versions(ready, "propensity-1", "propensity-1")["facts"])
+    assert re.fullmatch(r"20[\d-]+ [\d:]+ UTC", facts["Outcomes as of"][0])
+    shown = page("desk_application.html", **read_application_page(ready, loan), plotly_js="")
+    assert "outcomes-more revision 1" in shown
+    assert "<td>withdrawn</td>" in shown
+    assert wrong not in shown
+    assert "by cli:tests: &lt;script&gt;" in shown
 
 
 @pytest.mark.parametrize(
