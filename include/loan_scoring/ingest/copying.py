@@ -20,10 +20,18 @@ def copy_table(
 ) -> tuple[int, int]:
     """Parse and copy all rows of a file. Return the number of accepted and of quarantined rows."""
     rules = RowRules(session.contract)
-    accepted, quarantined = copy_rows(
-        session, batch_id, revision, (rules.apply(block) for block in table)
-    )
-    known = quarantine_known_loans(session, table, batch_id, revision)
+    rejected_keys: dict[int, int | str] = {}
+
+    def checked() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
+        for block in table:
+            rows, rejected = rules.apply(block)
+            rejected_keys.update(
+                (each.line_number, each.key) for each in rejected if each.key is not None
+            )
+            yield rows, rejected
+
+    accepted, quarantined = copy_rows(session, batch_id, revision, checked())
+    known = quarantine_known_loans(session, table, batch_id, revision, rejected_keys)
     return accepted - known, quarantined + known
 
 

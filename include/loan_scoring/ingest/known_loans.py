@@ -47,21 +47,40 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
 
 
 def quarantine_known_loans(
-    session: Session, table: SourceTable, batch_id: str, revision: int
+    session: Session,
+    table: SourceTable,
+    batch_id: str,
+    revision: int,
+    rejected_keys: dict[int, int | str],
 ) -> int:
     """Move landed rows whose loan another batch has to table `quarantine`. Return their number.
 
     One query looks all loans up after the last row has landed. A query for each block would take
     three times as long, because neighbouring keys share pages of the index. The file is read again
-    only if there is such a row, for the text of the rows.
+    only if there is such a row, for the text of the rows. Rows that are in quarantine already get
+    the rule `known_key` too.
 
     Args:
         session: database session of the role that ingests, in the transaction of the landing.
         table: the landed file.
         batch_id: batch of the rows.
         revision: unpublished revision of the rows.
+        rejected_keys: keys of the rows in quarantine, by line number.
     """
     key = {"batch_id": batch_id, "revision": revision}
+    if rejected_keys:
+        keys = pa.array(rejected_keys.values())
+        found = database.rows(
+            session.connection, "select_known_keys", loan_ids=_array(keys), batch_id=batch_id
+        )
+        known = {row["loan_id"] for row in found}
+        database.execute(
+            session.connection,
+            "add_broken_rule",
+            **key,
+            rule=f"known_key:{KEY}",
+            line_numbers=[line for line, each in rejected_keys.items() if each in known],
+        )
     found = database.rows(session.connection, "delete_known_applications", **key)
     if not found:
         return 0

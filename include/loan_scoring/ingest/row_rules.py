@@ -32,12 +32,14 @@ A key that is null or cannot be read is passed as null, and its mask is False.
 class RejectedRow:
     """A record that broke at least one rule.
 
-    A name in `rules` is `rule:column`, or only the rule if the record is malformed.
+    A name in `rules` is `rule:column`, or only the rule if the record is malformed. `key` is the
+    record's key, or None if the record has no key that can be read.
     """
 
     line_number: int
     raw_text: str
     rules: list[str]
+    key: int | str | None = None
 
 
 class RowRules:
@@ -174,6 +176,7 @@ def accepted_and_rejected(
             int(block.line_numbers[row]),
             block.raw_text(row),
             [rule for rule, mask in broken if mask[row]],
+            columns[KEY][row].as_py(),
         )
         for row in np.flatnonzero(bad).tolist()
     ]
