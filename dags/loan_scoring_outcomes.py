@@ -25,26 +25,29 @@ def build(contract: Contract) -> DAG:
 
         @task
         def take() -> int:
-            """Ingest the outcomes file of the date. Return the number of accepted rows.
+            """Ingest the outcomes file of the date, then the correction file of the date.
 
-            The task is skipped if no file has landed for the date.
+            Return the number of accepted rows. The task is skipped if no file has landed for the
+            date.
             """
-            from loan_scoring.ingest.landing import find_landed_file, find_landed_files
-            from loan_scoring.ingest.outcomes import take_outcomes
+            from loan_scoring.ingest.landing import find_landed_files
+            from loan_scoring.ingest.outcome_files import find_outcome_files
+            from loan_scoring.ingest.outcomes import Declaration, take_outcomes
 
             if not find_landed_files(portfolio, "outcomes", batch_id()):
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
+            by = Declaration(f"airflow:{dag.dag_id}")
             with task_session(portfolio) as (session, work):
-                source = find_landed_file(portfolio, "outcomes", batch_id())
-                taken = take_outcomes(session, source)
-                work.rows = taken.received
-            return taken.accepted
+                files = find_outcome_files(portfolio, batch_id())
+                taken = [take_outcomes(session, source, by) for source in files]
+                work.rows = sum(each.received for each in taken)
+            return sum(each.accepted for each in taken)
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
         # an earlier run may have been killed after `take`, so that its outcomes are not measured.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
-            """Measure performance again for scored batches that have new outcomes.
+            """Measure performance again for scored batches that have new or changed outcomes.
 
             Return the ids of the scoring runs that were measured again.
             """

@@ -160,6 +160,34 @@ def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
     assert known == [[1000]]
 
 
+def test_correction_of_the_date_is_taken_after_its_file(
+    run: Run, ready: Session, drops: Replay
+) -> None:
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    (source,) = (path for path in drops.outcome_files if path.name.startswith("2026-01-08."))
+    lines = source.read_text().splitlines()
+    place = lines[0].split(",").index("Status")
+    fields = lines[1].split(",")
+    was = fields[place]
+    fields[place] = "0" if was == "1" else "1"
+    correction = source.with_name("2026-01-08.correction.csv")
+    correction.write_text("\n".join([lines[0], ",".join(fields)]) + "\n")
+    try:
+        changes, (defaulted,), entries = twice(
+            run, ready, "outcomes", "2026-01-08",
+            "select change, changed_by from outcome_changes where drop_id like '%01-08%'"
+            " order by 1",
+            "select count(*), bool_and(is_default::int::text <> '" + was + "') from outcomes"
+            " where drop_id = 'outcomes-2026-01-08.correction'",
+            "select done_by from audit_log where action = 'outcomes.correct'",
+        )  # fmt: skip
+    finally:
+        correction.unlink()
+    assert changes == [["corrected", "airflow:loan_default_outcomes"], ["taken", None]]
+    assert defaulted == [1, True]
+    assert entries == [["airflow:loan_default_outcomes"]]
+
+
 def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -> None:
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)

@@ -339,6 +339,14 @@ def test_corrected_history_adds_the_labels_of_its_rows(
     assert replay_corrections(empty, "history", fixed).quarantined == 0
     assert select(empty, "select count(*) from outcomes") == [[len(lines) - 1]]
     assert select(empty, without) == [[0]]
+    # The labels of the history are one file, whatever its files are called.
+    drop = "select distinct drop_id, revision from outcomes"
+    assert select(empty, drop) == [["outcomes-history", 2]]
+    shorter = tmp_path / "another-name.csv"
+    shorter.write_text("\n".join(lines[:1] + lines[3:]) + "\n")
+    ingest_batch(empty, "history", shorter)
+    assert select(empty, drop) == [["outcomes-history", 3]]
+    assert select(empty, "select count(*) from outcomes") == [[len(lines) - 3]]
 
 
 def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def typed(contract: Contract, row: Row) -> dict[str, Any]:
 
 def clear(session: Session) -> None:
     with database.transaction(session.connection), session.connection.cursor() as cursor:
-        for table in ("applications", "quarantine", "batches"):
+        for table in ("loans", "applications", "quarantine", "batches"):
             cursor.execute(f"DELETE FROM {table} WHERE batch_id = %s", (NIGHT,))
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import lab, models, quarantine, records, stages, status, upkeep
+from loan_scoring.cli import lab, models, outcomes, quarantine, records, stages, status, upkeep
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
@@ -107,8 +107,7 @@ def parser() -> argparse.ArgumentParser:
     )
     withdraw.add_argument("--comment", required=True, metavar="TEXT", help="why; it is kept")
     withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
-    outcomes = command("outcomes", stages.outcomes_command, "ingest a file of outcomes")
-    outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
+    outcomes.add_outcomes_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )

@@ -1,4 +1,4 @@
-"""Run the commands `ingest`, `outcomes`, `train`, `leaks`, `score` and `metrics`."""
+"""Run the commands `ingest`, `train`, `leaks`, `score` and `metrics`."""
 
 import argparse
 from dataclasses import asdict
@@ -28,11 +28,11 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
         return landed.received
 
     run_measured(options, "ingest.batch", work)
-    result["text"] = f"batch {result['batch_id']} {_row_counts(result)}"
+    result["text"] = f"batch {result['batch_id']} {row_counts(result)}"
     return result
 
 
-def _row_counts(result: dict[str, Any]) -> str:
+def row_counts(result: dict[str, Any]) -> str:
     """Return a string with the revision and the row counts of an ingested file."""
     unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     return (
@@ -68,32 +68,6 @@ def withdraw_command(options: argparse.Namespace) -> dict[str, Any]:
             f"{what} is withdrawn with {loans}; {scores}; the way back: "
             f"loan-scoring withdraw --batch {result['batch_id']} --undo --comment TEXT"
         )
-    return result
-
-
-def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and update the performance of the affected scoring runs.
-
-    If concept drift lasts long enough, new models are requested.
-    """
-    from loan_scoring.ingest.outcomes import take_outcomes
-    from loan_scoring.monitoring.performance.restate import restate_performance
-    from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
-
-    result: dict[str, Any] = {}
-
-    def work(session: Any) -> int:
-        taken = take_outcomes(session, options.source)
-        result.update(asdict(taken), restated=restate_performance(session))
-        request = ask_where_drift_lasts(session, "concept")
-        result["asks_for_model"] = request is not None
-        return taken.received
-
-    run_measured(options, "outcomes.take", work)
-    text = f"{result['drop_id']} {_row_counts(result)}"
-    if result["restated"]:
-        text += f"\nperformance restated: {', '.join(result['restated'])}"
-    result["text"] = text + REQUESTED * result["asks_for_model"]
     return result
 
 

@@ -11,8 +11,9 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database
 
 APPENDED = (
-    "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "publications",
-    "retrain_requests", "scores", "trial_failures", "trials",
+    "approvals", "audit_log", "calls", "models", "outcome_changes", "outcome_changes_by_batch",
+    "outcome_revisions", "promotions", "publications", "retrain_requests", "scores",
+    "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows.
 
@@ -27,8 +28,8 @@ UPDATED = (
 """Tables in which stages add and update rows."""
 
 REPLACED = (
-    "applications", "distributions", "drift", "fairness", "findings", "loans", "performance",
-    "quality", "quarantine",
+    "applications", "distributions", "drift", "fairness", "findings", "loans", "outcomes",
+    "performance", "quality", "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 

@@ -1,7 +1,7 @@
 """Drop expired months of tables `applications`, `scores` and `calls`, and record each drop.
 
-Retention keeps the tables that an auditor needs: batches, outcomes, models, promotions, approvals,
-drift, performance and the audit log (docs/adr/0023).
+Retention keeps the tables that an auditor needs: batches, outcomes and their revisions, models,
+promotions, approvals, drift, performance and the audit log (docs/adr/0023).
 """
 
 import logging

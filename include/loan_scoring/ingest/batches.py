@@ -235,7 +235,8 @@ def publish_batch(
             hide_scores(session, batch_id, "revision", by)
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
-            take_outcomes_within(session, location, sha256=batch["sha256"])
+            corrects = batch["corrects_revision"] is not None
+            take_outcomes_within(session, location, batch["sha256"], adds=corrects)
     if is_current:
         log.info("batch %s: revision %s is current", batch_id, revision)
     else:

@@ -99,6 +99,7 @@ def _data_section(row: database.Row) -> Section:
             rows,
             frozenset({1, 2, 3}),
         ),
+        Text(f"Outcomes as of {registry.outcomes_as_of(row)}."),
         Text(f"Fingerprint of rows, contract and code: {row['fingerprint']}."),
     ]
     if holdout is not None:

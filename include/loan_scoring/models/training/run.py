@@ -191,6 +191,7 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
         {
             "batches": training.batches,
             "applications": training.table.num_rows,
+            "outcomes_as_of": training.outcomes_as_of,
             "since": training.since,
             "policy": contract.policy,
         },
