@@ -369,6 +369,28 @@ def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_pa
     assert replay_corrections(latin, NIGHT, fixed).accepted == 1000
 
 
+def test_blank_and_repeated_columns_stay_in_the_raw_text_only(
+    empty: Session, drops: Replay, tmp_path: Path
+) -> None:
+    header, *lines = drops.application_files[NIGHT].read_text().splitlines()
+    first = dict(zip(header.split(","), lines[0].split(","), strict=True)) | {"income": "much"}
+    lines[0] = ",".join(first.values())
+    path = tmp_path / "night.csv"
+    odd = [f"{header},,note,note,other", *(f"{line},,p,q,r" for line in lines)]
+    path.write_text("\n".join(odd) + "\n")
+    ingest_batch(empty, NIGHT, path)
+    assert select(empty, "select ignored_columns from batches") == [
+        [["(no name)", "note (2 times)", "other"]]
+    ]
+    (row,) = exported(empty)
+    assert list(row) == ["line_number", "rules", *header.split(","), "other", "raw_text"]
+    still = corrected(empty, tmp_path / "c.csv", {"2": lambda row: row.update(income="more")})
+    with pytest.raises(SourceError, match="none of 1 corrected rows passes"):
+        replay_corrections(empty, NIGHT, still)
+    fixed = corrected(empty, tmp_path / "c.csv", {"2": lambda row: row.update(income="5")})
+    assert replay_corrections(empty, NIGHT, fixed).accepted == 1000
+
+
 def test_command_line_lists_exports_and_replays(
     empty: Session, night: Path, tmp_path: Path, new_database, capsys, postgres
 ) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from loan_scoring import database
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import DatabaseError, SourceError, StateError
+from loan_scoring.errors import DatabaseError, SourceError
 from loan_scoring.ingest.batches import ingest_batch, land_batch
 from loan_scoring.ingest.corrections import replay_corrections
 from loan_scoring.ingest.outcomes import take_outcomes
@@ -139,7 +139,6 @@ def test_published_column_keeps_its_type(portfolio: Open, loans: Path, change: d
 SWAPPED = TARGET | {"positive": ["paid"], "negative": ["bad"]}
 
 
-@pytest.mark.xfail(raises=StateError, reason="a later file of history does not yet replace one")
 def test_history_is_read_anew_under_another_target(portfolio: Open, loans: Path) -> None:
     with portfolio(SWAPPED) as session:
         assert land_batch(session, "history", loans).revision == 1
