@@ -1,9 +1,11 @@
 """Each DAG by dag.test() on real Postgres: a second run leaves the same rows."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Timer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
@@ -326,3 +328,19 @@ def test_database_comes_from_the_airflow_connection(run: Run, ready_url: str) ->
         name = session.connection.get_dsn_parameters()["dbname"]
     assert ready_url.endswith(f"/{name}")
     assert "loan_scoring_tasks" in sys.modules
+
+
+@pytest.mark.parametrize("extra", [{"connect_timeout": 7, "keepalives": True}, "{}", 5, True])
+def test_extra_of_the_connection_may_have_any_value(
+    run: Run, ready_url: str, monkeypatch: pytest.MonkeyPatch, extra: Any
+) -> None:
+    from airflow.sdk import Connection
+
+    parts = urlsplit(ready_url)
+    connection = {
+        "conn_type": "postgres", "host": parts.hostname, "port": parts.port, "extra": extra,
+        "login": parts.username, "password": parts.password, "schema": parts.path[1:],
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", json.dumps(connection))
+    with open_session("loan_default", Connection.get("loan_scoring").get_uri()) as session:
+        assert session.connection.info.dbname == parts.path[1:]

@@ -99,6 +99,16 @@ def test_every_rule_of_an_outcome_is_named(
     assert known(empty) == {int(a): True}
 
 
+def test_many_refused_outcomes_leave_a_warning_in_the_log(
+    empty: Session, loans: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [f"{loan},1,2026-01-08" for loan in loans[:94]]
+    take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 5, name="few.csv"))
+    assert "not_a_date" not in caplog.text
+    take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 6, name="many.csv"))
+    assert "6 of 100 outcomes broke the rule not_a_date:observed_on" in caplog.text
+
+
 def test_known_outcome_again_is_accepted_with_its_newer_date(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from loan_scoring.database.backup import write_backup
 from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, grants_step
 from loan_scoring.database.partitions import ensure_partition, partition_bounds
 from loan_scoring.database.restore import restore_backup
-from loan_scoring.database.session import Session, open_session
+from loan_scoring.database.session import Session, migrate_portfolio, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -307,7 +307,7 @@ def test_an_application_that_may_not_migrate_names_the_owners_variable(
             pass
 
 
-def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
+def test_a_role_that_comes_later_is_granted_when_the_owner_migrates(
     empty: Session, postgres: EmbeddedPostgres
 ) -> None:
     before = grants_step(empty.connection)
@@ -318,8 +318,7 @@ def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
             try:
                 assert grants_step(empty.connection) != before
                 empty.connection.rollback()
-                with open_session("loan_default", owner_of(empty, postgres)):
-                    pass
+                migrate_portfolio("loan_default", owner_of(empty, postgres))
                 granted = database.select_read_only(
                     empty.connection,
                     "select has_table_privilege('loan_scoring_app', 'batches', 'update')",

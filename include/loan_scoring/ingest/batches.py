@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loan_scoring import database
-from loan_scoring.contract import row_rules_sha256
+from loan_scoring.contract import row_rules_sha256, target_sha256
 from loan_scoring.database.partitions import HISTORY, ensure_partition
 from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
@@ -44,7 +44,8 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
     All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
 
     Nothing changes if the current revision was landed from the same bytes with the same row rules,
-    or if the current revision is a correction of rows that were landed from the same bytes. If an
+    or if the current revision is a correction of rows that were landed from the same bytes. In
+    `history`, the target must be the same too, because its outcomes are read by the target. If an
     unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
@@ -62,11 +63,11 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
             refuse_withdrawn(batch_id, known, table.sha256)
             current = next((row for row in known if row["is_current"]), None)
-            rules = row_rules_sha256(contract)
-            if current is not None and (
-                table.sha256 == current["origin_sha256"]
-                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
-            ):
+            rules = {
+                "rules_sha256": row_rules_sha256(contract),
+                "target_sha256": target_sha256(contract) * (batch_id == HISTORY),
+            }
+            if current is not None and _is_unchanged(current, table.sha256, rules):
                 log.info(
                     "batch %s: unchanged, revision %s has the same bytes",
                     batch_id,
@@ -104,7 +105,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 delimiter=table.delimiter,
                 corrects_revision=None,
                 origin_sha256=None,
-                rules_sha256=rules,
+                **rules,
             )
     if table.header.extra:
         log.warning(
@@ -113,6 +114,22 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             ", ".join(table.header.extra),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
+
+
+def _is_unchanged(current: database.Row, sha256: str, rules: dict[str, str]) -> bool:
+    """Return whether a file, read by these rules, would give what the current revision contains.
+
+    Corrections by hand are kept under other row rules, but not under another target, because then
+    all outcomes of `history` are wrong.
+
+    Args:
+        current: the batch's current revision, as a row of table `batches`.
+        sha256: hash of the file.
+        rules: the columns of the row that say by which rules a file was read.
+    """
+    if sha256 == current["origin_sha256"]:
+        return current["target_sha256"] in ("", rules["target_sha256"])
+    return sha256 == current["sha256"] and all(current[name] == rules[name] for name in rules)
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:
@@ -157,36 +174,17 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
                 "quality and in the task's log); correct the file or the contract, "
                 "then land it again (in Airflow: clear `land`)"
             )
-        reason = _too_many_quarantined(session, batch, batch_id)
-        if reason is None:
-            failed = check_quality(session, batch, batch_id)
-            if not failed:
-                return
-            more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
-            reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
+        failed = check_quality(session, batch, batch_id)
+        if not failed:
+            return
+        more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
+        reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
         key = {"batch_id": batch_id, "revision": revision}
         database.execute(session.connection, "delete_batch_rows", **key)
         database.execute(session.connection, "update_batch_refused", **key)
     raise SourceError(
         f"batch {batch_id} refused: {reason}; "
         "correct the file or the contract, then ingest it again"
-    )
-
-
-def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) -> str | None:
-    share = batch["quarantined"] / batch["received"]
-    limit = session.contract.ingest.max_quarantined_share
-    if share <= limit:
-        return None
-    broken = database.rows(
-        session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
-    )
-    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
-    is_known = broken[0]["rule"].startswith("known_key")
-    hint = "; these loans are already applications of other batches" if is_known else ""
-    return (
-        f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
-        f"({most}); the contract allows {limit:.0%}{hint}"
     )
 
 

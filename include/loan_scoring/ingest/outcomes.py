@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from loan_scoring import database
-from loan_scoring.contract import KEY
+from loan_scoring.contract import KEY, outcome_rules_sha256
 from loan_scoring.database import audit
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.readahead import read_ahead
@@ -97,14 +97,25 @@ def take_outcomes(
         taken = take_outcomes_within(session, location, declared=declared)
         key = {"batch_id": taken.drop_id, "revision": taken.revision}
         broken = database.rows(session.connection, "select_broken_rules", **key)
-    unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
-    if unknown:
-        log.warning(
-            "%s: %s outcomes of unknown loans are in quarantine; "
-            "ingest the batch of these loans, then this file again",
-            taken.drop_id,
-            unknown,
-        )
+    limits = session.contract.ingest.quarantine
+    many = max(limits.few_rows, limits.min_share * taken.received)
+    for row in broken:
+        if row["rule"] == f"unknown_loan:{KEY}":
+            log.warning(
+                "%s: %s outcomes of unknown loans are in quarantine; "
+                "ingest the batch of these loans, then this file again",
+                taken.drop_id,
+                row["rows"],
+            )
+        elif row["rows"] > many:
+            log.warning(
+                "%s: %s of %s outcomes broke the rule %s and are in quarantine; "
+                "correct the file and take it in again",
+                taken.drop_id,
+                row["rows"],
+                taken.received,
+                row["rule"],
+            )
     if taken.loans.removed or taken.loans.changed:
         log.warning("%s revision %s: %s", taken.drop_id, taken.revision, taken.loans.sentence)
     return taken
@@ -153,7 +164,8 @@ def take_outcomes_within(
         refuse_withdrawn_file(session, location, drop_id, None if adds else table.sha256)
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
-        if same and not same["is_on_record"]:
+        rules = outcome_rules_sha256(contract)
+        if same and same["rules_sha256"] != rules:
             same = None
         if same and not same["has_unknown_loans"]:
             return _unchanged(same)
@@ -172,6 +184,7 @@ def take_outcomes_within(
             **key,
             source=location_label(location),
             sha256=table.sha256,
+            rules_sha256=rules,
         )
     quarantined = database.execute(
         connection, "quarantine_landed_outcomes", **key, is_correction=file.is_correction

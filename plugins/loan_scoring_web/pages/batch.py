@@ -48,7 +48,13 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
     expectations = database.rows(
         connection, "select_quality_of_revision", batch_id=batch_id, revision=night["revision"]
     )
+    usual = {
+        each["expectation"].removeprefix("quarantined:"): each["limits"].get("usual_share")
+        for each in expectations
+    }
     quarantined = database.rows(connection, "select_quarantine_counts", batch_id=batch_id)
+    for rule in quarantined:
+        rule["usual_share"] = usual.get(rule["rule"])
     return {
         "night": night,
         "neighbours": database.row(connection, "select_neighbours", batch_id=batch_id),
