@@ -59,6 +59,32 @@ COMMENT ON COLUMN outcome_changes_by_batch.batch_id IS 'The batch';
 COMMENT ON COLUMN outcome_changes_by_batch.change_id IS 'The change';
 COMMENT ON COLUMN outcome_changes_by_batch.loans IS 'Loans of the batch whose outcome was another one, or known, before the change';
 
+-- 0.1.0 named the labels of the history after the file. Now they are one file, whatever its name, so
+-- that a mended file replaces them.
+INSERT INTO outcome_drops (drop_id, revision, source, sha256, received, accepted, quarantined, landed_at)
+SELECT 'outcomes-history', row_number() OVER (ORDER BY d.landed_at, d.drop_id, d.revision),
+       d.source, d.sha256, d.received, d.accepted, d.quarantined, d.landed_at
+FROM outcome_drops AS d
+WHERE d.sha256 IN (SELECT sha256 FROM batches WHERE batch_id = 'history')
+  AND NOT EXISTS (SELECT FROM outcome_drops WHERE drop_id = 'outcomes-history');
+CREATE TEMPORARY TABLE renamed_drops ON COMMIT DROP AS
+SELECT d.drop_id, d.revision, h.revision AS history_revision
+FROM outcome_drops AS d
+JOIN outcome_drops AS h
+    ON h.drop_id = 'outcomes-history' AND h.sha256 = d.sha256 AND h.landed_at = d.landed_at
+WHERE d.drop_id <> 'outcomes-history';
+UPDATE outcomes AS o
+SET drop_id = 'outcomes-history', revision = r.history_revision
+FROM renamed_drops AS r
+WHERE (o.drop_id, o.revision) = (r.drop_id, r.revision);
+UPDATE quarantine AS q
+SET batch_id = 'outcomes-history', revision = r.history_revision
+FROM renamed_drops AS r
+WHERE (q.batch_id, q.revision) = (r.drop_id, r.revision);
+DELETE FROM outcome_drops AS d
+USING renamed_drops AS r
+WHERE (d.drop_id, d.revision) = (r.drop_id, r.revision);
+
 -- 0.1.0 kept one statement a loan and did not record which loans a later revision of the file named
 -- again. Its newest revision is taken to say what an earlier one said.
 UPDATE outcomes AS o

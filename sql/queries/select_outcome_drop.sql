@@ -1,8 +1,5 @@
--- Return the newest revision of an outcomes file. `is_on_record` is false if an earlier release ingested
--- it without its statements.
+-- Return the newest revision of an outcomes file.
 SELECT drop_id, revision, sha256, rules_sha256, received, accepted, quarantined,
-       EXISTS (SELECT FROM outcome_changes AS c
-               WHERE c.drop_id = d.drop_id AND c.revision = d.revision) AS is_on_record,
        EXISTS (SELECT FROM quarantine AS q
                WHERE q.batch_id = d.drop_id AND q.revision = d.revision
                  AND 'unknown_loan:loan_id' = ANY (q.rules)) AS has_unknown_loans

@@ -318,10 +318,13 @@ def test_migration_keeps_the_outcomes_of_0_1_0(
         cursor.execute(
             "insert into outcome_drops (drop_id, revision, source, sha256, received, accepted,"
             " quarantined, landed_at) values"
-            " ('outcomes-history', 1, 'h', 'h', 1, 1, 0, '2026-01-01'),"
+            " ('outcomes-loans', 1, 'h', 'h', 2, 1, 1, '2026-01-01'),"
             " ('outcomes-late', 1, 'x', 'x', 2, 1, 1, '2026-01-02'),"
             " ('outcomes-late', 2, 'x', 'x', 2, 2, 0, '2026-01-03');"
-            " insert into outcomes values (1, false, null, 'outcomes-history', 1),"
+            " insert into batches (batch_id, revision, source, sha256, state, received, accepted,"
+            " quarantined) values ('history', 1, 'h', 'h', 'published', 2, 2, 0);"
+            " insert into quarantine values ('outcomes-loans', 1, 3, 'x', '{null_key:loan_id}');"
+            " insert into outcomes values (1, false, null, 'outcomes-loans', 1),"
             " (2, true, '2026-01-02', 'outcomes-late', 1),"
             " (3, false, '2026-01-02', 'outcomes-late', 2)"
         )
@@ -332,6 +335,13 @@ def test_migration_keeps_the_outcomes_of_0_1_0(
             (1, False, None, "outcomes-history", 1),
             (2, True, date(2026, 1, 2), "outcomes-late", 2),
             (3, False, date(2026, 1, 2), "outcomes-late", 2),
+        ]
+        cursor.execute(
+            "select batch_id from quarantine union all select drop_id from outcome_drops"
+        )
+        assert sorted(name for (name,) in cursor.fetchall()) == [
+            *["outcomes-history"] * 2,
+            *["outcomes-late"] * 2,
         ]
         cursor.execute("select * from outcomes_as_of('infinity') order by 1")
         assert cursor.fetchall() == after

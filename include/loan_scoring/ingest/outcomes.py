@@ -165,7 +165,7 @@ def take_outcomes_within(
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
         rules = outcome_rules_sha256(contract)
-        if same and (same["rules_sha256"] != rules or not same["is_on_record"]):
+        if same and same["rules_sha256"] != rules:
             same = None
         if same and not same["has_unknown_loans"]:
             return _unchanged(same)
