@@ -35,7 +35,7 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
         failed = sorted({task_name(key, dag) for key, state in states.items() if state == "failed"})
         batch, day = batch_of(context), run.run_after.date().isoformat()
         try:
-            with task_session(contract.portfolio, batch) as (session, work):
+            with task_session(contract.portfolio, batch, is_judged=False) as (session, work):
                 record_stage_result(session, stage, batch, day, run.run_id, failed)
                 work.rows = deliver_alerts(session, send, batch or day, run_address(run))
         except DatabaseError as error:

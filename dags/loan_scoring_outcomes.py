@@ -24,21 +24,21 @@ def build(contract: Contract) -> DAG:
     ) as dag:
 
         @task
-        def take() -> int:
-            """Ingest the outcomes file of the date. Return the number of accepted rows.
+        def take() -> None:
+            """Ingest the outcomes file of the date.
 
             The task is skipped if no file has landed for the date.
             """
             from loan_scoring.ingest.landing import find_landed_file, find_landed_files
             from loan_scoring.ingest.outcomes import take_outcomes
 
-            if not find_landed_files(portfolio, "outcomes", batch_id()):
+            with task_session(portfolio, batch_id()) as (session, work):
+                is_landed = bool(find_landed_files(portfolio, "outcomes", batch_id()))
+                if is_landed:
+                    source = find_landed_file(portfolio, "outcomes", batch_id())
+                    work.rows = take_outcomes(session, source).received
+            if not is_landed:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
-            with task_session(portfolio) as (session, work):
-                source = find_landed_file(portfolio, "outcomes", batch_id())
-                taken = take_outcomes(session, source)
-                work.rows = taken.received
-            return taken.accepted
 
         # With this trigger rule, `restate` also runs on a day without a file. An earlier run may
         # have been killed between `take` and `restate`, so outcomes may still wait.

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from loan_scoring import contract as contract_files
 from loan_scoring.contract import Contract
+from loan_scoring_nightly import NightlyTimetable
 from loan_scoring_notify import notify_at_the_end
 
 DEFAULT_ARGS = {
@@ -76,17 +77,15 @@ def stage_dag(
         notify_at_the_end(contract, dag)
 
 
-def nightly(contract: Contract, cron: str) -> CronPartitionTimetable:
-    """Return a cron schedule for nightly runs. The partition key is the date of the night before.
+def nightly(contract: Contract, cron: str) -> NightlyTimetable:
+    """Return a schedule with one run for each business date. The partition key is the date.
 
     For example, the run of 2 May has the partition key of 1 May.
     """
-    return CronPartitionTimetable(
+    return NightlyTimetable(
         cron,
         timezone=contract.schedules.timezone,
-        run_offset=-1,
-        key_format="%Y-%m-%d",
-        run_immediately=NO_PAST_RUN,
+        max_days_ahead=contract.ingest.max_days_ahead,
     )
 
 

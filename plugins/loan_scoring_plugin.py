@@ -1,9 +1,11 @@
-"""Airflow plugin that adds the pages and the API of loan-scoring to Airflow's UI."""
+"""Airflow plugin: the pages and the API in Airflow's UI, and the timetable of nightly DAGs."""
 
 import sys
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from loan_scoring_nightly import NightlyTimetable
 
 PREFIX = "/loan-scoring"
 
@@ -20,12 +22,14 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Airflow plugin that mounts the web app under /loan-scoring.
+    """Airflow plugin that mounts the web app under /loan-scoring and registers the timetable.
 
-    Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio.
+    Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio. Airflow reads a
+    stored DAG only if the DAG's timetable is registered.
     """
 
     name = "loan_scoring"
+    timetables = [NightlyTimetable]  # noqa: RUF012 (Airflow's signature)
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's signature)
     external_views = [  # noqa: RUF012
         {

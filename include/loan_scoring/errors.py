@@ -25,6 +25,10 @@ class PassingSourceError(SourceError):
     """
 
 
+class BatchError(LoanScoringError):
+    """A batch_id is neither `history` nor a business date that may be ingested now."""
+
+
 class DatabaseError(LoanScoringError):
     """Postgres cannot be reached, started or migrated."""
 

@@ -106,8 +106,8 @@ def test_wrong_batch_id_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
 
 
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:
-    run("ingest", "2031-01-01", state="failed")
-    assert rows(ready, "select count(*) from batches where batch_id = '2031-01-01'") == [[[0]]]
+    run("ingest", "2021-01-01", state="failed")
+    assert rows(ready, "select count(*) from batches where batch_id = '2021-01-01'") == [[[0]]]
 
 
 @pytest.fixture
@@ -179,12 +179,12 @@ def test_work_of_a_killed_run_is_done_on_a_day_without_outcomes(
     run("score", NIGHT)
     run("metrics", NIGHT)
     take_outcomes(ready, drops.outcome_files[0])
-    run("outcomes", "2030-01-01")
+    run("outcomes", "2020-01-01")
     assert rows(ready, "select state from performance_by_batch") == [[["realised"]]]
 
 
 def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:
-    run("outcomes", "2030-01-01")
+    run("outcomes", "2020-01-01")
 
 
 def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any) -> None:
@@ -198,11 +198,11 @@ def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any)
         show(night, "concept", is_mature=True)
     # The state after a task was killed before it started training.
     assert ask_where_drift_lasts(ready, "concept") == "2026-01-06"
-    for day in ("2030-01-01", "2030-01-02"):  # nights without outcomes
+    for day in ("2020-01-01", "2020-01-02"):  # nights without outcomes
         run("outcomes", day)
     assert started() == before + 1
     show("2026-01-20", "concept", is_mature=True)
-    run("outcomes", "2030-01-03")
+    run("outcomes", "2020-01-03")
     assert started() == before + 2
 
 
@@ -285,7 +285,7 @@ def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
 
 
 def test_scoring_of_an_unpublished_batch_fails(run: Run, ready: Session) -> None:
-    run("score", "2031-01-01", state="failed")
+    run("score", "2021-01-01", state="failed")
     assert rows(ready, "select count(*) from scoring_runs") == [[[0]]]
 
 

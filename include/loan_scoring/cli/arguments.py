@@ -1,8 +1,8 @@
 """Parse and check command-line arguments: a count and a batch_id."""
 
 import argparse
-import re
-from datetime import date
+
+from loan_scoring.contract.business_dates import HISTORY, read_date
 
 
 def count(text: str) -> int:
@@ -17,18 +17,13 @@ def count(text: str) -> int:
 
 
 def batch_id(text: str) -> str:
-    """Return the text unchanged if it is `history` or a valid date in the format YYYY-MM-DD.
+    """Return the text unchanged if it is `history` or a date of the calendar.
+
+    Whether the date may be ingested depends on the contract: see `common.session_of`.
 
     Raises:
         argparse.ArgumentTypeError: the text is neither `history` nor such a date.
     """
-    if text == "history":
-        return text
-    try:
-        # The pattern is needed because fromisoformat also accepts 20260105 and non-ASCII digits.
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            raise ValueError
-        date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history") from None
+    if text != HISTORY and read_date(text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history")
     return text

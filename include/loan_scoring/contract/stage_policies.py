@@ -32,6 +32,7 @@ class IngestPolicy(ContractPart):
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
+    max_days_ahead: Annotated[int, Field(ge=0, le=366)] = 0
 
 
 class ScoringPolicy(ContractPart):
