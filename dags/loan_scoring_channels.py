@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from loan_scoring.monitoring.alerts.messages import Message
 
 TIMEOUT_SECONDS = 30
-"""Longest time to wait for Slack or a webhook, unless the connection's extra sets `timeout`."""
+"""Default time-out for Slack and webhooks. The connection's extra can set another `timeout`."""
 
 
 def send(channel: Channel, message: "Message") -> None:
     """Send a message through a channel.
 
-    Errors of Airflow's notifier are raised unchanged.
+    If sending fails, the error of Airflow's notifier is raised unchanged.
 
     Raises:
         ChannelError: the channel's Airflow connection is missing or incomplete.

@@ -1,4 +1,4 @@
-"""Add the tasks that ask a person in Airflow's UI whether to promote a pair of models."""
+"""Add tasks that ask a person in Airflow's UI whether to promote a pair, and record the verdict."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,10 @@ VERDICTS = {"Promote": "promoted", "Reject": "rejected"}
 
 
 def promote_param(contract: Contract) -> Param:
-    """Return the DAG param `promote`, which sets the promotion mode of a single run."""
+    """Return the DAG param `promote`, which sets the promotion mode of a single run.
+
+    If the param is empty, LOAN_SCORING_PROMOTION or else the contract sets the mode.
+    """
     return Param(
         None,
         type=["null", "string"],
@@ -29,8 +32,8 @@ def ask_a_person(contract: Contract, judged: Any) -> Any:
 
     Args:
         contract: the portfolio's contract.
-        judged: the task `judge`, which runs first. Its result is a dict with the keys `versions`,
-            `evidence` and `comparison`.
+        judged: the task `judge`, which runs before `ask`. If a person must decide, the result of
+            `judge` is a dict with the keys `versions`, `evidence` and `comparison`.
     """
     ask = HITLOperator(
         task_id="ask",
@@ -45,10 +48,14 @@ def ask_a_person(contract: Contract, judged: Any) -> Any:
 
     @task
     def record(case: dict, answer: dict) -> str:
-        """Record the person's decision, or that nobody decided in time. Return the verdict."""
+        """Record the verdict on the pair, and return the recorded verdict.
+
+        The verdict is the person's decision, or `timed_out` if nobody decided in time.
+        """
         from loan_scoring.models.promotion.decide import apply_verdict
 
-        # If nobody responds in time, Airflow chooses the default option `Reject` and names no user.
+        # If nobody responds in time, Airflow itself chooses `Reject` and names no user. Then
+        # the verdict is `timed_out`, because no person rejected the pair.
         user = answer["responded_by_user"]
         verdict = "timed_out" if user is None else VERDICTS[answer["chosen_options"][0]]
         by = "nobody" if user is None else f"airflow:{user['name']}"

@@ -1,4 +1,4 @@
-"""Ingest DAG: land, check and publish a batch of applications."""
+"""Define the DAG `ingest`, which lands, checks and publishes a batch of applications."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,7 +11,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the ingest DAG of a portfolio. The partition key of a run is the batch_id."""
+    """Return the DAG `ingest` of a portfolio. The partition key of a run is the batch_id."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -26,9 +26,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def land() -> int:
-            """Copy the rows of the landed file into an unpublished revision.
+            """Copy the rows of the landed file into an unpublished revision of the batch.
 
-            Return the number of the revision.
+            Return the number of the revision. If the file brings nothing new, nothing is copied,
+            and the number of the current revision is returned.
             """
             from loan_scoring.ingest.batches import land_batch
             from loan_scoring.ingest.landing import find_applications_file
@@ -41,9 +42,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def check(revision: int) -> int:
-            """Check the batch as a whole.
+            """Check the landed revision, and return the number of the revision.
 
-            If the batch is refused, its rows are deleted and the task fails.
+            The revision is refused if the share of quarantined rows is too high or if a critical
+            expectation fails. The rows of a refused revision are deleted, and the task fails.
             """
             from loan_scoring.ingest.batches import check_batch
 
@@ -53,7 +55,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def publish(revision: int) -> None:
-            """Publish the checked revision, which becomes the current revision of the batch."""
+            """Publish the checked revision and make it the current revision of the batch.
+
+            If a newer revision is current already, the newer revision stays current.
+            """
             from loan_scoring.ingest.batches import publish_batch
             from loan_scoring.ingest.landing import find_applications_file
 
@@ -65,7 +70,8 @@ def build(contract: Contract) -> DAG:
         def announce(outlet_events=None) -> None:
             """Start the DAG `score` for this batch by updating the asset `applications`.
 
-            The task is skipped for the batch `history`, because the history is not scored.
+            The task is skipped for the batch `history`, because the loans of the
+            history already have outcomes and need no scores.
             """
             if batch_id() == "history":
                 raise AirflowSkipException("the history trains models and is not scored")
@@ -73,9 +79,10 @@ def build(contract: Contract) -> DAG:
 
         @task(outlets=[retrain_request(portfolio)])
         def ask_for_model() -> None:
-            """Request training if the champion was not fitted on the published history.
+            """Request new models if the champion was not fitted on the published `history`.
 
-            The task is skipped if no training is requested.
+            The request starts the DAG `train`. The task is skipped for every other batch, and if
+            the champion was fitted on the current revision of `history`.
             """
             from loan_scoring.monitoring import retrain_requests
 

@@ -1,4 +1,4 @@
-"""Maintenance DAG: drop months of rows that are older than the contract's retention allows."""
+"""Define the DAG `maintenance`, which drops months of rows that are past their retention."""
 
 from airflow.sdk import DAG, task
 
@@ -8,7 +8,7 @@ from loan_scoring_wiring import by_cron, contracts, stage_dag
 
 
 def build(contract: Contract, policy: RetentionPolicy) -> DAG:
-    """Return the maintenance DAG of a portfolio whose contract has a retention policy."""
+    """Return the DAG `maintenance` of a portfolio whose contract has a retention policy."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -24,7 +24,10 @@ def build(contract: Contract, policy: RetentionPolicy) -> DAG:
 
         @task
         def drop() -> list[str]:
-            """Drop the expired partitions. Return the names of the dropped partitions."""
+            """Drop the expired partitions. Return the names of the dropped partitions.
+
+            Partitions that an open alert still needs for training are kept.
+            """
             from loan_scoring.database.retention import drop_expired
 
             with task_session(portfolio, as_owner=True) as (session, work):
@@ -35,7 +38,7 @@ def build(contract: Contract, policy: RetentionPolicy) -> DAG:
 
         @task
         def remove_files() -> int:
-            """Delete landing files and quality pages of the dropped months.
+            """Delete the landing files and quality pages of months that retention has dropped.
 
             Return the number of deleted files.
             """

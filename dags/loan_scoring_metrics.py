@@ -1,4 +1,4 @@
-"""Metrics DAG: compare a scored batch with its model's baseline, and raise alerts."""
+"""Define the DAG `metrics`, which compares a scored batch with the baseline and raises alerts."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
@@ -10,7 +10,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the metrics DAG of a portfolio. Each batch whose scores are published starts a run."""
+    """Return the DAG `metrics` of a portfolio. Every publication of scores starts a run."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -24,9 +24,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def measure() -> dict[str, int]:
-            """Write drift tests and alerts of the batch.
+            """Write the drift tests, distributions, performance and alerts of the batch.
 
-            Return the number of applications, of tests and of alerts.
+            Return the number of applications, the number of drift tests and the number of alert
+            causes.
             """
             from loan_scoring.monitoring.metrics import compare_batch
 

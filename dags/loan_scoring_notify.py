@@ -1,4 +1,4 @@
-"""Add the last task of every DAG, which raises an alert if the run failed and sends new alerts."""
+"""Add the task `notify`, which records the result of a DAG run and sends alerts."""
 
 from typing import Any
 
@@ -14,17 +14,18 @@ from loan_scoring_tasks import batch_of, task_session
 def notify_at_the_end(contract: Contract, dag: DAG) -> None:
     """Add the task `notify` after all other tasks of a DAG.
 
-    The task is an Airflow teardown. Therefore the task runs whether the other tasks succeeded or
-    failed, and its own result does not change the state of the run.
+    The task is an Airflow teardown. So `notify` runs whether the other tasks succeeded or failed,
+    and a failure of `notify` does not change the state of the run.
     """
     stage = dag.dag_id.removeprefix(f"{contract.portfolio}_")
 
     @teardown
     @task
     def notify() -> None:
-        """Record whether the stage failed, and send every channel its undelivered alerts.
+        """Open or resolve the alert on the stage, and send the undelivered alerts to every channel.
 
-        If the database cannot be reached at the last try, tell every channel about that.
+        If the database still cannot be reached at the last try of this task, send every channel a
+        message about the database instead.
         """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result
@@ -48,8 +49,8 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
 
 
 def task_name(key: str, dag: DAG) -> str:
-    """Return the task id for a key of Airflow's task states.
+    """Return the task id that a key of Airflow's task states contains.
 
-    The key is TASK_ID, or TASK_ID_INDEX if the task is mapped.
+    The key of a mapped task is TASK_ID_INDEX. The key of any other task is TASK_ID.
     """
     return key if key in dag.task_dict else key.rpartition("_")[0]

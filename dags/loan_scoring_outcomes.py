@@ -1,4 +1,4 @@
-"""Outcomes DAG: ingest files of outcomes, which arrive later than the applications."""
+"""Define the DAG `outcomes`, which ingests landed outcomes and measures performance again."""
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -10,7 +10,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the outcomes DAG of a portfolio. The partition key of a run is the file's date."""
+    """Return the DAG `outcomes` of a portfolio. The partition key of a run is the file's date."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -40,13 +40,13 @@ def build(contract: Contract) -> DAG:
             if not is_landed:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
 
-        # With this trigger rule, `restate` also runs on a day without a file. An earlier run may
-        # have been killed between `take` and `restate`, so outcomes may still wait.
+        # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
+        # an earlier run may have been killed after `take`, so that its outcomes are not measured.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
             """Measure performance again for scored batches that have new outcomes.
 
-            Return the ids of their scoring runs.
+            Return the ids of the scoring runs that were measured again.
             """
             from loan_scoring.monitoring.performance.restate import restate_performance
 

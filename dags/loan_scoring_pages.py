@@ -1,4 +1,4 @@
-"""Build URLs of pages: pages of this project's plugin and pages of Airflow's UI."""
+"""Return the URLs of pages of this project's plugin and of pages of Airflow's UI."""
 
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,11 @@ def airflow_address() -> str:
 
 
 def page_address(page: str) -> str:
-    """Return the URL of a page of the plugin (plugins/loan_scoring_plugin.py)."""
+    """Return the URL of a page of the plugin (plugins/loan_scoring_plugin.py).
+
+    Args:
+        page: path of the page below /loan-scoring/.
+    """
     return f"{airflow_address()}/loan-scoring/{page}"
 
 
@@ -32,7 +36,7 @@ def run_address(run: Any) -> str | None:
 
 
 class QualityPage(BaseOperatorLink):
-    """The button on the task `check` of `ingest`, which opens the quality page of the batch."""
+    """A link in Airflow's UI from the task `check` to the quality page of the batch."""
 
     name = "Quality of the batch"
 

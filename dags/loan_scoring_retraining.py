@@ -1,4 +1,4 @@
-"""Add the two tasks that request new models if drift lasts and then start the training."""
+"""Add the tasks that request new models if drift lasts, and then start a training."""
 
 from typing import Any
 
@@ -44,15 +44,15 @@ def retrain_where_drift_lasts(portfolio: str, cause: str, *, of_run: bool = Fals
 def start_training(portfolio: str, cause: str) -> BaseOperator:
     """Return the task that starts one training run for each request.
 
-    The id of the training run contains the cause and the batch of the request. If the task is
-    rerun, or if a later night makes the same request, the training run exists already and the task
-    is skipped.
+    The id of the training run contains the cause and the batch of the request. If a training run
+    with this id exists already, the task is skipped. So a rerun of the task, or a later run that
+    makes the same request, starts no second training.
 
     Updating the asset `retrain_request` is not enough to start the training. The asset event has
     the partition key of the run that updated the asset. For such an event Airflow does not start
     the DAG `train`, because `train` has no partition keys.
     """
-    # The import is inside the function because it takes 0.7 s, which other DAGs should not spend.
+    # The import is in this function because it takes 0.7 s, and most DAGs do not need the class.
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 
     return TriggerDagRunOperator(

@@ -1,4 +1,4 @@
-"""Score DAG: score a batch in parallel mini-batches, and publish all scores in one step."""
+"""Define the DAG `score`, which scores a batch in mini-batches and publishes all scores at once."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from loan_scoring_wiring import BATCH_PARAMS, contracts, stage_dag
 
 
 def build(contract: Contract) -> DAG:
-    """Return the score DAG of a portfolio. Each batch that `ingest` publishes starts a run."""
+    """Return the DAG `score` of a portfolio. Each batch that `ingest` publishes starts a run."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -52,8 +52,12 @@ def build(contract: Contract) -> DAG:
         def publish(run_ids: Iterable[str], outlet_events=None) -> None:
             """Make the scoring run the current scoring run of its batch.
 
-            The task fails if a mini-batch is not scored, or if the number of scores is not the
-            number of applications. `run_ids` contains the same id once for each mini-batch.
+            The task fails if a mini-batch is not scored, or if the number of scores differs from
+            the number of applications.
+
+            Args:
+                run_ids: id of the scoring run, repeated once for each mini-batch.
+                outlet_events: events of the updated assets. Airflow passes this argument.
             """
             from loan_scoring.scoring.batch import publish_scores
 

@@ -1,4 +1,4 @@
-"""Give a running task its batch_id and its database session, and prevent useless retries."""
+"""Provide running tasks with the batch_id of their run and with a measured database session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def batch_id() -> str:
 
 
 def batch_of(context: Any) -> str | None:
-    """Return the batch_id from a task's context.
+    """Return the batch_id that a task's context contains.
 
     Return None if the run has neither a partition key nor the param `batch_id`.
     """
@@ -63,9 +63,9 @@ def task_session(
 ) -> Iterator[tuple["Session", "TaskWork"]]:
     """Open a database session for the running task, and record the task in table `task_metrics`.
 
-    The session's `statement_timeout` is set to the execution timeout of the task. Airflow's own
-    timeout cannot stop a statement, because Airflow sends a signal, and Python handles the signal
-    only after Postgres has responded.
+    The session's `statement_timeout` is the execution timeout of the task. Airflow's own timeout
+    cannot stop a statement, because Python handles the signal of this timeout only after Postgres
+    has responded.
 
     Args:
         portfolio: name of the portfolio whose schema the session reads and writes.

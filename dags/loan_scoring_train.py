@@ -1,4 +1,4 @@
-"""Train DAG: cross-validate candidates, fit the best one, and promote a pair that passes gates."""
+"""Define the DAG `train`, which cross-validates candidates, fits a pair and judges the pair."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -12,13 +12,14 @@ from loan_scoring_pages import page_address
 from loan_scoring_tasks import task_session
 from loan_scoring_wiring import by_cron, contracts, stage_dag
 
-# A trial uses one core and 0.5 GB of memory. More trials at once than cores would save no time.
+# A trial uses one core and 0.5 GB of memory. More trials at once than the machine has cores would
+# need more memory and save no time.
 TRIALS_AT_ONCE = 4
-LIMIT = timedelta(hours=6)  # far above the minutes that 90,000 loans take on two cores
+LIMIT = timedelta(hours=6)  # far more than the minutes that 90,000 loans take on two cores
 
 
 def build(contract: Contract) -> DAG:
-    """Return the train DAG of a portfolio: scheduled, and run when retraining is requested."""
+    """Return the DAG `train` of a portfolio. A schedule or a retrain request starts a run."""
     portfolio = contract.portfolio
     with stage_dag(
         contract,
@@ -40,7 +41,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Save the training rows, check for leaks; return the arguments of each trial."""
+            """Save the training rows to a file, and check whether features leak the outcome.
+
+            Return the arguments of the task `cross_validate` for each trial.
+            """
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
@@ -53,7 +57,7 @@ def build(contract: Contract) -> DAG:
             map_index_template="{{ task.op_kwargs['trial'] }}",
         )
         def cross_validate(fingerprint: str, trial: str) -> str:
-            """Cross-validate and record one trial; return the fingerprint of the rows."""
+            """Cross-validate one trial and record the result. Return the rows' fingerprint."""
             from loan_scoring.models.training.run import try_trial
 
             with task_session(portfolio) as (session, work):
@@ -62,7 +66,10 @@ def build(contract: Contract) -> DAG:
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
-            """Fit and register the best trial's model and the personas; return their versions."""
+            """Fit and register the propensity model of the chosen trial and the personas model.
+
+            The model card is written, too. Return the versions of the pair by kind.
+            """
             from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
@@ -73,9 +80,10 @@ def build(contract: Contract) -> DAG:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(versions: dict[str, str], params=None) -> dict:
-            """Judge the pair by the gates and record the verdict; skip `ask` and `record`.
+            """Judge the pair by the gates. Promote or refuse the pair, unless a person must decide.
 
-            If a person must decide, return what `ask` shows instead, and record no verdict yet.
+            If a person must decide, return the versions, the evidence and the comparison for the
+            task `ask`. Otherwise return an empty dict, so that Airflow skips `ask` and `record`.
             """
             from loan_scoring.models.promotion.comparison import render_comparison
             from loan_scoring.models.promotion.decide import judge_and_promote
@@ -92,7 +100,10 @@ def build(contract: Contract) -> DAG:
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
-            """Copy trials, models and champions to MLflow, after the promotion is recorded."""
+            """Copy trials, models and champions to MLflow.
+
+            The trigger rule lets this task also run if `ask` and `record` were skipped.
+            """
             from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):

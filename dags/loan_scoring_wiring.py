@@ -1,4 +1,4 @@
-"""Create what all DAG files share: the DAG of a stage, its schedule and its params."""
+"""Create the DAGs of all stages with the same default values, params and kinds of schedule."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
-    # This limit is far above the minute in which a stage processes 1.5 million loans.
+    # A stage processes 1.5 million loans in a minute, so only a task that hangs takes longer.
     "execution_timeout": timedelta(hours=1),
 }
 
 # With this value a new DAG waits for its next scheduled time. By default Airflow also starts a run
-# for a scheduled time that has just passed, and there is no file for that night.
+# for a scheduled time that has just passed. That run would fail because its night has no file.
 NO_PAST_RUN = timedelta(0)
 
 # This param exists for two reasons. A run for the batch `history` needs the param, because the
@@ -53,13 +53,13 @@ def stage_dag(
     default_args: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> Iterator[DAG]:
-    """Create the DAG of a portfolio's stage, yield the DAG, and add `notify` as its last task.
+    """Create the DAG of a stage, yield the DAG to the block, then add the last task `notify`.
 
     Args:
         contract: the portfolio's contract.
         stage: name of the stage, such as `score`.
-        file: `__file__` of the DAG file. Otherwise Airflow would record this module as the file
-            that defines the DAG.
+        file: `__file__` of the DAG file. Without this argument Airflow would record this module
+            as the file that defines the DAG.
         schedule: schedule of the DAG.
         default_args: task arguments that override DEFAULT_ARGS.
         arguments: further arguments of the class DAG, such as doc_md and params.
@@ -78,9 +78,10 @@ def stage_dag(
 
 
 def nightly(contract: Contract, cron: str) -> NightlyTimetable:
-    """Return a schedule with one run for each business date. The partition key is the date.
+    """Return a schedule with one run for each business date, which is the partition key.
 
-    For example, the run of 2 May has the partition key of 1 May.
+    A date is taken by the first scheduled time on a later day. For example, the nightly run of
+    2 May 2026 has the partition key 2026-05-01.
     """
     return NightlyTimetable(
         cron,

@@ -1,4 +1,4 @@
-"""Airflow plugin: the pages and the API in Airflow's UI, and the timetable of nightly DAGs."""
+"""Add the pages, the API and the timetable of nightly DAGs to Airflow, as an Airflow plugin."""
 
 import sys
 from typing import Any
@@ -22,10 +22,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """Airflow plugin that mounts the web app under /loan-scoring and registers the timetable.
+    """The Airflow plugin: it mounts the web app under /loan-scoring and registers the timetable.
 
-    Airflow's navigation gets the link Scoring, and each DAG gets the tab Portfolio. Airflow reads a
-    stored DAG only if the DAG's timetable is registered.
+    Airflow's UI shows the link Scoring in the navigation and the tab Portfolio on each DAG. Airflow
+    reads a stored DAG only if the timetable of the DAG is registered.
     """
 
     name = "loan_scoring"
@@ -52,7 +52,10 @@ class LoanScoringPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """In the API server, import the web app and log whether the database can be reached."""
+        """In the API server, import the web app and log whether the database can be reached.
+
+        In other processes of Airflow, such as tasks, do nothing.
+        """
         if "airflow.api_fastapi.main" in sys.modules:
             import loan_scoring_web.app  # noqa: F401 - otherwise the first request waits for the import
             from loan_scoring_web import databases

@@ -1,6 +1,6 @@
 """Errors that a user can cause.
 
-Each message is one line that says what was found, where, and what to do.
+Each message is one line that says what is wrong, where, and what the user can do.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class ContractError(LoanScoringError):
 
 
 class SourceError(LoanScoringError):
-    """A source file or URL cannot be read, or its content does not fit the contract."""
+    """A source file or URL cannot be read, or the content does not fit the contract."""
 
 
 class PassingSourceError(SourceError):
@@ -34,11 +34,14 @@ class DatabaseError(LoanScoringError):
 
 
 class TrackingError(LoanScoringError):
-    """Writing the copy of the registered models to MLflow failed."""
+    """The registered models cannot be copied to MLflow."""
 
 
 class ChannelError(LoanScoringError):
-    """A notification channel does not work with its settings. The message contains no secret."""
+    """A notification cannot be sent with the settings of a channel.
+
+    The message of this error contains no secret.
+    """
 
 
 class StateError(LoanScoringError):
@@ -46,11 +49,11 @@ class StateError(LoanScoringError):
 
 
 class GoneError(StateError):
-    """Retention dropped the rows that a stage needs, so a retry cannot succeed."""
+    """Retention has dropped the rows that the action needs, so a retry cannot succeed."""
 
 
 class BusyError(LoanScoringError):
-    """The server is busy with other requests, so the same request may succeed later."""
+    """The server is busy with other requests. The caller may send the request again later."""
 
 
 class MissingError(StateError):
@@ -59,20 +62,20 @@ class MissingError(StateError):
 
 @dataclass(frozen=True)
 class Fault:
-    """A validation error: a field of an application in a request breaks a rule."""
+    """A validation error of a request: one field of one application breaks a rule."""
 
     row: int
     """Index of the application in the request. The first application has index 0."""
     field: str
     rule: str
-    """Name of the broken rule. Table `quarantine` uses the same names."""
+    """Name of the broken rule, as in table `quarantine`."""
     message: str
 
 
 class InputError(LoanScoringError):
-    """Applications in a request break rules of the contract.
+    """One or more applications in a request break rules of the contract.
 
-    Each item of `faults` is one validation error and names the field.
+    `faults` contains one validation error for each broken rule.
     """
 
     def __init__(self, faults: "list[Fault]") -> None:

@@ -1,6 +1,7 @@
-"""Make the estimators importable under their old module name.
+"""Make the estimators importable from the module name of version 0.1.0.
 
-Artifacts written by version 0.1.0 refer to the classes by this name.
+Artifacts that version 0.1.0 wrote refer to classes of `loan_scoring.estimators`, so loading these
+artifacts imports this module.
 """
 
 from loan_scoring.models.estimators import Calibrated, XGBoost

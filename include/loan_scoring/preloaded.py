@@ -2,10 +2,10 @@
 
 Usage: `python -m loan_scoring.preloaded scheduler`.
 
-Airflow's executor forks a process for each task. Libraries that the executor has imported are
-already loaded in the task's process. Otherwise each task would spend two to six seconds of a core
-on imports, far more than on scoring a mini-batch. The project's own modules are not preloaded, so
-that each task runs the code that is on disk when the task starts (docs/adr/0025).
+Airflow's executor forks a process for each task, so a library that the executor has imported is
+already loaded in that process. Otherwise each task would spend two to six seconds of CPU time on
+imports, which is far more than scoring a mini-batch takes. The project's own modules are not
+preloaded, because each task must run the code that is on disk when the task starts (docs/adr/0025).
 """
 
 import importlib
@@ -13,7 +13,7 @@ import runpy
 
 LIBRARIES = (
     "scipy.special",
-    "skops.io",  # early, because its import searches all modules loaded before (docs/adr/0006)
+    "skops.io",  # early, because this import searches every loaded module (docs/adr/0006)
     "great_expectations",
     "great_expectations.render.renderer.page_renderer",
     "great_expectations.render.view.view",

@@ -1,4 +1,4 @@
-"""Return the project's folders and the values of the project's environment variables."""
+"""Read the project's environment variables, and return the paths of the project's folders."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,8 @@ def mlflow_artifacts(portfolio: str) -> str:
     """Return the URI where MLflow keeps the artifacts of a portfolio: a folder or a bucket.
 
     The URI is the value of LOAN_SCORING_MLFLOW_ARTIFACTS followed by the portfolio's name. If the
-    variable is unset, the folder artifacts/mlflow of `data_dir` replaces that value.
+    variable is unset, the URI is the folder artifacts/mlflow in `data_dir`, followed by the
+    portfolio's name.
     """
     given = os.environ.get("LOAN_SCORING_MLFLOW_ARTIFACTS")
     root = given or (data_dir() / "artifacts" / "mlflow").as_uri()
@@ -48,12 +49,12 @@ def mlflow_artifacts(portfolio: str) -> str:
 
 
 def quality_dir(portfolio: str) -> Path:
-    """Return the folder of the HTML pages that show quality verdicts on a portfolio's batches."""
+    """Return the folder that contains the quality pages of a portfolio's batches, in HTML."""
     return data_dir() / "quality" / portfolio
 
 
 def quality_page_path(portfolio: str, batch_id: str, revision: int) -> Path:
-    """Return the path of the HTML page that shows the quality verdicts on a batch revision."""
+    """Return the path of the HTML page that shows the quality checks of a batch revision."""
     return quality_dir(portfolio) / f"{batch_id}-r{revision}.html"
 
 
@@ -75,7 +76,7 @@ def portfolios_dir() -> Path:
 def database_url() -> str | None:
     """Return the database URL from LOAN_SCORING_DATABASE_URL.
 
-    Return None if the variable is unset, which means the embedded Postgres.
+    Return None if the variable is unset. Callers then use the embedded Postgres.
     """
     return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
 
@@ -83,7 +84,7 @@ def database_url() -> str | None:
 def owner_url() -> str | None:
     """Return the database URL of the role that owns the schemas, from LOAN_SCORING_OWNER_URL.
 
-    Return None if the variable is unset, which means that the application role owns the schemas.
+    Return None if the variable is unset. The application role then owns the schemas.
     """
     return os.environ.get("LOAN_SCORING_OWNER_URL") or None
 
@@ -99,7 +100,7 @@ def source() -> str | None:
 def promotion_mode() -> str | None:
     """Return the promotion mode that overrides the contract's mode, from LOAN_SCORING_PROMOTION.
 
-    Return None if the variable is unset.
+    Return None if the variable is unset. The contract's mode then applies.
 
     Raises:
         ContractError: the value is neither `auto` nor `hold`.

@@ -1,1 +1,1 @@
-"""The web app that the plugin mounts: pages and API. Package `pages` never imports Airflow."""
+"""Serve the pages and the API of the plugin. The subpackage `pages` does not import Airflow."""

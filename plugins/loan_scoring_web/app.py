@@ -1,4 +1,4 @@
-"""The web app that Airflow mounts. Every route needs an Airflow login, except static files."""
+"""Build the web app that Airflow mounts. Every route except static files needs an Airflow login."""
 
 import json
 from http import HTTPStatus
@@ -32,10 +32,10 @@ STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
     InputError: 422,
 }
 
-# Airflow mounts a plugin's app without a login check, so `get_user` checks the login here.
-# FastAPI's built-in documentation pages ignore dependencies and would need no login, so they are
-# off. routes/api.py serves the OpenAPI document instead.
-# Slash redirects are off because FastAPI would send them before it checks the login.
+# Airflow does not check the login for a plugin's app, so `get_user` checks the login here.
+# FastAPI's built-in documentation pages are off because FastAPI would serve them without a login.
+# routes/api.py serves the OpenAPI document instead.
+# Slash redirects are off because FastAPI would send the redirects without checking the login.
 app = FastAPI(
     title="loan-scoring",
     dependencies=[Depends(get_user)],
@@ -50,7 +50,7 @@ app.mount("/static", Static(), name="static")
 
 @app.middleware("http")
 async def add_headers(request: Request, call_next: Any) -> Response:
-    """Add the security headers to every response that does not set them already."""
+    """Add each of the security headers to a response unless the route has set this header."""
     response: Response = await call_next(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -58,17 +58,17 @@ async def add_headers(request: Request, call_next: Any) -> Response:
 
 
 def is_for_api(request: Request) -> bool:
-    """Return whether the request is for the API. API errors are JSON, page errors are HTML."""
+    """Return whether a request is for the API, so that an error response must be JSON."""
     return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
 
 
 async def refuse(request: Request, status: int, reason: str) -> Response:
-    """Return an error response with the reason: JSON for the API, otherwise an HTML page."""
+    """Return an error response that contains the reason, as JSON for the API or as an HTML page."""
     if is_for_api(request):
         return JSONResponse({"detail": reason}, status)
     title = HTTPStatus(status).phrase
-    # Rendering a page queries Airflow's database for the user's rights. In a thread pool these
-    # queries do not block the event loop.
+    # Rendering a page queries Airflow's database for the user's rights. The page is rendered in a
+    # thread because these queries would otherwise block the event loop.
     return await run_in_threadpool(
         page, request, "refusal.html", status, title=title, reason=reason, active=None
     )
@@ -78,7 +78,8 @@ async def refuse(request: Request, status: int, reason: str) -> Response:
 async def on_http_error(request: Request, error: StarletteHTTPException) -> Response:
     """Return the response to an HTTP error.
 
-    Without a login, 404 and 405 become 401, so that a stranger cannot find out which paths exist.
+    For a user without a login, 404 and 405 become 401. Otherwise a stranger could find out which
+    paths exist.
     """
     if error.status_code in (404, 405):
         try:
@@ -94,7 +95,8 @@ async def on_http_error(request: Request, error: StarletteHTTPException) -> Resp
 async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     """Return a 422 response that names each invalid field and the reason."""
     if is_for_api(request):
-        # The input value is left out because a lone surrogate in a string cannot be encoded.
+        # The response leaves out the invalid value, because a value with a lone surrogate cannot be
+        # encoded as UTF-8.
         faults = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
         body = json.dumps({"detail": faults}, default=str)
         return Response(body, 422, media_type="application/json")
@@ -104,9 +106,9 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
 
 @app.exception_handler(LoanScoringError)
 async def on_own_error(request: Request, error: LoanScoringError) -> Response:
-    """Return the message of a loan-scoring error with the HTTP status of the error class.
+    """Return an error response with the message of the error and the status of the error class.
 
-    For the API, an InputError becomes a list with one entry per invalid field.
+    For an InputError, the API returns a list with one entry per invalid field instead.
     """
     if isinstance(error, InputError) and is_for_api(request):
         faults = [

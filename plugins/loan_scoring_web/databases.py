@@ -1,7 +1,7 @@
-"""Database sessions of the pages and the API.
+"""Open the database sessions of the pages and the API.
 
-If the Airflow connection of the reader role exists, sessions that only read use this role, which
-cannot write.
+Sessions that only read use the reader role, which cannot write. If the reader role has no Airflow
+connection, these sessions use the role of the stages in read-only transactions.
 """
 
 import logging
@@ -33,17 +33,18 @@ READ = {
 }
 """Postgres parameters of a connection that only reads.
 
-JIT is off because compiling takes longer than it saves on queries as short as those of a page.
+JIT is off because the queries of a page are short. Compiling such a query takes more time than the
+compiled query saves.
 """
 WRITE = {"statement_timeout": "30s", "lock_timeout": "5s"}
 """Postgres parameters of a connection that writes.
 
-The time-outs are short so that a page fails instead of waiting for a stage that holds a lock.
+The time-outs are short so that a page does not wait long for a stage that holds a lock.
 """
 
 
 def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection. Return None if there is no such connection."""
+    """Return the URL of an Airflow connection. Return None if the connection does not exist."""
     try:
         return Connection.get_connection_from_secrets(name).get_uri()
     except AirflowNotFoundException:
@@ -51,7 +52,7 @@ def connection_url(name: str) -> str | None:
 
 
 def main_url() -> str:
-    """Return the URL of the portfolio database, with the database role that the stages use.
+    """Return the URL of the portfolio database for the role that the stages use.
 
     Raises:
         DatabaseError: neither an Airflow connection nor the environment gives the URL.
@@ -66,17 +67,18 @@ def main_url() -> str:
 
 
 def reader_url() -> str:
-    """Return the URL for sessions that only read.
+    """Return the URL of the portfolio database for sessions that only read.
 
-    The URL is that of the reader role if its Airflow connection exists, otherwise `main_url()`.
+    This is the URL of the Airflow connection `loan_scoring_reader`. If this connection does not
+    exist, the URL is `main_url()`.
     """
     return connection_url(READER) or main_url()
 
 
 def current_contract(portfolio: str) -> Contract:
-    """Return the contract of a portfolio, cached until the contract's file changes.
+    """Return the contract of a portfolio from a cache, which is valid until the file changes.
 
-    Without the cache, parsing the file would take longer than building most pages.
+    The cache is needed because parsing the file takes longer than building most pages.
     """
     stat = (settings.portfolios_dir() / f"{portfolio}.yaml").stat()
     return _read(portfolio, str(settings.portfolios_dir()), stat.st_mtime_ns, stat.st_size)
@@ -92,7 +94,7 @@ SameSite = Annotated[None, Depends(same_site)]
 
 @contextmanager
 def read_session(portfolio: str) -> Iterator[Session]:
-    """Open a session whose transactions are read-only. The session does not migrate tables.
+    """Open a session with read-only transactions. Opening this session does not migrate tables.
 
     Raises:
         DatabaseError: the database cannot be reached, a table or column is missing, a query
@@ -122,14 +124,14 @@ def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
 
 
 def reading(_: Reader, portfolio: str) -> Iterator[Session]:
-    """Give a route a read-only session, if the user may see the portfolio."""
+    """Provide a route with a read-only session, for users who may see the portfolio."""
     with read_session(portfolio) as session:
         yield session
 
 
 @contextmanager
 def write_session(portfolio: str) -> Iterator[Session]:
-    """Open a session that can write, with short time-outs. The session does not migrate tables."""
+    """Open a session that can write. Opening this session does not migrate tables."""
     with open_session(
         portfolio, main_url(), within_seconds=CONNECT_SECONDS, parameters=WRITE, migrates=False
     ) as session:
@@ -137,19 +139,19 @@ def write_session(portfolio: str) -> Iterator[Session]:
 
 
 def operating(_: Operator, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route a session that can write, if the user has the role User or Op (or Admin)."""
+    """Provide a route with a session that can write, for users with the role User, Op or Admin."""
     with write_session(portfolio) as session:
         yield session
 
 
 def administering(_: Admin, __: SameSite, portfolio: str) -> Iterator[Session]:
-    """Give a route a session that can write, if the user is an Admin."""
+    """Provide a route with a session that can write, for users with the role Admin."""
     with write_session(portfolio) as session:
         yield session
 
 
-# Scope "function" closes the connection before the response is sent. Otherwise a slow client would
-# keep the connection open until the whole response has arrived.
+# With scope "function" the connection is closed before the response is sent. Otherwise a slow
+# client would keep the connection open until the client has received the whole response.
 Reading = Annotated[Session, Depends(reading, scope="function")]
 Operating = Annotated[Session, Depends(operating, scope="function")]
 Administering = Annotated[Session, Depends(administering, scope="function")]
@@ -158,8 +160,9 @@ Administering = Annotated[Session, Depends(administering, scope="function")]
 def log_database_at_start() -> None:
     """Log in one line whether the portfolio database can be reached.
 
-    If the database cannot be reached, connecting delays the server's start by up to 3 s. A thread
-    would not avoid this, because the thread would wait for the import lock until the start is over.
+    If the database cannot be reached, this check delays the start of the API server by up to 3 s.
+    A thread could not run the check meanwhile, because the thread would wait for the import lock
+    until the start is over.
     """
     portfolio = next(iter(contract.names()), None)
     if portfolio is None:

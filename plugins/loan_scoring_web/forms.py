@@ -1,4 +1,4 @@
-"""Pydantic models of the forms and filters of pages. FastAPI fills and validates them."""
+"""Define Pydantic models, with which FastAPI validates the forms and filters of pages."""
 
 import math
 from datetime import date
@@ -21,10 +21,10 @@ LONGEST_COMMENT = 2000
 
 
 def storable(text: str) -> str:
-    """Return the text unchanged if Postgres can store it.
+    """Return a string unchanged if Postgres can store the string.
 
     Raises:
-        PydanticCustomError: Postgres cannot store the text.
+        PydanticCustomError: Postgres cannot store the string.
     """
     if not is_storable(text):
         raise PydanticCustomError("text", "this text cannot be stored: remove special characters")
@@ -38,7 +38,7 @@ Comment = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_COMMENT),
     AfterValidator(storable),
 ]
-"""The reason for an action. It must not be empty."""
+"""Reason for an action, which must not be empty."""
 OptionalComment = Annotated[
     str, StringConstraints(max_length=LONGEST_COMMENT), AfterValidator(storable)
 ]
@@ -50,7 +50,7 @@ def parse_place(text: str) -> tuple[float, str]:
     Return the default probability and the loan_id.
 
     Raises:
-        PydanticCustomError: the text is not of this form.
+        PydanticCustomError: the string does not have this format.
     """
     chance, _, loan_id = text.partition("/")
     try:
@@ -68,9 +68,9 @@ def _check_place(text: str) -> str:
 
 
 class _EmptyIsMissing(BaseModel):
-    """Base of form models. An empty string counts as a missing field.
+    """Base class of form models that treats a field with an empty string as a missing field.
 
-    Browsers send an empty string for a form field that the user left empty.
+    This is needed because browsers send an empty string for a field that the user left empty.
     """
 
     @model_validator(mode="before")
@@ -80,7 +80,10 @@ class _EmptyIsMissing(BaseModel):
 
 
 class AlertForm(_EmptyIsMissing):
-    """Form with an action on an alert: acknowledge, snooze until a day, or resolve."""
+    """Form with which a person acknowledges, resolves or snoozes an alert.
+
+    `until` is the first day on which a snoozed alert is shown again.
+    """
 
     action: str
     comment: OptionalComment = ""
@@ -93,9 +96,9 @@ class DecisionForm(_EmptyIsMissing):
     decision: Literal["approve", "decline"]
     comment: Comment
     scoring_run_id: Name
-    """The scoring run of the score that the person saw."""
+    """Scoring run of the score that the person saw when deciding."""
     seen: str = ""
-    """Token of the newest decision that was recorded when the person opened the page."""
+    """`decision_token` of the decisions that the person saw. Empty if there were none."""
 
 
 class RollbackForm(_EmptyIsMissing):
@@ -103,34 +106,34 @@ class RollbackForm(_EmptyIsMissing):
 
     comment: Comment
     seen: Name
-    """The propensity champion at the time when the Admin opened the page."""
+    """Version of the propensity champion that the Admin saw on the page."""
     confirm: Literal["yes"]
 
 
 class QueueQuery(_EmptyIsMissing):
-    """Query parameters that choose a batch, filter its queue and select a page of the queue."""
+    """Query parameters of the queue page: the batch, the filter and the page of the queue."""
 
     batch: Annotated[str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = None
     decision: Literal["review", "refer"] | None = None
     persona: Text | None = None
     reason: Text | None = None
     low: Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False)] = None
-    """The lowest default probability to show, in percent."""
+    """Minimum of the default probability, in percent. A probability equal to `low` is shown."""
     high: Annotated[float | None, Field(ge=0, le=100, allow_inf_nan=False)] = None
-    """Only default probabilities below this limit are shown, in percent."""
+    """Limit of the default probability, in percent. Only probabilities below `high` are shown."""
     decided: Literal["yes", "no"] | None = None
     after: Annotated[Text, AfterValidator(_check_place)] | None = None
-    """The last row of the previous page, as `PROBABILITY/LOAN_ID`."""
+    """Last row of the previous page, as `PROBABILITY/LOAN_ID`. None for the first page."""
 
     def place(self) -> tuple[float, str] | None:
-        """Return the default probability and the loan_id of the last row of the previous page.
+        """Return the default probability and the loan_id in `after`.
 
-        Return None if this is the first page.
+        Return None for the first page.
         """
         return None if self.after is None else parse_place(self.after)
 
     def queue_filter(self) -> QueueFilter:
-        """Return the filter of the queue. Percentages become probabilities from 0 to 1."""
+        """Return the filter of the queue. Percentages are converted to probabilities."""
         return QueueFilter(
             decision=self.decision,
             persona=self.persona,
@@ -142,10 +145,10 @@ class QueueQuery(_EmptyIsMissing):
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """Return a form's text fields by name, without validation.
+    """Return the text fields of the what-if form by name, without validation.
 
-    No model can validate this form because the names of its fields depend on the contract. If a
-    field is sent twice, the last value counts.
+    No Pydantic model can validate this form, because the names of the fields depend on the
+    contract. If a field is sent twice, the last value counts.
     """
     form = await request.form()
     return {name: value for name, value in form.items() if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""Route class that checks the login before it reads a body, and limits the body's size."""
+"""Define a route class that checks the login before reading a body, and limits the body's size."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -8,14 +8,14 @@ from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 MOST_BYTES = 1 << 20
-"""Maximum size of a request's body: 1 MiB.
+"""Maximum size of a request's body, which is 1 MiB.
 
-A request with 1,000 applications of 30 fields each has about half this size.
+The body of a request with 1,000 applications of 30 fields each has about half this size.
 """
 
 
 class LimitedRoute(APIRoute):
-    """Route that checks the login before it reads the body. The body's limit is MOST_BYTES."""
+    """Route that checks the login before reading the body, and refuses a body over MOST_BYTES."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return a handler that checks the login, then reads the body, then calls the route.
@@ -25,14 +25,14 @@ class LimitedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
-            # Check the login here, because FastAPI reads the body before it runs dependencies.
+            # Check the login here, because FastAPI would read the body before checking the login.
             await get_user(request, None, await bearer_scheme(request))
             body = bytearray()
             async for piece in request.stream():
                 body += piece
                 if len(body) > MOST_BYTES:
                     raise HTTPException(413, f"the body is longer than {MOST_BYTES} bytes")
-            request._body = bytes(body)  # starlette's cache: FastAPI reads the body from here
+            request._body = bytes(body)  # FastAPI reads the body from this cache of starlette
             return await handle(request)
 
         return limited

@@ -1,4 +1,4 @@
-"""Render a page for the current user. Headers forbid the page to load files of other sites."""
+"""Render a page for the current user, with headers that forbid loading files of other sites."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from loan_scoring_web.rights import is_admin, may_operate, readable
 POLICY = "; ".join(
     [
         "default-src 'self'",
-        # Inline styles are allowed because plotly sets style attributes and adds a style sheet.
+        # Inline styles are allowed because plotly sets style attributes and adds a style element.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
         "object-src 'none'",
@@ -28,15 +28,15 @@ HEADERS = {
 
 
 def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a response with a template rendered for the user and portfolio of the request.
+    """Return the HTML response of a page, rendered for the user and portfolio of the request.
 
-    Besides `values`, the template gets `base` (the URL path under which these pages are mounted),
-    `airflow` (the URL path of Airflow), `portfolio`, `portfolios` (those that the user may see),
-    `user`, `is_operator` and `is_admin`.
+    Besides `values`, the template has the variables `base` (URL path under which the web app is
+    mounted), `airflow` (URL path of Airflow), `portfolio`, `portfolios` (portfolios that the user
+    may see), `user`, `is_operator` and `is_admin`.
 
     Args:
         request: the current request.
-        name: file name of the template.
+        name: file name of the template in the folder templates/.
         status: HTTP status of the response.
         values: further variables of the template.
     """

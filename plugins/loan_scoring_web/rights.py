@@ -1,4 +1,4 @@
-"""FastAPI dependencies that check a user's rights in Airflow (docs/adr/0019)."""
+"""Check a user's rights in Airflow with FastAPI dependencies (docs/adr/0019)."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -34,7 +34,8 @@ def reader(request: Request, portfolio: str, user: CurrentUser) -> BaseUser:
 def same_site(request: Request) -> None:
     """Refuse a form that a page of another site submits with the user's cookie (CSRF).
 
-    A request with a bearer token passes, because another site cannot make a browser send a token.
+    A request with a bearer token is accepted, because a page of another site cannot make the
+    browser send the token.
 
     Raises:
         HTTPException: 403 if the form was not sent from a page of this Airflow.
@@ -100,16 +101,16 @@ def readable(request: Request, user: BaseUser) -> list[str]:
 
 
 def by(user: BaseUser) -> str:
-    """Return the user's name as it is recorded with an action: `airflow:NAME`."""
+    """Return the name that is recorded with the user's actions, as `airflow:NAME`."""
     return f"airflow:{user.get_name()}"
 
 
 def is_admin(user: BaseUser) -> bool:
     """Return whether the user is an Admin.
 
-    With Airflow's simple auth manager, an Admin has the role ADMIN. With any other auth manager, an
-    Admin is a user who may edit roles. Two checks are needed because no single right belongs only
-    to Admins in every auth manager.
+    With Airflow's simple auth manager, an Admin is a user with the role ADMIN. With any other auth
+    manager, an Admin is a user who may edit roles. One check for all auth managers is not possible,
+    because there is no right that only Admins have in every auth manager.
     """
     manager = get_auth_manager()
     if isinstance(manager, SimpleAuthManager):

@@ -1,4 +1,4 @@
-"""Let `python -m loan_scoring.cli` run the command `loan-scoring`."""
+"""Run the command line `loan-scoring` for `python -m loan_scoring.cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Parse and check command-line arguments: a count and a batch_id."""
+"""Parse command-line arguments that are a count or a batch_id, and reject invalid values."""
 
 import argparse
 
@@ -6,10 +6,10 @@ from loan_scoring.contract.business_dates import HISTORY, read_date
 
 
 def count(text: str) -> int:
-    """Return the text as an integer of 0 or more.
+    """Return a command-line argument as an integer.
 
     Raises:
-        argparse.ArgumentTypeError: the text is not such an integer.
+        argparse.ArgumentTypeError: the argument is not an integer of 0 or more.
     """
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
@@ -17,12 +17,13 @@ def count(text: str) -> int:
 
 
 def batch_id(text: str) -> str:
-    """Return the text unchanged if it is `history` or a date of the calendar.
+    """Return a command-line argument unchanged if the argument is a valid batch_id.
 
     Whether the date may be ingested depends on the contract: see `common.session_of`.
 
     Raises:
-        argparse.ArgumentTypeError: the text is neither `history` nor such a date.
+        argparse.ArgumentTypeError: the argument is neither `history` nor a valid date in the
+            format YYYY-MM-DD.
     """
     if text != HISTORY and read_date(text) is None:
         raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history")

@@ -1,4 +1,4 @@
-"""Functions that all commands use: add a command, open a session, run and measure a stage."""
+"""Add commands to the command line, open database sessions, and measure the stages that run."""
 
 import argparse
 import getpass
@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # The import takes a second, and --help must be fast.
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
 """Function that runs a command and returns its result.
 
-The key `text` of the result holds the text for people. --json prints all other keys.
+The command prints the string under the key `text`. With --json, the command prints all other keys
+as JSON instead. The key `exit`, if present, is the exit code.
 """
 
 
@@ -31,7 +32,7 @@ def add_command(
         name: name of the command.
         handler: function that runs the command.
         help_: help text of the command.
-        parents: parsers whose options the command has too.
+        parents: parsers whose options are added to the options of the command.
     """
     added: argparse.ArgumentParser = commands.add_parser(
         name, help=help_, description=help_, parents=parents
@@ -47,7 +48,7 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
     Args:
         options: parsed options with `portfolio` and `database`. If there is an option `batch`, its
             batch_id is judged.
-        default_url: database URL to use if --database is not given. If both are missing, the
+        default_url: database URL to use if --database is not given. If this URL is None too, the
             session uses LOAN_SCORING_DATABASE_URL or else the embedded Postgres.
 
     Raises:
@@ -66,12 +67,12 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
 
 
 def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Session], int]") -> None:
-    """Run a stage in a session, and record its rows, time and memory in table `task_metrics`.
+    """Run a stage, and record its row count, time and memory in table `task_metrics`.
 
     Args:
-        options: parsed options of the command. If there is an option `batch`, it is recorded too.
-        task: value of column `task`.
-        work: function that runs the stage and returns the number of rows that it handled.
+        options: parsed options of the command. The option `batch`, if present, is recorded.
+        task: value of column `task` in table `task_metrics`.
+        work: function that runs the stage and returns the number of processed rows.
     """
     from loan_scoring.database.task_metrics import measure_task
 
@@ -86,8 +87,8 @@ def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Sessio
 def mirror_after_training(options: argparse.Namespace) -> bool:
     """Copy trials and models to MLflow. Return True if the copy succeeded.
 
-    If the copy fails, log a warning and return False. This is no error, because the trained models
-    can be used without the copy in MLflow.
+    If MLflow cannot be written, log a warning and return False. The command does not fail, because
+    the models can be used without the copy in MLflow.
     """
     from loan_scoring.models.mlflow_mirror import mirror_models
 
@@ -104,9 +105,9 @@ def mirror_after_training(options: argparse.Namespace) -> bool:
 
 
 def account_name() -> str:
-    """Return the user for audit entries, which is `cli:` plus the operating system's account.
+    """Return the user's name for the audit log: `cli:` plus the operating system's account.
 
-    The database role cannot be used for this, because all persons share the application's role.
+    The database role would not identify the user, because all users share the application's role.
     """
     try:
         return f"cli:{getpass.getuser()}"

@@ -1,4 +1,4 @@
-"""Define the commands of the lab: `replay`, `bench`, `calibrate` and `demo-drift`."""
+"""Define and run the commands `replay`, `bench`, `calibrate` and `demo-drift` of the lab."""
 
 import argparse
 import tempfile

@@ -21,15 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The exit code is 0 on success, 1 after an error and 130 after Ctrl-C. One line on stderr
     describes the error. A command that starts psql or MLflow's UI returns the exit code of that
-    program.
+    program. If the arguments are invalid, argparse ends the process with exit code 2.
 
     Args:
-        arguments: command-line arguments. If None, the arguments of this process.
+        arguments: command-line arguments. If None, the arguments of this process are used.
     """
     try:
         with _psycopg2_silent():
             return _run(arguments)
-    except BrokenPipeError:  # The program that reads our output, such as head, has ended.
+    except BrokenPipeError:  # The program that reads this output, such as head, has ended.
         # Send stdout to /dev/null, because otherwise Python would flush stdout to the closed pipe
         # at exit and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _psycopg2_silent() -> Iterator[None]:
-    """Keep the SystemError of a psycopg2 bug off stderr while the block runs.
+    """Suppress a SystemError that a bug of psycopg2 would print on stderr while the block runs.
 
-    When the server ends a COPY, psycopg2 sets an error while another error is pending. Python then
-    prints a SystemError through sys.excepthook before it raises the real error.
+    If the server ends a COPY, psycopg2 sets an error while another error is pending. Python then
+    prints a SystemError through sys.excepthook and raises the real error afterwards.
     """
     before = sys.excepthook
 
@@ -58,8 +58,8 @@ def _psycopg2_silent() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # OpenMP reads this variable only when the first library with OpenMP is loaded, so the variable
-    # is set before the imports of the commands. Airflow's tasks run with the same value.
+    # OpenMP reads this variable once, when the first library with OpenMP is loaded. So the variable
+    # must be set before a command imports such a library. Airflow's tasks run with the same value.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parser().parse_args(arguments)
     logging.basicConfig(
@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
-    In the parsed options, `handler` is the function that runs the command.
+    The parsed options contain `handler`, the function that runs the chosen command.
     """
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--portfolio", default="loan_default", help="default: %(default)s")

@@ -1,4 +1,4 @@
-"""Define `loan-scoring models` with `list`, `show`, `promote`, `rollback`, `card` and `mlflow`."""
+"""Define and run the subcommands of `loan-scoring models`, such as `list` and `promote`."""
 
 import argparse
 import subprocess

@@ -1,4 +1,4 @@
-"""Define `loan-scoring quarantine` with its subcommands `list`, `export` and `replay`."""
+"""Define and run `list`, `export` and `replay`, the subcommands of `loan-scoring quarantine`."""
 
 import argparse
 import io

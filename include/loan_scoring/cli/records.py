@@ -1,4 +1,4 @@
-"""Run the commands `loan` and `audit`, which show what is on record."""
+"""Run the commands `loan` and `audit`, which show the scores of a loan and the audit log."""
 
 import argparse
 from typing import Any
@@ -32,7 +32,7 @@ def loan_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
-    """Return the text that describes one score of a loan, for `loan-scoring loan`.
+    """Return the lines in which `loan-scoring loan` describes one score of a loan.
 
     Args:
         row: row of the query `select_loan_record`.
@@ -86,7 +86,7 @@ def _policy_text(policy: dict[str, Any] | None) -> str:
 
 
 def audit_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Verify the audit log's chain of hashes and show the last entries of the audit log.
+    """Verify the chain of hashes in the audit log, and show the last entries.
 
     Raises:
         StateError: the chain is broken.

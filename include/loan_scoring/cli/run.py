@@ -1,4 +1,4 @@
-"""Do the work of `make run`, `make up` and `make down`.
+"""Run the targets `run`, `up` and `down` of the Makefile.
 
 The Makefile calls `python -m loan_scoring.cli.run` with the argument `run`, `up` or `down`.
 """
@@ -9,10 +9,10 @@ from loan_scoring.errors import LoanScoringError
 
 
 def main() -> int:
-    """Run the main job (`run`), or start (`up`) or stop (`down`) the services.
+    """Run the main job (`run`), start the services (`up`) or stop the services (`down`).
 
-    The exit code is 0 on success, 1 after an error, 2 after a wrong argument and 130 after Ctrl-C.
-    One line on stderr describes the error.
+    Return the exit code, which is 0 on success, 1 after an error, 2 after a wrong argument and 130
+    after Ctrl-C. One line on stderr describes the error.
     """
     command = sys.argv[1] if len(sys.argv) == 2 else ""
     try:

@@ -10,7 +10,7 @@ REQUESTED = "; new models are requested: run `loan-scoring train`"
 
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a batch of applications from the given source or else from the landing folder."""
+    """Ingest a batch of applications from --source, or from the landing folder without --source."""
     from loan_scoring.ingest.batches import ingest_batch
     from loan_scoring.ingest.landing import find_applications_file
 
@@ -28,7 +28,7 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row_counts(result: dict[str, Any]) -> str:
-    """Return a text with the revision and the row counts of an ingested file."""
+    """Return a string with the revision and the row counts of an ingested file."""
     unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     return (
         f"revision {result['revision']}: {result['received']} received,"
@@ -37,9 +37,9 @@ def _row_counts(result: dict[str, Any]) -> str:
 
 
 def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and measure performance again where new outcomes change it.
+    """Ingest a file of outcomes, and update the performance of the affected scoring runs.
 
-    If concept drift lasts, request new models.
+    If concept drift lasts long enough, new models are requested.
     """
     from loan_scoring.ingest.outcomes import take_outcomes
     from loan_scoring.monitoring.performance.restate import restate_performance
@@ -65,7 +65,7 @@ def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
 def train_command(options: argparse.Namespace) -> dict[str, Any]:
     """Fit a propensity model and a personas model, and judge the pair against the champions.
 
-    The trials and the models are then copied to MLflow.
+    Afterwards the trials and the models are copied to MLflow.
     """
     from loan_scoring.models.promotion.decide import judge_and_promote
     from loan_scoring.models.training.report import training_summary
@@ -93,7 +93,7 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Show the leak report, which says how much of the outcome each column reveals."""
+    """Show the leak report: how much each column reveals about the outcome."""
     from loan_scoring.models.training.report import render_leaks
     from loan_scoring.models.training.rows import read_leak_report
 
@@ -150,7 +150,7 @@ def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Compare a scored batch with its baseline. If population drift lasts, request new models."""
+    """Compare a scored batch with the baseline. Request new models if population drift lasts."""
     from loan_scoring.monitoring.metrics import compare_batch
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
 

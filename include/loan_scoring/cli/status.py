@@ -1,4 +1,4 @@
-"""Run the commands `status` and `sql`, which only read the database of a portfolio."""
+"""Run the commands `status` and `sql`, which show the state and the data of a portfolio."""
 
 import argparse
 import csv
@@ -30,7 +30,7 @@ def status_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _airflow() -> dict[str, Any] | None:
-    """Return the URL of the running Airflow, and for a local Airflow the file with its passwords.
+    """Return the URL of the running Airflow, and for a local Airflow also its password file.
 
     Return None if Airflow is not running.
     """
@@ -39,17 +39,18 @@ def _airflow() -> dict[str, Any] | None:
     found = stack_status(settings.state_dir())
     if found is not None:
         return {"url": found.url, "passwords": found.password_file}
-    # In containers Airflow runs in other containers, so that only its URL is known here.
+    # If this process runs in a container, Airflow runs in other containers. Then only the URL of
+    # Airflow is known here.
     url = os.environ.get("AIRFLOW__API__BASE_URL")
     return {"url": url} if url else None
 
 
 def _analyst_url(options: argparse.Namespace) -> str:
-    """Return the database URL with which an analyst can start psql on the portfolio's schema.
+    """Return a database URL with which an analyst can open the portfolio's schema in psql.
 
-    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without its password. psql
-    then takes the password from PGPASSWORD or ~/.pgpass. If no URL is given, return the URL of the
-    reader's role on the embedded Postgres.
+    If --database or LOAN_SCORING_DATABASE_URL is given, return that URL without the password. psql
+    then takes the password from PGPASSWORD or ~/.pgpass. If no URL is given, return the URL
+    of the reader role on the embedded Postgres.
     """
     from loan_scoring import database
 
@@ -64,7 +65,7 @@ def _analyst_url(options: argparse.Namespace) -> str:
 
 
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the rows of the query that -c gives, as CSV or JSON. Without -c, open psql."""
+    """Print the result of the query in option -c as CSV or JSON. Without -c, open psql."""
     from loan_scoring import database
 
     if options.query is None:
@@ -78,7 +79,7 @@ def sql_command(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _open_psql(options: argparse.Namespace) -> int:
-    """Run psql with read-only transactions on the portfolio's schema, and return its exit code."""
+    """Run psql with read-only transactions on the portfolio's schema. Return psql's exit code."""
     from loan_scoring import database
     from loan_scoring.database.programs import postgres_program
     from loan_scoring.local.postgres import embedded

@@ -1,4 +1,4 @@
-"""Define the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
+"""Define and run the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
 
 import argparse
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 
 def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add `roles`, `migrate`, `retention`, `backup` and `restore` to the command line."""
+    """Add the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
 
     def command(name: str, handler: Handler, help_: str) -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common)
@@ -40,7 +40,7 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _owner_url(options: argparse.Namespace) -> str:
-    """Return the database URL with which the role that owns the tables connects.
+    """Return the database URL of the role that owns the tables.
 
     The first of these settings that has a value is used: --database, LOAN_SCORING_OWNER_URL,
     LOAN_SCORING_DATABASE_URL, the embedded Postgres.
@@ -113,7 +113,10 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _disk_errors_as_one_line() -> Iterator[None]:
-    """Turn an OSError of the block, such as a full disk, into a StateError of one line."""
+    """Raise a StateError with a message of one line if the block raises an OSError.
+
+    An example of such an OSError is a full disk.
+    """
     try:
         yield
     except OSError as error:

@@ -33,14 +33,15 @@ class ContractPart(BaseModel):
 class Margin(ContractPart):
     """Distribution of a column, from which synthetic loans are drawn.
 
-    Only the generator of synthetic loans reads these fields.
+    Scenarios of replay and the example application also use `quantiles` and `step`.
 
     - `nulls`: share of null values.
     - `quantiles`: values of a numeric column at 0, 5, 25, 50, 75, 95 and 100 %.
-    - `step`: difference between neighbouring values of a numeric column.
+    - `step`: numeric values are the lowest quantile plus a multiple of this step.
     - `shares`: weight of each level of a category.
-    - `effect`: change in the log-odds of default. A numeric column has one value, the change per
-      standard deviation. A category has one value for each level.
+    - `effect`: change in the log-odds of default, as a weight relative to the other columns. A
+      numeric column has one value, the change per standard deviation. A category has one value for
+      each level.
     """
 
     nulls: Share = 0.0
@@ -58,7 +59,7 @@ class Margin(ContractPart):
 
 
 class Column(ContractPart):
-    """One column of a source file: names, valid values, and when the value of a loan is known."""
+    """One column of a source file: its names, its valid values, and when its values are known."""
 
     source: str = Field(min_length=1)
     name: str
@@ -128,9 +129,9 @@ class Column(ContractPart):
 
     @property
     def null_share_limit(self) -> float:
-        """The largest share of nulls with which a batch is accepted.
+        """The largest share of nulls in this column with which a batch is accepted.
 
-        By default this limit is halfway between `max_null_share` and 1.
+        If `critical_null_share` is None, the limit is halfway between `max_null_share` and 1.
         """
         if self.critical_null_share is not None:
             return self.critical_null_share
@@ -169,7 +170,10 @@ class Source(ContractPart):
 
 
 class Exclusion(ContractPart):
-    """A condition under which an application is not scored, but gets the decision `refer`."""
+    """A condition on a column for which an application is not scored.
+
+    The decision on such an application is `refer`.
+    """
 
     reason: str
     label: str
@@ -194,7 +198,7 @@ class Exclusion(ContractPart):
 
 
 class Ratio(ContractPart):
-    """A rule that `column` equals scale x numerator / denominator, within a relative tolerance.
+    """A rule: `column` must equal scale x numerator / denominator, within a relative tolerance.
 
     A row that breaks the rule goes to quarantine.
     """

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Contract(ContractPart):
-    """Everything that is configured about one portfolio."""
+    """The contract of one portfolio: its columns, rules, policies and schedules."""
 
     portfolio: str
     title: str
@@ -150,7 +150,7 @@ class Contract(ContractPart):
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
-        """A mapping of each column's name to the column, in the order of the contract."""
+        """All columns by name, in the order of the contract."""
         return {column.name: column for column in self.columns}
 
     @property
@@ -165,14 +165,14 @@ class Contract(ContractPart):
 
     @property
     def monitored(self) -> list[Column]:
-        """The columns that are tested for drift: known at application, and not the key."""
+        """The columns that are tested for drift: all columns known at application but the key."""
         return [column for column in self.inputs if column.is_known_at_application]
 
     @property
     def fairness_attributes(self) -> list[str]:
-        """The columns whose groups of applicants are compared for fairness.
+        """The names of the columns whose groups of applicants are compared for fairness.
 
-        By default these are all protected columns of type `category`.
+        If the contract names none, all protected columns of type `category` are compared.
         """
         chosen = self.promotion.fairness.attributes
         if chosen is not None:
@@ -180,9 +180,9 @@ class Contract(ContractPart):
         return [name for name in self.protected if self.by_name[name].type == "category"]
 
     def group_rule(self, attribute: str) -> "GroupRule":
-        """Return the rule that says which groups of a protected attribute are compared."""
-        # Import here, because `statistics.fairness` imports NumPy and SciPy, which would slow down
-        # every parse of a DAG file.
+        """Return the rule by which the groups of a protected attribute are compared."""
+        # Import here, because `statistics.fairness` imports NumPy and SciPy. An import at the top
+        # of the module would slow down every parse of a DAG file.
         from loan_scoring.statistics.fairness import GroupRule
 
         fairness = self.promotion.fairness
@@ -195,14 +195,14 @@ class Contract(ContractPart):
 
     @property
     def features(self) -> list[Column]:
-        """The columns that a model may use: known at application, not protected, not the key."""
+        """The columns that a model may use: the monitored columns that are not protected."""
         return [column for column in self.monitored if column.name not in self.protected]
 
     @property
     def policy(self) -> dict[str, Any]:
         """The decision thresholds and the exclusions, as stored with each scoring run.
 
-        The decision on an application depends only on this policy and on the models.
+        The decision on an application depends only on the application, the models and this policy.
         """
         return {
             "decision": self.decision.model_dump(),
@@ -212,11 +212,12 @@ class Contract(ContractPart):
     def under(self, policy: dict[str, Any] | None) -> Self:
         """Return this contract with the thresholds and exclusions of an earlier scoring run.
 
-        If `policy` is None, the contract is returned unchanged. An exclusion that is no longer in
-        the contract has no label, so its reason is used as the label.
+        If `policy` is None, return this contract unchanged. A scoring run stores no labels of
+        exclusions, so each label comes from this contract. If this contract does not have the
+        exclusion, the reason of the exclusion is the label.
 
         Args:
-            policy: property `policy` of the contract at the time of the scoring run.
+            policy: policy that is stored with the scoring run, as in the property `policy`.
         """
         if policy is None or policy == self.policy:
             return self
@@ -232,7 +233,7 @@ class Contract(ContractPart):
 def row_rules_sha256(contract: Contract) -> str:
     """Return the SHA-256 of all fields of a contract that affect how rows are parsed.
 
-    If two contracts have the same hash, the same file gives the same rows under both contracts.
+    If two contracts have equal hashes, a file gives equal rows under both contracts.
     """
     parsing_fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
     fields: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Read contract files, and report the first validation error in one line."""
+"""Read contract files. An invalid contract raises a ContractError with a one-line message."""
 
 from datetime import date
 from pathlib import Path
@@ -39,8 +39,8 @@ def read(path: Path) -> Contract:
             file, the field and the reason.
     """
     try:
-        # The C parser takes 6 ms and the Python parser 60 ms. This matters because every task
-        # reads all contracts when it loads its DAG file.
+        # CSafeLoader takes 6 ms and the pure Python SafeLoader takes 60 ms. This matters because
+        # every task reads all contracts when the task loads its DAG file.
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ContractError(
@@ -64,8 +64,9 @@ def read(path: Path) -> Contract:
 def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     """Return one validation error as `field: reason`, and the number of further errors.
 
-    The error is the first unknown field if there is one, otherwise the first error. In `field`, a
-    list item is shown by its `name`, or by its `source` if it has no name, or else by its index.
+    If the contract has an unknown field, that error is returned, and otherwise the first error. An
+    item of a list appears in `field` with its `name`. If the item has no `name`, the
+    item appears with its `source`, and without a `source` with its index.
 
     Args:
         error: all validation errors of a contract.

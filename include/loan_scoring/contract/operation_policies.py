@@ -14,7 +14,7 @@ AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", 
 
 
 class MonitoringPolicy(ContractPart):
-    """The limits that decide when a difference from the baseline counts as drift of a batch."""
+    """Limits and sample sizes of the tests that compare a batch with the baseline for drift."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
     psi_attention: Positive = 0.1
@@ -42,10 +42,11 @@ class MonitoringPolicy(ContractPart):
 
 
 class RetrainingPolicy(ContractPart):
-    """When drift leads to a request for retraining.
+    """The conditions under which drift leads to a request for retraining.
 
-    At least `drifted` of the last `of_last` batches must show the cause of drift, and the last
-    request must be more than `cooldown_nights` nights ago.
+    At least `drifted` of the last `of_last` batches, including the last batch, must show the cause
+    of drift. A batch with bad data does not count. The previous request must be more than
+    `cooldown_nights` nights ago.
     """
 
     drifted: Annotated[int, Field(ge=1)] = 2
@@ -62,8 +63,8 @@ class RetrainingPolicy(ContractPart):
 class ServiceLevel(ContractPart):
     """The service level of a portfolio.
 
-    A night is on time if its scores are visible within `scored_within_minutes` after its file
-    landed. `nights_on_time` is the share of nights that must be on time.
+    A night is on time if scores are visible at most `scored_within_minutes` minutes after the
+    night's file landed. `nights_on_time` is the minimum share of nights that must be on time.
     """
 
     scored_within_minutes: Positive = 60
@@ -71,7 +72,7 @@ class ServiceLevel(ContractPart):
 
 
 class PerformancePolicy(ContractPart):
-    """When a batch has enough outcomes to measure performance, and when performance has drifted."""
+    """The limits for performance: how many outcomes a batch needs, and how large drift must be."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
@@ -82,9 +83,9 @@ class PerformancePolicy(ContractPart):
 
 
 class BusinessPolicy(ContractPart):
-    """The cost of a default: the share `loss_given_default` of the loan's amount.
+    """The cost of a default, which is `loss_given_default` times the loan's amount.
 
-    `amount` is the name of the column with the amount.
+    `amount` is the name of the column that contains the loan's amount.
     """
 
     amount: str
@@ -92,7 +93,7 @@ class BusinessPolicy(ContractPart):
 
 
 class Channel(ContractPart):
-    """A notification channel: the Airflow connection to send with, and the alerts to send."""
+    """A notification channel: the Airflow connection that sends, and the alerts that are sent."""
 
     name: str
     kind: Literal["smtp", "slack", "webhook"]
@@ -113,7 +114,7 @@ class Channel(ContractPart):
     @field_validator("connection")
     @classmethod
     def _is_no_address(cls, connection: str) -> str:
-        # The error message does not contain the value, because a user may have put a secret here.
+        # The error message does not contain the value, because a user may have entered a secret.
         if not re.fullmatch(r"\w[\w.-]{0,199}", connection):
             raise ValueError(
                 "give the id of an Airflow connection (letters, digits, _ . -), "
@@ -174,20 +175,21 @@ class Schedules(ContractPart):
 
 
 MOST_KEEP_DAYS = 36_500
-"""The largest permitted `keep_days`: 100 years. To keep rows for longer, omit `retention`."""
+"""Maximum of `keep_days`, about 100 years. To keep rows for longer, omit `retention`."""
 
 
 class RetentionPolicy(ContractPart):
-    """How many days rows of loans are kept before their month is dropped (docs/adr/0023).
+    """The minimum number of days for which rows of loans are kept (docs/adr/0023).
 
-    Without this policy rows are never dropped.
+    Retention drops whole months of nights, and never drops rows of `history`. Without this policy,
+    no rows are dropped.
     """
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
 
 
 class Scenario(ContractPart):
-    """A change to the data by which replay simulates drift on the nights that the user chooses."""
+    """A change to the data of a night, with which replay simulates drift."""
 
     label: str
     kind: Literal[

@@ -8,9 +8,10 @@ from loan_scoring.contract.columns import ContractPart, Positive, Share
 
 
 class VolumePolicy(ContractPart):
-    """Limits on the row count of a night, as multiples of the median of the last `nights` nights.
+    """Limits of a night's row count, as multiples of the median row count of earlier nights.
 
-    If fewer than `min_nights` earlier nights are published, the row count is not checked.
+    The median is over the last `nights` published nights. If fewer than `min_nights` are published,
+    the row count is not checked.
     """
 
     nights: Annotated[int, Field(ge=1, le=366)] = 14
@@ -28,7 +29,7 @@ class VolumePolicy(ContractPart):
 
 
 class IngestPolicy(ContractPart):
-    """The limits at which a landed batch is refused or raises an alert."""
+    """The limits beyond which a landed batch is refused or raises an alert."""
 
     max_quarantined_share: Share = 0.1
     volume: VolumePolicy = VolumePolicy()
@@ -38,8 +39,8 @@ class IngestPolicy(ContractPart):
 class ScoringPolicy(ContractPart):
     """How a batch is split into mini-batches. One task scores one mini-batch.
 
-    A mini-batch has at most `mini_batch_rows` rows, unless the batch would then have more than
-    `max_mini_batches` mini-batches. Such a batch is split into `max_mini_batches` larger ones.
+    A mini-batch has at most `mini_batch_rows` rows. If this would give more than `max_mini_batches`
+    mini-batches, the batch is instead split into `max_mini_batches` larger mini-batches.
     """
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
@@ -47,10 +48,10 @@ class ScoringPolicy(ContractPart):
 
 
 class DecisionPolicy(ContractPart):
-    """The probabilities of default that separate the decisions.
+    """The thresholds of the default probability that separate the decisions.
 
-    The decision is `approve` below `approve_below`, `decline` from `decline_from` on, and `review`
-    in between.
+    The decision is `approve` if the probability is below `approve_below`. The decision is `decline`
+    if the probability is `decline_from` or higher. Otherwise the decision is `review`.
     """
 
     approve_below: Annotated[float, Field(gt=0, lt=1)]
@@ -67,7 +68,7 @@ class DecisionPolicy(ContractPart):
 
 
 class LeakPolicy(ContractPart):
-    """How much a single feature may reveal of the outcome before it counts as a leak.
+    """The limits beyond which a single feature counts as a leak of the outcome.
 
     docs/adr/0009 gives the reason for each default value.
     """
@@ -92,7 +93,7 @@ PARAMETERS = {
         "colsample_bytree", "reg_lambda",
     },
 }  # fmt: skip
-"""The algorithms that training may try, each with the parameters that a contract may set."""
+"""The names of the parameters that a contract may set, by algorithm."""
 
 CANDIDATES: dict[str, list[dict[str, float]]] = {
     "logistic_regression": [{"C": 0.1}, {"C": 1}],
@@ -106,7 +107,7 @@ CANDIDATES: dict[str, list[dict[str, float]]] = {
         {"n_estimators": 300, "max_depth": 6, "learning_rate": 0.05},
     ],
 }
-"""The default candidates of training, from the simplest algorithm to the most complex."""
+"""The default candidates of training, by algorithm, with the simplest algorithm first."""
 
 
 class TrainingPolicy(ContractPart):
@@ -164,7 +165,7 @@ class TrainingPolicy(ContractPart):
 
 
 class NotAGroup(ContractPart):
-    """A level of a protected attribute that is not a group of people and so is not compared."""
+    """A level of a protected attribute that is not compared, with the reason."""
 
     attribute: str
     level: str
@@ -172,9 +173,10 @@ class NotAGroup(ContractPart):
 
 
 class FairnessPolicy(ContractPart):
-    """Which groups of applicants are compared, and how much their approval rates may differ.
+    """The groups of applicants that are compared, and the limit of the demographic parity ratio.
 
-    `min_ratio` is the lowest permitted ratio of the lowest approval rate to the highest.
+    `min_ratio` is the minimum of the demographic parity ratio, which is the lowest approval rate
+    divided by the highest approval rate.
     """
 
     attributes: list[str] | None = None
@@ -184,7 +186,7 @@ class FairnessPolicy(ContractPart):
 
 
 class PromotionPolicy(ContractPart):
-    """What a challenger must achieve to become champion, and whether a person must agree."""
+    """The conditions under which a challenger becomes champion, and whether a person must agree."""
 
     mode: Literal["auto", "hold"] = "auto"
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95

@@ -1,4 +1,4 @@
-"""Connect to a portfolio's schema in Postgres, run named queries and transactions, and COPY.
+"""Connect to a portfolio's schema in Postgres, run queries and transactions, and COPY rows.
 
 This package exports the functions that most callers need, so that a call reads
 `database.rows(...)`. Import all other functions from the module that defines them.

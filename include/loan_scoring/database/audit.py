@@ -23,8 +23,8 @@ class ChainCheck:
     hash: str | None
     """Hash of the newest entry, or None if the log is empty.
 
-    If somebody deleted the newest entries, the chain still looks complete. To find this, compare
-    this hash with the hashes that `record_entry` wrote to the logs of the tasks and commands.
+    If somebody deleted the newest entries, the chain still looks complete. To find such a deletion,
+    compare this hash with the hashes that `record_entry` wrote to the logs of tasks and commands.
     """
     faults: list[database.Row]
     """`entry_id` and `fault` (what is wrong) of each entry at which the chain is broken."""

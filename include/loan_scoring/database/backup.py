@@ -114,8 +114,8 @@ def copy_files(names: Iterable[str], source: Path, target: Path) -> None:
 def _is_kept(path: Path) -> bool:
     """Return True if a file belongs in a backup.
 
-    Unfinished drafts (.part) do not belong in a backup. Neither do the files training-*.parquet,
-    in which a training keeps its rows until it ends.
+    Return False for unfinished drafts (.part), and for the files training-*.parquet, which hold the
+    rows of a training only until the training ends.
     """
     return path.suffix != ".part" and not path.match("training-*.parquet")
 

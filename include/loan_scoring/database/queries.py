@@ -40,7 +40,7 @@ def row(connection: Connection, name: str, **values: Any) -> Row | None:
 
 
 def execute(connection: Connection, name: str, **values: Any) -> int:
-    """Run a named query and return the number of rows that it inserted, updated or deleted."""
+    """Run a named query and return the number of rows that were inserted, updated or deleted."""
     with connection.cursor() as cursor:
         cursor.execute(statement(name), values)
         return int(cursor.rowcount)

@@ -55,7 +55,7 @@ def restore_backup(folder: Path, url: str, *, replace: bool = False) -> Backup:
         folder: folder that `write_backup` wrote.
         url: database URL of the role that owns the schemas.
         replace: If True, drop schemas of the backup that exist in the database. If False, raise an
-            error if one of them has tables.
+            error if one of these schemas has tables.
 
     Raises:
         ContractError: a portfolio of the backup has no contract in this installation.
@@ -106,8 +106,8 @@ def _restore_schemas(connection: Connection, dump: Path, schemas: list[str]) -> 
                 if name == MLFLOW_SCHEMA and has_application:
                     _write(psql, f'GRANT ALL ON SCHEMA "{name}" TO {database.APPLICATION};')
                     _write(psql, f"SET ROLE {database.APPLICATION};")
-                # The dump may name owners and grantees that this server lacks, so both are left
-                # out. The current role owns the objects, and _check grants the rights again.
+                # The dump may name roles that this server lacks, so owners and grants are left out.
+                # The current role then owns the objects, and _check grants the rights again.
                 restore = ["pg_restore", "--no-owner", "--no-privileges", "--file=-"]
                 _pipe(connection, [*restore, f"--schema={name}", str(dump)], psql)
                 _write(psql, "RESET ROLE;")

@@ -47,7 +47,7 @@ class ExpiredMonth:
     rows: int = 0
     quarantined: int = 0
     kept_for: str | None = None
-    """Reason why the partition is kept although it has expired. None if it is to be dropped."""
+    """Reason why the expired partition is kept. None if the partition is to be dropped."""
 
 
 def expired_months(
@@ -109,7 +109,9 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
 def drop_expired(
     session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
 ) -> list[ExpiredMonth]:
-    """Drop the expired partitions, and return the dropped and the kept partitions.
+    """Drop the expired partitions, except those with a reason in `kept_for`.
+
+    Return the dropped and the kept partitions.
 
     Each partition is dropped in one transaction with its row in table `dropped_partitions`. If the
     process is killed, the next call drops the remaining partitions.
@@ -215,7 +217,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
         if month.partition not in present:
             return None
         # Wait for writers that COPY directly into the partition, because the number of rows
-        # recorded below must include theirs.
+        # recorded below must include the rows of these writers.
         cursor.execute(
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
                 sql.Identifier(month.partition)

@@ -27,7 +27,7 @@ A role owns a database if the database has the same name as the role.
 """
 
 EMBEDDED = ("postgres", database.OWNER, database.READER, "airflow")
-"""Roles of the embedded Postgres. There the owner also runs the stages."""
+"""Roles of the embedded Postgres, in which the owner also runs the stages."""
 
 PASSWORDS = {
     database.OWNER: "LOAN_SCORING_OWNER_PASSWORD",
@@ -87,7 +87,7 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
             databases = {name for (name,) in cursor.fetchall()}
             for role, password in passwords.items():
                 # The password is hashed here, so that a statement in the server's log does not
-                # show it.
+                # show the password.
                 verifier = encrypt_password(password, role, connection, "scram-sha-256")
                 statement = "alter role {}" if role in roles else "create role {}"
                 options = "" if role == "postgres" else " nosuperuser nocreatedb nocreaterole"
@@ -115,7 +115,7 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
                     "grant connect, temporary on database loan_scoring to loan_scoring_app"
                 )
                 # The owner must be a member of the application's role, because a backup by the
-                # owner includes the tables in `mlflow`, which belong to that role.
+                # owner includes the tables in `mlflow`, which belong to the application's role.
                 cursor.execute("grant loan_scoring_app to loan_scoring")
     if database.APPLICATION in passwords:
         _create_mlflow(superuser_url)
@@ -124,7 +124,7 @@ def create_roles_and_databases(superuser_url: str, passwords: Mapping[str, str])
 def _create_mlflow(superuser_url: str) -> None:
     """Create schema `mlflow`, owned by the application's role.
 
-    MLflow connects as that role and creates its tables in the schema.
+    MLflow connects as the application's role and creates its tables in the schema.
     """
     with (
         closing(psycopg2.connect(superuser_url, dbname="loan_scoring")) as connection,

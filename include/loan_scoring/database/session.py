@@ -82,7 +82,7 @@ def open_session(
             and (error.pgcode or ADMIN).startswith(ADMIN)
         )
         if not is_lost and not isinstance(error, psycopg2.OperationalError):
-            raise  # a refused statement is a bug in our code, so the traceback must show
+            raise  # because a refused statement is a bug in our code and needs a traceback
         what = "lost the database at" if is_lost else "work failed in the database at"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatabaseError(
@@ -94,9 +94,9 @@ def open_session(
 
 
 def _migrate(connection: Connection, loaded: Contract) -> None:
-    """Migrate the schema, if possible as the owner in LOAN_SCORING_OWNER_URL.
+    """Migrate the schema as the owner in LOAN_SCORING_OWNER_URL, or else with `connection`.
 
-    If that variable is not set or names another database, `connection` migrates the schema.
+    `connection` is used if the variable is not set or names another database.
     """
     owner_url = settings.owner_url()
     if owner_url is not None:

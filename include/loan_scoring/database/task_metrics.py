@@ -42,7 +42,7 @@ def measure_task(
     map_index: int = -1,
     start: TaskStart | None = None,
 ) -> Iterator[TaskWork]:
-    """Measure the block and write its row of table `task_metrics`, even if the block fails.
+    """Measure the block and write a row of table `task_metrics`, even if the block fails.
 
     The key of the row is (run, task, map_index).
 
@@ -52,8 +52,8 @@ def measure_task(
         task: name of the task.
         batch_id: batch on which the task works, if any.
         map_index: index of a mapped task, or -1 for a task that is not mapped.
-        start: when the task started, from which its waiting time is computed. None for a command,
-            which does not wait.
+        start: start of the task, for computing how long the task waited. None for a command,
+            because a command does not wait.
     """
     work = TaskWork()
     queue_seconds = None if start is None else queue_wait_seconds(session, run, start)
@@ -82,8 +82,8 @@ def measure_task(
             with database.transaction(session.connection):
                 database.execute(session.connection, "upsert_task_metrics", **values)
         except psycopg2.Error:
-            # If the task has failed too, show the task's error and not this one. Probably
-            # Postgres is gone, and the task's error says so.
+            # If the task itself has failed, raise only the task's error. Postgres is probably gone,
+            # and the task's error says so.
             if failure is None:
                 raise
 

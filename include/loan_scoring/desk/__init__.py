@@ -1,5 +1,5 @@
-"""Functions for the approver, who decides the applications that the policy leaves to a person.
+"""Support the approver, who decides the applications that the policy leaves to a person.
 
-The modules list the queue, show one application, record decisions, and list scoring runs, scores
-and recorded on-demand scorings (table `calls`).
+The modules list the queue, show one application, and record decisions. Other functions list scoring
+runs, scores, and the requests for scoring that table `calls` records.
 """

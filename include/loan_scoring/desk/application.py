@@ -20,24 +20,24 @@ class ApplicationField:
     unit: str | None
     value: Any
     is_read: bool
-    """Whether the model uses the field. It is False for all fields if there is no explanation."""
+    """Whether the model uses the field. The value is False if the score has no explanation."""
     contribution: float | None = None
-    """What the value adds to the log-odds of default. It is None if `is_read` is False."""
+    """What the value adds to the log-odds of default, or None if `is_read` is False."""
 
 
 @dataclass(frozen=True)
 class DeskApplication:
-    """Everything that the desk shows about one application."""
+    """One application as the desk shows it: score, inputs, explanation and decisions."""
 
     score: database.Row
     inputs: list[ApplicationField]
     base: float | None
-    """Log-odds before any contribution. Base plus all contributions is the log-odds of the score.
+    """Log-odds before any contribution, or None if there are no contributions.
 
-    It is None if there are no contributions.
+    The sum of `base` and all contributions is the log-odds of the default probability.
     """
     unexplained: str | None
-    """Reason why there are no contributions. It is None if there are contributions."""
+    """Reason why there are no contributions, or None if there are contributions."""
     approvals: list[database.Row]
     suggestion: str
 
@@ -93,7 +93,8 @@ def _explained(
     try:
         found = explain_application(session, score["application"], score["propensity_version"])
     except LoanScoringError as error:
-        # For example, an artifact is missing. The page still shows everything else.
+        # An artifact may be missing. Return the message, so that the page can still show the rest
+        # of the application.
         return None, {}, str(error)
     if found is None:
         return None, {}, "today's contract excludes this application"
@@ -129,11 +130,11 @@ def policy_sentence(contract: Contract, score: database.Row) -> str:
 def score_what_if(
     session: Session, loan_id: Any, changes: dict[str, Any], model: str, user: str
 ) -> tuple[dict[str, Any], ScoredRequest]:
-    """Score an application with changed inputs; return the changed application and the result.
+    """Score an application with changed inputs. Return the changed application and the result.
 
     The application's current score does not change. If the numerator or denominator of a ratio
-    changes, the ratio is calculated again, unless `changes` contains the ratio. The result is
-    recorded in table `calls`.
+    changes, the ratio is calculated again, unless `changes` contains a value for the ratio. The
+    result is recorded in table `calls`.
 
     Args:
         session: database session of the application role.
@@ -145,7 +146,8 @@ def score_what_if(
     Raises:
         MissingError: the loan has no current score, or the model version does not exist.
         StateError: there is no champion, or a model's artifact was changed.
-        InputError: a changed input breaks a rule.
+        InputError: the changed application breaks a rule of the contract.
+        BusyError: another request is being scored in this process.
     """
     contract = session.contract
     key = typed_loan_id(contract, loan_id)
@@ -166,4 +168,4 @@ def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
     try:
         return scale * float(numerator) / float(denominator)
     except (TypeError, ValueError, ZeroDivisionError):
-        return None  # validation reports the wrong input under its own field name
+        return None  # no error here, because validation then names the invalid operand

@@ -1,6 +1,6 @@
 """Record the decisions of persons on applications that the policy leaves to a person.
 
-The policy's decision on these applications is `review` or `refer`.
+These are the applications for which the policy decides `review` or `refer`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ MOST_INTEGER = 2**63 - 1
 class RecordedDecision:
     """A recorded decision.
 
-    `replaces` is the earlier decision on the loan. It is None if there was no earlier decision.
+    `replaces` is the previous decision on the loan, or None if this decision is the first.
     """
 
     loan_id: Any
@@ -62,8 +62,10 @@ def record_decision(
         decision: `approve` or `decline`.
         comment: reason for the decision, not empty.
         user: person who decides, as `airflow:NAME`.
-        scoring_run_id: scoring run of the score that the person saw. None skips this check.
-        seen: `decision_token` of the decisions that the person saw. None skips this check.
+        scoring_run_id: scoring run of the score that the person saw. None skips the
+            check whether the application was scored again.
+        seen: `decision_token` of the decisions that the person saw. None skips
+            the check whether the application was decided again.
 
     Raises:
         MissingError: the loan has no current score.
@@ -110,9 +112,10 @@ def record_decision(
 
 
 def decision_token(decided: Sequence[database.Row]) -> str:
-    """Return a token that identifies the newest decision on a loan, or "" if there is none.
+    """Return a token that identifies the newest decision on a loan.
 
-    The token changes when another decision is recorded.
+    Return an empty string if there is no decision. When another decision is recorded, the token
+    changes.
 
     Args:
         decided: decisions on the loan, the newest first.
@@ -121,7 +124,7 @@ def decision_token(decided: Sequence[database.Row]) -> str:
 
 
 def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
-    """Return a loan_id as an integer or a string, as the key of the contract requires.
+    """Convert a loan_id to the type of the contract's key, an integer or a string.
 
     Raises:
         MissingError: no loan of the portfolio can have this loan_id.

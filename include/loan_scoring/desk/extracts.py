@@ -1,6 +1,6 @@
 """List scoring runs, scores and calls, page by page.
 
-A caller gets the next page by giving the key of the last row of the previous page.
+To get the next page, a caller passes the key of the last row of the previous page as `after`.
 """
 
 from datetime import datetime
@@ -25,14 +25,15 @@ def list_scoring_runs(
 ) -> list[database.Row]:
     """Return one page of published scoring runs, sorted by scoring_run_id.
 
-    A scoring_run_id starts with the batch_id, so the runs are also in the order of the batches.
+    A scoring_run_id starts with the batch_id, so the runs are also sorted by batch_id.
 
     Args:
         session: database session of the portfolio.
-        since: earliest time of publication. None means no limit.
-        until: publication is before this time. None means no limit.
-        batch_id: batch of the runs. None means all batches.
-        model_version: propensity or personas version that the runs used. None means all versions.
+        since: return only runs published at or after this time. None means no limit.
+        until: return only runs published before this time. None means no limit.
+        batch_id: return only runs of this batch. None means all batches.
+        model_version: return only runs that used this propensity or personas version. None means
+            all versions.
         after: last scoring_run_id of the previous page. None means the first page.
         limit: maximum number of rows on a page.
     """
@@ -88,14 +89,18 @@ def list_calls(
     after: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> list[database.Row]:
-    """Return one page of table `calls`, which records every scoring on demand, in order of time.
+    """Return one page of the recorded calls, in order of time.
+
+    A call is a request for scoring. Table `calls` records the calls.
 
     Args:
         session: database session of the portfolio.
-        since: earliest time of a call. None means no limit.
-        until: calls are before this time. None means no limit.
-        model_version: propensity or personas version that was used. None means all versions.
-        after: called_at and call_id of the last call of the previous page.
+        since: return only calls at or after this time. None means no limit.
+        until: return only calls before this time. None means no limit.
+        model_version: return only calls that used this propensity or personas version. None means
+            all versions.
+        after: called_at and call_id of the last call of the previous page. None means the first
+            page.
         limit: maximum number of rows on a page.
     """
     with database.transaction(session.connection):

@@ -19,7 +19,7 @@ class QueueFilter:
     decision: str | None = None
     persona: str | None = None
     reason: str | None = None
-    """One of the reasons of the score, or the reason of an exclusion."""
+    """Reason of the score or reason of an exclusion. A score may have several reasons."""
     low: float | None = None
     """Minimum of the default probability. A probability equal to `low` meets the condition."""
     high: float | None = None
@@ -34,7 +34,7 @@ class QueuePage:
     run: database.Row
     rows: list[database.Row]
     next: tuple[float, Any] | None
-    """Value of `after` for the next page. None if this is the last page."""
+    """Argument `after` that gives the next page, or None if this page is the last."""
 
 
 def read_queue(
@@ -44,17 +44,17 @@ def read_queue(
     after: tuple[float, Any] | None = None,
     limit: int = PAGE_ROWS,
 ) -> QueuePage:
-    """Return one page of the queue of a batch, by default of the last scored batch.
+    """Return one page of the queue of a batch.
 
     Applications are in descending order of default probability. Applications without a default
     probability come last.
 
     Args:
         session: database session of the portfolio.
-        batch_id: batch to read. None means the last scored batch.
+        batch_id: batch to read. None means the scored batch with the latest business date.
         wanted: filter. None means all applications of the queue.
-        after: default probability and loan_id of the last row of the previous page. If that row
-            has no default probability, -1 stands for the probability.
+        after: default probability and loan_id of the last row of the previous page. The
+            probability is -1 if that row has no default probability. None means the first page.
         limit: maximum number of rows on a page.
 
     Raises:
@@ -84,7 +84,9 @@ def read_queue(
 
 
 def count_queue(session: Session, run: database.Row) -> dict[str, list[database.Row]]:
-    """Return the application counts of a queue by decision, by persona and by first reason.
+    """Count the applications of a queue by decision, by persona and by reason.
+
+    The reason is the first reason of the score, or the exclusion if there is no score.
 
     Args:
         session: database session of the portfolio.
@@ -125,8 +127,8 @@ def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row
             batch_id=run["batch_id"],
             scoring_run_id=run["scoring_run_id"],
         )
-        # `left_out` is the result of SQL's grouping(). A bit is 1 if the row is not grouped by the
-        # column, so the only 0 bit says which column the row counts.
+        # `left_out` is the result of SQL's grouping(). Each bit belongs to a column, and only the
+        # bit of the column that the row is grouped by is 0.
         column_of = {0b011: "decision", 0b101: "persona", 0b110: "reason"}
         counts: dict[str, list[database.Row]] = {name: [] for name in column_of.values()}
         for row in found:
@@ -140,7 +142,9 @@ def _counted(session: Session, run: database.Row) -> dict[str, list[database.Row
 
 
 def current_run(session: Session, batch_id: str | None = None) -> database.Row:
-    """Return the current scoring run of a batch, by default of the last scored batch.
+    """Return the current scoring run of a batch.
+
+    If `batch_id` is None, return the run of the scored batch with the latest business date.
 
     Raises:
         MissingError: the batch is not scored, or no batch is scored yet.

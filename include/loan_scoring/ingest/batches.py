@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LandedBatch:
-    """The revision that a file became, with its row counts.
+    """The revision in which a file was landed, with its row counts.
 
-    `is_unchanged` is true if the file brought nothing new. Then no revision was landed, and the
+    `is_unchanged` is True if the file has no new content. Then no revision was landed, and the
     fields describe the current revision.
     """
 
@@ -114,9 +114,10 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
 def open_revision(known: list[database.Row], sha256: str) -> int:
     """Return the revision number under which to land a file.
 
-    If a revision that is newer than the current revision has the same bytes and is not published,
-    its number is returned. Otherwise the number of a new revision is returned. An unpublished
-    revision with other bytes is not reused, because another process may be about to publish it.
+    If an unpublished revision with the same bytes is newer than the current revision, return the
+    number of this unpublished revision. Otherwise return the number of a new revision. An
+    unpublished revision with other bytes is not reused, because another process may be about to
+    publish this revision.
 
     Args:
         known: the revisions of the batch, newest first.
@@ -131,10 +132,10 @@ def open_revision(known: list[database.Row], sha256: str) -> int:
 
 
 def check_batch(session: Session, batch_id: str, revision: int) -> None:
-    """Check a landed revision, and refuse the revision if it fails.
+    """Check a landed revision, and refuse the revision if the check fails.
 
-    The applications and quarantined rows of a refused revision are deleted. Its row in table
-    `batches`, its verdicts and its alerts are kept.
+    A published revision is not checked again. The applications and quarantined rows of a refused
+    revision are deleted. Its row in table `batches`, its verdicts and its alerts are kept.
 
     Raises:
         SourceError: the revision was refused, now or earlier. Either the share of quarantined rows
@@ -145,7 +146,7 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
-        # The rows of a refused revision are deleted, so it cannot be checked again.
+        # A refused revision cannot be checked again, because its rows are deleted.
         if batch["state"] == "refused":
             raise SourceError(
                 f"batch {batch_id} revision {revision} was refused (the reason is in the table "
@@ -189,19 +190,20 @@ def publish_batch(session: Session, batch_id: str, revision: int, location: str 
     """Publish a checked revision and make it the batch's current revision, in one transaction.
 
     Older revisions are kept. If a newer revision is already current, the revision is published but
-    does not become current. If the batch is the history, the labels in its file are ingested as
-    outcomes in the same transaction.
+    does not become current. If the batch is `history` and the revision becomes current, the labels
+    in its file are ingested as outcomes in the same transaction.
 
     Args:
         session: database session of the role that ingests.
         batch_id: batch of the revision.
         revision: number of the revision.
-        location: file that was landed as this revision. Only the history is read again from it.
+        location: file that was landed as this revision. The file is read again only if the batch
+            is `history`.
 
     Raises:
         StateError: there is no such revision, the revision was refused, or one of its loans has
             become an application of another batch since the file landed.
-        SourceError: the file of the history has changed since it landed.
+        SourceError: the batch is `history`, and its file has changed since it landed.
     """
     connection = session.connection
     key = {"batch_id": batch_id, "revision": revision}

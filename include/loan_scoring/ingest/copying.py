@@ -18,7 +18,7 @@ from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 def copy_table(
     session: Session, table: SourceTable, batch_id: str, revision: int
 ) -> tuple[int, int]:
-    """Parse and copy all rows of a file; return the counts of accepted and rejected rows."""
+    """Parse and copy all rows of a file. Return the number of accepted and of quarantined rows."""
     with known_loan_lookup(session, batch_id) as is_known:
         rules = RowRules(session.contract, is_known)
         return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
@@ -55,7 +55,7 @@ def copy_rows(
 def _as_text(
     blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield for each block the count of accepted rows, these rows as CSV, and rejected records."""
+    """Yield for each block the number of accepted rows, their CSV text, and rejected records."""
     for rows, rejected in blocks:
         key = {"batch_id": batch_id, "revision": revision}
         key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]

@@ -21,7 +21,7 @@ def read_corrected_rows(
     quarantined: dict[int, database.Row],
     current: database.Row,
 ) -> Iterator[blocks.Block]:
-    """Yield blocks of corrected rows, with the line numbers that they have in the source file.
+    """Yield blocks of corrected rows, with the line number of each row in the source file.
 
     A row without any value is skipped, because the export writes such a row for each malformed
     record, and the person may leave this row empty.
@@ -71,7 +71,7 @@ def corrected_raw_text(
 ) -> str:
     """Return the raw text to store for a corrected row that still breaks a rule.
 
-    If the person changed no value, this is the text of the source file. Otherwise it is a CSV
+    If the person changed no value, return the text of the source file. Otherwise return a CSV
     record with the columns and the delimiter of the source file.
 
     Args:

@@ -158,7 +158,8 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
 def _applied(known: list[database.Row], current: database.Row) -> set[str]:
     """Return the SHA-256 of every file whose corrections are contained in the current revision.
 
-    Corrections of corrections are followed back to the revision that was landed from the source.
+    If the corrected revision was itself a correction, the file of this earlier correction is
+    included, and so on back to the revision that was landed from the source file.
     """
     by_revision = {row["revision"]: row for row in known}
     applied = set()
@@ -195,8 +196,8 @@ def _refuse_if_none_passes(location: str | Path, mended: int, broken: list[Rejec
 def _corrected_label(location: str | Path, current: database.Row) -> str:
     """Return the corrected file's location as column `source` of table `batches` shows it.
 
-    The label begins with `synthetic: ` if the file's name marks it as synthetic, or if it corrects
-    synthetic rows.
+    The label begins with `synthetic: ` if the file's name marks the rows as synthetic, or if the
+    file corrects synthetic rows.
     """
     label = source_label(location)
     is_unmarked = "synthetic" in current["source"] and not label.startswith("synthetic")

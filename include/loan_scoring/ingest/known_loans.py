@@ -1,4 +1,4 @@
-"""Look up keys in other batches, because a loan may be an application of one batch only."""
+"""Look up keys in other batches, because a loan may be an application of only one batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,9 @@ from loan_scoring.ingest.row_rules import Lookup
 
 @contextmanager
 def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None]:
-    """Yield a function that returns a mask of the keys that another published batch has.
+    """Yield a function that finds the keys that another published batch has.
+
+    The function takes keys and returns a mask: True for each key that another published batch has.
 
     Yield None if no other batch is published.
 

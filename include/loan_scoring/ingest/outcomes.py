@@ -23,7 +23,7 @@ from loan_scoring.ingest.row_rules import any_of, parse_column
 log = logging.getLogger(__name__)
 
 OBSERVED_ON = "observed_on"
-"""The optional column with the date of each outcome. The history does not have this column."""
+"""The optional column with the date of each outcome. A file of `history` has no such column."""
 FEW_ROWS = 10
 """A file of outcomes is refused only if at least this many rows break a rule.
 
@@ -34,10 +34,10 @@ the share of quarantined rows.
 
 @dataclass(frozen=True)
 class TakenOutcomes:
-    """The revision that a file of outcomes became, with its row counts.
+    """The revision in which a file of outcomes was ingested, with its row counts.
 
-    `drop_id` identifies the file by its name. `is_unchanged` is true if the file brought nothing
-    new. Then no revision was added, and the fields describe the earlier revision.
+    `drop_id` identifies the file by its name. `is_unchanged` is True if the file has no new
+    content. Then no revision was added, and the fields describe the earlier revision.
     """
 
     drop_id: str
@@ -55,14 +55,17 @@ def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
     unknown the first time has since been ingested, all rows are checked again and become a new
     revision.
 
-    A row goes to quarantine if it cannot be read, if its loan is unknown, or if its date is before
-    the loan's application. So does a row that repeats an earlier row's loan, or contradicts a known
-    outcome or another row of the file.
+    A row goes to quarantine in each of these cases:
+
+    - The row cannot be read.
+    - The loan is unknown, or the date of the outcome is before the loan's application.
+    - An earlier row of the file has the same loan.
+    - The outcome contradicts the known outcome of the loan, or another row of the file.
 
     Raises:
         SourceError: the file cannot be read, or a column is missing.
-        StateError: at least FEW_ROWS rows broke a rule, and they are a larger share than the
-            contract allows. Then nothing is changed.
+        StateError: at least FEW_ROWS rows broke a rule, and the share of these rows is larger than
+            the contract allows. Then nothing is changed.
     """
     with database.transaction(session.connection):
         taken = take_outcomes_within(session, location)
@@ -86,10 +89,10 @@ def take_outcomes_within(
 
     Args:
         session: database session of the role that ingests.
-        location: file of outcomes, or the file of the history.
-        sha256: hash that the file of the history must have. If it is given, the file is ingested
-            even if its bytes are unchanged, because loans that were unknown may be known now. None
-            for a file of outcomes.
+        location: file of outcomes, or the file of `history`.
+        sha256: hash that the file of `history` must have. With a hash, the file is ingested even if
+            its bytes are unchanged, because loans that were unknown may be known now. None for a
+            file of outcomes.
 
     Raises:
         SourceError: the file cannot be read, lacks a column, or has another hash.

@@ -1,4 +1,4 @@
-"""Store rejected records in table `quarantine`, and count the rules that they broke."""
+"""Store rejected records in table `quarantine`, and count the rows that broke each rule."""
 
 import pyarrow as pa
 

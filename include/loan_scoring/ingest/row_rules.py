@@ -15,7 +15,10 @@ Broken = list[tuple[str, np.ndarray]]
 """Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
 
 Lookup = Callable[[pa.Array], np.ndarray]
-"""A function that returns a mask of the keys that another batch has. Keys may be null."""
+"""A function that takes keys and returns a mask: True for each key that another batch has.
+
+A key that is null or cannot be read is passed as null, and its mask is False.
+"""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
@@ -39,8 +42,8 @@ class RowRules:
 
     Args:
         contract: contract of the portfolio.
-        is_known: function that returns which keys are applications of another batch. If None, this
-            rule is not checked.
+        is_known: function that returns which keys are applications of another batch. If None, the
+            rule `known_key` is not checked.
     """
 
     def __init__(self, contract: Contract, is_known: Lookup | None = None) -> None:
@@ -140,7 +143,8 @@ class SeenIntegers:
             is_seen |= earlier[places] == values
         run = values[order][~is_seen[order]]
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
-            # The stable sort of 64-bit integers is timsort, which merges two runs in linear time.
+            # The sort is stable, because NumPy's stable sort of 64-bit integers is timsort, which
+            # merges two sorted arrays in linear time.
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
         if len(run):
             self._runs.append(run)
@@ -226,7 +230,7 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
             unreadable = unreadable | fraction
             floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
         return floats.cast(kind), unreadable
-    if column.type == "number":  # the cast accepts 'nan' and 'inf', which the rules reject
+    if column.type == "number":  # because the cast also accepts 'nan' and 'inf'
         endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
         if endless.any():
             return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
@@ -236,8 +240,9 @@ def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
 def _has_hexadecimal(text: pa.Array) -> bool:
     """Return whether any text may be a hexadecimal number, because it contains an x.
 
-    The whole buffer is searched, even if `text` is a slice of it. So the result may be True because
-    of text outside the slice, which only costs time.
+    The whole buffer is searched, even if `text` is only a slice of the buffer. So the result may be
+    True because of text outside the slice. Then `_numbers` takes its slower branch, which gives the
+    same numbers.
     """
     data = text.buffers()[2]
     return data is not None and b"x" in data.to_pybytes().lower()

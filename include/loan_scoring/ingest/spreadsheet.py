@@ -68,8 +68,8 @@ class QuarantineSheet:
     ) -> None:
         header = layout["header"]
         line_number, rules, raw_text = export_columns(contract)
-        # A source column outside the contract may have one of these three names. It is left out,
-        # because otherwise the CSV file would have two columns with the same name.
+        # A source column outside the contract may have one of these three names. This source column
+        # is left out, because otherwise the CSV file would have two columns with the same name.
         own = {line_number, rules, raw_text}
         self._layout = layout
         self._shown = [place for place, name in enumerate(header) if name not in own]
@@ -101,8 +101,9 @@ class QuarantineSheet:
 def spreadsheet_text(value: str) -> str:
     """Return a value that a spreadsheet program shows as text instead of calculating it.
 
-    A value that looks like a formula gets a leading '. A value such as '=1 gets another ', so that
-    `without_text_marks` can restore every value. Numbers are not changed.
+    A value that looks like a formula gets a leading apostrophe. A formula that already has a
+    leading apostrophe gets one more, so that `without_text_marks` can restore every value. Numbers
+    are not changed.
 
     >>> [spreadsheet_text(each) for each in ("=1+1", "-5.2", "-cmd", "'=1", "it's")]
     ["'=1+1", '-5.2', "'-cmd", "''=1", "it's"]
@@ -117,7 +118,7 @@ def spreadsheet_text(value: str) -> str:
 
 
 def without_text_marks(values: pa.Table) -> pa.Table:
-    """Return columns of text without the leading ' that `spreadsheet_text` added to values."""
+    """Return columns of text without the apostrophes that `spreadsheet_text` added to values."""
     signs = "".join(map(re.escape, FORMULA_SIGNS))
     for place, name in enumerate(values.column_names):
         plain = pc.replace_substring_regex(values.column(place), f"^'('*[{signs}])", r"\1")
@@ -141,7 +142,7 @@ def export_columns(contract: Contract) -> tuple[str, str, str]:
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
     """Return the source columns that a file of the batch must have.
 
-    A file of the history must also have the target column.
+    A file of `history` must also have the target column.
     """
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]

@@ -1,1 +1,5 @@
-"""Tools outside the nightly work: replay, generated loans, benchmarks, calibration, drift demos."""
+"""Provide tools beside the nightly stages.
+
+The tools are replay, generated loans, the main job, benchmarks, calibration and drift
+demonstrations.
+"""

@@ -1,4 +1,7 @@
-"""Write the drops of a replay into the landing folder, so that no reader sees a partial file."""
+"""Write the files of a replay into the landing folder, so that no reader sees a partial file.
+
+A drop is the content of one such file: the applications or the outcomes of one date.
+"""
 
 import logging
 from pathlib import Path
@@ -11,7 +14,7 @@ from loan_scoring.errors import LoanScoringError
 
 
 class LandingFolder:
-    """Write drops as CSV files. A file that already holds the same bytes is not written again."""
+    """Write drops as CSV files. A file that already has the content of the drop stays untouched."""
 
     def __init__(self, folder: Path, log: logging.Logger, *, is_synthetic: bool) -> None:
         self._folder, self._log, self._is_synthetic = folder, log, is_synthetic
@@ -19,8 +22,9 @@ class LandingFolder:
     def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
         """Write a drop. Return the path of the file, and whether the file had to be written.
 
-        A file is either real or synthetic. Writing one kind deletes a file of the other kind for
-        the same batch, because otherwise ingestion would find two deliveries of the batch.
+        A drop is either real or synthetic. Writing a real drop deletes a synthetic file of the same
+        name, and writing a synthetic drop deletes a real file, because otherwise ingestion would
+        find two files for one batch.
 
         Args:
             kind: `applications` or `outcomes`.
@@ -54,7 +58,7 @@ class LandingFolder:
 
 
 def _csv_bytes(table: pa.Table) -> bytes:
-    """Return a table of strings as CSV. Only values that need quotes get quotes."""
+    """Return a table of string columns as CSV. Only values that need quotes get quotes."""
     header = pa.table({name: pa.array([name]) for name in table.column_names})
     lines = [
         line

@@ -1,4 +1,4 @@
-"""Run the main job on one machine: replay history and nights, and process them with Airflow."""
+"""Run the main job on one machine: replay history and nights, and run all stages with Airflow."""
 
 import logging
 import time
@@ -40,7 +40,9 @@ def run_main_job(job: MainJob) -> str:
     """Run the steps of the main job that are not done yet. Return a summary for the terminal.
 
     Raises:
-        LoanScoringError: a task failed and has no retry left, or no step ended for 15 minutes.
+        StateError: the run would mix real and generated loans in one database.
+        LoanScoringError: a task failed and has no retry left, no step ended for STALLED_SECONDS,
+            or a gate refused the first models.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     loaded = contract.load(job.portfolio)
@@ -75,9 +77,9 @@ def run_main_job(job: MainJob) -> str:
 def _database_url() -> Iterator[str]:
     """Yield the URL of the portfolio's database while the embedded server runs.
 
-    The embedded server must run even if the portfolio's database is elsewhere, because Airflow
-    keeps its own tables in the embedded server. At the end the server is stopped if it was not
-    running before.
+    The embedded server is started even if the portfolio's database is on another server, because
+    Airflow keeps its own tables in the embedded server. At the end the embedded server is stopped,
+    unless it was already running before.
     """
     server = embedded()
     was_running = server.is_running()
@@ -93,7 +95,7 @@ def _database_url() -> Iterator[str]:
 def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[AirflowClient]:
     """Yield a client of a running Airflow.
 
-    Use the Airflow that `make up` started. If there is none, start an Airflow for this job alone
+    If `make up` has started an Airflow, use that Airflow. Otherwise start an Airflow for this job
     and stop that Airflow at the end.
     """
     running = attach_to_stack(settings.state_dir())
@@ -111,7 +113,7 @@ def _airflow(loaded: Contract, url: str, progress: Progress) -> Iterator[Airflow
 def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> None:
     """Trigger ingestion of missing batches and outcomes, and wait until the job is complete.
 
-    The later stages need no trigger, because asset events start them.
+    The DAGs of later stages need no trigger, because asset events start these DAGs.
     """
     portfolio = state.session.contract.portfolio
     since = datetime.now(UTC)
@@ -127,7 +129,7 @@ def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> No
     for batch_id in state.uncompared_nights():
         client.trigger(f"{portfolio}_ingest", partition_key=batch_id)
     wait(state.is_published)
-    # Outcomes come after all applications, because outcomes of unknown loans go to quarantine.
+    # Ingest outcomes after all applications, because outcomes of unknown loans go to quarantine.
     for drop_id, date in state.due_drops().items():
         if drop_id not in state.ingested_drops():
             client.trigger(f"{portfolio}_outcomes", partition_key=date)
@@ -141,17 +143,17 @@ def _wait(
     since: datetime,
     until: Callable[[], bool],
 ) -> None:
-    """Poll until the condition `until` holds.
+    """Report finished steps until `until` returns True.
 
     Args:
-        client: client of Airflow, to find failed DAG runs.
+        client: client of Airflow, used to find failed DAG runs.
         state: state of the job, read from the tables.
-        progress: where finished steps are reported.
-        since: start of this job. DAG runs that failed before the start are ignored.
-        until: the condition to wait for.
+        progress: progress report to which finished steps are added.
+        since: start of this job. DAG runs that failed before this time are ignored.
+        until: function that returns True when the wait may end.
 
     Raises:
-        LoanScoringError: a DAG run that the schedule did not start has failed, or no step ended
+        LoanScoringError: a DAG run that was not started by a schedule has failed, or no step ended
             for STALLED_SECONDS.
     """
     moved = time.monotonic()
@@ -173,7 +175,7 @@ def _wait(
 
 
 def _failure(client: AirflowClient, dag_id: str, run_id: str) -> str:
-    """Return one line of text with the failed task of a DAG run, the cause and the log file."""
+    """Return one line of text that names a DAG run's failed task, the cause and the log file."""
     tasks = client.failed_tasks(dag_id, run_id)
     if not tasks:
         return f"{dag_id} failed ({run_id}) without a failed task; see {client.log_folder}"
@@ -181,7 +183,7 @@ def _failure(client: AirflowClient, dag_id: str, run_id: str) -> str:
 
 
 def _refuse_mixed_sources(session: Session) -> None:
-    """Raise StateError if a run would mix real and generated loans in one database."""
+    """Raise StateError if the job would mix real and generated loans in one database."""
     with database.transaction(session.connection):
         known = database.row(session.connection, "select_current_batch", batch_id=HISTORY)
     if known is None:

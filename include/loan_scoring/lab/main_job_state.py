@@ -10,7 +10,7 @@ from loan_scoring.lab.replay import Replay
 
 @dataclass(frozen=True)
 class MainJobState:
-    """State of the main job. Every method reads Postgres again."""
+    """State of the main job. Every method reads the current state from Postgres."""
 
     session: Session
     replay: Replay
@@ -35,11 +35,11 @@ class MainJobState:
         return steps + [f"{drop_id} taken in" for drop_id in sorted(self.ingested_drops())]
 
     def count_steps(self) -> int:
-        """Return the number of steps of the whole job, done or not."""
+        """Return the number of all steps of the job, finished and unfinished."""
         return 2 + 3 * len(self.replay.batch_ids) + len(self.due_drops())
 
     def is_trained(self) -> bool:
-        """Return whether models fitted on the history were judged and a champion exists.
+        """Return whether there is a champion and models fitted on the current history were judged.
 
         Raises:
             LoanScoringError: a gate refused the first models, so there is no champion.
@@ -76,7 +76,7 @@ class MainJobState:
         return [row["batch_id"] for row in self._nights() if not row["is_compared"]]
 
     def due_drops(self) -> dict[str, str]:
-        """Return the dates of the outcome drops that land by the last night, by drop_id."""
+        """Return the date of each outcome drop that lands by the last night, by drop_id."""
         dates = {path.name.split(".")[0] for path in self.replay.outcome_files}
         last = self.replay.batch_ids[-1]
         return {f"outcomes-{date}": date for date in sorted(dates) if date <= last}

@@ -1,4 +1,4 @@
-"""Show the progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of long work, as a bar on a terminal and as plain lines otherwise."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ class Progress:
         self._bar.start()
 
     def reach(self, steps: list[str]) -> bool:
-        """Print the steps that were not printed before. Return whether a step was printed."""
+        """Print each step that was not printed before. Return whether any step was printed."""
         new = [step for step in steps if step not in self._done]
         self._done += new
         for step in new:
@@ -46,17 +46,17 @@ class Progress:
             self._bar.update(self._task, completed=len(self._done), refresh=True)
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Stop the progress bar and remove the bar from the terminal."""
         self._bar.stop()
 
 
 def track_items(
     items: Iterator[Item], total: int, name: str, log: logging.Logger, every: int
 ) -> Iterator[Item]:
-    """Yield the items and show their progress.
+    """Yield the items, and show how many of all items were yielded.
 
-    On a terminal the progress is a bar. Elsewhere a line is logged after every `every` items and
-    after the last item.
+    On a terminal the progress is shown as a bar. Otherwise a line is logged each time that `every`
+    more items are done, and after the last item.
     """
     bar = _bar(sys.stderr)
     with bar:
@@ -69,7 +69,8 @@ def track_items(
 
 
 def _bar(out: TextIO) -> Bar:
-    # auto_refresh is off, because its thread would take CPU time from the worker processes.
+    # auto_refresh is off, because a thread that redraws the bar would take CPU time from the worker
+    # processes.
     return Bar(
         BarColumn(),
         TaskProgressColumn(),

@@ -32,16 +32,16 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Replay:
-    """The source of a replay and the files of its drops in the landing folder."""
+    """The source of a replay, and the files that the replay has in the landing folder."""
 
     source: str
-    """File or URL of the loans. The text begins with `synthetic` if the loans are generated."""
+    """File or URL of the loans, or a description that begins with `synthetic`."""
     is_synthetic: bool
     history_rows: int = 0
     batch_ids: list[str] = field(default_factory=list)
-    """The batch_ids of the nights in calendar order, without `history`."""
+    """The batch_ids of the nights in calendar order. `history` is not in the list."""
     application_files: dict[str, Path] = field(default_factory=dict)
-    """The applications file of each batch_id, with `history` first."""
+    """The file of applications by batch_id. `history` is the first batch_id."""
     outcome_files: list[Path] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     unchanged: list[Path] = field(default_factory=list)
@@ -59,25 +59,27 @@ def replay_loans(
     landing: Path,
     log: logging.Logger = LOGGER,
 ) -> Replay:
-    """Cut the labelled file of a portfolio into drops and write them into the landing folder.
+    """Cut the labelled file of a portfolio into drops and write the drops into the landing folder.
 
-    Return the source and the files. Two calls with the same arguments write the same bytes.
+    Return the source and the files. Two calls with equal arguments and an unchanged labelled file
+    give files of equal content, so the second call writes nothing.
 
     Args:
         contract: contract of the portfolio.
-        source: file or URL of the labelled loans. If None, `resolve_source` looks for one, and
-            loans are generated if there is none.
+        source: file or URL of the labelled loans. If None, `resolve_source` searches for a source.
+            If the search finds no source, loans are generated.
         nights: number of nights after the history.
         per_night: number of loans in each night.
-        start: date of the first night. If None, the contract's date is used.
-        seed: random seed for the order of the loans. If None, the contract's seed is used.
-        scenarios: names of the scenarios of each night. Nights are counted from 1.
+        start: date of the first night. If None, the date `start` of the contract is used.
+        seed: random seed for the order of the loans and for the scenarios. If None, the seed of
+            the contract is used.
+        scenarios: names of scenarios by night number. The first night is number 1.
         landing: folder into which the drops are written.
         log: logger for warnings.
 
     Raises:
         SourceError: the file cannot be read, has malformed rows, or too few rows.
-        LoanScoringError: an argument is out of its bounds, or a drop cannot be written.
+        LoanScoringError: an argument is out of bounds, or a drop cannot be written.
     """
     scenarios = scenarios or {}
     seed = contract.training.seed if seed is None else seed
@@ -127,7 +129,7 @@ def replay_loans(
 def _labelled(
     contract: Contract, location: str | None, drawn: int, seed: int, log: logging.Logger
 ) -> tuple[pa.Table, Replay]:
-    """Return the labelled rows, read or generated, and a Replay that holds only their source."""
+    """Return the labelled loans, read or generated, and a Replay with only the source."""
     if location is not None:
         is_synthetic = locations.is_synthetic(location)
         text = f"{'synthetic: ' if is_synthetic else ''}{location_label(location)}"
@@ -187,7 +189,7 @@ def _check_rows(source: str, rows: int, history_rows: int, nights: int, per_nigh
 
 
 def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
-    """Return each row's rank in ascending order of the keys, shape (rows,)."""
+    """Return the rank of each row if rows are sorted by key in ascending order, shape (rows,)."""
     keys = table.column(contract.key.source)
     if contract.key.type == "integer":
         try:
@@ -204,14 +206,14 @@ def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
 def _night(
     contract: Contract, labelled: pa.Table, seed: int, night: int, names: Sequence[str]
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the applications and the outcomes of one night after its scenarios were applied."""
+    """Apply the scenarios of one night. Return the night's applications and outcomes."""
     target = contract.target.source
     applications = labelled.drop_columns(target)
     labels = labelled.column(target).to_pylist()
     for name in names:
         scenario = contract.replay.scenarios[name]
-        # The scenario's name is part of the seed, so that a second scenario in the same night does
-        # not change the rows that the first scenario draws.
+        # Each scenario has its own random generator, seeded with the scenario's name. So a scenario
+        # draws the same rows, whether or not the night has other scenarios.
         rng = np.random.default_rng([seed, night, crc32(name.encode())])
         applications = apply_scenario(applications, scenario, contract, rng)
         if scenario.kind == "worsen_outcomes":
@@ -220,8 +222,8 @@ def _night(
             shuffle_outcomes(labels, applications, scenario, contract, rng)
     for column in contract.columns:
         if not column.is_known_at_application:
-            # The column must be blank, because its value is not known on that night and because
-            # its nulls would reveal the outcome.
+            # Leave the column empty, because the values are not known on that night, and because
+            # even the nulls would reveal outcomes.
             blank = pa.array([""] * labelled.num_rows, pa.string())
             place = applications.column_names.index(column.source)
             applications = applications.set_column(place, column.source, blank)

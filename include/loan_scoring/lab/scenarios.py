@@ -1,4 +1,4 @@
-"""Apply the drift scenarios of a contract to the rows of a night, which are string columns."""
+"""Apply the drift scenarios of a contract to the loans of a night, in string columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ SIGNIFICANT_DIGITS = 10
 
 
 def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
-    """Return the names of scenarios by night number, parsed from strings like `income_shock@4`.
+    """Parse strings like `income_shock@4`. Return the names of scenarios by night number.
 
     The first night is number 1.
 
@@ -37,7 +37,7 @@ def parse_scenarios(texts: Iterable[str]) -> dict[int, list[str]]:
 def check_scenarios(
     contract: Contract, nights: int, scenarios: Mapping[int, Sequence[str]]
 ) -> None:
-    """Check that the contract has every scenario and that every named night is replayed.
+    """Check that every scenario is in the contract and that every named night is replayed.
 
     Raises:
         LoanScoringError: a scenario or a night does not exist, or a scenario changes a column that
@@ -69,7 +69,8 @@ def apply_scenario(
 ) -> pa.Table:
     """Return a night's applications after one scenario was applied.
 
-    A scenario without a column concerns only outcomes, so the applications do not change.
+    A scenario without a column changes only outcomes. In this case the applications are returned
+    unchanged.
     """
     if scenario.column is None:
         return table
@@ -97,7 +98,7 @@ def apply_scenario(
 def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
-    """Turn a share of a night's negative outcomes into defaults, in the list `targets` itself."""
+    """Turn a share of a night's repaid loans into defaults. The list `targets` is modified."""
     negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
     for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
@@ -110,24 +111,24 @@ def shuffle_outcomes(
     contract: Contract,
     rng: np.random.Generator,
 ) -> None:
-    """Permute the outcomes of a share of a night's loans, in the list `targets` itself.
+    """Permute the outcomes of a share of a night's loans. The list `targets` is modified.
 
-    As many loans default as before, but not the loans that a model expects to default. Excluded
-    loans keep their outcomes. Most of them default, so an exchange of outcomes with them would
-    change the default rate of the scored loans.
+    The number of defaults does not change, but a model can no longer predict which of these
+    loans default. Excluded loans keep their outcomes. Most excluded loans default, so permuting
+    these outcomes too would change the default rate of the scored loans.
     """
     excluded = _excluded(applications, contract)
     rows = choose_share(
         [row for row in range(len(targets)) if row not in excluded], scenario.share, rng
     )
-    # choose_share returns the rows in random order, so the outcomes are permuted.
+    # choose_share returns the rows in random order, so `drawn` is a permutation of the outcomes.
     drawn = [targets[row] for row in rows]
     for row, text in zip(sorted(rows), drawn, strict=True):
         targets[row] = text
 
 
 def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
-    """Return the row indices of the loans that an exclusion of the contract keeps from scoring."""
+    """Return the row indices of the loans to which an exclusion of the contract applies."""
     found: set[int] = set()
     for exclusion in contract.exclusions:
         column = contract.by_name[exclusion.column]
@@ -142,8 +143,8 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
 def choose_share(rows: list[int], share: float | None, rng: np.random.Generator) -> list[int]:
     """Draw a share of the rows without replacement, in random order.
 
-    The number of rows drawn is fixed, not random, because otherwise small nights could drift much
-    more or less than large nights.
+    The number of drawn rows is the share of all rows, rounded. If each row were drawn with a
+    probability instead, a small night could by chance drift much more or less than a large night.
     """
     count = round(len(rows) * (share or 0.0))
     picked: list[int] = rng.choice(np.array(rows, np.int64), count, replace=False).tolist()
@@ -151,7 +152,7 @@ def choose_share(rows: list[int], share: float | None, rng: np.random.Generator)
 
 
 def is_null_text(column: Column, text: str) -> bool:
-    """Return whether a string means a null in this column."""
+    """Return whether a string stands for a null in a column."""
     return text == "" or text in column.null_tokens
 
 
@@ -163,8 +164,8 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
     margin = column.margin
     if margin and margin.step:
         step = Decimal(str(margin.step))
-        # Steps are counted from the lowest quantile, because values need not be multiples of the
-        # step. For example, amounts with a step of 10,000 can all end in 6500.
+        # Count steps from the lowest quantile and not from 0, because values need not be multiples
+        # of the step. For example, amounts with a step of 10,000 can all end in 6500.
         origin = Decimal(str(margin.quantiles[0] if margin.quantiles else 0))
         value = origin + round((value - origin) / step) * step
     elif column.type == "integer":
@@ -175,7 +176,7 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
 def _with_ratios(
     table: pa.Table, column: Column, changed: list[int], contract: Contract
 ) -> pa.Table:
-    """Recompute, in the changed rows, every ratio that uses the column.
+    """Recompute every ratio of which the column is an operand, in the changed rows.
 
     A null ratio stays null. A ratio becomes null if an operand is null or the denominator is 0.
     """
@@ -214,7 +215,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _like(value: Decimal, text: str) -> str:
-    """Return a value as a string, with at least as many decimals as the string before drift."""
+    """Format a drifted value, with at least as many decimals as in the string before the drift."""
     digits = max(SIGNIFICANT_DIGITS, value.adjusted() + 1)
     written = format(value.normalize() if value == 0 else +round_to(value, digits), "f")
     whole, _, decimals = written.partition(".")

@@ -9,9 +9,10 @@ from loan_scoring.ingest.files.fetching import check_location
 def resolve_source(contract: Contract, explicit: str | None) -> str | None:
     """Return the file or URL of a portfolio's labelled loans.
 
-    The search order is: `explicit`, LOAN_SCORING_SOURCE, data/<portfolio>.csv (or .csv.gz,
-    .csv.zip), and last the contract's URL. Return None if there is no such file and
-    the contract's URL is missing or cannot be read.
+    The search order is `explicit`, LOAN_SCORING_SOURCE, the file <portfolio>.csv, .csv.gz or
+    .csv.zip in `settings.data_dir()`, and last the contract's URL.
+
+    Return None if there is no such file, and the contract has no URL or the URL cannot be read.
 
     Raises:
         SourceError: `explicit` or LOAN_SCORING_SOURCE is set and cannot be read.

@@ -1,8 +1,9 @@
 """Generate labelled loans from the columns and margins of a contract.
 
-Generated loans replace a labelled file that cannot be read. They resemble the real portfolio only
-in the margins of the columns. A model can learn the target from the columns. Columns are
-independent of each other, except that the two operands of a ratio are correlated.
+Generated loans are used if there is no labelled file. The contract's margins describe the
+distribution of each column. The columns also predict the target. In every other respect generated
+loans do not resemble real loans. Columns are independent of each other, except that the
+two operands of a ratio are correlated, and a ratio follows from its operands.
 """
 
 import numpy as np
@@ -20,9 +21,9 @@ QUANTILE_SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 OPERAND_CORRELATION = 0.8
 RATIO_DECIMALS = 8
 LEARNABLE_AUC = 0.81
-"""Expected AUC of a model that knows the true default probability of each loan.
+"""Expected AUC on generated loans of a model that knows the true default probability of each loan.
 
-Loans that an exclusion keeps from scoring do not count.
+Loans to which an exclusion applies do not count.
 """
 MAX_GAIN = 20.0
 GAIN_ROWS = 10_000
@@ -32,13 +33,13 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     """Return a table of labelled loans with the contract's columns, all as strings.
 
     A numeric column is drawn from the piecewise-linear distribution through its margin's quantiles.
-    A category is drawn with the shares of its margin. Nulls are written as in the portfolio's
-    files. The same arguments give the same table.
+    A category is drawn with the shares of its margin. Nulls are written with the first null token
+    of the column. Two calls with equal arguments return equal tables.
 
     The target is drawn from a logistic model. The effects in the margins are the relative weights
-    of the columns. All weights are multiplied by one gain, chosen so that the true default
-    probabilities reach LEARNABLE_AUC. The intercept is chosen so that the mean default
-    probability equals the contract's generated_default_rate.
+    of the columns. All weights are multiplied by one factor, the gain. The gain is chosen so that
+    the true default probabilities reach LEARNABLE_AUC, but is at most MAX_GAIN. The intercept is
+    chosen so that the mean default probability equals the contract's generated_default_rate.
     """
     rng = np.random.default_rng(seed)
     ranks = _ranks(contract, rows, rng)
@@ -69,9 +70,9 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
 
 
 def _ranks(contract: Contract, rows: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw each value's rank in its column's distribution, between 0 and 1.
+    """Draw the quantile level of each value, between 0 and 1, by column name.
 
-    The ranks of the two operands of a ratio correlate (a Gaussian copula).
+    The levels of the two operands of a ratio are correlated by a Gaussian copula.
     """
     ranks: dict[str, Floats] = {column.name: rng.random(rows) for column in contract.inputs}
     weight = np.sqrt(OPERAND_CORRELATION)
@@ -95,8 +96,8 @@ def _values(column: Column, ranks: Floats) -> Floats:
     values: Floats = np.interp(ranks, QUANTILE_SHARES, quantiles)
     step = (margin.step if margin else None) or (1.0 if column.type == "integer" else None)
     if step:
-        # Steps are counted from the lowest quantile, because values need not be multiples of the
-        # step. For example, amounts with a step of 10,000 can all end in 6500.
+        # Count steps from the lowest quantile and not from 0, because values need not be multiples
+        # of the step. For example, amounts with a step of 10,000 can all end in 6500.
         values = quantiles[0] + np.round((values - quantiles[0]) / step) * step
     return np.clip(values, quantiles[0], quantiles[-1])
 
@@ -112,10 +113,10 @@ def _levels(column: Column, ranks: Floats) -> NDArray[np.object_]:
 def _compute(
     contract: Contract, name: str, numbers: dict[str, Floats], ranks: dict[str, Floats]
 ) -> None:
-    """Compute the column of a ratio and write it into `numbers`.
+    """Compute the column of a ratio and write the values into `numbers`.
 
-    Where the ratio is outside the column's range, the denominator is first replaced by the value
-    that has the same rank as the numerator.
+    In rows where the ratio would be outside the column's range, the denominator is first replaced
+    by the value at the numerator's quantile level.
     """
     ratio = next(ratio for ratio in contract.ratios if ratio.column == name)
     column = contract.by_name[name]
@@ -142,7 +143,7 @@ def _default_probabilities(
     levels: dict[str, NDArray[np.object_]],
     rows: int,
 ) -> Floats:
-    """Return the default probability of each loan, shape (rows,)."""
+    """Return the true default probability of each loan, shape (rows,)."""
     log_odds = np.zeros(rows)
     for column in contract.inputs:
         effect = column.margin.effect if column.margin else 0.0
@@ -173,7 +174,7 @@ def _default_probabilities(
 
 
 def _expected_auc(probabilities: Floats) -> float:
-    """Return the expected AUC of probabilities if outcomes are drawn with these probabilities."""
+    """Return the expected AUC of default probabilities if these probabilities are true."""
     ascending = np.sort(probabilities)
     negatives = np.cumsum(1 - ascending)
     pairs = ascending.sum() * negatives[-1]
@@ -181,7 +182,7 @@ def _expected_auc(probabilities: Floats) -> float:
 
 
 def _standardised(values: Floats) -> Floats:
-    """Return values minus their mean, in standard deviations. Nulls become 0.
+    """Return the standardised values: value minus mean, in standard deviations. Nulls become 0.
 
     Values below the 5 % quantile or above the 95 % quantile are first clipped to that quantile,
     because otherwise a few huge incomes would dominate the default probability.

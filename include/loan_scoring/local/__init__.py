@@ -1,1 +1,1 @@
-"""Run Postgres and Airflow on one machine without containers."""
+"""Run Postgres and Airflow as processes of one machine, without containers."""

@@ -1,4 +1,4 @@
-"""Run Airflow's components as child processes, which end when their supervisor process ends."""
+"""Run Airflow's components as child processes of a supervisor, and end them with the supervisor."""
 
 import secrets
 import time
@@ -19,27 +19,28 @@ from loan_scoring.local.airflow_status import folder_of, publish_status, withdra
 from loan_scoring.local.state import is_free, kept_port, locked
 
 _START_SECONDS = 180.0
-_STOP_SECONDS = 4.0  # time for components to end after SIGTERM, before they are killed
+_STOP_SECONDS = 4.0  # after SIGTERM, components that run longer than this are killed
 
 
 @dataclass
 class AirflowStack:
     """Airflow's scheduler, DAG processor, triggerer and API server on 127.0.0.1.
 
-    Only one stack can run in a state folder. A component that dies is restarted. If the stack is
-    used as a context manager, SIGINT, SIGTERM and SIGHUP stop the stack before this process ends.
+    Only one stack at a time can run in a state folder. A component that dies is restarted. If the
+    stack is used as a context manager, the signals SIGINT, SIGTERM and SIGHUP stop the stack
+    before they end this process.
 
     Args:
-        port: port of the API server. If None, a free port is chosen and kept in the state folder.
+        port: port of the API server. If None, the port kept in the state folder, or a free port.
         expected_dags: ids of the DAGs that must be parsed before start() returns.
         environment: further environment variables for all processes of the stack.
-        is_detached: whether the stack runs in the background until `stop_detached` is called.
+        is_detached: whether the stack runs in the background, so that `stop_detached` can end it.
     """
 
     state_dir: Path
     dags_folder: Path
     plugins_folder: Path
-    metadata_url: str = field(repr=False)  # repr=False hides the password in the URL
+    metadata_url: str = field(repr=False)  # the URL contains a password, which repr() must not show
     _: KW_ONLY
     port: int | None = None
     parallelism: int = 8
@@ -54,7 +55,10 @@ class AirflowStack:
         self._undo = ExitStack()
 
     def start(self) -> AirflowClient:
-        """Start all components, wait until Airflow is ready, and return a client for user admin."""
+        """Start all components, wait until Airflow is ready, and return a client of Airflow.
+
+        The client logs in as the user `admin`.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         with ExitStack() as undo:
@@ -64,8 +68,8 @@ class AirflowStack:
                 raise StateError(
                     f"an Airflow already runs or starts on {self.folder}; wait, or run `make down`"
                 ) from None
-            # The lock was free, so the previous supervisor is dead. If processes with this folder's
-            # mark still run, they have no supervisor, so end them.
+            # The lock was free, so the previous supervisor is dead. End the processes that still
+            # have this folder's mark, because no supervisor would restart or end them.
             guard.end_marked(guard.process_mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
@@ -156,18 +160,18 @@ class AirflowStack:
         return client
 
     def _lack(self, client: AirflowClient) -> str | None:
-        """Return a sentence that says why Airflow is not ready. Return None if Airflow is ready.
+        """Return why Airflow is not ready, as a sentence. Return None if Airflow is ready.
 
         Raises:
-            LoanScoringError: a DAG file cannot be imported, and an expected DAG is missing.
+            LoanScoringError: an expected DAG is missing, and a DAG file cannot be imported.
         """
         try:
             health = client.health()
         except LoanScoringError as error:
             return str(error)
         for name in ("scheduler", "triggerer", "dag_processor"):
-            # A heartbeat from before this start does not count, because it may be the recent
-            # heartbeat of a process that has been killed since.
+            # A heartbeat from before this start does not count, because the process that sent the
+            # heartbeat may have been killed since.
             heartbeat = health[name].get(f"latest_{name}_heartbeat")
             if not heartbeat or datetime.fromisoformat(heartbeat) < self._started:
                 return f"the {name} has not reported"

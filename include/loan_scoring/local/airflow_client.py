@@ -17,7 +17,7 @@ from loan_scoring.local.airflow_status import folder_of, stack_status
 from loan_scoring.local.state import read_json
 
 _PAGE = 100
-_TIMEOUT_SECONDS = 120.0  # long, because Airflow responds slowly while all cores are busy
+_TIMEOUT_SECONDS = 120.0  # long because Airflow responds slowly while all cores are busy
 
 
 class _StaleTokenError(LoanScoringError):
@@ -25,7 +25,7 @@ class _StaleTokenError(LoanScoringError):
 
 
 class DagRun(NamedTuple):
-    """A run of a DAG. If the DAG has partition keys, `partition_key` is the run's batch_id."""
+    """A run of a DAG. `partition_key` is the batch_id, or None if the run has no partition key."""
 
     dag_id: str
     run_id: str
@@ -36,7 +36,7 @@ class DagRun(NamedTuple):
 
 
 class FailedTask(NamedTuple):
-    """A failed task, the log file of its last attempt, and the cause found in that log.
+    """A failed task with the log file of the last attempt and the cause of the failure.
 
     `map_index` is -1 if the task is not mapped.
     """
@@ -50,25 +50,26 @@ class FailedTask(NamedTuple):
 
 
 class AirflowClient:
-    """A client of a running Airflow's REST API, which logs in as one user when first needed."""
+    """A client of Airflow's REST API. The first request that needs a token logs in."""
 
     def __init__(self, url: str, user: str, password: str, log_folder: Path) -> None:
         self.url = url
         self.log_folder = log_folder
         self._credentials = {"username": user, "password": password}
         self._token: str | None = None
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO, httpx logs every request
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # httpx logs each request at INFO
         self._http = httpx.Client(
             base_url=url,
             timeout=_TIMEOUT_SECONDS,
             follow_redirects=True,
-            trust_env=False,  # use no proxy, because a proxy cannot reach Airflow on this machine
-            # Reuse no connection, because a reused connection breaks when the API server restarts.
+            trust_env=False,  # use no proxy, because a proxy cannot reach Airflow on 127.0.0.1
+            # Open a new connection for each request, because a kept connection breaks when the API
+            # server restarts.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def health(self) -> dict[str, dict[str, Any]]:
-        """Return Airflow's health report, a dict with status and heartbeat of each component.
+        """Return Airflow's health report: the status and last heartbeat of each component.
 
         Raises:
             LoanScoringError: Airflow does not respond or responds with an error.
@@ -85,9 +86,9 @@ class AirflowClient:
         }
 
     def import_errors_since(self, moment: datetime) -> dict[str, str]:
-        """Return the DAG files that failed to import after `moment`, each with its error.
+        """Return the import errors of DAG files since `moment`.
 
-        The keys are file names. The values are the last lines of the stack traces.
+        The keys are file names. Each value is the last line of the file's stack trace.
         """
         return {
             error["filename"]: error["stack_trace"].strip().splitlines()[-1]
@@ -103,7 +104,7 @@ class AirflowClient:
         return _dag_run(self._call("POST", f"/api/v2/dags/{_quoted(dag_id)}/dagRuns", body))
 
     def unpause(self, dag_id: str) -> None:
-        """Unpause a DAG, so that Airflow runs the DAG by its schedule."""
+        """Unpause a DAG, so that Airflow starts scheduled runs of the DAG."""
         self._call("PATCH", f"/api/v2/dags/{_quoted(dag_id)}", {"is_paused": False})
 
     def dag_runs(self, dag_id: str | None = None, *, states: Iterable[str] = ()) -> list[DagRun]:
@@ -118,7 +119,7 @@ class AirflowClient:
     def failed_tasks(
         self, dag_id: str | None = None, run_id: str | None = None
     ) -> list[FailedTask]:
-        """Return the failed tasks of a run, of a DAG or of all DAGs, with the causes of failure.
+        """Return the failed tasks of a run, of a DAG or of all DAGs, with causes of failure.
 
         If `run_id` is None, all runs are searched. If `dag_id` is None, all DAGs are searched.
         """
@@ -147,7 +148,7 @@ class AirflowClient:
         retry=retry_if_exception_type(_StaleTokenError), stop=stop_after_attempt(2), reraise=True
     )
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request with the access token. If Airflow rejects the token, log in and retry."""
+        """Send a request with the access token. If Airflow rejects the token, log in again once."""
         if self._token is None:
             answer = self._send("POST", "/auth/token", self._credentials)
             self._token = answer["access_token"]
@@ -168,11 +169,12 @@ class AirflowClient:
             ) from error
         if answer.is_success:
             return answer.json()
-        # The response may quote the request, so the password and the token are masked.
+        # The error message quotes the response, and the response may quote the request. So the
+        # password and the token are masked.
         detail = answer.text
         for secret in filter(None, (self._credentials["password"], self._token)):
             detail = detail.replace(secret, "***")
-        # Airflow responds with 401 to an expired token. To a token that was signed with another
+        # If the token has expired, Airflow responds with 401. If the token was signed with another
         # secret, Airflow responds with 403 and the message "Invalid JWT token".
         is_stale = answer.status_code == httpx.codes.UNAUTHORIZED or "Invalid JWT token" in detail
         kind = _StaleTokenError if is_stale and self._token else LoanScoringError
@@ -194,7 +196,7 @@ def _dag_run(run: dict[str, Any]) -> DagRun:
 
 
 def stack_client(state_dir: Path, url: str, user: str = "admin") -> AirflowClient:
-    """Return a client of the Airflow in a state folder. The client logs in as `user`."""
+    """Return a client that logs in as `user` to the Airflow of a state folder."""
     folder = folder_of(state_dir)
     return AirflowClient(url, user, read_json(folder / PASSWORDS_FILE)[user], folder / "logs")
 

@@ -18,8 +18,8 @@ from loan_scoring.local import guard
 from loan_scoring.local.airflow_logs import cause_in_process_log
 from loan_scoring.local.state import read_json, write_private
 
-# With --skip-serve-logs no log server is started. A log server would need a fixed port, and nothing
-# would use the server because task logs are read from disk.
+# --skip-serve-logs prevents log servers, because each log server would need a fixed port. No log
+# server is needed because task logs are read from disk.
 COMPONENTS = {
     "scheduler": ("loan_scoring.preloaded", "scheduler", "--skip-serve-logs"),
     "dag-processor": ("airflow", "dag-processor"),
@@ -30,7 +30,7 @@ _STABLE_SECONDS = 60.0
 
 
 class Component:
-    """One process of Airflow, such as the scheduler, with its own process group and log file."""
+    """A process of Airflow, such as the scheduler, with its own process group and log file."""
 
     def __init__(
         self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
@@ -47,7 +47,7 @@ class Component:
         self.start()
 
     def start(self) -> None:
-        """Start the process, or restart the process after it has died."""
+        """Start the process for the first time, or again after the process has died."""
         with self.log.open("ab") as output:
             self._log_begin = output.tell()
             self.process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Component:
         return self.process.poll() is not None
 
     def death(self) -> LoanScoringError:
-        """Return an error that states how the process ended and names its log file."""
+        """Return an error that says how the dead process ended and that names the log file."""
         code = self.process.returncode
         if code < 0:
             killer = signal.Signals(-code).name
@@ -76,14 +76,14 @@ class Component:
         return LoanScoringError(f"airflow {self.name} ended with {code}: {cause}; see {self.log}")
 
     def restart_if_dead(self) -> str | None:
-        """Restart the process if the process is dead and the pause before the restart is over.
+        """Restart a dead process once the pause after its death is over.
 
-        This method does not wait. The caller calls it again and again. There is no pause if the
-        process ran for more than 60 s. If the process keeps dying earlier, the pauses grow: 1 s,
-        3 s, 7 s and so on, up to 60 s.
+        The method does not wait, so the caller must call it repeatedly. There is no pause if the
+        process had run for more than 60 s. If the process keeps dying earlier, the pauses grow from
+        1 s to 3 s, 7 s and so on, up to 60 s.
 
         Returns:
-            The text of `death` on the first call after each death, otherwise None.
+            the message of `death` on the first call after each death, otherwise None.
         """
         if not self.is_dead():
             return None
@@ -93,8 +93,8 @@ class Component:
             self._restart_at = now + min(2.0**self._deaths - 1, _STABLE_SECONDS)
             return str(self.death())
         if time.monotonic() >= self._restart_at:
-            # A dead scheduler leaves worker processes behind. They would wait forever and never
-            # release their tasks, so end them before the restart.
+            # A dead scheduler leaves worker processes behind. End these workers before the restart,
+            # because the workers would wait forever and never release their tasks.
             guard.end_marked(self.mark, patience_seconds=0)
             self.start()
         return None
@@ -117,8 +117,8 @@ def migrate_airflow(
         LoanScoringError: the migration failed.
         DatabaseError: the metadata database cannot be read.
     """
-    # The file migrated.json keeps version and revision, because asking Airflow whether a migration
-    # is needed would take seconds at every start.
+    # The file migrated.json keeps the version and the revision of the last migration. Without this
+    # file, every start would spend seconds on asking Airflow whether a migration is needed.
     note = folder / "migrated.json"
     version = importlib.metadata.version("apache-airflow")
     revision = _revision(metadata_url)

@@ -1,4 +1,4 @@
-"""Build the environment variables of Airflow's processes on one machine: settings and secrets."""
+"""Build the environment variables with the settings and secrets of a local Airflow."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 _USERS = ("admin", "op", "viewer")
 """Users of Airflow's UI. Each user has the Airflow role of the same name."""
 
-# These variables are not inherited from the shell, because they may configure another Airflow.
+# Variables with these prefixes are not inherited from the shell, because they may configure
+# another Airflow.
 _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")
-# This variable is not inherited either, because without bytecode files every task would compile all
-# modules that it imports.
+# These variables are not inherited either. Without bytecode files, every task would have to
+# compile all modules that the task imports.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 
 _FIXED_SETTINGS = {
@@ -25,21 +26,20 @@ _FIXED_SETTINGS = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "LOGGING__COLORED_CONSOLE_LOG": "False",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
-    # An idle scheduler looks for work every 0.2 s, so that the next task starts quickly after a
-    # short task.
+    # The pause of an idle scheduler is short, because with Airflow's default a task would start up
+    # to a second after the previous task of its DAG.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # If a scheduler is killed, its tasks are adopted by the next scheduler once the last heartbeat
-    # of the killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
+    # The next scheduler adopts the tasks of a killed scheduler once the last heartbeat of the
+    # killed scheduler is 15 s old. Adopting a task does not use up a retry of the task.
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    # Airflow marks a task as failed after 60 s without a heartbeat. This time is much longer than
-    # 15 s, because a task must be adopted before it is marked as failed.
+    # Airflow marks a task as failed after 60 s without a heartbeat. The time is much longer than
+    # the 15 s above, because a task must be adopted before Airflow marks the task as failed.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-    # A task repeats its requests for about a minute until the API server responds. This is needed
-    # after a restart, because the scheduler starts faster than the API server and resumes
-    # interrupted tasks at once. With Airflow's default values these tasks would fail after 10 to
-    # 30 s.
+    # With these values a task repeats a request for about a minute until the API server responds.
+    # This is needed after a restart, because the scheduler resumes interrupted tasks before the API
+    # server is ready. With Airflow's default values these tasks would fail after 10 to 30 s.
     "WORKERS__EXECUTION_API_RETRIES": "20",
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
@@ -59,7 +59,8 @@ def airflow_environment(
 ) -> dict[str, str]:
     """Return the environment variables of Airflow's processes.
 
-    Variables in `extra` override all others.
+    The variables are those of this process, Airflow's settings and secrets, and `extra`. A variable
+    in `extra` replaces any other variable of the same name.
     """
     inherited = {
         name: value
@@ -88,8 +89,8 @@ def airflow_environment(
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
     return {
-        # PASSIVE makes OpenMP threads sleep while they wait. By default waiting threads spin, which
-        # takes cores from other tasks. A training then took 2 to 15 times as long.
+        # PASSIVE makes OpenMP threads sleep while they wait. By default, waiting threads spin and
+        # take cores from other tasks. With spinning threads, training took 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         **_TELEMETRY_OFF,

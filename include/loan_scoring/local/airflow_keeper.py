@@ -1,4 +1,4 @@
-"""Restart the components and the embedded Postgres of an Airflow stack when they die."""
+"""Restart components of an Airflow stack and the embedded Postgres after they have died."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ _JOIN_SECONDS = 15.0
 
 
 class Keeper:
-    """A thread that restarts dead components and a dead Postgres until `stop` is called."""
+    """A thread that restarts dead components and a stopped Postgres until `stop` is called."""
 
     def __init__(self, components: list[Component], state_dir: Path, metadata_url: str) -> None:
         self._components = components
@@ -26,7 +26,7 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop restarting components, and wait until the thread has ended (up to 15 s)."""
+        """Stop all restarts, and wait up to 15 s until the thread has ended."""
         self._is_over.set()
         self._thread.join(_JOIN_SECONDS)
 
@@ -40,8 +40,8 @@ class Keeper:
                     if death := component.restart_if_dead():
                         _log.warning("%s; it is started again", death)
             except (LoanScoringError, OSError) as error:
-                # The cause may be temporary, such as a full disk. The thread must go on, because it
-                # also restarts the other components.
+                # The cause may be temporary, such as a full disk. Without this handler the thread
+                # would end, and nothing would restart any component.
                 _log.warning("%s", error)
                 self._is_over.wait(_PAUSE_SECONDS)
 

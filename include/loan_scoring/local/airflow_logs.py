@@ -1,4 +1,4 @@
-"""Find the line in Airflow's logs that states why a task or a process failed."""
+"""Find the error in Airflow's logs that says why a task or a process failed."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _ERROR = re.compile(r"\[(error|critical) *\]|\berror:", re.IGNORECASE)
 def task_log(
     log_folder: Path, dag_id: str, task_id: str, run_id: str, map_index: int, attempt: int
 ) -> Path:
-    """Return the path of the log file of a task's attempt.
+    """Return the path of the log file that Airflow writes for one attempt at a task.
 
     `map_index` is -1 if the task is not mapped.
     """
@@ -22,9 +22,10 @@ def task_log(
 
 
 def cause_in_task_log(log: Path) -> str:
-    """Return the last exception or error in a task's log, which has one JSON object per line.
+    """Return the last exception or error in a task's log.
 
-    If the log is missing or has no error, return a text that says so.
+    The log has one JSON object per line. If the log is missing or has no error, the returned string
+    says so.
     """
     cause = "it logged no error; its process was killed or never started"
     try:
@@ -35,7 +36,7 @@ def cause_in_task_log(log: Path) -> str:
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # not JSON, but the output of a program that the task started
+            continue  # This line is not JSON, because a program that the task started wrote it.
         if details := entry.get("error_detail"):
             cause = f"{details[0]['exc_type']}: {details[0]['exc_value']}"
         elif entry.get("level") in ("error", "critical"):
@@ -44,9 +45,9 @@ def cause_in_task_log(log: Path) -> str:
 
 
 def cause_in_process_log(log: Path, begin: int = 0) -> str:
-    """Return the line of a process's log that most likely states why the process ended.
+    """Return the line of a process's log that most likely says why the process ended.
 
-    Only the log from byte `begin` on is searched.
+    Lines before byte `begin` are not searched, because earlier processes wrote them.
     """
     text = log.read_bytes()[begin:].decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

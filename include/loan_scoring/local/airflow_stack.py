@@ -11,14 +11,14 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 def airflow_stack(
     portfolios: list[Contract], url: str, *, is_detached: bool = False
 ) -> AirflowStack:
-    """Return the Airflow stack of this checkout, after starting the embedded Postgres.
+    """Return the Airflow stack of this checkout, without starting the stack.
 
-    The embedded Postgres holds Airflow's metadata database. The stack itself is not started.
+    The embedded Postgres is started, because Airflow's metadata database is on this server.
 
     Args:
         portfolios: contracts of the portfolios whose DAGs the stack must parse.
         url: URL of the portfolio database that Airflow's tasks connect to.
-        is_detached: whether the stack will run in the background.
+        is_detached: whether the stack is to run in the background.
     """
     server = embedded().start()
     return AirflowStack(
@@ -35,9 +35,9 @@ def airflow_stack(
 def _connections(url: str) -> dict[str, str]:
     """Return environment variables that define Airflow's connections to the portfolio database.
 
-    Tasks use the connection `loan_scoring`, and pages use `loan_scoring_reader`. If the user has
-    set up a database other than the embedded Postgres, `loan_scoring_reader` is left out, because
-    the user defines this connection in the environment or in Airflow.
+    Tasks use the connection `loan_scoring`, and pages use `loan_scoring_reader`. If
+    LOAN_SCORING_DATABASE_URL is set, `loan_scoring_reader` is left out, because only the user knows
+    the password of that database's reader role. The user then defines this connection.
     """
     found = {"AIRFLOW_CONN_LOAN_SCORING": url}
     if settings.database_url() is None:

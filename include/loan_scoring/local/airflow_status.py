@@ -1,4 +1,4 @@
-"""Write and read stack.json, the file that tells where the Airflow of a state folder runs."""
+"""Write and read stack.json, which names the supervisor and the URL of a running Airflow."""
 
 import json
 import os
@@ -11,7 +11,10 @@ from loan_scoring.local.state import read_json, write_private
 
 
 class StackStatus(NamedTuple):
-    """The supervisor process of a running Airflow. Once `is_ready`, Airflow responds at `url`."""
+    """The pid of the supervisor and the URL of an Airflow.
+
+    Airflow responds at the URL once `is_ready` is true.
+    """
 
     pid: int
     url: str
@@ -39,14 +42,14 @@ def withdraw_status(state_dir: Path) -> None:
 
 
 def stack_status(state_dir: Path) -> StackStatus | None:
-    """Return the status of the Airflow that runs in a state folder, in the background or not.
+    """Return the status of the Airflow that runs or starts in a state folder.
 
-    Return None if no Airflow runs there.
+    Return None if no Airflow runs or starts there.
     """
     folder = folder_of(state_dir)
     content = read_json(folder / "stack.json")
-    # A killed supervisor leaves its file behind, and another program may get the same pid. So the
-    # start time is compared too.
+    # A killed supervisor leaves stack.json behind, and another process may get the same pid. So the
+    # start time of the process is compared, too.
     if (
         not content
         or not processes.is_alive(content["pid"])

@@ -24,8 +24,8 @@ _STOP_SECONDS = 20.0
 def start_detached(stack: AirflowStack) -> StackStatus:
     """Start a stack in the background, wait until the stack is ready, and return its status.
 
-    A new supervisor process runs the stack. If a detached stack is ready already, nothing is
-    started, and the status of that stack is returned.
+    The stack runs under a new supervisor process. If a detached stack is ready already, return the
+    status of that stack and start nothing.
 
     Raises:
         LoanScoringError: the stack did not start. None of its processes is left running.
@@ -46,8 +46,8 @@ def start_detached(stack: AirflowStack) -> StackStatus:
             text=True,
         )
     try:
-        # The description goes to standard input because it contains passwords. Every user of the
-        # machine could read passwords in command line arguments.
+        # The description contains passwords, so it is sent through standard input. Command-line
+        # arguments could be read by every user of the machine.
         with cast(IO[str], supervisor.stdin) as to_it, suppress(BrokenPipeError):
             to_it.write(json.dumps(_description(stack)))
         with cast(IO[str], supervisor.stdout) as from_it:
@@ -69,9 +69,9 @@ def start_detached(stack: AirflowStack) -> StackStatus:
 
 
 def stop_detached(state_dir: Path) -> bool:
-    """End a detached stack. Return whether a detached stack was running.
+    """End a detached stack. Return True if a detached stack was running.
 
-    If the supervisor was killed, this also ends the processes that the supervisor left behind.
+    Processes that a killed supervisor left behind are ended, too.
     """
     running = detached_status(state_dir)
     if running is not None:
@@ -79,8 +79,8 @@ def stop_detached(state_dir: Path) -> bool:
         if not processes.wait_gone(running.pid, _STOP_SECONDS):
             processes.send([running.pid], signal.SIGKILL)
     folder = folder_of(state_dir)
-    # A stack that runs in the foreground is not ended. That stack holds the lock, so locked()
-    # raises BlockingIOError.
+    # A stack that runs in the foreground must not be ended. Such a stack holds the lock. Then
+    # locked() raises BlockingIOError, and the block is skipped.
     with suppress(FileNotFoundError, BlockingIOError), locked(folder / "lock", wait=False):
         guard.end_marked(guard.process_mark(folder))
         withdraw_status(state_dir)
@@ -110,7 +110,7 @@ def _description(stack: AirflowStack) -> dict[str, object]:
 
 
 def main() -> int:
-    """Start the stack described on standard input, and supervise the stack until a signal comes.
+    """Run the stack that standard input describes until a signal ends this process.
 
     Return 1 if the stack does not start.
     """
@@ -131,10 +131,11 @@ def main() -> int:
 
 
 def _answer(text: str) -> None:
-    """Send `text` to the process that started this one, then close the pipe to that process."""
-    with suppress(BrokenPipeError):  # the process that started this one may have ended
+    """Send `text` to the process that waits in `start_detached`, then close the pipe."""
+    with suppress(BrokenPipeError):  # the waiting process may have ended
         os.write(1, text.encode())
-    # This closes the pipe, because the reader waits for its end. Later output goes to the log.
+    # dup2 closes the pipe, because the waiting process reads until the pipe ends. Later output of
+    # this process goes to the log.
     os.dup2(2, 1)
 
 

@@ -13,7 +13,7 @@ ENVIRONMENTS = {
     "nonprod": {"LOAN_SCORING_PAUSED": "true", "LOAN_SCORING_PROMOTION": "auto"},
     "prod": {"LOAN_SCORING_PAUSED": "false", "LOAN_SCORING_PROMOTION": "hold"},
 }
-"""The settings in which the environments differ. Each setting can be changed in `.env`."""
+"""The settings that differ between the environments. Each setting can be changed in `.env`."""
 
 PASSWORDS = (
     "POSTGRES_PASSWORD",
@@ -27,7 +27,7 @@ USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEW
 
 
 def env_file_content(environment: str) -> str:
-    """Return the text of the file `.env` for an environment, with new random secrets."""
+    """Return the content of the file `.env` for an environment, with new random secrets."""
     long = ("AIRFLOW_API_SECRET", "AIRFLOW_JWT_SECRET")
     lines = [
         "# Written by `make env`. Secrets: keep it private, and a copy where backups are kept.",

@@ -1,9 +1,9 @@
-"""End all processes of a stack when the supervisor of the stack dies, even by SIGKILL.
+"""End all processes of a stack when the supervisor dies, even if SIGKILL ends the supervisor.
 
-Every process of a stack has a mark, which is a variable in its environment. Child processes inherit
-the mark, so orphans and daemons have the mark too. The guard is a process without the mark. The
-guard reads from a pipe that only the supervisor can write to. When the supervisor dies, the pipe
-ends, and then the guard ends all processes with the mark.
+Every process of a stack has a mark, which is an environment variable. Child processes inherit the
+mark, so orphans and daemons have the mark, too. The guard is a process without the mark. The guard
+reads from a pipe that only the supervisor can write to. When the supervisor dies, Linux closes the
+pipe, and the guard then ends all processes with the mark.
 """
 
 import os
@@ -20,9 +20,9 @@ _LIMIT_SECONDS = 9.0
 
 
 def process_mark(folder: Path, *parts: str) -> str:
-    """Return the mark of a folder's processes, or with `parts` the mark of one stack.
+    """Return the mark of all processes of a folder, or with `parts` the mark of one stack.
 
-    The mark of a folder is a prefix of the marks of the folder's stacks.
+    The mark of a folder is a prefix of the marks of all stacks in the folder.
     """
     # A resolved path contains no //, so the mark of one folder is never a prefix of the mark of
     # another folder.
@@ -32,9 +32,9 @@ def process_mark(folder: Path, *parts: str) -> str:
 def marked_pids(prefix: str) -> list[int]:
     """Return the pids of the running processes whose mark begins with `prefix`.
 
-    The function does not use psutil for two reasons. psutil's environ() stops at the first empty
-    entry, so the mark would be missed if a process has blanked one of its variables. Importing
-    psutil would more than double the start-up time of the guard.
+    There are two reasons not to use psutil. First, psutil's environ() stops at the first empty
+    entry, so the mark would be missed if a process has blanked one of its variables. Second,
+    importing psutil would more than double the start-up time of the guard.
     """
     needle = f"{MARK}={prefix}".encode()
     found = []
@@ -80,7 +80,7 @@ def _send(pids: set[int], number: signal.Signals) -> None:
 
 
 class Guard:
-    """A guard process that ends all marked processes when this process ends."""
+    """A handle on the guard, the process that ends all marked processes when this process ends."""
 
     def __init__(self, prefix: str, log: Path) -> None:
         """Start the guard for the processes whose mark begins with `prefix`.
@@ -102,14 +102,14 @@ class Guard:
             os.close(read_end)
 
     def release(self) -> None:
-        """Let the guard end the marked processes that still run, and wait until the guard ends."""
+        """Make the guard end the marked processes that still run, and wait until the guard ends."""
         os.close(self._write_end)
         self._process.wait()
 
 
 def main() -> None:
     """Wait until standard input ends, then end the processes whose mark begins with argument 1."""
-    # The guard ignores these signals, because it must outlive the supervisor.
+    # The guard ignores these signals, because the guard must outlive the supervisor.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):

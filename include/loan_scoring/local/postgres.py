@@ -1,4 +1,4 @@
-"""Run an embedded Postgres server on 127.0.0.1 with its data in the state folder."""
+"""Start and stop an embedded Postgres server on 127.0.0.1, with its data in the state folder."""
 
 import logging
 import signal
@@ -21,8 +21,8 @@ from loan_scoring.local.state import kept_port, kept_secrets, locked, read_json
 
 log = logging.getLogger(__name__)
 
-# These settings suit a small machine that loads data with COPY. The lock limit is high because
-# Airflow and transactions on many tables need many locks.
+# These settings suit a small machine that loads data with COPY. The lock limit is above Postgres's
+# default, because Airflow and transactions on many tables need many locks.
 _SERVER_SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "200",
@@ -31,17 +31,17 @@ _SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_START_SECONDS = 120.0  # long, because crash recovery may have to read max_wal_size of log
+_START_SECONDS = 120.0  # long because crash recovery may read 2 GB of write-ahead log
 _STOP_SECONDS = 30.0
-# This is more than 5 s, because 5 s after an immediate shutdown begins Postgres kills those of its
-# processes that still run.
+# Postgres itself kills its remaining processes 5 s after an immediate shutdown begins.
+# _ABORT_SECONDS is longer, so that Postgres can finish.
 _ABORT_SECONDS = 10.0
-_PATIENCE_SECONDS = 5.0  # time for backends of a killed postmaster to end before SIGTERM
+_PATIENCE_SECONDS = 5.0  # backends of a killed postmaster get SIGTERM after this time
 _LOG_LIMIT_BYTES = 10_000_000
 
 
 class EmbeddedPostgres:
-    """A Postgres server in a state folder, which several processes may start, use and stop."""
+    """The Postgres server of a state folder. Several processes may share the server."""
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir.resolve() / "postgres"
@@ -51,7 +51,7 @@ class EmbeddedPostgres:
         self._secrets_file = self.folder.with_name("postgres-secrets.json")
 
     def start(self) -> "EmbeddedPostgres":
-        """Start the server unless it runs, create missing roles and databases, and return self.
+        """Start the server unless it runs already, create roles and databases, and return self.
 
         Raises:
             DatabaseError: the server does not start, or the state folder cannot be used.
@@ -73,10 +73,10 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Stop the server and end its connections. Do nothing if no server runs.
 
-        A fast shutdown is tried first. A fast shutdown waits for every process of the server, so a
-        frozen process would block the shutdown forever. If the server still runs after
-        `_STOP_SECONDS`, an immediate shutdown follows. No committed row is lost, because the next
-        start recovers from the write-ahead log.
+        A fast shutdown comes first. A fast shutdown waits for every process of the server, so a
+        frozen process could block the stop forever. If the server still runs after `_STOP_SECONDS`,
+        an immediate shutdown follows. No committed row is lost, because the next start recovers
+        from the write-ahead log.
 
         Raises:
             DatabaseError: the server still runs after the immediate shutdown.
@@ -152,9 +152,9 @@ class EmbeddedPostgres:
             ) from error
 
     def _launch(self, account: Account) -> None:
-        """Start the server and wait until it is ready.
+        """Start the server, and wait until the server is ready.
 
-        If the server is already starting, only wait.
+        If another process has started the server, only wait.
 
         Raises:
             DatabaseError: the server does not get ready in time or cannot start.
@@ -168,8 +168,8 @@ class EmbeddedPostgres:
             if waited > _START_SECONDS or not _may_pass(cause):
                 raise DatabaseError(f"Postgres did not start: {cause}; see {self.log}")
             if "shared memory block" in cause and waited > _PATIENCE_SECONDS:
-                # Backends of a killed postmaster still run queries and hold the shared memory. The
-                # server cannot start until they end.
+                # Backends of a killed postmaster still run queries and hold the shared memory. End
+                # these backends, because the server cannot start before they have ended.
                 rough = waited > 3 * _PATIENCE_SECONDS
                 leftovers = processes.working_in(self.data)
                 processes.send(leftovers, signal.SIGKILL if rough else signal.SIGTERM)
@@ -177,7 +177,7 @@ class EmbeddedPostgres:
                 time.sleep(0.1)
 
     def _try_start(self, account: Account) -> str:
-        """Run pg_ctl once. Return why the start failed, or an empty string if it succeeded."""
+        """Run pg_ctl once. Return the cause if the start failed, otherwise an empty string."""
         disown_stale_pid(self.data)
         port = kept_port(self._port_file)
         options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
@@ -193,15 +193,15 @@ class EmbeddedPostgres:
                 f"--timeout={_START_SECONDS:.0f}",
                 f"--options=-h 127.0.0.1 -p {port} -k '' {options}",
                 stdout=output.fileno(),
-                # The folder is passed in the environment variable PGDATA and not as -D, because
-                # pg_ctl would insert -D into a shell command.
+                # The data folder is passed in PGDATA and not as -D, because pg_ctl would insert the
+                # value of -D into a shell command.
                 data=self.data,
             )
         return "" if done.returncode == 0 else cause_of_failure(self.log.read_bytes()[begin:])
 
     def _create_roles_and_databases(self) -> None:
-        # This file lists the roles that were created. The file is in the data folder, so that
-        # removing the cluster also removes the file.
+        # This file lists the roles that were created, so that later starts need not create them
+        # again. The file is in the data folder, so that removing the cluster also removes the file.
         note = self.data / "loan-scoring-roles"
         wanted = " ".join(sorted(EMBEDDED))
         if not note.exists() or note.read_text() != wanted:
@@ -210,7 +210,7 @@ class EmbeddedPostgres:
 
 
 def embedded() -> EmbeddedPostgres:
-    """Return the embedded Postgres of the state folder. This does not start the server."""
+    """Return the embedded Postgres of the state folder, without starting the server."""
     return EmbeddedPostgres(settings.state_dir())
 
 
@@ -225,7 +225,7 @@ def _may_pass(cause: str) -> bool:
 def portfolio_database_url(given: str | None = None) -> str:
     """Return the URL of the portfolio database.
 
-    The URL is `given` or, if `given` is None, the setting LOAN_SCORING_DATABASE_URL. If neither is
-    set, the embedded Postgres is started and its URL is returned.
+    The URL is `given` or, if `given` is None, the environment variable LOAN_SCORING_DATABASE_URL.
+    If neither is set, the embedded Postgres is started, and its URL is returned.
     """
     return given or settings.database_url() or embedded().start().url("loan_scoring")

@@ -1,4 +1,4 @@
-"""Choose the user account that runs Postgres, because Postgres refuses to run as root."""
+"""Choose the user account that runs Postgres. Postgres refuses to run as root."""
 
 import os
 import pwd
@@ -12,9 +12,10 @@ from loan_scoring.errors import DatabaseError
 
 
 class Account(NamedTuple):
-    """A user account that Postgres accepts, and how to run a program as that user.
+    """A user account that can run Postgres.
 
-    Postgres's data folder must belong to `uid` and `gid`.
+    Postgres's data folder must belong to `uid` and `gid`. A program runs with `prefix` before its
+    own arguments. If `switches_user` is true, the program changes to `uid` and `gid` first.
     """
 
     uid: int
@@ -25,10 +26,13 @@ class Account(NamedTuple):
     def run(
         self, *arguments: str, stdout: int, data: Path | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run a program to its end without this process's terminal and environment."""
-        # No other variables are passed on. PG* variables would direct the programs to another
-        # server. With the mark of a stack (see guard.py), the guard would end Postgres when that
-        # stack ends.
+        """Run a program as this account, wait until the program ends, and return the result.
+
+        The program has neither the terminal nor the environment of this process.
+        """
+        # Other variables are not passed on, for two reasons. PG* variables could direct the program
+        # to another server. If Postgres had the mark of a stack, the guard would end Postgres
+        # together with that stack (see guard.py).
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         if data is not None:
             environment["PGDATA"] = str(data)
@@ -49,10 +53,14 @@ class Account(NamedTuple):
 
 
 def choose_account(folder: Path) -> Account:
-    """Return an account that Postgres accepts, and that can enter `folder` and run Postgres.
+    """Return the account that is to run Postgres with its data in `folder`.
+
+    This is the account of this process, unless the process runs as root. For root, the result is
+    the first other account that can enter the folder and run Postgres.
 
     Raises:
-        DatabaseError: no account can enter the folder and run Postgres.
+        DatabaseError: this process runs as root, and no other account can enter the folder and
+            run Postgres.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
@@ -76,12 +84,13 @@ def choose_account(folder: Path) -> Account:
 def _accounts_for_root(folder: Path) -> list[Account]:
     accounts = []
     if unshare := shutil.which("unshare"):
-        # In this user namespace root appears as user 1000, so Postgres does not refuse to run. The
-        # process can still enter folders that are private to root, and its files belong to root.
+        # In this user namespace root appears as user 1000, so Postgres does not refuse to run.
+        # Outside the namespace the process still belongs to root. So Postgres can enter folders
+        # that are private to root, and new files of Postgres belong to root.
         namespace = (unshare, "--user", "--map-user=1000", "--map-group=1000", "--")
         accounts.append(Account(0, 0, prefix=namespace))
-    # A container may forbid user namespaces. Then try the owner of the nearest parent folder that
-    # does not belong to root, and at last the user `nobody`.
+    # A container may forbid user namespaces. For this case the list goes on with the owner of the
+    # nearest parent folder that does not belong to root, and ends with the user `nobody`.
     owner = next((stat for stat in map(Path.stat, folder.parents) if stat.st_uid != 0), None)
     if owner:
         accounts.append(Account(owner.st_uid, owner.st_gid, switches_user=True))
@@ -92,7 +101,7 @@ def _accounts_for_root(folder: Path) -> list[Account]:
 def claim(folder: Path, account: Account) -> None:
     """Make an account the owner of a folder and of everything in the folder."""
     if folder.stat().st_uid != account.uid:
-        # The folder itself comes last. If this process is killed before, the old owner of the
-        # folder shows the next call that the change is incomplete.
+        # The folder itself is changed last. If this process is killed before that, the folder still
+        # has the old owner, so the next call repeats all changes.
         for path in [*folder.rglob("*"), folder]:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)

@@ -11,15 +11,14 @@ from loan_scoring.local.postgres_account import Account, claim
 
 
 def create_cluster(data: Path, password: str, account: Account) -> None:
-    """Create an empty cluster in the folder `data`. Its superuser `postgres` gets the password.
+    """Create an empty cluster in the folder `data`, whose superuser `postgres` has `password`.
 
     Raises:
         DatabaseError: initdb failed.
     """
     for abandoned in data.parent.glob("initdb-*"):
-        # This draft folder was left by a process that was killed during initdb, so delete it. If
-        # that initdb still runs, it now fails. Files that initdb writes until then are deleted by
-        # the next call.
+        # A process that was killed during initdb left this draft folder, so delete the folder. If
+        # initdb still runs, initdb fails now. The next call deletes what initdb writes until then.
         shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=data.parent))
     password_file = draft / "password"
@@ -34,8 +33,8 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C.UTF-8",
-        # Use Postgres's builtin locale, because otherwise an update of the system's libraries could
-        # change the sort order of text.
+        # Use Postgres's builtin locale. With a locale of the system, an update of the system could
+        # change the sort order of strings and so make indexes wrong.
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
         "--no-instructions",
@@ -49,7 +48,7 @@ def create_cluster(data: Path, password: str, account: Account) -> None:
 
 
 def cause_of_failure(output: bytes) -> str:
-    """Return the line that states the error in the output of a Postgres program."""
+    """Return the line of a Postgres program's output that reports the error."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
     return (fatal or lines or ["no output"])[-1]

@@ -1,4 +1,4 @@
-"""Read and correct postmaster.pid, the file in a data folder that names its Postgres server."""
+"""Read and correct postmaster.pid, in which a Postgres server records its pid and port."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +26,8 @@ def read_postmaster(data: Path) -> Postmaster | None:
         pid, port = int(lines[0]), int(lines[3])
     except (FileNotFoundError, IndexError, ValueError):
         return None
-    # The server may be dead, and its pid may now belong to another program or to another Postgres.
-    # So the process must be named postgres and have the server's port in its arguments.
+    # If the server is dead, its pid may now belong to another program or to another Postgres. So
+    # check that the process is named postgres and has the server's port in its arguments.
     arguments = processes.command_line(pid)
     if not arguments or Path(arguments[0]).name != "postgres" or str(port) not in arguments:
         return None
@@ -41,10 +41,11 @@ def disown_stale_pid(data: Path) -> None:
         return
     lines = path.read_text().splitlines()
     if not lines:
-        path.unlink()  # a crash can leave an empty file, which makes every start fail
+        path.unlink()  # a crash can leave an empty file, with which every start would fail
     elif Path("/proc", lines[0]).exists():
-        # Another program, a thread or a zombie now has the pid of the dead server, so Postgres
-        # would think that the server still runs. psutil.pid_exists() is not used, because it is
-        # false for a thread. The file is not deleted, because the file has a line on shared memory
-        # that tells Postgres whether backends of the dead server still run.
+        # A program, a thread or a zombie now has the pid of the dead server, so Postgres would
+        # assume that the server still runs. Therefore the pid in the file is replaced. The file is
+        # not deleted, because Postgres reads from another line of the file whether backends of the
+        # dead server still use the shared memory. psutil.pid_exists() is not used above, because
+        # the function returns False for a thread.
         path.write_text("\n".join([str(_NOBODYS_PID), *lines[1:]]) + "\n")

@@ -1,6 +1,6 @@
-"""Inspect other processes of this machine, send them signals, and react to signals.
+"""Inspect other processes of this machine, send signals to processes, and react to signals.
 
-A zombie counts as dead, because its parent may never reap it.
+A zombie counts as dead, because the parent of the zombie may never reap it.
 """
 
 import os
@@ -25,14 +25,14 @@ def is_alive(pid: int) -> bool:
 def started_at(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot.
 
-    Return None if no process has `pid`. The pid and the start time together identify a process,
-    because pids are reused. psutil's create_time() is not used, because it changes when the
-    machine's clock is set. State files contain clock ticks since version 0.1.0, so the unit must
-    not change.
+    Return None if no process has `pid`. Only pid and start time together identify a process,
+    because Linux reuses pids. psutil's create_time() is not used, because its result changes when
+    the machine's clock is set. The unit must not change, because state files of all versions since
+    0.1.0 contain clock ticks.
     """
     try:
-        # The program's name is in parentheses and may itself contain spaces and parentheses. So the
-        # fields are read after the last closing parenthesis.
+        # The second field is the program's name in parentheses, and the name may contain spaces and
+        # parentheses. So only the text after the last closing parenthesis is split into fields.
         fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -56,7 +56,7 @@ def working_in(folder: Path) -> list[int]:
 
     Only processes that this user may inspect are found.
     """
-    # psutil gives the directory None for a zombie and for a process of another user.
+    # For a zombie or a process of another user, psutil returns None as the working directory.
     return [each.pid for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
 
 
@@ -69,7 +69,7 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
 
 def wait_gone(pid: int, seconds: float) -> bool:
     """Wait until a process has ended. Return False if the process still runs after `seconds`."""
-    # psutil's wait() is not used, because it would also wait until a zombie is reaped.
+    # psutil's wait() is not used, because psutil would also wait until a zombie is reaped.
     deadline = time.monotonic() + seconds
     while is_alive(pid):
         if time.monotonic() > deadline:
@@ -80,8 +80,13 @@ def wait_gone(pid: int, seconds: float) -> bool:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP, so that its clean-up runs."""
-    # A signal that is already ignored stays ignored, because nohup and background jobs rely on it.
+    """Raise SystemExit in the block on SIGINT, SIGTERM or SIGHUP.
+
+    The exception runs the clean-up code of the block. Without this function, SIGTERM and SIGHUP
+    would end the process without any clean-up.
+    """
+    # A signal that is ignored already stays ignored. Otherwise a process that was started by nohup
+    # would end on SIGHUP.
     numbers = [
         number
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -89,8 +94,8 @@ def exit_on_signals() -> Iterator[None]:
     ]
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        # From now on all of these signals are ignored, because a second Ctrl-C must not interrupt
-        # the clean-up.
+        # Ignore all of these signals from now on, because a second Ctrl-C must not interrupt the
+        # clean-up.
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Keep small state in files: private JSON, locks between processes, port numbers."""
+"""Keep small state in files: secrets in private JSON files, locks, and port numbers."""
 
 import fcntl
 import json
@@ -12,15 +12,15 @@ from typing import Any
 
 from loan_scoring.database.files import write_whole
 
-# Linux assigns ports of 32768 and above to outgoing connections. Kept ports are below 32768, so
-# that an outgoing connection cannot occupy the port of a server that is about to restart.
+# Linux assigns ports of 32768 and above to outgoing connections. The ports of servers are below
+# 32768, because otherwise an outgoing connection could occupy a server's port during a restart.
 _PORTS = range(15432, 32768)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read.
+    """Write a file that only the owner of the file may read.
 
-    If this process is killed, the file has either its old or its new content.
+    If this process is killed, the file has either the old or the new content.
     """
     write_whole(path, text.encode(), mode=0o600)
 
@@ -41,9 +41,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) -> dict[str, str]:
-    """Return the secrets that a private file keeps, by name.
+    """Return all secrets in a private file, by name.
 
-    If a name has no secret yet, a random secret is created and added to the file.
+    If one of `names` has no secret yet, a random secret is created and added to the file.
 
     Args:
         path: path of the private file.
@@ -60,12 +60,12 @@ def kept_secrets(path: Path, names: tuple[str, ...], *, size_bytes: int = 24) ->
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file while the block runs, so that other processes cannot hold it.
+    """Lock a file while the block runs, so that no other process can lock the file.
 
     Raises:
         BlockingIOError: another process holds the lock, and `wait` is False.
     """
-    # When the holder dies, even by SIGKILL, Linux closes the file and releases the lock.
+    # If the process that holds the lock dies, even by SIGKILL, Linux releases the lock.
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
@@ -74,7 +74,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 def kept_port(path: Path) -> int:
     """Return the port number that is kept in a file.
 
-    If the file is missing or the port is in use, choose a free port and write it to the file.
+    If the file is missing or the port is in use, choose a free port and keep that port instead.
     """
     try:
         port = int(path.read_text())
@@ -89,8 +89,8 @@ def kept_port(path: Path) -> int:
 def is_free(port: int) -> bool:
     """Return whether a server can listen on a port of 127.0.0.1."""
     with socket.socket() as probe:
-        # Servers set this option too. Without it, an old connection that lingers after a restart
-        # would make the port look occupied.
+        # Servers set SO_REUSEADDR, too. Without this option, connections that linger after a
+        # server's end would make the port look occupied.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Create a temporary database in the embedded Postgres, and drop the database after use."""
+"""Create a temporary database in the embedded Postgres, and drop this database after use."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,12 +15,13 @@ from loan_scoring.local.postgres import embedded
 def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
     """Create a temporary database, yield its URL to the block, then drop the database.
 
-    If the embedded Postgres was not running before, it is stopped at the end.
+    The embedded Postgres is started if needed. In this case the server is stopped at the end.
 
     Args:
-        name: name of the database. If a killed run left a database of this name, that
-            database is dropped first.
-        template: name of a database to copy. No session may be connected to it.
+        name: name of the new database. If a killed run left a database of this name, that database
+            is dropped first.
+        template: name of a database to copy. No session may be connected to the template. If None,
+            the new database is empty.
 
     Raises:
         DatabaseError: the server does not start, or another run uses the database.
@@ -35,8 +36,8 @@ def throwaway_database(name: str, template: str | None = None) -> Iterator[str]:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 try:
-                    # There is no WITH (FORCE) here, because another run may be using the database.
-                    # Then Postgres raises ObjectInUse.
+                    # Do not use WITH (FORCE), because FORCE would end the sessions of another run
+                    # that uses this database. Without FORCE, Postgres raises ObjectInUse.
                     cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(ours))
                     cursor.execute(
                         sql.SQL("CREATE DATABASE {} OWNER loan_scoring").format(ours) + copy

@@ -1,4 +1,4 @@
-"""Start Postgres and Airflow in the background, and stop them."""
+"""Start and stop Postgres and Airflow, which run in the background."""
 
 from loan_scoring import contract, settings
 from loan_scoring.database.session import open_session
@@ -10,12 +10,12 @@ from loan_scoring.local.postgres import embedded, portfolio_database_url
 
 
 def start_services() -> str:
-    """Start all services in the background. Return a text with their URLs and how to log in."""
+    """Start all services in the background. Return a text with URLs and Airflow's login."""
     portfolios = [contract.load(name) for name in contract.names()]
     url = portfolio_database_url()
     for each in portfolios:
         with open_session(each.portfolio, url):
-            pass  # opening a session migrates, so analysts find the tables before the first night
+            pass  # opening a session creates the tables, which analysts need before the first night
     running = start_detached(airflow_stack(portfolios, url))
     password = airflow_passwords(folder_of(settings.state_dir()))["admin"]
     return "\n".join(
@@ -30,7 +30,7 @@ def start_services() -> str:
 
 
 def stop_services() -> str:
-    """Stop Airflow and the embedded Postgres. Return a text that says what was stopped."""
+    """Stop Airflow and the embedded Postgres. Return a text that names the stopped services."""
     server = embedded()
     ended = ["Airflow"] if stop_detached(settings.state_dir()) else []
     if server.is_running():

@@ -12,7 +12,7 @@ from loan_scoring.errors import StateError
 
 TRUSTED = (
     "functools.partial",
-    "loan_scoring.estimators.Calibrated",  # the old name, used in artifacts of version 0.1.0
+    "loan_scoring.estimators.Calibrated",  # old module name in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
     "loan_scoring.models.estimators.Calibrated",
     "loan_scoring.models.estimators.XGBoost",
@@ -25,9 +25,9 @@ TRUSTED = (
 )
 """Types that our estimators contain and that skops does not trust by itself.
 
-A file with any other untrusted type is refused. Two of the types could do harm in a tampered file:
-a tree could read memory out of bounds, and a partial could call check_array. But a tampered file
-is never loaded, because its sha256 is checked first.
+A file with any other untrusted type is refused. Two of the types could do harm in a tampered file,
+because a `Tree` could read memory out of bounds, and a `functools.partial` could call another
+trusted function. But a tampered file is never loaded, because its sha256 is checked first.
 """
 
 
@@ -37,14 +37,14 @@ def dump_estimator(estimator: Any) -> bytes:
 
 
 def _skops() -> Any:
-    """Return the module skops.io, imported in a way that takes 1 s instead of 20 s.
+    """Import the module skops.io in 1 s instead of 20 s, and return the module.
 
-    While skops.io is imported, it looks up about 600 functions of NumPy and SciPy. For each
-    function it searches all loaded modules in the order of sys.modules. In an Airflow task,
-    thousands of other modules come first, and some import further modules when they are searched.
-    Therefore the modules of NumPy and SciPy are first moved to the front of sys.modules.
+    The import of skops.io looks up the module of about 600 functions of NumPy and SciPy. Each
+    lookup searches all loaded modules in the order of sys.modules. In an Airflow task, thousands of
+    other modules come before NumPy and SciPy, and a search in some of these modules imports further
+    modules. Moving all other modules behind NumPy and SciPy makes each lookup short.
     """
-    import scipy.special  # noqa: F401 - loads the modules that must be searched first
+    import scipy.special  # noqa: F401 - loads the modules that each lookup must search first
 
     if "skops.io" not in sys.modules:
         for name in [name for name in sys.modules if not name.startswith(("numpy", "scipy"))]:

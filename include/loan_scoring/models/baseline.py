@@ -1,7 +1,7 @@
 """Compute the baseline of a model, with which later batches are compared to find drift.
 
-The baseline has bins, levels and counts of each column, and a sample of rows. It is computed when
-the model is fitted and does not change afterwards.
+The baseline has bins, levels and counts of each column, and a sample of rows. The baseline is
+computed when the model is fitted and does not change afterwards.
 """
 
 import io
@@ -19,7 +19,7 @@ PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
 """The columns of a score that are tested for drift of kind `prediction`."""
 
 SCORE_BINS = 40
-"""The number of bins of a score histogram. All bins have the same width, from 0 to 1."""
+"""The number of bins of a score histogram. The bins have equal widths and cover 0 to 1."""
 
 
 def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
@@ -94,10 +94,11 @@ def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:
 def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]) -> set[str]:
     """Return the names of the predictions that must not be compared with a model's baseline.
 
-    A prediction is not comparable if the policy has changed between training and scoring run.
-    Changed exclusions send other applicants to the model, so that no prediction is comparable.
-    Changed thresholds give the same applicants other decisions and reasons. If one of the two
-    policies was not recorded, the function assumes that nothing has changed.
+    The decision policy may have changed between the training and the scoring run. Changed
+    exclusions send other applicants to the model, so that no prediction is comparable. Changed
+    thresholds give the same applicants other decisions and reasons, so that only `decision` and
+    `reason_1` are not comparable. If the policy of the training or of the scoring run was not
+    recorded, the function assumes that nothing has changed.
 
     Args:
         run: row of the scoring run, with its `policy`.

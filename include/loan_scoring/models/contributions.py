@@ -56,9 +56,10 @@ class Contributions:
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return each row's probability of default, and the leaf that the row reaches in each tree.
 
-        The probabilities equal those of predict_proba. Pass the leaves to `by_feature`, so that
-        `by_feature` does not evaluate the trees again. The leaves have shape (trees, rows). They
-        are None unless the model is scikit-learn's HistGradientBoostingClassifier.
+        The probabilities equal the output of predict_proba. Pass the leaves to `by_feature`, so
+        that `by_feature` does not evaluate the trees again. The leaves have shape (trees, rows). If
+        the model is not scikit-learn's HistGradientBoostingClassifier, None is returned in place of
+        the leaves.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
@@ -96,8 +97,8 @@ class Contributions:
     ) -> tuple[float, np.ndarray]:
         model: Any = self._classifier
         if isinstance(model, LogisticRegression):
-            # Contributions are measured from the mean of the encoded training rows, so that they
-            # tell how an application differs from the average application.
+            # Contributions are measured from the mean of the encoded training rows, because the
+            # reasons must tell how an application differs from the average application.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
         if self._boosting is not None:
@@ -115,8 +116,8 @@ class Contributions:
     def _of_trees(self, base: float, leaves: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the base plus the means of all roots, and the contributions of encoded columns.
 
-        The contributions of a row are summed over the paths to its leaves in all trees. Their
-        shape is (rows, columns).
+        The contributions of a row are summed over the paths to the row's leaves in all trees. The
+        contributions have shape (rows, columns).
         """
         roots, table, offsets = self._paths
         trees, rows = leaves.shape
@@ -189,11 +190,13 @@ def _is_of(column: str, feature: str) -> bool:
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return base and contributions in log-odds, converted from those in probability.
+    """Convert the base and the contributions from probability to log-odds.
 
-    All contributions of a row are multiplied by one factor. The factor is the row's distance from
-    the base in log-odds, divided by the distance in probability. If the distance in probability is
-    almost 0, the factor is the slope of the log-odds at the base, the limit of the quotient.
+    The probability p of a row is the base plus the row's contributions. All contributions of the
+    row are multiplied by (logit(p) - logit(base)) / (p - base), so that the converted base plus the
+    converted contributions equals logit(p). If p is almost equal to the base, the factor is the
+    derivative of logit at the base. p is kept slightly above 0 and below 1, because logit of 0 or 1
+    is infinite.
     """
     low = min(base, 1 - base) * 1e-9
     ends = np.clip(base + added.sum(axis=1), low, 1 - low)
@@ -232,6 +235,6 @@ def top_reasons(
     for nth, name in enumerate(REASONS):
         if nth < order.shape[1]:
             reasons[name] = texts.take(pa.array(place[:, nth], mask=largest[:, nth] <= 0))
-        else:  # the model has fewer features than there are reasons
+        else:  # the model has fewer than four features
             reasons[name] = pa.nulls(len(order), pa.string())
     return reasons

@@ -40,7 +40,7 @@ def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -
 class Columns:
     """The columns of some applications: numeric values, and codes for the levels of categories.
 
-    A table is split into this form once, and then every model reads it.
+    A table is converted to this form once, and both models of a pair then read this form.
     """
 
     rows: int
@@ -121,7 +121,8 @@ class Encoder:
         values, codes = {}, {}
         for name in self._number_names:
             codes[name], values[name] = pd.factorize(columns.numbers[name])
-            # factorize gives nan the code -1, which as an index means the last value.
+            # Append nan, because factorize gives nan the code -1, and -1 is the index of the last
+            # value.
             values[name] = np.append(values[name], np.nan)
         tables = _transformed(self._numbers, values)
         return [tables[name][codes[name]] for name in self._number_names]
@@ -134,7 +135,7 @@ class Encoder:
         }
         if not any(new.values()):
             return
-        # The transformer needs all columns, so a column without a new level is given nan.
+        # The transformer needs values for all columns, so a column without new levels gets nan.
         new = {name: levels or [float("nan")] for name, levels in new.items()}
         values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
         for name, table in _transformed(self._categories, values).items():
@@ -175,7 +176,7 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _key(level: object) -> object:
-    """Return the dictionary key of a level. Return None for nan, which is not equal to itself."""
+    """Return the dictionary key of a level. The key of nan is None, because nan != nan."""
     return level if isinstance(level, str) else None
 
 

@@ -71,7 +71,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     @cached_property
     def booster(self) -> Any:
-        """XGBoost's booster. It is loaded from the stored bytes at the first access."""
+        """XGBoost's booster. The first access loads the booster from the stored bytes."""
         import xgboost
 
         booster = xgboost.Booster({"nthread": 1})

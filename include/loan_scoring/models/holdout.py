@@ -40,8 +40,8 @@ def split_holdout(contract: Contract, loan_ids: pa.ChunkedArray) -> tuple[np.nda
     """Return the row indices of the training set and of the hold-out, both in ascending order.
 
     Seed and share come from the contract. The split is not stratified by outcome. So the default
-    rate p of a hold-out with n loans has a standard error of sqrt(p(1-p)/n). For 20,000 loans this
-    is about 0.3 percentage points.
+    rate p of a hold-out with n loans has a standard error of sqrt(p(1-p)/n). For 20,000 loans and
+    p = 0.25 this is about 0.3 percentage points.
     """
     training = contract.training
     kept = holdout_members(loan_ids, training.seed, training.holdout_share)

@@ -1,4 +1,4 @@
-"""Copy trials, models and champions to MLflow, so that people can look at them there.
+"""Copy trials, models and champions to MLflow, so that people can see them in MLflow's pages.
 
 No decision depends on MLflow. MLflow's tables are in the schema `mlflow` of the same database, so
 that no MLflow server is needed. Each copy writes the runs and versions that MLflow does not have
@@ -51,7 +51,7 @@ def mirror_models(session: Session) -> MirrorCounts:
     os.environ |= QUIET
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hides MLflow's warnings about the next SQLAlchemy
+        warnings.simplefilter("ignore")  # hides warnings about the next version of SQLAlchemy
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
@@ -138,7 +138,7 @@ class _Mirror:
     def _mlflow_versions(self, kind: str) -> dict[str, str]:
         """Return MLflow's version number of each model version of a kind, by model version.
 
-        If MLflow has no registered model of this kind yet, register it.
+        If MLflow has no registered model of this kind yet, create the registered model.
         """
         from mlflow.exceptions import MlflowException
 

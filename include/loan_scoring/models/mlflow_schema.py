@@ -24,7 +24,7 @@ def ui_environment(session: Session) -> dict[str, str]:
     The variables contain the password of the database.
     """
     with mirror_lock(session):
-        pass  # creates the schema, which MLflow needs even before the first training
+        pass  # mirror_lock creates the schema, which MLflow needs even before the first training
     return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": mlflow_url(session)}
 
 
@@ -39,8 +39,8 @@ def mirror_lock(session: Session) -> Iterator[None]:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (MLFLOW_SCHEMA,))
             cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MLFLOW_SCHEMA,))
-            # Check this first, because CREATE SCHEMA IF NOT EXISTS needs the right to create
-            # schemas even if the schema exists.
+            # CREATE SCHEMA IF NOT EXISTS is not used, because it needs the right to create schemas
+            # even if the schema exists.
             if not cursor.rowcount:
                 cursor.execute(f"CREATE SCHEMA {MLFLOW_SCHEMA}")
                 cursor.execute(

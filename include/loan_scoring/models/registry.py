@@ -19,7 +19,7 @@ KINDS = (PROPENSITY, PERSONAS)
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model that is ready to be registered. It has no version yet."""
+    """A fitted model that is ready to be registered. The model has no version yet."""
 
     kind: str
     estimator: Any
@@ -51,8 +51,8 @@ def register_models(
     """Register fitted models and return their versions by kind.
 
     The artifacts are written first, then all rows of the table `models` in one transaction. If
-    models with this fingerprint are registered already, their versions are returned instead. So
-    two concurrent trainings on the same data register only one pair.
+    models with this fingerprint are registered already, the versions of the registered models are
+    returned instead. So two concurrent trainings on the same data register only one pair.
     """
     portfolio = session.contract.portfolio
     written = []
@@ -200,7 +200,8 @@ def model_estimator(session: Session, row: database.Row) -> Any:
 
 def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
     """Load a pair of model versions and return a scorer for applications."""
-    # Imported here because it loads scikit-learn, which most callers of the registry do not need.
+    # Scorer is imported here, because its import loads scikit-learn, which most callers of the
+    # registry do not need.
     from loan_scoring.models.scorer import Scorer
 
     propensity = model_row(session, propensity_version)

@@ -130,7 +130,7 @@ def _scattered(values: dict[str, pa.Array], places: np.ndarray, rows: int) -> di
 
 
 def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
-    """Return for each row the reason of the first exclusion that applies to it.
+    """Return for each row the reason of the first exclusion that applies to the row.
 
     The reason is null if no exclusion applies. The order of exclusions comes from the contract.
     """

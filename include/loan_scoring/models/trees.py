@@ -19,8 +19,8 @@ class Tree:
     All arrays have one element per node, shape (nodes,). Node 0 is the root, and every child comes
     after its parent. `left` and `right` are the indices of the children, or -1 at a leaf.
     `feature` is the column of the split. `value` is what a leaf adds to the score, and is not used
-    for inner nodes. `count` is the weight of the node, which is the number of loans in the node
-    or the sum of their weights or hessians.
+    for inner nodes. `count` is the weight of the node. The weight is the number of loans in the
+    node, or the sum of the weights or hessians of these loans.
     """
 
     left: np.ndarray
@@ -72,7 +72,7 @@ class BinnedBoosting:
     """
 
     def __init__(self, model: HistGradientBoostingClassifier) -> None:
-        """Take the fitted classifier, and read the log-odds before the first tree from it."""
+        """Take the fitted classifier. `base` is the log-odds before the first tree."""
         self._model = model
         self.base = float(np.ravel(model._baseline_prediction)[0])
 

@@ -1,4 +1,4 @@
-"""Run stage `metrics` for one batch: compare a scored batch with its baseline and raise alerts."""
+"""Run stage `metrics` for one batch: test for drift, measure performance and update alerts."""
 
 import logging
 
@@ -44,11 +44,11 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     """Measure a batch's current scoring run: write drift, distributions, performance and alerts.
 
     The rows of the scoring run are written in one transaction. A second transaction then updates
-    the alerts. A second call for the same scores and outcomes writes the same rows.
+    the alerts. If scores and outcomes have not changed, a second call writes the same rows.
 
     Returns:
         The counts `applications` (applications of the batch), `tests` (drift tests) and `alerts`
-        (causes that the drift of the batch shows).
+        (causes `bad_data` and `population` that the batch shows).
 
     Raises:
         StateError: the batch has no published scores, or retention has dropped rows of the batch.
@@ -79,7 +79,11 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
 
 
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:
-    """Return the comparison of each feature of a batch, and the scored loans' probabilities."""
+    """Return the drift tests of each feature of a batch, and the probabilities of scored loans.
+
+    The joint tests of all inputs are the last comparison. The joint tests are left out if the
+    baseline or the batch has too few rows.
+    """
     contract = session.contract
     propensity = registry.model_row(session, run["propensity_version"])
     personas = registry.model_row(session, run["personas_version"])

@@ -1,4 +1,4 @@
-"""Request new models after a new `history` has landed or while drift lasts; record the reason."""
+"""Request new models, after a new `history` or while drift lasts, and record the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,8 @@ def ask_for_model(session: Session, batch_id: str) -> bool:
     """Record a retrain request if the propensity champion was not trained on the landed `history`.
 
     Return True if a request was recorded, now or by an earlier call. Return False if the champion
-    was trained on the current revision of `history`, or if `batch_id` is not `history`.
+    was trained on the current revision of `history`, if `history` has no current revision, or if
+    `batch_id` is not `history`.
     """
     if batch_id != HISTORY:
         return False
@@ -114,7 +115,7 @@ def judge_retraining(
     batch_id: str,
     before: EarlierRequest | None,
 ) -> RetrainRequest | None:
-    """Decide whether a batch's drift requests new models or whether the request is withheld.
+    """Decide whether a batch's drift leads to a request for new models or to a withheld request.
 
     Return None if the batch does not show the cause.
 
@@ -123,9 +124,9 @@ def judge_retraining(
         cause: `population` or `concept`.
         batches: batch_id of each batch and the causes that the batch shows, sorted by batch_id.
         batch_id: batch that has just been measured.
-        before: latest earlier retrain request because of drift, of any cause. The request that this
-            batch has already made for this cause, and later ones, do not count. None if there is
-            no earlier request.
+        before: last retrain request for drift, of either cause, before the one that is judged here.
+            In a repeated call the batch may have made its request for `cause` already. Then
+            `before` is the last request before that request. None if there is no such request.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):

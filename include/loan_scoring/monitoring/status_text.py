@@ -100,8 +100,8 @@ def _alerts(state: dict[str, Any]) -> list[str]:
             lines.append(f"  {night['batch_id']}  none")
         lines += map(_alert, alerts)
     # The loop above shows only alerts of nights. Add the alerts of refused batches, of batches that
-    # never landed, of `history`, and of stages that run without a batch. The alerts of such stages
-    # have a date as batch_id.
+    # never landed, of `history`, and of stages that run without a batch. An alert of such a stage
+    # has a date as batch_id.
     shown = {night["batch_id"] for night in nights}
     lines += [_alert(each) for each in state["open_alerts"] if each["batch_id"] not in shown]
     return lines if nights or state["open_alerts"] else ["open alerts: none"]

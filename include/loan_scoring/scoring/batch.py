@@ -40,11 +40,11 @@ class ScoringPlan:
 
 
 def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
-    """Plan a scoring run of a batch's current revision with the champion models; return the plan.
+    """Plan the scoring of a batch's current revision with the champions. Return the plan.
 
-    The id of the run is derived from the batch, revision, model versions and policy. Therefore
-    planning the same work again returns the same run. After a change of thresholds or exclusions,
-    planning creates a new run.
+    The id of the run is derived from the batch, revision, model versions and policy. If these are
+    unchanged, a second call returns the existing run. If the thresholds or exclusions have changed,
+    the call creates a new run.
 
     Raises:
         StateError: the batch is not published, the batch is `history`, or there is no champion.
@@ -90,7 +90,7 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
 def derive_run_id(
     contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
 ) -> str:
-    """Return the id of a scoring run, which depends on revision, models and the contract's policy.
+    """Return the id of a scoring run, derived from batch, revision, models and policy.
 
     Args:
         contract: contract of the portfolio.
@@ -108,7 +108,7 @@ def _policy(contract: Contract) -> str:
 
 
 def publish_scores(session: Session, run_id: str) -> int:
-    """Make a complete scoring run the current run of its batch; return its row count.
+    """Make a complete scoring run the current run of its batch. Return the number of scores.
 
     All scores of the run become visible in one transaction.
 
@@ -157,7 +157,7 @@ def publish_scores(session: Session, run_id: str) -> int:
 
 
 def score_batch(session: Session, batch_id: str) -> str:
-    """Plan, score and publish a batch in this process; return the id of the scoring run.
+    """Plan, score and publish a batch in this process. Return the id of the scoring run.
 
     Mini-batches are scored in parallel, with one thread and one connection for each core.
     """
@@ -172,6 +172,6 @@ def score_batch(session: Session, batch_id: str) -> str:
 
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
-            pass  # iterate over the results, because that raises the error of a failed thread
+            pass  # reading the results raises the error of a thread that failed
     publish_scores(session, planned.scoring_run_id)
     return planned.scoring_run_id

@@ -1,4 +1,8 @@
-"""Convert applications from JSON to typed columns, and report every validation error."""
+"""Convert applications from JSON to typed columns, and report validation errors by field.
+
+Errors in the shape of the applications, such as unknown fields, are reported first. Broken rules of
+the contract are reported only if there are no such errors.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,13 +20,15 @@ Application = Mapping[str, Any]
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
-    """Return applications as a table of typed columns. A missing field becomes null.
+    """Check applications and convert them to a table of typed columns.
+
+    A field that is absent and not needed becomes null.
 
     Args:
         contract: contract of the portfolio.
         applications: applications, each with its fields by name.
-        needed: names of fields that every application must contain. Their value may be null. The
-            key is always needed.
+        needed: names of fields that every application must contain, although the value may be
+            null. The key is always needed, even if `needed` does not name the key.
 
     Raises:
         InputError: an application breaks a rule.
@@ -65,8 +71,8 @@ def _shape_faults(
             found.append(Fault(row, name, "missing", message))
         for name, value in application.items():
             if name not in contract.by_name:
-                # Escape the name, because the response repeats it and UTF-8 cannot encode half of
-                # a surrogate pair.
+                # Escape the name, because the response contains the name, and UTF-8 cannot encode
+                # half of a surrogate pair.
                 shown = name.encode("utf-8", "backslashreplace").decode()
                 found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
             elif not _is_plain(value):
@@ -95,7 +101,7 @@ def is_storable(text: str) -> bool:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    # Use repr, because it gives the shortest string that converts back to the same float.
+    # repr gives the shortest string that converts back to the same float, so no digit is lost.
     return value if isinstance(value, str) else repr(value)
 
 
@@ -136,7 +142,7 @@ def _range(column: Column) -> str:
 def example_application(contract: Contract) -> dict[str, Any]:
     """Return an example application that breaks no rule.
 
-    It contains the key and every field that is known when an application is scored.
+    The example contains the key and every field that is known when an application is scored.
     """
     example: dict[str, Any] = {}
     for column in contract.columns:

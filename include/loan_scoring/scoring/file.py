@@ -1,4 +1,7 @@
-"""Score a file of applications and write a CSV file. Nothing is stored in the database."""
+"""Score a file of applications and write the scores to a CSV file.
+
+The database is only read.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ class FileScored:
     source: str
     out: str
     refused_out: str | None
-    """Path of the file of refused rows. It is None if no row was refused."""
+    """Path of the file of refused rows, or None if no row was refused."""
     propensity_version: str
     personas_version: str
     received: int
@@ -41,8 +44,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
 
     The database is only read. The file is read and checked as in the stage `ingest`, but without
     the rule `known_key`, because nothing is stored. Rows that break a rule are written to the file
-    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. The result files
-    appear only when they are complete.
+    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. Each result file
+    appears only when it is complete.
 
     If the champion is a tree model, the scores equal the scores of a batch to the last bit. If the
     champion is a logistic regression, the last digits can differ, because they depend on how rows
@@ -56,7 +59,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     Raises:
         StateError: there is no champion.
         SourceError: the file cannot be read, or a column of the contract is missing.
-        LoanScoringError: a result file cannot be written, or its path is a file that is being
+        LoanScoringError: a result file cannot be written, or would replace a file that is being
             scored.
     """
     contract, out = session.contract, Path(out)
@@ -74,7 +77,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
-        # Use one thread, as mini-batches do, so that the scores equal those of a batch.
+        # Use one thread, as mini-batches do, because with several threads the last bit of a score
+        # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))

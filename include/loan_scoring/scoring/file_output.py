@@ -1,4 +1,4 @@
-"""Write the two result files of scoring a file: the scores and the refused rows."""
+"""Write the two result files after a file is scored: the scores and the refused rows."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,9 +30,9 @@ def refused_path(out: Path) -> Path:
 class ScoreFiles:
     """Context manager that writes the scores file and the file of refused rows.
 
-    The files have temporary names while they are written. At the end they replace the files of an
-    earlier run. If no row is refused, an earlier file of refused rows is deleted. If an error
-    occurs, the earlier files stay.
+    Both files have temporary names while rows are written. At the end the new files replace the
+    files of an earlier run. If no row was refused, the file of refused rows of the earlier run is
+    deleted. If an error occurs, the files of the earlier run stay unchanged.
     """
 
     def __init__(self, out: Path, contract: Contract, table: SourceTable) -> None:
@@ -52,8 +52,8 @@ class ScoreFiles:
             with _writing(self._out):
                 self._files.close()
                 if kind is None:
-                    # Replace the scores last, because then new scores mean that the file of refused
-                    # rows is new too.
+                    # Replace the scores last, so that new scores are never visible together with an
+                    # old file of refused rows.
                     self._replace(refused_path(self._out))
                     self._replace(self._out)
         finally:
@@ -118,15 +118,16 @@ class ScoreFiles:
 
 
 def refuse_to_replace(table: SourceTable, location: str | Path, path: Path) -> None:
-    """Raise an error if a result file must not be written at a path.
+    """Raise an error if writing a result file to a path would destroy something.
 
     Args:
-        table: open source that is being scored.
-        location: path or URL of the source.
+        table: open source file that is being scored.
+        location: path or URL of the source file, for the error message.
         path: path of the result file.
 
     Raises:
-        LoanScoringError: the path exists and is not a regular file, or is a file being scored.
+        LoanScoringError: the path exists and is not a regular file, or is a file that is being
+            scored.
     """
     with _writing(path):
         if path.exists() and not path.is_file():

@@ -1,4 +1,4 @@
-"""Score one mini-batch: read its applications, score them, write their rows in one transaction."""
+"""Score one mini-batch and write all of the scores in one transaction."""
 
 import io
 import time
@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 20_000
 """Maximum number of rows in a block.
 
-Up to three blocks are in memory: one is read, one is scored, and one is written.
+Up to three blocks are in memory, because one block is read while a second block is scored and
+a third block is written.
 """
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
-    """Score one mini-batch and write its scores in one transaction; return its row count.
+    """Score one mini-batch and write the scores in one transaction. Return the number of scores.
 
     Rows are scored in blocks, so that memory does not grow with the size of the mini-batch. While
     one block is scored, the next block is read and the previous block is written.
 
-    If the mini-batch is scored already, nothing is written. If two processes score the same
-    mini-batch at the same time, the second process waits for the first.
+    If the mini-batch is scored already, nothing is written. If two processes call this for one
+    mini-batch, the second process waits until the first has committed, and then writes nothing.
 
     Raises:
         StateError: the scoring run or the mini-batch does not exist.
@@ -47,8 +48,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """
     started = time.monotonic()
     run = scoring_run(session, run_id)
-    # Use the policy that was stored when the run was planned. The contract may have changed since,
-    # and all mini-batches of a run must be scored under one policy.
+    # Use the policy that was stored when the run was planned, because the contract may have changed
+    # since, and all mini-batches of a run must be scored under one policy.
     scorer = registry.load_scorer(
         session.under(run), run["propensity_version"], run["personas_version"]
     )
@@ -87,10 +88,10 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
 def _blocks(
     session: Session, run: database.Row, columns: list[str], mini_batch: database.Row
 ) -> Iterator[Iterable[pa.Table]]:
-    """Yield a mini-batch's applications in blocks.
+    """Yield the blocks of a mini-batch's applications.
 
-    A mini-batch of a single block is read on the session's connection. A larger mini-batch is read
-    on a second connection, so that the next block is read while the session's connection writes.
+    A mini-batch that fits into one block is read on the session's connection. A larger mini-batch
+    is read on a second connection, because the session's connection writes scores meanwhile.
     """
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
     which = (run["batch_id"], run["revision"], columns, bounds)
@@ -105,12 +106,13 @@ def _blocks(
 def _scored(
     scorer: "Scorer", run: database.Row, mini_batch: int, applications: pa.Table
 ) -> tuple[pa.Table, io.BytesIO]:
-    """Score a block of applications; return the score rows and the CSV text for COPY.
+    """Score a block of applications. Return the score rows and the CSV text for COPY.
 
-    The models use one thread, because mini-batches already run in parallel. More threads than
-    cores would mostly wait for each other.
+    The models use one thread. Mini-batches already run in parallel, so more threads would only
+    compete for the cores.
     """
-    # Set the limit here, because it applies only to the thread that calls threadpool_limits.
+    # threadpool_limits affects only the calling thread, and this function runs in the thread of
+    # read_ahead. Therefore the limit is set here.
     with threadpool_limits(limits=1):
         scores = scorer.score(applications)
     rows = applications.num_rows

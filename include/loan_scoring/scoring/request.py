@@ -1,4 +1,4 @@
-"""Score and explain the applications of a request with the same models and rules as a batch.
+"""Score and explain the applications of a request with the models and rules that batches use.
 
 Heavy packages such as scikit-learn are imported at the first call, so that a web server starts
 fast.
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
-"""Model name that a caller gives instead of a version to score with the champions."""
+"""Value of the argument `model` that selects the champions instead of a model version."""
 
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """The result of scoring the applications of a request."""
+    """The scores of a request's applications, with the model versions and the time."""
 
     propensity_version: str
     personas_version: str
@@ -57,7 +57,7 @@ def score_and_record(
     user: str,
     purpose: str = "score",
 ) -> ScoredRequest:
-    """Score applications as `score_applications` does; record input and output in table `calls`.
+    """Score applications, and record the input and the scores in table `calls`.
 
     Args:
         session: database session of the application role.
@@ -102,12 +102,14 @@ def score_applications(
 ) -> ScoredRequest:
     """Score applications with the champions, or with a model version.
 
-    A propensity model and a personas model are always fitted together. If `model` is a version,
-    both models of its training are used.
+    Each training fits a propensity model and a personas model together. If `model` is the version
+    of either model, both models of that training are used.
 
     Applications are parsed and checked like the rows of a file, but without the rule `known_key`,
-    because nothing is stored. The database is only read. The scores equal the scores of a batch.
-    For a logistic regression they are equal to 12 decimals.
+    because nothing is stored. The database is only read.
+
+    A tree model gives the same scores here as in a batch, to the last bit. The scores of a
+    logistic regression can differ from the scores in a batch after the twelfth decimal.
 
     Raises:
         InputError: an application breaks a rule. Every validation error names the field.
@@ -133,7 +135,7 @@ def explain_application(
 ) -> tuple[float, dict[str, float]] | None:
     """Return the base log-odds of one application, and the contribution of each feature.
 
-    Return None if the contract excludes the application.
+    Return None if an exclusion of the contract applies to the application.
 
     Raises:
         InputError, StateError, BusyError: as in `score_applications`.
@@ -145,14 +147,14 @@ def explain_application(
 
 
 _working = threading.Lock()
-"""Lock that a request holds while its models are loaded and while it is scored.
+"""Lock that a request holds while models are loaded and while applications are scored.
 
-A process works on one request at a time, because models share threads and caches.
+Only one request at a time holds the lock, because models share threads and caches.
 """
 BUSY_SECONDS = 5.0
-"""Longest time that a request waits for another request.
+"""Maximum time that a request waits for the lock `_working`, in seconds.
 
-The time is short because each waiting request occupies a thread of the web server.
+The maximum is small because each waiting request occupies a thread of the web server.
 """
 
 
@@ -215,7 +217,8 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
     from threadpoolctl import threadpool_limits
 
-    # Use one thread, as mini-batches do, so that the scores equal those of nightly scoring.
+    # Use one thread, as mini-batches do, because with several threads the last bit of a score can
+    # change.
     with threadpool_limits(limits=1):
         return scorer.score(table)
 

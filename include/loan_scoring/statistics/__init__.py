@@ -1,1 +1,1 @@
-"""Statistics as pure functions of arrays, without input, output or decisions."""
+"""Calculate statistics of arrays, with pure functions that read no files and make no decisions."""

@@ -1,20 +1,24 @@
 """Calculate the AUC and its uncertainty.
 
-The AUC is the probability that a default has a higher score than a paid loan. A tie counts as half.
+The AUC is the probability that a defaulted loan has a higher score than a paid loan. A tie counts
+as half.
 """
 
 import numpy as np
 from scipy.stats import rankdata
 
 REPLICATES = 2000
-"""Number of bootstrap replicates. Of 2000 replicates, 50 lie below the 2.5 % quantile."""
+"""Number of bootstrap replicates.
+
+2000 replicates are enough for a stable 95 % interval, because 50 replicates lie beyond each limit.
+"""
 
 
 def outranked(good: np.ndarray) -> np.ndarray:
-    """Return how many paid loans have a score below each distinct score, shape (scores,).
+    """Return the number of paid loans with a lower score than each distinct score, shape (scores,).
 
-    A paid loan with an equal score counts as half. The AUC is the mean of the returned values over
-    all defaults, divided by the number of paid loans (Mann-Whitney).
+    A paid loan with an equal score counts as half. To get the AUC, take the mean of these numbers
+    over all defaults and divide by the number of paid loans (Mann-Whitney).
 
     Args:
         good: number of paid loans at each distinct score, in ascending order of the score, shape
@@ -39,11 +43,13 @@ def auc(y: np.ndarray, scores: np.ndarray) -> float:
 
 
 def auc_of_counts(bad: np.ndarray, good: np.ndarray) -> float:
-    """Return the AUC from counts of loans at each distinct score.
+    """Return the AUC from the counts of loans at each distinct score.
 
     Args:
-        bad: number of defaults at each distinct score, in ascending order, shape (scores,).
-        good: number of paid loans at each distinct score, in the same order, shape (scores,).
+        bad: number of defaults at each distinct score, in ascending order of the score, shape
+            (scores,).
+        good: number of paid loans at each distinct score, in ascending order of the score, shape
+            (scores,).
     """
     return float(bad @ outranked(good) / (bad.sum() * good.sum()))
 
@@ -53,14 +59,14 @@ def auc_differences(
 ) -> np.ndarray:
     """Return bootstrap replicates of AUC(first) - AUC(second), shape (replicates,).
 
-    The bootstrap is paired: each replicate uses the same drawn loans for both models. The bootstrap
-    is also stratified: defaults and paid loans are drawn separately, so that each replicate has as
-    many defaults and as many paid loans as the hold-out. Scores are sorted only once, because a
-    replicate is stored as a weight for each loan.
+    The bootstrap is paired. This means that each replicate uses one set of drawn loans for both
+    models. The bootstrap is also stratified. This means that defaults and paid loans are drawn
+    separately, so each replicate has as many defaults and as many paid loans as the hold-out. A
+    replicate is stored as a weight for each loan, so the scores need to be sorted only once.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        first, second: scores of two models, shape (rows,) each.
+        first, second: scores of the two models on these loans, shape (rows,) each.
         seed: random seed for drawing the loans.
         replicates: number of replicates.
     """
@@ -96,11 +102,13 @@ def _places_by_outcome(
 
 
 def expected_auc(probability: np.ndarray, true: np.ndarray) -> float:
-    """Return the AUC that is expected if each loan defaults with a given probability.
+    """Return the expected AUC of scores if each loan defaults with a given true probability.
 
     With scores s and probabilities t, the AUC is the sum over i != j of t_i (1 - t_j) [s_i > s_j],
     divided by the sum over i != j of t_i (1 - t_j). A tie counts as half. Pairs with i = j are left
-    out, because a loan cannot outrank itself. Return nan if the second sum is 0.
+    out, because a loan cannot outrank itself.
+
+    Return nan if the divisor is 0.
 
     Args:
         probability: scores s, shape (rows,).
@@ -118,11 +126,13 @@ def auc_against_chance(baseline: np.ndarray, batch: np.ndarray) -> tuple[float, 
     """Return the AUC of scores that separate a batch from the baseline, and the AUC's z value.
 
     The AUC is the probability that a row of the batch has a higher score than a row of the
-    baseline. The z value is (AUC - 0.5) divided by the standard error of the AUC without drift.
+    baseline. The z value is (AUC - 0.5) divided by the standard error that the AUC has without
+    drift.
 
-    The standard error is exact for labels assigned at random, also with ties. It is the equation
-    for AUC = 0.5 of Hanley, McNeil (1982), with the correction for ties of Lehmann (1975),
-    "Nonparametrics", 1.2. scipy.stats.mannwhitneyu(use_continuity=False) gives the same result.
+    The standard error is exact if the rows are assigned at random to batch and baseline, even with
+    ties. The equation is from Hanley, McNeil (1982), for AUC = 0.5. The correction for ties is from
+    Lehmann (1975), "Nonparametrics", 1.2. The p-value of the z value equals the p-value of
+    scipy.stats.mannwhitneyu(use_continuity=False).
 
     Args:
         baseline: scores of the baseline's rows, shape (m,), no nan.
@@ -148,9 +158,9 @@ def delong(y: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
 
     A tie counts as half. The method is DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44,
     837-845, calculated from midranks as in Sun, Xu (2014), IEEE Signal Processing Letters 21,
-    1389-1393. The rank of a default among all loans, minus the rank of the default among the
-    defaults, is the number of paid loans with a lower score. Paid loans are treated in the same
-    way.
+    1389-1393. For each default, the rank among all loans minus the rank among the defaults is the
+    number of paid loans with a lower score. For each paid loan, the rank among all loans minus the
+    rank among the paid loans is the number of defaults with a lower score.
 
     Args:
         y: outcomes, 1 for default, with at least two defaults and two paid loans, shape (rows,).

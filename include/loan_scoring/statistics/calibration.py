@@ -11,19 +11,19 @@ import numpy as np
 from scipy.special import expit, logit
 
 SMALLEST = 1e-12
-"""Smallest distance of a probability from 0 and 1. It keeps the log-odds finite."""
+"""Probabilities are clipped to this distance from 0 and 1, so that their log-odds are finite."""
 SETTLED = 1e-9
-"""Newton's method has converged when each coefficient changes by less than this in a step."""
+"""Newton's method has converged when a step changes each coefficient by less than this limit."""
 TOLERANCE = 1e-6
 """Limit that replaces SETTLED in `slopes_and_intercepts`, which solves many resamples at once.
 
-The limit can be larger than SETTLED, because the error that remains after a step is only about the
-square of the step.
+The limit can be larger than SETTLED, because the error after a step of Newton's method is only
+about the square of the step.
 """
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Return the log-odds of probabilities. The log-odds are finite even for 0 and 1."""
+    """Return the log-odds of probabilities, with finite log-odds for the probabilities 0 and 1."""
     return np.asarray(logit(np.clip(probability, SMALLEST, 1 - SMALLEST)))
 
 
@@ -33,8 +33,8 @@ def slope_and_intercept(
     """Return slope and intercept of the logistic regression of outcomes on log-odds (Cox 1958).
 
     Slope 1 and intercept 0 mean that the probabilities are calibrated. A slope below 1 means that
-    the predictions are too extreme. `recalibrate` with this slope and intercept is Platt's
-    calibration (1999).
+    the predictions are too extreme. To calibrate the probabilities (Platt 1999), pass this slope
+    and intercept to `recalibrate`.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -42,8 +42,9 @@ def slope_and_intercept(
         weights: how often each row counts, shape (rows,). None means that each row counts once.
 
     Returns:
-        Slope and intercept. Both are nan if the likelihood has no maximum: there is only one
-        outcome, all probabilities are equal, or the probabilities separate the outcomes perfectly.
+        Slope and intercept. Both values are nan if Newton's method does not converge, or if the
+        likelihood has no maximum. There is no maximum if all outcomes are equal, if all
+        probabilities are equal, or if the probabilities separate the outcomes perfectly.
     """
     weights = np.ones(len(y)) if weights is None else weights
     is_counted = weights > 0
@@ -83,9 +84,9 @@ def slopes_and_intercepts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the slopes and intercepts of many resamples, shape (resamples,) each.
 
-    Newton's method runs for all resamples at once, with the closed formula for two unknowns. It
-    starts at the solution for equal weights, because the solutions of resamples are near it. If a
-    resample does not converge, `slope_and_intercept` solves that resample alone.
+    Newton's method runs for all resamples at once, with the closed formula for two unknowns. The
+    start is the solution for equal weights, because each resample's solution is near this start. If
+    a resample does not converge, `slope_and_intercept` solves that resample alone.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -141,12 +142,14 @@ def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.n
 DEGREE = 3
 """Degree of the calibration curve's polynomial.
 
-A line is not enough, because a line cannot correct a model that is wrong only at high scores.
+A polynomial of degree 1 is not enough, because a line cannot correct a model that is wrong only at
+high scores.
 """
 REACH = (0.005, 0.995)
-"""Quantiles of the log-odds between which the correction varies.
+"""Lowest and highest quantile of the log-odds at which the correction is fitted.
 
-Below the first quantile and above the second, the correction is constant.
+Below the lowest quantile and above the highest quantile the correction is constant, because too few
+loans are there to fit the correction.
 """
 
 
@@ -154,10 +157,10 @@ Below the first quantile and above the second, the correction is constant.
 class CalibrationCurve:
     """A cubic correction of a model's log-odds, fitted to observed outcomes.
 
-    The corrected log-odds are x + sum of c_k u^k. Here x are the model's log-odds, c_k are the
-    coefficients, and u is x clipped to [`lowest`, `highest`] and scaled to [-1, 1]. If there are no
-    coefficients, the curve changes no probability. `covariance` is the covariance matrix of the
-    coefficients.
+    The corrected log-odds are x + sum of c_k u^k. Here x are the model's log-odds, and c_k are the
+    `coefficients`. The value u is x, clipped to [`lowest`, `highest`] and scaled to [-1, 1]. If
+    there are no coefficients, the curve changes no probability. `covariance` is the covariance
+    matrix of the coefficients.
     """
 
     coefficients: list[float]
@@ -175,12 +178,12 @@ class CalibrationCurve:
     ) -> Iterator[np.ndarray]:
         """Yield the corrected probabilities of random curves, shape (rows,) for each curve.
 
-        The random curves show how uncertain the fitted curve is.
+        The spread of the random curves shows how uncertain the fitted curve is.
 
         Args:
             probability: predicted probabilities, shape (rows,).
             count: number of random curves.
-            dice: random generator that draws coefficients by `covariance`.
+            dice: random generator that draws the coefficients of each curve, with `covariance`.
         """
         odds, powers = self._terms(probability)
         drawn = np.zeros((count, 0))
@@ -201,10 +204,10 @@ AS_THEY_ARE = CalibrationCurve([], [], 0.0, 0.0)
 def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> CalibrationCurve:
     """Fit the calibration curve to loans that the model was not fitted on.
 
-    The fit is a logistic regression with the log-odds as offset, solved by Newton's method. It is
-    Cox's regression (1958) with more terms, as in Dalton (2013), Statistics in Medicine 32,
-    2738-2754. Each coefficient has a standard normal prior. Therefore few loans give a wide
-    interval instead of an infinite interval.
+    The curve is a logistic regression with the log-odds as offset, solved by Newton's method. This
+    extends the regression of Cox (1958) with more terms, as in Dalton (2013), Statistics in
+    Medicine 32, 2738-2754. Each coefficient has a standard normal prior, so that few loans give a
+    wide interval instead of an infinite interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -225,7 +228,7 @@ def fit_calibration_curve(y: np.ndarray, probability: np.ndarray) -> Calibration
 
 
 def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
-    """Return powers 0 to DEGREE of the scaled log-odds, shape (rows, DEGREE + 1).
+    """Return the powers 0 to DEGREE of scaled log-odds, shape (rows, DEGREE + 1).
 
     The log-odds are first clipped to [`lowest`, `highest`] and then scaled to [-1, 1].
     """
@@ -238,7 +241,8 @@ def _powers(odds: np.ndarray, lowest: float, highest: float) -> np.ndarray:
 class CalibrationLine:
     """The line that predicts observed log-odds from predicted log-odds.
 
-    Slope 1 and intercept 0 mean perfect calibration. `standard_error` belongs to the slope.
+    Slope 1 and intercept 0 mean perfect calibration. `standard_error` is the standard error of the
+    slope.
     """
 
     slope: float
@@ -252,8 +256,9 @@ def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationL
     The method is Cox (1958), Biometrika 45, 562-565. The slope is the calibration slope of
     Steyerberg (2019), Clinical Prediction Models, chapter 15. A slope below 1 means that the
     predictions are too extreme. A slope above 1 means that the predictions are not extreme enough.
-    The standard error comes from the inverse of the Fisher information matrix. All values are nan
-    if the likelihood has no maximum, for example for constant predictions.
+    The standard error comes from the inverse of the Fisher information matrix.
+
+    All values are nan if the likelihood has no maximum, for example if all predictions are equal.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -269,10 +274,7 @@ def fit_calibration_line(y: np.ndarray, probability: np.ndarray) -> CalibrationL
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return a value in which each nan is replaced by None, because JSON has no nan.
-
-    Lists and nested lists are searched too.
-    """
+    """Return a number or a nested list with each nan replaced by None, because JSON has no nan."""
     if isinstance(value, list):
         return [finite_or_none(each) for each in value]
     return None if value != value else value

@@ -1,7 +1,8 @@
 """Sort a numeric column once, and calculate several statistics from the sorted values.
 
-The statistics are KS, Wasserstein, bin counts, mean and median. Only distinct values and cumulative
-counts are kept. This saves time, because rounded amounts have few distinct values.
+The statistics are KS, Wasserstein, bin counts, mean and median. Only distinct values and their
+cumulative counts are kept. This saves time, because columns of rounded amounts have few distinct
+values.
 """
 
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ class Distribution:
 
 
 def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
-    """Return the difference of two distribution functions at each value where it changes.
+    """Return F_baseline - F_batch, the difference of the distribution functions, at each value.
 
-    The values of both distributions are merged without sorting again.
+    The values of both distributions are already sorted, so they are merged without another sort.
 
     Returns:
         The distinct values of both distributions in ascending order, shape (points,), and
@@ -96,7 +97,7 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     of_batch = np.cumsum(is_batch, dtype=np.int32)
     of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
     heights = baseline.shares[of_baseline] - batch.shares[of_batch]
-    # A value that is in both distributions is in `points` twice. Keep only the second copy, because
-    # only there both distribution functions have stepped up.
+    # `points` contains a value twice if both distributions contain the value. Keep only the second
+    # copy, because at the first copy only one distribution function has taken its step.
     is_whole = np.append(points[1:] != points[:-1], True)
     return points[is_whole], heights[is_whole]

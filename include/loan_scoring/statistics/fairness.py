@@ -1,7 +1,7 @@
-"""Compare approval between groups of applicants.
+"""Compare the approval rates of groups of applicants.
 
-The results are the approval rate of each group with an interval, and the lowest rate divided by the
-highest rate.
+The results are the approval rate of each group with an interval, and the demographic parity ratio,
+which is the lowest approval rate divided by the highest approval rate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,49 +16,54 @@ NOT_STATED = "not stated"
 """Name of the group of applicants whose attribute is null."""
 
 Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution.
+"""97.5 % quantile of the standard normal distribution.
 
-A 95 % interval reaches this many standard errors to each side of the estimate.
+The limits of a 95 % interval are Z95 standard errors below and above the estimate.
 """
 
 
 @dataclass(frozen=True)
 class GroupRule:
-    """A rule for one attribute: which groups are compared, and the order of all groups."""
+    """The rule for one attribute: the groups to compare, and the sort order of all groups."""
 
     attribute: str
     min_group: int
-    """Minimum number of loans in a group. Smaller groups are not compared."""
+    """Minimum number of loans for a group to be compared."""
     not_a_group: Mapping[str, str]
-    """Levels that are not compared because they are not a group of people, with the reason."""
+    """Levels of the attribute that are not compared, each with the reason.
+
+    Such a level does not describe a group of people.
+    """
     order: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How approval differs between the groups of one attribute."""
+    """The result of comparing the approval rates of the groups of one attribute."""
 
     attribute: str
     ratio: float | None
     """Demographic parity ratio: the lowest approval rate divided by the highest approval rate.
 
-    It is None if fewer than two groups are compared.
+    The ratio is None if fewer than two groups are compared.
     """
     ratio_of_all: float | None
-    """Demographic parity ratio if the levels in the rule's `not_a_group` are also compared.
+    """Demographic parity ratio that also compares the levels in the rule's `not_a_group`.
 
-    Levels with fewer than `min_group` loans are still left out.
+    Levels with fewer than `min_group` loans are left out. The ratio is None if fewer than two
+    levels remain.
     """
     lowest: str | None
-    """Compared group with the lowest approval rate. It is None if `ratio` is None."""
+    """Compared group with the lowest approval rate, or None if `ratio` is None."""
     highest: str | None
-    """Compared group with the highest approval rate. It is None if `ratio` is None."""
+    """Compared group with the highest approval rate, or None if `ratio` is None."""
     groups: list[dict[str, Any]]
     """All groups, including groups that are not compared.
 
-    Each group has its name `group`, the row count `rows`, `approval_rate`, and the limits `low` and
-    `high` of a 95 % Wilson interval. `default_rate` is None if no outcome is known. `left_out` is
-    the reason why the group is not compared, or None if the group is compared.
+    Each group is a dictionary. `group` is the name, and `rows` is the number of loans. `low` and
+    `high` are the limits of the 95 % Wilson interval of `approval_rate`. `default_rate` is None if
+    no outcome is known. `left_out` is the reason why the group is not compared, or None if the
+    group is compared.
     """
 
 
@@ -68,7 +73,7 @@ def approval_parity(
     y: np.ndarray,
     approved: np.ndarray,
 ) -> Parity:
-    """Compare approval between the groups of one attribute.
+    """Compare the approval rates of the groups of one attribute.
 
     Groups smaller than the rule's `min_group`, and levels in the rule's `not_a_group`, are listed
     but not compared.
@@ -119,9 +124,9 @@ def groups_in_order(
     y: np.ndarray,
     approved: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """Return the approval rate and default rate of each group, in the order of the rule.
+    """Return the approval rate and default rate of each group, in the sort order of the rule.
 
-    `Parity.groups` describes the fields of a group.
+    Each group is a dictionary, as described at `Parity.groups`.
 
     Args:
         rule: rule of the attribute.

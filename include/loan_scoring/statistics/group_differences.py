@@ -1,8 +1,8 @@
 """Calculate differences in approval between the groups of a protected attribute, with intervals.
 
 The metrics are defined as in fairlearn, and tests compare the results with fairlearn's results.
-Fairlearn's functions are not used, because they build a pandas DataFrame for each resample. This is
-too slow, because an interval needs hundreds of resamples.
+Fairlearn's functions are not called here, because they build a pandas DataFrame for each resample.
+This would be too slow, because an interval needs hundreds of resamples.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class GroupCounts:
 
         Each group is resampled separately (Efron 1979). If n loans are drawn with replacement from
         a group with approval rate r, the number of approved loans has the distribution
-        Binomial(n, r). So only this number is drawn, and not the loans.
+        Binomial(n, r). Therefore this number is drawn directly, without drawing single loans.
         """
         rates = self.rates()
         drawn = dice.binomial(self.loans, np.nan_to_num(rates), (resamples, len(rates)))
@@ -69,8 +69,8 @@ def demographic_parity(all_loans: GroupCounts, resamples: int, seed: int) -> dic
     ratio = float(_ratio(rates))
     with np.errstate(divide="ignore", invalid="ignore"):
         ranges = _range(np.log(drawn / rates))
-    # The ratio of a resample without approved loans is undefined (nan). Count the error of the
-    # resample as infinite, because otherwise the interval would be too narrow.
+    # If no loan of a resample is approved, the ratio of that resample is undefined (nan). Count the
+    # resample's error as infinite, because without the resample the interval would be too narrow.
     factor = np.exp(_reach(np.where(np.isnan(ranges), np.inf, ranges)))
     highest = ratio * factor if np.isfinite(factor) else 1.0
     return {
@@ -86,16 +86,17 @@ def equal_odds(
 ) -> dict[str, Estimate]:
     """Return the equal opportunity difference and the equalized odds difference of approval.
 
-    A paid loan is the positive class, because approval is the benefit. The equal opportunity
-    difference is the highest minus the lowest approval rate of paid loans. For the equalized odds
-    difference, this value is also calculated for defaulted loans, and the larger value is returned.
+    Paid loans are the positive class, because approval is the benefit. The equal opportunity
+    difference compares only paid loans: the highest approval rate of a group minus the lowest. The
+    equalized odds difference is the larger of this difference and the corresponding difference
+    for defaulted loans.
     Source: Hardt, Price, Srebro (2016), "Equality of opportunity in supervised learning".
 
     Return an empty dictionary if any group has no paid loans or no defaulted loans.
 
     Args:
-        paid, defaulted: counts of the paid and of the defaulted loans. Both have the same groups
-            in the same order.
+        paid, defaulted: counts of the paid and of the defaulted loans. Index i is the
+            same group in both.
         resamples: number of bootstrap resamples.
         seed: random seed for the resamples.
     """
@@ -139,21 +140,21 @@ def _range(deviations: np.ndarray) -> np.ndarray:
 
 
 def _reach(ranges: np.ndarray) -> float:
-    """Return the half-width of an interval that holds for all differences between groups at once.
+    """Return the half-width of an interval that is valid for all group differences at once.
 
     The half-width is the CONFIDENCE quantile of `ranges`. The error of the difference between any
-    two groups is at most the range of all groups' errors, so this half-width holds for every
-    difference, including the largest difference. Source: Tukey (1953), "The problem of multiple
-    comparisons", here with the range taken from the bootstrap.
+    two groups is at most the range of the errors of all groups. So this half-width is valid for
+    every difference, including the largest difference. Source: Tukey (1953), "The problem of
+    multiple comparisons". Here the range comes from the bootstrap.
 
-    Percentiles of the largest difference in each resample are not used. The largest of several
-    noisy differences is biased upwards, and in resamples the bias is even larger. So an interval
-    from these percentiles would not contain 0 even if all groups were treated equally.
+    The percentile interval of the largest difference is not used, because the largest of several
+    noisy differences is biased upwards. In resamples the bias is even larger. So a percentile
+    interval would exclude 0 even if all groups were treated equally.
 
     Args:
         ranges: range of the groups' errors in each resample, shape (resamples,).
     """
-    # Take one of the ranges without interpolation, because some ranges may be infinite.
+    # Do not interpolate between two ranges, because a range may be infinite.
     place = int(np.ceil(CONFIDENCE * (len(ranges) + 1))) - 1
     return float(np.sort(ranges)[min(place, len(ranges) - 1)])
 

@@ -14,14 +14,17 @@ HOLDOUT_METRICS = (
 )  # fmt: skip
 """Hold-out metrics that have an interval, in the order in which reports show them."""
 BLOCK = 32
-"""Number of resamples in memory at once. With 40,000 loans, their weights take 10 MB."""
+"""Number of resamples in memory at once.
+
+With 40,000 loans, the weights of these resamples take 10 MB.
+"""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A value and the limits of its interval at the level CONFIDENCE.
 
-    The limits are None if the value has no interval.
+    `lower` and `upper` are None if no interval was calculated.
     """
 
     value: float
@@ -35,10 +38,11 @@ def bootstrap(
     """Return the interval [lower, upper] of each hold-out metric at the level CONFIDENCE.
 
     The limits are percentiles over bootstrap resamples of the loans (Efron 1979). A resample is
-    stored as a weight for each loan: how often the loan was drawn. Loans are sorted by probability
-    only once, because AUC and KS of every resample follow from cumulative sums of the weights. If a
-    metric has no value in a resample, for example because no loan defaulted, the metric's
-    percentiles leave out that resample.
+    stored as a weight for each loan, which is the number of times that the loan was drawn. Loans
+    are sorted by probability only once, because AUC and KS of every resample follow from cumulative
+    sums of the weights. If a metric has no value in a resample, for example because no loan
+    defaulted, that resample does not count for the metric. A metric without a value in any resample
+    has no interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
@@ -89,8 +93,8 @@ def _weighted(
         ends = np.flatnonzero(np.append(np.diff(probability) != 0, True))
         bad_until = np.cumsum(weights * y, axis=1)[:, ends]
         good_until = np.cumsum(weights * ~y, axis=1)[:, ends]
-        # A default outranks all paid loans with a lower probability, and half of the paid loans
-        # with an equal probability.
+        # For the AUC, a default outranks all paid loans with a lower probability. Paid loans with
+        # an equal probability count as half.
         good_before = np.hstack([np.zeros((len(weights), 1)), good_until[:, :-1]])
         bad_here = np.diff(bad_until, axis=1, prepend=0)
         auc = np.einsum("ij,ij->i", bad_here, good_before + good_until) / (2 * bad * good)

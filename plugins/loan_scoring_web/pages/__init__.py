@@ -1,1 +1,1 @@
-"""Read the template values of each page (one module per page), and render templates."""
+"""Read the template values of the pages, draw their plots, and render their templates."""

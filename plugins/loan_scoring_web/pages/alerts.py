@@ -1,4 +1,4 @@
-"""Read the template values of the alerts page: alerts with evidence and actions of persons."""
+"""Read the template values of the alerts page: alerts with their state and evidence."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,9 +23,12 @@ CAUSES = {
 def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str, Any]:
     """Return the template values of the alerts page: the waiting, snoozed and resolved alerts.
 
+    At most `SHOWN` alerts are returned. If there are more, resolved alerts are left out
+    first.
+
     Args:
         session: database session that reads.
-        batch_id: show only alerts of this batch. None shows the alerts of all batches.
+        batch_id: batch whose alerts to show. None shows the alerts of all batches.
     """
     found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
     for alert in found:
@@ -48,8 +51,8 @@ def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str,
 def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
     """Return an alert's evidence as table rows, each with a subject and its figures.
 
-    If columns show the cause, the keys of the evidence are column names and each value is a
-    dictionary of facts about the column. Otherwise each key is the name of a single fact.
+    The evidence is a dictionary. Its values are single facts, or dictionaries with several facts
+    and drift tests. A key is the name of a column or the name of a fact.
     """
     rows = []
     for name, facts in evidence.items():

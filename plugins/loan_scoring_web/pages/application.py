@@ -1,4 +1,4 @@
-"""Read the template values of the desk's page of one application: score, decisions, what-if."""
+"""Read the template values of an application's page: score, decisions and what-if form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,19 +50,19 @@ def read_application_page(session: Session, loan_id: Any) -> dict[str, Any]:
 def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[ApplicationField]:
     """Return the inputs that a person may change in the what-if form.
 
-    These are the inputs that the model reads and the columns that can exclude an application.
-    Columns that the contract calculates from other columns are left out.
+    A person may change each input that the model uses, and each column that can exclude an
+    application. Ratios are left out, because they are calculated from other columns.
     """
     calculated = {ratio.column for ratio in contract.ratios}
     excluding = {each.column for each in contract.exclusions}
     read = {each.name for each in shown.inputs if each.is_read}
-    if not read:  # `refer`: no model scored the application, so offer every feature
+    if not read:  # there is no explanation, for example for `refer`, so offer all features
         read = {column.name for column in contract.features}
     return [each for each in shown.inputs if each.name in (read | excluding) - calculated]
 
 
 def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
-    """Return the template values of one field of the what-if form: label, unit, value, levels."""
+    """Return the template values of one field in the what-if form: label, unit, value, levels."""
     value = field_text(given.value)
     levels = list(column.levels or [])
     if column.levels and value and value not in levels:
@@ -81,10 +81,9 @@ def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
 def changed_inputs(
     contract: Contract, shown: DeskApplication, form: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the inputs that the what-if form changes, by name.
+    """Return the new values of the inputs that a person has changed in the what-if form, by name.
 
-    An empty field removes the value, so the input becomes None. An input that the form does not
-    contain stays as it is.
+    If the person has emptied a field, the new value is None.
     """
     return {
         each.name: form[each.name].strip() or None
@@ -94,14 +93,14 @@ def changed_inputs(
 
 
 def field_text(value: Any) -> str:
-    """Return a value as text for a form field, empty if the value is None."""
+    """Return a value as the string for a form field. None becomes an empty string."""
     return "" if value is None else str(value)
 
 
 def what_if_result(
     contract: Contract, answer: ScoredRequest, changed: Mapping[str, Any], shown: DeskApplication
 ) -> dict[str, Any]:
-    """Return the template values of a what-if: the new score, the model and the changed inputs."""
+    """Return the template values of a what-if result: new score, model and changed inputs."""
     before = {each.name: each for each in shown.inputs}
     return {
         "score": answer.scores[0],
@@ -116,7 +115,10 @@ def what_if_result(
 
 
 def _typed(column: Column, value: Any) -> Any:
-    """Return a form's text as the scored value: None for a null token, float if numeric."""
+    """Convert a string from the what-if form to the value that the model scored.
+
+    The value is None for a null token, and a float if the column is numeric.
+    """
     if value in column.null_tokens:
         return None
     return float(value) if column.is_numeric and isinstance(value, str) else value

@@ -1,8 +1,4 @@
-"""Draw two plots of one application.
-
-The first plot compares the application's probability with the probabilities of the hold-out. The
-second plot shows the contributions of the inputs.
-"""
+"""Draw the two plots of one application: probability within the hold-out, and contributions."""
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
@@ -14,16 +10,17 @@ from loan_scoring_web.pages.plots import Plot, make_plot, plot_label
 from loan_scoring_web.pages.templating import shown_value
 
 STRONGEST = 10
-"""Number of inputs with a bar of their own in the waterfall plot.
+"""Number of inputs that have their own bar in the waterfall plot.
 
-The remaining inputs are summed up in one bar.
+One more bar shows the sum of the contributions of all other inputs.
 """
 
 
 def share_below(histogram: Mapping[str, Any], chance: float) -> float:
     """Return the share of hold-out loans whose probability of default is below `chance`.
 
-    The histogram has only counts per bin, so loans are assumed to be evenly spread within a bin.
+    The share is interpolated, because the histogram has only the number of loans in each bin. The
+    loans of a bin are assumed to be evenly spread over the bin.
     """
     edges = histogram["edges"]
     counts = _loans(histogram)
@@ -41,9 +38,9 @@ def _loans(histogram: Mapping[str, Any]) -> list[int]:
 
 
 def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float) -> Plot:
-    """Draw a histogram of the hold-out's probabilities of default.
+    """Draw a histogram of the default probabilities of the hold-out's loans.
 
-    Vertical lines mark the decision thresholds and the application's own probability.
+    Vertical lines mark the decision thresholds and the default probability of this application.
     """
     edges = histogram["edges"]
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
@@ -95,9 +92,9 @@ def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float
 
 
 def draw_waterfall(shown: DeskApplication) -> Plot:
-    """Draw a waterfall of contributions, from the base to the application's log-odds.
+    """Draw a waterfall plot of the contributions, from the base to the application's log-odds.
 
-    Contributions are sorted by absolute value, the largest first.
+    The largest absolute contribution comes first.
     """
     strongest = shown.contributions[:STRONGEST]
     others = shown.contributions[STRONGEST:]
@@ -108,21 +105,22 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
     names = ["mean of the training loans", *(name for name, _ in steps), "log-odds of default"]
     values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
     ends = [0.0, *accumulate(values[:-1])]
-    room = 0.12 * (max(ends) - min(ends))  # otherwise the text beside the outermost bars is cut off
+    room = 0.12 * (max(ends) - min(ends))  # without room, text beside the longest bars is cut off
     return make_plot(
         [
             {
                 "type": "waterfall",
                 "orientation": "h",
                 "measure": ["absolute", *("relative" for _ in steps), "total"],
-                # Positions are indices because plotly would draw two equal labels at one position.
+                # Positions are row numbers, because plotly would draw equal labels at one position.
                 "y": list(range(len(names))),
                 "x": values,
                 "text": [
                     f"{value:+.2f}" if 0 < place < len(names) - 1 else f"{value:.2f}"
                     for place, value in enumerate(values)
                 ],
-                # The first and last bar are long, so text outside them would cover the axis labels.
+                # The text of the first and the last bar is inside the bar, because these bars are
+                # long and text outside would cover the axis labels.
                 "textposition": ["inside", *("outside" for _ in steps), "inside"],
                 "insidetextanchor": "end",
                 "insidetextfont": {"color": "#ffffff"},

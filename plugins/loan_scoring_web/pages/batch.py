@@ -16,11 +16,11 @@ PER_PAGE = 100
 
 
 def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
-    """Return the template values of a page of the list of batches, the newest first.
+    """Return the template values of one page of the list of batches, the newest batch first.
 
     Args:
         session: database session that reads.
-        until: batch_id of the newest batch to show. None means the first page.
+        until: batch_id of the newest batch on this page. None means the first page.
     """
     found = database.rows(session.connection, "select_nights", nights=PER_PAGE + 1, until=until)
     nights = found[::-1]
@@ -34,7 +34,7 @@ def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
 def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
     """Return the template values of the page of a batch.
 
-    Return None if the batch does not exist.
+    Return None if there is no such batch, or if the batch is `history`.
     """
     connection, contract = session.connection, session.contract
     nights = database.rows(connection, "select_nights", nights=1, until=batch_id)
@@ -68,7 +68,7 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
 
 
 def _scored(session: Session, night: database.Row) -> dict[str, Any]:
-    """Return the template values that exist only after the batch was scored.
+    """Return the template values that a batch has only after scoring, such as drift and fairness.
 
     Raises:
         StateError: the model that scored the batch is not in table `models`.
@@ -118,10 +118,10 @@ def _decisions(counted: Mapping[str, database.Row]) -> list[dict[str, Any]]:
 def _personas(
     counted: Mapping[str, database.Row], performance: list[database.Row], model: database.Row
 ) -> list[dict[str, Any]]:
-    """Return figures of each persona, the persona with the most loans first.
+    """Return a table row for each persona, the persona with the most loans first.
 
-    The figures are the number and share of loans in the batch, the share and default rate at
-    training, and the estimated approval rate and loss.
+    A row has the number and share of loans in the batch, the share and default rate at training,
+    and the estimated approval rate and loss.
     """
     row = counted.get("persona")
     counts = row["counts"] if row else {}
@@ -147,7 +147,7 @@ def _personas(
 
 
 def _fairness(contract: Contract, rows: list[database.Row]) -> list[dict[str, Any]]:
-    """Return the fairness metrics, groups and plot of each protected attribute."""
+    """Return the label, fairness metrics, groups and plot of each protected attribute."""
     found = []
     for attribute in dict.fromkeys(row["attribute"] for row in rows):
         metrics = [row for row in rows if row["attribute"] == attribute]

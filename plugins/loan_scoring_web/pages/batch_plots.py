@@ -1,4 +1,4 @@
-"""Draw plots of a batch: distribution of its scores, and approval rates of groups."""
+"""Draw the plots of a batch: the distribution of scores, and the approval rates of groups."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from loan_scoring_web.pages import plots
 def draw_scores(
     contract: Contract, model: database.Row, counted: Mapping[str, database.Row]
 ) -> plots.Plot | None:
-    """Draw the distributions of the scores of batch and hold-out, with the decision thresholds.
+    """Draw the score distributions of the batch and of the hold-out, with decision thresholds.
 
     Return None if no distribution was recorded for the batch.
     """
@@ -57,11 +57,11 @@ def draw_scores(
 
 
 def draw_groups(groups: list[dict[str, Any]]) -> plots.Plot:
-    """Draw the approval rate of each group with its confidence interval.
+    """Draw the approval rate of each group with a confidence interval.
 
-    A hollow mark is a group that is left out of the fairness comparison.
+    A hollow mark shows that the group is left out of the fairness comparison.
     """
-    # Positions are indices because plotly would draw two equal labels at one position.
+    # Positions are row numbers, because plotly would draw groups with equal labels at one position.
     names = [plots.plot_label(each["group"]) for each in groups]
     places = list(range(len(groups)))
     rates = [each["approval_rate"] for each in groups]

@@ -1,4 +1,4 @@
-"""Read the drift table of a batch: importance, tests and distributions of each column."""
+"""Build the drift table of a batch: importance, tests and distributions of each column."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -21,12 +21,12 @@ def compared_columns(
 ) -> list[dict[str, Any]]:
     """Return a table row for each column that was compared with the baseline.
 
-    Inputs come last. They are sorted by descending importance, then by label.
+    Inputs come after all other columns, and are sorted by descending importance, then by label.
 
     Args:
-        contract: contract of the batch's scoring run.
+        contract: contract with the policy under which the batch was scored.
         model: row of table `models` with the baseline and the importance of each feature.
-        counted: distributions of the batch by feature.
+        counted: distributions in the batch, by feature.
         tests: drift tests of the batch.
     """
     importance = {each["feature"]: each["mean"] for each in model["importance"] or []}
@@ -64,9 +64,9 @@ def compared_columns(
 def both_shares(
     frozen: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
 ) -> tuple[list[str], list[float], list[float]] | None:
-    """Return the names of bins or levels, the baseline's shares and the batch's shares.
+    """Return the names of bins or levels, their shares in the baseline and in the batch.
 
-    Return None if the baseline or the batch has no recorded distribution.
+    Return None if there is no recorded distribution of the baseline or of the batch.
 
     Args:
         frozen: distribution of the column in the baseline.
@@ -91,10 +91,10 @@ def both_shares(
 def _levels(
     frozen: Mapping[str, Any], counted: Mapping[str, Any]
 ) -> tuple[list[str], list[int], list[int]]:
-    """Return names of levels, counts in the baseline and counts in the batch.
+    """Return the names of levels, their counts in the baseline and their counts in the batch.
 
-    These are the first 20 levels of the baseline and up to 20 levels that only the batch has. All
-    other levels are summed up as `other levels`.
+    The result has the first 20 levels of the baseline and up to 20 levels that only the batch has.
+    All further levels are summed up as `other levels`.
     """
     before = dict(zip(frozen["levels"], frozen["counts"], strict=True))
     now = counted["counts"]
@@ -111,7 +111,7 @@ def _levels(
 
 
 def bin_names(edges: Sequence[float]) -> list[str]:
-    """Return the names of the bins that the given inner edges separate.
+    """Return the names of the bins between the given inner edges and beyond them.
 
     >>> bin_names([10.0, 2500.0])
     ['< 10', '10 to 2,500', '2,500 +']

@@ -1,4 +1,4 @@
-"""Read the template values of the drift page: drift of columns by night, and performance."""
+"""Read the template values of the drift page: drift of each column, and performance, by night."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ KINDS = {
     "target": "Outcomes",
     "model": "Scores against outcomes",
 }
-"""Title of each kind of drift, in the order in which the drift map shows them."""
+"""Title of each kind of drift. The drift map shows the kinds in this order."""
 
 
 def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
 
 
 def compared_name(contract: Contract, feature: str) -> str:
-    """Return the label of a column or of a joint, prediction, target or model test."""
+    """Return the label of a feature in drift tests, such as a column or the default rate."""
     column = contract.by_name.get(feature)
     if column is not None:
         return column.label
@@ -56,8 +56,9 @@ def _groups(
 ) -> list[dict[str, Any]]:
     """Return the rows of the drift map, grouped by kind of drift.
 
-    Within a kind, rows are sorted by the level on the last night, then by the sum of the levels
-    over all nights, then by the highest PSI, each in descending order.
+    Within a kind, the row with the highest drift level on the last night comes first. Rows with
+    the same level are sorted by the sum of the levels over all nights, then by the highest PSI,
+    in descending order.
     """
     found: dict[tuple[str, str], dict[str, database.Row]] = {}
     for cell in cells:

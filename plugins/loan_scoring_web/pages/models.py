@@ -1,4 +1,4 @@
-"""Read the template values of the models page: versions, comparison, promotions, rollback."""
+"""Read the template values of the models page, and compare two propensity versions."""
 
 from typing import Any
 
@@ -24,12 +24,14 @@ COLOURS = ("--blue", "--orange")
 
 
 def read_models_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
-    """Return the template values of the models page: versions, promotions, champions.
+    """Return the template values of the models page: versions, champions, verdicts, comparison.
 
     Args:
         session: database session that reads.
-        left: propensity version on the left of the comparison. None means the champion.
-        right: propensity version on the right. None means the latest version other than `left`.
+        left: propensity version on the left of the comparison. None means the champion, or the
+            latest version if there is no champion.
+        right: propensity version on the right of the comparison. None means the latest version
+            other than `left`.
 
     Raises:
         MissingError: `left` or `right` does not exist.
@@ -56,7 +58,10 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
 
 
 def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
-    """Return pairs of models that were fitted together, as rows by kind, the latest pair first."""
+    """Return the pairs of models that were fitted together, the latest pair first.
+
+    A pair is a dict of rows by kind.
+    """
     found: dict[str, dict[str, database.Row]] = {}
     for row in rows:
         found.setdefault(row["fingerprint"], {})[row["kind"]] = row
@@ -76,9 +81,9 @@ def _chosen(
 
 
 def preview_rollback(session: Session) -> dict[str, str] | None:
-    """Return the versions that a rollback would promote, by kind.
+    """Return the versions that a rollback would make champions, by kind.
 
-    Return None if no rollback is possible.
+    Return None if no rollback is possible, or if a rollback would change no champion.
     """
     try:
         in_use = dict(zip(KINDS, registry.champion_pair(session), strict=True))
@@ -148,7 +153,7 @@ def _whole(value: int | None) -> str:
 
 
 def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
-    """Draw a plot of two versions. Return None if either version has no recorded evaluation."""
+    """Draw a plot of two versions. Return None if a version has no recorded evaluation."""
     if any(row["evaluation"] is None for row in two):
         return None
     drawn: Plot = draw(two)
@@ -156,7 +161,7 @@ def _drawn(two: list[database.Row], draw: Any) -> Plot | None:
 
 
 def draw_both_roc(two: list[database.Row]) -> Plot:
-    """Draw the ROC curves of two versions, each measured on its own hold-out."""
+    """Draw the ROC curves of two versions, each version measured on its own hold-out."""
     lines = [
         {
             "type": "scatter",
@@ -176,7 +181,7 @@ def draw_both_roc(two: list[database.Row]) -> Plot:
 
 
 def draw_both_calibrations(two: list[database.Row]) -> Plot:
-    """Draw observed against predicted default rates of two versions, by decile of the score."""
+    """Draw the observed against the predicted default rate in each score decile of two versions."""
     lines = [
         {
             "type": "scatter",

@@ -31,10 +31,10 @@ def read_operations_page(session: Session) -> dict[str, Any]:
 
 
 def _budget_share(slo: database.Row | None) -> float | None:
-    """Return the share of the error budget that is left, from 0 to 1.
+    """Return the remaining share of the error budget, from 0 to 1.
 
-    Return None if there is no service level, or if the error budget is 0. The error budget is 0 if
-    no night was due.
+    Return None if the contract has no service level, or if the error budget is 0, for example
+    because no night was due.
     """
     if slo is None or not slo["error_budget"]:
         return None

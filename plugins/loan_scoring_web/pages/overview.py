@@ -1,4 +1,4 @@
-"""Read the template values of the portfolio page: problems, the last night and earlier nights."""
+"""Read the template values of the portfolio page: problems, recent nights, champions, plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,15 @@ NIGHTS = 30
 TABLE_NIGHTS = 10
 """Number of nights in the table."""
 LATEST_HOURS = 36
-"""If no file has landed for more than this many hours, a nightly file counts as missing."""
+"""If the last night's file landed more hours ago than this, a nightly file counts as missing."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that needs a person's attention, with the path of the page that shows it."""
+    """Something that needs a person's attention.
+
+    `path` is the path of the page that shows the problem. `severity` is `critical` or `warning`.
+    """
 
     severity: str
     text: str
@@ -61,7 +64,7 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
 
 
 def amount_unit(contract: Contract) -> str:
-    """Return the unit of the loan amount. Return an empty string if the contract names no unit."""
+    """Return the unit of the loan amount, or an empty string if the contract names no unit."""
     if contract.business is None:
         return ""
     return contract.by_name[contract.business.amount].unit or ""
@@ -124,7 +127,7 @@ def _last_night_problems(contract: Contract, last: database.Row, now: datetime) 
 def _verdict(
     problems: Sequence[Problem], nights: Sequence[database.Row], alerts: Sequence[database.Row]
 ) -> tuple[str, str]:
-    """Return the portfolio's state (`none`, `bad`, `warn` or `good`) and a sentence about it."""
+    """Return the portfolio's state (`none`, `bad`, `warn`, `good`) and a sentence for the page."""
     if not nights:
         return "none", "No night has landed yet"
     critical = sum(problem.severity == "critical" for problem in problems)
@@ -132,7 +135,7 @@ def _verdict(
         return "bad", f"{_things(critical)} now"
     if problems:
         return "warn", _things(len(problems))
-    if alerts:  # only acknowledged or snoozed alerts, because any other alert is a problem
+    if alerts:  # these are acknowledged or snoozed, because any other alert is a problem
         count = "1 alert is" if len(alerts) == 1 else f"{len(alerts)} alerts are"
         return "warn", f"Nothing new: {count} being worked on or snoozed"
     return "good", "Everything is all right"
@@ -143,9 +146,9 @@ def _things(number: int) -> str:
 
 
 def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
-    """Return the median of each figure over the given nights.
+    """Return the median of each figure over the given nights, such as the median approval rate.
 
-    A median is None if no night has the figure.
+    The median is None if no night has a value of the figure.
     """
     names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
     found: dict[str, float | None] = {}

@@ -1,8 +1,8 @@
 """Build plots as dictionaries in plotly's JSON format.
 
-A colour is the name of a CSS variable, such as --blue. static/pages.js replaces it by the colour of
-the current theme. plotly renders some HTML in labels, so names from data must be escaped by
-`plot_label`.
+A colour is the name of a CSS variable, such as --blue. The script static/pages.js replaces the name
+by the colour of the current theme. plotly renders HTML in labels, so names that come from data must
+be escaped by `plot_label`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from typing import Any
 Plot = dict[str, Any]
 
 DECISIONS = {"approve": "--green", "review": "--blue", "decline": "--orange", "refer": "--grey"}
-"""Colour of each decision, in the order in which plots and tables show decisions."""
+"""Colour of each decision. Plots and tables show the decisions in this order."""
 
 SHORT = 20
-"""Maximum length of a name that fits below a vertical bar, in characters."""
+"""Maximum length in characters of a name that fits below a vertical bar."""
 
 
 def plot_label(text: str, longest: int = 40) -> str:
-    """Return text cut to `longest` characters and escaped, so that plotly renders no HTML in it.
+    """Cut a string to `longest` characters, and escape HTML so that plotly shows HTML as text.
 
     >>> plot_label("<b>25-34</b> & more")
     '&lt;b&gt;25-34&lt;/b&gt; &amp; more'
@@ -28,13 +28,13 @@ def plot_label(text: str, longest: int = 40) -> str:
 
 
 def make_plot(data: list[dict[str, Any]], **layout: Any) -> Plot:
-    """Return a plot with a legend above it, and one hover box for all traces at an x value."""
+    """Return a plot whose legend is at the top. One hover box shows all traces at an x value."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {"legend": legend, "hovermode": "x unified", **layout}}
 
 
 def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
-    """Return an axis of nights with equal steps between nights and at most 12 labels."""
+    """Return a category axis with one position per night and at most 12 labels."""
     shown = list(nights)[:: -(-len(nights) // 12) or 1]
     return {
         "type": "category",
@@ -47,7 +47,7 @@ def nights_axis(nights: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_decisions(nights: Sequence[Mapping[str, Any]]) -> Plot:
-    """Draw the share of each decision by night as stacked bars."""
+    """Draw one stacked bar per night, which shows the share of each decision."""
     known = [night for night in nights if night["decisions"]]
     totals = [sum(night["decisions"].values()) for night in known]
     data = [
@@ -90,9 +90,10 @@ def night_line(
         x: nights.
         y: value of each night, None if unknown.
         colour: CSS variable of the colour.
-        spread: lower and upper ends of the values' intervals, shown as error bars.
-        form: number format of the hover text.
-        mode: whether to draw lines, markers or lines and markers.
+        spread: lower bounds and upper bounds of intervals around the values, drawn as error bars.
+            None draws no error bars.
+        form: number format of the values in the hover box.
+        mode: plotly mode of the trace, which is `lines`, `markers` or `lines+markers`.
     """
     trace: dict[str, Any] = {
         "type": "scatter",
@@ -140,13 +141,13 @@ def draw_side_by_side(
     baseline: Sequence[float],
     batch: Sequence[float],
 ) -> Plot:
-    """Draw the shares of baseline and batch in each bin or level, as bars side by side.
+    """Draw the share of each bin or level in the baseline and in the batch, as bars side by side.
 
-    Bars are horizontal if a name is long, because plotly rotates long names below vertical bars and
-    omits some of them.
+    The bars are horizontal if a name is longer than `SHORT`, because plotly rotates long names
+    below vertical bars and omits some of the names.
     """
     is_horizontal = any(len(level) > SHORT for level in levels)
-    # Positions are indices because plotly would draw two equal labels at one position.
+    # Positions are row numbers, because plotly would draw levels with equal labels at one position.
     places = list(range(len(levels)))
     names = {
         "tickmode": "array",

@@ -1,4 +1,4 @@
-"""Read the template values of the queue page: applications of a batch that a person must decide."""
+"""Read the template values of the queue page, which lists applications for a person to decide."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ def read_queue_page(
     Args:
         session: database session that reads.
         batch_id: batch to show. None means the last scored batch.
-        wanted: filter of the queue.
+        wanted: conditions that the shown applications meet.
         after: default probability and loan_id of the last row of the previous page. None means
             the first page.
     """
@@ -37,7 +37,10 @@ def read_queue_page(
 
 
 def _query(found: QueuePage, wanted: QueueFilter, after: tuple[float, Any] | None) -> str:
-    """Return the query string of the queue page after the row `after`, with the same filter."""
+    """Return the query string for the page of the queue that follows the row `after`.
+
+    The query string keeps the batch and the filter. If `after` is None, the page is the first page.
+    """
     parameters = {
         "batch": found.run["batch_id"],
         "decision": wanted.decision,

@@ -1,7 +1,4 @@
-"""Render templates with escaped values.
-
-Filters format numbers and times, so that a number or time looks the same on all pages.
-"""
+"""Render the templates of pages, and format numbers and times in the same way on all pages."""
 
 import json
 from datetime import UTC, date, datetime
@@ -13,17 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 NONE = "\N{EN DASH}"
-"""Text shown for a missing value."""
+"""String that pages show for a missing value."""
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Render a template of the folder templates/ with values and return the HTML."""
+    """Render a template of the folder templates/ with the given values, and return the HTML."""
     return template_environment().get_template(name).render(**values)
 
 
 @cache
 def template_environment() -> Environment:
-    """Return the Jinja environment that renders every page, created on the first call."""
+    """Return the Jinja environment of all pages. The first call creates the environment."""
     environment = Environment(
         loader=PackageLoader("loan_scoring_web.pages"),
         autoescape=True,
@@ -48,7 +45,7 @@ def template_environment() -> Environment:
 
 
 def count(value: float | None) -> str:
-    """Format a count: rounded to a whole number, with thousands separators.
+    """Format a count as a whole number with thousands separators.
 
     >>> count(148670)
     '148,670'
@@ -57,7 +54,7 @@ def count(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Format a share from 0 to 1 in percent.
+    """Format a share between 0 and 1 as a percentage.
 
     >>> percent(0.0473)
     '4.7 %'
@@ -104,7 +101,7 @@ def short(value: float | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """Format a time in UTC, to the minute."""
+    """Format a time as YYYY-MM-DD HH:MM in UTC."""
     return NONE if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
@@ -114,7 +111,7 @@ def day(on: date | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Format a duration in ms, s, min or h, depending on its length.
+    """Format a duration in ms, s, min or h. A longer duration gets a larger unit.
 
     >>> [duration(each) for each in (0.0314, 8.04, 312, 5400)]
     ['31 ms', '8.0 s', '5.2 min', '1.5 h']
@@ -131,7 +128,8 @@ def duration(seconds: float | None) -> str:
 def embed(value: Any) -> Markup:
     """Return a value as JSON to embed in an HTML script element.
 
-    <, > and & are escaped so that a text in the value cannot close the script element.
+    The characters <, > and & are escaped, because otherwise a string in the value could close the
+    script element.
     """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):

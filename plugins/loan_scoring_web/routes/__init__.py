@@ -1,1 +1,1 @@
-"""Routes of the web app. Each route checks rights, reads values and returns a page or JSON."""
+"""Define the routes of the web app. A route checks rights, reads values and returns a response."""

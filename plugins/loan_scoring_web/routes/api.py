@@ -19,7 +19,7 @@ for module in (api_scores, api_monitoring, api_models):
 
 @router.get("/openapi.json", include_in_schema=False)
 def document(request: Request) -> dict[str, Any]:
-    """Return the OpenAPI document of the API. It contains a complete application as an example."""
+    """Return the OpenAPI document of the API, with a complete application as an example."""
     found = get_openapi(
         title="loan-scoring",
         version=__version__,

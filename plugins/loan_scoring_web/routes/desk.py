@@ -1,4 +1,4 @@
-"""Routes of the desk: the queue, one application, decisions and what-ifs."""
+"""Define the routes of the desk: the queue, one application, decisions and what-ifs."""
 
 import re
 from typing import Annotated, Any
@@ -30,13 +30,14 @@ MODEL = re.compile(r"champion|propensity-[1-9][0-9]{0,8}")
 
 @router.get("")
 def queue(request: Request, session: Reading, query: Annotated[QueueQuery, Query()]) -> Response:
-    """Show the queue: the applications of a batch that a person must decide."""
+    """Show the queue, which lists the applications of a batch that a person must decide."""
     try:
         shown = read_queue_page(session, query.batch, query.queue_filter(), query.place())
     except MissingError as error:
         if query.batch:
             raise
-        # No batch was named and no batch is scored yet, so show an empty desk instead of an error.
+        # The request names no batch, and no batch is scored yet. This is normal in a new portfolio,
+        # so show an empty desk instead of an error.
         return page(request, "desk_empty.html", active="desk", reason=str(error))
     return page(request, "desk.html", active="desk", **shown)
 
@@ -62,7 +63,7 @@ def decide(
     loan_id: str,
     form: Annotated[DecisionForm, Form()],
 ) -> Response:
-    """Record the user's decision on an application and show the application again."""
+    """Record the user's decision on an application, and redirect to the page of the application."""
     record_decision(
         session, loan_id, form.decision, form.comment, by(user), form.scoring_run_id, form.seen
     )
@@ -75,9 +76,10 @@ def decide(
 def what_if(
     request: Request, session: Operating, user: CurrentUser, loan_id: str, form: FormFields
 ) -> Response:
-    """Score the application with changed inputs by a chosen model, and show the result.
+    """Score an application with changed inputs by a chosen model, and show the result.
 
-    The stored score does not change. If an input is invalid, the page shows the errors (422).
+    The recorded score of the application does not change. If an input is invalid, the page shows
+    the errors with status 422.
     """
     model = form.pop("model", CHAMPION)
     if not MODEL.fullmatch(model):

@@ -1,4 +1,4 @@
-"""Routes that serve HTML files written by stages: quality pages of batches, and model cards."""
+"""Define the routes that serve quality pages and model cards, which stages wrote as HTML files."""
 
 import re
 from typing import Annotated
@@ -35,7 +35,7 @@ def quality(
 
 @router.get("/models/{dag_id}/{model_version}", dependencies=[Depends(requires_access_dag("GET"))])
 def card(dag_id: str, model_version: str) -> FileResponse:
-    """Show the model card that was written at training, if the user may see the `train` DAG."""
+    """Show the model card that `train` wrote, if the user may see the `train` DAG."""
     portfolio = _portfolio(dag_id, "train")
     if portfolio and VERSION.fullmatch(model_version):
         page = settings.card_path(portfolio, model_version)
@@ -45,8 +45,9 @@ def card(dag_id: str, model_version: str) -> FileResponse:
 
 
 def _portfolio(dag_id: str, stage: str) -> str | None:
-    """Return the portfolio whose DAG of the given stage has this dag_id.
+    """Return the name of the portfolio whose DAG of the given stage has this dag_id.
 
-    Return None for any other DAG, because rights on another DAG must not give access to the page.
+    Return None if there is no such portfolio. The caller must then refuse the page, because the
+    user's rights were checked for `dag_id`, which is not the DAG of this stage.
     """
     return next((each for each in contract.names() if dag_id == f"{each}_{stage}"), None)

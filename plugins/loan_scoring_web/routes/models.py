@@ -1,4 +1,4 @@
-"""Routes of the models page, of model cards and of the rollback."""
+"""Define the routes of the models page, of model cards and of the rollback."""
 
 import re
 from typing import Annotated
@@ -24,7 +24,7 @@ VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
 def models(
     request: Request, session: Reading, left: str | None = None, right: str | None = None
 ) -> Response:
-    """Show every model version, a comparison of two versions, and every promotion."""
+    """Show all model versions, a comparison of two versions, and the last 100 verdicts."""
     for version in filter(None, (left, right)):
         _refuse_no_version(version)
     shown = read_models_page(session, left or None, right or None)
@@ -33,9 +33,10 @@ def models(
 
 @router.get("/{model_version}/card")
 def card(session: Reading, model_version: str) -> Response:
-    """Show the model card of a version and of the version that was fitted with it."""
+    """Show the model card that describes a version and the version fitted together with it."""
     _refuse_no_version(model_version)
-    # Imported here because these modules load scikit-learn, which would slow the server's start.
+    # Imported here because these modules import scikit-learn, which would slow the start of the API
+    # server.
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
 
@@ -49,8 +50,9 @@ def rollback(
     user: CurrentUser,
     form: Annotated[RollbackForm, Form()],
 ) -> Response:
-    """Roll back: make the models champions again that the current champions replaced."""
-    # Imported here because this module loads scikit-learn, which would slow the server's start.
+    """Make the models champions again that the current champions replaced."""
+    # Imported here because this module imports scikit-learn, which would slow the start of the API
+    # server.
     from loan_scoring.models.promotion.decide import rollback_champions
 
     rollback_champions(session, by(user), comment=form.comment, seen=form.seen)

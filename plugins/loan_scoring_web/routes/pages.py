@@ -1,4 +1,4 @@
-"""Routes of the monitoring pages: portfolio, batches, drift, alerts, operations."""
+"""Define the routes of the monitoring pages: portfolio, batches, drift, alerts, operations."""
 
 import io
 import re
@@ -31,10 +31,10 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 @router.get("/")
 def first(request: Request, user: CurrentUser) -> Response:
-    """Redirect to the first portfolio that the user may see and that has a night.
+    """Redirect to the first portfolio that has a nightly batch and that the user may see.
 
-    If no portfolio has a night, redirect to the first portfolio that the user may see. The
-    navigation of the page leads to the other portfolios.
+    If none of these portfolios has a nightly batch, redirect to the first portfolio that the user
+    may see.
     """
     names = readable(request, user)
     if not names:
@@ -50,14 +50,14 @@ def _has_night(portfolio: str) -> bool:
         with read_session(portfolio) as session:
             return bool(database.rows(session.connection, "select_nights", nights=1, until=None))
     except LoanScoringError:
-        return False  # not logged, because the page of this portfolio shows the error
+        return False  # need not be logged, because the page of this portfolio shows the error
 
 
 @router.get("/dag/{dag_id}", dependencies=[Depends(requires_access_dag("GET"))])
 def of_dag(request: Request, dag_id: str) -> Response:
-    """Redirect to the portfolio of a DAG, or say that the DAG belongs to no portfolio.
+    """Redirect to the portfolio of a DAG, or show that the DAG belongs to no portfolio.
 
-    Every DAG of this Airflow has a tab that leads here, even a DAG of another product.
+    Airflow shows the tab Portfolio on every DAG, even on a DAG of another product.
     """
     for portfolio in contract.names():
         if dag_id in {f"{portfolio}_{stage}" for stage in STAGES}:
@@ -71,7 +71,7 @@ def of_dag(request: Request, dag_id: str) -> Response:
 @router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
 def overview_page(request: Request, session: Reading) -> Response:
-    """Show the portfolio page: problems, the last night and earlier nights."""
+    """Show the portfolio page: problems, recent nights, champions and plots."""
     return page(request, "overview.html", active="portfolio", **read_portfolio_page(session))
 
 
@@ -79,7 +79,7 @@ def overview_page(request: Request, session: Reading) -> Response:
 def batches(
     request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
 ) -> Response:
-    """Show the list of batches, the newest first."""
+    """Show a page of the list of batches, the newest batch first."""
     return page(request, "batches.html", active="batches", **read_batches_page(session, until))
 
 
@@ -94,7 +94,7 @@ def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
 
 @router.get("/p/{portfolio}/batches/{batch_id}/quarantine.csv")
 def quarantined(session: Reading, batch_id: str) -> Response:
-    """Return the quarantined rows of a batch as a CSV file, so that a person can correct them."""
+    """Return the quarantined rows of a batch as a CSV file that a person can correct."""
     if batch_id != "history" and not re.fullmatch(BATCH_ID, batch_id):
         raise HTTPException(404, f"there is no batch {batch_id[:40]}")
     out = io.StringIO()
@@ -133,7 +133,7 @@ def change_alert(
     alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     form: Annotated[AlertForm, Form()],
 ) -> Response:
-    """Acknowledge, snooze or resolve an alert, and show the alerts again."""
+    """Acknowledge, snooze or resolve an alert, and redirect to the alerts page."""
     handle_alert(session, alert_id, form.action, by(user), form.comment, form.until)
     base = request.scope.get("root_path", "")
     address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"

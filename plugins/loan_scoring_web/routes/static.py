@@ -1,6 +1,6 @@
 """Serve the static files of the pages without a login.
 
-plotly's script comes from the installed Python package.
+The script of plotly is served from the installed Python package.
 """
 
 from importlib.resources import files
@@ -18,16 +18,17 @@ PLOTLY = f"plotly-{plotly.__version__}.min.js"
 
 
 class Static(StaticFiles):
-    """Serve the folder static/, and plotly's script under a name that contains its version."""
+    """Serve the folder static/, and plotly's script under a name that contains plotly's version."""
 
     def __init__(self) -> None:
         super().__init__(directory=str(files(loan_scoring_web) / "static"))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the response with a file.
+        """Return a response with the content of a file.
 
-        A browser may cache plotly's script for a year, because a new version has a new name. A
-        browser must revalidate every other file, because a changed file keeps its name.
+        A browser may cache plotly's script for a year, because the script of another version has
+        another name. A browser must revalidate all other files, because a changed file keeps its
+        name.
         """
         if path == PLOTLY:
             found: Response = FileResponse(str(files(plotly) / "package_data" / "plotly.min.js"))

@@ -35,7 +35,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Header:
-    """The column names of a file, in order, and how they differ from the columns asked for."""
+    """The column names of a file, in order, and the differences from the columns asked for."""
 
     names: list[str]
     missing: list[str]

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 MAX_QUOTED_LINES = 100
-"""The most lines of a quoted value. The opening quote of a longer value counts as a stray quote."""
+"""Maximum number of lines of a quoted value. A quote that opens a longer value is misplaced."""
 MAX_QUOTED_BYTES = 1 << 20
-"""The most bytes of a quoted value. The opening quote of a longer value counts as a stray quote."""
+"""Maximum number of bytes of a quoted value. A quote that opens a longer value is misplaced."""
 
 
 def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
@@ -53,7 +53,7 @@ def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarra
 
 
 def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int) -> np.ndarray:
-    """Return a mask of the lines that are each certainly a complete record.
+    """Return a mask of the lines that are certainly complete records.
 
     `record_pattern` would match each of these lines. Such a line is valid text, has CR only before
     its LF, has `fields` fields, and every quote that opens in the line closes in the line.
@@ -86,7 +86,7 @@ def plain_lines(data: bytes, line_ends: np.ndarray, delimiter: str, fields: int)
 
 
 def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the bounds of records, with the end moved before a CR that precedes the LF.
+    """Return the start and the end of each record without its line end, which is LF or CRLF.
 
     Args:
         data: bytes of the records.
@@ -94,7 +94,8 @@ def without_line_ends(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.n
         ends: position of the LF of each record.
 
     Returns:
-        Array of shape (2, records): the starts, and the ends.
+        Array of shape (2, records): first the starts, then the ends. An end is the position after
+        the last byte of the record.
     """
     if not len(ends):
         return np.empty((2, 0), np.int64)

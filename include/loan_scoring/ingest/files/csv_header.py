@@ -89,7 +89,7 @@ def read_start(
 
 
 def line_too_long(where: str, line_number: int) -> SourceError:
-    """Return the error that a line is longer than MAX_LINE_BYTES."""
+    """Return the error for a line that is longer than MAX_LINE_BYTES."""
     return SourceError(
         f"{where}: line {line_number} is longer than {MAX_LINE_BYTES >> 20} MB; the line ends are "
         "lost or the file is not CSV; deliver it again"

@@ -107,7 +107,7 @@ class CsvRows:
         return before + more if before else more
 
     def _read_block(self, data: bytes) -> tuple[Block, int]:
-        """Return a block of the complete records in `data`, and their number of bytes.
+        """Return a block of the complete records in `data`, and the number of bytes read.
 
         An incomplete record at the end of `data` is left for the next block.
         """
@@ -128,7 +128,7 @@ class CsvRows:
     def _read_clean(
         self, data: bytes, line_ends: np.ndarray, last: np.ndarray
     ) -> tuple[Block, int]:
-        """Read all records at once, and return the block and its number of bytes.
+        """Read all records at once, and return the block and the number of bytes read.
 
         Args:
             data: bytes that begin at the start of a record.
@@ -153,7 +153,7 @@ class CsvRows:
         return Block(table, lines[is_row], [], data, bounds[:, is_row]), consumed
 
     def _read_one_by_one(self, data: bytes, line_ends: np.ndarray) -> tuple[Block, int]:
-        """Read a block that has malformed records, and return the block and its number of bytes.
+        """Read a block with malformed records, and return the block and the number of bytes read.
 
         A line that is not a record and does not begin a record becomes a malformed record. So a
         stray quote spoils only its own line, and the lines after it are read as usual.

@@ -35,7 +35,7 @@ def scheme_of(location: str | Path) -> str | None:
 
 
 def cut_short_error(where: str, size: int, expected: object) -> SourceError:
-    """Return the error that a copy ended before all bytes of the original were copied."""
+    """Return the error for a copy that ended before all bytes of the original were copied."""
     return PassingSourceError(
         f"{where}: the copy ended after {size} of {expected} bytes; run again"
     )

@@ -35,7 +35,7 @@ def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
         ) from error
     except SourceError:
         raise
-    except Exception as error:  # each store's package raises errors of its own
+    except Exception as error:  # each store's package has error classes of its own
         raise _refused(location, error) from error
     return system, paths
 

@@ -19,7 +19,8 @@ FREE_BYTES = 64 << 20
 def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
     """Return a stream of a file's unpacked bytes.
 
-    The first bytes of the file, and not its name, decide whether it is gzip, zip or not packed.
+    The first bytes of the file, and not its name, decide whether the file is gzip, zip or not
+    packed.
 
     Args:
         file: file opened for reading.
@@ -43,7 +44,7 @@ def unpack(file: BinaryIO, where: str, magic: bytes) -> Readable:
 
 
 class Unpacked:
-    """A stream of unpacked bytes. Reading fails if the file is damaged or unpacks to too much."""
+    """A stream of unpacked bytes. A read fails if the file is damaged or exceeds the size limit."""
 
     def __init__(self, stream: Readable, where: str, packed_bytes: int) -> None:
         self._stream, self._where = stream, where
@@ -77,7 +78,7 @@ def _only_member(file: BinaryIO, where: str) -> Readable:
         members = [
             member
             for member in archive.infolist()
-            # Skip the folder with metadata that macOS adds, because it is not part of the data.
+            # Skip the folder `__MACOSX`, because it holds only metadata that macOS adds.
             if not member.is_dir() and not member.filename.startswith("__MACOSX/")
         ]
         if len(members) != 1:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 30.0
 """The longest wait for a connection, and for each piece of the response."""
 PROBE_SECONDS = 10.0
-"""The limit that replaces TIMEOUT_SECONDS when a URL is only checked."""
+"""The longest wait when a URL is only checked. It is used instead of TIMEOUT_SECONDS."""
 RETRY_SECONDS = (1.0, 3.0)
 """Seconds to wait before the first retry of a download, and before the second retry."""
 
@@ -67,8 +67,8 @@ def _copy(url: str) -> BinaryIO:
                 for piece in response.iter_raw():
                     copy.write(piece)
             except httpx.RemoteProtocolError:
-                # The body was cut short. If its length is known, the check below raises a
-                # clearer error.
+                # The body was cut short. If the expected length is known, the check below raises a
+                # clearer error than httpx.
                 if expected is None:
                     raise
             copy.flush()
@@ -89,13 +89,13 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
         PassingSourceError: the connection failed, or the server cannot respond at present.
         SourceError: the URL is not valid, or the server refuses the request.
     """
-    import httpx  # imported here because it takes 0.1 s, which local files do not need
+    import httpx  # imported here because the import takes 0.1 s and local files do not need it
 
     where = location_label(url)
     if "@" in urlsplit(url).netloc:
         raise SourceError(f"{where}: a URL must not hold a user or password; use a signed URL")
     for name in ("httpx", "httpcore"):
-        # Below this level these packages log whole URLs, which may contain a signature.
+        # At lower levels these packages log whole URLs, which may contain a signature.
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         client = httpx.Client(
@@ -126,7 +126,7 @@ def _refusal(where: str, response: "httpx.Response") -> SourceError:
     """Return the error for an unsuccessful response.
 
     The error is a PassingSourceError for status codes such as 408, 429 and 5xx, because a later
-    request may succeed. For other 4xx codes it is a SourceError, because a retry is useless.
+    request may succeed. For other 4xx codes the error is a SourceError, because a retry is useless.
     """
     code = response.status_code
     is_final = 400 <= code < 500 and code not in (408, 429)

@@ -23,16 +23,15 @@ POLICY = (
 """An HTML element that keeps browsers from loading anything from other hosts.
 
 Without this element a browser would load style sheets and scripts from other hosts, because the
-page that Great Expectations makes refers to them.
+page that Great Expectations makes has links to such files.
 """
 
 
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     """Check a landed revision, and return a sentence for each critical expectation that failed.
 
-    The list is empty if the revision passes. Verdicts, alerts and the HTML page are written. They
-    replace the results of an earlier check of this revision. Rows are written in the caller's
-    transaction.
+    The list is empty if the revision passes. New verdicts, alerts and a new HTML page replace the
+    results of an earlier check of this revision. Rows are written in the caller's transaction.
 
     Args:
         session: database session of the role that ingests.
@@ -135,8 +134,8 @@ def _write_alerts(
 ) -> None:
     """Write one alert for each column with failed expectations, and one for the batch as a whole.
 
-    An alert has the message of its most severe failure. All other quality alerts on the batch are
-    resolved: those on other revisions, and those on columns that pass now.
+    An alert has the message of its most severe failure. All other open quality alerts on the batch
+    are resolved. These are alerts on other revisions, and alerts on columns that now pass.
     """
     key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}

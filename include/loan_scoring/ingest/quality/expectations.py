@@ -37,7 +37,7 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """`rule:column`, or only the rule if the expectation is about the whole batch."""
+        """The name `rule:column`, or only the rule if the expectation is about the whole batch."""
         return f"{self.rule}:{self.column}" if self.column else self.rule
 
 
@@ -49,8 +49,8 @@ def derive_expectations(
     Args:
         contract: contract of the portfolio.
         rows: number of accepted rows of the batch.
-        last_volumes: row counts of the last published nights. If there are fewer than the
-            contract's `min_nights`, there are no expectations `volume` and `volume_critical`.
+        last_volumes: row counts of the last published nights. With fewer nights than the
+            contract's `min_nights`, the expectations `volume` and `volume_critical` are left out.
     """
     expected = [
         Expectation(
@@ -110,15 +110,15 @@ def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation
 def critical_null_shares(
     contract: Contract, rows: int, columns: Collection[str]
 ) -> list[Expectation]:
-    """Return critical expectations on the null shares of columns that exceed the usual share.
+    """Return critical expectations on the null shares of columns with too many nulls.
 
-    A column that is within its usual share of nulls is also within its critical share, so that the
-    critical share need not be checked.
+    Only these columns need a critical expectation. A column that is within its usual share of nulls
+    is also within its critical share.
 
     Args:
         contract: contract of the portfolio.
         rows: number of accepted rows of the batch.
-        columns: names of the columns that exceed their usual share.
+        columns: names of the columns that exceed their usual share of nulls.
     """
     return [
         _null_share("null_share_critical", "critical", column, max(usual, column.null_share_limit))
@@ -150,7 +150,8 @@ def _values(column: Column) -> list[Expectation]:
     found: list[Expectation] = []
     if column.levels:
         # If `open_levels` is False, a failure is critical, because the row rules should have
-        # rejected rows with unknown levels. If it is True, the row rules accept any level.
+        # rejected rows with unknown levels. If `open_levels` is True, a failure is only a warning,
+        # because the row rules accept any level.
         severity: Severity = "warning" if column.open_levels else "critical"
         found.append(
             Expectation(

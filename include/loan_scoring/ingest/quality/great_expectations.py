@@ -31,7 +31,7 @@ COUNTS_ONLY = {
     "partial_unexpected_count": 0,
     "exclude_unexpected_values": True,
 }
-"""The result format with counts only, so that values of applicants are neither read nor shown."""
+"""The result format with which Great Expectations reads and shows counts, but no single values."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class ExpectationVerdict:
     - `observed`: observed value, such as a share of nulls or a row count. None for `schema`.
     - `unexpected_count`: number of rows that do not meet the expectation. None if the expectation
       does not judge single rows.
-    - `observed_text`: unknown levels, or missing and additional columns.
+    - `observed_text`: up to 10 unknown levels, or the missing and additional columns. None for all
+      other expectations.
     """
 
     expectation: Expectation
@@ -61,11 +62,12 @@ def validate_revision(
     Raises:
         DatabaseError: an expectation could not be evaluated.
     """
-    # The level is set before the import, because the import logs a line for each function. One
-    # module sets its own level when it is imported, so its level is set after the import.
+    # The log level is set before the import, because the import logs a line for each function. The
+    # module of ProgressBarsConfig sets its own log level during the import, so this log level is
+    # set after the import.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # The import raises deprecation warnings, which users cannot do anything about.
+        # Hide the deprecation warnings of the import, because users cannot act on them.
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -86,8 +88,8 @@ def validate_revision(
             connection_string=URL,
             kwargs={"creator": lambda: connection, "poolclass": StaticPool},
         )
-        # A query asset is not used, because Great Expectations would read all of its rows to find
-        # the names of its columns.
+        # A query asset is not used, because Great Expectations would read all rows of the query to
+        # find the names of the columns.
         asset = source.add_table_asset(f"{batch_id} revision {revision}", table_name=VIEW)
         batch = asset.add_batch_definition_whole_table(VIEW).get_batch()
         outcome: Any = batch.validate(suite, result_format=COUNTS_ONLY)

@@ -1,1 +1,1 @@
-"""Benchmarks: measure each stage against the least possible work and naive implementations."""
+"""Measure the speed of each stage against the least possible work and naive implementations."""

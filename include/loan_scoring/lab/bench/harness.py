@@ -1,4 +1,4 @@
-"""Run measurements of a benchmark in new processes, read peak memory, and empty tables."""
+"""Help the benchmarks: run a module in a new process, read peak memory, and empty tables."""
 
 import json
 import os
@@ -16,17 +16,21 @@ from loan_scoring.lab.bench.result import Measurement
 DATABASE = "loan_scoring_bench"
 """Name of the database that is created for a benchmark and dropped at the end."""
 NAIVE_ROWS = 20_000
-"""Number of rows on which the naive ways are measured. Their time is linear in the row count."""
+"""Number of rows on which the naive implementations are measured.
+
+The result is scaled to all rows, because the time of these implementations is linear in the row
+count.
+"""
 
 
 def run_in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
-    """Run a module of this package in a new process and return the JSON object that it prints.
+    """Run a module of this package in a new process. Return the JSON object that the module prints.
 
     Args:
         module: name of the module without the package.
         arguments: command-line arguments of the module.
         url: the database's URL.
-        source: description of the loans, for the error message.
+        source: description of the source of the loans, for the error message.
 
     Raises:
         SourceError: the module printed an object with the key `error`.
@@ -46,7 +50,7 @@ def run_in_process(module: str, arguments: list[str], url: str, source: str) -> 
 def peak_memory_bytes() -> int:
     """Return the peak memory of this process in bytes.
 
-    ru_maxrss is not used, because in ru_maxrss a child process inherits the peak of its parent.
+    ru_maxrss is not used, because ru_maxrss of a child process starts at the peak of the parent.
 
     >>> peak_memory_bytes() > 1 << 20
     True
@@ -69,8 +73,12 @@ def delete_batches(session: Session) -> None:
 def truncate_tables(session: Session, tables: str) -> None:
     """Empty tables of the benchmark's database, and all tables that refer to them.
 
-    A trigger forbids truncation of table `approvals`, so the trigger is disabled for that moment.
-    No decision is lost, because nobody decides in a benchmark.
+    A trigger forbids truncation of table `approvals`, so the trigger is disabled meanwhile. No
+    decision is lost, because a benchmark records no decisions.
+
+    Args:
+        session: database session of the benchmark.
+        tables: names of the tables, separated by commas.
     """
     with database.transaction(session.connection), session.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE approvals DISABLE TRIGGER approvals_append_only")

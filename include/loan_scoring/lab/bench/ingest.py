@@ -1,4 +1,4 @@
-"""Benchmark ingestion, from a file to a published batch, against raw COPY and pandas to_sql."""
+"""Benchmark ingestion, from a file to a published batch, against COPY and pandas to_sql."""
 
 import time
 from pathlib import Path
@@ -20,10 +20,10 @@ REPETITIONS = 5
 def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
     """Measure how long it takes to land, check and publish the whole file as the batch of a night.
 
-    All ways read the same uncompressed CSV file. The floor is the least possible work: one COPY of
-    the file and a commit, into a table with the contract's types but without key, index and rules.
-    Each ingestion runs in a new process, because the peak memory of a process includes all its
-    earlier work.
+    All measured implementations read one uncompressed CSV file. The floor is the least possible
+    work: one COPY of the file and a commit. The table has the contract's types, but no key, no
+    index and no rules. Each ingestion runs in a new process, because the peak memory of a process
+    includes everything that the process did before.
     """
     floor, keyed, ours, naive, tenfold = [], [], [], [], []
     for repetition in range(REPETITIONS):
@@ -63,8 +63,8 @@ def bench_ingest(loans: BenchLoans, url: str) -> BenchResult:
 
 def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     contract = loans.contract
-    # A column with null tokens is text here, because COPY cannot read a token such as NA as a
-    # number.
+    # A column with null tokens has type text, because COPY into a numeric column fails at a token
+    # such as NA.
     types = {
         c.source: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
     }
@@ -107,7 +107,7 @@ def _to_sql(loans: BenchLoans, url: str) -> float:
 
 
 def _ingest(loans: BenchLoans, file: Path, url: str) -> dict[str, float]:
-    """Ingest a file in a new process. Return the times and the peak memory that it prints."""
+    """Ingest a file in a new process. Return the times and the peak memory of that process."""
     return run_in_process(
         "ingest_process", [loans.contract.portfolio, str(file)], url, loans.source
     )

@@ -1,4 +1,4 @@
-"""Ingest one file in this process and print the cost: `ingest_process PORTFOLIO FILE`."""
+"""Ingest a file and print time and memory as JSON: `ingest_process PORTFOLIO FILE`."""
 
 import itertools
 import json
@@ -21,8 +21,9 @@ WARM_UP_ROWS = 1000
 def main(portfolio: str, file: str) -> dict[str, float]:
     """Ingest a few rows as a warm-up, then ingest the file into empty tables. Return the cost.
 
-    `seconds` is the time of landing and publishing together. `judge_seconds` is the time of the
-    check between landing and publishing.
+    The cost has three keys. `seconds` is the time of landing and publishing together.
+    `judge_seconds` is the time of the check between landing and publishing. `peak_memory_bytes` is
+    the peak memory of this process.
     """
     night = contract.load(portfolio).replay.start
     with open_session(portfolio, portfolio_database_url()) as session:

@@ -1,4 +1,4 @@
-"""Write the loans of the benchmarks into two CSV files, the second with ten times the rows."""
+"""Write the loans of the benchmarks into two CSV files, of which the second has TIMES the rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,15 @@ class BenchLoans:
 
     contract: Contract
     source: str
-    """Description of the source. It begins with `synthetic` if the loans are generated."""
+    """File, URL or description of the loans. Generated loans begin with `synthetic`."""
     rows: int
     file: Path
     tenfold: Path
-    """File with the same rows ten times. Each repetition has other keys."""
+    """File that repeats the rows of `file` TIMES times, each time with other keys."""
 
 
 def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -> BenchLoans:
-    """Write the labelled loans into CSV files. Generate loans if there is no source.
+    """Write labelled loans into two CSV files in a folder. Generate loans if there is no source.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read, or a key is not an
@@ -60,7 +60,7 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
 
 
 def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
-    """Write all rows `times` times into one file. Each repetition has other keys."""
+    """Write a table `times` times into one CSV file, each time with other keys."""
     key = contract.key
     place = table.column_names.index(key.source)
     keys = table.column(place)
@@ -72,7 +72,7 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
                 moved = pc.add(numbers, turn * span).cast(pa.string())
             else:
                 moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
-            # Quotes are written only where needed, because most files of loans have none.
+            # Write quotes only where needed, because most real files of loans contain no quotes.
             pa.csv.write_csv(
                 table.set_column(place, key.source, moved),
                 file,

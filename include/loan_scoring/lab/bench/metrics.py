@@ -1,4 +1,4 @@
-"""Benchmark stage `metrics`, which compares a batch with its baseline, against Evidently."""
+"""Benchmark the drift tests of stage `metrics` against Evidently."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from loan_scoring.monitoring.drift.joint import JointBaseline
 
 REPETITIONS = 5
 BATCH_SHARE = 49_047 / 148_670
-"""Share of the loans that form the batch. The other loans are the baseline (DESIGN section 8)."""
+"""Share of the loans that form the batch. The other loans form the baseline."""
 NIGHT = 5_000
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 - needs no Postgres
     """Measure the single-column tests and the joint tests on tables in memory.
 
-    In production, a process sorts the baseline's sample and fits the joint baseline once for all
-    batches. The ratios nevertheless include this preparation in the time of the one batch.
+    In production, a process sorts the baseline's sample and fits the joint baseline only once for
+    all batches. The ratios nevertheless count all of this preparation in the time of one batch.
 
-    Evidently's DataDriftPreset compares the same columns, which are all columns except the key, the
-    outcome and constant columns. Evidently runs in a process of its own, on pandas frames. The
-    import of Evidently and a warm-up are not counted. Our tests run with one thread. They do not
-    run at the same time as Evidently.
+    Both our tests and Evidently's DataDriftPreset compare all columns except the key, the outcome
+    and constant columns. Evidently runs in a process of its own, on pandas frames. The import of
+    Evidently and a warm-up are not counted. Our tests use one thread. Evidently starts only after
+    they have ended.
     """
     contract = loans.contract
     _, table = read_labelled_loans(contract, str(loans.file), 0)
@@ -110,7 +110,7 @@ def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 -
 
 
 def _split(table: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Split the loans at random into baseline and batch, and return both in this order."""
+    """Split the loans at random. Return the baseline and the batch, in this order."""
     order = np.random.default_rng(seed).permutation(table.num_rows)
     cut = round(table.num_rows * BATCH_SHARE)
     batch, baseline = (table.take(pa.array(np.sort(part))) for part in np.split(order, [cut]))
@@ -127,9 +127,9 @@ def _timed(work: Callable[[], Any]) -> list[float]:
 
 
 def _evidently(baseline: pa.Table, batch: pa.Table) -> list[float]:
-    """Return the seconds of each repetition of Evidently.
+    """Return the seconds that each repetition of Evidently takes.
 
-    The list is empty if the environment of Evidently cannot be set up.
+    Return an empty list if the environment of Evidently cannot be set up.
     """
     python = peers_python()
     if python is None:

@@ -1,4 +1,4 @@
-"""Fill tables `applications` and `scores` with generated rows, as after years of use."""
+"""Fill tables `applications` and `scores` with as many rows as months of use would produce."""
 
 import sys
 from datetime import date, timedelta
@@ -58,12 +58,12 @@ FROM unnest(%(nights)s, %(places)s::bigint[]) AS of (night, place),
 
 
 def fill_nights(session: Session, nights: int, loans: int) -> list[str]:
-    """Generate batches with applications and scores on the database server. Return the batch_ids.
+    """Generate batches with applications and scores, by SQL statements. Return the batch_ids.
 
     Args:
         session: database session. The database must have no batches on these dates. The models
             `propensity-1` and `personas-1` are created if they do not exist.
-        nights: number of batches. There is one for each day from FIRST_NIGHT on.
+        nights: number of batches. The dates are consecutive days from FIRST_NIGHT on.
         loans: number of loans in each batch.
     """
     batch_ids = [(FIRST_NIGHT + timedelta(days)).isoformat() for days in range(nights)]

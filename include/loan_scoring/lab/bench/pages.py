@@ -1,13 +1,13 @@
 """Benchmark the pages: read and render each page on a database with months of nights.
 
-The benchmark's loans make one real night. Models are trained on these loans, then the loans are
-scored and compared with the baseline. `fill_nights` generates NIGHTS more nights, each with
+The loans of the benchmark form one real night. Models are trained on these loans. Then the loans
+are scored and compared with the baseline. `fill_nights` generates NIGHTS more nights, each with
 LOANS_A_NIGHT applications and scores. Each generated night gets a copy of the real night's rows of
 tables `drift`, `distributions`, `performance`, `fairness` and `quality`. The rows of tables
 `findings` and `task_metrics` are invented.
 
-Each page is read and rendered in the same way as in the plugin, with a new connection each time.
-The time for HTTP and for Airflow's check of permissions is not included.
+Each page is read and rendered as in the plugin, with a new connection each time. The measured time
+does not include HTTP and Airflow's check of permissions.
 """
 
 import time
@@ -134,7 +134,8 @@ def _fill_database(
     update_alerts(session)
     session.connection.autocommit = True
     with session.connection.cursor() as cursor:
-        # The planner needs statistics of the new rows. In normal use autovacuum computes these.
+        # Postgres needs statistics of the new rows to plan queries well. In normal use autovacuum
+        # computes these statistics.
         cursor.execute("ANALYZE")
     session.connection.autocommit = False
     return batch_ids
@@ -157,6 +158,6 @@ def _seconds(url: str, session: Session, page: Page) -> list[float]:
         finally:
             connection.close()
         render_template(template, active="", portfolio=session.contract.portfolio, **USER, **values)
-        if turn:  # turn 0 is a warm-up
+        if turn:  # turn 0 is a warm-up and is not counted
             found.append(time.perf_counter() - started)
     return found

@@ -1,4 +1,4 @@
-"""Hold the result of a benchmark: measurements, and ratios with their limits."""
+"""Define the result of a benchmark: measurements, and ratios with limits."""
 
 import statistics
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured quantity. If it was measured several times, the value is the median."""
+    """One measured quantity. `value` is the median or maximum if there were several runs."""
 
     name: str
     value: float
@@ -17,7 +17,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class LimitedRatio:
-    """A ratio of two measurements, or a single measurement, with its limit in DESIGN section 8."""
+    """A ratio of two measurements, or a single measurement, with the limit that it must meet."""
 
     name: str
     value: float
@@ -42,7 +42,7 @@ class BenchResult:
     ratios: list[LimitedRatio]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as a dict for JSON. Each ratio says whether its limit is met."""
+        """Return the result as a dictionary for JSON. Each ratio has the key `is_met`."""
         return {
             "stage": self.stage,
             "source": self.source,

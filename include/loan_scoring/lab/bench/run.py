@@ -1,4 +1,4 @@
-"""Run the benchmarks of the stages, each in an empty database."""
+"""Run the benchmarks, each in an empty database."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from loan_scoring.lab.bench.score import bench_score
 from loan_scoring.local.throwaway import throwaway_database
 
 Bench = Callable[[BenchLoans, str], BenchResult]
-"""A function that measures one stage, given the loans and the URL of an empty database."""
+"""A function that runs one benchmark, given the loans and the URL of an empty database."""
 
 BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,
@@ -24,7 +24,10 @@ BENCHES: dict[str, Bench] = {
 }
 
 ONLY_BY_NAME = {"pages"}
-"""Benchmarks that run only if they are named. 15 million scores take minutes and 9 GB of disk."""
+"""Benchmarks that run only if the user names them.
+
+`pages` generates 15 million scores, which takes minutes and 9 GB of disk.
+"""
 
 
 def run_benches(
@@ -35,8 +38,8 @@ def run_benches(
     Args:
         portfolio: name of the portfolio.
         folder: folder into which files of loans are written.
-        source: file or URL of the labelled loans. If None, `resolve_source` looks for one.
-        stages: names of the benchmarks to run. If empty, all run except those in ONLY_BY_NAME.
+        source: file or URL of the labelled loans. If None, `resolve_source` searches for a source.
+        stages: names of the benchmarks to run. If empty, all benchmarks except ONLY_BY_NAME run.
 
     Raises:
         SourceError: the source cannot be read.

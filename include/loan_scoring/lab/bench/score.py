@@ -15,19 +15,20 @@ REPETITIONS = 5
 ALGORITHM = "hist_gradient_boosting"
 """Algorithm of the propensity model in the benchmark.
 
-The first candidate of this algorithm is fitted. If the contract has no candidate of this algorithm,
-the first of all its candidates is fitted.
+The benchmark fits the first candidate of this algorithm. If the contract has no candidate of this
+algorithm, the benchmark fits the first candidate of the contract.
 """
 
 
 def bench_score(loans: BenchLoans, url: str) -> BenchResult:
     """Measure how long it takes to plan, score and publish a batch, with and without reasons.
 
-    The floor is the least possible work, done step by step on one core: COPY the used columns out,
-    encode them, predict with both models, and COPY the scores into a table without key, index and
-    rules. The naive way uses pandas and calls the pipelines of both models directly.
+    The floor is the least possible work, with one thread: COPY the columns that the models use out
+    of Postgres, encode the columns, predict with both models, and COPY the scores into a table
+    without key, index and rules. The naive implementation uses pandas and calls the pipelines of
+    both models directly.
 
-    Each way runs in a process of its own. The time to load the models is not counted.
+    Each implementation runs in a process of its own. The time to load the models is not counted.
     """
     ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
     portfolio = loans.contract.portfolio
@@ -44,7 +45,8 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
         replace_batch(session, loans.tenfold)
-    # This warm-up reads the new loans once, because the measured run must find them in the cache.
+    # Score the new loans once without counting the time, so that the measured run finds the loans
+    # in Postgres's cache.
     run("silent")
     tenfold = [run("ours")]
     steps = {
@@ -79,7 +81,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
-    """Ingest all loans as `history`, fit one candidate and the personas, and promote both."""
+    """Ingest all loans as `history`, fit one pair of models, and promote both models."""
     policy = loans.contract.training
     algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
     one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
@@ -92,6 +94,6 @@ def train_bench_pair(session: Session, loans: BenchLoans) -> None:
 
 
 def replace_batch(session: Session, file: Path) -> None:
-    """Delete all batches, then ingest the file as the only batch."""
+    """Delete all batches, then ingest a file as the only batch."""
     delete_batches(session)
     ingest_batch(session, session.contract.replay.start, file)

@@ -1,4 +1,4 @@
-"""Score a batch in this process and print the cost: `score_process PORTFOLIO WAY`.
+"""Score a batch and print time and memory as JSON: `score_process PORTFOLIO WAY`.
 
 WAY is `ours` (as in production), `silent` (`ours` without reasons), `floor` (the least possible
 work) or `naive` (pandas and scikit-learn pipelines).
@@ -62,7 +62,8 @@ def main(portfolio: str, way: str) -> dict[str, float]:
             return _floor(session, query, scorer)
         if way == "naive":
             return _naive(portfolio, scorer, batch_id)
-        # score_batch gets the loaded models, because the time to load models must not count.
+        # Replace the loader, so that score_batch uses the loaded models, because the time to load
+        # models must not count.
         registry.load_scorer = lambda *_: scorer
         started = time.perf_counter()
         score_batch(session, batch_id)
@@ -84,9 +85,10 @@ def _copy_out(session: Session, query: sql.Composed, columns: list[str]) -> pa.T
 
 
 def _floor(session: Session, query: sql.Composed, scorer: Scorer) -> dict[str, float]:
-    """Do the least possible work: COPY out, encode, predict, COPY into a table without keys.
+    """Score with the least possible work: COPY out, encode, predict, COPY in.
 
-    Return the seconds of each step and of all steps together.
+    The scores go into a table without keys. Return the seconds of each step, and `seconds`, which
+    is the sum of all steps.
     """
     steps: dict[str, float] = {}
 
@@ -134,7 +136,7 @@ def _floor(session: Session, query: sql.Composed, scorer: Scorer) -> dict[str, f
 
 
 def _naive(portfolio: str, scorer: Scorer, batch_id: str) -> dict[str, float]:
-    """Score in the simplest way: read_sql, then predict with the pipelines, then to_sql."""
+    """Score NAIVE_ROWS rows with pandas: read_sql, then predict with the pipelines, then to_sql."""
     url = settings.database_url() or ""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1))
     try:

@@ -1,1 +1,1 @@
-"""Measure how often the drift decision raises false alarms and how often it finds real shifts."""
+"""Measure how often the drift decision raises a false alarm, and how often it finds a shift."""

@@ -1,4 +1,7 @@
-"""Compute the figures of a calibration: false-alarm rates and power, with intervals."""
+"""Compute the figures of a calibration: false-alarm rates and power, with intervals.
+
+Power is the share of shifted batches in which the drift decision finds the shift.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ class AlertShare:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return the lower and the upper bound of the interval of Wilson (1927)."""
+        """Return the lower and the upper limit of the interval of Wilson (1927)."""
         return wilson(self.hits, self.batches)
 
     def as_text(self) -> str:
@@ -41,13 +44,16 @@ class AlertShare:
 
 @dataclass(frozen=True)
 class Power:
-    """How often a shift of one size is found, over all columns and on the hardest column."""
+    """The power for one shift of one size, over all columns and on the hardest column.
+
+    The hardest column is the column on which the shift was found least often.
+    """
 
     shift: str
     label: str
     size: float
     found: AlertShare
-    """The share over all batches and columns. Each batch is tested once for each column."""
+    """Share of the tests that found the shift. There is one test for each batch and column."""
     columns: int
     hardest: str
     hardest_found: AlertShare
@@ -56,7 +62,7 @@ class Power:
     def on_hardest(self) -> str:
         """Return the share on the hardest column as text.
 
-        The column's name follows if this share is lower than the share over all columns.
+        The text also names the column if this share is lower than the share over all columns.
         """
         is_below = self.hardest_found.value < self.found.value
         return f"{self.hardest_found.as_text()}{f' {self.hardest}' if is_below else ''}"
@@ -89,7 +95,7 @@ def false_alarm_causes(measured: CalibrationResult) -> list[tuple[str, int]]:
 def detection_powers(measured: CalibrationResult) -> list[Power]:
     """Return the power for every shift at every size.
 
-    Shifts come in the order of SHIFTS, and the broken correlation comes last.
+    The shifts are in the order of SHIFTS. The shift CORRELATION is last.
     """
     kinds = {shift.name: shift for shift in SHIFTS}
     counts: dict[tuple[str, float], dict[str, list[bool]]] = {}
@@ -110,7 +116,7 @@ def detection_powers(measured: CalibrationResult) -> list[Power]:
 
 
 def required_powers(measured: CalibrationResult) -> list[Power]:
-    """Return the power for the shifts and sizes for which DESIGN section 8 sets a limit."""
+    """Return the power only for the shifts and sizes for which MIN_POWER is required."""
     sizes = {shift.name: shift.required for shift in SHIFTS} | {CORRELATION: 0.0}
     return [power for power in detection_powers(measured) if sizes[power.shift] == power.size]
 
@@ -118,9 +124,9 @@ def required_powers(measured: CalibrationResult) -> list[Power]:
 def peer_alert_share(
     measured: CalibrationResult, way: str, shift: str, size: int
 ) -> AlertShare | None:
-    """Return the share of batches of one shift and size in which a peer raised an alert.
+    """Return the share of batches with the given shift and size in which a peer raised an alert.
 
-    Return None if the peer did not see such a batch.
+    Return None if the peer compared no such batch.
 
     Args:
         measured: result of the calibration.
@@ -135,7 +141,7 @@ def peer_alert_share(
 def peers_false_alarms(measured: CalibrationResult) -> dict[str, dict[int, AlertShare]]:
     """Return, for each peer and batch size, the share of undrifted batches with an alert.
 
-    Sizes that a peer did not see are left out.
+    Sizes for which a peer compared no batch are left out.
     """
     return {
         way: {

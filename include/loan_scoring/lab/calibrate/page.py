@@ -43,12 +43,15 @@ def write_figures_page(measured: CalibrationResult, docs: Path, command: str) ->
 
 
 def _public_name(source: str) -> str:
-    """Return the source without its folders, so that the page shows no path of this machine."""
+    """Return the file name of a local source, so that the page shows no folder of this machine.
+
+    A URL or a description is returned unchanged.
+    """
     return Path(source).name if Path(source).is_absolute() else source
 
 
 def missed_limits(measured: CalibrationResult) -> list[str]:
-    """Return one sentence for each limit of DESIGN section 8 that the measurement missed."""
+    """Return one sentence for each measured value that misses MAX_FALSE_ALARMS or MIN_POWER."""
     missed = [
         f"{100 * share.value:.1f} % of undrifted batches of {size:,} loans raise an alert"
         for size, share in false_alarms(measured).items()
@@ -66,7 +69,7 @@ def missed_limits(measured: CalibrationResult) -> list[str]:
 
 
 def render_figures_page(measured: CalibrationResult, command: str) -> str:
-    """Return the page as Markdown text."""
+    """Return the page with the results of a calibration, as Markdown text."""
     plan, columns = measured.plan, measured.compared_columns
     lines = [
         "# Monitoring figures",

@@ -1,11 +1,11 @@
 """Run Evidently or NannyML on batches in Parquet: `peer_drift.py evidently|nannyml|time FOLDER`.
 
-The Python of the peers' own environment runs this script. loan_scoring is not installed there, so
-the script must not import loan_scoring. The script prints one JSON object per line.
+This script runs in the peers' own environment. loan_scoring is not installed in that environment,
+so the script must not import loan_scoring. The script prints one JSON object per line.
 
 The input is FOLDER/manifest.json. The manifest lists the numeric and the categorical columns. For
-`evidently` and `nannyml` it also lists the rounds, each with a baseline and its batches. For `time`
-it instead gives one baseline, one batch and the number of repetitions.
+`evidently` and `nannyml` the manifest also lists the rounds, each with a baseline and batches. For
+`time` the manifest instead names one baseline, one batch and the number of repetitions.
 """
 
 import json
@@ -19,10 +19,10 @@ import pandas as pd
 
 
 def evidently_reports(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return functions that run Evidently's preset on a batch, by name of the settings.
+    """Return two functions that run Evidently's preset on a batch, by name of the settings.
 
-    One function uses the default settings. The other uses the Kolmogorov-Smirnov test and the
-    chi-square test.
+    The first function uses the default settings. The second function uses the Kolmogorov-Smirnov
+    test and the chi-square test.
     """
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -95,7 +95,7 @@ def run_nannyml(manifest: dict[str, Any]) -> None:
 
 
 def run_time(manifest: dict[str, Any]) -> None:
-    """Print the seconds of each repetition of Evidently's preset. A warm-up is not counted."""
+    """Print the seconds that each repetition of Evidently's preset takes, after a warm-up."""
     baseline, frame = (pd.read_parquet(manifest[side]) for side in ("baseline", "batch"))
     report = evidently_reports(manifest)["Evidently, default"]
     report(frame.head(2000), baseline.head(2000))

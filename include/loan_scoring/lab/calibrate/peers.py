@@ -1,4 +1,7 @@
-"""Run the peers, Evidently and NannyML, on a calibration's batches, in their own environment."""
+"""Run the peers, Evidently and NannyML, on a calibration's batches.
+
+The peers are installed in an environment of their own, because Evidently needs an older pandas.
+"""
 
 import json
 import logging
@@ -26,12 +29,12 @@ log = logging.getLogger(__name__)
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
 SCRIPT = Path(__file__).with_name("peer_drift.py")
 TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "1",  # Evidently reads this variable. NannyML reads the others.
+    "DO_NOT_TRACK": "1",  # read by Evidently. NannyML reads the other variables.
     "NML_DISABLE_USAGE_LOGGING": "1",
     "NML_DISABLE_USER_ANALYTICS": "1",
 }
 NONE = "none"
-"""The name of the shift in a batch to which no shift was applied."""
+"""The value of `shift` for a batch to which no shift was applied."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class PeerAlerts:
 
 
 Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
-"""The counts by peer and settings (`Evidently, default`), then by (shift, batch size)."""
+"""Counts by name of the peer and settings (`Evidently, default`), then by (shift, batch size)."""
 
 
 def peers_python() -> Path | None:
-    """Return the Python of the peers' environment, and set up the environment if needed.
+    """Return the path of Python in the peers' environment. Set up the environment if needed.
 
     If the environment cannot be set up, log a warning and return None.
     """
@@ -73,7 +76,7 @@ def peers_python() -> Path | None:
 
 
 def peer_versions(python: Path) -> dict[str, str]:
-    """Return the versions of the peers and of the main libraries that they use."""
+    """Return the versions of Evidently, NannyML, pandas and SciPy in the peers' environment."""
     code = (
         "from importlib.metadata import version; import json; "
         "print(json.dumps({n: version(n) for n in ('evidently', 'nannyml', 'pandas', 'scipy')}))"
@@ -84,10 +87,10 @@ def peer_versions(python: Path) -> dict[str, str]:
 
 
 def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Run peer_drift.py on a folder that holds a manifest. Yield the objects that it prints.
+    """Run peer_drift.py on a folder that contains a manifest. Yield the printed JSON objects.
 
     Args:
-        python: Python of the peers' environment.
+        python: path of Python in the peers' environment.
         what: `evidently`, `nannyml` or `time`.
         folder: folder with manifest.json.
     """
@@ -122,11 +125,11 @@ def count_peer_alerts(
     seeds: Sequence[Sequence[int]],
     folder: Path,
 ) -> tuple[Counts, dict[str, str]]:
-    """Count in how many batches of some rounds each peer raises an alert.
+    """Count the batches in which each peer raises an alert, over several rounds.
 
-    The peers compare only the inputs. In an undrifted batch, an alert on any column counts. Each
-    shift is applied to one column per round, and the peers then compare only this column. The
-    next round takes the next column.
+    The peers compare only the inputs. In an undrifted batch, an alert on any column counts. In a
+    round, each shift is applied to one column, and the peers then compare only this column. The
+    next round applies the shift to the next column.
 
     Args:
         contract: contract of the portfolio.

@@ -1,4 +1,4 @@
-"""Draw the page's plots as SVG: false alarms by batch size, and power by size of the shift."""
+"""Draw the plots of the calibration page as SVG: false alarms by batch size, power by shift."""
 
 from typing import Any
 
@@ -35,7 +35,10 @@ def draw_alarms(
 
 @as_svg
 def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
-    """Draw how often a shift of each size is found, over all columns and on the hardest column."""
+    """Draw the power by size of the shift.
+
+    The power is drawn over all columns, and on the hardest column (see `Power`).
+    """
     figure.set_size_inches(9.0, 5.2)
     panels = figure.subplots(2, 3).ravel()
     for axes, (shift, title) in zip(panels, titles.items(), strict=False):

@@ -31,7 +31,7 @@ class LoanPool:
     """Loans of one population, with the monitored inputs and the predictions of a model."""
 
     source: str
-    """Description of the source. It begins with `synthetic` if the loans are generated."""
+    """File, URL or description of the loans. Generated loans begin with `synthetic`."""
     table: pa.Table
     model_rows: int
     """Number of loans on which the model was fitted. These loans are not in `table`."""
@@ -44,17 +44,18 @@ def build_pool(
     *,
     is_swapped: bool = False,
 ) -> LoanPool:
-    """Read labelled loans, fit a model on a third of them, and score the other loans.
+    """Read labelled loans, fit a model on a third of the loans, and score the other loans.
 
     The contract's seed decides which loans the model is fitted on. All scored loans come from one
-    population, so any drift that is found between them is a false alarm.
+    population, so any drift that is found between scored loans is a false alarm.
 
     Args:
         contract: contract of the portfolio.
-        source: file or URL of the labelled loans. If None, `resolve_source` looks for one.
-        rows: number of loans to generate if there is no source.
-        is_swapped: if True, fit the model on the two thirds and score the other third. Settings
-            chosen on the usual two thirds are then tested on loans that did not influence them.
+        source: file or URL of the labelled loans. If None, `resolve_source` searches for a source.
+        rows: number of loans to generate if no source is found.
+        is_swapped: if True, fit the model on two thirds of the loans and score the remaining third.
+            The drift limits were chosen with the two thirds that are usually scored, so this tests
+            the limits on loans that did not influence the choice.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
@@ -72,9 +73,14 @@ def build_pool(
 
 
 def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
-    """Return the origin of the loans as text, and the typed loans that the row rules accept.
+    """Return a description of the source, and the typed loans that the row rules accept.
 
-    The column IS_DEFAULT holds the outcome.
+    If no source is found, loans are generated. The column IS_DEFAULT contains the outcome.
+
+    Args:
+        contract: contract of the portfolio.
+        source: file or URL of the labelled loans. If None, `resolve_source` searches for a source.
+        rows: number of loans to generate if no source is found.
 
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
@@ -101,7 +107,10 @@ def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
 
 
 def _scorer(contract: Contract, table: pa.Table) -> Scorer:
-    """Fit a scorer on labelled loans. One boosting model and few personas keep the fit short."""
+    """Fit a scorer on labelled loans.
+
+    Only one boosting model and few personas are fitted, so that this takes little time.
+    """
     is_scorable = exclusion_reasons(contract, table).is_null()
     loans = table.filter(is_scorable)
     y = loans.column(IS_DEFAULT).to_numpy().astype(int)

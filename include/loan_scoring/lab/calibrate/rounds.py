@@ -1,8 +1,8 @@
 """Run one round of a calibration: split the pool, compare batches with a baseline, count alerts.
 
-The batches and the baseline of a round share no loan. Every round splits the pool again, so the
-rounds are independent random draws. The false-alarm rate is the share of these draws with an alert
-(an A/A test).
+The batches and the baseline of a round share no loan. Every round splits the pool again at random.
+Because all loans come from one population, an alert in an undrifted batch is a false alarm. The
+false-alarm rate is the share of rounds with such an alert (an A/A test).
 """
 
 from collections.abc import Sequence
@@ -26,24 +26,30 @@ from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
 
 HOLDOUT_SHARE = 0.25
-"""Share of the baseline that has predictions. In a training, only the hold-out has predictions."""
+"""Share of the baseline's loans that have predictions.
+
+The share is below 1 because after a training only the hold-out has predictions.
+"""
 PERMUTED = 3
-"""Number of columns to permute: two of the most correlated pair, and one of the next pair."""
+"""Number of columns to permute.
+
+The columns are both columns of the most strongly correlated pair, and one column of the next pair.
+"""
 
 
 @dataclass
 class RoundResult:
-    """The alerts in the undrifted batches of one round, and the shifts that were found."""
+    """The alerts in the undrifted batches of one round, and the shifts that an alert found."""
 
     alerts: dict[int, list[str]] = field(default_factory=dict)
-    """The alerts in the undrifted batch of each batch size, each as `feature: tests`."""
+    """Alerts in the undrifted batch, by batch size. Each alert is a string `feature: tests`."""
     detected: dict[tuple[str, float, str], bool] = field(default_factory=dict)
     """Whether an alert found a shift, by (name of the shift, size of the shift, column)."""
 
 
 @dataclass(frozen=True)
 class SplitPool:
-    """A fitted baseline, and the batches to compare with this baseline, by batch size."""
+    """The loans of a baseline, the fitted baseline, and the batches to compare, by batch size."""
 
     baseline: pa.Table
     fitted: FittedBaseline
@@ -53,9 +59,9 @@ class SplitPool:
 def split_pool(
     contract: Contract, pool: pa.Table, sizes: Sequence[int], seed: Sequence[int]
 ) -> SplitPool:
-    """Split the pool at random into batches and a baseline, and fit the baseline as training does.
+    """Split the pool at random into batches and a baseline, and fit the baseline.
 
-    Loans that are in no batch form the baseline.
+    All loans that are in no batch form the baseline.
     """
     rng = np.random.default_rng(list(seed))
     parts = np.split(rng.permutation(pool.num_rows), np.cumsum(sizes))
@@ -80,7 +86,7 @@ def compare_columns(
 ) -> dict[str, Comparison]:
     """Return every comparison of a batch with the baseline, by feature.
 
-    The comparisons are those of stage `metrics`.
+    These are the comparisons that stage `metrics` makes in production.
     """
     policy = contract.monitoring
     found = {
@@ -97,12 +103,13 @@ def run_round(
     power_size: int | None,
     seed: Sequence[int],
 ) -> RoundResult:
-    """Split the pool once, and record the alerts in undrifted batches and the shifts found.
+    """Split the pool once. Return the alerts in undrifted batches, and the shifts that were found.
 
-    Each shift is applied to one column of the batch at a time. The joint tests do not run again on
-    the shifted batch. Their results on the undrifted batch are used instead. This can only lower
-    the measured power. On the shifted batch the joint tests would give smaller p-values, and these
-    would lower the adjusted p-values of the other tests.
+    Each shift is applied to one column of the batch at a time. To save time, the results of the
+    joint tests on the undrifted batch are also used for the shifted batch. This can only lower the
+    measured power, because the joint tests would give smaller p-values on the shifted batch, and
+    smaller p-values would lower the adjusted p-values of the other tests. Only for the shift
+    CORRELATION do the joint tests run again.
 
     Args:
         contract: contract of the portfolio.
@@ -155,7 +162,10 @@ def _apply_shifts(
 
 
 def columns_to_decorrelate(baseline: pa.Table, inputs: list[str]) -> list[str]:
-    """Return the names of the columns to permute, from the most strongly correlated pairs."""
+    """Return the names of the PERMUTED columns to permute.
+
+    The columns are taken from the most strongly correlated pairs.
+    """
     numbers = eligible_columns(SHIFTS[0], baseline.select(inputs), ())
     names: list[str] = []
     for left, right, _ in correlated_pairs(baseline, numbers):

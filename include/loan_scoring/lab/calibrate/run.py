@@ -1,4 +1,4 @@
-"""Measure the drift decision on a portfolio's loans: how often it is wrong and what it finds."""
+"""Measure the false alarms and the power of the drift decision on a portfolio's loans."""
 
 import logging
 import multiprocessing
@@ -38,7 +38,11 @@ MIN_BASELINE = 1_000
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """The number of rounds, how many of them also measure shifts or peers, and the batch sizes."""
+    """Settings of a calibration: the numbers of rounds, and the batch sizes.
+
+    All `rounds` measure false alarms. The first `power_rounds` rounds also apply shifts. The peers
+    compare the batches of the first `peer_rounds` rounds.
+    """
 
     rounds: int = 500
     power_rounds: int = 200
@@ -46,7 +50,7 @@ class CalibrationPlan:
     sizes: tuple[int, ...] = SIZES
     power_size: int = POWER_SIZE
     jobs: int = 0
-    """Number of processes. 0 means one process per core."""
+    """Number of processes that run rounds. 0 means one process per core."""
     generated_rows: int = GENERATED_ROWS
     is_swapped: bool = False
     """If True, fit the model on two thirds of the loans and draw batches from the other third."""
@@ -66,7 +70,7 @@ class CalibrationResult:
     model_rows: int
     compared_columns: int
     pairs: list[tuple[str, str, float]]
-    """The three most strongly correlated pairs of numeric columns, with their correlation."""
+    """The three most strongly correlated pairs of numeric columns, with the rank correlations."""
     machine: str
     versions: dict[str, str]
     at: datetime
@@ -138,7 +142,7 @@ def describe_machine() -> str:
 def _rounds(
     contract: Contract, pool: pa.Table, plan: CalibrationPlan, folder: Path
 ) -> Iterator[RoundResult]:
-    """Run the rounds in several processes. Yield the results in order of the round number."""
+    """Run the rounds in one or more processes. Yield the results in order of the round number."""
     jobs = min(plan.jobs or os.cpu_count() or 1, plan.rounds)
     file = folder / "pool.parquet"
     pq.write_table(pool, file)
@@ -150,8 +154,8 @@ def _rounds(
         _open(contract, file)
         yield from track_items(map(_run, tasks), plan.rounds, "round", log, 50)
         return
-    # Processes are spawned, because a forked process would copy locks that threads of loaded
-    # libraries hold, and could then wait for these locks for ever.
+    # Spawn the processes. A forked process would copy locks that threads of loaded libraries hold,
+    # and could then wait forever, because these threads do not exist in the forked process.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, spawn, _open, (contract, file)) as executor:
         results = executor.map(_run, tasks, chunksize=1)
@@ -159,7 +163,7 @@ def _rounds(
 
 
 _OPENED: list[tuple[Contract, pa.Table]] = []
-"""The contract and the pool that this process works on. `_open` sets them."""
+"""The contract and the pool of loans for all rounds in this process, set by `_open`."""
 
 
 def _open(contract: Contract, file: Path) -> None:

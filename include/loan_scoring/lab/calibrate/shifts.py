@@ -1,4 +1,4 @@
-"""Define the shifts that a calibration applies to columns and that the drift decision must find."""
+"""Define the shifts that a calibration applies to the columns of a batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,36 +17,41 @@ NEW_LEVEL = "a level never seen"
 Apply = Callable[[pa.ChunkedArray, pa.ChunkedArray, float, np.random.Generator], pa.ChunkedArray]
 """A function that returns the shifted column.
 
-Its arguments are a column of the batch, the same column of the baseline, the size of the shift and
+The arguments are a column of the batch, the same column of the baseline, the size of the shift, and
 a random generator.
 """
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A kind of drift: how it changes one column, and the sizes in which it is applied."""
+    """A kind of change to one column, with the sizes in which a calibration applies the change."""
 
     name: str
     label: str
-    """Format string for a size, with {} in place of the size. A share is given in percent."""
+    """Format string with a placeholder for the size. A size that is a share is shown in percent."""
     apply: Apply
     sizes: tuple[float, ...]
     required: float | None
-    """Size for which DESIGN section 8 sets a limit, or None if no limit exists for this shift."""
+    """Size at which the power must reach MIN_POWER, or None if no power is required."""
     takes: str
-    """The type of columns that the shift applies to: `number`, `category`, `any` or `score`."""
+    """The type of columns to which the shift applies: `number`, `category`, `any` or `score`."""
     is_share: bool = False
 
     def describe(self, size: float) -> str:
-        """Return the shift with its size as text."""
+        """Return a description of the shift with a given size."""
         return self.label.format(100 * size if self.is_share else size)
 
 
 def eligible_columns(shift: Shift, table: pa.Table, outputs: tuple[str, ...]) -> list[str]:
     """Return the names of the columns to which a shift can be applied.
 
-    A column must be of the type that the shift takes. Constant columns are left out, unless
-    `shift.takes` is `any` or `score`.
+    A column must have the type `shift.takes`. Constant columns are left out, unless `shift.takes`
+    is `any` or `score`.
+
+    Args:
+        shift: shift to apply.
+        table: table of the baseline's loans.
+        outputs: names of the columns of `table` that are predictions and not inputs.
     """
     if shift.takes == "score":
         return [name for name in outputs if _is_number(table, name)]
@@ -83,7 +88,8 @@ def _make_null(
 ) -> pa.ChunkedArray:
     """Set randomly drawn values to null.
 
-    The number of new nulls is `share` of all rows. If fewer values are non-null, all become null.
+    The number of new nulls is `share` of all rows. If fewer values are not null, all values become
+    null.
     """
     return _set(values, np.flatnonzero(_valid(values)), share, None, rng)
 
@@ -91,7 +97,7 @@ def _make_null(
 def _move_level(
     values: pa.ChunkedArray, baseline: pa.ChunkedArray, share: float, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Set rows with the baseline's most frequent level to its second most frequent level.
+    """Move rows from the baseline's most frequent level to the second most frequent level.
 
     The number of changed rows is `share` of all rows. If fewer rows have the most frequent level,
     all of these rows change.
@@ -126,7 +132,7 @@ def permute_column(table: pa.Table, name: str, rng: np.random.Generator) -> pa.T
 
 
 def correlated_pairs(table: pa.Table, names: list[str]) -> list[tuple[str, str, float]]:
-    """Return every pair of numeric columns with its rank correlation.
+    """Return every pair of numeric columns with the rank correlation of the pair.
 
     The pair with the largest absolute correlation comes first. A correlation uses only the rows in
     which neither column is null.

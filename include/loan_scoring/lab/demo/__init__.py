@@ -1,1 +1,1 @@
-"""Demonstrate drift: replay nights with each kind of drift and write a page about the results."""
+"""Demonstrate drift: replay nights with each kind of drift, and write a page with the results."""

@@ -1,4 +1,7 @@
-"""Define the demonstrations: which monitors should find a drift, which should not, and why."""
+"""Define the drift demonstrations: which monitors should find the drift, which not, and why.
+
+A monitor is the set of tests for one drift kind.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +14,7 @@ MONITORS = {
     "target": "Default rate",
     "model": "Performance of the model",
 }
-"""The title of the monitor of each drift kind."""
+"""Titles of the monitors, by drift kind."""
 SHORT = {
     "data": "inputs",
     "joint": "together",
@@ -19,9 +22,9 @@ SHORT = {
     "target": "default rate",
     "model": "performance",
 }
-"""A short name for the monitor of each drift kind."""
+"""Short names of the monitors, by drift kind."""
 AT_ONCE = ("data", "joint", "prediction")
-"""The drift kinds that are tested on the night itself. The other kinds need outcomes."""
+"""The drift kinds that are tested as soon as a night is scored. The other kinds need outcomes."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,13 @@ class Demonstration:
     scenario_kinds: tuple[str, ...]
     title: str
     what: str
-    """Sentence on what the scenario changes and what stays."""
+    """Sentence that says what the scenario changes and what the scenario does not change."""
     why: str
-    """Sentence on what the monitor compares to find the drift."""
+    """Sentence that says how the monitor of `kind` finds the drift."""
     quiet: dict[str, str]
-    """By drift kind: the reason why its monitor should stay quiet."""
+    """Reasons why other monitors should find nothing, by drift kind of the monitor."""
     follows: dict[str, str]
-    """By drift kind: the reason why its monitor may find the drift, too."""
+    """Reasons why other monitors may also find drift, by drift kind of the monitor."""
     lesson: str
 
 
@@ -98,7 +101,7 @@ DEMONSTRATIONS = (
 
 
 def scenario_of(contract: Contract, demonstration: Demonstration) -> tuple[str, Scenario] | None:
-    """Return the first scenario of the contract that makes this drift, with its name.
+    """Return the name and definition of the contract's first scenario that makes this drift.
 
     Return None if the contract has no such scenario.
     """
@@ -109,7 +112,7 @@ def scenario_of(contract: Contract, demonstration: Demonstration) -> tuple[str, 
 
 
 def missing_scenario(contract: Contract, demonstration: Demonstration) -> str:
-    """Return a sentence that says that the contract has no scenario for this drift."""
+    """Return a sentence for the page: the contract has no scenario for this demonstration."""
     return (
         f"{demonstration.kind} drift is not shown: the contract of {contract.portfolio} has no "
         f"scenario of kind {' or '.join(demonstration.scenario_kinds)}."

@@ -1,4 +1,4 @@
-"""Draw the plots and the table of a demonstration, with the figures of each night."""
+"""Build the plots and the table that show the figures of each night of a demonstration."""
 
 from loan_scoring.contract import Contract
 from loan_scoring.database import Row
@@ -50,7 +50,7 @@ def night_by_night(contract: Contract, record: DemoRecord) -> list[Block]:
 
 
 def _cell(night: DemoNight, kind: str) -> str:
-    """Return the figure that a monitor computed on a night, as a short text."""
+    """Return the main figure of a monitor on a night, as a short text."""
     if night.level(kind) is None:
         return NOT_KNOWN
     if kind in ("data", "prediction"):
@@ -65,9 +65,10 @@ def _cell(night: DemoNight, kind: str) -> str:
 
 
 def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]], list[str]]:
-    """Return the PSI of each column by night, and the columns that drifted, largest PSI first.
+    """Return the PSI of each column by night, and the columns that drifted.
 
-    Columns are named by their labels.
+    The drifted columns are in descending order of their largest PSI. Both results contain the
+    columns' labels and not their names.
     """
     lines: dict[str, list[float]] = {}
     drifted: set[str] = set()
@@ -83,7 +84,7 @@ def _psi(contract: Contract, record: DemoRecord) -> tuple[dict[str, list[float]]
 
 
 def _outside(record: DemoRecord, metric: str) -> str:
-    """Return a sentence on how many nights have a realised value outside the estimate's interval.
+    """Return a sentence that says how often the realised value is outside the estimate's interval.
 
     Only drifted nights count.
     """

@@ -1,4 +1,4 @@
-"""Isolate a demonstration from other demonstrations and from the user's files."""
+"""Isolate a run of the demonstrations from other runs and from the user's files."""
 
 import logging
 import os
@@ -14,10 +14,12 @@ from loan_scoring.local.state import locked
 
 @contextmanager
 def exclusive_demo() -> Iterator[None]:
-    """Hold a lock, because two demonstrations at once would share the databases and the folder.
+    """Hold a lock while the block runs, so that no second `demo-drift` runs at the same time.
+
+    Two runs at the same time would use one set of databases and one folder.
 
     Raises:
-        LoanScoringError: another demonstration is running, or the state folder cannot be used.
+        LoanScoringError: another run holds the lock, or the state folder cannot be used.
     """
     folder = settings.state_dir()
     with ExitStack() as stack:
@@ -33,9 +35,10 @@ def exclusive_demo() -> Iterator[None]:
 
 @contextmanager
 def own_folders() -> Iterator[Path]:
-    """Let all stages write into a temporary folder. Yield the landing folder inside it.
+    """Make all stages write into a temporary folder. Yield the landing folder in that folder.
 
-    At the end the folder is deleted and LOAN_SCORING_DATA has its old value again.
+    The environment variable LOAN_SCORING_DATA names the temporary folder. At the end the folder is
+    deleted, and LOAN_SCORING_DATA gets its previous value.
     """
     folder, name = settings.state_dir() / "demo", "LOAN_SCORING_DATA"
     before = os.environ.get(name)
@@ -53,7 +56,7 @@ def own_folders() -> Iterator[Path]:
 
 @contextmanager
 def quiet_stages() -> Iterator[None]:
-    """Hide log lines of the stages below level ERROR, because the page shows these facts."""
+    """Hide the stages' log lines below level ERROR, because the page shows the results."""
     logger = logging.getLogger("loan_scoring")
     level = logger.level
     logger.setLevel(logging.ERROR)

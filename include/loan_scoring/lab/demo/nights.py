@@ -14,15 +14,15 @@ from loan_scoring.scoring.batch import score_batch
 
 
 def run_nights(session: Session, replay: Replay) -> Iterator[str]:
-    """Ingest and score each night and compare the night with the baseline.
+    """Run all stages for each date in order. Yield the drop_ids and batch_ids that are done.
 
-    Outcomes are ingested on the date on which they land. If drift lasts, new models are requested.
-    Yields the batch_id of a night after the comparison, and the drop_id of outcomes after
-    performance was restated.
+    If outcomes land on a date, they are ingested first and performance is restated. Then the night
+    of that date is ingested, scored and compared with the baseline. New models are requested if
+    drift lasts.
 
     Args:
-        session: database session with a champion and none of the nights.
-        replay: the replay whose files are ingested.
+        session: database session. The database has a champion and none of the nights.
+        replay: replay whose files are ingested.
     """
     landed = {path.name.split(".")[0]: path for path in replay.outcome_files}
     for day in sorted({*replay.batch_ids, *landed}):

@@ -1,4 +1,7 @@
-"""Build the page of the demonstrations: a summary, a section for each, and a list of tables."""
+"""Build the page of the demonstrations.
+
+The page has a summary, a section for each demonstration, and a list of the tables with the figures.
+"""
 
 from loan_scoring.lab.demo.demonstrations import MONITORS, SHORT
 from loan_scoring.lab.demo.record import DemoNight, DemoRecord
@@ -9,7 +12,7 @@ from loan_scoring.models.card.blocks import Block, Card, Note, Section, Table, T
 
 
 def demo_page(done: DemoResult) -> Card:
-    """Return the page as blocks. All figures come from rows that the demonstrations left."""
+    """Return the page of the demonstrations. All figures come from the demonstrations' tables."""
     title, champion = done.contract.title, done.champion
     metrics = champion["metrics"]
     return Card(
@@ -71,7 +74,10 @@ def _summary(done: DemoResult) -> Section:
 
 
 def _no_monitor_finds_all(records: list[DemoRecord]) -> str:
-    """Return a sentence if no monitor found every kind of drift, otherwise an empty string."""
+    """Return a sentence for the page if no monitor found the drift in every demonstration.
+
+    Otherwise, or if there are fewer than two demonstrations, return an empty string.
+    """
     finders = [
         {kind for night in record.drifted for kind in MONITORS if night.found(kind)}
         for record in records

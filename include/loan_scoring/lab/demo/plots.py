@@ -1,4 +1,4 @@
-"""Draw the page's plots as SVG: monitors by night, PSI by night, and metrics by night."""
+"""Draw the plots of a demonstration as SVG: monitors, PSI and metrics, each by night."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,18 +12,18 @@ LINES = (DEFAULTED, "#8a5fb0", "#3f8f5f", "#b8860b", "#2b9fa3", "#d0549b")
 SHADE = "#f3e3d8"
 SIZE = (5.6, 3.4)
 MIN_PSI = 1e-4
-"""Lower end of the PSI axis. Smaller values are cut off, because they do not matter."""
+"""Lower end of the PSI axis. Smaller values are not shown, because they mean no drift."""
 
 
 @as_svg
 def draw_monitors(
     figure: Any, rows: list[tuple[str, list[tuple[str | None, str]]]], nights: list[DemoNight]
 ) -> None:
-    """Draw a cell for each monitor and night, with the level as colour and the figure as text.
+    """Draw a cell for each monitor and night. The colour shows the level, the text the figure.
 
     Args:
         figure: figure of matplotlib to draw in.
-        rows: name of each monitor, with the monitor's level and a short text for each night.
+        rows: name of each monitor, with a pair of level and text for each night.
         nights: nights in calendar order.
     """
     figure.set_size_inches(*SIZE)
@@ -54,8 +54,8 @@ def draw_psi(
     Args:
         figure: figure of matplotlib to draw in.
         policy: monitoring policy, whose PSI limits are drawn as lines.
-        lines: PSI by night, for the label of each column.
-        drifted: labels of the columns that drifted, the worst first.
+        lines: PSI of each night, by label of the column.
+        drifted: labels of the columns that drifted, in descending order of the largest PSI.
         nights: nights in calendar order.
     """
     figure.set_size_inches(*SIZE)
@@ -83,7 +83,7 @@ def draw_psi(
 
 @as_svg
 def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[DemoNight]) -> None:
-    """Draw a metric's estimated and realised values by night with intervals, and the baseline."""
+    """Draw a metric by night: estimated and realised values with intervals, and the baseline."""
     figure.set_size_inches(*SIZE)
     axes = figure.subplots()
     _draw_nights(axes, nights)
@@ -115,7 +115,7 @@ def draw_metric(figure: Any, metric: str, label: str, scale: int, nights: list[D
 
 
 def _draw_nights(axes: Any, nights: list[DemoNight]) -> None:
-    """Label the axis with the nights, and shade the nights with the scenario."""
+    """Label the axis with the nights, and shade the nights to which the scenario was applied."""
     drifted = [place for place, night in enumerate(nights, 1) if night.is_drifted]
     axes.axvspan(min(drifted) - 0.5, max(drifted) + 0.5, color=SHADE, lw=0, zorder=0)
     axes.set(xlim=(0.5, len(nights) + 0.5))

@@ -1,4 +1,4 @@
-"""Read the rows that a demonstration left in the database, without a verdict on them."""
+"""Read the rows that a demonstration wrote into the database."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class DemoNight:
     def found(self, kind: str) -> list[str]:
         """Return the features of one drift kind that raised an alert on this night.
 
-        A high PSI alone raises no alert.
+        A feature with a high PSI is not in the list if none of its tests failed.
         """
         return [
             subject
@@ -44,10 +44,10 @@ class DemoNight:
         ]
 
     def level(self, kind: str) -> str | None:
-        """Return the worst level of the features that raised an alert.
+        """Return the worst level of one drift kind among the features that raised an alert.
 
-        The level is `stable` if no feature raised an alert. Return None if no test of this drift
-        kind ran.
+        Return `stable` if no feature raised an alert. Return None if no test of this drift kind
+        ran.
         """
         tests, found = self.of(kind), self.found(kind)
         if not tests:
@@ -56,14 +56,14 @@ class DemoNight:
         return LEVELS[max(levels, default=0)]
 
     def value(self, metric: str, basis: str) -> float | None:
-        """Return the value of a metric, or None if it is not known."""
+        """Return the value of a metric, or None if the value is not known."""
         row = self.figures.get((metric, basis))
         return None if row is None else row["value"]
 
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """All rows that one demonstration left in the database, and the demonstration itself."""
+    """A demonstration, the applied scenario, and all rows that the run wrote into the database."""
 
     demonstration: Demonstration
     scenario_name: str

@@ -1,4 +1,4 @@
-"""Demonstrate each kind of drift: train once, replay nights for each kind, read the results."""
+"""Demonstrate drift: train a champion, replay nights with each kind of drift, read the results."""
 
 import sys
 from contextlib import closing
@@ -30,11 +30,11 @@ from loan_scoring.models.training.run import train
 TRAINED, REPLAYED = "loan_scoring_demo_trained", "loan_scoring_demo"
 """Names of the two databases that the demonstrations use.
 
-TRAINED holds the history and the champion. REPLAYED is a copy of TRAINED, made new for each
-demonstration.
+TRAINED contains the history and the champion. REPLAYED is a copy of TRAINED. Each demonstration
+gets a new copy, so that all demonstrations start from one champion.
 """
 CALM_NIGHTS = 2
-"""Number of nights without drift that come before the nights with drift, for comparison."""
+"""Number of nights without drift that are replayed before the nights with drift."""
 MOST_PER_NIGHT = 4_000
 BY = "cli:demo-drift"
 
@@ -45,12 +45,12 @@ class DemoPlan:
 
     nights: int = 6
     per_night: int | None = None
-    """If None, a night gets as many loans as the source allows, at most MOST_PER_NIGHT."""
+    """Loans in each night. None means as many as the source allows, at most MOST_PER_NIGHT."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The replayed loans, the model that scored them, and the record of each demonstration."""
+    """The source of the loans, the champion of all nights, and the demonstrations' records."""
 
     contract: Contract
     source: str
@@ -58,7 +58,7 @@ class DemoResult:
     champion: Row
     """The propensity model that scored all nights."""
     overruled: list[str]
-    """Names of the gates that the champion failed. The demonstration used it nevertheless."""
+    """Names of the gates that the champion failed. The list is empty if no gate failed."""
     per_night: int
     records: list[DemoRecord]
     missing: list[str]
@@ -70,12 +70,14 @@ def demonstrate_drift(
 ) -> DemoResult:
     """Train a champion on the history, and replay nights with each kind of drift.
 
-    All data is in throwaway databases of the embedded Postgres and in a temporary folder. All of
-    it is deleted at the end. If a run is killed, the next run deletes what the killed run left.
+    All data is in throwaway databases of the embedded Postgres and in a temporary folder. The
+    databases and the folder are deleted at the end. If a run is killed, the next run deletes the
+    databases and the folder of the killed run.
 
     Raises:
         SourceError: the source cannot be read, or has too few loans.
         LoanScoringError: another demonstration is running, or there are too few nights.
+        DatabaseError: the embedded Postgres does not start.
     """
     contract = contracts.load(portfolio)
     least = CALM_NIGHTS + contract.retraining.drifted
@@ -87,7 +89,7 @@ def demonstrate_drift(
         )
     location = resolve_source(contract, source)
     if location is None:
-        # Remove the URL, because otherwise each replay would try again to reach it.
+        # Remove the URL, because otherwise each replay would try again to reach the URL.
         offline = contract.source.model_copy(update={"url": None})
         contract = contract.model_copy(update={"source": offline})
     with exclusive_demo(), quiet_stages(), own_folders() as folder:
@@ -143,10 +145,9 @@ def _demonstrate(
 
 
 def _train_champion(session: Session) -> tuple[Row, list[str]]:
-    """Train and promote a pair of models.
+    """Train and promote a pair of models, by hand if a gate fails.
 
-    Models that fail a gate are promoted by hand. Return the row of the propensity model, and the
-    names of the failed gates.
+    Return the row of the propensity model in table `models`, and the names of the failed gates.
     """
     versions, _ = train(session)
     _, evidence = judge_and_promote(session, versions, "auto")
@@ -160,7 +161,7 @@ def _train_champion(session: Session) -> tuple[Row, list[str]]:
 def _possible_per_night(
     contract: Contract, plan: DemoPlan, location: str | None, folder: Path
 ) -> int:
-    """Return the number of loans that each night can have, at most MOST_PER_NIGHT."""
+    """Return the largest number of loans for each night, at most MOST_PER_NIGHT."""
     history = replay_loans(
         contract, source=location, nights=0, per_night=1, landing=folder / "counted"
     )

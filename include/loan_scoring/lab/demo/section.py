@@ -1,4 +1,4 @@
-"""Build the page's section on one demonstration: scenario, monitors, alerts, requests, lesson."""
+"""Build the section on one demonstration: scenario, monitors, alerts, requests, lesson."""
 
 from datetime import date, timedelta
 
@@ -11,7 +11,7 @@ from loan_scoring.models.card.blocks import Block, Heading, Note, Section, Table
 
 
 def demo_section(contract: Contract, record: DemoRecord) -> Section:
-    """Return the page's section on one demonstration, with plots, tables and a verdict."""
+    """Return the section of the page about one demonstration, with plots, tables and a verdict."""
     is_right, sentence = demo_verdict(record)
     return Section(
         record.demonstration.title,
@@ -33,7 +33,7 @@ def demo_section(contract: Contract, record: DemoRecord) -> Section:
 
 
 def _scenario(contract: Contract, record: DemoRecord) -> str:
-    """Return sentences on the nights with drift and on the scenario that was applied to them."""
+    """Return sentences that name the drifted nights and the scenario with its settings."""
     scenario = record.scenario
     settings = {
         "kind": scenario.kind,
@@ -114,9 +114,9 @@ def _requests(contract: Contract, record: DemoRecord) -> list[Block]:
 
 
 def _lesson(contract: Contract, record: DemoRecord) -> str:
-    """Return the lesson and the date on which the drift was known.
+    """Return the lesson of the demonstration and the date on which the drift was known.
 
-    If the monitors did not behave as expected, return a sentence that says so instead.
+    If a monitor did not behave as expected, return a sentence that there is no lesson.
     """
     if not demo_verdict(record)[0]:
         return "None: this run does not show what it should."

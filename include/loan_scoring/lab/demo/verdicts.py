@@ -1,4 +1,4 @@
-"""Compare the drift that monitors found in a demonstration with the drift they should find."""
+"""Judge whether the monitors found the drift of a demonstration as expected."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ FIND, QUIET, EITHER = "find it", "quiet", "either"
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """The number of nights on which a monitor found drift, and whether that was expected."""
+    """The numbers of nights on which a monitor found drift, and whether they are as expected."""
 
     kind: str
     calm: int
@@ -23,14 +23,15 @@ class MonitorResult:
     """What the monitor should do: FIND, QUIET or EITHER."""
     is_right: bool
     why: str
-    """Why the result is as expected.
+    """Reason why the result is as expected.
 
-    Empty if the result is not as expected, or if `should` is EITHER and no drift was found.
+    The string is empty if the result is not as expected, or if `should` is EITHER and no drift was
+    found on the nights with the scenario.
     """
 
 
 def judge_monitors(record: DemoRecord) -> list[MonitorResult]:
-    """Return the results of all monitors, first of the monitor that should find the drift."""
+    """Return the results of all monitors. The monitor that should find the drift comes first."""
     main = record.demonstration.kind
     return [_judge(record, kind) for kind in [main, *(k for k in MONITORS if k != main)]]
 
@@ -53,7 +54,7 @@ def _judge(record: DemoRecord, kind: str) -> MonitorResult:
 
 
 def demo_verdict(record: DemoRecord) -> tuple[bool, str]:
-    """Return whether every monitor behaved as expected, and one sentence about that."""
+    """Return whether every monitor behaved as expected, and a sentence with the details."""
     results = judge_monitors(record)
     first = results[0]
     found = (
@@ -69,7 +70,7 @@ def demo_verdict(record: DemoRecord) -> tuple[bool, str]:
 
 
 def _fault(record: DemoRecord, result: MonitorResult) -> str:
-    """Return a text that says what a monitor did that it should not do."""
+    """Return a text that says what a monitor did against expectation."""
     drifted, nights = len(record.drifted), len(record.nights)
     parts = []
     if result.calm:

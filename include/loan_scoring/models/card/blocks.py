@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph of plain text."""
 
     text: str
 
@@ -23,7 +23,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Note:
-    """A highlighted paragraph. `tone` tells whether it is a quotation, good news or bad news."""
+    """A highlighted paragraph. Its `tone` is `quote` for a quotation, or `good` or `bad` news."""
 
     text: str
     tone: Literal["quote", "good", "bad"] = "quote"

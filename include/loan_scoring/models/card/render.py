@@ -42,7 +42,7 @@ def _markdown(block: Block) -> list[str]:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Escape a text so that Markdown shows it unchanged, and put it on one line.
+    r"""Return a text on one line, escaped so that Markdown shows each character unchanged.
 
     >>> escape_markdown("<25 | a_b")
     '\\<25 \\| a\\_b'
@@ -68,8 +68,9 @@ def render_card_html(card: Card) -> str:
 def _runs(section: Section) -> list[tuple[bool, list[tuple[str, Block]]]]:
     """Group the blocks of a section, so that the page can put tables and plots side by side.
 
-    Each item is a run of consecutive blocks of the same kind: `is_drawn`, which is True for tables
-    and plots, and a list of (class name, block).
+    Each item is (is_drawn, blocks), for blocks that follow each other. `is_drawn` is True if the
+    blocks are tables and plots, and False if they are text. `blocks` is a list of
+    (class name, block).
     """
     return [
         (is_drawn, [(type(block).__name__, block) for block in run])

@@ -22,7 +22,7 @@ POLICY = "policy:auto"
 
 
 def promote_by_gates(session: Session, versions: dict[str, str], mode: str | None = None) -> str:
-    """Judge a fitted pair, promote it if it passes every gate, and return the result.
+    """Judge a fitted pair, promote the pair if it passes every gate, and return the result.
 
     - `promoted`: the pair passed every gate and is now in use. This is recorded.
     - `refused`: the pair failed a gate, or the champion changed meanwhile. This is recorded.
@@ -42,7 +42,7 @@ def promote_by_gates(session: Session, versions: dict[str, str], mode: str | Non
 def judge_and_promote(
     session: Session, versions: dict[str, str], mode: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Judge and promote as `promote_by_gates` does. Return its result and the evidence.
+    """Judge and promote as `promote_by_gates` does. Return the result and the evidence.
 
     The evidence is empty if no gate was evaluated.
     """
@@ -76,7 +76,9 @@ def apply_verdict(
     occasion: str = "training",
     comment: str | None = None,
 ) -> str:
-    """Record a verdict on a pair and return the verdict. `promoted` makes the pair the champions.
+    """Record a verdict on a pair and return the recorded verdict.
+
+    The verdict `promoted` puts the pair into use as champions.
 
     If a task is killed after the commit and runs again, the second call adds nothing. If the pair
     to be promoted is in use already, nothing is recorded and the function returns `unchanged`. If
@@ -168,7 +170,8 @@ def rollback_champions(
     Args:
         session: database session.
         decided_by: the person who decided.
-        kind: `propensity` or `personas`, to roll back only this kind. If None, roll back both.
+        kind: `propensity` or `personas`, to roll back only this kind. If None, roll back both
+            kinds.
         comment: reason for the rollback.
         seen: version of the propensity model that the person saw in use. The rollback is refused
             if another version is in use now. If None, this is not checked.

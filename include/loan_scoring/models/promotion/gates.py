@@ -153,7 +153,7 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
 
 
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
-    """Judge by the leak report whether no feature of the model leaks the outcome.
+    """Pass the challenger if its leak report shows that no feature leaks the outcome.
 
     The gate fails if a feature has a decisive leak, or if the model has no leak report. A column
     that was dropped before training does not count.

@@ -32,7 +32,7 @@ class Trial:
 
 
 def declared_trials(contract: Contract) -> list[Trial]:
-    """Return all trials that the contract declares, in its order, the simplest trial first."""
+    """Return all trials in the order in which the contract declares them, the simplest first."""
     declared = [
         (algorithm, number, parameters)
         for algorithm, several in contract.training.candidates.items()
@@ -47,10 +47,10 @@ def declared_trials(contract: Contract) -> list[Trial]:
 def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
     """Return the unfitted pipeline of a trial, which has an encoder and a classifier.
 
-    Nulls are not imputed. Trees take nulls as missing values. The logistic regression takes a null
-    in a category as one more level. For a null in a numeric column, it sets all splines to zero. A
-    level that the fit has not seen counts as missing for trees. For the logistic regression, such
-    a level and a rare level both count as infrequent.
+    Nulls are not imputed. Trees take nulls as missing values. For the logistic regression, a null
+    in a category is one more level, and a null in a numeric column sets all splines of the column
+    to zero. A level that the fit has not seen counts as missing for trees. For the logistic
+    regression, an unseen level and a rare level both count as infrequent.
     """
     numbers = [name for name in features if contract.by_name[name].is_numeric]
     categories = [name for name in features if name not in numbers]
@@ -100,6 +100,6 @@ def fit_pipeline(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline
     with threadpool_limits(limits=1):
         pipeline.fit(X, y)
     if isinstance(pipeline[-1], LogisticRegression):
-        # Needed later, because contributions are measured from the mean of the encoded rows.
+        # The means are kept, because contributions are measured from the mean of the encoded rows.
         pipeline[-1].means_ = np.asarray(pipeline[0].transform(X)).mean(axis=0)
     return pipeline

@@ -1,4 +1,4 @@
-"""Cross-validate trials, choose a trial by the one-standard-error rule, and fit it."""
+"""Cross-validate trials, and choose and fit a trial by the one-standard-error rule."""
 
 import time
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def cross_validate(
         X: training set, as `feature_frame` returns it.
         y: outcomes, 1 for default, shape (rows,).
         recent: mask of the loans to which slope and intercept are fitted, shape (rows,). If None,
-            they are fitted to all loans.
+            slope and intercept are fitted to all loans.
     """
     started = time.monotonic()
     cut = StratifiedKFold(

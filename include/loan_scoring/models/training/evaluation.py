@@ -119,7 +119,10 @@ def calibration_deciles(y: np.ndarray, probability: np.ndarray) -> list[dict[str
 def score_histogram(
     y: np.ndarray, probability: np.ndarray, bins: int = SCORE_BINS
 ) -> dict[str, list[float]]:
-    """Return the edges of bins of equal width, and the paid and defaulted loans in each bin."""
+    """Return the edges of bins of equal width, and the numbers of loans in each bin.
+
+    The paid and the defaulted loans are counted separately.
+    """
     edges = np.linspace(0, 1, bins + 1)
     return {
         "edges": edges.round(6).tolist(),

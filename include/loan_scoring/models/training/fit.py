@@ -42,9 +42,9 @@ from loan_scoring.statistics.model_metrics import (
 log = logging.getLogger(__name__)
 
 AssignOldPersonas = Callable[[pa.Table], tuple[np.ndarray, list[str]]]
-"""A function that takes a table of applications and assigns them to the champion's personas.
+"""A function that assigns each application of a table to one of the champion's personas.
 
-It returns the cluster number of each application, and the names of the clusters.
+The function returns the cluster number of each application, and the names of the clusters.
 """
 
 
@@ -99,7 +99,7 @@ def fit_pair(
     chosen: TrialResult,
     assign_old_personas: AssignOldPersonas | None = None,
 ) -> list[FittedModel]:
-    """Fit a propensity model and the personas. Return both, ready to be registered.
+    """Fit a propensity model and the personas. Return both models, ready to be registered.
 
     Args:
         contract: contract of the portfolio.

@@ -51,7 +51,7 @@ class LeakFigures:
     """How well a column reveals the outcome of some loans.
 
     `auc` is None if all loans have the same value, and `null_auc` is None if the column is null
-    for all loans or for none. Both are None if there are too few loans of one outcome.
+    for all loans or for none. `auc` and `null_auc` are also None if an outcome has too few loans.
     """
 
     loans: int
@@ -158,9 +158,10 @@ def _near_pure(
     also each distinct value counts as a level. Null is a level too. Levels with fewer than
     `min_level_loans` loans are left out.
 
-    The share of the outcome in the level must be at least PURE_LIFT times its share in all loans,
-    and the lower limit of the share's Wilson interval must be at least `pure_share`. The lower
-    limit is used instead of the share itself, so that a small level does not count by chance.
+    The share of the outcome in the level must be at least PURE_LIFT times the share of the outcome
+    in all loans. The lower limit of the Wilson interval of the share in the level must be at least
+    `pure_share`. The lower limit is used instead of the share itself, so that a small level does
+    not count by chance.
     """
     loans = np.bincount(codes, minlength=len(names))
     defaults = np.bincount(codes, y, minlength=len(names)).astype(int)

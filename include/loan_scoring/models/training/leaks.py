@@ -88,7 +88,7 @@ def leak_report(
     findings = []
     for column in contract.columns:
         if column.type == "text":
-            continue  # a key, in which each loan has its own value
+            continue  # a key, whose levels cannot leak because each loan has its own value
         values = table.column(column.name).combine_chunks()
         rows = np.ones(len(y), dtype=bool) if column.is_known_at_application else history
         everyone, judged_only = (
@@ -131,7 +131,8 @@ def over_limits(figures: LeakFigures, policy: LeakPolicy) -> list[str]:
     reasons = []
     if (figures.auc or 0.0) >= policy.auc_limit:
         reasons.append(f"AUC of the column alone {figures.auc:.3f}, limit {policy.auc_limit:g}")
-    # One limit is enough, because `level_auc` is above 0.5 whichever outcome the nulls point to.
+    # Only a high AUC is compared with a limit, because `level_auc` is above 0.5 if nulls show a
+    # default and also if nulls show that the loan is paid.
     if (figures.null_auc or 0.0) >= policy.null_auc_limit:
         reasons.append(
             f"AUC of its nulls alone {figures.null_auc:.3f}, limit {policy.null_auc_limit:g}"

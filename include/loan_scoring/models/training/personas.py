@@ -33,8 +33,8 @@ The limit saves time, because a silhouette compares every pair of loans.
 SAME = 0.5
 """The Jaccard index above which an old and a new cluster count as the same persona.
 
-Above 0.5, a cluster can match only one other cluster. Hennig (2007) calls a cluster dissolved if
-its best match is below this value.
+If the limit is at least 0.5, a cluster can match only one other cluster. Hennig (2007) calls a
+cluster dissolved if its largest Jaccard index with a new cluster is at most 0.5.
 """
 
 
@@ -96,7 +96,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
             ("scale", QuantileTransformer(output_distribution="normal", random_state=seed)),
         ]
     )
-    # Levels with less than 1 % of the loans are merged, because they are too rare to be a persona.
+    # Levels with less than 1 % of the loans are merged, because so few loans make no persona.
     levels = OneHotEncoder(
         min_frequency=0.01, handle_unknown="infrequent_if_exist", sparse_output=False
     )
@@ -122,13 +122,15 @@ def name_clusters(
     """Return a unique name for each cluster.
 
     A name is made from the two columns in which the centroid of the cluster differs most from the
-    mean. If two clusters would get the same name, more columns are added to the names.
+    mean. If two clusters would get the same name, more columns are added to all names. If two names
+    are still equal, the cluster number is added to the names.
 
     Args:
         pipeline: fitted pipeline of the personas.
         contract: contract with the labels of the columns.
         X: training set, as `feature_frame` returns it.
-        kept: names to take over from the champion's personas, by cluster number.
+        kept: names to take over from the champion's personas, by cluster number. These names are
+            not changed.
     """
     kept = kept or {}
     scaled = np.asarray(pipeline[0].transform(X))
@@ -206,7 +208,7 @@ def _phrase(contract: Contract, column: str, away: float) -> tuple[str, str]:
 
     Args:
         contract: contract with the labels of the columns.
-        column: name of the scaled column. For a category, it is the column's name and a level.
+        column: name of the scaled column. For a category, this name ends with a level.
         away: distance of the centroid from the mean, in standard deviations.
 
     Returns:

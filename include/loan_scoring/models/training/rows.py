@@ -1,4 +1,4 @@
-"""Read the rows of a training, compute their fingerprint, and keep them in a file."""
+"""Read the rows of a training, compute their fingerprint, and keep the rows in a file."""
 
 import hashlib
 import io
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 TRAINING_CODE_VERSION = "0.1.0"
 """The package version in which training code last changed the fitted models.
 
-It is part of each fingerprint. Set it to the package's version when the same rows and contract
-would now give other models. This is the case after a change of encoding, candidates, calibration,
-personas, baseline, leak gate or hold-out. Then every portfolio fits new models at its next
-training. Do not change it only because the package's version changes.
+This version is part of each fingerprint. Set it to the package's version after a change of
+encoding, candidates, calibration, personas, baseline, leak gate or hold-out, because the same rows
+and contract then give other models. Then every portfolio fits new models at its next training. Do
+not change this version only because the package's version changes.
 """
 
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
@@ -36,13 +36,14 @@ NOT_FITTED: dict[str, Any] = dict.fromkeys(
 ) | {"ingest": {"max_days_ahead"}}
 """The parts of the contract that training does not read.
 
-They are left out of the fingerprint, so that a change in them does not cause a new fit.
+These parts are left out of the fingerprint, so that a change in one of them does not cause a new
+fit.
 """
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of one training, which stay the same while its trials run.
+    """The rows of one training, which do not change while the trials of the training run.
 
     `table` has `loan_id`, the monitored columns and `is_default`. `batches` lists the batches and
     outcome files from which the rows came. `leaks` is the leak report, ready for JSON. `features`
@@ -166,8 +167,8 @@ def _read_labelled(session: Session, since: str | None) -> pa.Table:
 def _changed_since(session: Session) -> str | None:
     """Return the first batch of a change in the applicants or their defaults.
 
-    The change is known from an open alert of the kind `population` or `concept`. Return None if
-    there is no such alert, or if too few loans since the change are labelled.
+    The first batch comes from the alerts of kind `population` or `concept` that are not resolved.
+    Return None if there is no such alert, or if too few loans since the change are labelled.
     """
     change = database.row(session.connection, "select_change")
     since = change["since"] if change else None

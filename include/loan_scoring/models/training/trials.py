@@ -1,4 +1,4 @@
-"""Record the cross-validation results of each training in the table `trials`, and read them."""
+"""Write the cross-validation results of each training to table `trials`, and read the results."""
 
 import json
 import math

@@ -1,1 +1,1 @@
-"""Open, update and resolve alerts by their cause, and send them through channels."""
+"""Open, update and resolve alerts by their cause, and send the alerts through channels."""

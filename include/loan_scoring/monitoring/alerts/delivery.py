@@ -1,4 +1,4 @@
-"""Send the events of alerts through the contract's channels, each event once even after a rerun.
+"""Send the events of alerts through the contract's channels, and send each event only once.
 
 The table `deliveries` is an outbox. One transaction queues an event, and another transaction marks
 the event as delivered after the channel accepted the message. There is one exception: if the
@@ -23,20 +23,23 @@ MOST = 20
 """Maximum number of events in one message. More events are sent in several messages."""
 
 Send = Callable[[Channel, Message], None]
-"""Function that sends a message through a channel. It raises if the channel does not accept it."""
+"""Function that sends a message through a channel.
+
+The function raises an error if the channel does not accept the message.
+"""
 
 
 def deliver_alerts(session: Session, send: Send, batch_id: str, link: str | None = None) -> int:
-    """Send every channel its new and undelivered events; return the number of messages sent.
+    """Send every channel its undelivered events, and return the number of messages sent.
 
-    A channel that does not accept a message is skipped for the rest of this call. The failure
-    opens an alert on the channel. That alert is sent to the other channels, and it is resolved when
-    the channel accepts a message again.
+    A channel that does not accept a message is skipped until this call ends. The failure opens an
+    alert on the channel. This alert is sent to the other channels. When the channel accepts a
+    message again, the alert is resolved.
 
     Args:
         send: function that sends a message through a channel.
         batch_id: batch of the run. If a channel fails, the alert on the channel names this batch.
-        link: URL of the page of the run that sends. None if there is no page.
+        link: URL of the page of the run that sends the messages. None if there is no page.
     """
     channels, sent = session.contract.notifications, 0
     working = list(channels)
@@ -85,7 +88,8 @@ def _send_next(
 ) -> bool | None:
     """Send a channel its oldest undelivered events.
 
-    Return True if the channel accepted them, False if not, and None if there was nothing to send.
+    Return True if the channel accepted the events, and False if the channel did not accept them.
+    Return None if there was nothing to send.
 
     The channel's lock is held while the message is sent. A second run waits for the lock and then
     finds the events already delivered.

@@ -26,7 +26,7 @@ def delivery_error(error: BaseException) -> str:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and all errors that caused it.
 
-    `args` and `reason` are searched too because the library requests keeps causes there.
+    `args` and `reason` are searched too, because the library requests stores causes in them.
     """
     seen: list[BaseException] = []
     waiting: list[object] = [error]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 STABLE_BATCHES = 2
 """Number of consecutive stable batches that end an episode.
 
-A stable batch does not show the cause. One stable batch is not enough, because it may be stable
-only by chance.
+A stable batch does not show the cause. One stable batch is not enough, because a single batch may
+be stable only by chance.
 """
 
 
@@ -29,7 +29,7 @@ def fold_episodes(states: Iterable[tuple[str, bool]]) -> list[Episode]:
 
     Args:
         states: batch_id of each batch and whether the batch shows the cause, sorted by batch_id.
-            Batches for which this is not known yet are left out.
+            The caller leaves out batches that have not been tested for the cause yet.
 
     >>> fold_episodes([("a", True), ("b", False), ("c", True), ("d", False), ("e", False)])
     [Episode(first_batch_id='a', last_batch_id='c', batches=2, is_over=True)]

@@ -6,12 +6,15 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 
 WITHOUT_SCORES = {"ingest", "score"}
-"""The stages whose failure leaves a night without scores, so that the alert is critical."""
+"""Stages without which a night has no scores. An alert on the failure of such a stage is critical.
+
+The failure of any other stage is a warning.
+"""
 
 CHECK = ["check"]
-"""Ids of the failed tasks if a run refused a batch.
+"""Ids of the failed tasks of a run in which only the check of the batch failed.
 
-A quality alert usually reports the refused batch already. Then no second alert is opened.
+If a quality alert already reports why the batch was refused, no second alert is opened.
 """
 
 
@@ -20,11 +23,14 @@ def record_stage_result(
 ) -> None:
     """Open, update or resolve the alert on a stage after a run, in one transaction.
 
+    A run without failed tasks resolves the alert on the stage and the batch. If the stage has no
+    batches, such a run resolves all alerts on the stage.
+
     Args:
         stage: name of the stage.
         batch_id: batch of the run. None for a stage without batches.
-        day: day of the run, used in the alert if there is no batch_id.
-        run: id of the run in table `task_metrics`.
+        day: day of the run. The alert names this day if there is no batch_id.
+        run: id of the run, as in column `run` of table `task_metrics`.
         failed: ids of the tasks that failed after all retries. Empty if the run succeeded.
     """
     connection, place = session.connection, batch_id or day

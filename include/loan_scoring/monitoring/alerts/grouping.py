@@ -16,10 +16,7 @@ from loan_scoring.monitoring.performance.outcome_tests import DriftedOutcome
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
-"""Minimum share of a batch whose decisions changed.
-
-The message of an alert does not mention a smaller change.
-"""
+"""Minimum change of decisions that the message of an alert mentions, as a share of the batch."""
 
 
 def group_by_cause(
@@ -39,7 +36,8 @@ def group_by_cause(
         contract: contract with the labels of the columns.
         kinds: drift kind of each feature: `data`, `joint` or `prediction`.
         findings: features of the batch that need an alert.
-        comparisons: all comparisons of the batch. They show how the decisions changed.
+        comparisons: all comparisons of the batch. The comparison of `decision` shows how the
+            decisions changed.
     """
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
@@ -74,7 +72,7 @@ def outcome_cause(
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures of the batch's outcomes, as for `words.describe_outcome_finding`.
+        facts: figures of the batch's outcomes, as `words.describe_outcome` lists them.
     """
     if not findings:
         return []

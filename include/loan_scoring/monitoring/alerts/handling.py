@@ -45,8 +45,8 @@ def handle_alert(
     if action == SNOOZE:
         _refuse_day(until)
     with database.transaction(session.connection):
-        # `store.update_alerts` takes the same lock because it reads all alerts before it writes.
-        # Without the lock `update_alerts` could overwrite this action.
+        # `store.update_alerts` takes this lock too. Without the lock, `update_alerts` could read
+        # the alert before this action and then overwrite the action.
         database.lock(session.connection, "alerts")
         alert = database.row(session.connection, "select_alert", alert_id=alert_id)
         if alert is None:

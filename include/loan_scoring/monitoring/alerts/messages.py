@@ -28,14 +28,14 @@ The limit exists because Slack cuts a message at 40,000 characters.
 class Message:
     """A message to a channel.
 
-    A message that is sent again, because it may not have arrived, keeps its `message_id`.
+    A message that may not have arrived is sent again, with an unchanged `message_id`.
     """
 
     message_id: str
     subject: str
     text: str
     payload: dict[str, Any]
-    """The content of the message for programs, as values that JSON can hold."""
+    """The content of the message in a form for programs, as values that JSON can hold."""
 
     @property
     def html(self) -> str:
@@ -52,7 +52,7 @@ class Message:
 def alerts_message(contract: Contract, events: list[database.Row], link: str | None) -> Message:
     """Return one message about several events of alerts.
 
-    A second message about these events has the message id of the first message.
+    If the events are sent again, the second message has the message id of the first message.
 
     Args:
         contract: contract of the portfolio.

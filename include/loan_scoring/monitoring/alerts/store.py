@@ -45,13 +45,15 @@ def update_alerts(session: Session) -> None:
     """Open, update and resolve alerts from the findings of all batches, in one transaction.
 
     The first batch that shows a cause opens an alert. Later batches that show the cause update the
-    alert, and two consecutive stable batches resolve it. An alert that a person has resolved stays
-    resolved, and the next batch that shows the cause opens a new alert. A second call with the
-    same findings changes nothing.
+    alert, and two consecutive stable batches resolve the alert. An alert that a person has resolved
+    stays resolved, and the next batch that shows the cause opens a new alert. A second call with
+    unchanged findings changes nothing.
 
-    The call also resolves three kinds of other alerts: quality alerts that an alert on `bad_data`
-    repeats, quality alerts after which two later batches met all expectations, and alerts on
-    channels that the contract no longer has.
+    The call also resolves three kinds of other alerts:
+
+    - quality alerts on a column for which the batch also shows the cause `bad_data`
+    - quality alerts on a batch, if the last two batches after this batch have no open quality alert
+    - alerts on channels that the contract no longer has
     """
     with database.transaction(session.connection):
         database.lock(session.connection, "alerts")

@@ -11,7 +11,7 @@ from loan_scoring.monitoring.performance.outcome_tests import TARGET, DriftedOut
 
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
-"""Maximum number of columns that a message describes. Further columns are only named."""
+"""Maximum number of columns that a message describes. The message only names further columns."""
 
 
 def describe_cause(
@@ -92,7 +92,7 @@ def describe_outcome_cause(
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures as for `describe_outcome_finding`.
+        facts: figures of the batch and of the hold-out, as `describe_outcome` lists them.
     """
     sentences = [describe_outcome(contract, each, facts) for each in findings]
     return f"Other defaults than at training: {'. '.join(sentences)}"

@@ -45,7 +45,7 @@ class FittedBaseline:
 
     columns: dict[str, BaselineColumn]
     joint: JointBaseline | None
-    """The baseline of the joint tests. None if the sample has too few rows for them."""
+    """The baseline of the joint tests. None if the sample has too few rows for these tests."""
 
     @classmethod
     def fit(
@@ -171,7 +171,8 @@ def _categories(
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
     """Return the drift tests of a categorical column, the counts per level, and facts for alerts.
 
-    The counts are returned first for the baseline and then for the batch.
+    The counts are returned first for the baseline and then for the batch. If the batch has levels
+    that are not in the baseline, the last count is the number of rows with such a level.
     """
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}

@@ -8,9 +8,10 @@ from typing import Any
 class DriftTest:
     """The figures of one drift test of one feature.
 
-    `threshold` is the floor of the effect: a smaller effect never raises an alert. `p_value` is
-    None if the test has no p-value. `drifted_from` is the effect from which a joint test counts as
-    drifted, because joint tests have no PSI. It is None for all other tests.
+    `threshold` is the floor of the effect, because a smaller effect never raises an alert.
+    `p_value` is None if the test has no p-value. `drifted_from` is the effect from which a joint
+    test counts as drifted, because joint tests have no PSI. For all other tests, `drifted_from` is
+    None.
     """
 
     name: str

@@ -43,6 +43,9 @@ def decide_drift(
 
     The alert is critical if the PSI reaches `psi_drifted`. Without a PSI, the alert is critical if
     the effect of a failed test reaches the test's `drifted_from`.
+
+    A failed test has level `drifted` if the alert is critical, and `attention` otherwise. The level
+    of the PSI depends only on the PSI, its noise, `psi_attention` and `psi_drifted`.
     """
     places = [
         (comparison.feature, test)

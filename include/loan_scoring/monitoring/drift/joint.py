@@ -27,7 +27,10 @@ TIMES = 2
 The errors of the baseline are measured on as many other rows.
 """
 MOST_NAMED = 5
-"""Maximum number of columns that an alert's evidence names as separating the batch best."""
+"""Maximum number of columns in an alert's evidence.
+
+These are the columns by which the classifier best separates the batch from the baseline.
+"""
 MOST_LEVELS = 32
 """Maximum number of levels per category with a code of their own.
 
@@ -194,9 +197,10 @@ class MatrixEncoding:
         values are then standardised, and a null becomes the mean. The second column holds 1 where
         the value is null, and 0 elsewhere.
 
-        A category becomes one column of 0 and 1 for each level that has a code of its own, one for
-        all other levels, and one for null. The variance of such a column is at most 1/4 and is
-        small for a rare level, whereas a standardised numeric column has variance 1.
+        A category becomes one column of 0 and 1 for each level that has a code of its own, one
+        column for all other levels, and one column for null. The variance of such a column is at
+        most 1/4 and is small for a rare level, whereas a standardised numeric column has variance
+        1.
         """
         places = 2 * len(self.tails) + sum(len(levels) + 2 for levels in self.levels.values())
         rows, start = np.arange(len(matrix)), 2 * len(self.tails)

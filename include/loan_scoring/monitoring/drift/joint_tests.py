@@ -52,8 +52,9 @@ def domain_classifier(baseline: np.ndarray, batch: np.ndarray) -> Separation:
 
     Without drift the labels `baseline` and `batch` of the held-out rows are random, given the
     trees. The z of each half is then standard normal. The z values of the two halves are
-    correlated, because a chance pattern that is in both halves raises both values. Their mean is
-    therefore tested as if its variance were one, which is conservative for any correlation.
+    correlated, because a chance pattern that is in both halves raises both values. The mean of the
+    two z values is therefore tested as if its variance were one, which is conservative for any
+    correlation.
     Source: Lopez-Paz, Oquab (2017), "Revisiting classifier two-sample tests", with the AUC in
     place of the accuracy.
 

@@ -68,9 +68,9 @@ def ks(heights: np.ndarray, m: int, n: int) -> tuple[float, float]:
 def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: float) -> float:
     """Return the Wasserstein-1 distance of baseline and batch, in baseline standard deviations.
 
-    The distance is the area between the two distribution functions. This is how far baseline values
-    must move on average until they are distributed like the batch. Return 0 if the baseline is
-    constant.
+    The distance is the area between the two distribution functions. The distance is also how far
+    baseline values must move on average until the baseline is distributed like the batch. Return 0
+    if the baseline is constant.
 
     Source: Ramdas, Garcia, Cuturi (2017), "On Wasserstein two-sample testing", equation for p = 1.
     Before the division, the distance equals scipy.stats.wasserstein_distance.
@@ -91,9 +91,10 @@ def wasserstein(points: np.ndarray, heights: np.ndarray, standard_deviation: flo
 def chi_square(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> tuple[float, float, float]:
     """Return Pearson's chi-square statistic, its p-value and the total variation distance.
 
-    Levels whose expected batch count is below MIN_EXPECTED are pooled into one cell. If the pooled
-    cell is still below MIN_EXPECTED, it is left out. With fewer than two cells left the statistic
-    is 0 and the p-value 1. The total variation distance is taken of all levels, without pooling.
+    Levels whose expected batch count is below MIN_EXPECTED are pooled into one cell. If the
+    expected batch count of the pooled cell is still below MIN_EXPECTED, the pooled cell is left
+    out. If fewer than two cells are left, the statistic is 0 and the p-value is 1. The total
+    variation distance is calculated from all levels, without pooling.
     Source: Pearson (1900). If no level is pooled, the result equals
     scipy.stats.chi2_contingency(correction=False).
 
@@ -121,8 +122,8 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
     """Return the Jensen-Shannon distance of two count vectors over the same levels.
 
     The distance is between 0 (equal shares) and 1 (no level in common). Unlike the PSI, the
-    distance is bounded, and it needs no added counts for a level that only one side has. The
-    distance has no p-value. `chi_square` gives a p-value for the same counts.
+    distance is bounded, and no counts are added to levels that only the baseline or only the batch
+    has. The distance has no p-value. `chi_square` gives a p-value for these counts.
 
     The distance is the square root of the divergence in bits. Sources: Lin (1991), "Divergence
     measures based on the Shannon entropy", and, for the square root, Endres, Schindelin (2003).
@@ -133,8 +134,8 @@ def jensen_shannon(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> flo
     >>> jensen_shannon(np.array([10, 0]), np.array([0, 3]))
     1.0
     """
-    # Rounding can make a divergence close to 0 negative. Its square root is then nan, which
-    # nan_to_num turns into 0.
+    # Rounding can make a divergence close to 0 negative. The square root of a negative divergence
+    # is nan, so nan_to_num turns nan into 0.
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(jensenshannon(baseline_counts, batch_counts, base=2)))
 
@@ -169,8 +170,8 @@ def unseen_levels(unseen: int, baseline_size: int, batch_size: int) -> tuple[flo
     if not unseen:
         return 0.0, 1.0
     total = baseline_size + batch_size
-    # Log of the number of ways to choose the unseen rows from the batch, divided by the number of
-    # ways to choose them from all rows.
+    # Log of a quotient: the number of ways to choose `unseen` rows from the batch, divided by the
+    # number of ways to choose `unseen` rows from all rows.
     ways = _log_choose(batch_size, unseen) - _log_choose(total, unseen)
     return unseen / batch_size, float(np.exp(ways))
 

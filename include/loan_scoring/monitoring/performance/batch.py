@@ -68,7 +68,7 @@ def classification_errors(session: Session, run: database.Row, threshold: float)
 
     Args:
         run: row of the scoring run.
-        threshold: probability from which the predicted class is default.
+        threshold: lowest probability at which the predicted class is default.
     """
     scores = _scores(session, run)
     outcome = _outcomes(session, run, scores)

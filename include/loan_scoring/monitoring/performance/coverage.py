@@ -39,8 +39,9 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
         counted = dropped if row["is_dropped"] else streams
         counted[version] = counted.get(version, 0) + (count if is_mature else 0)
         stream = streams.get(version, 0)
-        # DDM may have been measured before retention dropped earlier batches of the stream. Figures
-        # that include some of the dropped outcomes are therefore not out of date.
+        # DDM may have been measured before retention dropped earlier batches of the stream. The
+        # measured stream may therefore include all, some or none of the dropped outcomes, and the
+        # figures are not out of date in any of these cases.
         whole = stream + dropped.get(version, 0)
         if is_mature:
             measured = row["measured_stream"]
@@ -62,5 +63,8 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
 
 
 def has_enough_outcomes(contract: Contract, outcomes: int, scored: int) -> bool:
-    """Return whether the share of loans with an outcome reaches the contract's `mature_share`."""
+    """Return whether the share of scored loans with an outcome reaches the `mature_share`.
+
+    Return False if no loan has an outcome.
+    """
     return outcomes > 0 and outcomes >= contract.performance.mature_share * scored

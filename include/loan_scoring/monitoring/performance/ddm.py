@@ -22,10 +22,10 @@ def ddm(errors: np.ndarray) -> np.ndarray:
 
     After n loans, p is the share of errors so far and s = sqrt(p (1 - p) / n). p_min and s_min are
     p and s after the loan at which p + s was lowest. The distance is (p + s - p_min) / s_min, in
-    standard deviations, so it is 1 at the lowest level. The distance is nan until the stream has
-    MIN_LOANS loans and MIN_ERRORS errors.
+    standard deviations, so the distance is 1 at the lowest level. The distance is nan until the
+    stream has MIN_LOANS loans and MIN_ERRORS errors.
 
-    Gama et al. start a new stream after each drift. Here each model version has one stream.
+    Gama et al. start a new stream after each drift. Here each model version has only one stream.
 
     Args:
         errors: whether the predicted class was wrong, in the order of the stream, shape (loans,).

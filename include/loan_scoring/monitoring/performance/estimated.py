@@ -37,10 +37,10 @@ def draw_outcomes(
     """Draw random outcomes that the batch may have, shape (resamples, rows), bool.
 
     This is a parametric bootstrap (Efron, Tibshirani 1993, "An introduction to the bootstrap",
-    section 6.5). Each resample first draws a calibration curve from the curve's uncertainty. It
-    then draws the outcome of each loan with the probability that the drawn curve gives. With one
-    fixed curve the intervals would be too narrow, because the model's calibration error is common
-    to all loans and does not average out.
+    section 6.5). Each resample first draws a calibration curve from the curve's uncertainty. Each
+    resample then draws the outcome of each loan with the probability that the drawn curve gives.
+    With one fixed curve the intervals would be too narrow, because the model's calibration error
+    is common to all loans and does not average out.
 
     Args:
         probability: predicted probabilities, shape (rows,).
@@ -63,8 +63,9 @@ def estimate_metrics(
     Metrics without a value are left out.
 
     The values follow from the expected confusion matrix, except for KS. KS is the largest gap
-    between two curves. With observed outcomes both curves are noisy, and this makes the gap larger
-    than the gap between the expected curves. The value of KS is therefore the mean over the draws.
+    between two curves. With observed outcomes both curves are noisy, so the largest gap is larger
+    than the largest gap between the expected curves. The value of KS is therefore the mean over the
+    draws.
 
     Args:
         probability: predicted probabilities, shape (rows,).
@@ -107,7 +108,7 @@ def metrics_of_draws(
 ) -> dict[str, np.ndarray]:
     """Return each metric for each resample of outcomes, shape (resamples,).
 
-    A metric that has no value for a resample is nan there.
+    If a metric has no value for a resample, the entry of this resample is nan.
 
     Every metric except KS is a sum over the outcomes or a ratio of such sums. The AUC follows from
     the sum of the ranks of the defaults (Mann, Whitney 1947). A matrix product therefore gives the

@@ -29,7 +29,10 @@ DECILES = 10
 
 @dataclass(frozen=True)
 class PerformanceFigure:
-    """A row of table `performance`: one metric of one segment of a batch."""
+    """A row of table `performance`: one metric of one segment of a batch.
+
+    `baseline` is the metric on the hold-out. For a realised loss, `baseline` is the expected loss.
+    """
 
     segment: str
     metric: str

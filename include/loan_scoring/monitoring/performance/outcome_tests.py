@@ -20,9 +20,10 @@ MODEL, TARGET = "default_probability", "is_default"
 """The feature names of tests of kind `model` and of kind `target` in table `drift`."""
 KINDS = {MODEL: "model", TARGET: "target"}
 MIN_EACH = 30
-"""Minimum number of defaults and of paid loans for a test, observed or expected.
+"""Minimum number of defaults, and also of paid loans, for a test.
 
-With fewer loans of a kind the test is left out, because its normal approximation does not hold.
+For `auc_drop` the observed numbers count. For `calibration` and `default_rate` the expected numbers
+count. With smaller numbers the test is left out, because its normal approximation does not hold.
 """
 
 
@@ -75,8 +76,8 @@ def auc_drop(
     """Test with a one-sided z-test whether the batch's AUC is below the hold-out's AUC.
 
     The test is one-sided because a higher AUC is no drift. The standard error of the batch's AUC
-    is DeLong's. Source: Hanley, McNeil (1982), Radiology 143, 29-36, comparison of two independent
-    areas.
+    is calculated by DeLong's method. Source: Hanley, McNeil (1982), Radiology 143, 29-36,
+    comparison of two independent areas.
     """
     auc, error = delong(y, probability)
     drop = holdout_auc - auc
@@ -128,8 +129,9 @@ def judge_outcomes(
     `drifted_from` times the floor, the level is `drifted`. A subject needs an alert if one of its
     tests fails.
 
-    DDM has no p-value and would raise too many alerts alone (docs/adr/0014). It gets the level
-    `attention` only if another test of the same subject fails.
+    DDM has no p-value, and would raise too many alerts if it could raise alerts alone
+    (docs/adr/0014). DDM therefore gets the level `attention` only if its distance reaches the floor
+    and another test of the same subject fails.
 
     Args:
         policy: performance policy with the factor `drifted_from`.

@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 def restate_performance(session: Session) -> list[str]:
     """Measure each out-of-date current scoring run again, and return the ids of these runs.
 
-    A run is out of date if the number of known outcomes of its loans, or of the DDM stream up to
-    its batch, has changed since the last measurement. Comparing counts is enough to find new
-    outcomes, because a known outcome never changes. Each run is measured in its own transaction,
-    which locks the batch. If the process is killed, the next call measures the remaining runs. If
-    there are no new outcomes, no performance is written.
+    A run is out of date if there are new outcomes of its loans, or of the earlier loans that DDM
+    reads, since the last measurement. Only the numbers of outcomes are compared, because a known
+    outcome never changes. Each run is measured in a transaction of its own, which locks the batch.
+    If the process is killed, the next call measures the remaining runs. If there are no new
+    outcomes, no performance is written.
     """
     with database.transaction(session.connection):
         stale = [each for each in outcome_coverage(session) if each.is_stale]
