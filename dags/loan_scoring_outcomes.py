@@ -29,15 +29,14 @@ def build(contract: Contract) -> DAG:
 
             The task is skipped if no file has landed for the date.
             """
-            from loan_scoring.ingest.landing import find_landed_file, find_landed_files
+            from loan_scoring.ingest.landing import find_outcomes_file
             from loan_scoring.ingest.outcomes import take_outcomes
 
             with task_session(portfolio, batch_id()) as (session, work):
-                is_landed = bool(find_landed_files(portfolio, "outcomes", batch_id()))
-                if is_landed:
-                    source = find_landed_file(portfolio, "outcomes", batch_id())
+                source = find_outcomes_file(session, batch_id())
+                if source is not None:
                     work.rows = take_outcomes(session, source).received
-            if not is_landed:
+            if source is None:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because

@@ -253,6 +253,18 @@ def test_train_from_nothing_on_mapped_tasks(
     assert (verdict, count) == ("promoted" if is_passed else "refused", 2)
 
 
+def test_a_declared_empty_night_goes_through_every_stage(run: Run, ready: Session) -> None:
+    for kind in ("applications", "outcomes"):
+        (settings.landing_dir("loan_default") / kind).mkdir(parents=True, exist_ok=True)
+        (settings.landing_dir("loan_default") / kind / "2025-12-25.EMPTY").touch()
+    for stage in ("ingest", "score", "metrics", "outcomes"):
+        run(stage, "2025-12-25")
+    assert rows(ready, "select is_current, applications, scored from scoring_runs") == [
+        [[True, 0, 0]]
+    ]
+    assert rows(ready, "select count(*) from alerts") == [[[0]]]
+
+
 def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
     shocked = drops.batch_ids[3]
     ingest_batch(ready, shocked, drops.application_files[shocked])

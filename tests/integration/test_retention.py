@@ -268,7 +268,7 @@ def test_files_of_dropped_nights_are_removed(nights: Session) -> None:
     removed = [path.name for path in remove_expired_files(nights)]
     assert removed == [f"{OLD}.csv", f"{OLD}-r1.html"]
     assert remove_expired_files(nights) == []
-    assert find_landed_file("loan_default", "applications", NEW).is_file()
+    assert find_landed_file(nights.contract, "applications", NEW).is_file()
 
 
 def test_a_kill_at_any_statement_and_a_rerun_end_the_same(

@@ -23,6 +23,7 @@ CATCH_UP_DAYS = 7
 """Dates that a standstill of Airflow left out are taken if they are at most this old."""
 
 ONE_DAY = timedelta(days=1)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def read_date(text: str) -> date | None:
@@ -95,6 +96,25 @@ def run_time(cron: str, timezone: str, day: date) -> datetime:
     """
     midnight = datetime.combine(day + ONE_DAY, time.min)
     return _instant(_after(cron, midnight - timedelta(seconds=1)), timezone)
+
+
+def deadline_after(contract: "Contract", start: datetime) -> datetime:
+    """Return until when a run that was due at `start` waits for its file.
+
+    This is the first local time `ingest.deadline` from `start` on, or `start` without a deadline.
+    """
+    if contract.ingest.deadline is None:
+        return start
+    timezone = contract.schedules.timezone
+    at = time.fromisoformat(contract.ingest.deadline)
+    day = local_time(timezone, start).date()
+    found = _instant(datetime.combine(day, at), timezone)
+    return found if found >= start else _instant(datetime.combine(day + ONE_DAY, at), timezone)
+
+
+def is_expected(contract: "Contract", day: date) -> bool:
+    """Return whether a file of applications is expected for a business date."""
+    return WEEKDAYS[day.weekday()] in contract.ingest.expected_on
 
 
 def first_date(cron: str, timezone: str, now: datetime) -> date:

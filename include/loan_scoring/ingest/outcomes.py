@@ -17,6 +17,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.manifests import CheckedRows, read_manifest
 from loan_scoring.ingest.quarantine import postgres_array, storable_text
 from loan_scoring.ingest.row_rules import any_of, parse_column
 
@@ -120,6 +121,9 @@ def take_outcomes_within(
         for rows in read_ahead(_parsed(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             received += rows.num_rows
+        if sha256 is None:
+            manifest = read_manifest(contract, location, with_totals=False)
+            CheckedRows(contract, table, manifest).check(received)
         if same and not _is_any_known_now(session, same):
             return _unchanged(same)
         revision = known["revision"] + 1 if known is not None else 1

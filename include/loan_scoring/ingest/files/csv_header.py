@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Readable, csv_fields
 
 HEADER_BYTES = 64 << 10
@@ -77,14 +77,14 @@ def read_start(
         # ignored.
         data, encoding = data[3:], "utf-8"
     if not data.strip():
-        raise SourceError(f"{where}: the file is empty; deliver it again")
+        raise NoRowsError(f"{where}: the file is empty; deliver it again")
     line, _, rest = data.partition(b"\n")
     if re.search(rb"[\x00-\x08\x0e-\x1f]", line):
         raise SourceError(f"{where}: the file is binary, not text; deliver CSV or Parquet")
     if is_at_end and not rest.strip(b"\r\n"):
         if b"\r" in line.rstrip(b"\r"):
             raise SourceError(f"{where}: lines end in CR only; save the file with LF or CRLF")
-        raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
+        raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
     return FileStart(line.rstrip(b"\r"), rest, is_at_end, encoding)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Block, Malformed, choose_columns
 from loan_scoring.ingest.files.csv_grammar import escaped_text
 
@@ -60,7 +60,7 @@ class ParquetRows:
                     "deliver one value per row"
                 )
         if self._file.metadata.num_rows == 0:
-            raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
+            raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:
