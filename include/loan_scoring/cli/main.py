@@ -122,6 +122,11 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
+    command(
+        "reconcile",
+        stages.reconcile_command,
+        "compare the landing folder with the batches, and raise alerts on differences",
+    )
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
     command("status", status.status_command, "show database, batches, champion and open alerts")

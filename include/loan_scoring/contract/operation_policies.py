@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from loan_scoring.contract.business_dates import read_date
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
-AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
+AlertKind = Literal[
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing"
+]
 """The kinds of alert that a channel can send."""
 
 
