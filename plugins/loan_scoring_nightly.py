@@ -10,6 +10,7 @@ from airflow.timetables.trigger import CronPartitionTimetable
 from pendulum import DateTime, instance
 
 from loan_scoring.contract.business_dates import (
+    HISTORY,
     ONE_DAY,
     first_date,
     judge_date,
@@ -116,6 +117,8 @@ class NightlyTimetable(CronPartitionTimetable):
         Raises:
             InvalidPartitionKeyError: the key is no business date that may be ingested.
         """
+        if partition_key == HISTORY:
+            raise InvalidPartitionKeyError("the history is no night: set the param batch_id to it")
         try:
             day = judge_date(partition_key, self._zone, self._max_days_ahead)
         except BatchError as error:

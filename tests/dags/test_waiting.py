@@ -14,8 +14,8 @@ import yaml
 from airflow.triggers.base import TriggerEvent
 
 import loan_scoring_waiting
-from loan_scoring import database, settings
 from loan_scoring import contract as contracts
+from loan_scoring import database, settings
 from loan_scoring.contract.business_dates import deadline_after
 from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError

@@ -72,6 +72,13 @@ def test_a_schedule_that_never_ran_begins_with_its_next_tick() -> None:
     assert first_date("0 2 * * *", "UTC", saturday) == date(2026, 2, 7)
 
 
+def test_a_dag_file_that_is_read_just_after_the_first_tick_does_not_lose_its_date() -> None:
+    tick = datetime(2026, 2, 7, 2, tzinfo=UTC)
+    for seconds, first in ((-1, 6), (0, 6), (90, 6), (150, 7)):
+        now = tick + timedelta(seconds=seconds)
+        assert first_date("0 2 * * *", "UTC", now) == date(2026, 2, first)
+
+
 def test_dates_of_a_week_without_airflow_are_taken_and_older_ones_are_not() -> None:
     now = datetime(2026, 2, 10, 3, tzinfo=UTC)
     last_tick_takes = date(2026, 2, 9)

@@ -21,6 +21,8 @@ HISTORY = "history"
 """The batch_id of the portfolio's past applications, whose outcomes are known."""
 CATCH_UP_DAYS = 7
 """Dates that a standstill of Airflow left out are taken if they are at most this old."""
+START_GRACE = timedelta(minutes=2)
+"""How long after its first tick a schedule that never ran may still start."""
 
 ONE_DAY = timedelta(days=1)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -118,8 +120,12 @@ def is_expected(contract: "Contract", day: date) -> bool:
 
 
 def first_date(cron: str, timezone: str, now: datetime) -> date:
-    """Return the first date whose file a schedule takes that has never run before `now`."""
-    return _last_tick(cron, timezone, now).date()
+    """Return the first date whose file a schedule takes that has never run before `now`.
+
+    A tick of the last START_GRACE counts as one to come. Airflow asks for the first date whenever
+    it reads the DAG file, and it may do so between the tick and the start of the run.
+    """
+    return _last_tick(cron, timezone, now - START_GRACE).date()
 
 
 def next_date(cron: str, timezone: str, last: date, now: datetime) -> date:
