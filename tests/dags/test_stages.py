@@ -1,6 +1,7 @@
 """Each DAG by dag.test() on real Postgres: a second run leaves the same rows."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Timer
@@ -172,6 +173,7 @@ def test_correction_of_the_date_is_taken_after_its_file(
     fields[place] = "0" if was == "1" else "1"
     correction = source.with_name("2026-01-08.correction.csv")
     correction.write_text("\n".join([lines[0], ",".join(fields)]) + "\n")
+    os.utime(correction, (0, 0))  # it has settled
     try:
         changes, (defaulted,), entries = twice(
             run, ready, "outcomes", "2026-01-08",

@@ -1,5 +1,6 @@
 """Outcomes are revisions: the newest statement counts, all are kept, a wrong file is withdrawn."""
 
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -296,14 +297,20 @@ def test_landing_holds_a_file_and_its_correction(
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
     folder = settings.landing_dir("loan_default") / "outcomes"
     folder.mkdir(parents=True)
-    for name in ("2026-01-08.correction.csv", "2026-01-08.csv", "2026-01-09.csv"):
+    names = ["2026-01-08.correction.csv.gz", "2026-01-08.csv", "2026-01-09.csv"]
+    for name in [*names, "2026-01-20.correction.csv"]:
         (folder / name).touch()
-        (folder / f"{name}.done").touch()
-    found = find_outcome_files(empty, "2026-01-08")
-    assert [path.name for path in found] == ["2026-01-08.csv", "2026-01-08.correction.csv"]
-    (folder / "2026-01-08.parquet").touch()
-    with pytest.raises(LoanScoringError, match=r"2 files for 2026-01-08 \(2026-01-08\.csv, "):
-        find_outcome_files(empty, "2026-01-08")
+        os.utime(folder / name, (0, 0))
+
+    def found(day: str) -> list[str]:
+        return [path.name for path in find_outcome_files(empty, day)]
+
+    assert found("2026-01-08") == ["2026-01-08.csv", "2026-01-08.correction.csv.gz"]
+    assert found("2026-01-20") == ["2026-01-20.correction.csv"]
+    assert found("2026-01-21") == []
+    (folder / "2026-01-08.correction.parquet").touch()
+    with pytest.raises(LoanScoringError, match=r"2 files for 2026-01-08\.correction"):
+        found("2026-01-08")
 
 
 def test_migration_keeps_the_outcomes_of_0_1_0(

@@ -112,6 +112,7 @@ def test_files_that_nobody_took_are_told_with_the_reason(
     put("applications/night of the 8th.csv", "misnamed")
     put("applications/2026-02-30.csv", "no date")
     put("outcomes/2026-01-08.csv", "late outcomes")
+    put("outcomes/2026-01-08.correction.csv", "a late correction")
     put("outcomes/2026-01-09.csv", "outcomes of today", hours_ago=1)
     untaken = [each for each in findings(taken) if each[0] == "untaken"]
     assert untaken == [
@@ -119,6 +120,7 @@ def test_files_that_nobody_took_are_told_with_the_reason(
         ("untaken", "applications/2026-01-07.csv.filepart", None),
         ("untaken", "applications/2026-02-30.csv", None),
         ("untaken", "applications/night of the 8th.csv", None),
+        ("untaken", "outcomes/2026-01-08.correction.csv", "2026-01-08"),
         ("untaken", "outcomes/2026-01-08.csv", "2026-01-08"),
     ]
     assert "2026-02-30.csv, its name is no date" in render_status(read_status(taken))

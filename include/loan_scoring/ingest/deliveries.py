@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loan_scoring.contract import IngestPolicy
 from loan_scoring.errors import SourceError
+from loan_scoring.ingest.outcome_files import CORRECTION
 
 DONE = ".done"
 """A file `NAME.csv.done` says that the upload of `NAME.csv` has ended."""
@@ -14,7 +15,7 @@ EMPTY = ".empty"
 ENDINGS = ".csv, .txt or .tsv (also with .gz or .zip), .gz, .zip, .parquet, .EMPTY"
 
 _DELIVERY = re.compile(
-    r"(?P<name>[^.]+)"
+    rf"(?P<name>[^.]+(?:\.{CORRECTION})?)"
     r"(?:(?:\.synthetic)?(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet)|\.empty)",
     re.IGNORECASE,
 )
@@ -23,10 +24,14 @@ _DELIVERY = re.compile(
 def delivery_name(file_name: str) -> str | None:
     """Return the part of a file name before its ending. Return None for any other ending.
 
+    The name of a correction of outcomes is the part up to `.correction`.
+
     Other endings belong to uploads in progress, copies and checksums, and are never taken.
 
     >>> delivery_name("2026-02-05.csv.gz"), delivery_name("2026-02-05.csv.filepart")
     ('2026-02-05', None)
+    >>> delivery_name("2026-02-05.correction.csv")
+    '2026-02-05.correction'
     """
     match = _DELIVERY.fullmatch(file_name)
     return match["name"] if match else None
