@@ -14,7 +14,7 @@ EMPTY = ".empty"
 ENDINGS = ".csv, .txt or .tsv (also with .gz or .zip), .gz, .zip, .parquet, .EMPTY"
 
 _DELIVERY = re.compile(
-    r"(?P<name>[^.]+)"
+    r"(?P<name>[^.]+(?:\.correction)?)"
     r"(?:(?:\.synthetic)?(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet)|\.empty)",
     re.IGNORECASE,
 )
