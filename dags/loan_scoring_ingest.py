@@ -3,8 +3,9 @@
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from loan_scoring.contract import Contract
+from loan_scoring.contract import HISTORY, Contract
 from loan_scoring_assets import applications, retrain_request
+from loan_scoring_landing import LandOperator
 from loan_scoring_pages import QualityPage
 from loan_scoring_tasks import batch_id, task_session
 from loan_scoring_wiring import BATCH_PARAMS, contracts, nightly, stage_dag
@@ -23,22 +24,6 @@ def build(contract: Contract) -> DAG:
         "partition key, the labelled past by the param `batch_id: history`. The same file again "
         "changes nothing.",
     ) as dag:
-
-        @task
-        def land() -> int:
-            """Copy the rows of the landed file into an unpublished revision of the batch.
-
-            Return the number of the revision. If the file brings nothing new, nothing is copied,
-            and the number of the current revision is returned.
-            """
-            from loan_scoring.ingest.batches import land_batch
-            from loan_scoring.ingest.landing import find_applications_file
-
-            with task_session(portfolio, batch_id()) as (session, work):
-                source = find_applications_file(session, batch_id())
-                landed = land_batch(session, batch_id(), source)
-                work.rows = landed.received
-            return landed.revision
 
         @task
         def check(revision: int) -> int:
@@ -63,7 +48,9 @@ def build(contract: Contract) -> DAG:
             from loan_scoring.ingest.landing import find_applications_file
 
             with task_session(portfolio, batch_id()) as (session, _):
-                source = find_applications_file(session, batch_id())
+                # Only the history is read again, because its file holds outcomes too.
+                is_history = batch_id() == HISTORY
+                source = find_applications_file(session, HISTORY) if is_history else ""
                 publish_batch(session, batch_id(), revision, source, f"airflow:{dag.dag_id}")
 
         @task(outlets=[applications(portfolio)])
@@ -73,7 +60,7 @@ def build(contract: Contract) -> DAG:
             The task is skipped for the batch `history`, because the loans of the
             history already have outcomes and need no scores.
             """
-            if batch_id() == "history":
+            if batch_id() == HISTORY:
                 raise AirflowSkipException("the history trains models and is not scored")
             outlet_events[applications(portfolio)].add_partitions(batch_id())
 
@@ -91,7 +78,7 @@ def build(contract: Contract) -> DAG:
             if not is_asked:
                 raise AirflowSkipException("the champion was fitted on this history")
 
-        checked = check(land())
+        checked = check(LandOperator(task_id="land", portfolio=portfolio).output)
         checked.operator.operator_extra_links = (QualityPage(),)
         publish(checked) >> [announce(), ask_for_model()]
     return dag

@@ -29,6 +29,7 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
         """
         from loan_scoring.monitoring.alerts.delivery import deliver_alerts, deliver_database_loss
         from loan_scoring.monitoring.alerts.failures import record_stage_result
+        from loan_scoring.monitoring.alerts.landing import reconcile_landing
 
         context: Any = get_current_context()
         instance, run = context["ti"], context["dag_run"]
@@ -36,8 +37,10 @@ def notify_at_the_end(contract: Contract, dag: DAG) -> None:
         failed = sorted({task_name(key, dag) for key, state in states.items() if state == "failed"})
         batch, day = batch_of(context), run.run_after.date().isoformat()
         try:
-            with task_session(contract.portfolio, batch) as (session, work):
+            with task_session(contract.portfolio, batch, is_judged=False) as (session, work):
                 record_stage_result(session, stage, batch, day, run.run_id, failed)
+                if stage == "ingest" and run.run_type == "scheduled":
+                    reconcile_landing(session)
                 work.rows = deliver_alerts(session, send, batch or day, run_address(run))
         except DatabaseError as error:
             if instance.try_number > instance.max_tries:

@@ -30,17 +30,16 @@ def build(contract: Contract) -> DAG:
             Return the number of accepted rows. The task is skipped if no file has landed for the
             date.
             """
-            from loan_scoring.ingest.landing import find_landed_files
-            from loan_scoring.ingest.outcome_files import find_outcome_files
+            from loan_scoring.ingest.landing import find_outcome_files
             from loan_scoring.ingest.outcomes import Declaration, take_outcomes
 
-            if not find_landed_files(portfolio, "outcomes", batch_id()):
-                raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
             by = Declaration(f"airflow:{dag.dag_id}")
-            with task_session(portfolio) as (session, work):
-                files = find_outcome_files(portfolio, batch_id())
+            with task_session(portfolio, batch_id()) as (session, work):
+                files = find_outcome_files(session, batch_id())
                 taken = [take_outcomes(session, source, by) for source in files]
                 work.rows = sum(each.received for each in taken)
+            if not taken:
+                raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
             return sum(each.accepted for each in taken)
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because

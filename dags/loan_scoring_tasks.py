@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from loan_scoring.errors import ContractError, GoneError, PassingSourceError, SourceError
+from loan_scoring.contract import judge_batch_id
+from loan_scoring.errors import (
+    BatchError,
+    ContractError,
+    GoneError,
+    PassingSourceError,
+    SourceError,
+)
 
 if TYPE_CHECKING:
     from loan_scoring.database.session import Session
@@ -48,7 +55,11 @@ def connection_url(name: str) -> str | None:
 
 @contextmanager
 def task_session(
-    portfolio: str, batch_id: str | None = None, *, as_owner: bool = False
+    portfolio: str,
+    batch_id: str | None = None,
+    *,
+    as_owner: bool = False,
+    is_judged: bool = True,
 ) -> Iterator[tuple["Session", "TaskWork"]]:
     """Open a database session for the running task, and record the task in table `task_metrics`.
 
@@ -61,10 +72,11 @@ def task_session(
         batch_id: batch_id to record in table `task_metrics`.
         as_owner: whether to use the connection `loan_scoring_owner` if this connection exists.
             The role of this connection may drop tables.
+        is_judged: whether to refuse a batch_id that is no business date, or a date to come.
 
     Raises:
-        AirflowFailException: a retry cannot help, because a file is broken, the contract is
-            invalid or the rows have been dropped. Airflow does not retry the task.
+        AirflowFailException: a retry cannot help, because a file is broken, the contract or the
+            batch_id is invalid, or the rows have been dropped. Airflow does not retry the task.
         PassingSourceError: a retry may help, for example because the file has not landed yet.
             Airflow retries the task.
     """
@@ -89,8 +101,10 @@ def task_session(
                 session, instance.run_id, task, batch_id, instance.map_index, start
             ) as work,
         ):
+            if batch_id is not None and is_judged:
+                judge_batch_id(session.contract, batch_id)
             yield session, work
     except PassingSourceError:
         raise
-    except (ContractError, GoneError, SourceError) as error:
+    except (BatchError, ContractError, GoneError, SourceError) as error:
         raise AirflowFailException(str(error)) from error

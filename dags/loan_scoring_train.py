@@ -41,10 +41,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def plan() -> list[dict[str, str]]:
-            """Save the training rows to a file, and check whether features leak the outcome.
-
-            Return the arguments of the task `cross_validate` for each trial.
-            """
+            """Save the training rows, check for leaks, and return the arguments of each trial."""
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
@@ -66,10 +63,7 @@ def build(contract: Contract) -> DAG:
 
         @task
         def fit(fingerprints: Iterable[str]) -> dict[str, str]:
-            """Fit and register the propensity model of the chosen trial and the personas model.
-
-            The model card is written, too. Return the versions of the pair by kind.
-            """
+            """Fit and register a pair, and write its card. Return the versions by kind."""
             from loan_scoring.models.card.content import write_card
             from loan_scoring.models.training.run import finish_training
 
@@ -100,10 +94,7 @@ def build(contract: Contract) -> DAG:
 
         @task(trigger_rule="none_failed")
         def mirror() -> None:
-            """Copy trials, models and champions to MLflow.
-
-            The trigger rule lets this task also run if `ask` and `record` were skipped.
-            """
+            """Copy trials, models and champions to MLflow, also if nobody was asked."""
             from loan_scoring.models.mlflow_mirror import mirror_models
 
             with task_session(portfolio) as (session, work):

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from loan_scoring import contract as contract_files
 from loan_scoring.contract import Contract
+from loan_scoring_nightly import NightlyTimetable
 from loan_scoring_notify import notify_at_the_end
 
 DEFAULT_ARGS = {
@@ -76,18 +77,16 @@ def stage_dag(
         notify_at_the_end(contract, dag)
 
 
-def nightly(contract: Contract, cron: str) -> CronPartitionTimetable:
-    """Return a cron schedule whose runs have a date as partition key.
+def nightly(contract: Contract, cron: str) -> NightlyTimetable:
+    """Return a schedule with one run for each business date, which is the partition key.
 
-    The partition key is the date of the scheduled time before the run's own scheduled time. For
-    example, the nightly run of 2 May 2026 has the partition key 2026-05-01.
+    A date is taken by the first scheduled time on a later day. For example, the nightly run of
+    2 May 2026 has the partition key 2026-05-01.
     """
-    return CronPartitionTimetable(
+    return NightlyTimetable(
         cron,
         timezone=contract.schedules.timezone,
-        run_offset=-1,
-        key_format="%Y-%m-%d",
-        run_immediately=NO_PAST_RUN,
+        max_days_ahead=contract.ingest.max_days_ahead,
     )
 
 

@@ -1,9 +1,11 @@
-"""Add the pages and the API of loan-scoring to Airflow's API server, as an Airflow plugin."""
+"""Add the pages, the API and the timetable of nightly DAGs to Airflow, as an Airflow plugin."""
 
 import sys
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from loan_scoring_nightly import NightlyTimetable
 
 PREFIX = "/loan-scoring"
 
@@ -20,12 +22,14 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class LoanScoringPlugin(AirflowPlugin):
-    """The Airflow plugin, which mounts the web app under /loan-scoring.
+    """The Airflow plugin: it mounts the web app under /loan-scoring and registers the timetable.
 
-    Airflow's UI shows the link Scoring in the navigation and the tab Portfolio on each DAG.
+    Airflow's UI shows the link Scoring in the navigation and the tab Portfolio on each DAG. Airflow
+    reads a stored DAG only if the timetable of the DAG is registered.
     """
 
     name = "loan_scoring"
+    timetables = [NightlyTimetable]  # noqa: RUF012 (Airflow's signature)
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's signature)
     external_views = [  # noqa: RUF012
         {

@@ -25,6 +25,14 @@ class PassingSourceError(SourceError):
     """
 
 
+class NoRowsError(SourceError):
+    """A source file has no rows. Only a date that is declared empty may have such a file."""
+
+
+class BatchError(LoanScoringError):
+    """A batch_id is neither `history` nor a business date that may be ingested now."""
+
+
 class DatabaseError(LoanScoringError):
     """Postgres cannot be reached, started or migrated."""
 

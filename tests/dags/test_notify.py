@@ -354,7 +354,7 @@ def test_failed_expectation_is_mailed_once(
 
 
 def test_failed_run_is_mailed_and_stays_failed(run: Run, empty: Session, mail: MailServer) -> None:
-    batch = "2031-01-01"
+    batch = "2021-01-01"
     for _ in range(2):
         run("score", batch, MAIL, state="failed")
     (sent,) = mail.mails
@@ -383,10 +383,10 @@ def test_every_dag_ends_in_notify_which_fails_no_run(dag_of: DagOf, stage: str) 
 
 
 def test_without_a_channel_alerts_are_kept(run: Run, empty: Session) -> None:
-    run("ingest", "2031-01-01", state="failed")
+    run("ingest", "2021-01-01", state="failed")
     ((severity, message),) = rows(
         empty, "select severity, message from open_alerts where kind = 'failure'"
     )
     assert severity == "critical"
-    assert "ingest failed for 2031-01-01 at land: no file of applications for 2031-01-01" in message
+    assert "ingest failed for 2021-01-01 at land: no file of applications for 2021-01-01" in message
     assert rows(empty, "select * from deliveries") == []

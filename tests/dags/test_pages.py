@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
 from loan_scoring.database.session import Session
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.scoring.batch import score_batch
 
 pytestmark = [
     pytest.mark.dags,
@@ -336,3 +339,17 @@ def test_start_without_a_database_is_one_line(
     assert "\n" not in line
     assert "secret" not in line
     assert client.get(f"{P}/", headers=token("viewer")).status_code == 503
+
+
+def test_a_declared_empty_night_has_its_pages(
+    client: Any, token: Token, night: Session, tmp_path: Path
+) -> None:
+    path = tmp_path / "2026-01-06.EMPTY"
+    path.touch()
+    ingest_batch(night, "2026-01-06", path)
+    score_batch(night, "2026-01-06")
+    for page in ("", "/batches", "/batches/2026-01-06", "/drift", "/operations", "/queue"):
+        assert client.get(f"{P}{page}", headers=token("viewer")).status_code in (200, 404), page
+    shown = client.get(f"{P}/", headers=token("viewer")).text
+    assert "2026-01-06 is not compared" not in shown
+    assert client.get(f"{P}/batches/2026-01-06", headers=token("viewer")).status_code == 200

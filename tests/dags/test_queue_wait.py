@@ -51,6 +51,6 @@ def test_task_that_failed_once_does_not_count_its_delay_as_a_wait(
     for task in dag.tasks:
         monkeypatch.setattr(task, "retries", 1)
         monkeypatch.setattr(task, "retry_delay", timedelta(seconds=0))
-    assert dag.test(run_conf={"batch_id": "2031-01-01"}).state == "failed"
+    assert dag.test(run_conf={"batch_id": "2021-01-01"}).state == "failed"
     query = "select task, errors, queue_seconds from task_metrics where task = 'score.plan'"
     assert database.select_read_only(ready.connection, query)[1] == [["score.plan", 2, None]]

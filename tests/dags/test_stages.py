@@ -108,8 +108,8 @@ def test_wrong_batch_id_is_refused_at_the_trigger(bag: Any, stage: str) -> None:
 
 
 def test_ingest_of_a_missing_file_fails_with_its_line(run: Run, ready: Session, capfd) -> None:
-    run("ingest", "2031-01-01", state="failed")
-    assert rows(ready, "select count(*) from batches where batch_id = '2031-01-01'") == [[[0]]]
+    run("ingest", "2021-01-01", state="failed")
+    assert rows(ready, "select count(*) from batches where batch_id = '2021-01-01'") == [[[0]]]
 
 
 @pytest.fixture
@@ -209,12 +209,12 @@ def test_work_of_a_killed_run_is_done_on_a_day_without_outcomes(
     run("score", NIGHT)
     run("metrics", NIGHT)
     take_outcomes(ready, drops.outcome_files[0])
-    run("outcomes", "2030-01-01")
+    run("outcomes", "2020-01-01")
     assert rows(ready, "select state from performance_by_batch") == [[["realised"]]]
 
 
 def test_day_without_outcomes_is_skipped(run: Run, drops: Replay) -> None:
-    run("outcomes", "2030-01-01")
+    run("outcomes", "2020-01-01")
 
 
 def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any) -> None:
@@ -228,11 +228,11 @@ def test_lasting_cause_starts_training_once(run: Run, ready: Session, show: Any)
         show(night, "concept", is_mature=True)
     # The state after a task was killed before it started training.
     assert ask_where_drift_lasts(ready, "concept") == "2026-01-06"
-    for day in ("2030-01-01", "2030-01-02"):  # nights without outcomes
+    for day in ("2020-01-01", "2020-01-02"):  # nights without outcomes
         run("outcomes", day)
     assert started() == before + 1
     show("2026-01-20", "concept", is_mature=True)
-    run("outcomes", "2030-01-03")
+    run("outcomes", "2020-01-03")
     assert started() == before + 2
 
 
@@ -283,6 +283,18 @@ def test_train_from_nothing_on_mapped_tasks(
     assert (verdict, count) == ("promoted" if is_passed else "refused", 2)
 
 
+def test_a_declared_empty_night_goes_through_every_stage(run: Run, ready: Session) -> None:
+    for kind in ("applications", "outcomes"):
+        (settings.landing_dir("loan_default") / kind).mkdir(parents=True, exist_ok=True)
+        (settings.landing_dir("loan_default") / kind / "2025-12-25.EMPTY").touch()
+    for stage in ("ingest", "score", "metrics", "outcomes"):
+        run(stage, "2025-12-25")
+    assert rows(ready, "select is_current, applications, scored from scoring_runs") == [
+        [[True, 0, 0]]
+    ]
+    assert rows(ready, "select count(*) from alerts") == [[[0]]]
+
+
 def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
     shocked = drops.batch_ids[3]
     ingest_batch(ready, shocked, drops.application_files[shocked])
@@ -315,7 +327,7 @@ def test_score_and_metrics(run: Run, ready: Session, drops: Replay) -> None:
 
 
 def test_scoring_of_an_unpublished_batch_fails(run: Run, ready: Session) -> None:
-    run("score", "2031-01-01", state="failed")
+    run("score", "2021-01-01", state="failed")
     assert rows(ready, "select count(*) from scoring_runs") == [[[0]]]
 
 

@@ -143,12 +143,12 @@ def test_no_query_and_no_command_is_left_out(document: str) -> None:
 
 
 def test_parts_of_a_contract_are_valid(tmp_path: Path) -> None:
-    whole, notifications, margins = (
+    whole, ingest, notifications, margins = (
         textwrap.dedent(block)
         for language, block in code_blocks(DOCUMENTS["docs/data-contract.md"])
         if language == "yaml"
     )
-    raw = yaml.safe_load(whole) | yaml.safe_load(notifications)
+    raw = yaml.safe_load(whole) | yaml.safe_load(ingest) | yaml.safe_load(notifications)
     number, category = (yaml.safe_load(line)["margin"] for line in margins.splitlines())
     raw["columns"][1]["margin"] = number
     home = {"source": "Home", "name": "home", "label": "Home", "type": "category"}

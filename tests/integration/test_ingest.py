@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import database
-from loan_scoring.contract import IngestPolicy
+from loan_scoring.contract import Contract, IngestPolicy
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.batches import check_batch, ingest_batch
@@ -212,9 +212,9 @@ def test_outcomes_that_come_before_their_applications_are_refused_as_a_whole(
     assert take_outcomes(ready, drops.outcome_files[0]).accepted == 1000
 
 
-def test_missing_landing_file_says_where_to_put_it() -> None:
+def test_missing_landing_file_says_where_to_put_it(loan_default: Contract) -> None:
     with pytest.raises(SourceError, match=r"put 2031-01-01\.csv .* into .*applications"):
-        find_landed_file("loan_default", "applications", "2031-01-01")
+        find_landed_file(loan_default, "applications", "2031-01-01")
 
 
 def test_the_same_history_under_a_looser_rule_accepts_the_rejected_loans(

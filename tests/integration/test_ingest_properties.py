@@ -216,7 +216,7 @@ def write(path: Path, rows: list[Row], how: dict[str, Any]) -> dict[int, Row]:
         data += record + end
         if how["blank_lines"] and place % 7 == 0:
             data += end
-    if not how["last_line_ends"] and rows[-1].shape != "stray quote":
+    if not how["last_line_ends"] and rows[-1].shape not in ("stray quote", "short"):
         data = data.rstrip(b"\r\n")
     if how["packing"] == "gz":
         data = gzip.compress(data, 1)

@@ -20,7 +20,7 @@ from loan_scoring.desk.extracts import list_scores
 from loan_scoring.desk.queue import read_queue
 from loan_scoring.errors import BusyError, GoneError, StateError
 from loan_scoring.ingest.batches import ingest_batch, land_batch
-from loan_scoring.ingest.landing import find_applications_file, find_landed_file
+from loan_scoring.ingest.landing import find_applications_file, find_landed_files
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch
@@ -268,7 +268,9 @@ def test_files_of_dropped_nights_are_removed(nights: Session) -> None:
     removed = [path.name for path in remove_expired_files(nights)]
     assert removed == [f"{OLD}.csv", f"{OLD}-r1.html"]
     assert remove_expired_files(nights) == []
-    assert find_landed_file("loan_default", "applications", NEW).is_file()
+    assert [p.name for p in find_landed_files(nights.contract, "applications", NEW)] == [
+        f"{NEW}.csv"
+    ]
 
 
 def test_a_kill_at_any_statement_and_a_rerun_end_the_same(

@@ -1,8 +1,8 @@
 """Parse command-line arguments that are a count or a batch_id, and reject invalid values."""
 
 import argparse
-import re
-from datetime import date
+
+from loan_scoring.contract.business_dates import HISTORY, read_date
 
 
 def count(text: str) -> int:
@@ -19,17 +19,12 @@ def count(text: str) -> int:
 def batch_id(text: str) -> str:
     """Return a command-line argument unchanged if the argument is a valid batch_id.
 
+    Whether the date may be ingested depends on the contract: see `common.session_of`.
+
     Raises:
         argparse.ArgumentTypeError: the argument is neither `history` nor a valid date in the
             format YYYY-MM-DD.
     """
-    if text == "history":
-        return text
-    try:
-        # The pattern is needed because fromisoformat also accepts 20260105 and non-ASCII digits.
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            raise ValueError
-        date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history") from None
+    if text != HISTORY and read_date(text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history")
     return text

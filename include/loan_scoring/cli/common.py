@@ -47,13 +47,21 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
     """Open a session on the portfolio and the database that the command's options name.
 
     Args:
-        options: parsed options with `portfolio` and `database`.
+        options: parsed options with `portfolio` and `database`. If there is an option `batch`, its
+            batch_id is judged.
         default_url: database URL to use if --database is not given. If this URL is None too, the
             session uses LOAN_SCORING_DATABASE_URL or else the embedded Postgres.
+
+    Raises:
+        BatchError: the batch_id is a date that may not be ingested yet.
     """
+    from loan_scoring import contract as contracts
     from loan_scoring.database.session import open_session
     from loan_scoring.local.postgres import portfolio_database_url
 
+    batch = getattr(options, "batch", None)
+    if batch is not None:
+        contracts.judge_batch_id(contracts.load(options.portfolio), batch)
     given = options.database or default_url or settings.database_url()
     # The embedded Postgres is for one person, so any command brings its schema up to date.
     migrates = None if given else True

@@ -127,6 +127,11 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     score.add_argument("--run", metavar="ID", help="with --batch: publish this earlier run again")
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
+    command(
+        "reconcile",
+        stages.reconcile_command,
+        "compare the landing folder with the batches, and raise alerts on differences",
+    )
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
     command("status", status.status_command, "show database, batches, champion and open alerts")

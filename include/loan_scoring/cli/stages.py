@@ -1,4 +1,4 @@
-"""Run the commands `ingest`, `train`, `leaks`, `score` and `metrics`."""
+"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics` and `reconcile`."""
 
 import argparse
 from dataclasses import asdict
@@ -183,3 +183,16 @@ def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
         + REQUESTED * result["asks_for_model"]
     )
     return result
+
+
+def reconcile_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Compare the landing folder with the tables, and open or resolve the alerts on differences."""
+    from loan_scoring.monitoring.alerts.landing import reconcile_landing
+
+    with session_of(options) as session:
+        found = reconcile_landing(session)
+    lines = [f"{each.finding:<9} {each.message}" for each in found]
+    return {
+        "findings": [asdict(each) for each in found],
+        "text": "\n".join(lines) or "files and batches agree",
+    }

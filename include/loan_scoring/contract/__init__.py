@@ -5,6 +5,7 @@ code contains no name of a portfolio's column except the key, `loan_id`. docs/da
 explains every field.
 """
 
+from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column, Source
 from loan_scoring.contract.contract import (
     Contract,
@@ -26,6 +27,7 @@ from loan_scoring.contract.operation_policies import (
 from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
 
 __all__ = [
+    "HISTORY",
     "KEY",
     "MOST_KEEP_DAYS",
     "PARAMETERS",
@@ -41,6 +43,7 @@ __all__ = [
     "Scenario",
     "ServiceLevel",
     "Source",
+    "judge_batch_id",
     "load",
     "names",
     "outcome_rules_sha256",

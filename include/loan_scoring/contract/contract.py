@@ -123,6 +123,10 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"business.amount: {amount.name} is not a number that is known at application"
                 )
+        totals = self.ingest.manifest.totals if self.ingest.manifest else {}
+        for name in totals:
+            if not _need(names, name, "ingest.manifest.totals").is_numeric:
+                raise ValueError(f"ingest.manifest.totals: {name} is not a number")
         for name in self.training.leaks.acknowledged:
             _need(names, name, "training.leaks.acknowledged")
         for place, ratio in enumerate(self.ratios):

@@ -2,12 +2,16 @@
 
 import re
 from typing import Annotated, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from loan_scoring.contract.business_dates import read_date
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
-AlertKind = Literal["bad_data", "population", "concept", "quality", "delivery", "failure"]
+AlertKind = Literal[
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing"
+]
 """The kinds of alert that a channel can send."""
 
 
@@ -143,6 +147,34 @@ class Schedules(ContractPart):
     train: str = "0 6 * * 0"
     maintenance: str = "0 12 * * 6"
 
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(
+                f"'{timezone}' is not a time zone; use a name such as Europe/Berlin"
+            ) from None
+        return timezone
+
+    @field_validator("ingest", "outcomes", "train", "maintenance")
+    @classmethod
+    def _has_ticks(cls, cron: str) -> str:
+        # Imported here, because it would slow down every import of the contract.
+        from croniter import CroniterError, croniter
+
+        try:
+            if len(cron.split()) != 5 and not cron.startswith("@"):
+                raise CroniterError
+            croniter(cron).get_next()
+        except CroniterError:
+            raise ValueError(
+                f"'{cron}' is not a cron expression that comes true; give minute, hour, day, "
+                "month and weekday, such as 0 2 * * 1-5"
+            ) from None
+        return cron
+
 
 MOST_KEEP_DAYS = 36_500
 """Maximum of `keep_days`, about 100 years. To keep rows for longer, omit `retention`."""
@@ -187,10 +219,16 @@ class Scenario(ContractPart):
         return self
 
 
+def _calendar_date(text: str) -> str:
+    if read_date(text) is None:
+        raise ValueError(f"'{text}' is not a date of the calendar; write it as YYYY-MM-DD")
+    return text
+
+
 class ReplayPolicy(ContractPart):
     """How replay splits a labelled file into the history, nights of applications, and outcomes."""
 
-    start: str = Field(default="2026-01-05", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    start: Annotated[str, AfterValidator(_calendar_date)] = "2026-01-05"
     history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
     outcome_lag_nights: Annotated[int, Field(ge=1)] = 3
     generated_rows: Annotated[int, Field(ge=1000)] = 60_000

@@ -1,6 +1,7 @@
 """Define the policies of ingest, scoring, training and promotion, with their default values."""
 
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,12 +57,44 @@ class QuarantinePolicy(ContractPart):
         return self
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+"""A day of the week on which a file is expected."""
+
+
+class ManifestPolicy(ContractPart):
+    """The manifest that must lie beside each landed file, and the names of its fields.
+
+    The manifest of `NAME.csv` is `NAME.csv` followed by `ending`. A field whose name is null is not
+    compared. `totals` maps a numeric column to the field with the sum of the column.
+    """
+
+    ending: Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]+$")] = ".manifest.json"
+    rows: str | None = "rows"
+    sha256: str | None = "sha256"
+    totals: dict[str, str] = Field(default_factory=dict)
+
+
 class IngestPolicy(ContractPart):
     """The limits beyond which a landed batch is refused or raises an alert."""
 
     max_quarantined_share: Share = 0.1
     quarantine: QuarantinePolicy = QuarantinePolicy()
     volume: VolumePolicy = VolumePolicy()
+    max_days_ahead: Annotated[int, Field(ge=0, le=366)] = 0
+    settled_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    manifest: ManifestPolicy | None = None
+    deadline: str | None = None
+    expected_on: list[Weekday] = Field(default=[*get_args(Weekday)], min_length=1)
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _is_time(cls, value: Any) -> Any:
+        # YAML reads 10:30 without quotes as the number 630, which is 10 x 60 + 30.
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+            return f"{value // 60:02d}:{value % 60:02d}"
+        if isinstance(value, str) and not re.fullmatch("(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
+            raise ValueError(f"'{value}' is not a time of day; write it as HH:MM, such as 06:00")
+        return value
 
 
 class ScoringPolicy(ContractPart):

@@ -22,13 +22,14 @@ stages may only read those tables.
 """
 
 UPDATED = (
-    "alerts", "batches", "deliveries", "mini_batches", "outcome_drops", "scoring_runs",
-    "task_metrics",
+    "alerts", "batches", "deliveries", "landing_files", "mini_batches",
+    "outcome_drops", "scoring_runs", "task_metrics",
 )  # fmt: skip
 """Tables in which stages add and update rows."""
 
 REPLACED = (
-    "applications", "distributions", "drift", "fairness", "findings", "loans", "outcomes",
+    "applications", "distributions", "drift", "fairness", "findings", "landing_findings", "loans",
+    "outcomes",
     "performance", "quality", "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""

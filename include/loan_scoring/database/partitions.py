@@ -3,10 +3,8 @@
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database
+from loan_scoring.contract import HISTORY as HISTORY
 from loan_scoring.errors import GoneError
-
-HISTORY = "history"
-"""The batch_id of the portfolio's past applications, whose outcomes are known."""
 
 
 def ensure_partition(connection: Connection, table: str, batch_id: str) -> None:

@@ -12,9 +12,14 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.copying import copy_table
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import claim_loans
 from loan_scoring.ingest.landing import source_label
+from loan_scoring.ingest.manifests import (
+    CheckedRows,
+    EmptyDelivery,
+    open_delivery,
+    read_manifest,
+)
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.withdrawal import refuse_withdrawn
@@ -49,14 +54,17 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
     unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
-        SourceError: the file cannot be read, has no rows, or lacks a column of the contract.
+        PassingSourceError: the file is not the one that its manifest describes.
+        SourceError: the file cannot be read, lacks a column of the contract, or has no rows and is
+            not declared empty.
         StateError: a person has withdrawn this very file from the batch.
     """
     contract, connection = session.contract, session.connection
     wanted = [column.source for column in contract.columns]
     if batch_id == HISTORY:
         wanted.append(contract.target.source)
-    with open_table(location, wanted, encoding=contract.source.encoding) as table:
+    manifest = read_manifest(contract, location)
+    with open_delivery(contract, location, wanted, manifest) as table:
         ensure_partition(connection, "applications", batch_id)
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
@@ -85,8 +93,10 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **key)
-            accepted, quarantined = copy_table(session, table, batch_id, revision)
-            if accepted + quarantined == 0:
+            rows = CheckedRows(contract, table, manifest)
+            accepted, quarantined = copy_table(session, rows, batch_id, revision)
+            rows.check(accepted + quarantined)
+            if accepted + quarantined == 0 and not isinstance(table, EmptyDelivery):
                 raise SourceError(
                     f"{location_label(location)}: the file has no row below the header; "
                     "deliver it again"
@@ -101,7 +111,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 accepted=accepted,
                 quarantined=quarantined,
                 ignored_columns=table.header.extra,
-                header=table.raw_columns,
+                header=list(table.raw_columns),
                 delimiter=table.delimiter,
                 corrects_revision=None,
                 origin_sha256=None,
@@ -174,6 +184,10 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
                 "quality and in the task's log); correct the file or the contract, "
                 "then land it again (in Airflow: clear `land`)"
             )
+        if batch["received"] == 0:  # the date is declared empty, so there is nothing to check
+            passed = {"batch_id": batch_id, "revision": revision, "subjects": []}
+            database.execute(session.connection, "resolve_quality_alerts", **passed)
+            return
         failed = check_quality(session, batch, batch_id)
         if not failed:
             return

@@ -1,7 +1,7 @@
 """Copy the rows of a landed file into `applications` and `quarantine`."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -9,14 +9,14 @@ from loan_scoring import database
 from loan_scoring.database.partitions import partition_name
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.known_loans import quarantine_known_loans
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
 
 def copy_table(
-    session: Session, table: SourceTable, batch_id: str, revision: int
+    session: Session, table: Iterable[Block], batch_id: str, revision: int
 ) -> tuple[int, int]:
     """Parse and copy all rows of a file. Return the number of accepted and of quarantined rows."""
     rules = RowRules(session.contract)

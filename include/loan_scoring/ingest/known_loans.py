@@ -1,6 +1,6 @@
 """Keep table `loans`, because a loan may be an application of one current batch only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +12,7 @@ from loan_scoring import database
 from loan_scoring.contract import KEY
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import Lookup, RejectedRow
 
@@ -48,7 +48,7 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
 
 def quarantine_known_loans(
     session: Session,
-    table: SourceTable,
+    table: Iterable[Block],
     batch_id: str,
     revision: int,
     rejected_keys: dict[int, int | str],
@@ -62,7 +62,7 @@ def quarantine_known_loans(
 
     Args:
         session: database session of the role that ingests, in the transaction of the landing.
-        table: the landed file.
+        table: the landed file, which can be read twice.
         batch_id: batch of the rows.
         revision: unpublished revision of the rows.
         rejected_keys: keys of the rows in quarantine, by line number.

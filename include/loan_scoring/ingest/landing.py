@@ -3,14 +3,24 @@
 from pathlib import Path
 
 from loan_scoring import settings
+from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import PassingSourceError, SourceError
+from loan_scoring.ingest.deliveries import (
+    ENDINGS,
+    delivery_name,
+    is_empty_marker,
+    refuse_outside,
+    why_not_whole,
+)
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
+from loan_scoring.ingest.manifests import read_manifest
+from loan_scoring.ingest.outcome_files import CORRECTION
 
 
 def source_label(location: str | Path) -> str:
-    """Return a location as column `source` of table `batches` shows it.
+    """Return the text that column `source` of table `batches` holds for a location.
 
     User, password and query of a URL are left out. The label of a file of synthetic rows begins
     with `synthetic: `.
@@ -24,45 +34,96 @@ def find_applications_file(session: Session, batch_id: str) -> Path:
 
     Raises:
         GoneError: retention has dropped the batch.
-        PassingSourceError: there is no such file yet.
-        SourceError: there is more than one file.
+        PassingSourceError: there is no such file yet, or it is not whole yet.
+        SourceError: there is more than one file, or the file is a link out of the folder.
     """
     refuse_dropped(session.connection, batch_id)
-    return find_landed_file(session.contract.portfolio, "applications", batch_id)
+    return find_landed_file(session.contract, "applications", batch_id)
 
 
-def find_landed_files(portfolio: str, kind: str, name: str) -> list[Path]:
-    """Return the files called `name` in the landing folder, with any suffix except `.part`, sorted.
+def find_outcome_files(session: Session, day: str) -> list[Path]:
+    """Return the outcomes file of a date in the landing folder, then its correction file.
 
-    Args:
-        portfolio: name of the portfolio.
-        kind: `applications` or `outcomes`.
-        name: file name without suffixes, such as a batch_id.
-    """
-    folder = settings.landing_dir(portfolio) / kind
-    return sorted(path for path in folder.glob(f"{name}.*") if not path.name.endswith(".part"))
-
-
-def find_landed_file(portfolio: str, kind: str, name: str) -> Path:
-    """Return the path of the only file called `name` in the landing folder.
-
-    Args:
-        portfolio: name of the portfolio.
-        kind: `applications` or `outcomes`.
-        name: file name without suffixes, such as a batch_id.
+    A file that has not landed is left out, and so is one that is declared empty.
 
     Raises:
-        PassingSourceError: there is no such file yet.
-        SourceError: there is more than one file.
+        PassingSourceError: a file is not whole yet.
+        SourceError: there is more than one file of a kind, or a file is a link out of the folder.
     """
-    folder = settings.landing_dir(portfolio) / kind
-    found = find_landed_files(portfolio, kind, name)
+    contract, files = session.contract, []
+    for name in (day, f"{day}.{CORRECTION}"):
+        if not find_landed_files(contract, "outcomes", name):
+            continue
+        path = find_landed_file(contract, "outcomes", name)
+        manifest = read_manifest(contract, path, with_totals=False)
+        if not (is_empty_marker(path) or (manifest is not None and manifest.rows == 0)):
+            files.append(path)
+    return files
+
+
+def find_landed_files(contract: Contract, kind: str, name: str) -> list[Path]:
+    """Return the deliveries called `name` in the landing folder, sorted.
+
+    Where the contract declares manifests, a manifest of 0 rows without a file is a delivery too.
+
+    Args:
+        contract: contract of the portfolio.
+        kind: `applications` or `outcomes`.
+        name: file name without its ending, such as a batch_id.
+    """
+    folder = settings.landing_dir(contract.portfolio) / kind
+    beside = sorted(folder.glob(f"{name}.*"))
+    found = [path for path in beside if delivery_name(path.name) == name]
+    if not found and contract.ingest.manifest is not None:
+        ending = contract.ingest.manifest.ending
+        manifests = [path for path in beside if path.name.endswith(ending)]
+        read = [(path, read_manifest(contract, path)) for path in manifests]
+        found = [path for path, manifest in read if manifest is not None and manifest.rows == 0]
+    return found
+
+
+def find_landed_file(contract: Contract, kind: str, name: str) -> Path:
+    """Return the path of the only delivery called `name` in the landing folder.
+
+    Args:
+        contract: contract of the portfolio.
+        kind: `applications` or `outcomes`.
+        name: file name without its ending, such as a batch_id.
+
+    Raises:
+        PassingSourceError: there is no such file yet, or it is not whole yet.
+        SourceError: there is more than one file, or the file is a link out of the folder.
+    """
+    landing = settings.landing_dir(contract.portfolio)
+    folder = landing / kind
+    found = find_landed_files(contract, kind, name)
     if not found:
+        others = sorted(path.name for path in folder.glob(f"{name}.*"))
+        hint = f" ({', '.join(others)} is not taken: a file ends in {ENDINGS})" if others else ""
         raise PassingSourceError(
-            f"no file of {kind} for {name}: put {name}.csv (or .csv.gz, .zip, .parquet) "
+            f"no file of {kind} for {name}{hint}: put {name}.csv (or .csv.gz, .zip, .parquet) "
             f"into {folder}, then clear the task"
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise SourceError(f"{folder} holds {len(found)} files for {name} ({names}); leave one")
-    return found[0]
+    path = found[0]
+    refuse_outside(path, landing)
+    why = why_not_whole(contract.ingest, path)
+    if why is not None:
+        raise PassingSourceError(f"{why}; run again, or clear the task")
+    return path
+
+
+def is_landed(contract: Contract, name: str) -> bool:
+    """Return whether to stop waiting for the file of applications for a date.
+
+    This is so if the file is whole, and also if it can never be taken as it lies there.
+    """
+    try:
+        find_landed_file(contract, "applications", name)
+    except PassingSourceError:
+        return False
+    except SourceError:
+        return True
+    return True

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.landing import find_landed_files
 
 CORRECTION = "correction"
 """The part of a file's name that declares a correction, as in `2026-01-20.correction.csv`."""
@@ -49,21 +47,3 @@ def outcome_file(location: str | Path, is_correction: bool = False) -> OutcomeFi
         is_correction = is_correction or ending.lower() == CORRECTION
         name = stem
     return OutcomeFile(f"{PREFIX}{name}{f'.{CORRECTION}' * is_correction}", is_correction)
-
-
-def find_outcome_files(portfolio: str, day: str) -> list[Path]:
-    """Return the outcomes file of a date in the landing folder, then its correction file.
-
-    The list is empty if neither has landed.
-
-    Raises:
-        SourceError: there are several files of one of the two kinds.
-    """
-    found = find_landed_files(portfolio, "outcomes", day)
-    corrections = [path for path in found if outcome_file(path).is_correction]
-    plain = [path for path in found if path not in corrections]
-    for files in (plain, corrections):
-        if len(files) > 1:
-            names = ", ".join(path.name for path in files)
-            raise SourceError(f"{files[0].parent} holds {names}; leave one of them")
-    return [*plain, *corrections]

@@ -13,6 +13,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.manifests import CheckedRows, read_manifest
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
 from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
@@ -174,6 +175,9 @@ def take_outcomes_within(
         for rows in read_ahead(parse_outcomes(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             received += rows.num_rows
+        if sha256 is None:
+            manifest = read_manifest(contract, location, with_totals=False)
+            CheckedRows(contract, table, manifest).check(received)
         if same and not _is_any_known_now(session, same):
             return _unchanged(same)
         revision = known["revision"] + 1 if known is not None else 1

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from loan_scoring.database.files import write_whole
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.ingest.deliveries import DONE
 
 
 class LandingFolder:
@@ -39,10 +40,12 @@ class LandingFolder:
         path = self._folder / kind / own
         try:
             is_written = self._write(path, _csv_bytes(table))
+            path.with_name(path.name + DONE).touch()
             replaced = path.with_name(other)
             if replaced.exists():
                 self._log.warning("%s: removed, %s takes its place", replaced, path.name)
                 replaced.unlink()
+                replaced.with_name(other + DONE).unlink(missing_ok=True)
         except OSError as error:
             raise LoanScoringError(f"{path}: cannot be written: {error.strerror}") from error
         return path, is_written

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.contract.business_dates import read_date
 from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
@@ -82,7 +83,8 @@ def replay_loans(
     """
     scenarios = scenarios or {}
     seed = contract.training.seed if seed is None else seed
-    first_night = _first_night(start or contract.replay.start)
+    lag = contract.replay.outcome_lag_nights
+    first_night = _first_night(start or contract.replay.start, nights + lag)
     if nights < 0 or per_night < 1 or seed < 0:
         raise LoanScoringError(
             f"{nights} nights of {per_night} with seed {seed}: nights and seed must be 0 or more, "
@@ -116,9 +118,7 @@ def replay_loans(
             contract, drop(order[begin : begin + per_night]), seed, night, scenarios.get(night, [])
         )
         batch_id = str(first_night + timedelta(days=night - 1))
-        observed_on = str(
-            first_night + timedelta(days=night - 1 + contract.replay.outcome_lag_nights)
-        )
+        observed_on = str(first_night + timedelta(days=night - 1 + lag))
         result.batch_ids.append(batch_id)
         land("applications", batch_id, applications)
         observed = pa.array([observed_on] * outcomes.num_rows, pa.string())
@@ -170,11 +170,13 @@ def _read(contract: Contract, location: str) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _first_night(start: str) -> date:
-    try:
-        return date.fromisoformat(start)
-    except ValueError:
-        raise LoanScoringError(f"start '{start}' is not a date; write it as 2026-01-05") from None
+def _first_night(start: str, days: int) -> date:
+    first = read_date(start)
+    if first is None:
+        raise LoanScoringError(f"start '{start}' is not a date; write it as 2026-01-05")
+    if (date.max - first).days < days:
+        raise LoanScoringError(f"start '{start}': the nights would end after the year 9999")
+    return first
 
 
 def _check_rows(source: str, rows: int, history_rows: int, nights: int, per_night: int) -> None:

@@ -46,6 +46,8 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     The rows of the scoring run are written in one transaction. A second transaction then updates
     the alerts. If scores and outcomes have not changed, a second call writes the same rows.
 
+    A batch that was declared empty is compared with nothing, and no row is written.
+
     Returns:
         The counts `applications` (applications of the batch), `tests` (drift tests) and `alerts`
         (causes `bad_data` and `population` that the batch shows).
@@ -57,6 +59,9 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     if run is None:
         raise StateError(f"batch {batch_id} has no published scores; run score for it first")
     refuse_dropped(session.connection, batch_id)
+    if run["applications"] == 0:
+        log.info("%s: declared empty, nothing to compare", run["scoring_run_id"])
+        return {"applications": 0, "tests": 0, "alerts": 0}
     comparisons, probabilities = _compare(session, run)
     verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
     drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}

@@ -34,6 +34,7 @@ def read_status(session: Session) -> dict[str, Any]:
         },
         "outcomes": database.rows(connection, "select_outcome_drops"),
         "performance": database.rows(connection, "select_last_performance", batches=NIGHTS),
+        "landing": database.rows(connection, "select_landing_findings"),
         "open_alerts": database.rows(connection, "select_open_alerts"),
         "slo": database.row(connection, "select_slo"),
         "stages": database.rows(connection, "select_stage_seconds"),

@@ -15,6 +15,7 @@ def render_status(state: dict[str, Any]) -> str:
         *_champions(state["champions"]),
         "",
         *_performance(state["performance"]),
+        *_landing(state["landing"]),
         *_alerts(state),
         "",
         _on_time(state["slo"]),
@@ -63,6 +64,11 @@ def _outcomes(drops: list[dict[str, Any]]) -> list[str]:
         for row in drops
     ]
     return [*lines, ""] if lines else []
+
+
+def _landing(findings: list[dict[str, Any]]) -> list[str]:
+    lines = [f"  {row['finding']:<9} {row['message']}" for row in findings]
+    return ["landing folder and tables differ", *lines, ""] if lines else []
 
 
 def _count(value: Any) -> str:

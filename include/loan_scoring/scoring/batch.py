@@ -24,7 +24,7 @@ from loan_scoring.database.publications import Occasion, record_publication
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-from loan_scoring.scoring.mini_batch import score_mini_batch, scoring_run
+from loan_scoring.scoring.mini_batch import EMPTY_MINI_BATCH, score_mini_batch, scoring_run
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,9 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
             )
         found = database.rows(session.connection, "select_mini_batches", scoring_run_id=run_id)
     log.info("%s: %s applications in %s mini-batches", run_id, batch["accepted"], len(found))
-    return ScoringPlan(run_id, batch["accepted"], [row["mini_batch"] for row in found])
+    # A batch without applications has one empty mini-batch, so that Airflow has a task to run.
+    mini_batches = [row["mini_batch"] for row in found] if batch["accepted"] else [EMPTY_MINI_BATCH]
+    return ScoringPlan(run_id, batch["accepted"], mini_batches)
 
 
 def derive_run_id(

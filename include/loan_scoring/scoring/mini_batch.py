@@ -33,6 +33,10 @@ a third block is written.
 """
 
 
+EMPTY_MINI_BATCH = 0
+"""Number of the only mini-batch of a batch that was declared empty. No table has a row of it."""
+
+
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """Score one mini-batch and write the scores in one transaction. Return the number of scores.
 
@@ -48,6 +52,8 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
     """
     started = time.monotonic()
     run = scoring_run(session, run_id)
+    if run["applications"] == 0 and mini_batch == EMPTY_MINI_BATCH:
+        return 0
     # Use the policy that was stored when the run was planned, because the contract may have changed
     # since, and all mini-batches of a run must be scored under one policy.
     scorer = registry.load_scorer(

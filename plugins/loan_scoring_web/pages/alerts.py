@@ -16,6 +16,7 @@ CAUSES = {
     "concept": "Other outcomes",
     "quality": "Not as the contract expects",
     "failure": "A stage failed",
+    "landing": "Files and nights differ",
     "delivery": "A channel does not deliver",
 }
 

@@ -112,7 +112,7 @@ def _last_night_problems(contract: Contract, last: database.Row, now: datetime) 
         found.append(Problem("critical", f"{last['batch_id']} was not scored in time", path))
     elif last["punctuality"] == "late":
         found.append(Problem("warning", f"{last['batch_id']} was scored late", path))
-    elif last["scoring_run_id"] and not last["tests"]:
+    elif last["scoring_run_id"] and last["received"] and not last["tests"]:
         found.append(
             Problem("warning", f"{last['batch_id']} is not compared with the baseline yet", path)
         )
@@ -153,7 +153,9 @@ def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
     names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
     found: dict[str, float | None] = {}
     for name in names:
-        known = [float(night[name]) for night in nights if night[name] is not None]
+        known = [
+            float(night[name]) for night in nights if night[name] is not None and night["received"]
+        ]
         found[name] = median(known) if known else None
     return found
 

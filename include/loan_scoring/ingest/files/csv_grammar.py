@@ -135,3 +135,16 @@ def is_text(data: bytes, size: int) -> bool:
 def escaped_text(data: bytes) -> str:
     r"""Return bytes as text. NUL and bytes that are not UTF-8 become \x and two hex digits."""
     return data.decode(errors="backslashreplace").replace("\0", r"\x00")
+
+
+def ends_in_a_letter(data: bytes) -> bool:
+    r"""Return whether UTF-8 text was cut off within its last character.
+
+    >>> ends_in_a_letter(b"M\xc3"), ends_in_a_letter(b"M\xff"), ends_in_a_letter(b"M")
+    (True, False, False)
+    """
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return False

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Readable, csv_fields
 from loan_scoring.ingest.files.csv_grammar import MAX_QUOTED_LINES, field_pattern
 
@@ -65,7 +65,7 @@ def read_header(
         # ignored.
         data, encoding = data.removeprefix(MARK), "utf-8"
     if not data.strip():
-        raise SourceError(f"{where}: the file is empty; deliver it again")
+        raise NoRowsError(f"{where}: the file is empty; deliver it again")
     names = {d: _names(data, d, encoding) for d in DELIMITERS}
     best = max(DELIMITERS, key=lambda d: len(asked.intersection(names[d])))
     end = _record_end(data, best)
@@ -93,7 +93,7 @@ def _refuse_if_wrong(where: str, record: bytes, *, is_alone: bool) -> None:
     if is_alone and b"\r" in record and b"\n" not in record:
         raise SourceError(f"{where}: lines end in CR only; save the file with LF or CRLF")
     if is_alone:
-        raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
+        raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
 
 def _has_row(data: bytes) -> bool:

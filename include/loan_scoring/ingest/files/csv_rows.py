@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from loan_scoring.errors import SourceError
-from loan_scoring.ingest.files.blocks import Block, Malformed, Readable
+from loan_scoring.errors import NoRowsError, SourceError
+from loan_scoring.ingest.files.blocks import Block, Malformed, Readable, csv_fields
 from loan_scoring.ingest.files.columns import choose_columns
 from loan_scoring.ingest.files.csv_grammar import (
     MAX_QUOTED_BYTES,
     MAX_QUOTED_LINES,
+    ends_in_a_letter,
     escaped_text,
     is_clean,
     is_text,
@@ -66,6 +67,7 @@ class CsvRows:
         )
         self.next_line = first_line + found.lines
         self._encoding, self._is_at_end = found.encoding, found.is_at_end
+        self._ends_without_line_end = False
         self._carry = self._in_utf8(b"", found.rest)
         self.delimiter, names = found.delimiter, found.names
         self.header = choose_columns(where, names, wanted, optional)
@@ -91,7 +93,7 @@ class CsvRows:
             if block.table.num_rows or block.malformed:
                 yield block
         if not rows and not malformed:
-            raise SourceError(f"{self._where}: the file has a header but no rows; deliver it again")
+            raise NoRowsError(f"{self._where}: the file has a header but no rows; deliver it again")
 
     def _next_bytes(self) -> bytes | None:
         """Return the incomplete record of the last block, followed by the next bytes of the stream.
@@ -106,6 +108,7 @@ class CsvRows:
             self._is_at_end = not more
             data = self._in_utf8(data, more)
         if self._is_at_end and data and not data.endswith(b"\n"):
+            self._ends_without_line_end = True
             data += b"\n"
         return data
 
@@ -204,6 +207,8 @@ class CsvRows:
                     lasts.append(np.array([after - 1]))
                     good.append((start, end))
             start, at = end, after
+        if self._ends_without_line_end and malformed and start == len(data):
+            self._refuse_torn(malformed[-1], self.next_line + len(line_ends) - 1, text)
         first = np.concatenate(firsts) if firsts else np.empty(0, np.int64)
         last = np.concatenate(lasts) if lasts else first
         lines = self.next_line + first
@@ -230,6 +235,27 @@ class CsvRows:
             pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=with_quotes),
             self._to_text,
         )
+
+    def _refuse_torn(self, record: Malformed, last_line: int, text: bytes) -> None:
+        """Refuse the file if its last line has no line end and is the beginning of a record.
+
+        Args:
+            record: last malformed record of the file.
+            last_line: number of the last line of the file.
+            text: bytes of the last line.
+
+        Raises:
+            SourceError: the file was cut off in the middle of a record.
+        """
+        if record.reason == "encoding":
+            is_torn = ends_in_a_letter(text)
+        else:
+            is_torn = len(csv_fields(record.raw_text, self.delimiter)) <= len(self.header.names)
+        if is_torn and record.line_number == last_line:
+            raise SourceError(
+                f"{self._where}: the last record, line {last_line}, is cut off "
+                f"({record.reason}, and no line end), so the file is not whole; deliver it again"
+            )
 
     def _refuse_if_wrong(self, block: Block) -> None:
         """Refuse the file if its first block shows that the file's encoding or delimiter is wrong.

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Block, Malformed
 from loan_scoring.ingest.files.columns import choose_columns, escaped_name
 from loan_scoring.ingest.files.csv_grammar import escaped_text
@@ -60,7 +60,7 @@ class ParquetRows:
         for name in self._asked:
             _refuse_type(where, name, schema.field(name).type)
         if self._file.metadata.num_rows == 0:
-            raise SourceError(f"{where}: the file has a header but no rows; deliver it again")
+            raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:

@@ -33,7 +33,11 @@ not change this version only because the package's version changes.
 
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
     ("promotion", "performance", "business", "service_level", "retraining", "notifications"), True
-) | {"ingest": {"quarantine"}}
+) | {
+    "ingest": {
+        "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
+    }
+}  # fmt: skip
 """The parts of the contract that training does not read.
 
 These parts are left out of the fingerprint, so that a change in one of them does not cause a new

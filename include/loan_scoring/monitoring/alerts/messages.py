@@ -16,6 +16,7 @@ LABELS = {
     "quality": "not as the contract expects",
     "delivery": "a channel takes no message",
     "failure": "a stage failed",
+    "landing": "files and nights differ",
 }
 LONGEST = 1000
 """Maximum length of the text of one alert in a message, in characters.
