@@ -25,25 +25,26 @@ def build(contract: Contract) -> DAG:
 
         @task
         def take() -> None:
-            """Ingest the outcomes file of the date.
+            """Ingest the outcomes file of the date, then the correction file of the date.
 
             The task is skipped if no file has landed for the date.
             """
-            from loan_scoring.ingest.landing import find_outcomes_file
-            from loan_scoring.ingest.outcomes import take_outcomes
+            from loan_scoring.ingest.outcome_files import find_outcome_files
+            from loan_scoring.ingest.outcomes import Declaration, take_outcomes
 
+            by = Declaration(f"airflow:{dag.dag_id}")
             with task_session(portfolio, batch_id()) as (session, work):
-                source = find_outcomes_file(session, batch_id())
-                if source is not None:
-                    work.rows = take_outcomes(session, source).received
-            if source is None:
+                files = find_outcome_files(session.contract, batch_id())
+                taken = [take_outcomes(session, source, by) for source in files]
+                work.rows = sum(each.received for each in taken)
+            if not files:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
         # an earlier run may have been killed after `take`, so that its outcomes are not measured.
         @task(trigger_rule="none_failed")
         def restate() -> list[str]:
-            """Measure performance again for scored batches that have new outcomes.
+            """Measure performance again for scored batches that have new or changed outcomes.
 
             Return the ids of the scoring runs that were measured again.
             """

@@ -62,7 +62,7 @@ def build(contract: Contract) -> DAG:
             from loan_scoring.scoring.batch import publish_scores
 
             with task_session(portfolio, batch_id()) as (session, work):
-                work.rows = publish_scores(session, next(iter(run_ids)))
+                work.rows = publish_scores(session, next(iter(run_ids)), f"airflow:{dag.dag_id}")
             outlet_events[scores(portfolio)].add_partitions(batch_id())
 
         publish(score.expand_kwargs(plan()))

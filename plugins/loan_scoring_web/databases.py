@@ -119,7 +119,7 @@ def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
     reason = str(error).splitlines()[0]
     return DatabaseError(
         f"the tables of {portfolio} are missing or out of date ({reason}); "
-        f"`loan-scoring status --portfolio {portfolio}` sets them up"
+        "`loan-scoring migrate` brings them up to date"
     )
 
 

@@ -1,4 +1,4 @@
--- Copy the comments of table columns to the view columns that show the same data.
+-- Copy the comments of table columns to the columns of our views that show the same data.
 DO $$
 DECLARE
     each record;
@@ -16,6 +16,7 @@ BEGIN
             ON d.objoid = t.attrelid AND d.objsubid = t.attnum
            AND d.classoid = 'pg_class'::regclass
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'v'
+          AND pg_has_role(c.relowner, 'USAGE')
           AND col_description(v.attrelid, v.attnum) IS DISTINCT FROM d.description
           AND (col_description(v.attrelid, v.attnum) IS NULL OR c.relname = 'current_applications')
         ORDER BY v.attrelid, v.attnum, t.attrelid

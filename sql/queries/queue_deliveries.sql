@@ -1,7 +1,8 @@
 -- Queue messages for a channel about alerts that opened, became critical or closed since the channel's
 -- last message about them.
--- A warning about the quality of a batch waits until the batch has drift tests, because these may
--- merge the alert into an alert on bad data.
+-- A warning about a column of a batch waits until the batch has drift tests, because these may merge the
+-- alert into an alert on bad data. Warnings about quarantined rows, and about refused batches, do not
+-- wait, because they are never merged.
 INSERT INTO deliveries (channel, alert_id, number, event, severity, message)
 SELECT %(channel)s, a.alert_id, coalesce(told.number, 0) + 1, due.event, a.severity, a.message
 FROM alerts AS a
@@ -18,6 +19,11 @@ CROSS JOIN LATERAL (
                   AND NOT (a.kind = 'delivery' AND a.subject = %(channel)s)
                   AND NOT (a.kind = 'quality' AND a.severity = 'warning'
                            AND a.batch_id <> 'history'
+                           AND NOT a.evidence ?| ARRAY['quarantined', 'quarantined:' || a.subject]
+                           AND NOT EXISTS (
+                               SELECT FROM batches AS b
+                               WHERE b.batch_id = a.batch_id AND b.revision = a.revision
+                                 AND b.state = 'refused')
                            AND NOT EXISTS (
                                SELECT FROM scoring_runs AS r
                                JOIN drift AS d ON d.scoring_run_id = r.scoring_run_id

@@ -3,7 +3,7 @@
 -- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
 -- has no statistics about rows that have just landed.
 SELECT loan_id
-FROM current_applications
+FROM loans
 WHERE loan_id = ANY(ARRAY(
     SELECT l.loan_id
     FROM quarantine AS q

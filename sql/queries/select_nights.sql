@@ -4,7 +4,8 @@
 -- scoring and metrics.
 WITH nights AS (
     SELECT DISTINCT ON (batch_id)
-        batch_id, revision, state, is_current, source, received, accepted, quarantined, landed_at
+        batch_id, revision, state, is_current, source, received, accepted, quarantined, landed_at,
+        withdrawn_at, withdrawn_by, withdrawal_comment
     FROM batches
     WHERE batch_id <> 'history' AND (%(until)s::text IS NULL OR batch_id <= %(until)s)
     ORDER BY batch_id DESC, is_current DESC, revision DESC
@@ -14,6 +15,7 @@ SELECT
     n.*, r.scoring_run_id, r.revision AS scored_revision, r.applications, r.scored, r.referred,
     r.propensity_version, r.personas_version, r.policy, told.first_landed_at, told.scored_at, told.due_at,
     CASE
+        WHEN n.withdrawn_at IS NOT NULL THEN 'withdrawn'
         WHEN n.state = 'refused' THEN 'refused'
         WHEN told.is_refused AND told.scored_at IS NOT NULL THEN 'late'
         WHEN told.scored_at <= told.due_at THEN 'on time'

@@ -321,13 +321,15 @@ def test_refused_batch_fails_the_run_and_is_mailed(
         done = run("ingest", batch, MAIL, state="failed")
         assert notify_of(done) == "success"
         (sent,) = mail.mails
-        assert sent["Subject"] == f"Residential loans: critical: a stage failed, {batch}"
-        assert f"failed for {batch} at check: batch {batch} refused: " in body_of(sent)
+        assert sent["Subject"] == "Residential loans: alerts: 1 critical, 1 warning"
+        body = body_of(sent)
+        assert "500 of 1,000 rows broke a rule (not_a_number:loan_id 500)" in body
+        assert "the rule not_a_number put 500 of 1,000 rows (50%) into quarantine" in body
 
         path.write_text("\n".join([header, *lines]))
         run("ingest", batch, MAIL)
         assert len(mail.mails) == 2
-        assert mail.mails[1]["Subject"] == f"Residential loans: resolved: a stage failed, {batch}"
+        assert mail.mails[1]["Subject"] == "Residential loans: alerts: 2 resolved"
     finally:
         path.unlink()
 

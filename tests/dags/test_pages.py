@@ -314,7 +314,7 @@ def test_missing_tables_are_named(
     monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING_READER", url)
     shown = client.get(f"{P}/", headers=token("viewer"))
     assert shown.status_code == 503
-    assert "status --portfolio loan_default` sets them up" in shown.text
+    assert "loan-scoring migrate` brings them up to date" in shown.text
 
 
 @pytest.mark.parametrize(

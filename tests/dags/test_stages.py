@@ -1,9 +1,11 @@
 """Each DAG by dag.test() on real Postgres: a second run leaves the same rows."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Timer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
@@ -158,6 +160,34 @@ def test_outcomes(run: Run, ready: Session, drops: Replay) -> None:
     assert known == [[1000]]
 
 
+def test_correction_of_the_date_is_taken_after_its_file(
+    run: Run, ready: Session, drops: Replay
+) -> None:
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    (source,) = (path for path in drops.outcome_files if path.name.startswith("2026-01-08."))
+    lines = source.read_text().splitlines()
+    place = lines[0].split(",").index("Status")
+    fields = lines[1].split(",")
+    was = fields[place]
+    fields[place] = "0" if was == "1" else "1"
+    correction = source.with_name("2026-01-08.correction.csv")
+    correction.write_text("\n".join([lines[0], ",".join(fields)]) + "\n")
+    try:
+        changes, (defaulted,), entries = twice(
+            run, ready, "outcomes", "2026-01-08",
+            "select change, changed_by from outcome_changes where drop_id like '%01-08%'"
+            " order by 1",
+            "select count(*), bool_and(is_default::int::text <> '" + was + "') from outcomes"
+            " where drop_id = 'outcomes-2026-01-08.correction'",
+            "select done_by from audit_log where action = 'outcomes.correct'",
+        )  # fmt: skip
+    finally:
+        correction.unlink()
+    assert changes == [["corrected", "airflow:loan_default_outcomes"], ["taken", None]]
+    assert defaulted == [1, True]
+    assert entries == [["airflow:loan_default_outcomes"]]
+
+
 def test_outcomes_restate_performance(run: Run, ready: Session, drops: Replay) -> None:
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     run("score", NIGHT)
@@ -310,3 +340,19 @@ def test_database_comes_from_the_airflow_connection(run: Run, ready_url: str) ->
         name = session.connection.get_dsn_parameters()["dbname"]
     assert ready_url.endswith(f"/{name}")
     assert "loan_scoring_tasks" in sys.modules
+
+
+@pytest.mark.parametrize("extra", [{"connect_timeout": 7, "keepalives": True}, "{}", 5, True])
+def test_extra_of_the_connection_may_have_any_value(
+    run: Run, ready_url: str, monkeypatch: pytest.MonkeyPatch, extra: Any
+) -> None:
+    from airflow.sdk import Connection
+
+    parts = urlsplit(ready_url)
+    connection = {
+        "conn_type": "postgres", "host": parts.hostname, "port": parts.port, "extra": extra,
+        "login": parts.username, "password": parts.password, "schema": parts.path[1:],
+    }  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING", json.dumps(connection))
+    with open_session("loan_default", Connection.get("loan_scoring").get_uri()) as session:
+        assert session.connection.info.dbname == parts.path[1:]

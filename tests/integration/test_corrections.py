@@ -339,6 +339,14 @@ def test_corrected_history_adds_the_labels_of_its_rows(
     assert replay_corrections(empty, "history", fixed).quarantined == 0
     assert select(empty, "select count(*) from outcomes") == [[len(lines) - 1]]
     assert select(empty, without) == [[0]]
+    # The labels of the history are one file, whatever its files are called.
+    drop = "select distinct drop_id, revision from outcomes"
+    assert select(empty, drop) == [["outcomes-history", 2]]
+    shorter = tmp_path / "another-name.csv"
+    shorter.write_text("\n".join(lines[:1] + lines[3:]) + "\n")
+    ingest_batch(empty, "history", shorter)
+    assert select(empty, drop) == [["outcomes-history", 3]]
+    assert select(empty, "select count(*) from outcomes") == [[len(lines) - 3]]
 
 
 def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_path: Path) -> None:
@@ -359,6 +367,28 @@ def test_parquet_and_latin_1_come_back_too(empty: Session, drops: Replay, tmp_pa
     latin = Session(declared, empty.connection)
     fixed = corrected(latin, tmp_path / "c.csv", {"5": lambda row: row.update(Gender="Male")})
     assert replay_corrections(latin, NIGHT, fixed).accepted == 1000
+
+
+def test_blank_and_repeated_columns_stay_in_the_raw_text_only(
+    empty: Session, drops: Replay, tmp_path: Path
+) -> None:
+    header, *lines = drops.application_files[NIGHT].read_text().splitlines()
+    first = dict(zip(header.split(","), lines[0].split(","), strict=True)) | {"income": "much"}
+    lines[0] = ",".join(first.values())
+    path = tmp_path / "night.csv"
+    odd = [f"{header},,note,note,other", *(f"{line},,p,q,r" for line in lines)]
+    path.write_text("\n".join(odd) + "\n")
+    ingest_batch(empty, NIGHT, path)
+    assert select(empty, "select ignored_columns from batches") == [
+        [["(no name)", "note (2 times)", "other"]]
+    ]
+    (row,) = exported(empty)
+    assert list(row) == ["line_number", "rules", *header.split(","), "other", "raw_text"]
+    still = corrected(empty, tmp_path / "c.csv", {"2": lambda row: row.update(income="more")})
+    with pytest.raises(SourceError, match="none of 1 corrected rows passes"):
+        replay_corrections(empty, NIGHT, still)
+    fixed = corrected(empty, tmp_path / "c.csv", {"2": lambda row: row.update(income="5")})
+    assert replay_corrections(empty, NIGHT, fixed).accepted == 1000
 
 
 def test_command_line_lists_exports_and_replays(

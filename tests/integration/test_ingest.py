@@ -103,7 +103,7 @@ def test_batch_with_too_many_broken_rows_is_refused_and_leaves_no_row(
     other = rewrite(night, tmp_path / "x.csv", change)
     for _ in range(2):  # a retry of the same file is no further revision
         with pytest.raises(
-            SourceError, match=r"200 of 1000 rows .*unknown_level:gender 200"
+            SourceError, match=r"200 of 1,000 rows .*unknown_level:gender 200"
         ) as caught:
             ingest_batch(empty, NIGHT, other)
         assert "\n" not in str(caught.value)

@@ -136,6 +136,7 @@ def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
         (good | {"incom": 5}, (1, "incom", "unknown_field")),
         (without, (1, level.name, "missing")),
         (good | {"loan_id": None}, (1, "loan_id", "null_key")),
+        (good | {"loan_id": 2.0**60}, (1, "loan_id", "exponent_key")),
         (good | {"loan_id": other["loan_id"]}, (1, "loan_id", "duplicate_key")),
     ]:
         found = faults(scored, other, changed)
@@ -144,7 +145,11 @@ def test_every_fault_names_row_field_and_rule(scored: Session) -> None:
     off = good | {ratio.column: good[ratio.column] * 2}
     assert faults(scored, off) == [(0, ratio.column, ratio.name)]
     several = faults(scored, good | {number.name: "?", level.name: "?"}, other | {"x": 1})
-    assert several == [(1, "x", "unknown_field")]  # what is no application is told first
+    assert several == [
+        (0, level.name, "unknown_level"),
+        (0, number.name, "not_a_number"),
+        (1, "x", "unknown_field"),
+    ]
 
 
 def test_fields_that_no_model_uses_may_be_absent(scored: Session) -> None:

@@ -100,11 +100,11 @@ def test_new_column_of_the_contract_is_added(empty: Session) -> None:
         ({"loan_id": {"type": "text", "range": None}}, "the key is bigint in the database"),
     ],
 )
-def test_lost_or_retyped_column_is_refused(empty: Session, change: dict, message: str) -> None:
-    raw = empty.contract.model_dump() | {"replay": {}}
+def test_lost_or_retyped_column_is_refused(ready: Session, change: dict, message: str) -> None:
+    raw = ready.contract.model_dump() | {"replay": {}}
     contract = changed(Contract.model_validate(raw), **change)
     with pytest.raises(DatabaseError, match=message) as caught:
-        migrate_schema(empty.connection, contract)
+        migrate_schema(ready.connection, contract)
     assert "write a migration" in str(caught.value)
 
 
@@ -184,8 +184,9 @@ def test_unreachable_database_is_reported_in_one_line_without_password() -> None
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://u:secret@h/d?__extra__=%7B%7D",
-        "postgresql://u@h/d?__extra__=%7B%22password%22%3A%22secret%22%7D",
+        "postgresql://u:secret@h/d?__extra__=%5B%22secret%22%5D",
+        "postgresql://u:secret@h/d?__extra__=secret",
+        "postgresql://u@h/d?__extra__=%7B%22passwort%22%3A%22secret%22%7D",
         "postgresql://u:secret@h:port/d",
         "postgresql://u:secret@h:99999/d",
     ],

@@ -79,25 +79,37 @@ def test_every_rule_of_an_outcome_is_named(
         empty,
         write(
             tmp_path,
-            f"{a},0,2025-12-31",  # contradicts what is known, from before the application
+            f"{a},0,2026-01-08",  # contradicts what is known
             "999999999,maybe,soon",
             f"{b},1",
             ",1,2026-01-08",
             f"{c},,2025-01-01",
+            f"{c},1,2062-01-08",
         ),
     )
-    assert (taken.received, taken.accepted, taken.quarantined) == (5, 0, 5)
+    assert (taken.received, taken.accepted, taken.quarantined) == (6, 0, 6)
     assert refused(empty) == {
-        2: ["contradicting_outcome:is_default", "outcome_before_application:observed_on"],
+        2: ["contradicting_outcome:is_default"],
         3: ["unknown_level:Status", "not_a_date:observed_on", "unknown_loan:loan_id"],
         4: ["field_count"],
         5: ["null_key:loan_id"],
         6: ["unknown_level:Status", "outcome_before_application:observed_on"],
+        7: ["outcome_in_future:observed_on"],
     }
     assert known(empty) == {int(a): True}
 
 
-def test_known_outcome_again_is_accepted_and_changes_nothing(
+def test_many_refused_outcomes_leave_a_warning_in_the_log(
+    empty: Session, loans: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [f"{loan},1,2026-01-08" for loan in loans[:94]]
+    take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 5, name="few.csv"))
+    assert "not_a_date" not in caplog.text
+    take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 6, name="many.csv"))
+    assert "6 of 100 outcomes broke the rule not_a_date:observed_on" in caplog.text
+
+
+def test_known_outcome_again_is_accepted_with_its_newer_date(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     a = loans[0]
@@ -106,7 +118,7 @@ def test_known_outcome_again_is_accepted_and_changes_nothing(
     assert (taken.accepted, taken.quarantined) == (1, 0)
     assert database.select_read_only(
         empty.connection, "select observed_on::text, drop_id from outcomes"
-    )[1] == [["2026-01-08", "outcomes-first"]]  # fmt: skip
+    )[1] == [["2026-01-09", "outcomes-second"]]  # fmt: skip
 
 
 def test_loan_that_was_only_in_an_unpublished_revision_is_unknown(

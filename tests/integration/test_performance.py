@@ -15,6 +15,7 @@ from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcome_withdrawal import withdraw_outcomes
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch
@@ -196,6 +197,57 @@ def test_late_outcomes_restate_the_stream_of_later_batches(
     assert restate_performance(ready) == []
 
 
+def test_changed_outcomes_are_measured_again_though_none_came(
+    ready: Session, night: Callable[..., str], take: Callable[..., None], tmp_path: Path
+) -> None:
+    for place in (0, 1):
+        night(place)
+        take(place)
+    restate_performance(ready)
+    query = "select batch_id, realised_loans, realised_default_rate, realised_auc, outcomes_as_of"
+    query += " from performance_by_batch order by 1"
+    before = select(ready, query)
+    # Two loans of the first night change places: as many loans and as many defaults as before.
+    swapped = select(
+        ready,
+        "select distinct on (is_default) loan_id, is_default from outcomes"
+        " join current_scores using (loan_id) where batch_id = '2026-01-05'"
+        " and default_probability is not null order by is_default, default_probability",
+    )
+    path = tmp_path / "later.csv"
+    lines = [f"{loan},{int(not value)},2026-02-01" for loan, value in swapped]
+    path.write_text("\n".join(["ID,Status,observed_on", *lines]) + "\n")
+    assert take_outcomes(ready, path).loans.changed == 2
+    # The second night is measured again too, because DDM reads the first night before it.
+    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05", "2026-01-06"]
+    after = select(ready, query)
+    assert [row[1] for row in after] == [row[1] for row in before]
+    assert after[0][2] == before[0][2]
+    assert after[0][3] != before[0][3]
+    assert after[1][3] == before[1][3]
+    assert all(row[4] > before[1][4] for row in after)
+    assert restate_performance(ready) == []
+    take_outcomes(ready, path)  # the same bytes
+    assert restate_performance(ready) == []
+
+
+def test_withdrawn_outcomes_leave_the_figures_and_come_back(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    night()
+    take(0)
+    restate_performance(ready)
+    rows = "select to_jsonb(p) - 'outcomes_change_id' from performance p order by 1"
+    before = select(ready, rows)
+    withdraw_outcomes(ready, "late-0-0", "the wrong night", "cli:tests")
+    assert len(restate_performance(ready)) == 1
+    assert select(ready, "select state from performance_by_batch") == [["unknown"]]
+    withdraw_outcomes(ready, "late-0-0", "the right night", "cli:tests", undo=True)
+    assert len(restate_performance(ready)) == 1
+    assert select(ready, rows) == before
+    assert restate_performance(ready) == []
+
+
 def test_restating_at_once_ends_in_the_rows_of_one(
     ready: Session, night: Callable[..., str], take: Callable[..., None]
 ) -> None:
@@ -316,7 +368,11 @@ def test_status_tells_the_last_nights(
     (line,) = [each for each in text.splitlines() if each.startswith("AUC of the last nights")]
     first, second = text[text.index(line) :].splitlines()[1:3]
     assert first.split()[0] == "2026-01-05"
-    assert float(first.split()[-1]) > 0.5
+    *_, realised, day, time = first.split()
+    assert float(realised) > 0.5
+    assert [[f"{day} {time}"]] == select(
+        ready, "select to_char(max(changed_at), 'YYYY-MM-DD HH24:MI') from outcome_changes"
+    )
     assert second.split()[0] == "2026-01-06"
     assert second.split()[-1] == "unknown"
 

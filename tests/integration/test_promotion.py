@@ -16,6 +16,7 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
 from loan_scoring.models.artifacts import load_estimator
+from loan_scoring.models.encoding import Columns, Encoder
 from loan_scoring.models.holdout import holdout_policy, split_holdout
 from loan_scoring.models.promotion.comparison import render_comparison
 from loan_scoring.models.promotion.decide import (
@@ -162,6 +163,21 @@ def test_gate_judges_what_scoring_would_decide(ready: Session) -> None:
         assert group["approval_rate"] == pytest.approx(np.mean([d == "approve" for d in judged]))
 
 
+def test_gates_refuse_a_scorer_that_is_wrong_although_the_model_is_right(
+    ready: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = judge_challenger(ready, FIRST).gates[0].figures["auc"]
+    encode = Encoder.encode
+
+    def other_rows(self: Encoder, columns: Columns) -> np.ndarray:
+        return np.roll(encode(self, columns), 1, axis=0)
+
+    monkeypatch.setattr(Encoder, "encode", other_rows)
+    judgement = judge_challenger(ready, FIRST)
+    assert judgement.gates[0].figures["auc"] == pytest.approx(0.5, abs=0.06) != right
+    assert "calibrated" in judgement.failed
+
+
 def test_leak_report_of_the_model_decides_the_leak_gate(ready: Session, monkeypatch) -> None:
     real = registry.model_row
     for report, failed in (
@@ -184,7 +200,9 @@ def test_models_with_other_holdouts_are_compared_on_loans_that_both_kept_out(
     real = registry.model_row
     kept = {"propensity-2": {"holdout": theirs}, "propensity-1": {"holdout": ours}}
     before = judge_challenger(ready, versions).holdout
-    monkeypatch.setattr(registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept[v]})
+    monkeypatch.setattr(
+        registry, "model_row", lambda s, v: {**real(s, v), "evaluation": kept.get(v)}
+    )
     after = judge_challenger(ready, versions).holdout
     assert before["policies"] == [ours]
     assert after["policies"] == [theirs, ours]

@@ -247,7 +247,7 @@ def test_unknown_level_of_an_open_column_is_published_and_named(
         [
             "warning",
             "Purpose of the loan (loan_purpose) has levels that the contract does not know: "
-            "p9, o'p (3 of 1,000 rows)",
+            '"p9", "o\'p" (3 of 1,000 rows)',
         ]
     ]
 

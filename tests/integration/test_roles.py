@@ -22,7 +22,7 @@ from loan_scoring.database.backup import write_backup
 from loan_scoring.database.grants import APPENDED, REPLACED, UPDATED, grants_step
 from loan_scoring.database.partitions import ensure_partition, partition_bounds
 from loan_scoring.database.restore import restore_backup
-from loan_scoring.database.session import Session, open_session
+from loan_scoring.database.session import Session, migrate_portfolio, open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -176,11 +176,14 @@ def test_the_reader_makes_nothing_and_calls_nothing_that_writes(
         "select proname from pg_proc where pronamespace = 'loan_default'::regnamespace"
         " and prorettype <> 'trigger'::regtype and has_function_privilege(oid, 'execute')",
     )
-    assert callable_by_reader == [("audit_hash",)]  # it computes a hash and writes nothing
+    # One computes a hash, the other reads. Neither writes.
+    assert sorted(callable_by_reader) == [("audit_hash",), ("outcomes_as_of",)]
 
 
 @pytest.mark.parametrize("table", ["audit_log", "approvals", "promotions", "scores", "models",
-                                   "outcomes", "calls", "dropped_partitions"])  # fmt: skip
+                                   "outcome_revisions", "outcome_changes",
+                                   "outcome_changes_by_batch", "calls",
+                                   "dropped_partitions"])  # fmt: skip
 def test_the_application_changes_no_row_of_an_append_only_table(
     application_url: str, table: str
 ) -> None:
@@ -304,7 +307,7 @@ def test_an_application_that_may_not_migrate_names_the_owners_variable(
             pass
 
 
-def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
+def test_a_role_that_comes_later_is_granted_when_the_owner_migrates(
     empty: Session, postgres: EmbeddedPostgres
 ) -> None:
     before = grants_step(empty.connection)
@@ -315,8 +318,7 @@ def test_a_role_that_comes_later_is_granted_at_the_owners_next_session(
             try:
                 assert grants_step(empty.connection) != before
                 empty.connection.rollback()
-                with open_session("loan_default", owner_of(empty, postgres)):
-                    pass
+                migrate_portfolio("loan_default", owner_of(empty, postgres))
                 granted = database.select_read_only(
                     empty.connection,
                     "select has_table_privilege('loan_scoring_app', 'batches', 'update')",

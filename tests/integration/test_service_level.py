@@ -15,6 +15,7 @@ from loan_scoring.contract import Contract, ServiceLevel
 from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.migrations import migrate_schema
 from loan_scoring.database.session import Session, open_session
+from loan_scoring.errors import DatabaseError
 from loan_scoring.ingest.batches import ingest_batch, land_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.local.postgres import EmbeddedPostgres
@@ -285,7 +286,10 @@ def test_reader_of_a_schema_of_before_may_select_it_too(
         execute(session, "drop view slo, slo_stages; drop table service_levels")
         execute(session, "alter table task_metrics drop column queue_seconds")
         execute(session, "delete from schema_migrations where name like '0007%%'")
-    with open_session("loan_default", url) as session:
+    refused = pytest.raises(DatabaseError, match=r"lacks 0007_\w+\.sql; run `loan-scoring migrate`")
+    with refused, open_session("loan_default", url):
+        pass
+    with open_session("loan_default", url, migrates=True) as session:
         assert slo(session)["nights"] == 0
     reads = postgres.url("loan_scoring_reader").rpartition("/")[0] + "/" + url.rpartition("/")[2]
     connection = database.connect("loan_default", reads)

@@ -48,6 +48,12 @@ MISTAKES = [
     ("critical: [0.2, 5]", "critical: [0.6, 5]", "ingest.volume", "must contain the warning band"),
     ("min_nights: 3", "min_nights: 30", "ingest.volume", "above nights"),
     (
+        "max_quarantined_share: 0.1",
+        "quarantine: {nights: 4}",
+        "ingest.quarantine",
+        "min_nights 5 is above nights 4",
+    ),
+    (
         "max_null_share: 0.15",
         "max_null_share: 0.15\n    critical_null_share: 0.1",
         "columns.income_usd_per_month",

@@ -161,6 +161,23 @@ def test_single_number_of_defaults_only_is_found_among_many() -> None:
     assert known.verdict == "leak"
 
 
+def test_levels_with_the_same_label_are_different_levels() -> None:
+    """`:g` writes 1000001 and 1000002 alike, and a level may be spelled like a null."""
+    defaults = np.flatnonzero(Y)
+    amount = DICE.normal(1000, 50, N)
+    amount[defaults[:40]], amount[defaults[40:90]] = 1_000_001.0, 1_000_002.0
+    known = findings(table(amount=pa.array(amount)))["amount"]
+    assert {("1e+06", 40), ("1e+06", 50)} <= {
+        (level.level, level.loans) for level in known.everyone.near_pure
+    }
+    kind = DICE.choice(["a", "b"], N).astype(object)
+    kind[defaults[:40]], kind[defaults[40:90]] = "null", None
+    known = findings(table(kind=pa.array(kind)))["kind"]
+    assert {("null", 40), ("null", 50)} == {
+        (level.level, level.loans) for level in known.everyone.near_pure
+    }
+
+
 def test_leak_among_excluded_loans_is_reported_and_not_decisive() -> None:
     null = Y & (DICE.random(N) < 0.5)
     known = findings(table(amount=pa.array(np.ones(N), mask=null)), judged=~null)["amount"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from loan_scoring import settings
 from loan_scoring.errors import TrackingError
 
 if TYPE_CHECKING:  # The import takes a second, and --help must be fast.
@@ -61,8 +62,12 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
     batch = getattr(options, "batch", None)
     if batch is not None:
         contracts.judge_batch_id(contracts.load(options.portfolio), batch)
-    url = portfolio_database_url(options.database or default_url)
-    with open_session(options.portfolio, url) as session:
+    given = options.database or default_url or settings.database_url()
+    # The embedded Postgres is for one person, so any command brings its schema up to date.
+    migrates = None if given else True
+    with open_session(
+        options.portfolio, portfolio_database_url(given), migrates=migrates
+    ) as session:
         yield session
 
 

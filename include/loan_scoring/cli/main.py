@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import lab, models, quarantine, records, stages, status, upkeep
+from loan_scoring.cli import lab, models, outcomes, quarantine, records, stages, status, upkeep
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
@@ -102,8 +102,12 @@ def parser() -> argparse.ArgumentParser:
 
     ingest = command("ingest", stages.ingest_command, "ingest a batch of applications", batch)
     ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
-    outcomes = command("outcomes", stages.outcomes_command, "ingest a file of outcomes")
-    outcomes.add_argument("--source", required=True, metavar="FILE-OR-URL")
+    withdraw = command(
+        "withdraw", stages.withdraw_command, "take a published batch out, with a way back", batch
+    )
+    withdraw.add_argument("--comment", required=True, metavar="TEXT", help="why; it is kept")
+    withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
+    outcomes.add_outcomes_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )
@@ -121,6 +125,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--batch", metavar="YYYY-MM-DD", type=batch_id)
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
+    score.add_argument("--run", metavar="ID", help="with --batch: publish this earlier run again")
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
     command(
         "reconcile",

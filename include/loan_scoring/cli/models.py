@@ -84,7 +84,8 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
         f"{options.version} ({row['algorithm']}), fitted with "
         f"{', '.join(v for v in pair.values() if v != options.version)}",
         f"fitted     {row['created_at']:%Y-%m-%d %H:%M} UTC by loan-scoring {row['code_version']}",
-        f"on         {row['training_data'].get('applications', 0):,} loans with an outcome",
+        f"on         {row['training_data'].get('applications', 0):,} loans with an outcome, "
+        f"outcomes as of {registry.outcomes_as_of(row)}",
         f"artifact   {row['artifact']} sha256 {row['artifact_sha256']}",
     ]
     for name, value in row["metrics"].items():

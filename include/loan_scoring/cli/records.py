@@ -38,12 +38,12 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
         row: row of the query `select_loan_record`.
         labels: label of each column of the contract, by column name.
     """
+    from loan_scoring.models.registry import outcomes_as_of
+
     probability = row["default_probability"]
     score = (
         row["exclusion_reason"] if probability is None else f"default probability {probability:.4f}"
     )
-    outcome = {None: "not known", True: "defaulted", False: "paid"}[row["is_default"]]
-    since = f", observed {row['observed_on']}" if row["observed_on"] else ""
     fitted_on = ", ".join(
         f"{each['batch_id']} revision {each['revision']}"
         for each in row["training_data"]["batches"]
@@ -60,18 +60,36 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
         f"application  {batch}, line {row['line_number']} of {row['source']}, "
         f"sha256 {row['source_sha256']}",
         f"model        {model}, "
-        f"fitted on {row['training_data']['applications']:,} loans of {fitted_on}",
+        f"fitted on {row['training_data']['applications']:,} loans of {fitted_on}, "
+        f"outcomes as of {outcomes_as_of(row)}",
         f"promoted     {row['promoted_at']:%Y-%m-%d %H:%M} UTC by {row['promoted_by']} "
         f"(promotion {row['promotion_id']})",
     ]
     gates = row["evidence"].get("gates", [])
     lines += [f"  {gate['gate']:<14}{gate['sentence']}" for gate in gates]
-    lines.append(f"outcome      {outcome}{since}")
+    lines += _outcome_lines(row)
     lines += [
         f"  {labels[name]:<34}{'missing' if value is None else value}"
         for name, value in row["application"].items()
     ]
     return "\n".join(lines)
+
+
+def _outcome_lines(row: dict[str, Any]) -> list[str]:
+    """Return a line with the outcome of a loan, and a line for each statement on it."""
+    words = {None: "not known", True: "defaulted", False: "paid"}
+    since = f", observed {row['observed_on']}" if row["observed_on"] else ""
+    lines = [f"outcome      {words[row['is_default']]}{since}"]
+    for each in row["outcomes"]:
+        observed = each["observed_on"] or "no date"
+        kind = "correction" if each["is_correction"] else "file"
+        by = f" by {each['changed_by']}" if each["changed_by"] else ""
+        comment = f": {each['comment']}" if each["comment"] else ""
+        lines.append(
+            f"  {each['state']:<14}{words[each['is_default']]}, observed {observed}, "
+            f"{kind} {each['drop_id']} revision {each['revision']}{by}{comment}"
+        )
+    return lines
 
 
 def _policy_text(policy: dict[str, Any] | None) -> str:

@@ -1,10 +1,15 @@
-"""Run the commands `ingest`, `outcomes`, `train`, `leaks`, `score`, `metrics`, `reconcile`."""
+"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics` and `reconcile`."""
 
 import argparse
 from dataclasses import asdict
 from typing import Any
 
-from loan_scoring.cli.common import mirror_after_training, run_measured, session_of
+from loan_scoring.cli.common import (
+    account_name,
+    mirror_after_training,
+    run_measured,
+    session_of,
+)
 
 REQUESTED = "; new models are requested: run `loan-scoring train`"
 
@@ -18,16 +23,16 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         source = options.source or find_applications_file(session, options.batch)
-        landed = ingest_batch(session, options.batch, source)
+        landed = ingest_batch(session, options.batch, source, account_name())
         result.update(asdict(landed))
         return landed.received
 
     run_measured(options, "ingest.batch", work)
-    result["text"] = f"batch {result['batch_id']} {_row_counts(result)}"
+    result["text"] = f"batch {result['batch_id']} {row_counts(result)}"
     return result
 
 
-def _row_counts(result: dict[str, Any]) -> str:
+def row_counts(result: dict[str, Any]) -> str:
     """Return a string with the revision and the row counts of an ingested file."""
     unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
     return (
@@ -36,29 +41,33 @@ def _row_counts(result: dict[str, Any]) -> str:
     )
 
 
-def outcomes_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Ingest a file of outcomes, and update the performance of the affected scoring runs.
-
-    If concept drift lasts long enough, new models are requested.
-    """
-    from loan_scoring.ingest.outcomes import take_outcomes
-    from loan_scoring.monitoring.performance.restate import restate_performance
-    from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
+def withdraw_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Withdraw a published batch, or restore it (--undo). Alerts are then judged without it."""
+    from loan_scoring.ingest.withdrawal import restore_batch, withdraw_batch
+    from loan_scoring.monitoring.alerts.store import update_alerts
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        taken = take_outcomes(session, options.source)
-        result.update(asdict(taken), restated=restate_performance(session))
-        request = ask_where_drift_lasts(session, "concept")
-        result["asks_for_model"] = request is not None
-        return taken.received
+        change = restore_batch if options.undo else withdraw_batch
+        done = change(session, options.batch, account_name(), options.comment)
+        result.update(asdict(done))
+        update_alerts(session)
+        return done.applications
 
-    run_measured(options, "outcomes.take", work)
-    text = f"{result['drop_id']} {_row_counts(result)}"
-    if result["restated"]:
-        text += f"\nperformance restated: {', '.join(result['restated'])}"
-    result["text"] = text + REQUESTED * result["asks_for_model"]
+    run_measured(options, "ingest.restore" if options.undo else "ingest.withdraw", work)
+    run = result["scoring_run_id"]
+    what = f"batch {result['batch_id']} revision {result['revision']}"
+    loans = f"{result['applications']} applications"
+    if options.undo:
+        scores = f"readers see the scores of {run} again" if run else "run score for the batch"
+        result["text"] = f"{what} is current again with {loans}; {scores}"
+    else:
+        scores = f"readers no longer see the scores of {run}" if run else "it had no current scores"
+        result["text"] = (
+            f"{what} is withdrawn with {loans}; {scores}; the way back: "
+            f"loan-scoring withdraw --batch {result['batch_id']} --undo --comment TEXT"
+        )
     return result
 
 
@@ -106,6 +115,8 @@ def score_command(options: argparse.Namespace) -> dict[str, Any]:
     """Score a batch in the database (--batch) or the applications in a file (--file)."""
     if (options.file is None) != (options.out is None):
         options.refuse("--file and --out belong together: the file and where its scores go")
+    if options.run is not None and options.batch is None:
+        options.refuse("--run belongs to --batch: it publishes an earlier run of that batch")
     return _score_file(options) if options.file is not None else _score_batch(options)
 
 
@@ -131,13 +142,17 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_batch(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.scoring.batch import score_batch
+    from loan_scoring.scoring.batch import publish_earlier_run, score_batch
     from loan_scoring.scoring.mini_batch import scoring_run
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
-        result["scoring_run_id"] = score_batch(session, options.batch)
+        if options.run is None:
+            result["scoring_run_id"] = score_batch(session, options.batch, account_name())
+        else:
+            publish_earlier_run(session, options.batch, options.run, account_name())
+            result["scoring_run_id"] = options.run
         run = scoring_run(session, result["scoring_run_id"])
         result.update({name: run[name] for name in ("applications", "scored", "referred")})
         return int(run["applications"])

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,11 @@ def _roles(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _migrate(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring import contract, database
-    from loan_scoring.database.migrations import migrate_schema
+    from loan_scoring import contract
+    from loan_scoring.database.session import migrate_portfolio
 
     url = _owner_url(options)
-    applied = {}
-    for portfolio in contract.names():
-        with closing(database.connect(portfolio, url)) as connection:
-            applied[portfolio] = migrate_schema(connection, contract.load(portfolio))
+    applied = {name: migrate_portfolio(name, url) for name in contract.names()}
     lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
     return {"applied": applied, "text": "\n".join(lines)}
 

@@ -7,7 +7,12 @@ explains every field.
 
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column, Source
-from loan_scoring.contract.contract import Contract, row_rules_sha256
+from loan_scoring.contract.contract import (
+    Contract,
+    outcome_rules_sha256,
+    row_rules_sha256,
+    target_sha256,
+)
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
@@ -41,6 +46,8 @@ __all__ = [
     "judge_batch_id",
     "load",
     "names",
+    "outcome_rules_sha256",
     "read",
     "row_rules_sha256",
+    "target_sha256",
 ]

@@ -1,6 +1,7 @@
 """Define the whole contract, and check that its columns, rules and policies fit together."""
 
 import hashlib
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -246,6 +247,23 @@ def row_rules_sha256(contract: Contract) -> str:
         "ratios": True,
     }
     return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
+
+
+def target_sha256(contract: Contract) -> str:
+    """Return the SHA-256 of a contract's target: its column, and its texts for either outcome."""
+    target = contract.target
+    parts = [target.source, sorted(target.positive), sorted(target.negative)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def outcome_rules_sha256(contract: Contract) -> str:
+    """Return the SHA-256 of all fields of a contract that affect how a file of outcomes is parsed.
+
+    If two contracts have equal hashes, a file gives equal outcomes under both contracts.
+    """
+    key = contract.key.model_dump(include={"source", "type", "range", "null_tokens"})
+    parts = [contract.source.encoding, key, target_sha256(contract)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _need(names: dict[str, Column], name: str, place: str) -> Column:

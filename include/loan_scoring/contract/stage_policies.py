@@ -46,10 +46,39 @@ class ManifestPolicy(ContractPart):
     totals: dict[str, str] = Field(default_factory=dict)
 
 
+class QuarantinePolicy(ContractPart):
+    """From which number of quarantined rows on a rule raises an alert.
+
+    - `few_rows`: so many rows of a rule, or of one unknown level, never raise an alert. Default: 5,
+      because a handful of typing errors is no fault of the file.
+    - `min_share`: a share of the batch below which a rule raises no alert, above its usual share.
+      Default: 0.001. That is 149 of 148,670 rows, which a person can still correct by hand.
+    - `nights`: number of earlier nights from which the usual share is estimated. Default: 14, so
+      that each weekday is there twice.
+    - `min_nights`: with fewer nights the usual share is unknown. Default: 5, because fewer nights
+      do not show how much nights differ.
+    - `first_nights_share`: the share above which a rule raises an alert as long as the usual share
+      is unknown. Default: 0.01, because some rules usually refuse several rows of a thousand.
+    """
+
+    few_rows: Annotated[int, Field(ge=0)] = 5
+    min_share: Share = 0.001
+    nights: Annotated[int, Field(ge=2, le=366)] = 14
+    min_nights: Annotated[int, Field(ge=2)] = 5
+    first_nights_share: Share = 0.01
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_nights > self.nights:
+            raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
+        return self
+
+
 class IngestPolicy(ContractPart):
     """The limits beyond which a landed batch is refused or raises an alert."""
 
     max_quarantined_share: Share = 0.1
+    quarantine: QuarantinePolicy = QuarantinePolicy()
     volume: VolumePolicy = VolumePolicy()
     max_days_ahead: Annotated[int, Field(ge=0, le=366)] = 0
     settled_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60

@@ -11,8 +11,9 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database
 
 APPENDED = (
-    "approvals", "audit_log", "calls", "models", "outcomes", "promotions", "retrain_requests",
-    "scores", "trials",
+    "approvals", "audit_log", "calls", "models", "outcome_changes", "outcome_changes_by_batch",
+    "outcome_revisions", "promotions", "publications", "retrain_requests", "scores",
+    "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows.
 
@@ -27,14 +28,15 @@ UPDATED = (
 """Tables in which stages add and update rows."""
 
 REPLACED = (
-    "applications", "distributions", "drift", "fairness", "findings", "landing_findings",
+    "applications", "distributions", "drift", "fairness", "findings", "landing_findings", "loans",
+    "outcomes",
     "performance", "quality", "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
-    "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    "GRANT SELECT ON {readable} TO {role}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}",
 )
 _WRITING = (
@@ -76,12 +78,15 @@ def grant_rights(connection: Connection) -> None:
     """
     roles = _roles(connection)
     with connection.cursor() as cursor:
+        # Views that other roles made in the schema are left out, because only their owners may
+        # grant rights on them.
         cursor.execute(
-            "SELECT c.relname FROM pg_class AS c"
-            " WHERE c.relispartition AND c.relkind = 'r'"
+            "SELECT c.relname, c.relispartition AND c.relkind = 'r' FROM pg_class AS c"
+            " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND pg_has_role(c.relowner, 'USAGE')"
             " AND c.relnamespace = current_schema()::regnamespace"
         )
-        partitions = [name for (name,) in cursor.fetchall()]
+        found = cursor.fetchall()
+        partitions = [name for name, is_partition in found if is_partition]
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
@@ -97,6 +102,7 @@ def grant_rights(connection: Connection) -> None:
                     sql.SQL(text).format(
                         schema=sql.Identifier(here[0]),
                         role=sql.Identifier(role),
+                        readable=_listed([name for name, _ in found]),
                         appended=_listed(APPENDED),
                         updated=_listed(UPDATED),
                         replaced=_listed(REPLACED),

@@ -3,15 +3,29 @@
 import hashlib
 import json
 import logging
+from functools import partial
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database, settings
-from loan_scoring.contract import Column, Contract
+from loan_scoring.contract import Contract
 from loan_scoring.database.grants import grant_rights, grants_step
+from loan_scoring.database.patience import run_step
+from loan_scoring.database.schema_state import (
+    column_comment,
+    contract_step,
+    current_state,
+    has_service_level,
+    missing_steps,
+    read_state,
+    recorded_steps,
+    stale_comments,
+)
 from loan_scoring.database.types import POSTGRES_TYPES
+from loan_scoring.database.unused_columns import drop_unused_columns
 from loan_scoring.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -26,11 +40,12 @@ def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
     that the first process has applied.
 
     Raises:
+        BusyError: other work holds a lock that a step needs. Steps before it stay applied.
         DatabaseError: an applied file was changed, the contract dropped a column or changed a
             column's type, or the role lacks a right that a step needs.
     """
     try:
-        if not is_behind(connection, contract):
+        if is_up_to_date(connection, contract):
             return []
         return _apply_all(connection, contract)
     except psycopg2.errors.InsufficientPrivilege as error:
@@ -41,64 +56,64 @@ def migrate_schema(connection: Connection, contract: Contract) -> list[str]:
         ) from error
 
 
-def _apply_all(connection: Connection, contract: Contract) -> list[str]:
-    applied = []
+def is_up_to_date(connection: Connection, contract: Contract) -> bool:
+    """Return True if the schema lacks no step, no comment, no service level and no grant.
+
+    Grants count only if the connection's role owns the schema, because no other role can grant
+    rights in the schema.
+    """
+    state = read_state(connection)
+    if state is None or missing_steps(state, contract) or stale_comments(state, contract):
+        return False
     with database.transaction(connection):
-        _prepare(connection, contract)
-    for path in sorted((settings.home() / "sql" / "migrations").glob("*.sql")):
-        text = path.read_text(encoding="utf-8")
-        with database.transaction(connection):
-            database.lock(connection, "migrations")
-            if _is_applied(connection, path.name, _sha256(text)):
-                continue
-            with connection.cursor() as cursor:
-                cursor.execute(text)
-            _note(connection, path.name, _sha256(text))
-        applied.append(path.name)
-    with database.transaction(connection):
-        database.lock(connection, "migrations")
-        name, ledger = _contract_step(contract), _ledger(connection)
-        changed = []
-        if name not in ledger:
-            _add_columns(connection, contract)
-            _note(connection, name, name)
-            changed.append(name)
-        if not _has_service_level(connection, contract):
-            service_level = contract.service_level.model_dump()
-            database.execute(connection, "upsert_service_level", **service_level)
-            changed.append("service_level")
-        if changed and any(each.startswith("contract-") for each in ledger):
-            _record_change(connection, contract, changed)
-        applied += changed
-        if applied:
-            database.execute(connection, "comment_on_views")
         grants = grants_step(connection)
-        if grants is not None and grants not in ledger:
-            grant_rights(connection)
-            _note(connection, grants, grants)
-            applied.append(grants)
+    return has_service_level(state, contract) and (grants is None or grants in state.steps)
+
+
+def _apply_all(connection: Connection, contract: Contract) -> list[str]:
+    if read_state(connection) is None:
+        with database.transaction(connection):
+            _prepare(connection, contract)
+    applied = []
+    for path in sorted((settings.home() / "sql" / "migrations").glob("*.sql")):
+        applied += run_step(connection, path.name, partial(_apply_file, connection, path))
+    applied += run_step(connection, "columns", partial(_apply_contract, connection, contract))
     log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
 
-def is_behind(connection: Connection, contract: Contract) -> bool:
-    """Return True if the schema does not exist or lacks a migration step.
+def _apply_file(connection: Connection, path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    if _is_applied(connection, path.name, _sha256(text)):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+    _note(connection, path.name, _sha256(text))
+    return [path.name]
 
-    Grants count as a step only if the connection's role owns the schema, because no other role can
-    grant rights in the schema.
-    """
-    with database.transaction(connection):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass(%s)", (f"{contract.portfolio}.schema_migrations",))
-            found = cursor.fetchone()
-            if found is None or found[0] is None:
-                return True
-        ledger = _ledger(connection)
-        wanted = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
-        wanted |= {_contract_step(contract), *filter(None, [grants_step(connection)])}
-        if not wanted <= ledger.keys():
-            return True
-        return not _has_service_level(connection, contract)
+
+def _apply_contract(connection: Connection, contract: Contract) -> list[str]:
+    """Bring columns, comments, service level and grants up to date, and return what changed."""
+    name, ledger = contract_step(contract), recorded_steps(connection)
+    changed = []
+    if _add_columns(connection, contract) or name not in ledger:
+        _note(connection, name, name)
+        changed.append(name)
+    if _comment_columns(connection, contract) and not changed:
+        changed.append("comments")
+    service_level = contract.service_level.model_dump()
+    if database.row(connection, "select_service_level") != service_level:
+        database.execute(connection, "upsert_service_level", **service_level)
+        changed.append("service_level")
+    if changed and any(each.startswith("contract-") for each in ledger):
+        _record_change(connection, contract, changed)
+    database.execute(connection, "comment_on_views")
+    grants = grants_step(connection)
+    if grants is not None and grants not in ledger:
+        grant_rights(connection)
+        _note(connection, grants, grants)
+        changed.append(grants)
+    return changed
 
 
 def _prepare(connection: Connection, contract: Contract) -> None:
@@ -145,15 +160,16 @@ def _prepare(connection: Connection, contract: Contract) -> None:
             cursor.execute("COMMENT ON DOMAIN loan_key IS 'Key of a loan, typed by the contract'")
 
 
-def _add_columns(connection: Connection, contract: Contract) -> None:
-    """Add the contract's columns that table `applications` does not have yet.
+def _add_columns(connection: Connection, contract: Contract) -> bool:
+    """Add the contract's columns that table `applications` lacks. Return whether one was added.
 
-    View `current_applications` is created again, because a view never shows columns that its table
-    gets later.
+    View `current_applications` gets them too. New columns stand last in the table and in the view,
+    so that the view is replaced and not dropped: views of other roles and their grants stay.
 
     Raises:
         DatabaseError: the contract lacks a column of the table, or has another type for it.
     """
+    drop_unused_columns(connection, contract)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
@@ -166,27 +182,46 @@ def _add_columns(connection: Connection, contract: Contract) -> None:
         )
         key_type = cursor.fetchone()
         _refuse_lost_columns(contract, present, key_type[0] if key_type else "")
-        for column in contract.inputs:
-            if column.name not in present:
-                cursor.execute(
-                    sql.SQL("ALTER TABLE applications ADD COLUMN {} {}").format(
-                        sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type])
-                    )
-                )
+        added = [column for column in contract.inputs if column.name not in present]
+        cursor.execute("SELECT to_regclass('current_applications') IS NOT NULL")
+        has_view = cursor.fetchone() == (True,)
+        if has_view and not added:
+            return False
+        if has_view:
+            # A query of the view locks the view first and its tables second. Another order could
+            # end in a deadlock with such a query.
+            cursor.execute("LOCK TABLE current_applications IN ACCESS EXCLUSIVE MODE")
+        for column in added:
             cursor.execute(
-                sql.SQL("COMMENT ON COLUMN applications.{} IS {}").format(
-                    sql.Identifier(column.name), sql.Literal(_comment(column))
+                sql.SQL("ALTER TABLE applications ADD COLUMN {} {}").format(
+                    sql.Identifier(column.name), sql.SQL(POSTGRES_TYPES[column.type])
                 )
             )
-        cursor.execute("DROP VIEW IF EXISTS current_applications")
         cursor.execute(
-            "CREATE VIEW current_applications AS SELECT a.* FROM applications AS a"
+            "CREATE OR REPLACE VIEW current_applications AS SELECT a.* FROM applications AS a"
             " JOIN batches AS b USING (batch_id, revision) WHERE b.is_current"
         )
         cursor.execute(
             "COMMENT ON VIEW current_applications IS"
             " 'The accepted applications of each batch''s current revision'"
         )
+    return True
+
+
+def _comment_columns(connection: Connection, contract: Contract) -> bool:
+    """Set the comments that differ from the contract. Return whether one differed.
+
+    COMMENT blocks neither readers nor writers.
+    """
+    stale = stale_comments(current_state(connection), contract)
+    with connection.cursor() as cursor:
+        for column in stale:
+            cursor.execute(
+                sql.SQL("COMMENT ON COLUMN applications.{} IS {}").format(
+                    sql.Identifier(column.name), sql.Literal(column_comment(column))
+                )
+            )
+    return bool(stale)
 
 
 def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: str) -> None:
@@ -224,41 +259,14 @@ def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: 
         )
 
 
-def _comment(column: Column) -> str:
-    unit = f", {column.unit}" if column.unit else ""
-    return f"{column.label}{unit}; known at {column.known}; source column {column.source}"
-
-
-def _contract_step(contract: Contract) -> str:
-    shape = [(column.name, _comment(column), column.type) for column in contract.columns]
-    return f"contract-{_sha256(repr(shape))[:12]}"
-
-
-def _has_service_level(connection: Connection, contract: Contract) -> bool:
-    """Return True if the service level in the database equals the contract's service level.
-
-    The service level is compared directly and has no row in table `schema_migrations`. If the
-    contract returned to an earlier service level, the table would already have a row for that
-    level, so that the change would be missed.
-    """
-    service_level = contract.service_level.model_dump()
-    return database.row(connection, "select_service_level") == service_level
-
-
 def _is_applied(connection: Connection, name: str, sha256: str) -> bool:
-    applied = _ledger(connection).get(name)
+    applied = recorded_steps(connection).get(name)
     if applied not in (None, sha256):
         raise DatabaseError(
             f"sql/migrations/{name} was changed after it was applied; "
             "restore the file and write the change as a new migration"
         )
     return applied is not None
-
-
-def _ledger(connection: Connection) -> dict[str, str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, sha256 FROM schema_migrations")
-        return dict(cursor.fetchall())
 
 
 def _record_change(connection: Connection, contract: Contract, changed: list[str]) -> None:
@@ -281,7 +289,9 @@ def _record_change(connection: Connection, contract: Contract, changed: list[str
 def _note(connection: Connection, name: str, sha256: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", (name, sha256)
+            "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET applied_at = now()",
+            (name, sha256),
         )
 
 

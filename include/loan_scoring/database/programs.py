@@ -48,6 +48,9 @@ def start_program(
     known = connection.info
     place = {"host": known.host, "port": str(known.port), "password": known.password or ""}
     environment = database.libpq_environment({**known.dsn_parameters, **place})
+    # The program gets the settings of the connection too, because defaults of the database or role,
+    # such as another encoding, would end or change a backup.
+    environment |= {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": known.options or ""}
     return subprocess.Popen([postgres_program(command[0]), *command[1:]], env=environment, **pipes)
 
 

@@ -1,7 +1,7 @@
 """Drop expired months of tables `applications`, `scores` and `calls`, and record each drop.
 
-Retention keeps the tables that an auditor needs: batches, outcomes, models, promotions, approvals,
-drift, performance and the audit log (docs/adr/0023).
+Retention keeps the tables that an auditor needs: batches, outcomes and their revisions, models,
+promotions, approvals, drift, performance and the audit log (docs/adr/0023).
 """
 
 import logging
@@ -228,6 +228,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
             quarantined = database.execute(
                 connection, "delete_quarantine_of_month", low=low, high=high
             )
+            database.execute(connection, "delete_loans_of_month", low=low, high=high)
         gone = replace(month, rows=_rows(session, month.partition), quarantined=quarantined)
         database.execute(
             connection,

@@ -1,20 +1,17 @@
-"""Open a session, which is a portfolio's contract plus a connection to its migrated schema."""
+"""Open a session, which is a portfolio's contract plus a connection to its schema."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import contract, database, settings
 from loan_scoring.contract import Contract
-from loan_scoring.database.migrations import is_behind, migrate_schema
-from loan_scoring.errors import DatabaseError
-
-ADMIN = "57P"
-"""Prefix of Postgres's error codes for an ended connection, such as 57P01 (admin_shutdown)."""
+from loan_scoring.database.migrations import migrate_schema
+from loan_scoring.database.refusals import one_line_refusals
+from loan_scoring.database.schema_state import read_state, refuse_behind
 
 
 @dataclass(frozen=True)
@@ -42,55 +39,55 @@ def open_session(
     *,
     within_seconds: int | None = None,
     parameters: Mapping[str, str] | None = None,
-    migrates: bool = True,
+    migrates: bool | None = None,
 ) -> Iterator[Session]:
-    """Connect to a portfolio's schema, migrate the schema and yield a session.
+    """Connect to a portfolio's schema and yield a session.
 
-    The connection is closed at the end of the block.
+    One query checks whether the schema has what the contract and this release need. The connection
+    is closed at the end of the block.
 
     Args:
         portfolio: name of the portfolio.
         url: database URL, as for `database.connect`.
         within_seconds: time limit for connecting, as for `database.connect`.
         parameters: server settings, as for `database.connect`.
-        migrates: If True, migrate a schema that lacks migration steps. If False, raise an error
-            instead.
+        migrates: what to do with a schema that lacks a migration step. By default, a schema that
+            was never set up is set up, because nobody works in it, and any other one is refused.
+            If True, the schema is migrated. If False, nothing is set up.
 
     Raises:
         ContractError: the portfolio has no contract, or the contract is not valid.
         DatabaseError: the server cannot be reached, the schema lacks migration steps and cannot or
-            may not be migrated, or the block ended with a lost connection or another
-            psycopg2.OperationalError.
+            may not be migrated, or the block ended with a lost connection, a server that only
+            reads, or another psycopg2.OperationalError.
     """
     loaded = contract.load(portfolio)
     connection = database.connect(portfolio, url, within_seconds, parameters)
-    place = database.location(connection)
     try:
-        if migrates:
-            _migrate(connection, loaded)
-        elif is_behind(connection, loaded):
-            raise DatabaseError(
-                f"the schema of {portfolio} is behind its contract or this release; "
-                f"`loan-scoring status --portfolio {portfolio}` sets it up"
-            )
-        yield Session(loaded, connection)
-    except psycopg2.Error as error:
-        # The block may use a second connection. If only the second connection is lost,
-        # connection.closed is 0, so the error's type and code are examined as well.
-        is_lost = connection.closed or (
-            isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-            and (error.pgcode or ADMIN).startswith(ADMIN)
-        )
-        if not is_lost and not isinstance(error, psycopg2.OperationalError):
-            raise  # because a refused statement is a bug in our code and needs a traceback
-        what = "lost the database at" if is_lost else "work failed in the database at"
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DatabaseError(
-            f"{what} {place}: {reason}; what was not committed is undone: check that Postgres"
-            " is well, then run the same command again"
-        ) from error
+        with one_line_refusals(connection):
+            state = read_state(connection)
+            if migrates or (migrates is None and state is None):
+                _migrate(connection, loaded)
+            else:
+                refuse_behind(state, loaded)
+            yield Session(loaded, connection)
     finally:
         connection.close()
+
+
+def migrate_portfolio(portfolio: str, url: str) -> list[str]:
+    """Migrate a portfolio's schema with the role in `url`, and return the applied steps.
+
+    Raises:
+        ContractError: the portfolio has no contract, or the contract is not valid.
+        DatabaseError: as for `open_session`.
+    """
+    loaded = contract.load(portfolio)
+    with (
+        closing(database.connect(portfolio, url)) as connection,
+        one_line_refusals(connection),
+    ):
+        return migrate_schema(connection, loaded)
 
 
 def _migrate(connection: Connection, loaded: Contract) -> None:

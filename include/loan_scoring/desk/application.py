@@ -39,6 +39,8 @@ class DeskApplication:
     unexplained: str | None
     """Reason why there are no contributions, or None if there are contributions."""
     approvals: list[database.Row]
+    outcomes: list[database.Row]
+    """Every statement on the outcome of the loan, the latest first. Usually there is none yet."""
     suggestion: str
 
     @property
@@ -62,6 +64,7 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
         if score is None:
             raise MissingError(f"loan {key} of {session.contract.portfolio} has no current score")
         decided = database.rows(session.connection, "select_approvals", loan_id=key)
+        outcomes = database.rows(session.connection, "select_outcome_history", loan_id=key)
     session = session.under(score)
     contract = session.contract
     base, added, unexplained = _explained(session, score)
@@ -81,6 +84,7 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
         base,
         unexplained,
         decided,
+        outcomes,
         policy_sentence(contract, score),
     )
 

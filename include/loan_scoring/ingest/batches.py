@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loan_scoring import database
-from loan_scoring.contract import row_rules_sha256
+from loan_scoring.contract import row_rules_sha256, target_sha256
 from loan_scoring.database.partitions import HISTORY, ensure_partition
+from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.copying import copy_table
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.known_loans import refuse_known_loans
+from loan_scoring.ingest.known_loans import claim_loans
 from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.manifests import (
     CheckedRows,
@@ -21,6 +22,7 @@ from loan_scoring.ingest.manifests import (
 )
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
+from loan_scoring.ingest.withdrawal import refuse_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +49,15 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
     All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
 
     Nothing changes if the current revision was landed from the same bytes with the same row rules,
-    or if the current revision is a correction of rows that were landed from the same bytes. If an
+    or if the current revision is a correction of rows that were landed from the same bytes. In
+    `history`, the target must be the same too, because its outcomes are read by the target. If an
     unpublished revision has the same bytes, its rows are deleted and landed again.
 
     Raises:
         PassingSourceError: the file is not the one that its manifest describes.
         SourceError: the file cannot be read, lacks a column of the contract, or has no rows and is
             not declared empty.
+        StateError: a person has withdrawn this very file from the batch.
     """
     contract, connection = session.contract, session.connection
     wanted = [column.source for column in contract.columns]
@@ -65,12 +69,13 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
             known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+            refuse_withdrawn(batch_id, known, table.sha256)
             current = next((row for row in known if row["is_current"]), None)
-            rules = row_rules_sha256(contract)
-            if current is not None and (
-                table.sha256 == current["origin_sha256"]
-                or (table.sha256, rules) == (current["sha256"], current["rules_sha256"])
-            ):
+            rules = {
+                "rules_sha256": row_rules_sha256(contract),
+                "target_sha256": target_sha256(contract) * (batch_id == HISTORY),
+            }
+            if current is not None and _is_unchanged(current, table.sha256, rules):
                 log.info(
                     "batch %s: unchanged, revision %s has the same bytes",
                     batch_id,
@@ -110,7 +115,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 delimiter=table.delimiter,
                 corrects_revision=None,
                 origin_sha256=None,
-                rules_sha256=rules,
+                **rules,
             )
     if table.header.extra:
         log.warning(
@@ -119,6 +124,22 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             ", ".join(table.header.extra),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
+
+
+def _is_unchanged(current: database.Row, sha256: str, rules: dict[str, str]) -> bool:
+    """Return whether a file, read by these rules, would give what the current revision contains.
+
+    Corrections by hand are kept under other row rules, but not under another target, because then
+    all outcomes of `history` are wrong.
+
+    Args:
+        current: the batch's current revision, as a row of table `batches`.
+        sha256: hash of the file.
+        rules: the columns of the row that say by which rules a file was read.
+    """
+    if sha256 == current["origin_sha256"]:
+        return current["target_sha256"] in ("", rules["target_sha256"])
+    return sha256 == current["sha256"] and all(current[name] == rules[name] for name in rules)
 
 
 def open_revision(known: list[database.Row], sha256: str) -> int:
@@ -167,13 +188,11 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
             passed = {"batch_id": batch_id, "revision": revision, "subjects": []}
             database.execute(session.connection, "resolve_quality_alerts", **passed)
             return
-        reason = _too_many_quarantined(session, batch, batch_id)
-        if reason is None:
-            failed = check_quality(session, batch, batch_id)
-            if not failed:
-                return
-            more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
-            reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
+        failed = check_quality(session, batch, batch_id)
+        if not failed:
+            return
+        more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
+        reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
         key = {"batch_id": batch_id, "revision": revision}
         database.execute(session.connection, "delete_batch_rows", **key)
         database.execute(session.connection, "update_batch_refused", **key)
@@ -183,41 +202,27 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
     )
 
 
-def _too_many_quarantined(session: Session, batch: database.Row, batch_id: str) -> str | None:
-    share = batch["quarantined"] / batch["received"]
-    limit = session.contract.ingest.max_quarantined_share
-    if share <= limit:
-        return None
-    broken = database.rows(
-        session.connection, "select_broken_rules", batch_id=batch_id, revision=batch["revision"]
-    )
-    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
-    is_known = broken[0]["rule"].startswith("known_key")
-    hint = "; these loans are already applications of other batches" if is_known else ""
-    return (
-        f"{batch['quarantined']} of {batch['received']} rows of {batch['source']} broke a rule "
-        f"({most}); the contract allows {limit:.0%}{hint}"
-    )
-
-
-def publish_batch(session: Session, batch_id: str, revision: int, location: str | Path) -> None:
+def publish_batch(
+    session: Session, batch_id: str, revision: int, location: str | Path, by: str | None = None
+) -> None:
     """Publish a checked revision and make it the batch's current revision, in one transaction.
 
-    Older revisions are kept. If a newer revision is already current, the revision is published but
-    does not become current. If the batch is `history` and the revision becomes current, the labels
-    in its file are ingested as outcomes in the same transaction.
+    Older revisions are kept. Readers no longer see scores of an older revision. If a newer revision
+    is already current, the revision is published but does not become current. If the batch is
+    `history` and the revision becomes current, the labels in its file are ingested as outcomes in
+    the same transaction.
 
     Args:
         session: database session of the role that ingests.
         batch_id: batch of the revision.
         revision: number of the revision.
-        location: file that was landed as this revision. The file is read again only if the batch
-            is `history`.
+        location: file that was landed as this revision. Only the history is read again from it.
+        by: who, such as `cli:USER`. None means the role of the session.
 
     Raises:
-        StateError: there is no such revision, the revision was refused, or one of its loans has
-            become an application of another batch since the file landed.
-        SourceError: the batch is `history`, and its file has changed since it landed.
+        StateError: there is no such revision, the revision was refused or its file withdrawn, or
+            one of its loans has become an application of another batch since the file landed.
+        SourceError: the file of the history has changed since it landed.
     """
     connection = session.connection
     key = {"batch_id": batch_id, "revision": revision}
@@ -233,14 +238,19 @@ def publish_batch(session: Session, batch_id: str, revision: int, location: str 
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a corrected file"
             )
-        refuse_known_loans(session, batch_id, revision)
+        known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
+        refuse_withdrawn(batch_id, known, batch["origin_sha256"] or batch["sha256"])
         current = database.row(connection, "select_current_batch", batch_id=batch_id)
         is_current = current is None or current["revision"] < revision
         if is_current:
-            database.execute(connection, "update_batch_superseded", **key)
+            replaced = database.row(connection, "update_batch_superseded", **key)
+            old = replaced["revision"] if replaced else None
+            claim_loans(session, batch_id, revision, replaced=old)
+            hide_scores(session, batch_id, "revision", by)
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
-            take_outcomes_within(session, location, sha256=batch["sha256"])
+            corrects = batch["corrects_revision"] is not None
+            take_outcomes_within(session, location, batch["sha256"], adds=corrects)
     if is_current:
         log.info("batch %s: revision %s is current", batch_id, revision)
     else:
@@ -257,12 +267,14 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
     raise StateError(f"batch {batch_id} has no revision {revision}; ingest the batch first")
 
 
-def ingest_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
+def ingest_batch(
+    session: Session, batch_id: str, location: str | Path, by: str | None = None
+) -> LandedBatch:
     """Land a file as a batch, check the batch and publish it. Skip an unchanged file."""
     landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
         check_batch(session, batch_id, landed.revision)
-        publish_batch(session, batch_id, landed.revision, location)
+        publish_batch(session, batch_id, landed.revision, location, by)
     return landed
 
 

@@ -10,7 +10,7 @@ from loan_scoring.database.partitions import partition_name
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.known_loans import known_loan_lookup
+from loan_scoring.ingest.known_loans import quarantine_known_loans
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
@@ -19,9 +19,20 @@ def copy_table(
     session: Session, table: Iterable[Block], batch_id: str, revision: int
 ) -> tuple[int, int]:
     """Parse and copy all rows of a file. Return the number of accepted and of quarantined rows."""
-    with known_loan_lookup(session, batch_id) as is_known:
-        rules = RowRules(session.contract, is_known)
-        return copy_rows(session, batch_id, revision, (rules.apply(block) for block in table))
+    rules = RowRules(session.contract)
+    rejected_keys: dict[int, int | str] = {}
+
+    def checked() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
+        for block in table:
+            rows, rejected = rules.apply(block)
+            rejected_keys.update(
+                (each.line_number, each.key) for each in rejected if each.key is not None
+            )
+            yield rows, rejected
+
+    accepted, quarantined = copy_rows(session, batch_id, revision, checked())
+    known = quarantine_known_loans(session, table, batch_id, revision, rejected_keys)
+    return accepted - known, quarantined + known
 
 
 def copy_rows(

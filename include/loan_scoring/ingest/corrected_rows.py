@@ -11,7 +11,8 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files import blocks
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable
-from loan_scoring.ingest.spreadsheet import split_record, without_text_marks
+from loan_scoring.ingest.quarantine import split_record
+from loan_scoring.ingest.spreadsheet import without_text_marks
 
 
 def read_corrected_rows(

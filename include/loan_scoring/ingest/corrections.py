@@ -24,6 +24,7 @@ from loan_scoring.ingest.batches import (
 )
 from loan_scoring.ingest.copying import copy_rows
 from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_corrected_rows
+from loan_scoring.ingest.files.columns import readable_columns
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
@@ -75,7 +76,9 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
         current = current_revision(session, batch_id)
         refuse_dropped(connection, batch_id)
         known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
-        others = [name for name in current["header"] if name not in {*wanted, *own}]
+        others = [
+            name for name in readable_columns(current["header"]) if name not in {*wanted, *own}
+        ]
         with (
             open_table(
                 location, wanted, encoding=contract.source.encoding, optional=others
@@ -151,6 +154,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             corrects_revision=current["revision"],
             origin_sha256=current["origin_sha256"] or current["sha256"],
             rules_sha256=row_rules_sha256(contract),
+            target_sha256=current["target_sha256"],
         )
     return landed
 

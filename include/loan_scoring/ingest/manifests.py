@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from loan_scoring.contract import Contract
 from loan_scoring.errors import NoRowsError, PassingSourceError, SourceError
 from loan_scoring.ingest.deliveries import is_empty_marker
-from loan_scoring.ingest.files.blocks import Block, Header
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.files.columns import Header
 from loan_scoring.ingest.files.locations import scheme_of
 from loan_scoring.ingest.files.table import SourceTable, open_table
 from loan_scoring.ingest.row_rules import parse_column
@@ -129,7 +130,7 @@ def _fields(path: Path) -> dict[str, Any]:
 
 
 class CheckedRows:
-    """The blocks of a table, whose control totals are added up as they are read.
+    """The blocks of a table, whose control totals are added up when they are read first.
 
     Iterate over all blocks, then call `check`.
     """
@@ -139,10 +140,12 @@ class CheckedRows:
     ) -> None:
         self._contract, self._table, self._manifest = contract, table, manifest
         self._totals = dict.fromkeys(manifest.totals if manifest else (), 0.0)
+        self._is_read = False
 
     def __iter__(self) -> Iterator[Block]:
+        is_first, self._is_read = not self._is_read, True
         for block in self._table:
-            for name in self._totals:
+            for name in self._totals if is_first else ():
                 values, _ = parse_column(self._contract.by_name[name], block)
                 self._totals[name] += pc.sum(values).as_py() or 0
             yield block

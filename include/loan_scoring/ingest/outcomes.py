@@ -1,30 +1,26 @@
 """Ingest a file of outcomes, and check the outcomes against known loans and known outcomes."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract import KEY, outcome_rules_sha256
+from loan_scoring.database import audit
+from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.manifests import CheckedRows, read_manifest
-from loan_scoring.ingest.quarantine import postgres_array, storable_text
-from loan_scoring.ingest.row_rules import any_of, parse_column
+from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
+from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
+from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
+from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn_file
 
 log = logging.getLogger(__name__)
 
-OBSERVED_ON = "observed_on"
-"""The optional column with the date of each outcome. A file of `history` has no such column."""
 FEW_ROWS = 10
 """A file of outcomes is refused only if at least this many rows break a rule.
 
@@ -39,6 +35,8 @@ class TakenOutcomes:
 
     `drop_id` identifies the file by its name. `is_unchanged` is True if the file has no new
     content. Then no revision was added, and the fields describe the earlier revision.
+
+    `loans` counts the loans whose row in table `outcomes` the file changed.
     """
 
     drop_id: str
@@ -47,10 +45,35 @@ class TakenOutcomes:
     accepted: int
     quarantined: int
     is_unchanged: bool = False
+    is_correction: bool = False
+    loans: ChangedLoans = field(default_factory=ChangedLoans)
 
 
-def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
+@dataclass(frozen=True)
+class Declaration:
+    """What a person declares about a file of outcomes, with the person's name.
+
+    `user` is the name for the audit log, such as `cli:NAME`. None means the role of the database
+    session. `comment` is the reason of a correction. A file is also a correction if its name says
+    so (see `outcome_file`).
+    """
+
+    user: str | None = None
+    comment: str | None = None
+    is_correction: bool = False
+
+
+NOTHING_DECLARED = Declaration()
+
+
+def take_outcomes(
+    session: Session, location: str | Path, declared: Declaration = NOTHING_DECLARED
+) -> TakenOutcomes:
     """Ingest a file of outcomes in one transaction.
+
+    The newest statement on each loan becomes its outcome (see `refresh_outcomes`). If a file with
+    the same name was ingested before, its statements no longer count, so a loan that the new file
+    does not name loses the outcome that only the earlier file gave it.
 
     Ingesting the same bytes a second time changes nothing, with one exception. If a loan that was
     unknown the first time has since been ingested, all rows are checked again and become a new
@@ -59,32 +82,53 @@ def take_outcomes(session: Session, location: str | Path) -> TakenOutcomes:
     A row goes to quarantine in each of these cases:
 
     - The row cannot be read.
-    - The loan is unknown, or the date of the outcome is before the loan's application.
-    - An earlier row of the file has the same loan.
-    - The outcome contradicts the known outcome of the loan, or another row of the file.
+    - The loan is unknown.
+    - The date of the outcome is before the loan's application, or in the future.
+    - An earlier row of the file has the same loan and date.
+    - The outcome contradicts another row of the file with the same loan and date, or, unless the
+      file is a correction, a statement of another file that counts.
 
     Raises:
         SourceError: the file cannot be read, or a column is missing.
-        StateError: at least FEW_ROWS rows broke a rule, and the share of these rows is larger than
-            the contract allows. Then nothing is changed.
+        StateError: the bytes were withdrawn, no row can be taken, or at least FEW_ROWS rows broke a
+            rule and the share of these rows is larger than the contract allows. Then nothing is
+            changed.
     """
     with database.transaction(session.connection):
-        taken = take_outcomes_within(session, location)
+        taken = take_outcomes_within(session, location, declared=declared)
         key = {"batch_id": taken.drop_id, "revision": taken.revision}
         broken = database.rows(session.connection, "select_broken_rules", **key)
-    unknown = sum(row["rows"] for row in broken if row["rule"] == f"unknown_loan:{KEY}")
-    if unknown:
-        log.warning(
-            "%s: %s outcomes of unknown loans are in quarantine; "
-            "ingest the batch of these loans, then this file again",
-            taken.drop_id,
-            unknown,
-        )
+    limits = session.contract.ingest.quarantine
+    many = max(limits.few_rows, limits.min_share * taken.received)
+    for row in broken:
+        if row["rule"] == f"unknown_loan:{KEY}":
+            log.warning(
+                "%s: %s outcomes of unknown loans are in quarantine; "
+                "ingest the batch of these loans, then this file again",
+                taken.drop_id,
+                row["rows"],
+            )
+        elif row["rows"] > many:
+            log.warning(
+                "%s: %s of %s outcomes broke the rule %s and are in quarantine; "
+                "correct the file and take it in again",
+                taken.drop_id,
+                row["rows"],
+                taken.received,
+                row["rule"],
+            )
+    if taken.loans.removed or taken.loans.changed:
+        log.warning("%s revision %s: %s", taken.drop_id, taken.revision, taken.loans.sentence)
     return taken
 
 
 def take_outcomes_within(
-    session: Session, location: str | Path, sha256: str | None = None
+    session: Session,
+    location: str | Path,
+    sha256: str | None = None,
+    *,
+    adds: bool = False,
+    declared: Declaration = NOTHING_DECLARED,
 ) -> TakenOutcomes:
     """Ingest a file of outcomes within the caller's transaction.
 
@@ -94,13 +138,19 @@ def take_outcomes_within(
         sha256: hash that the file of `history` must have. With a hash, the file is ingested even if
             its bytes are unchanged, because loans that were unknown may be known now. None for a
             file of outcomes.
+        adds: whether the file has only the corrected rows of `history`. Then all other statements
+            of the file of `history` go on to count.
+        declared: what a person declares about the file.
 
     Raises:
         SourceError: the file cannot be read, lacks a column, or has another hash.
-        StateError: too many rows broke a rule, as in `take_outcomes`.
+        StateError: as for `take_outcomes`, or rows would be added to a withdrawn file.
     """
     contract, connection = session.contract, session.connection
-    drop_id = f"outcomes-{Path(location_label(location)).name.split('.')[0]}"
+    file = outcome_file(location, declared.is_correction)
+    if sha256 is not None:  # so that each file of `history` replaces the one before
+        file = OutcomeFile(f"{PREFIX}{HISTORY}", False)
+    drop_id = file.drop_id
     wanted = [contract.key.source, contract.target.source]
     with open_table(
         location, wanted, encoding=contract.source.encoding, optional=[OBSERVED_ON]
@@ -112,13 +162,17 @@ def take_outcomes_within(
         # Ingest one file at a time, because otherwise two files with contradicting outcomes of
         # a loan could both pass the check.
         database.lock(connection, "outcomes")
+        refuse_withdrawn_file(session, location, drop_id, None if adds else table.sha256)
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
         same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
+        rules = outcome_rules_sha256(contract)
+        if same and same["rules_sha256"] != rules:
+            same = None
         if same and not same["has_unknown_loans"]:
             return _unchanged(same)
         received = 0
         database.execute(connection, "create_landed_outcomes")
-        for rows in read_ahead(_parsed(contract, table)):
+        for rows in read_ahead(parse_outcomes(contract, table)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             received += rows.num_rows
         if sha256 is None:
@@ -134,25 +188,55 @@ def take_outcomes_within(
             **key,
             source=location_label(location),
             sha256=table.sha256,
+            rules_sha256=rules,
         )
-    quarantined = database.execute(connection, "quarantine_landed_outcomes", **key)
-    database.execute(connection, "insert_landed_outcomes", **key)
+    quarantined = database.execute(
+        connection, "quarantine_landed_outcomes", **key, is_correction=file.is_correction
+    )
     limit = contract.ingest.max_quarantined_share
-    if quarantined >= FEW_ROWS and quarantined > limit * received:
+    is_much = quarantined >= FEW_ROWS and quarantined > limit * received
+    # An earlier revision would be replaced by nothing.
+    is_all = 0 < quarantined == received and known is not None and known["accepted"] > 0
+    if is_much or is_all:
         raise StateError(
             f"{location_label(location)}: {quarantined} of {received} outcomes broke a rule "
             f"{_rules_and_remedy(session, drop_id, revision)}"
         )
-    taken = TakenOutcomes(drop_id, revision, received, received - quarantined, quarantined)
-    database.execute(
-        connection,
-        "update_outcome_drop",
-        **key,
-        received=received,
-        accepted=taken.accepted,
-        quarantined=quarantined,
+    user = declared.user or f"role:{connection.info.user}"
+    change = record_change(
+        session,
+        "corrected" if file.is_correction else "taken",
+        drop_id,
+        revision,
+        user if file.is_correction else None,
+        declared.comment,
     )
-    return taken
+    database.execute(connection, "insert_outcome_revisions", **key, change_id=change.change_id)
+    if adds:
+        database.execute(connection, "insert_carried_outcomes", **key, change_id=change.change_id)
+    loans = refresh_outcomes(session, change, drop_id, since=revision - 1)
+    accepted = received - quarantined
+    counts = {"received": received, "accepted": accepted, "quarantined": quarantined}
+    database.execute(connection, "update_outcome_drop", **key, **counts)
+    if file.is_correction:
+        details = {
+            "comment": declared.comment,
+            "source": location_label(location),
+            "sha256": table.sha256,
+            "change_id": change.change_id,
+            **asdict(loans),
+        }
+        subject = f"{drop_id} revision {revision}"
+        audit.record_entry(session, user, "outcomes.correct", subject, details)
+    return TakenOutcomes(
+        drop_id,
+        revision,
+        received,
+        accepted,
+        quarantined,
+        is_correction=file.is_correction,
+        loans=loans,
+    )
 
 
 def _unchanged(known: database.Row) -> TakenOutcomes:
@@ -183,68 +267,3 @@ def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
         f"({most}); the contract allows "
         f"{session.contract.ingest.max_quarantined_share:.0%}; nothing was changed; {remedy}"
     )
-
-
-def _parsed(contract: Contract, table: SourceTable) -> Iterator[pa.Table]:
-    """Yield a table of typed records for each block, malformed records included.
-
-    Column `rules` has the rules that a record breaks by itself. Rules that compare the record with
-    other records or with known loans are checked later, in SQL.
-    """
-    for block in table:
-        loan_id, broken = parse_column(contract.key, block)
-        unreadable = any_of([mask for _, mask in broken], len(loan_id))
-        is_null = loan_id.is_null().to_numpy(zero_copy_only=False)
-        broken.append((f"null_key:{KEY}", is_null & ~unreadable))
-        labels = pc.utf8_trim_whitespace(
-            block.table.column(contract.target.source).combine_chunks()
-        )
-        positive = pc.is_in(labels, value_set=pa.array(contract.target.positive))
-        negative = pc.is_in(labels, value_set=pa.array(contract.target.negative))
-        known = pc.or_(positive, negative)
-        unknown = ~known.to_numpy(zero_copy_only=False)
-        broken.append((f"unknown_level:{contract.target.source}", unknown))
-        observed_on, wrong = _dates(block.table)
-        broken.append((f"not_a_date:{OBSERVED_ON}", wrong))
-        rows, malformed = range(block.table.num_rows), block.malformed
-        yield pa.table(
-            {
-                "line_number": [*block.line_numbers.tolist(), *(m.line_number for m in malformed)],
-                "raw_text": [
-                    *(storable_text(block.raw_text(row)) for row in rows),
-                    *(storable_text(m.raw_text) for m in malformed),
-                ],
-                "rules": [
-                    *(postgres_array([rule for rule, mask in broken if mask[row]]) for row in rows),
-                    *(postgres_array([m.reason]) for m in malformed),
-                ],
-                KEY: _padded(loan_id, len(malformed)),
-                "is_default": _padded(
-                    pc.if_else(known, positive, pa.scalar(None, pa.bool_())), len(malformed)
-                ),
-                OBSERVED_ON: _padded(observed_on, len(malformed)),
-            }
-        )
-
-
-def _padded(values: pa.Array, nulls: int) -> pa.Array:
-    return pa.concat_arrays([values, pa.nulls(nulls, values.type)])
-
-
-def _dates(table: pa.Table) -> tuple[pa.Array, np.ndarray]:
-    """Return column `observed_on` as dates, and a mask of the rows that are not a date.
-
-    Dates that cannot be read are null. If the table has no such column, all dates are null and the
-    mask marks no row.
-    """
-    if OBSERVED_ON not in table.column_names:
-        return pa.nulls(table.num_rows, pa.date32()), np.zeros(table.num_rows, dtype=bool)
-    values: list[date | None] = []
-    wrong = np.zeros(table.num_rows, dtype=bool)
-    for row, text in enumerate(table.column(OBSERVED_ON).to_pylist()):
-        try:
-            values.append(date.fromisoformat(text.strip()))
-        except ValueError:
-            values.append(None)
-            wrong[row] = True
-    return pa.array(values, pa.date32()), wrong

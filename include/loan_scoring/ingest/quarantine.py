@@ -1,10 +1,15 @@
-"""Store rejected records in table `quarantine`, and count the rows that broke each rule."""
+"""Store rejected records in table `quarantine`, count broken rules, and split records."""
 
 import pyarrow as pa
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
+from loan_scoring.ingest.files.blocks import csv_fields
+from loan_scoring.ingest.files.csv_header import DELIMITERS
 from loan_scoring.ingest.row_rules import RejectedRow
+
+MALFORMED = {"field_count", "encoding"}
+"""The rules that malformed records break. Such a record cannot be split into columns."""
 
 
 def add_rejected_rows(
@@ -44,3 +49,23 @@ def count_broken_rules(session: Session, batch_id: str | None = None) -> list[da
     """
     with database.transaction(session.connection):
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)
+
+
+def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
+    """Return the fields of a quarantined record, in the order of the source file's header.
+
+    Return None if the record cannot be split into as many fields as the header has.
+
+    Args:
+        row: row of table `quarantine`.
+        revision: row of table `batches` for the revision that contains the record.
+    """
+    if MALFORMED.intersection(row["rules"]):
+        return None
+    # The revision has the delimiter of the first file of a glob, and other files may have other
+    # delimiters. Therefore all delimiters are tried.
+    for delimiter in [revision["delimiter"], *DELIMITERS]:
+        values = csv_fields(row["raw_text"], delimiter)
+        if len(values) == len(revision["header"]):
+            return values
+    return None

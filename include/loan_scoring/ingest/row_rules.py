@@ -1,5 +1,6 @@
 """Convert rows of text to the contract's types, and find every rule that each row breaks."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Column, Contract
-from loan_scoring.database.types import ARROW_TYPES
 from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.numbers import (
+    as_floats,
+    as_mask,
+    has_exponent,
+    parse_numbers,
+    without_nulls,
+)
 
 Broken = list[tuple[str, np.ndarray]]
 """Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
@@ -20,19 +27,19 @@ Lookup = Callable[[pa.Array], np.ndarray]
 A key that is null or cannot be read is passed as null, and its mask is False.
 """
 
-NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-
 
 @dataclass(frozen=True)
 class RejectedRow:
     """A record that broke at least one rule.
 
-    A name in `rules` is `rule:column`, or only the rule if the record is malformed.
+    A name in `rules` is `rule:column`, or only the rule if the record is malformed. `key` is the
+    record's key, or None if the record has no key that can be read.
     """
 
     line_number: int
     raw_text: str
     rules: list[str]
+    key: int | str | None = None
 
 
 class RowRules:
@@ -67,10 +74,10 @@ class RowRules:
             typed[column.name] = read[0]
             broken += read[1]
         for ratio in self._contract.ratios:
-            expected = ratio.scale * _floats(typed[ratio.numerator])
+            expected = ratio.scale * as_floats(typed[ratio.numerator])
             with np.errstate(divide="ignore", invalid="ignore"):
-                expected = expected / _floats(typed[ratio.denominator])
-                off = np.abs(_floats(typed[ratio.column]) - expected) > ratio.tolerance * np.abs(
+                expected = expected / as_floats(typed[ratio.denominator])
+                off = np.abs(as_floats(typed[ratio.column]) - expected) > ratio.tolerance * np.abs(
                     expected
                 )
             broken.append((f"{ratio.name}:{ratio.column}", off))
@@ -94,7 +101,7 @@ class KeyRules:
         """
         keys, faults = parse_column(self._column, block)
         unreadable = any_of([mask for _, mask in faults], len(keys))
-        faults.append((f"null_key:{KEY}", _mask(keys.is_null()) & ~unreadable))
+        faults.append((f"null_key:{KEY}", as_mask(keys.is_null()) & ~unreadable))
         faults.append((f"duplicate_key:{KEY}", self._repeated(keys)))
         if self._is_known is not None:
             faults.append((f"known_key:{KEY}", self._is_known(keys)))
@@ -105,7 +112,7 @@ class KeyRules:
         self._repeated(keys)
 
     def _repeated(self, keys: pa.Array) -> np.ndarray:
-        present = _mask(keys.is_valid())
+        present = as_mask(keys.is_valid())
         repeated = np.zeros(len(keys), dtype=bool)
         if pa.types.is_integer(keys.type):
             repeated[present] = self._seen_integers.add(keys.drop_null().to_numpy())
@@ -169,6 +176,7 @@ def accepted_and_rejected(
             int(block.line_numbers[row]),
             block.raw_text(row),
             [rule for rule, mask in broken if mask[row]],
+            columns[KEY][row].as_py(),
         )
         for row in np.flatnonzero(bad).tolist()
     ]
@@ -183,86 +191,41 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
     A value that cannot be read is null.
     """
     text = block.table.column(column.source).combine_chunks()
+    faults: Broken = []
+    if column.name == KEY and (written := has_exponent(column, text)) is not None:
+        text = pc.if_else(pa.array(written), "", text)
+        faults.append((f"exponent_key:{KEY}", written))
     if not column.is_numeric:
-        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
+        text = without_nulls(pc.utf8_trim_whitespace(text), column)
         if column.levels is None or column.open_levels:
-            return text, []
+            return text, faults
         known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
-        unknown = ~_mask(known) & _mask(text.is_valid())
-        return text, [(f"unknown_level:{column.name}", unknown)] if unknown.any() else []
-    values, unreadable = _numbers(column, text)
-    faults = [(f"not_a_number:{column.name}", unreadable)] if unreadable.any() else []
-    if column.range is not None:
-        low, high = column.range
-        numbers = _floats(values)
-        outside = np.zeros(len(numbers), dtype=bool)
-        if low is not None:
-            outside |= numbers < low
-        if high is not None:
-            outside |= numbers > high
-        if outside.any():
-            faults.append((f"out_of_range:{column.name}", outside))
+        unknown = ~as_mask(known) & as_mask(text.is_valid())
+        if unknown.any():
+            faults.append((f"unknown_level:{column.name}", unknown))
+        return text, faults
+    values, unreadable = parse_numbers(column, text)
+    if unreadable.any():
+        faults.append((f"not_a_number:{column.name}", unreadable))
+    if column.range is not None and (outside := _outside(values, column)).any():
+        faults.append((f"out_of_range:{column.name}", outside))
     return values, faults
 
 
-def _numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Return text as numbers, and a mask of the values that are not a number of the column's type.
+def _outside(values: pa.Array, column: Column) -> np.ndarray:
+    """Return a mask of the numbers that are outside the column's range.
 
-    A value that is not such a number becomes null.
+    Integers are compared as integers, because float64 rounds them beyond 2^53.
     """
-    kind = ARROW_TYPES[column.type]
-    nothing = np.zeros(len(text), dtype=bool)
-    try:
-        if column.type == "integer" and _has_hexadecimal(text):
-            raise pa.ArrowInvalid("the cast reads 0x10 as 16")
-        values = _without_nulls(text, column).cast(kind)
-    except pa.ArrowInvalid:
-        text = _without_nulls(pc.utf8_trim_whitespace(text), column)
-        is_number = _mask(pc.match_substring_regex(text, NUMBER).fill_null(True))
-        text = pc.if_else(pa.array(is_number), text, pa.scalar(None, pa.string()))
-        floats = text.cast(pa.float64())
-        unreadable = ~is_number
-        if column.type == "integer":
-            numbers = _floats(floats)
-            with np.errstate(invalid="ignore"):
-                fraction = (np.abs(numbers) >= 2**53) | (np.floor(numbers) != numbers)
-            fraction &= ~np.isnan(numbers)
-            unreadable = unreadable | fraction
-            floats = pc.if_else(pa.array(fraction), pa.scalar(None, pa.float64()), floats)
-        return floats.cast(kind), unreadable
-    if column.type == "number":  # because the cast also accepts 'nan' and 'inf'
-        endless = ~np.isfinite(_floats(values)) & _mask(values.is_valid())
-        if endless.any():
-            return pc.if_else(pa.array(endless), pa.scalar(None, kind), values), endless
-    return values, nothing
-
-
-def _has_hexadecimal(text: pa.Array) -> bool:
-    """Return whether any text may be a hexadecimal number, because it contains an x.
-
-    The whole buffer is searched, even if `text` is only a slice of the buffer. So the result may be
-    True because of text outside the slice. Then `_numbers` takes its slower branch, which gives the
-    same numbers.
-    """
-    data = text.buffers()[2]
-    return data is not None and b"x" in data.to_pybytes().lower()
-
-
-def _without_nulls(text: pa.Array, column: Column) -> pa.Array:
-    """Return text in which empty text and the contract's null tokens are replaced by null."""
-    is_null = pc.equal(text, "")
-    for token in column.null_tokens:
-        is_null = pc.or_(is_null, pc.equal(text, token))
-    return pc.if_else(is_null, pa.scalar(None, pa.string()), text)
-
-
-def _floats(values: pa.Array) -> np.ndarray:
-    """Return numbers as float64. Null becomes nan."""
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
-
-
-def _mask(values: pa.Array) -> np.ndarray:
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=bool)
+    low, high = column.range or (None, None)
+    outside = np.zeros(len(values), dtype=bool)
+    is_whole = column.type == "integer"
+    numbers = values.fill_null(0).to_numpy() if is_whole else as_floats(values)
+    if low is not None and math.isfinite(low):
+        outside |= numbers < (math.ceil(low) if is_whole else low)
+    if high is not None and math.isfinite(high):
+        outside |= numbers > (math.floor(high) if is_whole else high)
+    return outside & as_mask(values.is_valid()) if outside.any() else outside
 
 
 def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:

@@ -13,13 +13,10 @@ from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import current_revision
-from loan_scoring.ingest.files.blocks import csv_fields
-from loan_scoring.ingest.files.csv_header import DELIMITERS
-from loan_scoring.ingest.quarantine import storable_text
+from loan_scoring.ingest.files.columns import readable_columns
+from loan_scoring.ingest.quarantine import split_record, storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
-MALFORMED = {"field_count", "encoding"}
-"""The rules that malformed records break. Such a record cannot be split into columns."""
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """The first characters by which a spreadsheet program recognises a formula."""
 
@@ -52,9 +49,10 @@ def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
 class QuarantineSheet:
     """A CSV file of rejected rows for a person to correct, written row by row.
 
-    The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Only
-    malformed records have a `raw_text`. Their other columns are empty, and the person fills them in
-    from `raw_text`. `spreadsheet_text` changes values that a spreadsheet program would calculate.
+    The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Columns
+    without a name, or with a repeated name, are left out. Only malformed records have a `raw_text`.
+    Their other columns are empty, and the person fills them in from `raw_text`. `spreadsheet_text`
+    changes values that a spreadsheet program would calculate.
 
     Args:
         out: file to write.
@@ -70,16 +68,18 @@ class QuarantineSheet:
         line_number, rules, raw_text = export_columns(contract)
         # A source column outside the contract may have one of these three names. This source column
         # is left out, because otherwise the CSV file would have two columns with the same name.
-        own = {line_number, rules, raw_text}
+        shown = {*readable_columns(header)} - {line_number, rules, raw_text}
         self._layout = layout
-        self._shown = [place for place, name in enumerate(header) if name not in own]
+        self._shown = [place for place, name in enumerate(header) if name in shown]
         self._later = [name for name in wanted if name not in header]
         # With a byte order mark, spreadsheet programs and CsvRows read the text as UTF-8.
         out.write("\ufeff")
         self._writer = csv.writer(out, lineterminator="\n")
         sources = {*(column.source for column in contract.columns), contract.target.source}
-        shown = [header[place] for place in self._shown]
-        names = [name if name in sources else spreadsheet_text(name) for name in shown]
+        names = [
+            name if name in sources else spreadsheet_text(name)
+            for name in (header[place] for place in self._shown)
+        ]
         self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
 
     def add(self, rejected: RejectedRow) -> None:
@@ -146,23 +146,3 @@ def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
     """
     labels = [contract.target.source] if batch_id == HISTORY else []
     return [*(column.source for column in contract.columns), *labels]
-
-
-def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
-    """Return the fields of a quarantined record, in the order of the source file's header.
-
-    Return None if the record cannot be split into as many fields as the header has.
-
-    Args:
-        row: row of table `quarantine`.
-        revision: row of table `batches` for the revision that contains the record.
-    """
-    if MALFORMED.intersection(row["rules"]):
-        return None
-    # The revision has the delimiter of the first file of a glob, and other files may have other
-    # delimiters. Therefore all delimiters are tried.
-    for delimiter in [revision["delimiter"], *DELIMITERS]:
-        values = csv_fields(row["raw_text"], delimiter)
-        if len(values) == len(revision["header"]):
-            return values
-    return None

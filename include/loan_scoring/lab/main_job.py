@@ -47,7 +47,7 @@ def run_main_job(job: MainJob) -> str:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     loaded = contract.load(job.portfolio)
     started = time.monotonic()
-    with _database_url() as url, open_session(loaded.portfolio, url) as session:
+    with _database_url() as url, open_session(loaded.portfolio, url, migrates=True) as session:
         _refuse_mixed_sources(session)
         replay = replay_loans(
             loaded,

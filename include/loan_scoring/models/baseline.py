@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loan_scoring.contract import Contract
+from loan_scoring.models.numbers import as_floats
 from loan_scoring.statistics.distribution import Distribution
 
 PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
@@ -75,7 +76,7 @@ def _edges(numbers: np.ndarray, bins: int) -> np.ndarray:
 
 def present_numbers(values: pa.ChunkedArray) -> np.ndarray:
     """Return the values of a column that are not null, as float64."""
-    return np.asarray(values.drop_null().cast(pa.float64()).to_numpy())
+    return as_floats(values.drop_null())
 
 
 def sample_rows(table: pa.Table, rows: int, seed: int) -> bytes:

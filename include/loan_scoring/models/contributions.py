@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from loan_scoring.contract import Contract
 from loan_scoring.models.encoding import Columns
 from loan_scoring.models.estimators import Calibrated, XGBoost
+from loan_scoring.models.layout import encoded_features
 from loan_scoring.models.trees import BinnedBoosting, Tree
 from loan_scoring.statistics.calibration import recalibrate
 
@@ -46,12 +47,7 @@ class Contributions:
     @cached_property
     def feature_of_column(self) -> np.ndarray:
         """The index of the feature behind each encoded column, shape (columns,)."""
-        places = []
-        for name in self._encode.get_feature_names_out():
-            column = name.split("__", 1)[1]
-            candidates = [feature for feature in self._features if _is_of(column, feature)]
-            places.append(self._features.index(max(candidates, key=len)))
-        return np.array(places)
+        return np.array([self._features.index(name) for name in encoded_features(self._encode)])
 
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return each row's probability of default, and the leaf that the row reaches in each tree.
@@ -138,7 +134,7 @@ class Contributions:
         The paths are stacked, one row for each leaf of each tree. The offset of a tree is the
         index of the tree's first row in this stack.
         """
-        paths = [tree.paths(self._encode.get_feature_names_out().size) for tree in self._trees]
+        paths = [tree.paths(len(self.feature_of_column)) for tree in self._trees]
         sizes = [len(path) for _, path in paths]
         return (
             sum(root for root, _ in paths),
@@ -183,10 +179,6 @@ def _tree_of_xgboost(tree: dict[str, Any]) -> Tree:
         np.where(left < 0, np.array(tree["split_conditions"]), 0.0),
         np.array(tree["sum_hessian"]),
     )
-
-
-def _is_of(column: str, feature: str) -> bool:
-    return column == feature or column.startswith(f"{feature}_")
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:

@@ -15,6 +15,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
 from loan_scoring.contract import Contract
+from loan_scoring.models.layout import encoded_widths, fitted_parts
+from loan_scoring.models.numbers import as_floats
 
 
 def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
@@ -26,7 +28,7 @@ def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -
     for name in columns:
         values = table.column(name)
         if contract.by_name[name].is_numeric:
-            data[name] = values.cast(pa.float64()).to_numpy()
+            data[name] = as_floats(values)
         else:
             data[name] = (
                 values.to_pandas(types_mapper=None)
@@ -76,7 +78,7 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
     for name in names:
         values = table.column(name).combine_chunks()
         if contract.by_name[name].is_numeric:
-            found.numbers[name] = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            found.numbers[name] = as_floats(values)
             continue
         if not pa.types.is_dictionary(values.type):
             values = values.dictionary_encode()
@@ -86,22 +88,30 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
     return found
 
 
+_UNSEEN = object()
+"""The key of every level that a fit has not seen."""
+
+
 class Encoder:
     """Apply a fitted ColumnTransformer once per distinct value instead of once per row.
 
     Each encoded value depends only on the raw value in its own column. So the encoder transforms
     each distinct value once and copies the result to all rows with this value. The result equals
-    the transformer's output bit for bit. Encoded levels are kept for later calls.
+    the transformer's output bit for bit. Encoded levels are kept for later calls. Levels that the
+    fit has not seen are all encoded alike, so that only one of them is kept for each column.
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
         """Take a fitted transformer with two parts: first `numbers`, then `categories`."""
-        (_, self._numbers, self._number_names), (_, self._categories, self._category_names) = [
-            each for each in transformer.transformers_ if each[0] != "remainder"
-        ]
-        self._known: dict[str, dict[object, np.ndarray]] = {
-            name: {} for name in self._category_names
+        numbers, categories = fitted_parts(transformer)
+        self._numbers, self._number_names = numbers
+        self._categories, self._category_names = categories
+        fitted = self._categories.categories_ if self._category_names else []
+        self._fitted = {
+            name: {level for level in levels if isinstance(level, str)}
+            for name, levels in zip(self._category_names, fitted, strict=True)
         }
+        self._known: dict[str, dict[object, np.ndarray]] = {name: {} for name in self._fitted}
 
     def encode(self, columns: Columns) -> np.ndarray:
         """Return the rows as the transformer would encode them, shape (rows, encoded columns)."""
@@ -113,7 +123,7 @@ class Encoder:
         self._learn(columns)
         for name in self._category_names:
             known = self._known[name]
-            table = np.stack([known[_key(level)] for level in columns.levels[name]])
+            table = np.stack([known[self._key(name, level)] for level in columns.levels[name]])
             parts.append(table[columns.codes[name]])
         return np.concatenate(parts, axis=1) if parts else np.empty((columns.rows, 0))
 
@@ -129,17 +139,26 @@ class Encoder:
 
     def _learn(self, columns: Columns) -> None:
         """Encode the levels that no earlier call has encoded, and keep their encodings."""
-        new = {
-            name: [level for level in columns.levels[name] if _key(level) not in known]
-            for name, known in self._known.items()
-        }
+        new: dict[str, dict[object, object]] = {}
+        for name, known in self._known.items():
+            levels = {self._key(name, level): level for level in columns.levels[name]}
+            new[name] = {key: level for key, level in levels.items() if key not in known}
         if not any(new.values()):
             return
         # The transformer needs values for all columns, so a column without new levels gets nan.
-        new = {name: levels or [float("nan")] for name, levels in new.items()}
-        values = {name: np.array(levels, dtype=object) for name, levels in new.items()}
+        new = {name: levels or {None: float("nan")} for name, levels in new.items()}
+        values = {name: np.array([*levels.values()], dtype=object) for name, levels in new.items()}
         for name, table in _transformed(self._categories, values).items():
-            self._known[name].update(zip(map(_key, new[name]), table, strict=True))
+            self._known[name].update(zip(new[name], table, strict=True))
+
+    def _key(self, name: str, level: object) -> object:
+        """Return the key under which the encoding of a level is kept.
+
+        The key of nan is None, because nan != nan.
+        """
+        if not isinstance(level, str):
+            return None
+        return level if level in self._fitted[name] else _UNSEEN
 
 
 def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -156,15 +175,11 @@ def _transformed(transformer: Any, values: dict[str, np.ndarray]) -> dict[str, n
     longest = max(map(len, values.values()))
     frame = pd.DataFrame({name: _padded(values[name], longest) for name in names})
     encoded = np.asarray(transformer.transform(frame), dtype=float)
-    widths = dict.fromkeys(names, 0)
-    for output in transformer.get_feature_names_out(names):
-        candidates = [name for name in names if output == name or output.startswith(f"{name}_")]
-        widths[max(candidates, key=len)] += 1
-    ends = np.cumsum(list(widths.values()))
-    return {
-        name: encoded[: len(values[name]), end - widths[name] : end]
-        for name, end in zip(names, ends, strict=True)
-    }
+    *starts, width = np.cumsum([0, *encoded_widths(transformer, names)])
+    if encoded.shape[1] != width:
+        raise ValueError(f"{encoded.shape[1]} encoded columns, but the layout has {width}")
+    tables = np.split(encoded, starts[1:], axis=1)
+    return {name: table[: len(values[name])] for name, table in zip(names, tables, strict=True)}
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
@@ -173,11 +188,6 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
     All columns of a data frame need the same length. `_transformed` drops the added rows again.
     """
     return np.concatenate([values, np.full(length - len(values), values[0], values.dtype)])
-
-
-def _key(level: object) -> object:
-    """Return the dictionary key of a level. The key of nan is None, because nan != nan."""
-    return level if isinstance(level, str) else None
 
 
 def _is_identity(transformer: Any) -> bool:

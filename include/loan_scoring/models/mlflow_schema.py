@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy.engine import URL
 
 from loan_scoring import database
-from loan_scoring.database.connection import ALIVE, TLS
+from loan_scoring.database.connection import ALIVE, TLS, server_options
 from loan_scoring.database.roles import MLFLOW_SCHEMA
 from loan_scoring.database.session import Session
 
@@ -66,5 +66,10 @@ def mlflow_url(session: Session) -> str:
         host=info.host,
         port=info.port,
         database=info.dbname,
-        query={**kept, "options": f"-csearch_path={MLFLOW_SCHEMA}"},
+        query={
+            **kept,
+            "client_encoding": "UTF8",
+            # MLflow's server keeps idle connections for as long as it runs.
+            "options": server_options(MLFLOW_SCHEMA, {"idle_session_timeout": "0"}),
+        },
     ).render_as_string(hide_password=False)

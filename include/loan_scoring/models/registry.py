@@ -113,6 +113,16 @@ def model_row(session: Session, model_version: str) -> database.Row:
     return row
 
 
+def outcomes_as_of(row: database.Row) -> str:
+    """Return when outcomes had last changed before a model's training read them, as UTC text.
+
+    Args:
+        row: row of the model, with its `training_data`.
+    """
+    as_of = row["training_data"].get("outcomes_as_of")
+    return "not recorded" if as_of is None else f"{as_of['changed_at'][:16].replace('T', ' ')} UTC"
+
+
 def champion_version(session: Session, kind: str) -> str | None:
     """Return the version of the champion of a kind.
 

@@ -20,6 +20,7 @@ def read_status(session: Session) -> dict[str, Any]:
     return {
         "portfolio": session.contract.portfolio,
         "batches": database.rows(connection, "select_batch_health"),
+        "withdrawn": database.rows(connection, "select_withdrawn_batches"),
         "champions": {
             row["kind"]: {
                 "model_version": row["model_version"],

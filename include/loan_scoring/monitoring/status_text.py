@@ -9,6 +9,7 @@ def render_status(state: dict[str, Any]) -> str:
         f"portfolio {state['portfolio']}",
         "",
         *_batches(state["batches"]),
+        *_withdrawn(state["withdrawn"]),
         "",
         *_outcomes(state["outcomes"]),
         *_champions(state["champions"]),
@@ -48,9 +49,18 @@ def _batches(batches: list[dict[str, Any]]) -> list[str]:
     return [*lines, f"DATA: {' and '.join(sources)}: synthetic rows are generated, not real loans"]
 
 
+def _withdrawn(batches: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"withdrawn  {row['batch_id']} revision {row['revision']} by {row['withdrawn_by']} on "
+        f"{row['withdrawn_at']:%Y-%m-%d}: {row['withdrawal_comment']}"
+        for row in batches
+    ]
+
+
 def _outcomes(drops: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"{row['drop_id']:<23}{row['received']:>12,}{row['accepted']:>12,}{row['quarantined']:>12,}"
+        + ("  withdrawn" if row["state"] == "withdrawn" else "")
         for row in drops
     ]
     return [*lines, ""] if lines else []
@@ -84,15 +94,21 @@ def _performance(nights: list[dict[str, Any]]) -> list[str]:
     measured = [row for row in nights if row["estimated_auc"] is not None]
     if not measured:
         return []
-    lines = [f"AUC of the last nights {'estimated':>11}  95 % interval       realised"]
+    lines = [
+        f"AUC of the last nights {'estimated':>11}  95 % interval       realised  outcomes as of"
+    ]
     for row in measured:
         realised = "-" if row["realised_auc"] is None else f"{row['realised_auc']:.3f}"
         lines.append(
             f"  {row['batch_id']:<20} {row['estimated_auc']:11.3f}"
             f"  [{row['estimated_auc_lower']:.3f}, {row['estimated_auc_upper']:.3f}]"
-            f"      {realised if row['state'] == 'realised' else row['state']}"
+            f"      {realised if row['state'] == 'realised' else row['state']}{_as_of(row)}"
         )
     return [*lines, ""]
+
+
+def _as_of(row: dict[str, Any]) -> str:
+    return f"     {row['outcomes_as_of']:%Y-%m-%d %H:%M}" if row["outcomes_as_of"] else ""
 
 
 def _alerts(state: dict[str, Any]) -> list[str]:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.database import audit
 from loan_scoring.database.partitions import (
     HISTORY,
     ensure_partition,
     refuse_dropped,
 )
+from loan_scoring.database.publications import Occasion, record_publication
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
@@ -55,7 +57,9 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
     refuse_dropped(session.connection, batch_id)
     batch = database.row(session.connection, "select_current_batch", batch_id=batch_id)
     if batch is None:
-        raise StateError(f"batch {batch_id} is not published; run ingest for it first")
+        raise StateError(
+            f"batch {batch_id} is not published, or is withdrawn; run ingest for it first"
+        )
     propensity, personas = registry.champion_pair(session)
     run_id = derive_run_id(session.contract, batch_id, batch["revision"], propensity, personas)
     ensure_partition(session.connection, "scores", batch_id)
@@ -109,14 +113,24 @@ def _policy(contract: Contract) -> str:
     return json.dumps(contract.policy, sort_keys=True)
 
 
-def publish_scores(session: Session, run_id: str) -> int:
-    """Make a complete scoring run the current run of its batch. Return the number of scores.
+def publish_scores(
+    session: Session, run_id: str, by: str | None = None, *, is_asked_for: bool = False
+) -> int:
+    """Make a complete scoring run the current run of its batch; return its row count.
 
-    All scores of the run become visible in one transaction.
+    All scores of the run become visible in one transaction, which table `publications` records.
+
+    Args:
+        session: session on the portfolio.
+        run_id: scoring run to publish.
+        by: who, such as `cli:USER`. None means the role of the session.
+        is_asked_for: True if a person named this run. Then the run may be older than the current
+            run, and the audit log gets an entry.
 
     Raises:
         StateError: the run does not exist, its batch revision is not current, a mini-batch is not
-            scored, or the number of scores differs from the number of applications.
+            scored, the number of scores differs from the number of applications, or a newer run is
+            current and nobody asked for this one.
         GoneError: retention has dropped rows of the batch.
     """
     run = scoring_run(session, run_id)
@@ -141,25 +155,74 @@ def publish_scores(session: Session, run_id: str) -> int:
                 f"{run['applications']} applications, {counts['unscored_mini_batches']} "
                 "mini-batches unscored; clear the scoring tasks and run them again"
             )
-        database.execute(
-            session.connection,
-            "update_run_superseded",
-            scoring_run_id=run_id,
-            batch_id=run["batch_id"],
-        )
-        database.execute(
-            session.connection,
-            "update_run_published",
-            scoring_run_id=run_id,
-            scored=counts["scored"],
-            referred=counts["referred"],
-        )
+        current = database.row(session.connection, "select_current_run", batch_id=run["batch_id"])
+        if current is None or current["scoring_run_id"] != run_id:
+            if current is not None and not is_asked_for:
+                _refuse_older(session, run, current)
+            database.execute(
+                session.connection,
+                "update_run_superseded",
+                scoring_run_id=run_id,
+                batch_id=run["batch_id"],
+            )
+            database.execute(
+                session.connection,
+                "update_run_published",
+                scoring_run_id=run_id,
+                scored=counts["scored"],
+                referred=counts["referred"],
+            )
+            occasion: Occasion = "command" if is_asked_for else "scoring"
+            record_publication(session, run["batch_id"], run_id, occasion, by)
+            if is_asked_for:
+                audit.record_entry(
+                    session,
+                    by or f"role:{session.connection.info.user}",
+                    "scores.publish",
+                    run_id,
+                    {"replaces": current["scoring_run_id"] if current else None},
+                )
     log.info("%s: %s scored, %s referred", run_id, counts["scored"], counts["referred"])
     return int(counts["rows"])
 
 
-def score_batch(session: Session, batch_id: str) -> str:
-    """Plan, score and publish a batch in this process. Return the id of the scoring run.
+def publish_earlier_run(session: Session, batch_id: str, run_id: str, by: str) -> int:
+    """Publish a run that a person named, although it is older; return its row count.
+
+    Raises:
+        StateError: the run is of another batch, or cannot be published (see `publish_scores`).
+        GoneError: retention has dropped rows of the batch.
+    """
+    run = scoring_run(session, run_id)
+    if run["batch_id"] != batch_id:
+        raise StateError(f"{run_id} is a run of batch {run['batch_id']}, not of {batch_id}")
+    return publish_scores(session, run_id, by, is_asked_for=True)
+
+
+def _refuse_older(session: Session, run: database.Row, current: database.Row) -> None:
+    """Refuse to replace the current run by an older one, as a cleared task of an old night would.
+
+    A run that was planned earlier than the current run is published again only if it is the run
+    that planning gives now, for example after a rollback of the champions.
+
+    Raises:
+        StateError: the run is older than the current run.
+    """
+    if run["planned_at"] >= current["planned_at"]:
+        return
+    now = derive_run_id(
+        session.contract, run["batch_id"], run["revision"], *registry.champion_pair(session)
+    )
+    if run["scoring_run_id"] != now:
+        raise StateError(
+            f"{run['scoring_run_id']} is older than {current['scoring_run_id']}, which readers see "
+            f"now; nothing was changed; if you want the older scores: loan-scoring score "
+            f"--batch {run['batch_id']} --run {run['scoring_run_id']}"
+        )
+
+
+def score_batch(session: Session, batch_id: str, by: str | None = None) -> str:
+    """Plan, score and publish a batch in this process; return the id of the scoring run.
 
     Mini-batches are scored in parallel, with one thread and one connection for each core.
     """
@@ -174,6 +237,6 @@ def score_batch(session: Session, batch_id: str) -> str:
 
     with ThreadPoolExecutor(cores, thread_name_prefix="score") as pool:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
-            pass  # reading the results raises the error of a thread that failed
-    publish_scores(session, planned.scoring_run_id)
+            pass  # iterate over the results, because that raises the error of a failed thread
+    publish_scores(session, planned.scoring_run_id, by)
     return planned.scoring_run_id

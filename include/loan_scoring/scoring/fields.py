@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 Application = Mapping[str, Any]
 """Fields of one application, by field name. A value is a string, a number or None."""
 
+EXACT_BELOW = 2**53
+"""From this number on, float64 rounds whole numbers, so that a key may be that of another loan.
+
+Such a number is written with an exponent, as in a file. Then the rules refuse it as a key.
+"""
+
 
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
@@ -40,24 +46,20 @@ def typed_applications(
     from loan_scoring.ingest.row_rules import RowRules
 
     faults = _shape_faults(contract, applications, {KEY, *needed})
-    if faults:
-        raise InputError(faults)
+    # A malformed application does not hide what is wrong with the others.
+    malformed = {fault.row for fault in faults}
+    whole = [row for row in range(len(applications)) if row not in malformed]
     text = {
         column.source: pa.array(
-            [_text(each.get(column.name)) for each in applications], pa.string()
+            [_text(applications[row].get(column.name)) for row in whole], pa.string()
         )
         for column in contract.columns
     }
-    block = Block(pa.table(text), np.arange(len(applications)), [])
+    block = Block(pa.table(text), np.array(whole, dtype=np.int64), [])
     rows, rejected = RowRules(contract).apply(block)
-    if rejected:
-        raise InputError(
-            [
-                _fault(contract, each.line_number, rule)
-                for each in sorted(rejected, key=lambda each: each.line_number)
-                for rule in each.rules
-            ]
-        )
+    faults += [_fault(contract, each.line_number, rule) for each in rejected for rule in each.rules]
+    if faults:
+        raise InputError(sorted(faults, key=lambda fault: fault.row))
     return rows
 
 
@@ -101,6 +103,8 @@ def is_storable(text: str) -> bool:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, float) and abs(value) >= EXACT_BELOW:
+        return f"{value:.16e}"
     # repr gives the shortest string that converts back to the same float, so no digit is lost.
     return value if isinstance(value, str) else repr(value)
 
@@ -121,6 +125,8 @@ def _fault(contract: Contract, row: int, broken: str) -> Fault:
         message = f"is outside {_range(column)}"
     elif rule == "unknown_level":
         message = f"must be one of {', '.join(column.levels or [])}"
+    elif rule == "exponent_key":
+        message = "is written with an exponent, which may lose digits; write all its digits"
     elif rule == "null_key":
         message = "needs a value: it is the key"
     elif rule == "duplicate_key":

@@ -1,9 +1,8 @@
-"""Calculate a propensity model's probabilities and hold-out metrics, and read its parameters."""
+"""Calculate a propensity model's hold-out metrics, and read its parameters."""
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import (
     brier_score_loss,
     f1_score,
@@ -28,11 +27,6 @@ def estimator_parameters(pipeline: Pipeline) -> dict[str, Any]:
         for name, value in pipeline[-1].get_params(deep=True).items()
         if isinstance(value, bool | int | float | str | list | None)
     }
-
-
-def default_probabilities(pipeline: Pipeline, X: pd.DataFrame) -> np.ndarray:
-    """Return the default probability of each row, shape (rows,)."""
-    return np.asarray(pipeline.predict_proba(X)[:, 1])
 
 
 def holdout_metrics(

@@ -48,11 +48,18 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
     expectations = database.rows(
         connection, "select_quality_of_revision", batch_id=batch_id, revision=night["revision"]
     )
+    usual = {
+        each["expectation"].removeprefix("quarantined:"): each["limits"].get("usual_share")
+        for each in expectations
+    }
     quarantined = database.rows(connection, "select_quarantine_counts", batch_id=batch_id)
+    for rule in quarantined:
+        rule["usual_share"] = usual.get(rule["rule"])
     return {
         "night": night,
         "neighbours": database.row(connection, "select_neighbours", batch_id=batch_id),
         "revisions": database.rows(connection, "select_batch_revisions", batch_id=batch_id),
+        "publications": database.rows(connection, "select_publications", batch_id=batch_id),
         "runs": runs,
         "alerts": database.rows(connection, "select_alerts", batch_id=batch_id, alerts=20),
         "failed": [each for each in expectations if not each["is_success"]],

@@ -39,6 +39,9 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
         "rate_plot": _rate(history),
         "loss_plot": _loss(history),
         "last": history[-1] if history else None,
+        "as_of": max(
+            (row["outcomes_as_of"] for row in history if row["outcomes_as_of"]), default=None
+        ),
     }
 
 

@@ -122,6 +122,7 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
             ("Algorithm", [row["algorithm"] for row in two]),
             ("Fitted (UTC)", [f"{row['created_at']:%Y-%m-%d %H:%M}" for row in two]),
             ("Loans with an outcome", [_count(row["training_data"]) for row in two]),
+            ("Outcomes as of", [registry.outcomes_as_of(row) for row in two]),
             ("Loans of the hold-out", [_whole(row["metrics"].get("rows")) for row in two]),
             ("Inputs", [f"{len(row['features'])}" for row in two]),
             ("Inputs of this version only", [

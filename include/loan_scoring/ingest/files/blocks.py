@@ -1,4 +1,4 @@
-"""Define what the CSV reader and the Parquet reader return: a header, and blocks of rows."""
+"""Define what the CSV reader and the Parquet reader return: blocks of rows."""
 
 import csv
 import io
@@ -8,8 +8,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-
-from loan_scoring.errors import SourceError
 
 
 class Readable(Protocol):
@@ -31,17 +29,6 @@ class Malformed:
     raw_text: str
     reason: str
     """The name of the broken rule: `field_count` or `encoding`."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """The column names of a file, in order, and the differences from the columns asked for."""
-
-    names: list[str]
-    missing: list[str]
-    """Optional columns that the file does not have."""
-    extra: list[str]
-    """Columns of the file that are neither wanted nor optional. These columns are not read."""
 
 
 @dataclass(frozen=True)
@@ -89,40 +76,3 @@ def csv_record(values: Sequence[str], delimiter: str = ",") -> str:
     # quote values that contain line ends.
     csv.writer(line, delimiter=delimiter).writerow(values)
     return line.getvalue().removesuffix("\r\n")
-
-
-def choose_columns(
-    where: str, names: list[str], wanted: Sequence[str], optional: Sequence[str]
-) -> Header:
-    """Return the header of a file, and check that the file has all wanted columns.
-
-    Args:
-        where: name of the file, for error messages.
-        names: column names of the file.
-        wanted: columns that the file must have.
-        optional: columns that are read if the file has them.
-
-    Raises:
-        SourceError: a name occurs twice, or a wanted column is missing.
-    """
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SourceError(
-            f"{where}: {_columns(repeated)} twice in the header; rename or remove one"
-        )
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise SourceError(
-            f"{where}: {_columns(missing)} missing from the header; add what is missing, "
-            "or change the contract"
-        )
-    asked = {*wanted, *optional}
-    return Header(
-        names,
-        missing=[name for name in optional if name not in names],
-        extra=[name for name in names if name not in asked],
-    )
-
-
-def _columns(names: list[str]) -> str:
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -13,9 +13,14 @@ MAX_QUOTED_BYTES = 1 << 20
 
 def record_pattern(delimiter: str, fields: int) -> re.Pattern[bytes]:
     """Return the pattern of a CSV record with this number of fields, including the line end."""
-    d = re.escape(delimiter).encode()
-    field = rb'(?:"(?:[^"]++|"")*+"|(?:[^"%s\r\n][^%s\r\n]*+)?+)' % (d, d)
+    field, d = field_pattern(delimiter), re.escape(delimiter).encode()
     return re.compile(rb"(?:%s%s){%d}%s\r?\n" % (field, d, fields - 1, field))
+
+
+def field_pattern(delimiter: str) -> bytes:
+    """Return the pattern of one CSV field, with or without quotes."""
+    d = re.escape(delimiter).encode()
+    return rb'(?:"(?:[^"]++|"")*+"|(?:[^"%s\r\n][^%s\r\n]*+)?+)' % (d, d)
 
 
 def record_ends(data: bytes, line_ends: np.ndarray, delimiter: str) -> np.ndarray | None:

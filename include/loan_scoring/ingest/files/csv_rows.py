@@ -7,13 +7,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from loan_scoring.errors import NoRowsError, SourceError
-from loan_scoring.ingest.files.blocks import (
-    Block,
-    Malformed,
-    Readable,
-    choose_columns,
-    csv_fields,
-)
+from loan_scoring.ingest.files.blocks import Block, Malformed, Readable, csv_fields
+from loan_scoring.ingest.files.columns import choose_columns
 from loan_scoring.ingest.files.csv_grammar import (
     MAX_QUOTED_BYTES,
     MAX_QUOTED_LINES,
@@ -26,7 +21,7 @@ from loan_scoring.ingest.files.csv_grammar import (
     record_pattern,
     without_line_ends,
 )
-from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_start
+from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_header
 
 FEW_ROWS = 10
 """A whole file is refused only if its first block has at least this many malformed records.
@@ -36,7 +31,7 @@ Fewer malformed records go to quarantine.
 
 
 class CsvRows:
-    """Iterate over the blocks of a CSV stream. The first line of the stream is the header.
+    """Iterate over the blocks of a CSV stream. The first record of the stream is the header.
 
     After the iteration, `next_line` is the line number that follows the stream's last line.
 
@@ -62,12 +57,19 @@ class CsvRows:
         first_line: int = 1,
     ) -> None:
         self._stream, self._where, self._block_bytes = stream, where, block_bytes
-        self.next_line = first_line + 1
-        start = read_start(stream, where, encoding, first_line, block_bytes)
-        self._encoding, self._is_at_end = start.encoding, start.is_at_end
+        found = read_header(
+            stream,
+            where,
+            {*wanted, *optional},
+            encoding=encoding,
+            first_line=first_line,
+            block_bytes=block_bytes,
+        )
+        self.next_line = first_line + found.lines
+        self._encoding, self._is_at_end = found.encoding, found.is_at_end
         self._ends_without_line_end = False
-        self._carry = self._in_utf8(b"", start.rest)
-        self.delimiter, names = start.split(where, {*wanted, *optional})
+        self._carry = self._in_utf8(b"", found.rest)
+        self.delimiter, names = found.delimiter, found.names
         self.header = choose_columns(where, names, wanted, optional)
         self.raw_columns = names
         asked = [*wanted, *(name for name in optional if name in names)]

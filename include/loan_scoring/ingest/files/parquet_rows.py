@@ -5,12 +5,16 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from loan_scoring.errors import NoRowsError, SourceError
-from loan_scoring.ingest.files.blocks import Block, Malformed, choose_columns
+from loan_scoring.ingest.files.blocks import Block, Malformed
+from loan_scoring.ingest.files.columns import choose_columns, escaped_name
 from loan_scoring.ingest.files.csv_grammar import escaped_text
+
+EXACT_BELOW = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
+"""From which number on a float rounds whole numbers, by the number of its bits."""
 
 
 class ParquetRows:
@@ -51,24 +55,19 @@ class ParquetRows:
             raise self._damaged() from error
         schema = self._file.schema_arrow
         self.header = choose_columns(where, schema.names, wanted, optional)
-        self._asked = [*wanted, *(name for name in optional if name in schema.names)]
+        self._asked = [*wanted, *(name for name in optional if name not in self.header.missing)]
         self.raw_columns = self._asked
         for name in self._asked:
-            if pa.types.is_nested(schema.field(name).type):
-                raise SourceError(
-                    f"{where}: column {name} is {schema.field(name).type}; "
-                    "deliver one value per row"
-                )
+            _refuse_type(where, name, schema.field(name).type)
         if self._file.metadata.num_rows == 0:
             raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:
             for batch in self._file.iter_batches(self._block_rows, columns=self._asked):
-                table = pa.table({name: _as_text(batch.column(name)) for name in self._asked})
                 lines = np.arange(self.next_line, self.next_line + batch.num_rows, dtype=np.int64)
                 self.next_line += batch.num_rows
-                yield _without_nul(Block(table, lines, []))
+                yield _block(batch, self._asked, lines)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
 
@@ -78,25 +77,76 @@ class ParquetRows:
         )
 
 
-def _as_text(values: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    text = values.cast(pa.string()).fill_null("")
-    text.validate(full=True)
-    return text
+def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:
+    """Refuse a column whose values have no text that the contract could mean.
+
+    Raises:
+        SourceError: a value is a list or a structure, has no text, or is a duration, which Arrow
+            would write as a number without its unit.
+    """
+    if pa.types.is_nested(type_):
+        advice = "deliver one value per row"
+    elif pa.types.is_duration(type_):
+        advice = "deliver a number, and name its unit in the contract"
+    elif pa.types.is_interval(type_) or isinstance(type_, pa.BaseExtensionType):
+        advice = "deliver text or numbers"
+    else:
+        return
+    raise SourceError(f"{where}: column {escaped_name(name)} is {type_}; {advice}")
 
 
-def _without_nul(block: Block) -> Block:
-    """Turn rows that contain NUL into malformed records, because Postgres cannot store NUL."""
-    has_nul = np.zeros(block.table.num_rows, bool)
-    for column in block.table.columns:
-        has_nul |= pa.compute.match_substring(column, "\0").to_numpy()
-    if not has_nul.any():
+def _block(batch: pa.RecordBatch, names: Sequence[str], lines: np.ndarray) -> Block:
+    """Return a block of rows as text.
+
+    A row with a value that is no UTF-8, or that contains NUL, becomes a malformed record. Postgres
+    can store neither.
+    """
+    columns, is_bad = {}, np.zeros(batch.num_rows, bool)
+    for name in names:
+        values = batch.column(name)
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if pa.types.is_floating(values.type):
+            values = _float_text(values)
+        text, is_bytes = _text(values)
+        is_bad |= is_bytes | pc.match_substring(text, "\0").to_numpy(zero_copy_only=False)
+        columns[name] = text
+    block = Block(pa.table(columns), lines, [])
+    if not is_bad.any():
         return block
     malformed = [
-        Malformed(
-            int(block.line_numbers[row]), escaped_text(block.raw_text(row).encode()), "encoding"
-        )
-        for row in np.flatnonzero(has_nul).tolist()
+        Malformed(int(lines[row]), escaped_text(block.raw_text(row).encode()), "encoding")
+        for row in np.flatnonzero(is_bad).tolist()
     ]
-    return Block(block.table.filter(~has_nul), block.line_numbers[~has_nul], malformed)
+    return Block(block.table.filter(pa.array(~is_bad)), lines[~is_bad], malformed)
+
+
+def _text(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    r"""Return values as text, and a mask of the values whose bytes are not UTF-8.
+
+    Each byte of such a value that is not UTF-8 becomes \x and two hex digits. Null becomes "".
+    """
+    try:
+        text = values.cast(pa.string()).fill_null("")
+        text.validate(full=True)
+        return text, np.zeros(len(values), bool)
+    except pa.ArrowInvalid:
+        cells = values.cast(pa.binary()).fill_null(b"").to_pylist()
+    texts = [cell.decode(errors="backslashreplace") for cell in cells]
+    wrong = [text.encode() != cell for text, cell in zip(texts, cells, strict=True)]
+    return pa.array(texts, pa.string()), np.array(wrong, bool)
+
+
+def _float_text(values: pa.Array) -> pa.Array:
+    """Return floats as text. Whole numbers have an exponent only if the type may have rounded them.
+
+    The cast of Arrow writes the key 812345678901 as 8.12345678901e+11. The rules refuse a key with
+    an exponent, because its last digits may be lost.
+    """
+    text, numbers = values.cast(pa.string()), values.cast(pa.float64())
+    is_exact = pc.less(pc.abs(numbers), EXACT_BELOW[values.type.bit_width])
+    is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), is_exact)
+    digits = pc.if_else(is_whole, numbers, 0.0).cast(pa.int64()).cast(pa.string())
+    plain = pc.or_(is_exact, pc.match_substring_regex(text, "[a-z]"))
+    exponent = pc.if_else(plain, text, pc.binary_join_element_wise(text, "e0", ""))
+    return pc.if_else(is_whole, digits, exponent)

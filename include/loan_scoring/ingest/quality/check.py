@@ -1,7 +1,9 @@
 """Check the quality of a landed batch, and write verdicts, alerts and an HTML page."""
 
+import html
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +13,13 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.files import write_whole
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
-from loan_scoring.ingest.quality.expectations import critical_null_shares, derive_expectations
+from loan_scoring.ingest.quality.expectations import (
+    QUARANTINED,
+    critical_null_shares,
+    derive_expectations,
+)
 from loan_scoring.ingest.quality.great_expectations import ExpectationVerdict, validate_revision
+from loan_scoring.ingest.quality.quarantine_shares import check_quarantine, quarantine_message
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +34,10 @@ page that Great Expectations makes has links to such files.
 """
 
 
+NO_PAGE = "<!DOCTYPE html><html><head><title>Quality</title></head><body></body></html>"
+"""The page of a batch whose accepted rows are not checked."""
+
+
 def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[str]:
     """Check a landed revision, and return a sentence for each critical expectation that failed.
 
@@ -39,6 +50,34 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
         batch_id: batch of the revision.
     """
     revision, rows = batch["revision"], batch["accepted"]
+    quarantined = check_quarantine(session, batch, batch_id)
+    verdicts: list[ExpectationVerdict] = []
+    page = NO_PAGE
+    # If too many rows are in quarantine, the accepted ones say nothing about the file.
+    if not any(_is_refusing(each) for each in quarantined):
+        verdicts, page = _check_accepted(session, batch_id, revision, rows)
+    verdicts = quarantined + verdicts
+    _write_quality(session, batch_id, revision, verdicts)
+    failed = [each for each in verdicts if not each.is_success]
+    _write_alerts(session, batch_id, revision, rows, failed)
+    page = page.replace("</body>", f"{_quarantine_section(quarantined)}</body>", 1)
+    path = _write_page(session.contract.portfolio, batch_id, revision, page)
+    log.info(
+        "batch %s: %d of %d expectations met; see %s",
+        batch_id,
+        len(verdicts) - len(failed),
+        len(verdicts),
+        path.as_uri(),
+    )
+    critical = [each for each in failed if _is_refusing(each)]
+    critical.sort(key=lambda each: each.expectation.column is not None)
+    return [expectation_message(session.contract, each, rows) for each in critical]
+
+
+def _check_accepted(
+    session: Session, batch_id: str, revision: int, rows: int
+) -> tuple[list[ExpectationVerdict], str]:
+    """Return the verdicts of Great Expectations on the accepted rows, and its HTML page."""
     volumes = []
     if batch_id != HISTORY:
         nights = session.contract.ingest.volume.nights
@@ -56,20 +95,11 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
     if empty:
         expected += critical_null_shares(session.contract, rows, empty)
         verdicts, page = validate_revision(session, batch_id, revision, expected)
-    _write_quality(session, batch_id, revision, verdicts)
-    failed = [each for each in verdicts if not each.is_success]
-    _write_alerts(session, batch_id, revision, rows, failed)
-    path = _write_page(session.contract.portfolio, batch_id, revision, page)
-    log.info(
-        "batch %s: %d of %d expectations met; see %s",
-        batch_id,
-        len(verdicts) - len(failed),
-        len(verdicts),
-        path.as_uri(),
-    )
-    critical = [each for each in failed if each.expectation.severity == "critical"]
-    critical.sort(key=lambda each: each.expectation.column is not None)
-    return [expectation_message(session.contract, each, rows) for each in critical]
+    return verdicts, page
+
+
+def _is_refusing(verdict: ExpectationVerdict) -> bool:
+    return not verdict.is_success and verdict.expectation.severity == "critical"
 
 
 def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: int) -> str:
@@ -81,6 +111,8 @@ def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: i
         rows: number of accepted rows of the batch.
     """
     expectation, limits = verdict.expectation, verdict.expectation.limits
+    if expectation.kind == QUARANTINED:
+        return quarantine_message(contract, verdict)
     column = contract.by_name.get(expectation.column or "")
     name = f"{column.label} ({column.name})" if column else "the batch"
     observed, unexpected = verdict.observed or 0.0, verdict.unexpected_count or 0
@@ -132,15 +164,15 @@ def _write_quality(
 def _write_alerts(
     session: Session, batch_id: str, revision: int, rows: int, failed: list[ExpectationVerdict]
 ) -> None:
-    """Write one alert for each column with failed expectations, and one for the batch as a whole.
+    """Write one alert for each subject with failed expectations: row rule, column, or batch.
 
     An alert has the message of its most severe failure. All other open quality alerts on the batch
-    are resolved. These are alerts on other revisions, and alerts on columns that now pass.
+    are resolved. These are alerts on other revisions, and alerts on subjects that now pass.
     """
     key = {"batch_id": batch_id, "revision": revision}
     by_subject: dict[str, list[ExpectationVerdict]] = {}
     for each in sorted(failed, key=lambda each: each.expectation.severity):
-        by_subject.setdefault(each.expectation.column or "batch", []).append(each)
+        by_subject.setdefault(each.expectation.subject, []).append(each)
     subjects = list(by_subject)
     database.execute(session.connection, "resolve_quality_alerts", **key, subjects=subjects)
     for subject, verdicts in by_subject.items():
@@ -165,6 +197,18 @@ def _write_alerts(
             evidence=json.dumps(evidence),
         )
         log.warning("batch %s: %s: %s", batch_id, severity, text)
+
+
+def _quarantine_section(verdicts: Sequence[ExpectationVerdict]) -> str:
+    """Return HTML with the verdicts on quarantined rows. It contains no value of an applicant."""
+    rows = "".join(
+        f"<tr><td>{html.escape(each.expectation.name)}</td>"
+        f"<td>{'met' if each.is_success else html.escape(each.expectation.severity)}</td>"
+        f"<td>{each.unexpected_count:,}</td><td>{each.observed:.3%}</td></tr>"
+        for each in verdicts
+    )
+    head = "<tr><th>Expectation</th><th>Verdict</th><th>Rows</th><th>Share of the file</th></tr>"
+    return f"<h2>Rows in quarantine</h2><table>{head}{rows}</table>" if verdicts else ""
 
 
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:

@@ -18,6 +18,9 @@ distribution (row counts), so that small batches do not fail by chance.
 LANDED = ("batch_id", "revision", "line_number")
 """The columns of table `applications` that are not in the contract."""
 
+QUARANTINED = "quarantined"
+"""The type of the expectations on quarantined rows, and the first part of their names."""
+
 Severity = Literal["critical", "warning"]
 
 
@@ -26,7 +29,8 @@ class Expectation:
     """A condition that a batch must meet.
 
     `rule` is the name of the condition in this project. `kind` is the type of expectation in Great
-    Expectations, and `limits` are the arguments for this type.
+    Expectations, and `limits` are the arguments for this type. Great Expectations does not know the
+    type `QUARANTINED`.
     """
 
     rule: str
@@ -39,6 +43,13 @@ class Expectation:
     def name(self) -> str:
         """The name `rule:column`, or only the rule if the expectation is about the whole batch."""
         return f"{self.rule}:{self.column}" if self.column else self.rule
+
+    @property
+    def subject(self) -> str:
+        """The subject of an alert: a row rule as `rule:column`, a column, or `batch`."""
+        if self.rule.startswith(f"{QUARANTINED}:"):
+            return self.name.removeprefix(f"{QUARANTINED}:")
+        return self.column or "batch"
 
 
 def derive_expectations(

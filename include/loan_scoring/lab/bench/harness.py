@@ -5,8 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
@@ -23,21 +26,28 @@ count.
 """
 
 
-def run_in_process(module: str, arguments: list[str], url: str, source: str) -> dict[str, Any]:
-    """Run a module of this package in a new process. Return the JSON object that the module prints.
+def run_in_process(
+    module: str,
+    arguments: list[str],
+    url: str,
+    source: str,
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a module of this package in a new process and return the JSON object that it prints.
 
     Args:
         module: name of the module without the package.
         arguments: command-line arguments of the module.
         url: the database's URL.
-        source: description of the source of the loans, for the error message.
+        source: description of the loans, for the error message.
+        variables: further environment variables of the process.
 
     Raises:
         SourceError: the module printed an object with the key `error`.
     """
     done = subprocess.run(
         [sys.executable, "-m", f"{__package__}.{module}", *arguments],
-        env={**os.environ, "LOAN_SCORING_DATABASE_URL": url},
+        env={**os.environ, "LOAN_SCORING_DATABASE_URL": url, **(variables or {})},
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -66,21 +76,60 @@ def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
 
 
 def delete_batches(session: Session) -> None:
-    """Empty tables `batches`, `applications`, `quarantine` and all tables that refer to them."""
+    """Empty tables `batches`, `applications`, `quarantine` and all tables that refer to them.
+
+    Of table `loans`, the loans of the history stay, which `enter_known_loans` entered.
+    """
     truncate_tables(session, "batches, applications, quarantine")
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        cursor.execute("DELETE FROM loans WHERE batch_id <> 'history'")
+
+
+def enter_known_loans(session: Session, loans: int) -> None:
+    """Enter loans of the history with random keys in table `loans`, unless they are there.
+
+    A row in table `batches` says that the history is published. Its applications are left out,
+    because ingestion of another batch does not read them.
+    """
+    is_text = session.contract.key.type == "text"
+    draw = sql.SQL("gen_random_uuid()" if is_text else "random() * 9e18")
+    connection = session.connection
+    with database.transaction(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM loans")
+        present = cursor.fetchone()
+        if present is None or present[0] < loans:
+            cursor.execute(
+                sql.SQL(
+                    "INSERT INTO loans SELECT key::loan_key, 'history'"
+                    " FROM (SELECT {} AS key FROM generate_series(1, %s)) AS drawn ORDER BY 1"
+                    " ON CONFLICT DO NOTHING"
+                ).format(draw),
+                (loans,),
+            )
+        elif not loans:
+            cursor.execute("TRUNCATE loans")
+        if loans:
+            cursor.execute(
+                "INSERT INTO batches (batch_id, revision, source, sha256, state, is_current,"
+                " received, accepted, quarantined)"
+                " VALUES ('history', 1, 'bench', '', 'published', true, %s, %s, 0)",
+                (loans, loans),
+            )
+    connection.autocommit = True  # because VACUUM refuses to run in a transaction
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE loans")
+    connection.autocommit = False
 
 
 def truncate_tables(session: Session, tables: str) -> None:
     """Empty tables of the benchmark's database, and all tables that refer to them.
 
-    A trigger forbids truncation of table `approvals`, so the trigger is disabled meanwhile. No
-    decision is lost, because a benchmark records no decisions.
-
-    Args:
-        session: database session of the benchmark.
-        tables: names of the tables, separated by commas.
+    Triggers forbid truncation of tables `approvals` and `publications`, so the triggers are
+    disabled for that moment. Nothing is lost, because nobody decides or reads in a benchmark.
     """
     with database.transaction(session.connection), session.connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE approvals DISABLE TRIGGER approvals_append_only")
-        cursor.execute(f"TRUNCATE {tables} CASCADE")
-        cursor.execute("ALTER TABLE approvals ENABLE TRIGGER approvals_append_only")
+        for verb in ("DISABLE", "ENABLE"):
+            for table in ("approvals", "publications"):
+                cursor.execute(f"ALTER TABLE {table} {verb} TRIGGER {table}_append_only")
+            if verb == "DISABLE":
+                cursor.execute(f"TRUNCATE {tables} CASCADE")

@@ -1,4 +1,4 @@
-"""Ingest a file and print time and memory as JSON: `ingest_process PORTFOLIO FILE`."""
+"""Ingest one file in this process and print the cost: `ingest_process PORTFOLIO FILE [KNOWN]`."""
 
 import itertools
 import json
@@ -12,18 +12,23 @@ from loan_scoring import contract
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.batches import check_batch, land_batch, publish_batch
-from loan_scoring.lab.bench.harness import delete_batches, peak_memory_bytes
+from loan_scoring.lab.bench.harness import (
+    delete_batches,
+    enter_known_loans,
+    peak_memory_bytes,
+)
 from loan_scoring.local.postgres import portfolio_database_url
 
 WARM_UP_ROWS = 1000
 
 
-def main(portfolio: str, file: str) -> dict[str, float]:
+def main(portfolio: str, file: str, known: str = "0") -> dict[str, float]:
     """Ingest a few rows as a warm-up, then ingest the file into empty tables. Return the cost.
 
-    The cost has three keys. `seconds` is the time of landing and publishing together.
-    `judge_seconds` is the time of the check between landing and publishing. `peak_memory_bytes` is
-    the peak memory of this process.
+    If `known` is not 0, other batches have this number of loans.
+
+    `seconds` is the time of landing and publishing together. `judge_seconds` is the time of the
+    check between landing and publishing.
     """
     night = contract.load(portfolio).replay.start
     with open_session(portfolio, portfolio_database_url()) as session:
@@ -32,6 +37,7 @@ def main(portfolio: str, file: str) -> dict[str, float]:
             few.write_bytes(b"".join(itertools.islice(rows, WARM_UP_ROWS + 1)))
         for each in (few, Path(file)):
             delete_batches(session)
+            enter_known_loans(session, int(known))
             started = time.perf_counter()
             landed = land_batch(session, night, each)
             after_landing = time.perf_counter()

@@ -6,6 +6,7 @@ from pathlib import Path
 from loan_scoring import contract as contracts
 from loan_scoring.lab.bench.harness import DATABASE
 from loan_scoring.lab.bench.ingest import bench_ingest
+from loan_scoring.lab.bench.known_loans import bench_known_loans
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.metrics import bench_metrics
 from loan_scoring.lab.bench.pages import bench_pages
@@ -18,6 +19,7 @@ Bench = Callable[[BenchLoans, str], BenchResult]
 
 BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,
+    "known_loans": bench_known_loans,
     "score": bench_score,
     "metrics": bench_metrics,
     "pages": bench_pages,

@@ -12,7 +12,7 @@ from loan_scoring.models.card import checks, performance
 from loan_scoring.models.card.blocks import Block, Card, Section, Table, Text
 from loan_scoring.models.card.render import render_card_html
 from loan_scoring.models.registry import PERSONAS, PROPENSITY
-from loan_scoring.models.training.trials import recorded_trials
+from loan_scoring.models.training.trials import recorded_failures, recorded_trials
 
 
 def write_card(session: Session, model_version: str) -> None:
@@ -46,6 +46,7 @@ def read_card(session: Session, model_version: str) -> Card:
         )
         champion = registry.champion_version(session, PROPENSITY)
     results = recorded_trials(session, propensity["fingerprint"])
+    failures = recorded_failures(session, propensity["fingerprint"])
     is_champion = champion == versions[PROPENSITY]
     contract = session.contract
     return Card(
@@ -58,7 +59,7 @@ def read_card(session: Session, model_version: str) -> Card:
             performance.metrics_section(contract, propensity),
             *performance.plot_sections(contract, propensity),
             checks.promotions_section(verdicts),
-            performance.candidates_section(propensity, results),
+            performance.candidates_section(propensity, results, failures),
             performance.personas_section(personas),
             checks.fairness_section(contract, propensity),
             checks.leaks_section(contract, propensity),
@@ -98,6 +99,7 @@ def _data_section(row: database.Row) -> Section:
             rows,
             frozenset({1, 2, 3}),
         ),
+        Text(f"Outcomes as of {registry.outcomes_as_of(row)}."),
         Text(f"Fingerprint of rows, contract and code: {row['fingerprint']}."),
     ]
     if holdout is not None:

@@ -2,7 +2,7 @@
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.models.card.blocks import Plot, Section, Table, Text
+from loan_scoring.models.card.blocks import Block, Plot, Section, Table, Text
 from loan_scoring.models.card.plots import (
     draw_calibration,
     draw_histogram,
@@ -116,8 +116,16 @@ def _slope(calibration: dict[str, float | None]) -> str:
     )
 
 
-def candidates_section(row: database.Row, results: list[TrialResult]) -> Section:
-    """Return the section with the results of all trials. The chosen trial is marked."""
+def candidates_section(
+    row: database.Row, results: list[TrialResult], failures: dict[str, str]
+) -> Section:
+    """Return the section with the results of all trials. The chosen trial is marked.
+
+    Args:
+        row: row of the propensity model.
+        results: results of the trials.
+        failures: reasons of the trials that failed, by the name of the trial.
+    """
     title = "Candidates"
     if not results:
         return Section(title, [Text("No comparison of candidates was recorded.")])
@@ -137,7 +145,13 @@ def candidates_section(row: database.Row, results: list[TrialResult]) -> Section
         "is the first one whose AUC is within one standard error of the best."
     )
     names = ["trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "seconds"]
-    return Section(title, [Text(text), Table(names, rows, frozenset({1, 2, 3, 4, 5}))])
+    blocks: list[Block] = [Text(text), Table(names, rows, frozenset({1, 2, 3, 4, 5}))]
+    if failures:
+        blocks += [
+            Text("These trials failed and were left out:"),
+            Table(["trial", "reason"], [list(each) for each in failures.items()]),
+        ]
+    return Section(title, blocks)
 
 
 def personas_section(row: database.Row) -> Section:

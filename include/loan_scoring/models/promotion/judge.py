@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
@@ -12,14 +13,12 @@ from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.holdout import holdout_members, holdout_policy
 from loan_scoring.models.promotion import gates
 from loan_scoring.models.promotion.gates import Gate
-from loan_scoring.models.registry import PROPENSITY
-from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.models.registry import PERSONAS, PROPENSITY
+from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.statistics import fairness
-from loan_scoring.statistics.model_metrics import default_probabilities
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,18 @@ def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgemen
     if champion is not None and champion["model_version"] == challenger["model_version"]:
         champion = None  # because a model cannot be better than itself
     models = [row for row in (challenger, champion) if row is not None]
-    table, described = _common_holdout(session, models)
+    scorers = [_scorer(session, row) for row in models]
+    table, described = _common_holdout(session, models, scorers)
     y = table.column("is_default").to_numpy().astype(int)
     if len(np.unique(y)) < 2:
         raise StateError(
             f"the hold-out of {contract.portfolio} has {len(y)} loans with an outcome and not "
             "both outcomes; ingest more history before models are compared"
         )
-    own = _probabilities(session, challenger, table)
-    champions = None if champion is None else _probabilities(session, champion, table)
-    approved = own < contract.decision.approve_below
+    scores, *of_champion = [scorer.score(table) for scorer in scorers]
+    own = scores.column("default_probability").to_numpy()
+    champions = of_champion[0].column("default_probability").to_numpy() if of_champion else None
+    approved = pc.equal(scores.column("decision"), "approve").to_numpy()
     parities = [
         fairness.approval_parity(
             contract.group_rule(name), table.column(name).to_pylist(), y, approved
@@ -102,7 +103,7 @@ def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgemen
 
 
 def _common_holdout(
-    session: Session, models: list[database.Row]
+    session: Session, models: list[database.Row], scorers: list[Scorer]
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the scorable loans that are in the hold-outs of all given models.
 
@@ -115,7 +116,7 @@ def _common_holdout(
     """
     contract = session.contract
     needed = {column.name for column in contract.monitored} | set(contract.protected)
-    needed |= {name for row in models for name in row["features"]}
+    needed |= {name for scorer in scorers for name in scorer.columns}
     columns = [column.name for column in contract.inputs if column.name in needed]
     with database.transaction(session.connection):
         since = models[0]["training_data"].get("since")
@@ -132,6 +133,7 @@ def _common_holdout(
     return table.filter(pa.array(kept)), {"policies": policies, "since": since}
 
 
-def _probabilities(session: Session, row: database.Row, table: pa.Table) -> np.ndarray:
-    X = feature_frame(table, session.contract, row["features"])
-    return default_probabilities(registry.model_estimator(session, row), X)
+def _scorer(session: Session, row: database.Row) -> Scorer:
+    """Return the scorer that scores batches with a propensity model, given the model's row."""
+    pair = registry.versions_by_fingerprint(session, row["fingerprint"])
+    return registry.load_scorer(session, pair[PROPENSITY], pair[PERSONAS])

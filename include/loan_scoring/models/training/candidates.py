@@ -16,6 +16,17 @@ from threadpoolctl import threadpool_limits
 from loan_scoring.contract import Contract
 from loan_scoring.models.estimators import XGBoost
 
+LEVELS = 255
+"""The largest number of levels of a category for hist gradient boosting and logistic regression.
+
+It is the limit of scikit-learn's HistGradientBoostingClassifier.
+"""
+RARE_LOANS = 20
+"""A level or a column with fewer loans in the training set is too rare to learn from.
+
+The logistic regression groups such levels. A feature that fewer loans have is not a feature.
+"""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -47,6 +58,11 @@ def declared_trials(contract: Contract) -> list[Trial]:
 def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -> Pipeline:
     """Return the unfitted pipeline of a trial, which has an encoder and a classifier.
 
+    Hist gradient boosting takes at most LEVELS levels of a category. A category with more keeps its
+    LEVELS - 1 most frequent ones, counted in the rows of the fit, and all others become one group.
+    The logistic regression does the same, because each level is a column of its own and many
+    thousand columns would not fit into memory.
+
     Nulls are not imputed. Trees take nulls as missing values. For the logistic regression, a null
     in a category is one more level, and a null in a numeric column sets all splines of the column
     to zero. A level that the fit has not seen counts as missing for trees. For the logistic
@@ -69,7 +85,10 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
             handle_missing="zeros",
         )
         encode_categories = OneHotEncoder(
-            min_frequency=20, handle_unknown="infrequent_if_exist", sparse_output=False
+            min_frequency=RARE_LOANS,
+            max_categories=LEVELS,
+            handle_unknown="infrequent_if_exist",
+            sparse_output=False,
         )
         classifier = LogisticRegression(solver="newton-cholesky", max_iter=1000, **parameters)
     elif trial.algorithm == "random_forest":
@@ -77,6 +96,7 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
             **{"n_estimators": 100, "max_samples": 0.5, **parameters}, random_state=seed
         )
     elif trial.algorithm == "hist_gradient_boosting":
+        encode_categories.set_params(max_categories=LEVELS)
         classifier = HistGradientBoostingClassifier(
             early_stopping=False,
             categorical_features=list(range(len(numbers), len(features))),

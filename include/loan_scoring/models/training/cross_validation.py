@@ -1,7 +1,8 @@
 """Cross-validate trials, and choose and fit a trial by the one-standard-error rule."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,27 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from loan_scoring.contract import Contract
+from loan_scoring.errors import StateError
 from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.statistics.calibration import slope_and_intercept
 
 F1_THRESHOLD = 0.5
 """For F1, a loan is predicted to default if its probability is at least this threshold."""
+
+
+LONGEST_REASON = 300
+"""The largest number of characters of a reason. A longer reason is cut."""
+
+
+class TrialError(StateError):
+    """A trial could not be fitted or measured. `reason` is one line: type and text of the error."""
+
+    def __init__(self, trial: Trial, error: Exception) -> None:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        self.trial = trial
+        self.reason = ": ".join([type(error).__name__, *lines[:1]])[:LONGEST_REASON]
+        super().__init__(f"{trial.name} failed: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,9 @@ def cross_validate(
         y: outcomes, 1 for default, shape (rows,).
         recent: mask of the loans to which slope and intercept are fitted, shape (rows,). If None,
             slope and intercept are fitted to all loans.
+
+    Raises:
+        TrialError: a fold cannot be fitted or measured.
     """
     started = time.monotonic()
     cut = StratifiedKFold(
@@ -76,13 +95,24 @@ def cross_validate(
     )
     predicted = np.empty(len(y))
     folds = []
-    for learn, test in cut.split(X, y):
-        pipeline = fit_pipeline(build_candidate(contract, features, trial), X.iloc[learn], y[learn])
-        predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
-        folds.append(fold_metrics(y[test], predicted[test]))
-    used = slice(None) if recent is None else recent
-    slope, intercept = slope_and_intercept(y[used], predicted[used])
+    with _as_error_of(trial):
+        for learn, test in cut.split(X, y):
+            pipeline = build_candidate(contract, features, trial)
+            fit_pipeline(pipeline, X.iloc[learn], y[learn])
+            predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
+            folds.append(fold_metrics(y[test], predicted[test]))
+        used = slice(None) if recent is None else recent
+        slope, intercept = slope_and_intercept(y[used], predicted[used])
     return TrialResult(trial, folds, slope, intercept, time.monotonic() - started)
+
+
+@contextmanager
+def _as_error_of(trial: Trial) -> Iterator[None]:
+    """Raise any error inside the block as a TrialError, so that the other trials can go on."""
+    try:
+        yield
+    except Exception as error:
+        raise TrialError(trial, error) from error
 
 
 def fold_metrics(y: np.ndarray, probability: np.ndarray) -> dict[str, float]:
@@ -138,8 +168,12 @@ def fit_chosen_trial(
         X: training set, as `feature_frame` returns it.
         y: outcomes, 1 for default, shape (rows,).
         has_changed: whether a change in the applicants or their defaults was detected.
+
+    Raises:
+        TrialError: the trial cannot be fitted to the whole training set.
     """
-    pipeline = fit_pipeline(build_candidate(contract, features, chosen.trial), X, y)
+    with _as_error_of(chosen.trial):
+        pipeline = fit_pipeline(build_candidate(contract, features, chosen.trial), X, y)
     low, high = contract.training.calibration_slope
     is_good = low <= chosen.calibration_slope <= high and not has_changed
     if is_good or not np.isfinite(chosen.calibration_slope):

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
-from loan_scoring.contract import Contract
 from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.models.contributions import Contributions
-from loan_scoring.models.encoding import Columns, Encoder, feature_frame, split_columns
+from loan_scoring.models.encoding import Columns, Encoder, split_columns
 from loan_scoring.models.holdout import holdout_policy
+from loan_scoring.models.scorer import Scorer
 from loan_scoring.statistics import fairness
 from loan_scoring.statistics.auc import auc
 from loan_scoring.statistics.calibration import (
@@ -25,7 +26,6 @@ from loan_scoring.statistics.calibration import (
     fit_calibration_line,
 )
 from loan_scoring.statistics.intervals import wilson
-from loan_scoring.statistics.model_metrics import default_probabilities
 
 IMPORTANCE_ROWS = 4000
 """The largest number of loans on which permutation importance is measured.
@@ -36,21 +36,18 @@ The limit saves time, because each loan is scored (number of features) x (repeat
 IMPORTANCE_REPEATS = 5
 
 
-def evaluate_holdout(
-    contract: Contract, model: Pipeline, features: list[str], holdout: pa.Table
-) -> dict[str, Any]:
+def evaluate_holdout(scorer: Scorer, holdout: pa.Table, scores: pa.Table) -> dict[str, Any]:
     """Return the evaluation of a fitted model on its hold-out, ready for JSON.
 
     Args:
-        contract: contract of the portfolio.
-        model: fitted pipeline of the propensity model.
-        features: names of the columns that the model reads, in order.
+        scorer: scorer that scores batches with this model.
         holdout: scorable loans of the hold-out, with all monitored columns and `is_default`.
+        scores: what the scorer returned for these loans.
     """
+    contract, features = scorer.contract, scorer.propensity_features
     y = holdout.column("is_default").to_numpy().astype(int)
-    X = feature_frame(holdout, contract, features)
-    probability = default_probabilities(model, X)
-    approved = probability < contract.decision.approve_below
+    probability = scores.column("default_probability").to_numpy()
+    approved = pc.equal(scores.column("decision"), "approve").to_numpy()
     return {
         "holdout": holdout_policy(contract),
         "rows": len(y),
@@ -60,7 +57,8 @@ def evaluate_holdout(
         "calibration_curve": asdict(fit_calibration_curve(y, probability)),
         "histogram": score_histogram(y, probability),
         "importance": permutation_importance(
-            model, features, split_columns(holdout, contract, features), y, contract.training.seed
+            scorer.propensity, features, split_columns(holdout, contract, features), y,
+            contract.training.seed,
         ),
         "fairness": [
             asdict(
@@ -71,7 +69,7 @@ def evaluate_holdout(
             for name in contract.protected
             if name in holdout.column_names and contract.by_name[name].type == "category"
         ],
-    }
+    }  # fmt: skip
 
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:

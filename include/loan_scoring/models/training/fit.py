@@ -20,6 +20,7 @@ from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training import evaluation
+from loan_scoring.models.training.candidates import RARE_LOANS
 from loan_scoring.models.training.cross_validation import (
     TrialResult,
     final_classifier,
@@ -33,11 +34,7 @@ from loan_scoring.models.training.personas import (
 )
 from loan_scoring.models.training.rows import TrainingRows
 from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap
-from loan_scoring.statistics.model_metrics import (
-    default_probabilities,
-    estimator_parameters,
-    holdout_metrics,
-)
+from loan_scoring.statistics.model_metrics import estimator_parameters, holdout_metrics
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +70,11 @@ class TrainingParts:
 def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
     """Return the rows of a training, split into training set and hold-out.
 
-    Features that have the same value in the whole training set are left out.
+    A feature is left out if it has the same value in the whole training set, or if fewer than
+    RARE_LOANS loans of the training set have a value.
+
+    Raises:
+        StateError: no feature is left, or an outcome has too few loans.
     """
     table = training.table
     y = table.column("is_default").to_numpy().astype(int)
@@ -84,13 +85,42 @@ def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
     learn, holdout = split_holdout(contract, table.column(KEY))
     holdout = holdout[recent[holdout]]
     learn, test = learn[judged[learn]], holdout[judged[holdout]]
-    features = [
-        name
-        for name in training.features
-        if len(table.column(name).take(pa.array(learn)).unique()) > 1
-    ]
+    learning = table.take(pa.array(learn))
+    features = [name for name in training.features if _can_teach(learning.column(name))]
+    _refuse_unlearnable(contract, y[learn], y[test], features)
     X = feature_frame(table, contract, features)
     return TrainingParts(X, y, learn, test, holdout, recent, features)
+
+
+def _can_teach(values: pa.ChunkedArray) -> bool:
+    return len(values) - values.null_count >= RARE_LOANS and len(values.unique()) > 1
+
+
+def _refuse_unlearnable(
+    contract: Contract, learn: np.ndarray, test: np.ndarray, features: list[str]
+) -> None:
+    """Raise StateError if no model can be fitted to the training set or measured on the hold-out.
+
+    Args:
+        contract: contract of the portfolio.
+        learn: outcomes of the training set, 1 for default, shape (rows,).
+        test: outcomes of the hold-out, 1 for default, shape (rows,).
+        features: names of the features that are left.
+    """
+    parts = (("training set", learn, contract.training.folds), ("hold-out", test, 1))
+    for part, y, needed in parts:
+        defaults, paid = int(y.sum()), int(len(y) - y.sum())
+        if min(defaults, paid) < needed:
+            raise StateError(
+                f"the {part} of {contract.portfolio} has {defaults} defaulted and {paid} paid "
+                f"loans that a model judges; training needs {needed} of each: ingest more history"
+            )
+    if not features:
+        raise StateError(
+            f"the {len(learn)} loans of the training set of {contract.portfolio} are alike in "
+            f"every feature, or fewer than {RARE_LOANS} of them have a value; declare columns in "
+            "which applicants differ, or ingest more history"
+        )
 
 
 def fit_pair(
@@ -109,17 +139,10 @@ def fit_pair(
             name of a matching old persona. If None, all clusters get new names.
     """
     parts = split_rows(contract, training)
-    X, y, learn, test, features = parts.X, parts.y, parts.learn, parts.test, parts.features
+    X, y, learn, features = parts.X, parts.y, parts.learn, parts.features
     model = fit_chosen_trial(
         contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
     )
-    metrics = measure_holdout(contract, y[test], default_probabilities(model, X.iloc[test]))
-    metrics |= {"trial": chosen.trial.name}
-    log.info(
-        "chose %s: AUC %.4f on the %d loans of the hold-out",
-        chosen.trial.name, metrics["auc"], metrics["rows"],
-    )  # fmt: skip
-
     clusters, silhouettes = fit_personas(contract, features, X.iloc[learn])
     labels = clusters[-1].labels_
     kept = {}
@@ -131,7 +154,18 @@ def fit_pair(
 
     rates = [person["default_rate"] for person in people]
     scorer = Scorer(contract, model, features, clusters, features, names, rates)
-    baseline_rows, baseline = _fit_baseline(contract, training.table, parts, scorer)
+    # Everything is measured on what the scorer returns, because that is what a night writes.
+    holdout = training.table.take(pa.array(parts.holdout))
+    scores = scorer.score(holdout)
+    is_judged = scores.column("exclusion_reason").is_null()
+    judged, judged_scores = holdout.filter(is_judged), scores.filter(is_judged)
+    probability = judged_scores.column("default_probability").to_numpy()
+    metrics = measure_holdout(contract, y[parts.test], probability) | {"trial": chosen.trial.name}
+    log.info(
+        "chose %s: AUC %.4f on the %d loans of the hold-out",
+        chosen.trial.name, metrics["auc"], metrics["rows"],
+    )  # fmt: skip
+    baseline_rows, baseline = _fit_baseline(contract, training.table, parts, scores)
     return [
         FittedModel(
             PROPENSITY,
@@ -140,9 +174,7 @@ def fit_pair(
             features,
             metrics,
             algorithm=type(final_classifier(model)).__name__,
-            evaluation=evaluation.evaluate_holdout(
-                contract, model, features, training.table.take(pa.array(test))
-            ),
+            evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores),
             baseline=baseline,
             baseline_sample=sample_rows(
                 baseline_rows, contract.monitoring.sample_rows, contract.training.seed
@@ -208,7 +240,7 @@ def champion_personas(session: Session) -> AssignOldPersonas | None:
 
 
 def _fit_baseline(
-    contract: Contract, table: pa.Table, parts: TrainingParts, scorer: Scorer
+    contract: Contract, table: pa.Table, parts: TrainingParts, scores: pa.Table
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the rows from which the baseline is computed, and the baseline.
 
@@ -224,7 +256,7 @@ def _fit_baseline(
     holdout = np.flatnonzero(is_holdout[parts.recent])
     table = table.filter(pa.array(parts.recent))
     inputs = table.select([column.name for column in contract.monitored])
-    scored = scorer.score(table.take(pa.array(holdout))).select(list(PREDICTIONS))
+    scored = scores.select(list(PREDICTIONS))
     baseline = fit_baseline(contract, inputs) | fit_baseline(contract, scored)
     place = np.full(table.num_rows, -1)
     place[holdout] = np.arange(len(holdout))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import LeakPolicy
+from loan_scoring.models.numbers import as_floats
 from loan_scoring.statistics.auc import auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
@@ -26,7 +27,12 @@ PURE_LIFT = 1.5
 The lift is the share of an outcome in the level, divided by the share of this outcome in all loans.
 Without this minimum, many harmless levels would count if, for example, 98 % of all loans are paid.
 """
-NULL = "null"
+
+Level = str | float | tuple[float, float] | None
+"""A category, a single number, a bin from one number to another, or None for null.
+
+Levels are told apart by this value and never by their label, because labels are rounded.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,13 @@ def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int)
         seed: random seed for drawing the folds.
     """
     null = values.is_null().to_numpy(zero_copy_only=False)
-    codes, names = _coded(values)
+    codes, levels = _coded(values)
     return LeakFigures(
         len(y),
         int(null.sum()),
         level_auc(codes, y, seed),
         level_auc(null.astype(int), y, seed),
-        _near_pure(values, codes, names, y, policy),
+        _near_pure(values, codes, levels, y, policy),
     )
 
 
@@ -119,8 +125,8 @@ def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:
     return float(np.mean(found))
 
 
-def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
-    """Return the code of each value's level, shape (rows,), and the names of the levels by code.
+def _coded(values: pa.Array) -> tuple[np.ndarray, list[Level]]:
+    """Return the code of each value's level, shape (rows,), and the levels by code.
 
     Codes start at 0. Null is a level of its own. The levels of a numeric column are quantile bins.
     A value that would fill a whole bin gets its own bin.
@@ -128,29 +134,37 @@ def _coded(values: pa.Array) -> tuple[np.ndarray, list[str]]:
     null = values.is_null().to_numpy(zero_copy_only=False)
     if pa.types.is_string(values.type):
         encoded = values.dictionary_encode()
-        names = encoded.dictionary.to_pylist()
-        codes = encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-        return codes.astype(int), [*names, NULL]
-    numbers = values.cast(pa.float64()).fill_null(0).to_numpy(zero_copy_only=False)
+        found = encoded.dictionary.to_pylist()
+        codes = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
+        return codes.astype(int), [*found, None]
+    numbers = np.nan_to_num(as_floats(values))
     present = numbers[~null]
     if not len(present):
-        return np.zeros(len(numbers), dtype=int), [NULL]
+        return np.zeros(len(numbers), dtype=int), [None]
     cuts = np.quantile(present, np.arange(1, BINS) / BINS, method="lower")
     edges, repeats = np.unique(cuts, return_counts=True)
     spikes = edges[repeats > 1]
     edges = np.unique([*edges, *np.nextafter(spikes, np.inf)])
     codes = np.searchsorted(edges, numbers, side="right")
-    bounds = [present.min(), *edges, present.max()]
-    names = [
-        f"{low:g}" if high <= np.nextafter(low, np.inf) else f"{low:g} to {high:g}"
-        for low, high in pairwise(bounds)
+    bounds = [float(bound) for bound in (present.min(), *edges, present.max())]
+    levels: list[Level] = [
+        low if high <= np.nextafter(low, np.inf) else (low, high) for low, high in pairwise(bounds)
     ]
-    codes[null] = len(names)
-    return codes, [*names, NULL]
+    codes[null] = len(levels)
+    return codes, [*levels, None]
+
+
+def _label(level: Level) -> str:
+    """Return the text of a level in the leak report."""
+    if level is None:
+        return "null"
+    if isinstance(level, tuple):
+        return f"{level[0]:g} to {level[1]:g}"
+    return level if isinstance(level, str) else f"{level:g}"
 
 
 def _near_pure(
-    values: pa.Array, codes: np.ndarray, names: Sequence[str], y: np.ndarray, policy: LeakPolicy
+    values: pa.Array, codes: np.ndarray, levels: Sequence[Level], y: np.ndarray, policy: LeakPolicy
 ) -> list[PureLevel]:
     """Return the levels in which nearly all loans have the same outcome, the largest level first.
 
@@ -163,25 +177,25 @@ def _near_pure(
     `pure_share`. The lower limit is used instead of the share itself, so that a small level does
     not count by chance.
     """
-    loans = np.bincount(codes, minlength=len(names))
-    defaults = np.bincount(codes, y, minlength=len(names)).astype(int)
-    counted = {names[i]: (loans[i], defaults[i]) for i in map(int, np.flatnonzero(loans))}
+    loans = np.bincount(codes, minlength=len(levels))
+    defaults = np.bincount(codes, y, minlength=len(levels)).astype(int)
+    counted = {levels[i]: (loans[i], defaults[i]) for i in map(int, np.flatnonzero(loans))}
     if not pa.types.is_string(values.type):
-        numbers = values.cast(pa.float64()).drop_null().to_numpy()
+        numbers = as_floats(values.drop_null())
         single, place = np.unique(numbers, return_inverse=True)
         is_present = ~values.is_null().to_numpy(zero_copy_only=False)
         loans = np.bincount(place, minlength=len(single))
         defaults = np.bincount(place, y[is_present], minlength=len(single)).astype(int)
         counted |= {
-            f"{single[i]:g}": (loans[i], defaults[i])
+            float(single[i]): (loans[i], defaults[i])
             for i in np.flatnonzero(loans >= policy.min_level_loans)
         }
     found = []
-    for name, (n, bad) in counted.items():
+    for level, (n, bad) in counted.items():
         if n < policy.min_level_loans:
             continue
         for hits, total in ((bad, y.sum()), (n - bad, (~y).sum())):
             low = wilson(int(hits), int(n))[0]
             if low >= policy.pure_share and hits / n >= PURE_LIFT * total / len(y):
-                found.append(PureLevel(name, int(n), float(bad / n), float(hits / total)))
-    return sorted(found, key=lambda level: -level.loans)
+                found.append(PureLevel(_label(level), int(n), float(bad / n), float(hits / total)))
+    return sorted(found, key=lambda each: -each.loans)

@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
+from loan_scoring.models.layout import encoded_levels, encoded_widths, fitted_parts
 from loan_scoring.statistics.intervals import wilson
 
 HIGH = 0.35
@@ -25,6 +26,8 @@ HIGH = 0.35
 
 The distance is measured in standard deviations.
 """
+QUANTILES = 1000
+"""The largest number of quantiles that map a numeric column to a normal distribution."""
 SAMPLE_ROWS = 5000
 """The largest number of loans on which the number of personas is chosen.
 
@@ -45,8 +48,9 @@ def fit_personas(
 
     The chosen number of personas has the largest mean silhouette (Rousseeuw 1987) on a sample of
     the loans. If two numbers of personas have equal silhouettes, the smaller number is chosen. If
-    the contract allows only one number of personas, no silhouette is computed. The fit uses one
-    thread, for the reason given in `fit_pipeline`.
+    only one number is possible, no silhouette is computed. There are never more personas than
+    distinct applicants in the sample. The fit uses one thread, for the reason given in
+    `fit_pipeline`.
 
     Args:
         contract: contract with the allowed numbers of personas and the random seed.
@@ -55,24 +59,25 @@ def fit_personas(
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
-        scale = build_personas(contract, features, counts[0])[0].fit(X)
+        scale = build_personas(contract, features, counts[0])[0]
+        # Without this, scikit-learn warns if there are fewer loans than the usual 1,000 quantiles.
+        scale.set_params(numbers__scale__n_quantiles=min(QUANTILES, len(X))).fit(X)
         scaled = np.asarray(scale.transform(X))
-        silhouettes = _silhouettes(contract, scaled) if len(counts) > 1 else {}
-        count = max(silhouettes, key=lambda k: (silhouettes[k], -k)) if silhouettes else counts[0]
-        clusters = build_personas(contract, features, count)[-1].fit(scaled)
+        dice = np.random.default_rng(contract.training.seed)
+        sample = scaled[dice.permutation(len(scaled))[:SAMPLE_ROWS]]
+        distinct = len(np.unique(sample, axis=0))
+        possible = [count for count in counts if count <= distinct] or [distinct]
+        silhouettes = {}
+        if len(possible) > 1:
+            silhouettes = {count: _silhouette(contract, sample, count) for count in possible}
+        chosen = max(possible, key=lambda count: (silhouettes.get(count, 0.0), -count))
+        clusters = build_personas(contract, features, chosen)[-1].fit(scaled)
     return Pipeline([("scale", scale), ("clusters", clusters)]), silhouettes
 
 
-def _silhouettes(contract: Contract, scaled: np.ndarray) -> dict[int, float]:
-    seed = contract.training.seed
-    dice = np.random.default_rng(seed)
-    sample = scaled[dice.permutation(len(scaled))[:SAMPLE_ROWS]]
-    return {
-        k: float(
-            silhouette_score(sample, KMeans(k, n_init=4, random_state=seed).fit_predict(sample))
-        )
-        for k in contract.training.persona_counts
-    }
+def _silhouette(contract: Contract, sample: np.ndarray, count: int) -> float:
+    clusters = KMeans(count, n_init=4, random_state=contract.training.seed).fit_predict(sample)
+    return float(silhouette_score(sample, clusters))
 
 
 def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
@@ -137,13 +142,14 @@ def name_clusters(
     centroids = pipeline[-1].cluster_centers_
     spread = scaled.std(axis=0)
     away = (centroids - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    columns = [name.split("__", 1)[1] for name in pipeline[0].get_feature_names_out()]
+    columns = _encoded_columns(pipeline[0])
     words: list[list[str]] = []
     for cluster in range(len(centroids)):
         phrases: dict[str, str] = {}
         for place in np.argsort(-np.abs(away[cluster]), kind="stable"):
-            source, text = _phrase(contract, columns[place], float(away[cluster][place]))
-            phrases.setdefault(source, text)
+            name, level = columns[place]
+            text = _phrase(contract, name, level, float(away[cluster][place]))
+            phrases.setdefault(name, text)
         words.append(list(phrases.values()))
     for count in range(2, max(3, len(words[0]) + 1)):
         names = [kept.get(i, ", ".join(each[:count])) for i, each in enumerate(words)]
@@ -203,24 +209,35 @@ def describe_personas(
     ]
 
 
-def _phrase(contract: Contract, column: str, away: float) -> tuple[str, str]:
-    """Describe how a cluster differs from the mean in one scaled column.
+def _encoded_columns(scale: ColumnTransformer) -> list[tuple[str, str | None]]:
+    """Return for each scaled column the name of the contract's column, and the level if it has one.
+
+    A numeric column has no level.
+    """
+    (numbers, number_names), (encoder, category_names) = fitted_parts(scale)
+    widths = encoded_widths(numbers, number_names)
+    found: list[tuple[str, str | None]] = [
+        (name, None) for name, width in zip(number_names, widths, strict=True) if width
+    ]
+    for place, name in enumerate(category_names):
+        found += [(name, level) for level in encoded_levels(encoder, place)]
+    return found
+
+
+def _phrase(contract: Contract, name: str, level: str | None, away: float) -> str:
+    """Return a phrase such as "high income" on how a cluster differs from the mean in one column.
 
     Args:
         contract: contract with the labels of the columns.
-        column: name of the scaled column. For a category, this name ends with a level.
+        name: name of the column in the contract.
+        level: level of a category, or None for a numeric column.
         away: distance of the centroid from the mean, in standard deviations.
-
-    Returns:
-        the name of the column in the contract, and a phrase such as "high income".
     """
-    if column in contract.by_name:
+    label = _lower(contract.by_name[name].label)
+    if level is None:
         size = "high" if away > HIGH else "low" if away < -HIGH else "middling"
-        return column, f"{size} {_lower(contract.by_name[column].label)}"
-    source = max((n for n in contract.by_name if column.startswith(f"{n}_")), key=len)
-    level = column.removeprefix(f"{source}_")
-    word = "" if away > 0 else "not "
-    return source, f"{_lower(contract.by_name[source].label)} {word}{level}"
+        return f"{size} {label}"
+    return f"{label} {'' if away >= 0 else 'not '}{level}"
 
 
 def _lower(label: str) -> str:

@@ -11,7 +11,7 @@ from loan_scoring.models.registry import PERSONAS, PROPENSITY
 from loan_scoring.models.training.cross_validation import F1_THRESHOLD, TrialResult
 from loan_scoring.models.training.leak_figures import PureLevel
 from loan_scoring.models.training.leaks import LeakFinding, LeakReport
-from loan_scoring.models.training.trials import recorded_trials
+from loan_scoring.models.training.trials import recorded_failures, recorded_trials
 from loan_scoring.statistics.intervals import HOLDOUT_METRICS
 
 
@@ -29,8 +29,10 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
         people = registry.model_row(session, versions[PERSONAS])["metrics"]
     metrics = model["metrics"]
     results = recorded_trials(session, model["fingerprint"])
+    failures = recorded_failures(session, model["fingerprint"])
     lines = [
         render_trials(results, metrics["trial"]),
+        *(f"  {trial} failed: {reason}" for trial, reason in failures.items()),
         "",
         f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
         f"{metrics['default_rate']:.1%} defaulted; in [] {metrics['confidence']:.0%} intervals",
@@ -47,6 +49,7 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
         )
     found = {
         "trials": [asdict(result) | {"auc": result.mean("auc")} for result in results],
+        "failed_trials": failures,
         "metrics": metrics,
         "personas_metrics": people,
     }

@@ -33,7 +33,11 @@ not change this version only because the package's version changes.
 
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
     ("promotion", "performance", "business", "service_level", "retraining", "notifications"), True
-) | {"ingest": {"max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on"}}
+) | {
+    "ingest": {
+        "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
+    }
+}  # fmt: skip
 """The parts of the contract that training does not read.
 
 These parts are left out of the fingerprint, so that a change in one of them does not cause a new
@@ -52,6 +56,9 @@ class TrainingRows:
     If a change in the applicants or their defaults was detected, `since` is the first batch of the
     change, and `table` also has `is_recent`. A model is then fitted on all rows, but calibrated and
     measured on the recent rows only. Without a change, `since` is None.
+
+    `outcomes_as_of` is the last change of outcomes before the rows were read: `change_id` and
+    `changed_at` of table `outcome_changes`. It is None if there was no change yet.
     """
 
     fingerprint: str
@@ -60,6 +67,7 @@ class TrainingRows:
     leaks: dict[str, Any]
     features: list[str]
     since: str | None = None
+    outcomes_as_of: dict[str, Any] | None = None
 
 
 def freeze_rows(session: Session) -> TrainingRows:
@@ -77,14 +85,16 @@ def freeze_rows(session: Session) -> TrainingRows:
         since = _changed_since(session)
         table = _read_labelled(session, since)
         batches = database.rows(session.connection, "select_training_batches")
+        as_of = database.row(session.connection, "select_last_outcome_change")
     _refuse_too_little(contract, table)
     report = _report_leaks(contract, table)
     features = _pass_leak_gate(contract, report)
     kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
     table = table.select(kept + ["is_recent"] * (since is not None))
     return TrainingRows(
-        fingerprint_of(contract, table), table, batches, report.as_json(), features, since
-    )
+        fingerprint_of(contract, table), table, batches, report.as_json(), features, since,
+        None if as_of is None else as_of | {"changed_at": as_of["changed_at"].isoformat()},
+    )  # fmt: skip
 
 
 def fingerprint_of(contract: Contract, table: pa.Table) -> str:
@@ -102,7 +112,7 @@ def fingerprint_of(contract: Contract, table: pa.Table) -> str:
 
 def write_rows(session: Session, training: TrainingRows) -> None:
     """Write the rows of a training to one Parquet file among the portfolio's artifacts."""
-    names = ("batches", "leaks", "features", "since")
+    names = ("batches", "leaks", "features", "since", "outcomes_as_of")
     metadata = {name: getattr(training, name) for name in names}
     buffer = io.BytesIO()
     table = training.table.replace_schema_metadata({"training": json.dumps(metadata, default=str)})

@@ -10,8 +10,14 @@ from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
+from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.training.candidates import Trial, declared_trials
-from loan_scoring.models.training.cross_validation import choose_trial, cross_validate
+from loan_scoring.models.training.cross_validation import (
+    TrialError,
+    TrialResult,
+    choose_trial,
+    cross_validate,
+)
 from loan_scoring.models.training.fit import champion_personas, fit_pair, split_rows
 from loan_scoring.models.training.rows import (
     TrainingRows,
@@ -20,7 +26,12 @@ from loan_scoring.models.training.rows import (
     load_rows,
     write_rows,
 )
-from loan_scoring.models.training.trials import record_trial, recorded_trials
+from loan_scoring.models.training.trials import (
+    record_failure,
+    record_trial,
+    recorded_failures,
+    recorded_trials,
+)
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +83,7 @@ def plan_training(session: Session) -> TrainingPlan:
     """
     training = freeze_rows(session)
     if not _fitted_versions(session, training.fingerprint):
+        split_rows(session.contract, training)  # refuses rows to which no trial could be fitted
         write_rows(session, training)
     trials = [trial.name for trial in declared_trials(session.contract)]
     return TrainingPlan(training.fingerprint, trials, training.table.num_rows)
@@ -80,7 +92,8 @@ def plan_training(session: Session) -> TrainingPlan:
 def try_trial(session: Session, fingerprint: str, name: str) -> int:
     """Cross-validate one trial of a planned training, record its result, and return the row count.
 
-    If the trial is recorded already, nothing is done and 0 is returned.
+    If the trial fails, the reason is recorded, and the training goes on with the other trials. If
+    a result is recorded already, nothing is done and 0 is returned.
 
     Args:
         session: database session.
@@ -111,7 +124,8 @@ def finish_training(session: Session, fingerprint: str) -> tuple[dict[str, str],
         the versions by kind, and the number of labelled applications, or 0 if nothing was fitted.
 
     Raises:
-        StateError: the planned rows cannot be loaded, or the result of a trial is missing.
+        StateError: the planned rows cannot be loaded, the result of a trial is missing, or every
+            trial failed.
     """
     versions = _fitted_versions(session, fingerprint)
     if versions:
@@ -140,14 +154,18 @@ def _try(session: Session, training: TrainingRows, trial: Trial) -> None:
     if _is_recorded(session, training.fingerprint, trial.name):
         return
     parts = split_rows(session.contract, training)
-    result = cross_validate(
-        session.contract,
-        parts.features,
-        trial,
-        parts.X.iloc[parts.learn],
-        parts.y[parts.learn],
-        parts.recent[parts.learn],
-    )
+    try:
+        result = cross_validate(
+            session.contract,
+            parts.features,
+            trial,
+            parts.X.iloc[parts.learn],
+            parts.y[parts.learn],
+            parts.recent[parts.learn],
+        )
+    except TrialError as failure:
+        _leave_out(session, training, failure)
+        return
     record_trial(session, training.fingerprint, result, len(parts.learn))
     log.info("%s: AUC %.4f, %.1f s", trial.name, result.mean("auc"), result.seconds)
 
@@ -160,6 +178,7 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
     results = recorded_trials(session, training.fingerprint)
     declared = {trial.name for trial in declared_trials(contract)}
     missing = declared - {result.trial.name for result in results}
+    missing -= recorded_failures(session, training.fingerprint).keys()
     if missing:
         raise StateError(
             f"training {training.fingerprint[:16]} lacks its trials {', '.join(sorted(missing))}; "
@@ -167,14 +186,49 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
         )
     versions = registry.register_models(
         session,
-        fit_pair(contract, training, choose_trial(results), champion_personas(session)),
+        _fit_best(session, training, results),
         training.fingerprint,
         {
             "batches": training.batches,
             "applications": training.table.num_rows,
+            "outcomes_as_of": training.outcomes_as_of,
             "since": training.since,
             "policy": contract.policy,
         },
     )
     delete_rows(session, training.fingerprint)
     return versions
+
+
+def _fit_best(
+    session: Session, training: TrainingRows, results: list[TrialResult]
+) -> list[FittedModel]:
+    """Return the pair of models, fitted with the chosen trial.
+
+    If the fit fails, the trial is left out, and another trial is chosen.
+
+    Raises:
+        StateError: every trial failed.
+    """
+    old_personas = champion_personas(session) if results else None
+    while results:
+        chosen = choose_trial(results)
+        try:
+            return fit_pair(session.contract, training, chosen, old_personas)
+        except TrialError as failure:
+            _leave_out(session, training, failure)
+            results = [result for result in results if result is not chosen]
+    failures = recorded_failures(session, training.fingerprint)
+    names = [trial.name for trial in declared_trials(session.contract) if trial.name in failures]
+    raise StateError(
+        f"none of the {len(names)} candidates of {session.contract.portfolio} could be fitted: "
+        f"{names[0]} failed with {failures[names[0]]}; table trial_failures has every reason; "
+        "correct the columns or training.candidates in the contract, and run the training again"
+    )
+
+
+def _leave_out(session: Session, training: TrainingRows, failure: TrialError) -> None:
+    """Record a failed trial. Log the reason as a warning and the traceback for debugging."""
+    record_failure(session, training.fingerprint, failure)
+    log.warning("%s; the training goes on without this trial", failure)
+    log.debug("traceback of the failed trial", exc_info=failure)

@@ -1,4 +1,7 @@
-"""Write the cross-validation results of each training to table `trials`, and read the results."""
+"""Write the results and the failures of the trials of each training to tables, and read them.
+
+The results are rows of the table `trials`, the failures rows of the table `trial_failures`.
+"""
 
 import json
 import math
@@ -6,7 +9,7 @@ import math
 from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.models.training.candidates import Trial
-from loan_scoring.models.training.cross_validation import TrialResult
+from loan_scoring.models.training.cross_validation import TrialError, TrialResult
 
 
 def record_trial(session: Session, fingerprint: str, result: TrialResult, loans: int) -> None:
@@ -51,6 +54,31 @@ def recorded_trials(session: Session, fingerprint: str) -> list[TrialResult]:
         )
         for row in found
     ]
+
+
+def record_failure(session: Session, fingerprint: str, failure: TrialError) -> None:
+    """Record that a trial failed, with the reason.
+
+    Args:
+        session: database session.
+        fingerprint: fingerprint of the training.
+        failure: error of the trial.
+    """
+    with database.transaction(session.connection):
+        database.execute(
+            session.connection,
+            "insert_trial_failure",
+            fingerprint=fingerprint,
+            trial=failure.trial.name,
+            reason=failure.reason,
+        )
+
+
+def recorded_failures(session: Session, fingerprint: str) -> dict[str, str]:
+    """Return the reasons of a training's trials that failed, by the name of the trial."""
+    with database.transaction(session.connection):
+        found = database.rows(session.connection, "select_trial_failures", fingerprint=fingerprint)
+    return {row["trial"]: row["reason"] for row in found}
 
 
 def _none_if_nan(value: float) -> float | None:

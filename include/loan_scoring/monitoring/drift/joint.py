@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from scipy.special import ndtr
 
 from loan_scoring.contract import MonitoringPolicy
+from loan_scoring.models.numbers import as_floats
 from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
 from loan_scoring.monitoring.drift.joint_tests import (
     PrincipalPlane,
@@ -160,7 +161,7 @@ class MatrixEncoding:
             if "levels" in frozen[name]:
                 levels[name] = list(frozen[name]["levels"])[:MOST_LEVELS]
                 continue
-            numbers = sample.column(name).drop_null().cast(pa.float64()).to_numpy()
+            numbers = as_floats(sample.column(name).drop_null())
             low, high = np.quantile(numbers, [TAIL, 1 - TAIL]) if len(numbers) else (0.0, 0.0)
             clipped = np.clip(numbers, low, high)
             tails[name] = (float(low), float(high))
@@ -186,7 +187,7 @@ class MatrixEncoding:
                 known = pa.array(self.levels[name], pa.string())
                 codes = pc.index_in(values, value_set=known).fill_null(len(known))
                 values = pc.if_else(values.is_valid(), codes, pa.scalar(None, codes.type))
-            encoded[:, place] = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            encoded[:, place] = as_floats(values)
         return encoded
 
     def standardised(self, matrix: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import column_types, read_applications
 from loan_scoring.database.session import Session
+from loan_scoring.models.numbers import as_floats
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
         scores.column("is_approved").to_numpy(),
         scores.column("persona").to_pylist(),
         _outcomes(session, run, scores),
-        _numbers(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
+        as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
         {name: inputs.column(name).to_pylist() for name in protected},
     )
 
@@ -101,7 +102,7 @@ def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> np.ndarr
     ).format(**_run(run))
     types = {**column_types(session.contract, [KEY]), "outcome": pa.float64()}
     known = database.copy_out(session.connection, query, types)
-    return _numbers(known.column("outcome").take(_places(scores, known)))
+    return as_floats(known.column("outcome").take(_places(scores, known)))
 
 
 def _run(run: database.Row) -> dict[str, sql.Literal]:
@@ -119,7 +120,3 @@ def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
 def protected_categories(contract: Contract) -> list[str]:
     """Return the names of the protected columns whose levels are compared as groups."""
     return [name for name in contract.protected if contract.by_name[name].type == "category"]
-
-
-def _numbers(values: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=float)

@@ -15,8 +15,9 @@ class OutcomeCoverage:
     DDM reads. DDM reads the mature batches that the same model scored, up to and including this
     batch. Batches whose scores retention has dropped do not count.
 
-    `is_stale` says whether outcomes arrived after the performance was measured. A run whose scores
-    retention has dropped is never stale, because it cannot be measured again.
+    `is_stale` says whether outcomes arrived, changed or were withdrawn after the performance was
+    measured. A run whose scores retention has dropped is never stale, because it cannot be measured
+    again.
     """
 
     scoring_run_id: str
@@ -32,6 +33,7 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
     """Return the outcome coverage of each current scoring run, sorted by batch_id."""
     streams: dict[str, int] = {}
     dropped: dict[str, int] = {}
+    changes: dict[str, int] = {}
     found = []
     for row in database.rows(session.connection, "select_outcome_coverage"):
         version, count = row["propensity_version"], row["outcomes"]
@@ -44,8 +46,14 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
         # figures are not out of date in any of these cases.
         whole = stream + dropped.get(version, 0)
         if is_mature:
+            if not row["is_dropped"]:
+                changes[version] = max(changes.get(version, 0), row["last_change"])
             measured = row["measured_stream"]
-            is_current = row["measured_loans"] == count and stream <= (measured or 0) <= whole
+            is_current = (
+                row["measured_loans"] == count
+                and stream <= (measured or 0) <= whole
+                and changes.get(version, 0) <= row["measured_change"]
+            )
         else:
             is_current = row["measured_loans"] is None and row["measured_stream"] is None
         found.append(

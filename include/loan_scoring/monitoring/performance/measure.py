@@ -42,10 +42,11 @@ from loan_scoring.monitoring.performance.write import write_fairness, write_figu
 
 log = logging.getLogger(__name__)
 
-Errors = dict[tuple[str, float], np.ndarray]
+Errors = dict[tuple[str, float, int], np.ndarray]
 """Whether the predicted class was wrong, for each loan that has an outcome.
 
-The key is the id of the scoring run and the threshold of the predicted class.
+The key is the id of the scoring run, the threshold of the predicted class, and the last change of
+outcomes before the outcomes were read.
 """
 
 
@@ -64,6 +65,10 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
     session = session.under(run)
     contract = session.contract
     model = registry.model_row(session, run["propensity_version"])
+    # Read the last change before the outcomes. If a change is committed between the two reads, the
+    # figures count as out of date, and `restate_performance` measures the run again.
+    change = database.row(session.connection, "select_last_outcome_change")
+    as_of = change["change_id"] if change else None
     batch = read_scored_batch(session, run)
     is_mature = has_enough_outcomes(contract, int(batch.known.sum()), len(batch.outcome))
     if "decision" in predictions_of_other_policy(run, model):
@@ -73,11 +78,11 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
     findings: list[DriftedOutcome] = []
     facts: dict[str, Any] = {}
     if is_mature:
-        earlier = _earlier_errors(session, run, {} if known is None else known)
+        earlier = _earlier_errors(session, run, {} if known is None else known, as_of or 0)
         figures += figures_after_outcomes(contract, model, batch, earlier)
         facts = _facts(model, batch, figures)
         verdicts, findings = _judge(contract, model, batch, facts)
-    write_figures(session, run, figures)
+    write_figures(session, run, figures, as_of)
     write_fairness(session, run, fairness_figures(contract, batch, is_mature))
     write_drift(session, run["scoring_run_id"], [*KINDS.values()], KINDS, verdicts)
     causes = outcome_cause(contract, findings, facts)
@@ -86,14 +91,14 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
         log.warning("batch %s: %s", run["batch_id"], each.message)
 
 
-def _earlier_errors(session: Session, run: database.Row, known: Errors) -> np.ndarray:
+def _earlier_errors(session: Session, run: database.Row, known: Errors, as_of: int) -> np.ndarray:
     """Return the classification errors of earlier mature batches that the same model scored."""
     threshold = session.contract.decision.decline_from
     parts = [np.zeros(0, dtype=bool)]
     for each in outcome_coverage(session):
         is_of_model = each.propensity_version == run["propensity_version"] and not each.is_dropped
         if each.is_mature and is_of_model and each.batch_id < run["batch_id"]:
-            key = each.scoring_run_id, threshold
+            key = each.scoring_run_id, threshold, as_of
             if key not in known:
                 known[key] = classification_errors(session, vars(each), threshold)
             parts.append(known[key])

@@ -1,4 +1,4 @@
-"""Measure the performance of scoring runs again if outcomes arrived after the last measurement."""
+"""Measure the performance of scoring runs again if outcomes changed since the last measurement."""
 
 import logging
 
@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 def restate_performance(session: Session) -> list[str]:
     """Measure each out-of-date current scoring run again, and return the ids of these runs.
 
-    A run is out of date if there are new outcomes of its loans, or of the earlier loans that DDM
-    reads, since the last measurement. Only the numbers of outcomes are compared, because a known
-    outcome never changes. Each run is measured in a transaction of its own, which locks the batch.
-    If the process is killed, the next call measures the remaining runs. If there are no new
-    outcomes, no performance is written.
+    A run is out of date if outcomes of its loans, or of the earlier loans that DDM reads, have
+    arrived, changed or been withdrawn since the last measurement. New outcomes are found by
+    comparing numbers of outcomes, the others by table `outcome_changes_by_batch`. Each run is
+    measured in a transaction of its own, which locks the batch. If the process is killed, the next
+    call measures the remaining runs. If no outcome has changed, no performance is written.
     """
     with database.transaction(session.connection):
         stale = [each for each in outcome_coverage(session) if each.is_stale]

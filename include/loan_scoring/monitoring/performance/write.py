@@ -7,12 +7,29 @@ import pyarrow as pa
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
-from loan_scoring.monitoring.performance.figures import FairnessFigure, PerformanceFigure
+from loan_scoring.monitoring.performance.figures import (
+    REALISED,
+    FairnessFigure,
+    PerformanceFigure,
+)
 from loan_scoring.statistics.intervals import Estimate
 
 
-def write_figures(session: Session, run: database.Row, found: Sequence[PerformanceFigure]) -> None:
-    """Replace the rows of a scoring run in table `performance`, in the caller's transaction."""
+def write_figures(
+    session: Session,
+    run: database.Row,
+    found: Sequence[PerformanceFigure],
+    outcomes_change_id: int | None,
+) -> None:
+    """Replace the rows of a scoring run in table `performance`, in the caller's transaction.
+
+    Args:
+        session: database session of the role that measures.
+        run: row of the scoring run.
+        found: the figures.
+        outcomes_change_id: last change of outcomes before the outcomes were read. It is written
+            with the realised figures.
+    """
     database.execute(session.connection, "delete_performance", scoring_run_id=run["scoring_run_id"])
     rows = pa.table(
         {
@@ -23,6 +40,10 @@ def write_figures(session: Session, run: database.Row, found: Sequence[Performan
             **_limits([each.estimate for each in found]),
             "baseline": _floats([each.baseline for each in found]),
             "loans": [each.loans for each in found],
+            "outcomes_change_id": pa.array(
+                [outcomes_change_id if each.basis == REALISED else None for each in found],
+                pa.int64(),
+            ),
         }
     )
     if found:

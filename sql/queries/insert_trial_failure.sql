@@ -1,0 +1,3 @@
+-- Record that a trial of training failed, with the reason.
+INSERT INTO trial_failures (fingerprint, trial, reason)
+VALUES (%(fingerprint)s, %(trial)s, %(reason)s)

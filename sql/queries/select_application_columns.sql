@@ -1,0 +1,5 @@
+-- Return the columns of table applications that the contract declares, with their Postgres types.
+SELECT column_name AS name, data_type AS type
+FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = 'applications'
+  AND column_name NOT IN ('batch_id', 'revision', 'line_number', 'loan_id')

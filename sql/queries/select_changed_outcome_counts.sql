@@ -1,0 +1,5 @@
+-- Count the changed loans: with a first outcome, with another one than before, and without one now.
+SELECT count(*) FILTER (WHERE was_default IS NULL) AS added,
+       count(*) FILTER (WHERE is_default <> was_default) AS changed,
+       count(*) FILTER (WHERE is_default IS NULL) AS removed
+FROM changed_outcomes
