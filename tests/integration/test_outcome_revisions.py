@@ -9,12 +9,12 @@ import pytest
 from children import Spawn, command
 
 from loan_scoring import database, settings
+from loan_scoring.contract import Contract
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, MissingError, StateError
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.ingest.landing import find_outcome_files
-from loan_scoring.ingest.outcome_files import outcome_file
+from loan_scoring.ingest.outcome_files import find_outcome_files, outcome_file
 from loan_scoring.ingest.outcome_withdrawal import withdraw_outcomes
 from loan_scoring.ingest.outcomes import Declaration, TakenOutcomes, take_outcomes
 from loan_scoring.lab.replay import Replay
@@ -291,7 +291,7 @@ def test_name_of_a_file_says_which_file_it_is() -> None:
 
 
 def test_landing_holds_a_file_and_its_correction(
-    empty: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loan_default: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
     folder = settings.landing_dir("loan_default") / "outcomes"
@@ -299,11 +299,11 @@ def test_landing_holds_a_file_and_its_correction(
     for name in ("2026-01-08.correction.csv", "2026-01-08.csv", "2026-01-09.csv"):
         (folder / name).touch()
         (folder / f"{name}.done").touch()
-    found = find_outcome_files(empty, "2026-01-08")
+    found = find_outcome_files(loan_default, "2026-01-08")
     assert [path.name for path in found] == ["2026-01-08.csv", "2026-01-08.correction.csv"]
     (folder / "2026-01-08.parquet").touch()
-    with pytest.raises(LoanScoringError, match=r"2 files for 2026-01-08 \(2026-01-08\.csv, "):
-        find_outcome_files(empty, "2026-01-08")
+    with pytest.raises(LoanScoringError, match=r"2026-01-08\.csv, 2026-01-08\.parquet"):
+        find_outcome_files(loan_default, "2026-01-08")
 
 
 def test_migration_keeps_the_outcomes_of_0_1_0(

@@ -18,6 +18,7 @@ from loan_scoring.contract.business_dates import (
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.deliveries import DONE, delivery_name
 from loan_scoring.ingest.landing import find_landed_files
+from loan_scoring.ingest.outcome_files import PREFIX, outcome_file
 
 MISSING, UNTAKEN, CHANGED = "missing", "untaken", "changed"
 GRACE = timedelta(hours=6)
@@ -50,7 +51,7 @@ def compare_landing(session: Session, now: datetime | None = None) -> list[Landi
         row["batch_id"]: row["hashes"] for row in database.rows(connection, "select_landed_batches")
     }
     drops = {
-        row["drop_id"].removeprefix("outcomes-"): row["hashes"]
+        row["drop_id"].removeprefix(PREFIX): row["hashes"]
         for row in database.rows(connection, "select_landed_drops")
     }
     settled = {
@@ -99,10 +100,12 @@ def _of_files(
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file() or _is_companion(session, path):
             continue
-        name = delivery_name(path.name)
-        if name is not None and name in taken:
+        name = delivery_name(path.name, kind)
+        is_outcomes = kind == "outcomes"
+        key = outcome_file(path).drop_id.removeprefix(PREFIX) if is_outcomes else name
+        if name is not None and key in taken:
             sha256 = _hash(session, kind, path, hashes.get(path.name))
-            if sha256 not in taken[name]:
+            if sha256 not in taken[key or name]:
                 yield LandingFinding(
                     CHANGED, f"{kind}/{path.name} {sha256[:12]}", name,
                     f"{kind}/{path.name} has other bytes than when it was taken",
