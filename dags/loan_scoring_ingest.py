@@ -48,10 +48,11 @@ def build(contract: Contract) -> DAG:
             from loan_scoring.ingest.landing import find_applications_file
 
             with task_session(portfolio, batch_id()) as (session, _):
-                # Only the history is read again, because its file holds outcomes too.
+                # Only `history` is read again, because its file holds outcomes too.
                 is_history = batch_id() == HISTORY
                 source = find_applications_file(session, HISTORY) if is_history else ""
-                publish_batch(session, batch_id(), revision, source, f"airflow:{dag.dag_id}")
+                by = f"airflow:{dag.dag_id}"
+                publish_batch(session, batch_id(), revision, source, by)
 
         @task(outlets=[applications(portfolio)])
         def announce(outlet_events=None) -> None:

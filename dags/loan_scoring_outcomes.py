@@ -24,23 +24,21 @@ def build(contract: Contract) -> DAG:
     ) as dag:
 
         @task
-        def take() -> int:
+        def take() -> None:
             """Ingest the outcomes file of the date, then the correction file of the date.
 
-            Return the number of accepted rows. The task is skipped if no file has landed for the
-            date.
+            The task is skipped if no file has landed for the date.
             """
-            from loan_scoring.ingest.landing import find_outcome_files
+            from loan_scoring.ingest.outcome_files import find_outcome_files
             from loan_scoring.ingest.outcomes import Declaration, take_outcomes
 
             by = Declaration(f"airflow:{dag.dag_id}")
             with task_session(portfolio, batch_id()) as (session, work):
-                files = find_outcome_files(session, batch_id())
+                files = find_outcome_files(session.contract, batch_id())
                 taken = [take_outcomes(session, source, by) for source in files]
                 work.rows = sum(each.received for each in taken)
-            if not taken:
+            if not files:
                 raise AirflowSkipException(f"no outcomes landed for {batch_id()}")
-            return sum(each.accepted for each in taken)
 
         # With this trigger rule, `restate` also runs if `take` was skipped. This is needed because
         # an earlier run may have been killed after `take`, so that its outcomes are not measured.

@@ -1,8 +1,8 @@
 -- Return everything that is recorded about one loan, with one row for each scoring of the loan and the
 -- current scoring first.
 -- Each row has the application as it was received, the decision with policy and reasons, the model with
--- its training data, the promotion in force when the loan was scored, the outcome, and every statement
--- on the outcome, the latest first.
+-- its training data, the promotion in force when the loan was scored, the periods in which readers saw
+-- the score, the outcome, and every statement on the outcome, the latest first.
 SELECT
     s.loan_id, s.batch_id, b.revision, r.is_current, s.scoring_run_id, s.scored_at,
     s.decision, s.default_probability, s.exclusion_reason, r.policy,
@@ -13,6 +13,12 @@ SELECT
     s.propensity_version, s.personas_version, m.algorithm, m.code_version, m.artifact_sha256,
     m.training_data, m.metrics,
     p.promotion_id, p.decided_by AS promoted_by, p.decided_at AS promoted_at, p.evidence,
+    b.withdrawn_at, b.withdrawn_by, b.withdrawal_comment,
+    coalesce(
+        (SELECT jsonb_agg(to_jsonb(v) - ARRAY['batch_id', 'scoring_run_id'] ORDER BY v.visible_from)
+         FROM publication_periods AS v WHERE v.scoring_run_id = s.scoring_run_id),
+        '[]'
+    ) AS periods,
     o.is_default, o.observed_on,
     coalesce(
         (SELECT jsonb_agg(to_jsonb(h) - 'loan_id' ORDER BY h.change_id DESC, h.observed_on DESC)

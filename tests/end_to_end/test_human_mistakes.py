@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,13 @@ def commands(heading: str) -> list[list[str]]:
     return [
         shlex.split(line) for line in re.findall(r"^ +\.venv/bin/loan-scoring (.*)$", section, re.M)
     ]
+
+
+def shell_lines(heading: str) -> list[str]:
+    """Return the lines of a recipe that are no commands of loan-scoring."""
+    section = OPERATIONS.read_text().split(f"### {heading}\n")[1]
+    section = re.split(r"\n##+ ", section)[0]
+    return re.findall(r"^ {7}((?:cp|mv|touch) .*)$", section, re.MULTILINE)
 
 
 @dataclass
@@ -125,8 +133,7 @@ def test_misdated_file(lender: Lender) -> None:
     nights = lender.landing / "applications"
     right = {date: nights / f"{date}.csv" for date in (SECOND, THIRD)}
     kept = {date: shutil.copy(path, nights.parent / f"kept-{date}") for date, path in right.items()}
-    right[SECOND].unlink()
-    right[THIRD].rename(right[SECOND])
+    right[THIRD].replace(right[SECOND])
     lender.ingest(SECOND)
     wrong = lender.rows(SCORES)
 
@@ -146,6 +153,70 @@ def test_misdated_file(lender: Lender) -> None:
         lender.type(command)  # on the command line the same: nothing is left to do
     assert lender.rows(SCORES) == scores
     assert lender.rows("SELECT count(*) FROM loans WHERE batch_id <> 'history'") == [[3000]]
+
+
+def test_half_file(lender: Lender, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The commands are typed by a shell in a folder that has the data folder of the stack."""
+    heading = "A half file"
+    path = lender.landing / "applications" / f"{SECOND}.csv"
+    whole = path.read_bytes()
+    (tmp_path / "whole.csv").write_bytes(whole)
+    (tmp_path / "data").symlink_to(settings.data_dir())
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:501]))
+    lender.ingest(SECOND)
+    half = lender.rows(f"SELECT count(*) FROM current_scores WHERE batch_id = '{SECOND}'")
+    assert half == [[500]]
+
+    for line in shell_lines(heading):
+        subprocess.run(shlex.split(line), cwd=tmp_path, check=True)
+    see, reconcile, *ingest = commands(heading)
+    assert [command[0] for command in ingest] == ["ingest", "score", "metrics"]
+    lender.type(see)
+    lender.type(reconcile)
+    changed = "SELECT subject FROM landing_findings WHERE finding = 'changed'"
+    assert [row[0].split()[0] for row in lender.rows(changed)] == [f"applications/{SECOND}.csv"]
+    lender.ingest(SECOND)
+    now = lender.rows(f"SELECT count(*) FROM current_scores WHERE batch_id = '{SECOND}'")
+    assert now == [[1000]]
+    for command in [*ingest, reconcile]:
+        lender.type(command)
+    assert lender.rows(changed) == []
+
+
+def test_wrong_outcomes(lender: Lender) -> None:
+    heading = "Wrong outcomes"
+    typed = commands(heading)
+    date = "2026-01-08"
+    path = lender.landing / "outcomes" / f"{date}.csv"
+    right = path.read_text()
+    header, *lines = right.splitlines()
+    place = header.split(",").index("Status")
+    wrong = [line.split(",") for line in lines]
+    for fields in wrong:
+        fields[place] = "1" if fields[place] == "0" else "0"
+    path.write_text("\n".join([header, *map(",".join, wrong)]) + "\n")
+    known = "SELECT loan_id, is_default FROM outcomes ORDER BY loan_id"
+    before = lender.rows(known)
+    lender.client.trigger(f"{PORTFOLIO}_outcomes", partition_key=date)
+    lender.wait("outcomes", lambda: len(lender.rows(known)) > len(before))
+    taken = lender.rows(known)
+
+    see, withdraw, undo, again, correct, *rest = typed
+    lender.type(see)
+    lender.type(withdraw)
+    assert lender.rows(known) == before
+    lender.type(undo)
+    assert lender.rows(known) == taken
+    path.write_text(right)
+    lender.client.trigger(f"{PORTFOLIO}_outcomes", partition_key=date)
+    lender.wait("right outcomes", lambda: lender.rows(known) != taken)
+    assert [each[1] for each in lender.rows(known) if each not in before] == [
+        not each[1] for each in taken if each not in before
+    ]
+    assert again[:2] == ["outcomes", "--source"]
+    assert "--correction" in correct
+    assert [each[0] for each in rest] == ["sql", "train"]
+    lender.type(rest[0])
 
 
 def test_wrong_scores_are_replaced_by_an_older_run(lender: Lender) -> None:

@@ -182,8 +182,6 @@ def judge(contract: Contract, rows: list[Row], taken: set[str]) -> None:
                 expected = ratio.scale * top / bottom
                 if abs(is_value - expected) > ratio.tolerance * abs(expected):
                     row.rules.add(f"{ratio.name}:{ratio.column}")
-        if len(row.rules) > 1:  # only accepted rows are looked up among known loans
-            row.rules.discard("known_key:loan_id")
 
 
 def write(path: Path, rows: list[Row], how: dict[str, Any]) -> dict[int, Row]:

@@ -1,6 +1,5 @@
 """Outcomes are revisions: the newest statement counts, all are kept, a wrong file is withdrawn."""
 
-import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,12 +9,12 @@ import pytest
 from children import Spawn, command
 
 from loan_scoring import database, settings
+from loan_scoring.contract import Contract
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, MissingError, StateError
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.ingest.landing import find_outcome_files
-from loan_scoring.ingest.outcome_files import outcome_file
+from loan_scoring.ingest.outcome_files import find_outcome_files, outcome_file
 from loan_scoring.ingest.outcome_withdrawal import withdraw_outcomes
 from loan_scoring.ingest.outcomes import Declaration, TakenOutcomes, take_outcomes
 from loan_scoring.lab.replay import Replay
@@ -292,25 +291,19 @@ def test_name_of_a_file_says_which_file_it_is() -> None:
 
 
 def test_landing_holds_a_file_and_its_correction(
-    empty: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loan_default: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
     folder = settings.landing_dir("loan_default") / "outcomes"
     folder.mkdir(parents=True)
-    names = ["2026-01-08.correction.csv.gz", "2026-01-08.csv", "2026-01-09.csv"]
-    for name in [*names, "2026-01-20.correction.csv"]:
+    for name in ("2026-01-08.correction.csv", "2026-01-08.csv", "2026-01-09.csv"):
         (folder / name).touch()
-        os.utime(folder / name, (0, 0))
-
-    def found(day: str) -> list[str]:
-        return [path.name for path in find_outcome_files(empty, day)]
-
-    assert found("2026-01-08") == ["2026-01-08.csv", "2026-01-08.correction.csv.gz"]
-    assert found("2026-01-20") == ["2026-01-20.correction.csv"]
-    assert found("2026-01-21") == []
-    (folder / "2026-01-08.correction.parquet").touch()
-    with pytest.raises(LoanScoringError, match=r"2 files for 2026-01-08\.correction"):
-        found("2026-01-08")
+        (folder / f"{name}.done").touch()
+    found = find_outcome_files(loan_default, "2026-01-08")
+    assert [path.name for path in found] == ["2026-01-08.csv", "2026-01-08.correction.csv"]
+    (folder / "2026-01-08.parquet").touch()
+    with pytest.raises(LoanScoringError, match=r"2026-01-08\.csv, 2026-01-08\.parquet"):
+        find_outcome_files(loan_default, "2026-01-08")
 
 
 def test_migration_keeps_the_outcomes_of_0_1_0(

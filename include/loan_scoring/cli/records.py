@@ -51,12 +51,13 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
     batch = f"batch {row['batch_id']} revision {row['revision']}"
     model = f"{row['propensity_version']}, {row['algorithm']} by loan-scoring {row['code_version']}"
     lines = [
-        f"loan {row['loan_id']}, {'current score' if row['is_current'] else 'replaced score'}",
+        f"loan {row['loan_id']}, {_standing(row)}",
         f"decision     {row['decision']}, {score}",
         f"policy       {_policy_text(row['policy'])}",
         f"reasons      {'; '.join(row['reasons']) or 'none: only review and decline have them'}",
         f"persona      {row['persona'] or 'none'}",
         f"scored       {row['scored_at']:%Y-%m-%d %H:%M:%S} UTC in run {row['scoring_run_id']}",
+        *_period_lines(row),
         f"application  {batch}, line {row['line_number']} of {row['source']}, "
         f"sha256 {row['source_sha256']}",
         f"model        {model}, "
@@ -73,6 +74,28 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
         for name, value in row["application"].items()
     ]
     return "\n".join(lines)
+
+
+def _standing(row: dict[str, Any]) -> str:
+    if row["withdrawn_at"]:
+        return (
+            f"withdrawn score: {row['withdrawn_by']} withdrew the batch on "
+            f"{row['withdrawn_at']:%Y-%m-%d %H:%M} UTC: {row['withdrawal_comment']}"
+        )
+    return "current score" if row["is_current"] else "replaced score"
+
+
+def _period_lines(row: dict[str, Any]) -> list[str]:
+    """Return a line for each period in which readers saw the score."""
+
+    def minute(moment: str | None) -> str:
+        return f"{moment[:16].replace('T', ' ')} UTC" if moment else "now"
+
+    return [
+        f"seen         {minute(each['visible_from'])} until {minute(each['visible_until'])}, "
+        f"by {each['published_by']}"
+        for each in row["periods"]
+    ]
 
 
 def _outcome_lines(row: dict[str, Any]) -> list[str]:

@@ -29,6 +29,23 @@ class VolumePolicy(ContractPart):
         return self
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+"""A day of the week on which a file is expected."""
+
+
+class ManifestPolicy(ContractPart):
+    """The manifest that must lie beside each landed file, and the names of its fields.
+
+    The manifest of `NAME.csv` is `NAME.csv` followed by `ending`. A field whose name is null is not
+    compared. `totals` maps a numeric column to the field with the sum of the column.
+    """
+
+    ending: Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]+$")] = ".manifest.json"
+    rows: str | None = "rows"
+    sha256: str | None = "sha256"
+    totals: dict[str, str] = Field(default_factory=dict)
+
+
 class QuarantinePolicy(ContractPart):
     """From which number of quarantined rows on a rule raises an alert.
 
@@ -55,23 +72,6 @@ class QuarantinePolicy(ContractPart):
         if self.min_nights > self.nights:
             raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
         return self
-
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-"""A day of the week on which a file is expected."""
-
-
-class ManifestPolicy(ContractPart):
-    """The manifest that must lie beside each landed file, and the names of its fields.
-
-    The manifest of `NAME.csv` is `NAME.csv` followed by `ending`. A field whose name is null is not
-    compared. `totals` maps a numeric column to the field with the sum of the column.
-    """
-
-    ending: Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]+$")] = ".manifest.json"
-    rows: str | None = "rows"
-    sha256: str | None = "sha256"
-    totals: dict[str, str] = Field(default_factory=dict)
 
 
 class IngestPolicy(ContractPart):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from loan_scoring.contract import IngestPolicy
 from loan_scoring.errors import SourceError
-from loan_scoring.ingest.outcome_files import CORRECTION
 
 DONE = ".done"
 """A file `NAME.csv.done` says that the upload of `NAME.csv` has ended."""
@@ -15,26 +14,25 @@ EMPTY = ".empty"
 ENDINGS = ".csv, .txt or .tsv (also with .gz or .zip), .gz, .zip, .parquet, .EMPTY"
 
 _DELIVERY = re.compile(
-    rf"(?P<name>[^.]+(?:\.{CORRECTION})?)"
-    r"(?:(?:\.synthetic)?(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet)|\.empty)",
+    r"(?P<name>[^.]+)"
+    r"(?:(?P<correction>\.correction)?(?:\.synthetic)?(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet)|\.empty)",
     re.IGNORECASE,
 )
 
 
-def delivery_name(file_name: str) -> str | None:
+def delivery_name(file_name: str, kind: str = "applications") -> str | None:
     """Return the part of a file name before its ending. Return None for any other ending.
 
-    The name of a correction of outcomes is the part up to `.correction`.
-
-    Other endings belong to uploads in progress, copies and checksums, and are never taken.
+    Other endings belong to uploads in progress, copies and checksums, and are never taken. Only a
+    file of the kind `outcomes` may be a correction, as in `2026-02-05.correction.csv`.
 
     >>> delivery_name("2026-02-05.csv.gz"), delivery_name("2026-02-05.csv.filepart")
     ('2026-02-05', None)
-    >>> delivery_name("2026-02-05.correction.csv")
-    '2026-02-05.correction'
     """
     match = _DELIVERY.fullmatch(file_name)
-    return match["name"] if match else None
+    if match is None or (match["correction"] and kind != "outcomes"):
+        return None
+    return match["name"]
 
 
 def is_empty_marker(path: Path) -> bool:

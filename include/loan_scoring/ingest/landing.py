@@ -10,13 +10,11 @@ from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.deliveries import (
     ENDINGS,
     delivery_name,
-    is_empty_marker,
     refuse_outside,
     why_not_whole,
 )
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
 from loan_scoring.ingest.manifests import read_manifest
-from loan_scoring.ingest.outcome_files import CORRECTION
 
 
 def source_label(location: str | Path) -> str:
@@ -41,26 +39,6 @@ def find_applications_file(session: Session, batch_id: str) -> Path:
     return find_landed_file(session.contract, "applications", batch_id)
 
 
-def find_outcome_files(session: Session, day: str) -> list[Path]:
-    """Return the outcomes file of a date in the landing folder, then its correction file.
-
-    A file that has not landed is left out, and so is one that is declared empty.
-
-    Raises:
-        PassingSourceError: a file is not whole yet.
-        SourceError: there is more than one file of a kind, or a file is a link out of the folder.
-    """
-    contract, files = session.contract, []
-    for name in (day, f"{day}.{CORRECTION}"):
-        if not find_landed_files(contract, "outcomes", name):
-            continue
-        path = find_landed_file(contract, "outcomes", name)
-        manifest = read_manifest(contract, path, with_totals=False)
-        if not (is_empty_marker(path) or (manifest is not None and manifest.rows == 0)):
-            files.append(path)
-    return files
-
-
 def find_landed_files(contract: Contract, kind: str, name: str) -> list[Path]:
     """Return the deliveries called `name` in the landing folder, sorted.
 
@@ -73,7 +51,7 @@ def find_landed_files(contract: Contract, kind: str, name: str) -> list[Path]:
     """
     folder = settings.landing_dir(contract.portfolio) / kind
     beside = sorted(folder.glob(f"{name}.*"))
-    found = [path for path in beside if delivery_name(path.name) == name]
+    found = [path for path in beside if delivery_name(path.name, kind) == name]
     if not found and contract.ingest.manifest is not None:
         ending = contract.ingest.manifest.ending
         manifests = [path for path in beside if path.name.endswith(ending)]
@@ -94,8 +72,7 @@ def find_landed_file(contract: Contract, kind: str, name: str) -> Path:
         PassingSourceError: there is no such file yet, or it is not whole yet.
         SourceError: there is more than one file, or the file is a link out of the folder.
     """
-    landing = settings.landing_dir(contract.portfolio)
-    folder = landing / kind
+    folder = settings.landing_dir(contract.portfolio) / kind
     found = find_landed_files(contract, kind, name)
     if not found:
         others = sorted(path.name for path in folder.glob(f"{name}.*"))
@@ -107,8 +84,17 @@ def find_landed_file(contract: Contract, kind: str, name: str) -> Path:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise SourceError(f"{folder} holds {len(found)} files for {name} ({names}); leave one")
-    path = found[0]
-    refuse_outside(path, landing)
+    return whole_file(contract, found[0])
+
+
+def whole_file(contract: Contract, path: Path) -> Path:
+    """Return the path of a delivery unchanged if the delivery may be taken now.
+
+    Raises:
+        PassingSourceError: the file is not whole yet.
+        SourceError: the file is a link out of the landing folder.
+    """
+    refuse_outside(path, settings.landing_dir(contract.portfolio))
     why = why_not_whole(contract.ingest, path)
     if why is not None:
         raise PassingSourceError(f"{why}; run again, or clear the task")

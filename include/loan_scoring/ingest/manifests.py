@@ -130,7 +130,7 @@ def _fields(path: Path) -> dict[str, Any]:
 
 
 class CheckedRows:
-    """The blocks of a table, whose control totals are added up as they are read.
+    """The blocks of a table, whose control totals are added up when they are read first.
 
     Iterate over all blocks, then call `check`.
     """
@@ -140,11 +140,12 @@ class CheckedRows:
     ) -> None:
         self._contract, self._table, self._manifest = contract, table, manifest
         self._totals = dict.fromkeys(manifest.totals if manifest else (), 0.0)
+        self._is_read = False
 
     def __iter__(self) -> Iterator[Block]:
-        self._totals = dict.fromkeys(self._totals, 0.0)
+        is_first, self._is_read = not self._is_read, True
         for block in self._table:
-            for name in self._totals:
+            for name in self._totals if is_first else ():
                 values, _ = parse_column(self._contract.by_name[name], block)
                 self._totals[name] += pc.sum(values).as_py() or 0
             yield block

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from loan_scoring.contract import Contract
+from loan_scoring.errors import SourceError
+from loan_scoring.ingest.deliveries import is_empty_marker
 from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.landing import find_landed_files, whole_file
+from loan_scoring.ingest.manifests import read_manifest
 
 CORRECTION = "correction"
 """The part of a file's name that declares a correction, as in `2026-01-20.correction.csv`."""
@@ -47,3 +52,29 @@ def outcome_file(location: str | Path, is_correction: bool = False) -> OutcomeFi
         is_correction = is_correction or ending.lower() == CORRECTION
         name = stem
     return OutcomeFile(f"{PREFIX}{name}{f'.{CORRECTION}' * is_correction}", is_correction)
+
+
+def find_outcome_files(contract: Contract, day: str) -> list[Path]:
+    """Return the outcomes file of a date in the landing folder, then its correction file.
+
+    The list is empty if neither has landed. A file that declares the date empty is left out.
+
+    Raises:
+        PassingSourceError: a file is not whole yet.
+        SourceError: there are several files of one of the two kinds, or a file is a link out of the
+            landing folder.
+    """
+    found = find_landed_files(contract, "outcomes", day)
+    corrections = [path for path in found if outcome_file(path).is_correction]
+    plain = [path for path in found if path not in corrections]
+    for files in (plain, corrections):
+        if len(files) > 1:
+            names = ", ".join(path.name for path in files)
+            raise SourceError(f"{files[0].parent} holds {names}; leave one of them")
+    whole = [whole_file(contract, path) for path in (*plain, *corrections)]
+    return [path for path in whole if not _is_empty(contract, path)]
+
+
+def _is_empty(contract: Contract, path: Path) -> bool:
+    manifest = read_manifest(contract, path, with_totals=False)
+    return is_empty_marker(path) or (manifest is not None and manifest.rows == 0)

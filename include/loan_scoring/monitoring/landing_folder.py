@@ -18,7 +18,7 @@ from loan_scoring.contract.business_dates import (
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.deliveries import DONE, delivery_name
 from loan_scoring.ingest.landing import find_landed_files
-from loan_scoring.ingest.outcome_files import CORRECTION
+from loan_scoring.ingest.outcome_files import PREFIX, outcome_file
 
 MISSING, UNTAKEN, CHANGED = "missing", "untaken", "changed"
 GRACE = timedelta(hours=6)
@@ -51,7 +51,7 @@ def compare_landing(session: Session, now: datetime | None = None) -> list[Landi
         row["batch_id"]: row["hashes"] for row in database.rows(connection, "select_landed_batches")
     }
     drops = {
-        row["drop_id"].removeprefix("outcomes-"): row["hashes"]
+        row["drop_id"].removeprefix(PREFIX): row["hashes"]
         for row in database.rows(connection, "select_landed_drops")
     }
     settled = {
@@ -100,25 +100,23 @@ def _of_files(
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file() or _is_companion(session, path):
             continue
-        name = delivery_name(path.name)
-        day_name = name and name.removesuffix(f".{CORRECTION}" if kind == "outcomes" else "")
-        if name is not None and name in taken:
+        name = delivery_name(path.name, kind)
+        is_outcomes = kind == "outcomes"
+        key = outcome_file(path).drop_id.removeprefix(PREFIX) if is_outcomes else name
+        if name is not None and key in taken:
             sha256 = _hash(session, kind, path, hashes.get(path.name))
-            if sha256 not in taken[name]:
+            if sha256 not in taken[key or name]:
                 yield LandingFinding(
-                    CHANGED, f"{kind}/{path.name} {sha256[:12]}", day_name,
+                    CHANGED, f"{kind}/{path.name} {sha256[:12]}", name,
                     f"{kind}/{path.name} has other bytes than when it was taken",
                 )  # fmt: skip
         elif datetime.fromtimestamp(path.stat().st_mtime, UTC) <= now - GRACE:
-            day = read_date(day_name) if day_name else None
+            day = read_date(name) if name else None
             if day is not None and kind == "applications" and not _is_over(session, day, now):
                 continue
             why = "" if day else ", its name is no date with one of the endings"
             yield LandingFinding(
-                UNTAKEN,
-                f"{kind}/{path.name}",
-                day_name if day else None,
-                f"{kind}/{path.name}{why}",
+                UNTAKEN, f"{kind}/{path.name}", name if day else None, f"{kind}/{path.name}{why}"
             )
 
 
