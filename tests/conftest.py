@@ -92,6 +92,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = root / "portfolios" / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
     raw["training"] |= {"candidates": LIGHT, "personas": [3, 5]}
+    # Tests that write a file take it at once; what settles is tested with contracts of its own.
+    raw.setdefault("ingest", {})["settled_seconds"] = 0
     raw["replay"]["generated_rows"] = SAMPLE_ROWS
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     before = {name: os.environ.get(name) for name in [*names, "LOAN_SCORING_DATABASE_URL"]}

@@ -68,9 +68,10 @@ def wait(seconds: float) -> tuple[TriggerEvent, float]:
 
 
 def test_the_trigger_ends_when_the_file_is_whole_or_the_time_is_over(
-    landing: Path, monkeypatch: pytest.MonkeyPatch
+    landing: Path, declare: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loan_scoring_waiting, "POLL_SECONDS", 0.1)
+    declare(settled_seconds=60)
     event, seconds = wait(0.5)
     assert (event.payload, seconds >= 0.5) == (False, True)
     path = landing / f"{NIGHT}.csv"

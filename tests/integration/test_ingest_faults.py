@@ -74,7 +74,7 @@ FAULTS: dict[str, tuple[str, Break, str]] = {
     "a bomb": ("csv.gz", bomb, "unpacks to more than 100 times its size"),
     "damaged Parquet": ("parquet", lambda _: b"PAR1" + bytes(1000), "not Parquet, or is damaged"),
     "every row broken": (
-        "csv", lambda night: night.replace(b",2019,", b",1066,"), "1000 of 1000 rows"
+        "csv", lambda night: night.replace(b",2019,", b",1066,"), "1,000 of 1,000 rows"
     ),
 }  # fmt: skip
 

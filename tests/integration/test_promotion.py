@@ -15,7 +15,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import load_estimator
+from loan_scoring.models.artifacts import _load
 from loan_scoring.models.encoding import Columns, Encoder
 from loan_scoring.models.holdout import holdout_policy, split_holdout
 from loan_scoring.models.promotion.comparison import render_comparison
@@ -381,7 +381,7 @@ def test_tampered_artifact_is_refused_at_promotion_and_at_scoring(
     assert verdicts() == []
     path.write_bytes(good)
     promote_by_hand(ready, "propensity-2", "cli:ann", "a drill")
-    load_estimator.cache_clear()  # an estimator in memory would not be read again
+    _load.cache_clear()  # an estimator in memory would not be read again
     path.write_bytes(good[:-1] + b"x")
     ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
     with pytest.raises(StateError, match="was changed: its sha256 is"):

@@ -202,7 +202,7 @@ def test_corrected_revision_adds_a_run_and_keeps_the_old(
     lines = drops.application_files[NIGHT].read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join(lines[:-1]) + "\n")
     ingest_batch(night, NIGHT, tmp_path / "x.csv")
-    assert fingerprint(night)[0] == 1000  # until the new revision is scored, the old one stands
+    assert fingerprint(night)[0] == 0  # scores of an outdated revision are not shown
     score_batch(night, NIGHT)
     assert fingerprint(night)[0] == 999
     _, rows = database.select_read_only(
@@ -283,7 +283,9 @@ def test_contract_that_changes_during_a_run_leaves_one_policy_in_it(night: Sessi
 def test_unknown_batch_history_and_missing_champion_are_errors(
     empty: Session, drops: Replay
 ) -> None:
-    with pytest.raises(StateError, match="batch 2030-01-01 is not published; run ingest"):
+    with pytest.raises(
+        StateError, match="batch 2030-01-01 is not published, or is withdrawn; run ingest"
+    ):
         plan_scoring(empty, "2030-01-01")
     with pytest.raises(StateError, match="the history trains models and is not scored"):
         plan_scoring(empty, "history")

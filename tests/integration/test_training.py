@@ -18,7 +18,7 @@ from loan_scoring.errors import ContractError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.models import registry
-from loan_scoring.models.artifacts import dump_estimator, load_estimator
+from loan_scoring.models.artifacts import _load, dump_estimator, load_estimator
 from loan_scoring.models.promotion.decide import promote_by_gates
 from loan_scoring.models.training.candidates import declared_trials
 from loan_scoring.models.training.cross_validation import (
@@ -263,7 +263,7 @@ def test_same_training_at_once_leaves_the_registered_files_alone(ready: Session)
 def test_training_goes_on_if_the_champion_cannot_be_loaded(ready: Session, tmp_path) -> None:
     assert champion_personas(ready) is not None
     row = registry.model_row(ready, "personas-1")
-    load_estimator.cache_clear()
+    _load.cache_clear()
     path = settings.artifacts_dir("loan_default") / row["artifact"]
     path.rename(tmp_path / "aside")
     try:

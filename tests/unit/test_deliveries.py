@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loan_scoring import settings
-from loan_scoring.contract import Contract
+from loan_scoring.contract import Contract, IngestPolicy
 from loan_scoring.errors import PassingSourceError, SourceError
 from loan_scoring.ingest.deliveries import delivery_name
 from loan_scoring.ingest.files.table import open_table
@@ -73,12 +73,13 @@ def test_an_upload_in_progress_does_not_hide_the_file(
 
 def test_a_file_is_taken_when_it_has_settled(landing: Path, loan_default: Contract) -> None:
     path = put(landing, f"{NIGHT}.csv", age=58.5)
+    usual = with_ingest(loan_default, settled_seconds=IngestPolicy().settled_seconds)
     with pytest.raises(
         PassingSourceError, match=r"changed less than 60 s ago .* taken [12] s from"
     ):
-        find_landed_file(loan_default, "applications", NIGHT)
+        find_landed_file(usual, "applications", NIGHT)
     put(landing, f"{NIGHT}.csv", age=61)
-    assert find_landed_file(loan_default, "applications", NIGHT) == path
+    assert find_landed_file(usual, "applications", NIGHT) == path
     slow = with_ingest(loan_default, settled_seconds=300)
     with pytest.raises(PassingSourceError, match="less than 300 s ago"):
         find_landed_file(slow, "applications", NIGHT)

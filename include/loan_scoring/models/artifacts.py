@@ -5,6 +5,7 @@ A file is loaded only if its sha256 equals the registered sha256 and if all its 
 
 import sys
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from loan_scoring.database.files import read_artifact
@@ -54,15 +55,25 @@ def _skops() -> Any:
     return skops.io
 
 
-@lru_cache(maxsize=8)
+_ONE_AT_A_TIME = Lock()
+
+
 def load_estimator(portfolio: str, name: str, sha256: str) -> Any:
     """Return the estimator stored in an artifact.
 
     Each process caches the last 8 estimators, so that a file is not read again for every call.
+    Threads load one after the other, because NumPy reads the header of an array by `ast.parse`,
+    which fails at times in CPython 3.11 when two threads call it at once.
 
     Raises:
         StateError: the file is missing, was changed, or contains a type that is not trusted.
     """
+    with _ONE_AT_A_TIME:
+        return _load(portfolio, name, sha256)
+
+
+@lru_cache(maxsize=8)
+def _load(portfolio: str, name: str, sha256: str) -> Any:
     skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
 
