@@ -101,9 +101,14 @@ def test_scoring_again_gives_the_same_rows(
 ) -> None:
     rows = {
         "current_scores": "to_jsonb(t) - array['scored_at', 'scoring_run_id', 'revision']",
-        "drift": "to_jsonb(t) - 'scoring_run_id'",
+        # z of the reconstruction test is a difference of nearly equal numbers. Its fifth digit
+        # moves with BLAS and with where an array lies in memory. It is compared below.
+        "drift": "case test when 'reconstruction' then to_jsonb(t) - array['scoring_run_id', "
+        "'statistic', 'effect', 'p_value', 'p_adjusted'] else to_jsonb(t) - 'scoring_run_id' end",
     }
+    reconstruction = "select statistic, effect, p_value from drift where test = 'reconstruction'"
     before = digests(restored, rows)
+    (joint,) = database.select_read_only(restored.connection, reconstruction)[1]
     other_bytes = tmp_path / f"{NIGHT}.synthetic.csv"
     other_bytes.write_bytes(landed(NIGHT).read_bytes().replace(b"\n", b"\r\n"))
     ingest_batch(restored, NIGHT, str(other_bytes))
@@ -114,6 +119,8 @@ def test_scoring_again_gives_the_same_rows(
     with database.transaction(restored.connection), restored.connection.cursor() as cursor:
         cursor.execute("DELETE FROM drift WHERE scoring_run_id = %s", (first_run,))
     assert digests(restored, rows) == before
+    (again,) = database.select_read_only(restored.connection, reconstruction)[1]
+    assert again == pytest.approx(joint, rel=1e-3)
 
 
 def test_next_night_runs(restored: Session) -> None:
