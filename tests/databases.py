@@ -40,7 +40,7 @@ def postgres(folders: Path, run_folder: Path) -> Iterator[EmbeddedPostgres]:
             server.stop()
 
     made = once(run_folder / "cluster", make)
-    shutil.copytree(made / "state", folders / "state", dirs_exist_ok=True)
+    shutil.copytree(made / "state", folders / "state")
     (folders / "state" / "postgres" / "port").unlink()  # each server takes one of its own
     server = EmbeddedPostgres(folders / "state").start()
     yield server
