@@ -83,7 +83,10 @@ MISTAKES = [
         "no column is named 'incom'",
     ),
     ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "must be a band around 1"),
-    ("portfolio: loan_default", "portfolio: mlflow", "portfolio", "the schema of MLflow"),
+    *(
+        ("portfolio: loan_default", f"portfolio: {kept}", "portfolio", "a schema of Postgres")
+        for kept in ("mlflow", "public", "pg_loans", "information_schema")
+    ),
     ("mode: auto", "mode: never", "promotion.mode", "'never'"),
     ("slope: [0.9, 1.1]", "slope: [0.5, 0.9]", "promotion", "must contain 1"),
     ("attributes: [gender", "attributes: [sex", "promotion.fairness.attributes", "'sex'"),

@@ -64,7 +64,7 @@ class Column(ContractPart):
     source: str = Field(min_length=1)
     name: str
     label: str = Field(min_length=1)
-    type: Literal["integer", "number", "category", "text"]
+    type: Literal["integer", "number", "category", "text", "uuid"]
     known: Literal["application", "pricing", "outcome"]
     unit: str | None = None
     levels: list[str] | None = Field(default=None, min_length=1)
@@ -89,9 +89,9 @@ class Column(ContractPart):
     def _fits_its_type(self) -> Self:
         if self.type == "category" and self.levels is None and not self.open_levels:
             raise ValueError("a category needs levels or open_levels: true")
-        if self.type in ("integer", "number") and self.levels is not None:
+        if self.type != "category" and self.levels is not None:
             raise ValueError(f"only a category has levels; the type of this column is {self.type}")
-        if self.type in ("category", "text") and self.range is not None:
+        if not self.is_numeric and self.range is not None:
             raise ValueError(f"only a number has a range; the type of this column is {self.type}")
         if self.levels and len(set(self.levels)) < len(self.levels):
             raise ValueError(f"level '{first_repeated(self.levels)}' is declared twice")

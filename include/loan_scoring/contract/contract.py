@@ -75,8 +75,11 @@ class Contract(ContractPart):
             raise ValueError(
                 f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
             )
-        if portfolio == "mlflow":
-            raise ValueError("'mlflow' is the schema of MLflow; use another name")
+        if portfolio in ("mlflow", "public", "information_schema") or portfolio.startswith("pg_"):
+            raise ValueError(
+                f"'{portfolio}' is a schema of Postgres or MLflow, or kept for one; choose another "
+                "portfolio name that does not begin with pg_"
+            )
         return portfolio
 
     @model_validator(mode="after")
@@ -88,12 +91,12 @@ class Contract(ContractPart):
         names = {c.name: c for c in self.columns}
         if KEY not in names:
             raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
-        if names[KEY].type not in ("integer", "text"):
-            raise ValueError(f"columns.{KEY}.type: the key must be integer or text")
+        if names[KEY].type not in ("integer", "text", "uuid"):
+            raise ValueError(f"columns.{KEY}.type: the key must be integer, text or uuid")
         for column in self.columns:
-            if column.type == "text" and column.name != KEY:
+            if column.type in ("text", "uuid") and column.name != KEY:
                 raise ValueError(
-                    f"columns.{column.name}.type: only the key may be text; "
+                    f"columns.{column.name}.type: only the key may be {column.type}; "
                     "use category with open_levels: true"
                 )
             if column.source == self.target.source:

@@ -7,6 +7,7 @@ ARROW_TYPES = {
     "number": pa.float64(),
     "category": pa.string(),
     "text": pa.string(),
+    "uuid": pa.string(),
 }
 """Arrow type for each column type of the contract."""
 
@@ -15,5 +16,6 @@ POSTGRES_TYPES = {
     "number": "double precision",
     "category": "text",
     "text": "text",
+    "uuid": "uuid",
 }
 """Postgres type for each column type of the contract."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -126,6 +127,8 @@ def decision_token(decided: Sequence[database.Row]) -> str:
 def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
     """Convert a loan_id to the type of the contract's key, an integer or a string.
 
+    A UUID is written in lower case, as Postgres returns it.
+
     Raises:
         MissingError: no loan of the portfolio can have this loan_id.
     """
@@ -133,6 +136,13 @@ def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
     if not contract.key.is_numeric:
         if "\x00" in text or not text.isprintable():
             raise MissingError(f"no loan of {contract.portfolio} has this loan_id")
+        if contract.key.type == "uuid":
+            try:
+                return str(UUID(text))
+            except ValueError as error:
+                raise MissingError(
+                    f"'{text[:40]}' is not a loan_id of {contract.portfolio}"
+                ) from error
         return text
     # Check the length before int(), because int() raises ValueError for thousands of digits.
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))

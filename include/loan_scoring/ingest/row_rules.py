@@ -18,6 +18,8 @@ from loan_scoring.ingest.numbers import (
     without_nulls,
 )
 
+UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
 Broken = list[tuple[str, np.ndarray]]
 """Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
 
@@ -197,6 +199,11 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
         faults.append((f"exponent_key:{KEY}", written))
     if not column.is_numeric:
         text = without_nulls(pc.utf8_trim_whitespace(text), column)
+        if column.type == "uuid":
+            text, unreadable = _uuids(text)
+            if unreadable.any():
+                faults.append((f"not_a_uuid:{column.name}", unreadable))
+            return text, faults
         if column.levels is None or column.open_levels:
             return text, faults
         known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
@@ -210,6 +217,16 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
     if column.range is not None and (outside := _outside(values, column)).any():
         faults.append((f"out_of_range:{column.name}", outside))
     return values, faults
+
+
+def _uuids(text: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Return UUIDs in lower case, as Postgres writes them, and a mask of the other texts.
+
+    The other texts become null.
+    """
+    text = pc.ascii_lower(text)
+    is_uuid = pc.match_substring_regex(text, UUID).fill_null(True)
+    return pc.if_else(is_uuid, text, pa.scalar(None, pa.string())), ~as_mask(is_uuid)
 
 
 def _outside(values: pa.Array, column: Column) -> np.ndarray:

@@ -6,6 +6,8 @@ loans do not resemble real loans. Columns are independent of each other, except 
 two operands of a ratio are correlated, and a ratio follows from its operands.
 """
 
+from uuid import UUID
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -211,6 +213,8 @@ def _intercept(log_odds: Floats, rate: float) -> float:
 
 
 def _keys(column: Column, rows: int) -> pa.Array:
+    if column.type == "uuid":
+        return pa.array([str(UUID(int=number)) for number in range(1, rows + 1)])
     if column.type == "text":
         return pa.array([f"L{number:09d}" for number in range(1, rows + 1)])
     first = int((column.range and column.range[0]) or 1)

@@ -6,6 +6,7 @@ the contract are reported only if there are no such errors.
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from loan_scoring.contract import KEY, Column, Contract
 from loan_scoring.errors import Fault, InputError
@@ -127,6 +128,8 @@ def _fault(contract: Contract, row: int, broken: str) -> Fault:
         message = f"must be one of {', '.join(column.levels or [])}"
     elif rule == "exponent_key":
         message = "is written with an exponent, which may lose digits; write all its digits"
+    elif rule == "not_a_uuid":
+        message = "is not a UUID, 32 hexadecimal digits in groups of 8-4-4-4-12"
     elif rule == "null_key":
         message = "needs a value: it is the key"
     elif rule == "duplicate_key":
@@ -155,7 +158,8 @@ def example_application(contract: Contract) -> dict[str, Any]:
         if not (column.is_known_at_application or column.name == KEY):
             continue
         if not column.is_numeric:
-            example[column.name] = (column.levels or ["A-1"])[0]
+            invented = str(UUID(int=1)) if column.type == "uuid" else "A-1"
+            example[column.name] = (column.levels or [invented])[0]
             continue
         quantiles = column.margin.quantiles if column.margin else None
         middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)

@@ -75,14 +75,18 @@ def highest_peak(name: str, runs: list[dict[str, Any]]) -> Measurement:
     return Measurement(name, max(run["peak_memory_bytes"] for run in runs) / (1 << 20), "MiB")
 
 
-def delete_batches(session: Session) -> None:
-    """Empty tables `batches`, `applications`, `quarantine` and all tables that refer to them.
+def delete_batches(session: Session, are_known_loans_kept: bool = False) -> None:
+    """Empty tables `batches`, `applications`, `quarantine`, `loans` and all that refer to them.
 
-    Of table `loans`, the loans of the history stay, which `enter_known_loans` entered.
+    Args:
+        session: database session of the role that owns the tables.
+        are_known_loans_kept: whether table `loans` keeps the loans of the history, which
+            `enter_known_loans` entered.
     """
     truncate_tables(session, "batches, applications, quarantine")
+    condition = " WHERE batch_id <> 'history'" if are_known_loans_kept else ""
     with database.transaction(session.connection), session.connection.cursor() as cursor:
-        cursor.execute("DELETE FROM loans WHERE batch_id <> 'history'")
+        cursor.execute(f"DELETE FROM loans{condition}")
 
 
 def enter_known_loans(session: Session, loans: int) -> None:
@@ -91,8 +95,8 @@ def enter_known_loans(session: Session, loans: int) -> None:
     A row in table `batches` says that the history is published. Its applications are left out,
     because ingestion of another batch does not read them.
     """
-    is_text = session.contract.key.type == "text"
-    draw = sql.SQL("gen_random_uuid()" if is_text else "random() * 9e18")
+    is_number = session.contract.key.is_numeric
+    draw = sql.SQL("random() * 9e18" if is_number else "gen_random_uuid()")
     connection = session.connection
     with database.transaction(connection), connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM loans")

@@ -36,7 +36,7 @@ def main(portfolio: str, file: str, known: str = "0") -> dict[str, float]:
         with Path(file).open("rb") as rows:
             few.write_bytes(b"".join(itertools.islice(rows, WARM_UP_ROWS + 1)))
         for each in (few, Path(file)):
-            delete_batches(session)
+            delete_batches(session, are_known_loans_kept=bool(int(known)))
             enter_known_loans(session, int(known))
             started = time.perf_counter()
             landed = land_batch(session, night, each)

@@ -20,7 +20,7 @@ KNOWN_LOANS = 5_000_000
 """Loans that other batches have when the night lands."""
 LIMIT = 1.5
 """Limit on the time with KNOWN_LOANS known loans, as a multiple of the time with none."""
-KEYS = {"integer": "random 64-bit numbers", "text": "UUIDs"}
+KEYS = {"integer": "random 64-bit numbers", "uuid": "UUIDs"}
 """Types of key that are measured. Random keys are the worst case of an index."""
 
 
