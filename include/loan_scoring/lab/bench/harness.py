@@ -84,9 +84,10 @@ def delete_batches(session: Session, are_known_loans_kept: bool = False) -> None
             `enter_known_loans` entered.
     """
     truncate_tables(session, "batches, applications, quarantine")
-    condition = " WHERE batch_id <> 'history'" if are_known_loans_kept else ""
     with database.transaction(session.connection), session.connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM loans{condition}")
+        cursor.execute(
+            "DELETE FROM loans WHERE NOT (%s AND batch_id = 'history')", (are_known_loans_kept,)
+        )
 
 
 def enter_known_loans(session: Session, loans: int) -> None:
