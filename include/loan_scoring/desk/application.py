@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
+from loan_scoring.contract import Column, Contract
 from loan_scoring.database.session import Session
 from loan_scoring.desk.decisions import typed_loan_id
 from loan_scoring.errors import LoanScoringError, MissingError
@@ -21,6 +21,8 @@ class ApplicationField:
     value: Any
     is_read: bool
     """Whether the model uses the field. The value is False if the score has no explanation."""
+    shown: Any = None
+    """The value as a person reads it: of a level its label."""
     contribution: float | None = None
     """What the value adds to the log-odds of default, or None if `is_read` is False."""
 
@@ -77,6 +79,7 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
                 column.unit,
                 score["application"].get(column.name),
                 column.name in added,
+                _shown(column, score["application"].get(column.name)),
                 added.get(column.name),
             )
             for column in contract.inputs
@@ -87,6 +90,10 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
         outcomes,
         policy_sentence(contract, score),
     )
+
+
+def _shown(column: Column, value: Any) -> Any:
+    return column.shown_level(value) if isinstance(value, str) else value
 
 
 def _explained(

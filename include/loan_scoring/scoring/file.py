@@ -11,6 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
+from loan_scoring.contract.business_dates import local_time
+from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.files.locations import location_label
@@ -42,10 +44,10 @@ class FileScored:
 def score_file(session: Session, location: str | Path, out: str | Path) -> FileScored:
     """Score a file of applications and write the scores to the CSV file `out`.
 
-    The database is only read. The file is read and checked as in the stage `ingest`, but without
-    the rule `known_key`, because nothing is stored. Rows that break a rule are written to the file
-    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. Each result file
-    appears only when it is complete.
+    The database is only read. The file is read and checked as a file of today in the stage
+    `ingest`, but without the rule `known_key`, because nothing is stored. Rows that break a rule
+    are written to the file `refused_path(out)`. Rows are processed in blocks, so that memory is
+    bounded. Each result file appears only when it is complete.
 
     If the champion is a tree model, the scores equal the scores of a batch to the last bit. If the
     champion is a logistic regression, the last digits can differ, because they depend on how rows
@@ -66,8 +68,10 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     with database.transaction(session.connection):
         propensity, personas = registry.champion_pair(session)
         scorer = registry.load_scorer(session, propensity, personas)
-    wanted = [column.source for column in contract.columns]
-    with open_table(location, wanted, encoding=contract.source.encoding) as table:
+    today = str(local_time(contract.schedules.timezone).date())
+    wanted, optional = split_columns_of_file(contract, today)
+    encoding = contract.source.encoding
+    with open_table(location, wanted, encoding=encoding, optional=optional) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
