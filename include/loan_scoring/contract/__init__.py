@@ -6,13 +6,14 @@ explains every field.
 """
 
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
-from loan_scoring.contract.columns import KEY, Column, Source
+from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import (
     Contract,
     outcome_rules_sha256,
     row_rules_sha256,
     target_sha256,
 )
+from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
@@ -34,6 +35,7 @@ __all__ = [
     "Channel",
     "Column",
     "Contract",
+    "FileFormat",
     "IngestPolicy",
     "LeakPolicy",
     "MonitoringPolicy",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from loan_scoring.contract import column_rules
+from loan_scoring.contract.file_formats import AnySource, SourceName
 from loan_scoring.contract.parts import ContractPart, Margin, Positive, Share, later
 
 KEY = "loan_id"
@@ -19,9 +20,14 @@ FREE_LEVELS = 50
 
 
 class Column(ContractPart):
-    """One column of a source file: its names, its valid values, and when its values are known."""
+    """One column of a source file: its names, its valid values, and when its values are known.
 
-    source: str = Field(min_length=1)
+    The key may have several sources, which are joined. Or it has none and is `made_from` each row:
+    `row` is a hash of the row's bytes, `line` is the name of the file and the line of the row.
+    """
+
+    source: AnySource = None
+    made_from: Literal["row", "line"] | None = later(None)
     name: str
     label: str = Field(min_length=1)
     type: Literal[
@@ -62,6 +68,29 @@ class Column(ContractPart):
         return name
 
     @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        if self.name != KEY and self.made_from is not None:
+            raise ValueError(f"only {KEY} may have made_from; name the column of the file")
+        if (self.source is None) == (self.made_from is None):
+            raise ValueError(
+                f"give either source or made_from: {self.made_from}"
+                if self.made_from
+                else "needs source, its name in the file"
+            )
+        if isinstance(self.source, list) and (self.name != KEY or self.type != "text"):
+            raise ValueError(
+                "source is a list, so the type must be text: the values are joined"
+                if self.name == KEY
+                else f"only {KEY} may have a list of sources"
+            )
+        needed = {"row": "uuid", "line": "text"}.get(self.made_from or "", self.type)
+        if self.type != needed:
+            raise ValueError(f"a key with made_from: {self.made_from} has the type {needed}")
+        if self.made_from and self.null_tokens:
+            raise ValueError("a key with made_from is never null; remove null_tokens")
+        return self
+
+    @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         column_rules.check_column(self)
         if self.critical_null_share is not None and self.critical_null_share < self.max_null_share:
@@ -70,6 +99,13 @@ class Column(ContractPart):
                 f"max_null_share {self.max_null_share:g}"
             )
         return self
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns of the file from which the values come. A key made from rows has none."""
+        if self.source is None:
+            return []
+        return self.source if isinstance(self.source, list) else [self.source]
 
     @property
     def is_numeric(self) -> bool:
@@ -184,7 +220,7 @@ class Target(ContractPart):
     `positive` lists the values that mean default, `negative` the values that mean repaid.
     """
 
-    source: str = Field(min_length=1)
+    source: SourceName
     label: str = "Loan defaulted"
     positive: list[str] = Field(min_length=1)
     negative: list[str] = Field(min_length=1)
@@ -195,13 +231,6 @@ class Target(ContractPart):
         if both:
             raise ValueError(f"value '{min(both)}' is in both positive and negative")
         return self
-
-
-class Source(ContractPart):
-    """The URL of the portfolio's published labelled data, and the encoding of source files."""
-
-    url: str | None = None
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
 
 class Exclusion(ContractPart):

@@ -14,9 +14,9 @@ from loan_scoring.contract.columns import (
     Column,
     Exclusion,
     Ratio,
-    Source,
     Target,
 )
+from loan_scoring.contract.file_formats import Source
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
@@ -39,6 +39,10 @@ from loan_scoring.contract.stage_policies import (
 
 if TYPE_CHECKING:
     from loan_scoring.statistics.fairness import GroupRule
+
+
+FORMAT_FIELDS = {"encoding", "delimiter", "header", "ignore_case", "sheet"}
+"""The fields of `source` that change how a file is read."""
 
 
 class Contract(ContractPart):
@@ -84,10 +88,10 @@ class Contract(ContractPart):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        for field in ("name", "source"):
-            repeated = first_repeated([getattr(c, field) for c in self.columns])
-            if repeated is not None:
-                raise ValueError(f"columns: {field} '{repeated}' is declared twice")
+        repeated = first_repeated([column.name for column in self.columns])
+        if repeated is not None:
+            more = "; several columns are one key as source: [A, B]" * (repeated == KEY)
+            raise ValueError(f"columns: name '{repeated}' is declared twice{more}")
         names = {c.name: c for c in self.columns}
         if KEY not in names:
             raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
@@ -96,10 +100,11 @@ class Contract(ContractPart):
         except ValueError as error:
             raise ValueError(f"columns.{KEY}: {error}") from None
         for column in self.columns:
-            if column.source == self.target.source:
+            if self.target.source in column.sources:
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
+        self._check_sources(names)
         for name in self.protected:
             if _need(names, name, "protected").is_stored_only:
                 raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
@@ -139,6 +144,30 @@ class Contract(ContractPart):
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
+    def _check_sources(self, names: dict[str, Column]) -> None:
+        sources = [source for column in self.columns for source in column.sources]
+        repeated = first_repeated(sources)
+        if repeated is not None:
+            raise ValueError(f"columns: source '{repeated}' is declared twice")
+        if names[KEY].made_from and KEY in sources:
+            raise ValueError(
+                f"columns.{KEY}.made_from: the file has a column {KEY}; declare it as the key"
+            )
+        declared = [(f"columns.{c.name}", source) for c in self.columns for source in c.sources]
+        declared.append(("target", self.target.source))
+        for place, source in declared:
+            is_position = source.isascii() and source.isdecimal() and source[0] != "0"
+            if not self.source.header and not is_position:
+                raise ValueError(
+                    f"{place}.source: '{source}' is a name, but source.header is false; give the "
+                    "position of the column, from 1"
+                )
+        folded = {source.casefold() for _, source in declared}
+        if self.source.ignore_case and len(folded) < len(declared):
+            raise ValueError(
+                "source.ignore_case: two sources differ by letter case only; set it to false"
+            )
+
     def _check_fairness(self, names: dict[str, Column]) -> None:
         fairness, place = self.promotion.fairness, "promotion.fairness"
         for name in fairness.attributes or []:
@@ -159,6 +188,11 @@ class Contract(ContractPart):
     def by_name(self) -> dict[str, Column]:
         """All columns by name, in the order of the contract."""
         return {column.name: column for column in self.columns}
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns that a file of applications must have, without the target."""
+        return [name for column in self.columns for name in column.sources]
 
     @property
     def key(self) -> Column:
@@ -250,11 +284,11 @@ def row_rules_sha256(contract: Contract) -> str:
     If two contracts have equal hashes, a file gives equal rows under both contracts.
     """
     parsing_fields = {
-        "source", "name", "type", "levels", "open_levels", "range", "null_tokens", "format",
-        "decimal", "thousands", "currency", "is_true", "is_false", "ignore_case",
+        "source", "made_from", "name", "type", "levels", "open_levels", "range", "null_tokens",
+        "format", "decimal", "thousands", "currency", "is_true", "is_false", "ignore_case",
     }  # fmt: skip
     fields: dict[str, Any] = {
-        "source": {"encoding"},
+        "source": FORMAT_FIELDS,
         "columns": {"__all__": parsing_fields},
         "ratios": True,
     }
@@ -275,8 +309,10 @@ def outcome_rules_sha256(contract: Contract) -> str:
 
     If two contracts have equal hashes, a file gives equal outcomes under both contracts.
     """
-    key = contract.key.model_dump(include={"source", "type", "range", "null_tokens"})
-    parts = [contract.source.encoding, key, target_sha256(contract)]
+    key = contract.key.model_dump(include={"source", "made_from", "type", "range", "null_tokens"})
+    parts: list[Any] = [contract.source.encoding, key, target_sha256(contract)]
+    further = contract.source.model_dump(include=FORMAT_FIELDS - {"encoding"})
+    parts += [further] if further else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

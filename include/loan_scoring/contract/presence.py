@@ -23,5 +23,5 @@ def split_columns_of_file(contract: "Contract", batch_id: str) -> tuple[list[str
     wanted: list[str] = []
     optional: list[str] = []
     for column in contract.columns:
-        (optional if may_lack(column, batch_id) else wanted).append(column.source)
+        (optional if may_lack(column, batch_id) else wanted).extend(column.sources)
     return [*wanted, *([contract.target.source] if batch_id == HISTORY else [])], optional

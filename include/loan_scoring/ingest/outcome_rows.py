@@ -1,6 +1,6 @@
 """Parse the records of an outcomes file, and check each record by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.parsing.columns import parse_column
 from loan_scoring.ingest.quarantine import postgres_array, storable_text
 from loan_scoring.ingest.row_rules import any_of
@@ -17,13 +17,13 @@ OBSERVED_ON = "observed_on"
 """The optional column with the date of each outcome. A file of `history` has no such column."""
 
 
-def parse_outcomes(contract: Contract, table: SourceTable) -> Iterator[pa.Table]:
+def parse_outcomes(contract: Contract, blocks: Iterable[Block]) -> Iterator[pa.Table]:
     """Yield a table of typed records for each block, malformed records included.
 
     Column `rules` has the rules that a record breaks by itself. Rules that compare the record with
     other records or with known loans are checked later, in SQL.
     """
-    for block in table:
+    for block in blocks:
         loan_id, broken = parse_column(contract.key, block)
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
         is_null = loan_id.is_null().to_numpy(zero_copy_only=False)

@@ -11,9 +11,11 @@ from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.file_lines import record_files
+from loan_scoring.ingest.files.locations import Location, location_label
 from loan_scoring.ingest.files.table import open_table
-from loan_scoring.ingest.manifests import CheckedRows, read_manifest
+from loan_scoring.ingest.keys import key_columns
+from loan_scoring.ingest.manifests import CheckedRows, read_manifests
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
 from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
@@ -124,7 +126,7 @@ def take_outcomes(
 
 def take_outcomes_within(
     session: Session,
-    location: str | Path,
+    location: Location,
     sha256: str | None = None,
     *,
     adds: bool = False,
@@ -147,13 +149,19 @@ def take_outcomes_within(
         StateError: as for `take_outcomes`, or rows would be added to a withdrawn file.
     """
     contract, connection = session.contract, session.connection
-    file = outcome_file(location, declared.is_correction)
-    if sha256 is not None:  # so that each file of `history` replaces the one before
+    if sha256 is not None or isinstance(location, tuple):
+        # So that each file of `history` replaces the one before.
         file = OutcomeFile(f"{PREFIX}{HISTORY}", False)
+    else:
+        file = outcome_file(location, declared.is_correction)
     drop_id = file.drop_id
-    wanted = [contract.key.source, contract.target.source]
+    is_delivered = sha256 is not None and not adds
+    keys = contract.key.sources if is_delivered else key_columns(contract.key)
     with open_table(
-        location, wanted, encoding=contract.source.encoding, optional=[OBSERVED_ON]
+        location,
+        [*keys, contract.target.source],
+        file_format=contract.source.corrected if adds else contract.source,
+        optional=[OBSERVED_ON],
     ) as table:
         if sha256 is not None and sha256 != table.sha256:
             raise SourceError(
@@ -172,12 +180,14 @@ def take_outcomes_within(
             return _unchanged(same)
         received = 0
         database.execute(connection, "create_landed_outcomes")
-        for rows in read_ahead(parse_outcomes(contract, table)):
+        manifests = []
+        if sha256 is None:
+            manifests = read_manifests(contract, location, with_totals=False)
+        checked = CheckedRows(contract, table, manifests)
+        for rows in read_ahead(parse_outcomes(contract, checked)):
             database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
             received += rows.num_rows
-        if sha256 is None:
-            manifest = read_manifest(contract, location, with_totals=False)
-            CheckedRows(contract, table, manifest).check(received)
+        checked.check()
         if same and not _is_any_known_now(session, same):
             return _unchanged(same)
         revision = known["revision"] + 1 if known is not None else 1
@@ -190,6 +200,7 @@ def take_outcomes_within(
             sha256=table.sha256,
             rules_sha256=rules,
         )
+        record_files(session, drop_id, revision, table)
     quarantined = database.execute(
         connection, "quarantine_landed_outcomes", **key, is_correction=file.is_correction
     )

@@ -70,8 +70,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         scorer = registry.load_scorer(session, propensity, personas)
     today = str(local_time(contract.schedules.timezone).date())
     wanted, optional = split_columns_of_file(contract, today)
-    encoding = contract.source.encoding
-    with open_table(location, wanted, encoding=encoding, optional=optional) as table:
+    with open_table(location, wanted, file_format=contract.source, optional=optional) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:

@@ -18,9 +18,10 @@ Application = Annotated[
         {
             "type": "object",
             "description": "Values by field name. The names are those of the contract. `inputs` of"
-            " a model version lists the fields that the version reads. Whatever notation files have,"
-            " a number has a decimal point, a boolean is true or false, and a date is ISO 8601.",
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+            " a model version lists the fields that the version reads. Whatever the notation of"
+            " files, a number has a decimal point, a boolean is true or false, a date is ISO 8601."
+            " A key of several columns is the list of its parts, or the joined key as one string.",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null", "array"]},
         }
     ),
 ]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from loan_scoring.contract import KEY, Column
 from loan_scoring.database.types import ARROW_TYPES
 from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.keys import key_text
 from loan_scoring.ingest.parsing.dates import parse_dates, parse_times
 from loan_scoring.ingest.parsing.numbers import (
     as_floats,
@@ -38,14 +39,18 @@ def parse_column(column: Column, block: Block, timezone: str = "UTC") -> tuple[p
         block: rows as text.
         timezone: time zone of the times without an offset.
     """
-    if column.source not in block.table.column_names:
+    if column.name == KEY:
+        text = key_text(column, block)
+    elif column.sources[0] in block.table.column_names:
+        text = block.table.column(column.sources[0]).combine_chunks()
+    else:
         return pa.nulls(block.table.num_rows, ARROW_TYPES[column.type]), []
-    text = block.table.column(column.source).combine_chunks()
+    kind = block.kinds.get(column.sources[0]) if column.sources else None
     faults: Broken = []
     if column.name == KEY and (written := has_exponent(column, text)) is not None:
         text = pc.if_else(pa.array(written), "", text)
         faults.append((f"exponent_key:{KEY}", written))
-    values, rule, unreadable = _read(column, text, block.kinds.get(column.source), timezone)
+    values, rule, unreadable = _read(column, text, kind, timezone)
     if unreadable is not None and unreadable.any():
         faults.append((f"{rule}:{column.name}", unreadable))
     outside = None
