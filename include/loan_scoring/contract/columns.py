@@ -4,7 +4,9 @@ import re
 from collections import Counter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract.parts import ContractPart
 
 KEY = "loan_id"
 """The name of the key column in every table of every portfolio."""
@@ -19,15 +21,6 @@ Positive = Annotated[float, Field(gt=0)]
 def first_repeated(values: list[str]) -> str | None:
     """Return the first value that occurs more than once. Return None if all values differ."""
     return next((value for value, count in Counter(values).items() if count > 1), None)
-
-
-class ContractPart(BaseModel):
-    """Base class of all parts of a contract.
-
-    A field that the class does not define is a validation error, and values are read-only.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Margin(ContractPart):
@@ -141,25 +134,6 @@ class Column(ContractPart):
     def is_known_at_application(self) -> bool:
         """Whether the column's value is known when an application is scored."""
         return self.known == "application"
-
-
-class Target(ContractPart):
-    """The column of a labelled file that says whether a loan defaulted.
-
-    `positive` lists the values that mean default, `negative` the values that mean repaid.
-    """
-
-    source: str = Field(min_length=1)
-    label: str = "Loan defaulted"
-    positive: list[str] = Field(min_length=1)
-    negative: list[str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _values_differ(self) -> Self:
-        both = set(self.positive) & set(self.negative)
-        if both:
-            raise ValueError(f"value '{min(both)}' is in both positive and negative")
-        return self
 
 
 class Source(ContractPart):

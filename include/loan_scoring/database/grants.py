@@ -29,8 +29,7 @@ UPDATED = (
 
 REPLACED = (
     "applications", "distributions", "drift", "fairness", "findings", "landing_findings", "loans",
-    "outcomes",
-    "performance", "quality", "quarantine",
+    "outcome_repeats", "outcomes", "performance", "quality", "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 

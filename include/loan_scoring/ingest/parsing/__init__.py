@@ -1,0 +1,1 @@
+"""Read text as values of one type."""
