@@ -2,7 +2,7 @@
 -- and whether the file counts.
 SELECT DISTINCT ON (d.drop_id) d.drop_id, d.revision, d.received, d.accepted, d.repeated, d.open,
        d.quarantined, d.landed_at, f.state,
-       (SELECT jsonb_object_agg(b.rule, b.rows)
+       (SELECT json_object_agg(b.rule, b.rows ORDER BY b.rows DESC, b.rule)
         FROM (SELECT rule, count(*) AS rows
               FROM quarantine AS q, unnest(q.rules) AS rule
               WHERE q.batch_id = d.drop_id AND q.revision = d.revision

@@ -103,9 +103,9 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
     if failed:
         text += f": {' '.join(failed)}"
     if result["verdict"] in ("held", "withheld", "refused"):
-        despite = " despite this" if failed else ""
-        command = promote_command(load(options.portfolio), result["propensity"])
-        text += f"\nto put it into use{despite}, type: {command}"
+        contract, version = load(options.portfolio), result["propensity"]
+        command = promote_command(contract, version, has_failed=bool(failed))
+        text += f"\nto put it into use{' despite this' if failed else ''}, type: {command}"
     result["text"] += f"\n\n{text}"
     return result
 

@@ -29,7 +29,7 @@ from loan_scoring.contract.operation_policies import (
 )
 from loan_scoring.contract.outcomes import OutcomesFormat, Target
 from loan_scoring.contract.parts import ContractPart, left_out_if
-from loan_scoring.contract.protected import YES_NO, ProtectedColumn, band_names
+from loan_scoring.contract.protected import YES_NO, Protected, ProtectedColumn, band_names
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -52,7 +52,7 @@ class Contract(ContractPart):
     columns: list[Column] = Field(min_length=2)
     target: Target
     outcomes: OutcomesFormat = left_out_if(OutcomesFormat())
-    protected: list[str | ProtectedColumn] = Field(default_factory=list)
+    protected: list[Protected] = Field(default_factory=list)
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
     ingest: IngestPolicy = IngestPolicy()

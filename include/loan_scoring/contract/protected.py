@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from loan_scoring.contract.parts import ContractPart
 
@@ -26,6 +26,13 @@ class ProtectedColumn(ContractPart):
         if bands and any(low >= high for low, high in pairwise(bands)):
             raise ValueError("bands are out of order; sort them in ascending order, each one once")
         return bands
+
+
+Protected = Annotated[
+    Annotated[str, Tag("name")] | Annotated[ProtectedColumn, Tag("column")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "column"),
+]
+"""A protected column: its name alone, or with bands."""
 
 
 def band_names(bands: list[float]) -> list[str]:

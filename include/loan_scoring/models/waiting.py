@@ -43,14 +43,20 @@ def waiting_model(session: Session) -> Waiting | None:
         newest["champion"] == version or verdict not in (None, "timed_out")
     ):
         return None
-    return Waiting(version, _why(newest), promote_command(contract, version))
+    command = promote_command(contract, version, has_failed=verdict == "refused")
+    return Waiting(version, _why(newest), command)
 
 
-def promote_command(contract: Contract, version: str) -> str:
-    """Return the command with which a person puts a pair into use."""
-    return (
-        f"loan-scoring models promote {version} --portfolio {contract.portfolio} --comment REASON"
-    )
+def promote_command(contract: Contract, version: str, *, has_failed: bool) -> str:
+    """Return the command with which a person puts a pair into use.
+
+    Args:
+        contract: contract of the portfolio.
+        version: either version of the pair.
+        has_failed: whether the pair failed a gate, so that a reason is required.
+    """
+    command = f"loan-scoring models promote {version} --portfolio {contract.portfolio}"
+    return f"{command} --comment REASON" if has_failed else command
 
 
 def too_few_loans(contract: Contract, loans: int, defaults: int) -> str | None:

@@ -66,7 +66,7 @@ def judge_and_promote(
             "%s: refused by %s; to promote it nevertheless, type: %s",
             challenger,
             ", ".join(judgement.failed),
-            promote_command(session.contract, challenger),
+            promote_command(session.contract, challenger, has_failed=True),
         )
         return verdict, evidence
     if (mode or settings.promotion_mode() or session.contract.promotion.mode) == "hold":
@@ -152,7 +152,7 @@ def promote_by_hand(
             raise StateError(
                 f"{versions[PROPENSITY]} fails {', '.join(judgement.failed)}: {sentences} "
                 "To promote it nevertheless, give the reason; type: "
-                f"{promote_command(session.contract, versions[PROPENSITY])}"
+                f"{promote_command(session.contract, versions[PROPENSITY], has_failed=True)}"
             )
         evidence |= {"overruled": judgement.failed}
     # If the propensity model is in use already, only the personas are promoted.
