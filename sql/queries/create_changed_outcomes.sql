@@ -10,14 +10,14 @@ WITH named AS MATERIALIZED (
     WHERE s.change_id = ANY(ARRAY(SELECT f.change_id FROM outcome_files AS f
                                   WHERE f.drop_id = %(drop_id)s AND f.revision >= %(since)s))
 ), stated AS MATERIALIZED (
-    SELECT s.loan_id, s.change_id, s.is_default, s.observed_on, s.drop_id, s.revision,
+    SELECT s.loan_id, s.change_id, s.is_default, s.observed_on, s.recovered, s.drop_id, s.revision,
            max(s.change_id) FILTER (WHERE f.is_correction) OVER (PARTITION BY s.loan_id)
                AS corrected_by
     FROM outcome_revisions AS s
     JOIN outcome_files AS f ON f.change_id = s.change_id AND f.state = 'current'
     WHERE s.loan_id = ANY(ARRAY(SELECT loan_id FROM named))
 ), newest AS MATERIALIZED (
-    SELECT DISTINCT ON (loan_id) loan_id, is_default, observed_on, drop_id, revision
+    SELECT DISTINCT ON (loan_id) loan_id, is_default, observed_on, recovered, drop_id, revision
     FROM stated
     WHERE change_id >= coalesce(corrected_by, 0)
     ORDER BY loan_id, observed_on DESC NULLS LAST, change_id DESC
@@ -26,10 +26,10 @@ WITH named AS MATERIALIZED (
     FROM outcomes AS o
     WHERE o.loan_id = ANY(ARRAY(SELECT loan_id FROM named))
 )
-SELECT n.loan_id, s.is_default AS was_default,
-       t.is_default, t.observed_on, t.drop_id, t.revision
+SELECT n.loan_id, s.is_default AS was_default, s.recovered AS was_recovered,
+       t.is_default, t.observed_on, t.recovered, t.drop_id, t.revision
 FROM named AS n
 LEFT JOIN newest AS t USING (loan_id)
 LEFT JOIN shown AS s USING (loan_id)
-WHERE (t.is_default, t.observed_on, t.drop_id, t.revision)
-      IS DISTINCT FROM (s.is_default, s.observed_on, s.drop_id, s.revision)
+WHERE (t.is_default, t.observed_on, t.recovered, t.drop_id, t.revision)
+      IS DISTINCT FROM (s.is_default, s.observed_on, s.recovered, s.drop_id, s.revision)

@@ -2,9 +2,9 @@
 -- broke, while the file is checked.
 CREATE TEMPORARY TABLE landed_outcomes (
     line_number bigint PRIMARY KEY,
-    raw_text    text NOT NULL,
     rules       text[] NOT NULL,
     loan_id     loan_key,
     is_default  boolean,
-    observed_on date
+    observed_on date,
+    recovered   double precision
 ) ON COMMIT DROP

@@ -1,5 +1,5 @@
 -- Return the newest revision of an outcomes file.
-SELECT drop_id, revision, sha256, rules_sha256, received, accepted, quarantined,
+SELECT drop_id, revision, sha256, rules_sha256, received, accepted, repeated, open, quarantined,
        EXISTS (SELECT FROM quarantine AS q
                WHERE q.batch_id = d.drop_id AND q.revision = d.revision
                  AND 'unknown_loan:loan_id' = ANY (q.rules)) AS has_unknown_loans

@@ -75,8 +75,8 @@ def test_train_with_hold_leaves_the_decision_to_a_person(
     assert main(["train", "--promote", "hold", "--database", ready_url]) == 0
     out = capsys.readouterr().out
     assert out.endswith(
-        "propensity-1, personas-1: held; "
-        "`loan-scoring models promote propensity-1` puts it into use\n"
+        "propensity-1, personas-1: held\nto put it into use, type: "
+        "loan-scoring models promote propensity-1 --portfolio loan_default\n"
     )
     assert database.select_read_only(ready.connection, "select * from promotions")[1] == []
     assert main(["models", "promote", "propensity-1", "--database", ready_url]) == 0
@@ -87,7 +87,10 @@ def test_list_before_the_first_model(
     capsys: pytest.CaptureFixture[str], new_database: Callable[..., str]
 ) -> None:
     assert main(["models", "list", "--database", new_database()]) == 0
-    assert "no model yet: ingest the history" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "no model yet\nno loan has an outcome yet; type: "
+        "loan-scoring ingest --portfolio loan_default --batch history --source FILE\n"
+    )
 
 
 def test_card_is_printed_or_written(run: Callable, ok: Ok, tmp_path: Path) -> None:

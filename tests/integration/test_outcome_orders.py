@@ -131,7 +131,8 @@ def clean(session: Session) -> None:
         for table in tables:
             cursor.execute(f"alter table {table} disable trigger user")
         cursor.execute(
-            f"truncate {', '.join(tables)}, outcomes, outcome_drops, performance, quarantine"
+            f"truncate {', '.join(tables)}, outcomes, outcome_drops, outcome_repeats, performance,"
+            " quarantine"
         )
         for table in tables:
             cursor.execute(f"alter table {table} enable trigger user")

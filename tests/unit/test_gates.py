@@ -262,3 +262,85 @@ def test_leak_gate_needs_a_report_without_a_leaking_feature() -> None:
     assert not leaking.passed
     assert leaking.sentence == "The model reads columns that leak the outcome: spread."
     assert not gates.free_of_leaks(None, ["income"]).passed
+
+
+# The first model, where there is no champion
+
+
+def test_first_model_needs_the_floor_and_must_be_better_than_chance(loan_default: Contract) -> None:
+    y, probability = outcomes(4000, 20)
+    gate = gates.better(loan_default, y, probability, None)
+    assert gate.passed
+    own, _ = delong(y, probability, np.zeros(len(y)))
+    low, high = gate.figures["auc_interval"]
+    assert (low + high) / 2 == pytest.approx(gate.figures["auc"]) == own + 0.5
+    higher = with_promotion(loan_default, first_model={"min_auc": 0.9})
+    gate = gates.better(higher, y, probability, None)
+    assert not gate.passed
+    assert "is below the floor of 0.9" in gate.sentence
+    # 13 loans may rank well by chance: the interval reaches 0.5.
+    few = np.array([0] * 10 + [1] * 3)
+    gate = gates.better(loan_default, few, np.append(np.arange(10), [4.5, 8.5, 9.5]) / 20, None)
+    assert gate.figures["auc"] >= 0.6
+    assert not gate.passed
+    assert "lies not above 0.5" in gate.sentence
+
+
+def test_interval_of_the_first_auc_is_that_of_scipys_bootstrap(loan_default: Contract) -> None:
+    y, probability = outcomes(500, 21)
+    low, high = gates.above_floor(loan_default, y, probability).figures["auc_interval"]
+    interval = stats.bootstrap(
+        (y, probability),
+        roc_auc_score,
+        paired=True,
+        vectorized=False,
+        n_resamples=800,
+        method="percentile",
+        rng=np.random.default_rng(22),
+    ).confidence_interval
+    width = interval.high - interval.low
+    assert [low, high] == pytest.approx([interval.low, interval.high], abs=width / 8)
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(400, True), (20_000, False)])
+def test_first_slope_fails_only_if_its_interval_is_beyond_the_limits(
+    loan_default: Contract, rows: int, passed: bool
+) -> None:
+    y, probability = outcomes(rows, 24)
+    stretched = expit(np.log(probability / (1 - probability)) / 0.8)
+    gate = gates.calibrated(loan_default, y, stretched, None)
+    low, high = gate.figures["interval"]
+    assert not 0.9 <= gate.figures["slope"] <= 1.1
+    assert gate.passed is passed is (low <= 1.1 and high >= 0.9)
+    assert "its 95 % interval [" in gate.sentence
+    assert not gates.calibrated(loan_default, y, stretched, probability).passed
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(250, True), (5000, False)])
+def test_first_ratio_fails_only_if_its_interval_is_below_the_floor(
+    loan_default: Contract, rows: int, passed: bool
+) -> None:
+    values, approved = groups(("Male", rows, 0.8), ("Female", rows, 0.6))
+    parity = fairness.approval_parity(
+        loan_default.group_rule("gender"), values, approved.astype(int), approved
+    )
+    gate = gates.fair(loan_default, [parity], is_first=True)
+    assert gate.passed is passed
+    low, high = gate.figures["attributes"]["gender"]["interval"]
+    assert (high >= 0.8) is passed
+    assert f"95 % interval [{low:.3f}, {high:.3f}]" in gate.sentence
+    assert not gates.fair(loan_default, [parity]).passed
+    # Katz et al. (1978): the log of a ratio of two shares is about normal.
+    error = np.sqrt(0.2 / (0.8 * rows) + 0.4 / (0.6 * rows))
+    expected = 0.75 * np.exp(np.array([-1.96, 1.96]) * error)
+    assert [low, high] == pytest.approx(expected, rel=0.02)
+
+
+def test_first_gates_refuse_a_right_model_about_once_in_forty(loan_default: Contract) -> None:
+    refused = 0
+    for seed in range(200):
+        y, probability = outcomes(500, 3000 + seed)
+        exact = with_promotion(loan_default, calibration_slope=[0.999, 1.001])
+        refused += not gates.calibrated(exact, y, probability, None).passed
+    # 5 % of the intervals miss the true slope of 1: more than 21 of 200 would come 1 time in 600.
+    assert 1 <= refused <= 21

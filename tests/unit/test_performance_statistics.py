@@ -23,7 +23,13 @@ from loan_scoring.monitoring.performance.estimated import (
     metrics_of_draws,
     prediction_limits,
 )
-from loan_scoring.monitoring.performance.loss import expected_loss, exposures, realised_loss
+from loan_scoring.monitoring.performance.loss import (
+    expected_loss,
+    exposures,
+    losses,
+    realised_loss,
+    realised_loss_given_default,
+)
 from loan_scoring.monitoring.performance.outcome_tests import (
     auc_drop,
     calibration_in_the_large,
@@ -509,3 +515,37 @@ def test_losses_are_sums_over_loans() -> None:
     assert realised_loss(y, exposure).value == pytest.approx(
         sum(0.45 * lent for bad, lent in zip(y, amount, strict=True) if bad)
     )
+
+
+def test_recovered_amounts_replace_the_assumed_loss() -> None:
+    amount, exposure = np.array([100.0, 200.0, 50.0, 80.0]), np.array([45.0, 90.0, 22.5, 36.0])
+    recovered = np.array([30.0, np.nan, 60.0, 10.0])
+    lost = losses(exposure, amount, recovered)
+    assert lost.tolist() == [70.0, 90.0, 0.0, 70.0]  # more than the amount: nothing is lost
+    assert realised_loss(np.array([1, 1, 1, 0]), lost).value == 160.0
+
+
+def test_loss_given_default_is_a_ratio_with_the_interval_of_scipys_bootstrap() -> None:
+    dice = np.random.default_rng(30)
+    amount = dice.lognormal(10, 0.7, 400)
+    recovered = amount * dice.beta(2, 3, 400)
+    found = realised_loss_given_default(amount, recovered)
+    assert found is not None
+    assert found.value == pytest.approx(sum(amount - recovered) / sum(amount))
+    interval = stats.bootstrap(
+        (amount, recovered),
+        lambda a, r: (a - r).sum() / a.sum(),
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(31),
+    ).confidence_interval
+    width = interval.high - interval.low
+    assert [found.lower, found.upper] == pytest.approx(
+        [interval.low, interval.high], abs=width / 10
+    )
+    assert realised_loss_given_default(amount[:0], recovered[:0]) is None
+    alone = realised_loss_given_default(amount[:1], recovered[:1])
+    assert alone is not None
+    assert (alone.lower, alone.upper) == (None, None)

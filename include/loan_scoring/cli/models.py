@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import database
+    from loan_scoring.models.waiting import waiting_model
 
     with session_of(options) as session:
         rows = database.rows(session.connection, "select_models")
+        waiting = waiting_model(session)
     lines = [f"{'version':<15} {'':<6} {'AUC':>6}  {'fitted (UTC)':<17} last verdict"]
     for row in rows:
         auc = row["metrics"].get("auc")
@@ -66,8 +69,14 @@ def _list(options: argparse.Namespace) -> dict[str, Any]:
             f"{'' if auc is None else f'{auc:.4f}':>6}  {row['created_at']:%Y-%m-%d %H:%M}"
             f"  {verdict}"
         )
-    empty = "no model yet: ingest the history and run `loan-scoring train`"
-    return {"models": rows, "text": "\n".join(lines) if rows else empty}
+    lines = lines if rows else ["no model yet"]
+    if waiting is not None:
+        lines.append(waiting.sentence)
+    return {
+        "models": rows,
+        "waiting": None if waiting is None else asdict(waiting),
+        "text": "\n".join(lines),
+    }
 
 
 def _show(options: argparse.Namespace) -> dict[str, Any]:

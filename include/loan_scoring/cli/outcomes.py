@@ -6,7 +6,7 @@ from typing import Any
 
 from loan_scoring.cli.arguments import count
 from loan_scoring.cli.common import account_name, add_command, run_measured
-from loan_scoring.cli.stages import REQUESTED, row_counts
+from loan_scoring.cli.stages import REQUESTED
 
 WITHDRAW = "withdraw"
 
@@ -74,8 +74,8 @@ def _take(options: argparse.Namespace) -> dict[str, Any]:
     def work(session: Any) -> int:
         taken = take_outcomes(session, options.source, declared)
         result.update(asdict(taken))
-        result["text"] = f"{taken.drop_id} {row_counts(result)}"
-        if taken.loans.changed or taken.loans.removed:
+        result["text"] = taken.sentence
+        if taken.loans.changed or taken.loans.recovered or taken.loans.removed:
             result["text"] += f"\n{taken.loans.sentence}"
         _measure_again(session, result)
         return taken.received

@@ -16,8 +16,11 @@ REQUESTED = "; new models are requested: run `loan-scoring train`"
 
 def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
     """Ingest a batch of applications from --source, or from the landing folder without --source."""
+    from loan_scoring.contract import HISTORY
     from loan_scoring.ingest.batches import ingest_batch
     from loan_scoring.ingest.landing import find_applications_file
+    from loan_scoring.ingest.quarantine import broken_rules
+    from loan_scoring.models.waiting import waiting_model
 
     result: dict[str, Any] = {}
 
@@ -25,20 +28,22 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
         source = options.source or find_applications_file(session, options.batch)
         landed = ingest_batch(session, options.batch, source, account_name())
         result.update(asdict(landed))
+        rules = broken_rules(session, landed.batch_id, landed.revision)
+        unchanged = " (the same bytes: nothing changed)" if landed.is_unchanged else ""
+        result["text"] = (
+            f"batch {landed.batch_id} revision {landed.revision}: {landed.received} received,"
+            f" {landed.accepted} accepted, {landed.quarantined} quarantined"
+            f"{f' ({rules})' if rules else ''}{unchanged}"
+        )
+        if landed.outcomes is not None:
+            result["text"] += f"\n{landed.outcomes.sentence}"
+        waiting = waiting_model(session) if options.batch == HISTORY else None
+        if waiting is not None:
+            result["text"] += f"\nno champion yet: {waiting.sentence}"
         return landed.received
 
     run_measured(options, "ingest.batch", work)
-    result["text"] = f"batch {result['batch_id']} {row_counts(result)}"
     return result
-
-
-def row_counts(result: dict[str, Any]) -> str:
-    """Return a string with the revision and the row counts of an ingested file."""
-    unchanged = " (the same bytes: nothing changed)" if result["is_unchanged"] else ""
-    return (
-        f"revision {result['revision']}: {result['received']} received,"
-        f" {result['accepted']} accepted, {result['quarantined']} quarantined{unchanged}"
-    )
 
 
 def withdraw_command(options: argparse.Namespace) -> dict[str, Any]:
@@ -76,9 +81,11 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
     Afterwards the trials and the models are copied to MLflow.
     """
+    from loan_scoring.contract import load
     from loan_scoring.models.promotion.decide import judge_and_promote
     from loan_scoring.models.training.report import training_summary
     from loan_scoring.models.training.run import train
+    from loan_scoring.models.waiting import promote_command
 
     result: dict[str, Any] = {}
 
@@ -95,8 +102,10 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
     failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
     if failed:
         text += f": {' '.join(failed)}"
-    if result["verdict"] in ("held", "withheld"):
-        text += f"; `loan-scoring models promote {result['propensity']}` puts it into use"
+    if result["verdict"] in ("held", "withheld", "refused"):
+        contract, version = load(options.portfolio), result["propensity"]
+        command = promote_command(contract, version, has_failed=bool(failed))
+        text += f"\nto put it into use{' despite this' if failed else ''}, type: {command}"
     result["text"] += f"\n\n{text}"
     return result
 

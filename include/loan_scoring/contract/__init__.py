@@ -7,12 +7,7 @@ explains every field.
 
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column
-from loan_scoring.contract.contract import (
-    Contract,
-    outcome_rules_sha256,
-    row_rules_sha256,
-    target_sha256,
-)
+from loan_scoring.contract.contract import Contract, row_rules_sha256
 from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.operation_policies import (
@@ -25,6 +20,15 @@ from loan_scoring.contract.operation_policies import (
     Scenario,
     ServiceLevel,
 )
+from loan_scoring.contract.outcomes import (
+    AmountSource,
+    DateSource,
+    OutcomesFormat,
+    Target,
+    outcome_rules_sha256,
+    same_text,
+    target_sha256,
+)
 from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
 
 __all__ = [
@@ -32,24 +36,29 @@ __all__ = [
     "KEY",
     "MOST_KEEP_DAYS",
     "PARAMETERS",
+    "AmountSource",
     "Channel",
     "Column",
     "Contract",
+    "DateSource",
     "FileFormat",
     "IngestPolicy",
     "LeakPolicy",
     "MonitoringPolicy",
+    "OutcomesFormat",
     "PerformancePolicy",
     "RetentionPolicy",
     "RetrainingPolicy",
     "Scenario",
     "ServiceLevel",
     "Source",
+    "Target",
     "judge_batch_id",
     "load",
     "names",
     "outcome_rules_sha256",
     "read",
     "row_rules_sha256",
+    "same_text",
     "target_sha256",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from loan_scoring.contract import column_rules
-from loan_scoring.contract.file_formats import AnySource, SourceName
+from loan_scoring.contract.file_formats import AnySource
 from loan_scoring.contract.parts import ContractPart, Margin, Positive, Share, later
 
 KEY = "loan_id"
@@ -212,25 +212,6 @@ class Column(ContractPart):
     def is_known_at_application(self) -> bool:
         """Whether the column's value is known when an application is scored."""
         return self.known == "application"
-
-
-class Target(ContractPart):
-    """The column of a labelled file that says whether a loan defaulted.
-
-    `positive` lists the values that mean default, `negative` the values that mean repaid.
-    """
-
-    source: SourceName
-    label: str = "Loan defaulted"
-    positive: list[str] = Field(min_length=1)
-    negative: list[str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _values_differ(self) -> Self:
-        both = set(self.positive) & set(self.negative)
-        if both:
-            raise ValueError(f"value '{min(both)}' is in both positive and negative")
-        return self
 
 
 class Exclusion(ContractPart):

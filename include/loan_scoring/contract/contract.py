@@ -1,7 +1,7 @@
 """Define the whole contract, and check that its columns, rules and policies fit together."""
 
 import hashlib
-import json
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +14,8 @@ from loan_scoring.contract.columns import (
     Column,
     Exclusion,
     Ratio,
-    Target,
 )
-from loan_scoring.contract.file_formats import Source
+from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
@@ -28,7 +27,9 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
-from loan_scoring.contract.parts import ContractPart, first_repeated
+from loan_scoring.contract.outcomes import OutcomesFormat, Target
+from loan_scoring.contract.parts import ContractPart, first_repeated, later
+from loan_scoring.contract.protected import YES_NO, Protected, ProtectedColumn, band_names
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
     from loan_scoring.statistics.fairness import GroupRule
 
 
-FORMAT_FIELDS = {"encoding", "delimiter", "header", "ignore_case", "sheet"}
-"""The fields of `source` that change how a file is read."""
-
-
 class Contract(ContractPart):
     """The contract of one portfolio: its columns, rules, policies and schedules."""
 
@@ -54,7 +51,8 @@ class Contract(ContractPart):
     source: Source = Source()
     columns: list[Column] = Field(min_length=2)
     target: Target
-    protected: list[str] = Field(default_factory=list)
+    outcomes: OutcomesFormat = later(OutcomesFormat())
+    protected: list[Protected] = Field(default_factory=list)
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
     ingest: IngestPolicy = IngestPolicy()
@@ -105,9 +103,15 @@ class Contract(ContractPart):
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
         self._check_sources(names)
-        for name in self.protected:
-            if _need(names, name, "protected").is_stored_only:
+        for name, bands in self.bands.items():
+            column = _need(names, name, "protected")
+            if column.is_stored_only:
                 raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
+            if bands and not column.is_numeric:
+                raise ValueError(f"protected: {name} is not a number, so it has no bands")
+        repeated = first_repeated(self.protected_names)
+        if repeated is not None:
+            raise ValueError(f"protected: column '{repeated}' is listed twice")
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
@@ -130,6 +134,8 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"business.amount: {amount.name} is not a number that is known at application"
                 )
+        elif self.outcomes.recovered is not None:
+            raise ValueError("outcomes.recovered: declare business too, which names the amount")
         totals = self.ingest.manifest.totals if self.ingest.manifest else {}
         for name in totals:
             if not _need(names, name, "ingest.manifest.totals").is_numeric:
@@ -171,15 +177,17 @@ class Contract(ContractPart):
     def _check_fairness(self, names: dict[str, Column]) -> None:
         fairness, place = self.promotion.fairness, "promotion.fairness"
         for name in fairness.attributes or []:
-            if _need(names, name, f"{place}.attributes").type != "category":
-                raise ValueError(
-                    f"{place}.attributes: {name} is not a category, so it has no groups"
-                )
-            if name not in self.protected:
+            _need(names, name, f"{place}.attributes")
+            if name not in self.bands:
                 raise ValueError(f"{place}.attributes: {name} is not listed under protected")
+            if not self.groups_of(name):
+                raise ValueError(
+                    f"{place}.attributes: {name} has no groups; give its bands under protected, "
+                    "such as {column: age_years, bands: [25, 45, 65]}"
+                )
         for each in fairness.not_a_group:
-            column = _need(names, each.attribute, f"{place}.not_a_group")
-            if each.level not in column.listed_levels:
+            _need(names, each.attribute, f"{place}.not_a_group")
+            if each.level not in self.groups_of(each.attribute):
                 raise ValueError(
                     f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
                 )
@@ -216,16 +224,41 @@ class Contract(ContractPart):
             if column.is_known_at_application and not column.is_stored_only
         ]
 
+    @cached_property
+    def bands(self) -> dict[str, list[float] | None]:
+        """The bands of each protected column, by name."""
+        named = [ProtectedColumn(column=e) if isinstance(e, str) else e for e in self.protected]
+        return {each.column: each.bands for each in named}
+
+    @property
+    def protected_names(self) -> list[str]:
+        """The names of the protected columns."""
+        return [each if isinstance(each, str) else each.column for each in self.protected]
+
+    def groups_of(self, name: str) -> Sequence[str]:
+        """Return the names of a column's groups, in order. An open category may have more."""
+        if bands := self.bands.get(name):
+            return band_names(bands)
+        column = self.by_name[name]
+        return YES_NO if column.type == "boolean" else column.levels or []
+
+    @property
+    def protected_groups(self) -> list[str]:
+        """The names of the protected columns that have groups: categories, booleans and bands."""
+        return [
+            name
+            for name, bands in self.bands.items()
+            if bands or self.by_name[name].type in ("category", "boolean")
+        ]
+
     @property
     def fairness_attributes(self) -> list[str]:
         """The names of the columns whose groups of applicants are compared for fairness.
 
-        If the contract names none, all protected columns of type `category` are compared.
+        If the contract names none, all protected columns that have groups are compared.
         """
         chosen = self.promotion.fairness.attributes
-        if chosen is not None:
-            return chosen
-        return [name for name in self.protected if self.by_name[name].type == "category"]
+        return self.protected_groups if chosen is None else chosen
 
     def group_rule(self, attribute: str) -> "GroupRule":
         """Return the rule by which the groups of a protected attribute are compared."""
@@ -238,13 +271,13 @@ class Contract(ContractPart):
             attribute,
             fairness.min_group,
             {e.level: e.reason for e in fairness.not_a_group if e.attribute == attribute},
-            self.by_name[attribute].listed_levels,
+            self.groups_of(attribute),
         )
 
     @property
     def features(self) -> list[Column]:
         """The columns that a model may use: the monitored columns that are not protected."""
-        return [column for column in self.monitored if column.name not in self.protected]
+        return [column for column in self.monitored if column.name not in self.bands]
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -295,25 +328,6 @@ def row_rules_sha256(contract: Contract) -> str:
     if any(column.type == "datetime" for column in contract.columns):
         fields["schedules"] = {"timezone"}  # of the times without an offset
     return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
-
-
-def target_sha256(contract: Contract) -> str:
-    """Return the SHA-256 of a contract's target: its column, and its texts for either outcome."""
-    target = contract.target
-    parts = [target.source, sorted(target.positive), sorted(target.negative)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def outcome_rules_sha256(contract: Contract) -> str:
-    """Return the SHA-256 of all fields of a contract that affect how a file of outcomes is parsed.
-
-    If two contracts have equal hashes, a file gives equal outcomes under both contracts.
-    """
-    key = contract.key.model_dump(include={"source", "made_from", "type", "range", "null_tokens"})
-    parts: list[Any] = [contract.source.encoding, key, target_sha256(contract)]
-    further = contract.source.model_dump(include=FORMAT_FIELDS - {"encoding"})
-    parts += [further] if further else []
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _need(names: dict[str, Column], name: str, place: str) -> Column:

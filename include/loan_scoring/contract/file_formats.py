@@ -13,6 +13,10 @@ SourceNames = str | list[str] | None
 """The name of a column in a file, or the names of the columns that make a key."""
 
 
+FORMAT_FIELDS = {"encoding", "delimiter", "header", "ignore_case", "sheet"}
+"""The fields of `source` that change how a file is read."""
+
+
 def _names(value: object) -> object:
     """Return positions as text, so that a column of a file without a header has a name too."""
     if isinstance(value, list):
@@ -46,6 +50,20 @@ AnySource = Annotated[
 """A source of a column: one name or position, or for the key a list of them."""
 
 
+def is_codec(encoding: str) -> str:
+    """Return the name of a text codec of Python, and refuse other names."""
+    try:
+        # Some codecs turn text into other text, or cannot read a file piece by piece.
+        codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
+        "a".encode(encoding)
+    except (LookupError, UnicodeError, ValueError):
+        raise ValueError(
+            f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "
+            "latin-1 or utf-16"
+        ) from None
+    return encoding
+
+
 class FileFormat(ContractPart):
     """How the files of a sender are written.
 
@@ -66,16 +84,7 @@ class FileFormat(ContractPart):
     @field_validator("encoding")
     @classmethod
     def _is_codec(cls, encoding: str) -> str:
-        try:
-            # Some codecs turn text into other text, or cannot read a file piece by piece.
-            codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
-            "a".encode(encoding)
-        except (LookupError, UnicodeError, ValueError):
-            raise ValueError(
-                f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "
-                "latin-1 or utf-16"
-            ) from None
-        return encoding
+        return is_codec(encoding)
 
     @model_validator(mode="after")
     def _has_names(self) -> Self:

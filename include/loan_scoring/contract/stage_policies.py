@@ -255,10 +255,20 @@ class FairnessPolicy(ContractPart):
     not_a_group: list[NotAGroup] = Field(default_factory=list)
 
 
+class FirstModelPolicy(ContractPart):
+    """What a challenger must reach where there is no champion to compare it with.
+
+    `min_auc` is the lowest AUC on the hold-out.
+    """
+
+    min_auc: Annotated[float, Field(ge=0.5, lt=1)] = 0.6
+
+
 class PromotionPolicy(ContractPart):
     """The conditions under which a challenger becomes champion, and whether a person must agree."""
 
     mode: Literal["auto", "hold"] = "auto"
+    first_model: FirstModelPolicy = later(FirstModelPolicy())
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
     fairness: FairnessPolicy = FairnessPolicy()

@@ -1,7 +1,7 @@
 """Ingest a batch of applications: land its rows, check the rows, and publish the batch."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256, target_sha256
@@ -18,6 +18,8 @@ from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.manifests import CheckedRows, EmptyDelivery, open_delivery
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
+from loan_scoring.ingest.quarantine import broken_rules
+from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
 from loan_scoring.ingest.withdrawal import refuse_withdrawn
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,8 @@ class LandedBatch:
     """The revision in which a file was landed, with its row counts.
 
     `is_unchanged` is True if the file has no new content. Then no revision was landed, and the
-    fields describe the current revision.
+    fields describe the current revision. `outcomes` is what the labels of `history` brought, and
+    None for other batches.
     """
 
     batch_id: str
@@ -37,6 +40,7 @@ class LandedBatch:
     accepted: int
     quarantined: int
     is_unchanged: bool = False
+    outcomes: TakenOutcomes | None = None
 
 
 def land_batch(session: Session, batch_id: str, location: Location) -> LandedBatch:
@@ -207,13 +211,13 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
 
 def publish_batch(
     session: Session, batch_id: str, revision: int, location: Location, by: str | None = None
-) -> None:
+) -> TakenOutcomes | None:
     """Publish a checked revision and make it the batch's current revision, in one transaction.
 
     Older revisions are kept. Readers no longer see scores of an older revision. If a newer revision
     is already current, the revision is published but does not become current. If the batch is
     `history` and the revision becomes current, the labels in its file are ingested as outcomes in
-    the same transaction.
+    the same transaction. Return what the labels brought, or None if none were ingested.
 
     Args:
         session: database session of the role that ingests.
@@ -227,8 +231,9 @@ def publish_batch(
             one of its loans has become an application of another batch since the file landed.
         SourceError: the file of the history has changed since it landed.
     """
-    connection = session.connection
+    contract, connection = session.contract, session.connection
     key = {"batch_id": batch_id, "revision": revision}
+    outcomes = None
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
         # Publish one batch at a time, because otherwise two batches with the same loan could both
@@ -236,7 +241,7 @@ def publish_batch(
         database.lock(connection, "publish")
         batch = _revision(session, batch_id, revision)
         if batch["state"] == "published":
-            return
+            return None
         if batch["state"] == "refused":
             raise StateError(
                 f"batch {batch_id} revision {revision} was refused; ingest a corrected file"
@@ -253,13 +258,15 @@ def publish_batch(
         database.execute(connection, "update_batch_published", **key, is_current=is_current)
         if is_current and batch_id == HISTORY:
             corrects = batch["corrects_revision"] is not None
-            take_outcomes_within(session, location, batch["sha256"], adds=corrects)
-    if is_current:
-        log.info("batch %s: revision %s is current", batch_id, revision)
-    else:
-        log.warning(
-            "batch %s: revision %s is published but not current: a newer one is", batch_id, revision
-        )
+            outcomes = take_outcomes_within(session, location, batch["sha256"], adds=corrects)
+    if batch["quarantined"]:
+        log.info("batch %s: in quarantine: %s", batch_id, broken_rules(session, batch_id, revision))
+    if outcomes is not None:
+        log_taken(contract, outcomes)
+    state = "current" if is_current else "published but not current: a newer one is"
+    level = logging.INFO if is_current else logging.WARNING
+    log.log(level, "batch %s: revision %s is %s", batch_id, revision, state)
+    return outcomes
 
 
 def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
@@ -277,7 +284,8 @@ def ingest_batch(
     landed = land_batch(session, batch_id, location)
     if not landed.is_unchanged:
         check_batch(session, batch_id, landed.revision)
-        publish_batch(session, batch_id, landed.revision, location, by)
+        outcomes = publish_batch(session, batch_id, landed.revision, location, by)
+        landed = replace(landed, outcomes=outcomes)
     return landed
 
 

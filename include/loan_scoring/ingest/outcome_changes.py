@@ -20,11 +20,13 @@ class ChangedLoans:
     """The number of loans whose outcome a change has added, changed or removed.
 
     `added` counts the loans that got their first outcome. A loan counts as changed if it paid
-    before and is a default now, or the reverse.
+    before and is a default now, or the reverse. `recovered` counts the defaulted loans whose
+    recovered amount is another one.
     """
 
     added: int = 0
     changed: int = 0
+    recovered: int = 0
     removed: int = 0
 
     @property
@@ -33,6 +35,7 @@ class ChangedLoans:
         counts = {
             "got an outcome": self.added,
             "got another outcome": self.changed,
+            "have another recovered amount": self.recovered,
             "have no outcome any more": self.removed,
         }
         return ", ".join(f"{loans:,} loans {what}" for what, loans in counts.items() if loans)

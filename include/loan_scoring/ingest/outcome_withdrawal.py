@@ -78,6 +78,7 @@ def withdraw_outcomes(
             log.info("%s revision %s: nothing to change", found["drop_id"], found["revision"])
             return _result(found, found["state"], ChangedLoans(), is_unchanged=True)
         key = {"drop_id": found["drop_id"], "revision": found["revision"]}
+        database.execute(connection, "insert_repeated_outcomes", **key)
         change = record_change(session, change_name, **key, user=user, comment=comment)
         loans = refresh_outcomes(session, change, found["drop_id"], found["revision"])
         now = _find(session, found["drop_id"], found["revision"])

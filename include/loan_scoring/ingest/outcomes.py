@@ -1,25 +1,32 @@
 """Ingest a file of outcomes, and check the outcomes against known loans and known outcomes."""
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, outcome_rules_sha256
+from loan_scoring.contract import outcome_rules_sha256
 from loan_scoring.database import audit
 from loan_scoring.database.partitions import HISTORY
-from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.file_lines import record_files
 from loan_scoring.ingest.files.locations import Location, location_label
 from loan_scoring.ingest.files.table import open_table
-from loan_scoring.ingest.keys import key_columns
 from loan_scoring.ingest.manifests import CheckedRows, read_manifests
-from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
+from loan_scoring.ingest.outcome_changes import record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
-from loan_scoring.ingest.outcome_rows import OBSERVED_ON, parse_outcomes
+from loan_scoring.ingest.outcome_landing import (
+    ImpossibleRows,
+    LandedRows,
+    land_outcomes,
+    quarantine_outcomes,
+    remove_impossible_outcomes,
+)
+from loan_scoring.ingest.outcome_rows import outcome_columns
 from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn_file
+from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +36,6 @@ FEW_ROWS = 10
 A file may have only one or two late outcomes, so that a single broken row would exceed the limit on
 the share of quarantined rows.
 """
-
-
-@dataclass(frozen=True)
-class TakenOutcomes:
-    """The revision in which a file of outcomes was ingested, with its row counts.
-
-    `drop_id` identifies the file by its name. `is_unchanged` is True if the file has no new
-    content. Then no revision was added, and the fields describe the earlier revision.
-
-    `loans` counts the loans whose row in table `outcomes` the file changed.
-    """
-
-    drop_id: str
-    revision: int
-    received: int
-    accepted: int
-    quarantined: int
-    is_unchanged: bool = False
-    is_correction: bool = False
-    loans: ChangedLoans = field(default_factory=ChangedLoans)
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,9 @@ def take_outcomes(
     unknown the first time has since been ingested, all rows are checked again and become a new
     revision.
 
-    A row goes to quarantine in each of these cases:
+    A row whose state is open is counted and otherwise ignored. A row that repeats what counts
+    already is accepted and is no new statement (docs/adr/0034). A row goes to quarantine in each of
+    these cases:
 
     - The row cannot be read.
     - The loan is unknown.
@@ -98,29 +87,7 @@ def take_outcomes(
     """
     with database.transaction(session.connection):
         taken = take_outcomes_within(session, location, declared=declared)
-        key = {"batch_id": taken.drop_id, "revision": taken.revision}
-        broken = database.rows(session.connection, "select_broken_rules", **key)
-    limits = session.contract.ingest.quarantine
-    many = max(limits.few_rows, limits.min_share * taken.received)
-    for row in broken:
-        if row["rule"] == f"unknown_loan:{KEY}":
-            log.warning(
-                "%s: %s outcomes of unknown loans are in quarantine; "
-                "ingest the batch of these loans, then this file again",
-                taken.drop_id,
-                row["rows"],
-            )
-        elif row["rows"] > many:
-            log.warning(
-                "%s: %s of %s outcomes broke the rule %s and are in quarantine; "
-                "correct the file and take it in again",
-                taken.drop_id,
-                row["rows"],
-                taken.received,
-                row["rule"],
-            )
-    if taken.loans.removed or taken.loans.changed:
-        log.warning("%s revision %s: %s", taken.drop_id, taken.revision, taken.loans.sentence)
+    log_taken(session.contract, taken)
     return taken
 
 
@@ -149,21 +116,18 @@ def take_outcomes_within(
         StateError: as for `take_outcomes`, or rows would be added to a withdrawn file.
     """
     contract, connection = session.contract, session.connection
-    if sha256 is not None or isinstance(location, tuple):
+    is_history = sha256 is not None
+    if is_history or isinstance(location, tuple):
         # So that each file of `history` replaces the one before.
         file = OutcomeFile(f"{PREFIX}{HISTORY}", False)
     else:
         file = outcome_file(location, declared.is_correction)
     drop_id = file.drop_id
-    is_delivered = sha256 is not None and not adds
-    keys = contract.key.sources if is_delivered else key_columns(contract.key)
+    columns = outcome_columns(contract, is_history=is_history, is_corrected=adds)
     with open_table(
-        location,
-        [*keys, contract.target.source],
-        file_format=contract.source.corrected if adds else contract.source,
-        optional=[OBSERVED_ON],
+        location, columns.wanted, file_format=columns.file_format, optional=columns.optional
     ) as table:
-        if sha256 is not None and sha256 != table.sha256:
+        if is_history and sha256 != table.sha256:
             raise SourceError(
                 f"{location_label(location)}: the file changed since it landed; ingest it again"
             )
@@ -172,26 +136,28 @@ def take_outcomes_within(
         database.lock(connection, "outcomes")
         refuse_withdrawn_file(session, location, drop_id, None if adds else table.sha256)
         known = database.row(connection, "select_outcome_drop", drop_id=drop_id)
-        same = known if known and known["sha256"] == table.sha256 and sha256 is None else None
+        same = known if known and known["sha256"] == table.sha256 and not is_history else None
         rules = outcome_rules_sha256(contract)
         if same and same["rules_sha256"] != rules:
             same = None
         if same and not same["has_unknown_loans"]:
-            return _unchanged(same)
-        received = 0
-        database.execute(connection, "create_landed_outcomes")
-        manifests = []
-        if sha256 is None:
-            manifests = read_manifests(contract, location, with_totals=False)
+            return _unchanged(session, same)
+        manifests = [] if is_history else read_manifests(contract, location, with_totals=False)
         checked = CheckedRows(contract, table, manifests)
-        for rows in read_ahead(parse_outcomes(contract, checked)):
-            database.copy_in(connection, "landed_outcomes", rows.column_names, rows)
-            received += rows.num_rows
+        landed = land_outcomes(session, columns, checked)
         checked.check()
         if same and not _is_any_known_now(session, same):
-            return _unchanged(same)
+            return _unchanged(session, same)
         revision = known["revision"] + 1 if known is not None else 1
         key = {"drop_id": drop_id, "revision": revision}
+        if known is not None:
+            database.execute(
+                connection, "insert_repeated_outcomes", drop_id=drop_id, revision=known["revision"]
+            )
+        impossible = remove_impossible_outcomes(
+            session, columns, drop_id, is_correction=file.is_correction
+        )
+        _refuse_too_many(session, location, landed, impossible, known)
         database.execute(
             connection,
             "insert_outcome_drop",
@@ -201,18 +167,7 @@ def take_outcomes_within(
             rules_sha256=rules,
         )
         record_files(session, drop_id, revision, table)
-    quarantined = database.execute(
-        connection, "quarantine_landed_outcomes", **key, is_correction=file.is_correction
-    )
-    limit = contract.ingest.max_quarantined_share
-    is_much = quarantined >= FEW_ROWS and quarantined > limit * received
-    # An earlier revision would be replaced by nothing.
-    is_all = 0 < quarantined == received and known is not None and known["accepted"] > 0
-    if is_much or is_all:
-        raise StateError(
-            f"{location_label(location)}: {quarantined} of {received} outcomes broke a rule "
-            f"{_rules_and_remedy(session, drop_id, revision)}"
-        )
+        quarantine_outcomes(session, table, drop_id, revision, impossible)
     user = declared.user or f"role:{connection.info.user}"
     change = record_change(
         session,
@@ -222,12 +177,26 @@ def take_outcomes_within(
         user if file.is_correction else None,
         declared.comment,
     )
+    # A correction overrules other statements, and the labels of history are carried to its next
+    # revision. Both need every row as a statement.
+    repeated = 0
+    if not file.is_correction and not is_history:
+        row = database.row(
+            connection, "insert_outcome_repeats", drop_id=drop_id, change_id=change.change_id
+        )
+        repeated = row["rows"] if row else 0
     database.execute(connection, "insert_outcome_revisions", **key, change_id=change.change_id)
     if adds:
         database.execute(connection, "insert_carried_outcomes", **key, change_id=change.change_id)
     loans = refresh_outcomes(session, change, drop_id, since=revision - 1)
-    accepted = received - quarantined
-    counts = {"received": received, "accepted": accepted, "quarantined": quarantined}
+    quarantined = len(impossible.rules)
+    counts: dict[str, Any] = {
+        "received": landed.received,
+        "accepted": landed.received - landed.open - quarantined,
+        "repeated": repeated,
+        "open": landed.open,
+        "quarantined": quarantined,
+    }
     database.execute(connection, "update_outcome_drop", **key, **counts)
     if file.is_correction:
         details = {
@@ -242,18 +211,26 @@ def take_outcomes_within(
     return TakenOutcomes(
         drop_id,
         revision,
-        received,
-        accepted,
-        quarantined,
+        **counts,
+        rules=impossible.counts,
         is_correction=file.is_correction,
         loans=loans,
     )
 
 
-def _unchanged(known: database.Row) -> TakenOutcomes:
+def _unchanged(session: Session, known: database.Row) -> TakenOutcomes:
     log.info("%s: unchanged, revision %s has the same bytes", known["drop_id"], known["revision"])
-    counts = {name: known[name] for name in ("received", "accepted", "quarantined")}
-    return TakenOutcomes(known["drop_id"], known["revision"], **counts, is_unchanged=True)
+    names = ("received", "accepted", "repeated", "open", "quarantined")
+    counts: dict[str, Any] = {name: known[name] for name in names}
+    key = {"batch_id": known["drop_id"], "revision": known["revision"]}
+    broken = database.rows(session.connection, "select_broken_rules", **key)
+    return TakenOutcomes(
+        known["drop_id"],
+        known["revision"],
+        **counts,
+        rules={row["rule"]: row["rows"] for row in broken},
+        is_unchanged=True,
+    )
 
 
 def _is_any_known_now(session: Session, known: database.Row) -> bool:
@@ -262,19 +239,42 @@ def _is_any_known_now(session: Session, known: database.Row) -> bool:
     return database.row(session.connection, "select_loan_known_since", **key) is not None
 
 
-def _rules_and_remedy(session: Session, drop_id: str, revision: int) -> str:
-    """Return, for the error message, the rules broken most often and what the user can do."""
-    connection, target = session.connection, session.contract.target
-    key = {"batch_id": drop_id, "revision": revision}
-    broken = database.rows(connection, "select_broken_rules", **key)
-    most = ", ".join(f"{row['rule']} {row['rows']}" for row in broken[:3])
+def _refuse_too_many(
+    session: Session,
+    location: Location,
+    landed: LandedRows,
+    impossible: ImpossibleRows,
+    known: database.Row | None,
+) -> None:
+    """Refuse a file if too many of its rows with an outcome cannot be true.
+
+    Args:
+        session: database session.
+        location: the file.
+        landed: row counts of the file.
+        impossible: the rows that cannot be true.
+        known: the revision of the file that it would replace, or None.
+
+    Raises:
+        StateError: so many rows are impossible that the file as a whole cannot be trusted.
+    """
+    limit, target = session.contract.ingest.max_quarantined_share, session.contract.target
+    quarantined, closed = len(impossible.rules), landed.received - landed.open
+    is_much = quarantined >= FEW_ROWS and quarantined > limit * closed
+    # An earlier revision would be replaced by nothing.
+    is_all = 0 < quarantined == closed and known is not None and known["accepted"] > 0
+    if not is_much and not is_all:
+        return
     remedies = {
         "unknown_loan": "ingest the batches of these loans first",
         "unknown_level": f"target.positive is {target.positive}, target.negative "
-        f"{target.negative}: correct the contract or the file",
+        f"{target.negative}, target.open {target.open}: list the states that are no outcome yet "
+        "under target.open, or correct the contract or the file",
     }
-    remedy = remedies.get(broken[0]["rule"].partition(":")[0], "correct the file")
-    return (
-        f"({most}); the contract allows "
-        f"{session.contract.ingest.max_quarantined_share:.0%}; nothing was changed; {remedy}"
+    counts = impossible.counts
+    most = ", ".join(f"{rule} {rows}" for rule, rows in [*counts.items()][:3])
+    remedy = remedies.get(next(iter(counts)).partition(":")[0], "correct the file")
+    raise StateError(
+        f"{location_label(location)}: {quarantined} of {closed} outcomes broke a rule ({most}); "
+        f"the contract allows {limit:.0%}; nothing was changed; {remedy}"
     )

@@ -51,6 +51,15 @@ def count_broken_rules(session: Session, batch_id: str | None = None) -> list[da
         return database.rows(session.connection, "select_quarantine_counts", batch_id=batch_id)
 
 
+def broken_rules(session: Session, batch_id: str, revision: int) -> str:
+    """Return how many quarantined rows of a revision broke each rule, as `rule rows, rule rows`."""
+    with database.transaction(session.connection):
+        rows = database.rows(
+            session.connection, "select_broken_rules", batch_id=batch_id, revision=revision
+        )
+    return ", ".join(f"{row['rule']} {row['rows']}" for row in rows)
+
+
 def split_record(row: database.Row, revision: database.Row) -> list[str] | None:
     """Return the fields of a quarantined record, in the order of the source file's header.
 

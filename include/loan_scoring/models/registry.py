@@ -9,6 +9,7 @@ from loan_scoring.database.files import store_by_content
 from loan_scoring.database.session import Session
 from loan_scoring.errors import MissingError, StateError
 from loan_scoring.models.artifacts import dump_estimator, load_estimator
+from loan_scoring.models.waiting import waiting_model
 
 if TYPE_CHECKING:
     from loan_scoring.models.scorer import Scorer
@@ -141,9 +142,10 @@ def champion_pair(session: Session) -> tuple[str, str]:
     """
     pair = _in_use(session)
     if pair.keys() != set(KINDS):
+        waiting = waiting_model(session)
         raise StateError(
-            f"{session.contract.portfolio} has no champion: ingest the history and run "
-            f"`loan-scoring train --portfolio {session.contract.portfolio}` first"
+            f"{session.contract.portfolio} has no champion, so nothing can be scored: "
+            f"{waiting.sentence if waiting else 'no personas are in use'}"
         )
     return pair[PROPENSITY], pair[PERSONAS]
 

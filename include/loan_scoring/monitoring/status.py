@@ -1,9 +1,11 @@
 """Read the state of a portfolio from Postgres, for the command `status` and a run's summary."""
 
+from dataclasses import asdict
 from typing import Any
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
+from loan_scoring.models.waiting import waiting_model
 
 NIGHTS = 7
 """Number of most recent nights whose performance is shown."""
@@ -17,6 +19,7 @@ def read_status(session: Session) -> dict[str, Any]:
     """
     connection = session.connection
     champions = database.rows(connection, "select_champions")
+    waiting = waiting_model(session)
     return {
         "portfolio": session.contract.portfolio,
         "batches": database.rows(connection, "select_batch_health"),
@@ -32,6 +35,7 @@ def read_status(session: Session) -> dict[str, Any]:
             }
             for row in champions
         },
+        "waiting": None if waiting is None else asdict(waiting) | {"text": waiting.sentence},
         "outcomes": database.rows(connection, "select_outcome_drops"),
         "performance": database.rows(connection, "select_last_performance", batches=NIGHTS),
         "landing": database.rows(connection, "select_landing_findings"),

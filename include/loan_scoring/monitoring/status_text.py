@@ -12,7 +12,7 @@ def render_status(state: dict[str, Any]) -> str:
         *_withdrawn(state["withdrawn"]),
         "",
         *_outcomes(state["outcomes"]),
-        *_champions(state["champions"]),
+        *_champions(state["champions"], state["waiting"]),
         "",
         *_performance(state["performance"]),
         *_landing(state["landing"]),
@@ -58,11 +58,16 @@ def _withdrawn(batches: list[dict[str, Any]]) -> list[str]:
 
 
 def _outcomes(drops: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        f"{row['drop_id']:<23}{row['received']:>12,}{row['accepted']:>12,}{row['quarantined']:>12,}"
-        + ("  withdrawn" if row["state"] == "withdrawn" else "")
-        for row in drops
-    ]
+    """Return a line for each file of outcomes, in the columns of the batches above."""
+    lines = []
+    for row in drops:
+        notes = [f"{row['open']:,} open"] * bool(row["open"])
+        notes += [f"{rule} {rows:,}" for rule, rows in (row["rules"] or {}).items()]
+        notes += ["withdrawn"] * (row["state"] == "withdrawn")
+        lines.append(
+            f"{row['drop_id']:<23}{row['received']:>12,}{row['accepted']:>12,}"
+            f"{row['quarantined']:>12,}{'  ' * bool(notes)}{', '.join(notes)}"
+        )
     return [*lines, ""] if lines else []
 
 
@@ -77,10 +82,10 @@ def _count(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:,}"
 
 
-def _champions(champions: dict[str, Any]) -> list[str]:
-    if not champions:
-        return ["no champion yet: run `loan-scoring train`"]
-    lines = []
+def _champions(champions: dict[str, Any], waiting: dict[str, Any] | None) -> list[str]:
+    lines = [] if champions else ["no champion yet: no batch can be scored"]
+    if waiting is not None:
+        lines.append(waiting["text"])
     for kind, row in champions.items():
         holdout = f", hold-out AUC {row['auc']:.4f} on {row['rows']:,} loans" if row["auc"] else ""
         lines.append(

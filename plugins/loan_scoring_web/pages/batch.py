@@ -13,6 +13,8 @@ from loan_scoring_web.pages.compared import compared_columns
 from loan_scoring_web.pages.overview import amount_unit
 
 PER_PAGE = 100
+OUTCOME_FILES = 30
+"""Number of files of outcomes below the list of batches, the latest ones."""
 
 
 def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
@@ -28,7 +30,14 @@ def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
         "nights": nights[:PER_PAGE],
         "older": nights[PER_PAGE]["batch_id"] if len(nights) > PER_PAGE else None,
         "until": until,
+        "outcome_files": _outcome_files(session) if until is None else [],
     }
+
+
+def _outcome_files(session: Session) -> list[database.Row]:
+    """Return the files of outcomes that landed last, with their counts and broken rules."""
+    found = database.rows(session.connection, "select_outcome_drops")
+    return sorted(found, key=lambda row: row["landed_at"], reverse=True)[:OUTCOME_FILES]
 
 
 def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.registry import KINDS, PERSONAS, PROPENSITY
+from loan_scoring.models.waiting import waiting_model
 from loan_scoring_web.pages.plots import Plot, make_plot
 
 METRICS = (
@@ -40,6 +41,7 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         rows = database.rows(session.connection, "select_models")
         history = database.rows(session.connection, "select_promotions")
         champions = {kind: registry.champion_version(session, kind) for kind in KINDS}
+        waiting = waiting_model(session)
         back = preview_rollback(session)
         pairs = _pairs(rows)
         versions = [pair[PROPENSITY]["model_version"] for pair in pairs if PROPENSITY in pair]
@@ -49,6 +51,7 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         "pairs": pairs,
         "history": history,
         "champions": champions,
+        "waiting": waiting,
         "back": back,
         "versions": versions,
         "left": left,

@@ -9,6 +9,7 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
+from loan_scoring.models.waiting import Waiting, waiting_model
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
 
@@ -44,7 +45,8 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
     champions = {row["kind"]: row for row in database.rows(connection, "select_champions")}
     slo = database.row(connection, "select_slo")
     now = datetime.now(UTC)
-    problems = _problems(session.contract, nights, alerts, champions, slo, now)
+    waiting = waiting_model(session)
+    problems = _problems(session.contract, nights, alerts, champions, waiting, slo, now)
     last = nights[-1] if nights else None
     return {
         "problems": problems,
@@ -75,12 +77,17 @@ def _problems(
     nights: Sequence[database.Row],
     alerts: Sequence[database.Row],
     champions: dict[str, database.Row],
+    waiting: Waiting | None,
     slo: database.Row | None,
     now: datetime,
 ) -> list[Problem]:
     found = []
+    reason = waiting.reason if waiting else ""
     if "propensity" not in champions:
-        found.append(Problem("critical", "No champion: no batch can be scored", "models"))
+        text = f"No champion: no batch can be scored; {reason}"
+        found.append(Problem("critical", text, "models"))
+    elif reason:
+        found.append(Problem("warning", reason, "models"))
     if nights:
         found += _last_night_problems(contract, nights[-1], now)
     earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]

@@ -114,7 +114,7 @@ def _data_section(row: database.Row) -> Section:
 
 def _limits_section(contract: Contract) -> Section:
     excluded = "; ".join(each.label for each in contract.exclusions)
-    protected = ", ".join(contract.by_name[name].label for name in contract.protected)
+    protected = ", ".join(contract.by_name[name].label for name in contract.protected_names)
     blocks: list[Block] = [
         Text(
             f"Only for new applications of {contract.title}, as they are at application. Not for "

@@ -14,6 +14,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.promotion.judge import judge_challenger
 from loan_scoring.models.registry import KINDS, PROPENSITY
+from loan_scoring.models.waiting import promote_command
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,14 @@ def judge_and_promote(
     for gate in judgement.gates:
         log.info("%s: %s: %s", challenger, "passed" if gate.passed else "FAILED", gate.sentence)
     if judgement.failed:
-        return apply_verdict(session, versions, "refused", POLICY, evidence), evidence
+        verdict = apply_verdict(session, versions, "refused", POLICY, evidence)
+        log.warning(
+            "%s: refused by %s; to promote it nevertheless, type: %s",
+            challenger,
+            ", ".join(judgement.failed),
+            promote_command(session.contract, challenger, has_failed=True),
+        )
+        return verdict, evidence
     if (mode or settings.promotion_mode() or session.contract.promotion.mode) == "hold":
         return "held", evidence
     return apply_verdict(session, versions, "promoted", POLICY, evidence), evidence
@@ -143,7 +151,8 @@ def promote_by_hand(
             sentences = " ".join(gate.sentence for gate in judgement.gates if not gate.passed)
             raise StateError(
                 f"{versions[PROPENSITY]} fails {', '.join(judgement.failed)}: {sentences} "
-                "To promote it nevertheless, give the reason with --comment"
+                "To promote it nevertheless, give the reason; type: "
+                f"{promote_command(session.contract, versions[PROPENSITY], has_failed=True)}"
             )
         evidence |= {"overruled": judgement.failed}
     # If the propensity model is in use already, only the personas are promoted.

@@ -1,6 +1,10 @@
 """Define the gates that a challenger must pass before a promotion.
 
 Each gate is a pure function that returns whether the challenger passes, with the figures.
+
+Without a champion, the challenger is the first model. Then the AUC has a floor, and the other gates
+judge by 95 % intervals: the first model fails if its interval lies beyond the limits. The value
+alone would refuse good models of small portfolios by noise, and no champion is there to go on with.
 """
 
 from dataclasses import dataclass
@@ -10,13 +14,14 @@ import numpy as np
 from scipy.stats import norm
 
 from loan_scoring.contract import Contract
-from loan_scoring.statistics.auc import REPLICATES, auc, auc_differences
+from loan_scoring.statistics.auc import REPLICATES, auc, auc_differences, delong
 from loan_scoring.statistics.calibration import (
     finite_or_none,
     fit_calibration_line,
     log_odds,
 )
 from loan_scoring.statistics.fairness import Z95, Parity
+from loan_scoring.statistics.group_differences import GroupCounts, demographic_parity
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ def better(
     Differences are challenger minus champion, with intervals at the contract's confidence. The
     gate is passed in any of three cases:
 
-    - There is no champion.
+    - There is no champion, and the AUC reaches the floor (see `above_floor`).
     - The paired bootstrap interval of the difference in AUC lies above 0.
     - The interval of the difference in log loss lies below 0, and the interval of the difference
       in AUC does not. This case exists because, after a change, a champion may still rank loans as
@@ -49,9 +54,9 @@ def better(
         challenger: the challenger's probabilities of default, shape (rows,).
         champion: the champion's probabilities for the same rows, or None if there is no champion.
     """
-    own = auc(y, challenger)
     if champion is None:
-        return Gate("better", True, "There is no champion to beat.", {"auc": own})
+        return above_floor(contract, y, challenger)
+    own = auc(y, challenger)
     theirs = auc(y, champion)
     confidence = contract.promotion.confidence
     differences = auc_differences(y, challenger, champion, contract.training.seed)
@@ -79,21 +84,48 @@ def better(
     )
 
 
+def above_floor(contract: Contract, y: np.ndarray, challenger: np.ndarray) -> Gate:
+    """Judge whether the first model reaches the contract's `min_auc`, and is better than chance.
+
+    It is better than chance if DeLong's 95 % interval of the AUC lies above 0.5. A few defaults
+    could lift the AUC of a useless model above the floor, but not its interval above 0.5.
+    """
+    floor = contract.promotion.first_model.min_auc
+    own, error = delong(y, challenger)
+    low, high = own - Z95 * error, min(own + Z95 * error, 1.0)
+    side = "below" if own < floor else "at or above"
+    chance = "above" if low > 0.5 else "not above"
+    return Gate(
+        "better",
+        bool(own >= floor and low > 0.5),
+        f"No champion to compare with: AUC {own:.4f} is {side} the floor of {floor:g}; its 95 % "
+        f"interval [{low:.4f}, {high:.4f}] lies {chance} 0.5, which is chance.",
+        finite({"auc": own, "auc_interval": [low, high], "min_auc": floor}),
+    )
+
+
+def finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures for JSON, with None for nan."""
+    return {name: finite_or_none(value) for name, value in figures.items()}
+
+
 def calibrated(
     contract: Contract, y: np.ndarray, challenger: np.ndarray, champion: np.ndarray | None
 ) -> Gate:
     """Judge whether the calibration slope is within the contract's limits, for example 0.9 to 1.1.
 
-    The champion's slope is among the figures, but does not affect the result. `better` describes
-    the arguments.
+    The first model passes if the slope's 95 % interval reaches the limits. The champion's slope is
+    among the figures, but does not affect the result. `better` describes the arguments.
     """
     low, high = contract.promotion.calibration_slope
     found = fit_calibration_line(y, challenger)
-    passed = bool(low <= found.slope <= high)
     reach = Z95 * found.standard_error
+    interval = [found.slope - reach, found.slope + reach]
+    is_within = bool(low <= found.slope <= high)
+    passed = is_within or (champion is None and bool(interval[0] <= high and interval[1] >= low))
     figures: dict[str, Any] = {
         "slope": found.slope,
-        "interval": [found.slope - reach, found.slope + reach],
+        "interval": interval,
         "intercept": found.intercept,
         "limits": [low, high],
         "mean_probability": float(np.mean(challenger)),
@@ -101,25 +133,40 @@ def calibrated(
     }
     if champion is not None:
         figures["champion_slope"] = fit_calibration_line(y, champion).slope
-    side = "within" if passed else "outside"
+    side = "within" if is_within else "outside"
+    of_first = ""
+    if champion is None and np.isfinite(found.slope):
+        reaches = "reaches" if passed else "does not reach"
+        of_first = f"; its 95 % interval [{interval[0]:.3f}, {interval[1]:.3f}] {reaches} them"
     return Gate(
         "calibrated",
         passed,
-        f"Calibration slope {found.slope:.3f} is {side} [{low:g}, {high:g}]; predicted "
-        f"{np.mean(challenger):.1%} defaults, observed {np.mean(y):.1%}.",
-        {name: finite_or_none(value) for name, value in figures.items()},
+        f"Calibration slope {found.slope:.3f} is {side} the limits [{low:g}, {high:g}]{of_first}; "
+        f"predicted {np.mean(challenger):.1%} defaults, observed {np.mean(y):.1%}.",
+        finite(figures),
     )
 
 
-def fair(contract: Contract, parities: list[Parity]) -> Gate:
+def fair(contract: Contract, parities: list[Parity], *, is_first: bool = False) -> Gate:
     """Judge whether the approval rates of an attribute's groups are close enough to each other.
 
     For each attribute, the lowest approval rate divided by the highest must be at least
-    `min_ratio` of the contract. An attribute passes if it has fewer than two groups that are
-    large enough to compare.
+    `min_ratio` of the contract. Of the first model, the upper end of the ratio's 95 % interval must
+    be. An attribute passes if it has fewer than two groups that are large enough to compare.
+
+    Args:
+        contract: contract with the floor.
+        parities: the approval rates by group, one for each attribute.
+        is_first: whether there is no champion.
     """
     floor = contract.promotion.fairness.min_ratio
-    passed = all(each.ratio is None or each.ratio >= floor for each in parities)
+    intervals = {each.attribute: _ratio_interval(contract, each) for each in parities}
+    judged = {
+        each.attribute: each.ratio if not is_first else intervals[each.attribute][1]
+        for each in parities
+        if each.ratio is not None
+    }
+    passed = all(value >= floor for value in judged.values())
     phrases = []
     for each in parities:
         label = contract.by_name[each.attribute].label
@@ -131,6 +178,9 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
             f"{label}: {each.lowest} is approved {each.ratio:.3f} times as often as "
             f"{each.highest}, {side} the floor of {floor:g}"
         )
+        if is_first:
+            low, high = intervals[each.attribute]
+            phrases[-1] += f", 95 % interval [{low:.3f}, {high:.3f}]"
     return Gate(
         "fair",
         passed,
@@ -141,6 +191,7 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
             "attributes": {
                 each.attribute: {
                     "ratio": each.ratio,
+                    "interval": list(intervals[each.attribute]) if each.ratio is not None else None,
                     "ratio_of_all": each.ratio_of_all,
                     "lowest": each.lowest,
                     "highest": each.highest,
@@ -150,6 +201,20 @@ def fair(contract: Contract, parities: list[Parity]) -> Gate:
             },
         },
     )
+
+
+def _ratio_interval(contract: Contract, parity: Parity) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio of the compared groups: (0, 1) if none are compared."""
+    compared = [each for each in parity.groups if each["left_out"] is None]
+    if parity.ratio is None:
+        return 0.0, 1.0
+    loans = np.array([each["rows"] for each in compared])
+    rates = np.array([each["approval_rate"] for each in compared])
+    counts = GroupCounts(loans, np.rint(loans * rates))
+    found = demographic_parity(counts, REPLICATES, contract.training.seed)
+    ratio = found["demographic_parity_ratio"]
+    assert ratio.lower is not None and ratio.upper is not None  # noqa: S101, PT018
+    return ratio.lower, ratio.upper
 
 
 def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:

@@ -13,6 +13,7 @@ from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
+from loan_scoring.models.groups import group_names
 from loan_scoring.models.holdout import holdout_members, holdout_policy
 from loan_scoring.models.promotion import gates
 from loan_scoring.models.promotion.gates import Gate
@@ -86,14 +87,14 @@ def judge_challenger(session: Session, versions: dict[str, str]) -> GateJudgemen
     approved = pc.equal(scores.column("decision"), "approve").to_numpy()
     parities = [
         fairness.approval_parity(
-            contract.group_rule(name), table.column(name).to_pylist(), y, approved
+            contract.group_rule(name), group_names(contract, name, table.column(name)), y, approved
         )
         for name in contract.fairness_attributes
     ]
     verdicts = [
         gates.better(contract, y, own, champions),
         gates.calibrated(contract, y, own, champions),
-        gates.fair(contract, parities),
+        gates.fair(contract, parities, is_first=champion is None),
     ]
     if "leaks" in challenger:
         verdicts.append(gates.free_of_leaks(challenger["leaks"], challenger["features"]))
@@ -115,7 +116,7 @@ def _common_holdout(
         `since`, the first batch of the change or None.
     """
     contract = session.contract
-    needed = {column.name for column in contract.monitored} | set(contract.protected)
+    needed = {column.name for column in contract.monitored} | set(contract.protected_names)
     needed |= {name for scorer in scorers for name in scorer.columns}
     columns = [column.name for column in contract.inputs if column.name in needed]
     with database.transaction(session.connection):

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Columns, Encoder, split_columns
+from loan_scoring.models.groups import group_names
 from loan_scoring.models.holdout import holdout_policy
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.statistics import fairness
@@ -63,11 +64,12 @@ def evaluate_holdout(scorer: Scorer, holdout: pa.Table, scores: pa.Table) -> dic
         "fairness": [
             asdict(
                 fairness.approval_parity(
-                    contract.group_rule(name), holdout.column(name).to_pylist(), y, approved
+                    contract.group_rule(name), group_names(contract, name, holdout.column(name)),
+                    y, approved,
                 )
             )
-            for name in contract.protected
-            if name in holdout.column_names and contract.by_name[name].type == "category"
+            for name in contract.protected_groups
+            if name in holdout.column_names
         ],
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.leaks import LeakReport, leak_report
+from loan_scoring.models.waiting import history_command, too_few_loans
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,12 @@ not change this version only because the package's version changes.
 """
 
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
-    ("promotion", "performance", "business", "service_level", "retraining", "notifications"), True
+    (
+        "outcomes", "promotion", "performance", "business", "service_level", "retraining",
+        "notifications",
+    ), True
 ) | {
+    "target": {"open"},
     "ingest": {
         "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
         "files",
@@ -202,13 +207,9 @@ def _changed_since(session: Session) -> str | None:
 
 
 def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
-    defaults = sum(table.column("is_default").to_pylist())
-    if table.num_rows < contract.training.min_loans or defaults in (0, table.num_rows):
-        raise StateError(
-            f"{contract.portfolio} has {table.num_rows} applications with an outcome, "
-            f"{defaults} of them defaults; training needs {contract.training.min_loans} "
-            "and both outcomes: ingest the history first"
-        )
+    shortage = too_few_loans(contract, table.num_rows, sum(table.column("is_default").to_pylist()))
+    if shortage is not None:
+        raise StateError(f"{shortage}; type: {history_command(contract)}")
 
 
 def _report_leaks(contract: Contract, table: pa.Table) -> LeakReport:
@@ -228,7 +229,8 @@ def _pass_leak_gate(contract: Contract, report: LeakReport) -> list[str]:
         columns = ", and ".join(f"{name} ({why})" for name, why in leaking.items())
         raise ContractError(
             f"{contract.portfolio}: the leak gate refuses training: {columns}; tag the column "
-            "known: pricing or outcome, exclude the loans, or acknowledge it under training.leaks"
+            "known: pricing or outcome, exclude the loans, or acknowledge it under training.leaks; "
+            f"type: loan-scoring leaks --portfolio {contract.portfolio}"
         )
     for name, why in leaking.items():
         log.warning("the leak gate drops %s: %s", name, why)

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from psycopg2 import sql
 
 from loan_scoring import database
-from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract import KEY
 from loan_scoring.database.applications import column_types, read_applications
 from loan_scoring.database.session import Session
+from loan_scoring.models.groups import group_names
 from loan_scoring.models.numbers import as_floats
 
 
@@ -20,7 +21,8 @@ class ScoredBatch:
 
     Each array has shape (rows,). `outcome` is 1 for default, 0 for paid, and nan if the outcome is
     not known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
-    `groups` maps the name of each protected category to a list with one value per loan.
+    `recovered` is the amount that was recovered of a default, and nan if no file states it.
+    `groups` maps the name of each protected column that has groups to the group of each loan.
     """
 
     probability: np.ndarray
@@ -28,6 +30,7 @@ class ScoredBatch:
     personas: list[str]
     outcome: np.ndarray
     amount: np.ndarray
+    recovered: np.ndarray
     groups: dict[str, list[str | None]]
 
     @property
@@ -48,17 +51,19 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     contract = session.contract
     scores = _scores(session, run)
     amount = [contract.business.amount] if contract.business else []
-    protected = protected_categories(contract)
+    protected = contract.protected_groups
     columns = list(dict.fromkeys([*amount, *protected]))
     inputs = read_applications(session, run["batch_id"], run["revision"], columns)
     inputs = inputs.take(_places(scores, inputs))
+    known = _outcomes(session, run, scores)
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
         scores.column("persona").to_pylist(),
-        _outcomes(session, run, scores),
+        known["outcome"],
         as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
-        {name: inputs.column(name).to_pylist() for name in protected},
+        known["recovered"],
+        {name: group_names(contract, name, inputs.column(name)) for name in protected},
     )
 
 
@@ -72,7 +77,7 @@ def classification_errors(session: Session, run: database.Row, threshold: float)
         threshold: lowest probability at which the predicted class is default.
     """
     scores = _scores(session, run)
-    outcome = _outcomes(session, run, scores)
+    outcome = _outcomes(session, run, scores)["outcome"]
     is_known = ~np.isnan(outcome)
     declined = scores.column("default_probability").to_numpy() >= threshold
     return np.asarray(declined[is_known] != (outcome[is_known] == 1))
@@ -93,16 +98,24 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
     return database.copy_out(session.connection, query, types)
 
 
-def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> np.ndarray:
-    """Return the outcome of each scored loan, shape (rows,). An unknown outcome is nan."""
+def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> dict[str, np.ndarray]:
+    """Return `outcome` and `recovered` of each scored loan, shape (rows,). Unknown values are nan.
+
+    Args:
+        session: database session.
+        run: row of the scoring run.
+        scores: scored loans, with their loan_id.
+    """
     query = sql.SQL(
-        "SELECT loan_id, is_default::int FROM outcomes WHERE loan_id = ANY(ARRAY("
+        "SELECT loan_id, is_default::int, recovered FROM outcomes WHERE loan_id = ANY(ARRAY("
         "SELECT loan_id FROM scores WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
         " AND default_probability IS NOT NULL))"
     ).format(**_run(run))
-    types = {**column_types(session.contract, [KEY]), "outcome": pa.float64()}
+    facts = {"outcome": pa.float64(), "recovered": pa.float64()}
+    types = {**column_types(session.contract, [KEY]), **facts}
     known = database.copy_out(session.connection, query, types)
-    return as_floats(known.column("outcome").take(_places(scores, known)))
+    places = _places(scores, known)
+    return {name: as_floats(known.column(name).take(places)) for name in facts}
 
 
 def _run(run: database.Row) -> dict[str, sql.Literal]:
@@ -115,8 +128,3 @@ def _run(run: database.Row) -> dict[str, sql.Literal]:
 def _places(wanted: pa.Table, table: pa.Table) -> pa.ChunkedArray:
     """Return the index in `table` of each loan in `wanted`, or null if `table` lacks the loan."""
     return pc.index_in(wanted.column(KEY), value_set=table.column(KEY).combine_chunks())
-
-
-def protected_categories(contract: Contract) -> list[str]:
-    """Return the names of the protected columns whose levels are compared as groups."""
-    return [name for name in contract.protected if contract.by_name[name].type == "category"]

@@ -16,7 +16,9 @@ from loan_scoring.monitoring.performance.loss import (
     decision_segments,
     expected_loss,
     exposures,
+    losses,
     realised_loss,
+    realised_loss_given_default,
 )
 from loan_scoring.monitoring.performance.realised import default_rate_by_decile, realised_metrics
 from loan_scoring.statistics import fairness, group_differences
@@ -111,12 +113,29 @@ def figures_after_outcomes(
     true = holdout_curve(model).corrected(batch.probability)
     for segment, rows in decision_segments(batch.personas):
         for metric, lent, exposure in _exposures(contract, batch, rows & is_known):
-            loss = realised_loss(batch.outcome[lent], exposure)
+            lost = losses(exposure, batch.amount[lent], batch.recovered[lent])
+            loss = realised_loss(batch.outcome[lent], lost)
             expected = float(true[lent] @ exposure)
             found.append(
                 PerformanceFigure(segment, metric, REALISED, loss, len(exposure), expected)
             )
-    return found
+    return found + _loss_given_default(contract, batch)
+
+
+def _loss_given_default(contract: Contract, batch: ScoredBatch) -> list[PerformanceFigure]:
+    """Return the realised loss given default, whose baseline is the contract's.
+
+    Return an empty list if no defaulted loan has both an amount and a recovered amount.
+    """
+    if contract.business is None:
+        return []
+    told = (batch.outcome == 1) & ~np.isnan(batch.amount) & ~np.isnan(batch.recovered)
+    found = realised_loss_given_default(batch.amount[told], batch.recovered[told])
+    if found is None:
+        return []
+    baseline = contract.business.loss_given_default
+    loans = int(told.sum())
+    return [PerformanceFigure(ALL, "loss_given_default", REALISED, found, loans, baseline)]
 
 
 def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
@@ -215,13 +234,13 @@ def without_decisions(model: Mapping[str, Any]) -> dict[str, Any]:
 def fairness_figures(
     contract: Contract, batch: ScoredBatch, is_mature: bool
 ) -> list[FairnessFigure]:
-    """Return the differences in approval rate between the groups of each protected category.
+    """Return the differences in approval rate between the groups of each protected column.
 
     Once enough outcomes have arrived, the approval rates of paid loans and of defaults are compared
     too (equal odds).
 
     Groups with fewer loans than the contract's `min_group`, and levels that the contract does not
-    count as a group, are listed in `groups` but not compared. A category with fewer than two groups
+    count as a group, are listed in `groups` but not compared. A column with fewer than two groups
     to compare gets no figure.
 
     Args:

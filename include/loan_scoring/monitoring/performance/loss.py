@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from loan_scoring.monitoring.performance.estimated import BLOCK_VALUES, prediction_limits
+from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
 
 ALL = "all"
@@ -60,11 +61,53 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
     return Estimate(float(true @ exposure), *prediction_limits(np.concatenate(losses)))
 
 
-def realised_loss(y: np.ndarray, exposure: np.ndarray) -> Estimate:
+def realised_loss(y: np.ndarray, lost: np.ndarray) -> Estimate:
     """Return the money lost on the loans that defaulted, in the amount's unit, without interval.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
-        exposure: exposure of each loan, from `exposures`, shape (rows,).
+        lost: what is lost of each loan if it defaulted, from `losses`, shape (rows,).
     """
-    return Estimate(float(y @ exposure))
+    return Estimate(float(y @ lost))
+
+
+def losses(exposure: np.ndarray, amount: np.ndarray, recovered: np.ndarray) -> np.ndarray:
+    """Return what is lost of each loan if it defaulted, in the amount's unit, shape (rows,).
+
+    If it is known how much was recovered of a loan, its loss is the rest of the amount. Otherwise
+    its loss is its exposure, which assumes the contract's loss given default.
+
+    Args:
+        exposure: exposure of each loan, from `exposures`, shape (rows,).
+        amount: amount of each loan, shape (rows,).
+        recovered: recovered amount of each loan, nan if it is not known, shape (rows,).
+    """
+    return np.where(np.isnan(recovered), exposure, rest(amount, recovered))
+
+
+def rest(amount: np.ndarray, recovered: np.ndarray) -> np.ndarray:
+    """Return what is lost of each loan. If more than the amount was recovered, nothing is lost."""
+    return np.asarray(np.maximum(amount - recovered, 0))
+
+
+def realised_loss_given_default(amount: np.ndarray, recovered: np.ndarray) -> Estimate | None:
+    """Return the share of the defaulted amount that was lost, with its 95 % interval.
+
+    The share is a ratio of two sums. Its interval is that of a ratio estimator (Cochran 1977,
+    "Sampling techniques", section 6.4), clipped at 0. With fewer than two loans there is no
+    interval. Return None without any loan, or if the amounts sum to 0.
+
+    Args:
+        amount: amounts of the defaulted loans whose recovered amount is known, shape (loans,).
+        recovered: what was recovered of these loans, shape (loans,).
+    """
+    total = float(amount.sum())
+    if not total > 0:
+        return None
+    lost = rest(amount, recovered)
+    share, loans = float(lost.sum() / total), len(amount)
+    if loans < 2:
+        return Estimate(share)
+    residual = lost - share * amount
+    reach = Z95 * float(np.sqrt(loans / (loans - 1) * np.sum(residual**2))) / total
+    return Estimate(share, max(share - reach, 0.0), share + reach)

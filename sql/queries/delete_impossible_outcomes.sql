@@ -1,6 +1,6 @@
--- Move landed outcomes that cannot be true to quarantine, with every rule that each of them broke.
+-- Delete the landed outcomes that cannot be true, and return every rule that each of them broke.
 -- If a file repeats an outcome of a loan with the same date, the first row stays and the others are
--- moved. If outcomes of a loan with the same date contradict each other, all of them are moved. A
+-- deleted. If outcomes of a loan with the same date contradict each other, all of them are deleted. A
 -- correction may contradict what other files say.
 -- ARRAY(...) makes the planner use the index. Otherwise the planner would choose a bad plan, because it
 -- has no statistics about rows that have just landed.
@@ -44,7 +44,9 @@ WITH applied AS MATERIALIZED (
             CASE WHEN t.is_default IS NOT NULL AND t.is_contradicted
                    OR c.line_number IS NOT NULL
                  THEN 'contradicting_outcome:is_default' END,
-            CASE WHEN a.batch_id <> 'history' AND t.observed_on::text COLLATE "C" < a.batch_id
+            -- If dates name only a month, the day is unknown: compare months.
+            CASE WHEN a.batch_id <> 'history' AND t.observed_on::text COLLATE "C"
+                      < CASE WHEN %(is_of_a_month)s THEN left(a.batch_id, 7) ELSE a.batch_id END
                  THEN 'outcome_before_application:observed_on' END,
             -- Every later outcome would count as older. A day more, for time zones east of UTC.
             CASE WHEN t.observed_on > current_date + 1
@@ -56,12 +58,8 @@ WITH applied AS MATERIALIZED (
     LEFT JOIN applied AS a USING (loan_id)
     UNION ALL
     SELECT line_number, rules FROM landed_outcomes WHERE loan_id IS NULL
-), moved AS (
-    INSERT INTO quarantine (batch_id, revision, line_number, raw_text, rules)
-    SELECT %(drop_id)s, %(revision)s, line_number, l.raw_text, j.rules
-    FROM judged AS j
-    JOIN landed_outcomes AS l USING (line_number)
-    WHERE cardinality(j.rules) > 0
-    RETURNING line_number
 )
-DELETE FROM landed_outcomes USING moved WHERE landed_outcomes.line_number = moved.line_number
+DELETE FROM landed_outcomes AS l
+USING judged AS j
+WHERE j.line_number = l.line_number AND cardinality(j.rules) > 0
+RETURNING l.line_number, j.rules

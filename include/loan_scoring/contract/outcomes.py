@@ -1,0 +1,166 @@
+"""Define the parts of a contract that describe outcomes: the target, and files of outcomes."""
+
+import hashlib
+import json
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract.file_formats import (
+    FORMAT_FIELDS,
+    AnySource,
+    Delimiter,
+    Source,
+    SourceName,
+    is_codec,
+)
+from loan_scoring.contract.parts import ContractPart, first_repeated, later
+
+if TYPE_CHECKING:
+    from loan_scoring.contract.contract import Contract
+
+
+class Target(ContractPart):
+    """The column of a labelled file that says whether a loan defaulted.
+
+    `positive` lists the values that mean default, `negative` the values that mean repaid, and
+    `open` the values that are no outcome yet. Values that are numbers are compared as numbers.
+    """
+
+    source: SourceName
+    label: str = "Loan defaulted"
+    positive: list[str] = Field(min_length=1)
+    negative: list[str] = Field(min_length=1)
+    open: list[str] = later([])
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> Self:
+        kinds = {"positive": self.positive, "negative": self.negative, "open": self.open}
+        meanings: dict[str, tuple[str, str]] = {}
+        for kind, values in kinds.items():
+            for value in values:
+                before, text = meanings.setdefault(same_text(value), (kind, value))
+                if before != kind and text == value:
+                    raise ValueError(f"value '{value}' is in both {before} and {kind}")
+                if before != kind:
+                    raise ValueError(
+                        f"value '{text}' of {before} and value '{value}' of {kind} are the same "
+                        "number"
+                    )
+        return self
+
+
+class DateSource(ContractPart):
+    """The column with the date of an outcome, and how the date is written.
+
+    `format` is a format of strptime, or a list of formats that are tried in order.
+    """
+
+    source: SourceName
+    format: str | list[str] | None = Field(default=None, min_length=1)
+
+    @property
+    def formats(self) -> list[str]:
+        """The declared formats. Without any, dates are written as ISO 8601."""
+        return [self.format] if isinstance(self.format, str) else self.format or []
+
+    @property
+    def is_of_a_month(self) -> bool:
+        """Whether a date may name only a month, so that its day is unknown."""
+        days = ("%d", "%j", "%x", "%c", "%D", "%F", "%e")
+        return any("%" in each and not any(day in each for day in days) for each in self.formats)
+
+
+class AmountSource(ContractPart):
+    """The column with an amount of money, and how its numbers are written."""
+
+    source: SourceName
+    decimal: str = Field(default=".", pattern="^[.,]$")
+    thousands: str | None = Field(default=None, pattern="^[., '_\u00a0\u202f\u2019]$")
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both '{self.decimal}'")
+        return self
+
+
+class OutcomesFormat(ContractPart):
+    """How files of outcomes look, where they differ from files of applications.
+
+    A field that is None is as in files of applications. `observed_on` is the date of an outcome,
+    and `recovered` the amount that was recovered of a defaulted loan.
+    """
+
+    key: AnySource = None
+    target: SourceName | None = None
+    observed_on: DateSource | None = None
+    recovered: AmountSource | None = None
+    encoding: str | None = None
+    delimiter: Delimiter | None = None
+    header: bool | None = None
+    ignore_case: bool | None = None
+    sheet: str | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_codec(cls, encoding: str | None) -> str | None:
+        return None if encoding is None else is_codec(encoding)
+
+    @model_validator(mode="after")
+    def _sources_differ(self) -> Self:
+        parts = (self.observed_on, self.recovered)
+        keys = self.key if isinstance(self.key, list) else [self.key]
+        sources = [*keys, self.target, *(part.source for part in parts if part)]
+        repeated = first_repeated([source for source in sources if source])
+        if repeated is not None:
+            raise ValueError(f"two fields are read from the column '{repeated}'")
+        return self
+
+    def file_format(self, source: Source) -> Source:
+        """Return how files of outcomes are written, given how files of applications are."""
+        own = {name: getattr(self, name) for name in FORMAT_FIELDS}
+        return source.model_copy(update={k: v for k, v in own.items() if v is not None})
+
+
+def same_text(text: str) -> str:
+    """Return one text for all texts that mean the same value: '1', '1.0' and ' 1 ' are '1'.
+
+    >>> [same_text(text) for text in ("1.0", " 01", "1e0", "-0", "paid ", "", "1_0")]
+    ['1', '1', '1', '0', 'paid', '', '1_0']
+    """
+    text = text.strip()
+    try:
+        number = Decimal(text) if text.isascii() and "_" not in text else None
+    except InvalidOperation:
+        return text
+    if number is None or not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        return text
+    return f"{number + 0:f}".rstrip("0").rstrip(".") if number % 1 else f"{int(number)}"
+
+
+MOST_DIGITS = 20
+"""Numbers with more digits than this are compared as texts."""
+
+
+def target_sha256(contract: "Contract") -> str:
+    """Return the SHA-256 of a contract's target: its column, and its texts for each state."""
+    target = contract.target
+    parts: list[Any] = [target.source, sorted(target.positive), sorted(target.negative)]
+    parts += [sorted(target.open)] if target.open else []
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def outcome_rules_sha256(contract: "Contract") -> str:
+    """Return the SHA-256 of all fields of a contract that affect how a file of outcomes is parsed.
+
+    If two contracts have equal hashes, a file gives equal outcomes under both contracts.
+    """
+    key = contract.key.model_dump(include={"source", "made_from", "type", "range", "null_tokens"})
+    parts: list[Any] = [contract.source.encoding, key, target_sha256(contract)]
+    further = contract.source.model_dump(include=FORMAT_FIELDS - {"encoding"})
+    parts += [further] if further else []
+    declared = contract.outcomes.model_dump(exclude_defaults=True)
+    parts += [declared, contract.schedules.timezone] if declared else []
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
