@@ -13,7 +13,7 @@ from loan_scoring.contract.contract import (
     row_rules_sha256,
     target_sha256,
 )
-from loan_scoring.contract.files import load, names, read
+from loan_scoring.contract.files import load, load_all, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
     Channel,
@@ -45,6 +45,7 @@ __all__ = [
     "Source",
     "judge_batch_id",
     "load",
+    "load_all",
     "names",
     "outcome_rules_sha256",
     "read",

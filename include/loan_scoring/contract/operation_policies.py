@@ -10,7 +10,7 @@ from loan_scoring.contract.business_dates import read_date
 from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
 
 AlertKind = Literal[
-    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing"
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract"
 ]
 """The kinds of alert that a channel can send."""
 

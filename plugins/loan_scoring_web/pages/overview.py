@@ -11,6 +11,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
+from loan_scoring_web.pages.next_steps import read_next_steps
 
 NIGHTS = 30
 """Number of nights in the plots."""
@@ -60,6 +61,7 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
         "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
         "decisions_plot": plots.draw_decisions(nights),
         "risk_plot": _risk(nights),
+        "steps": [] if nights else read_next_steps(session),
     }
 
 
