@@ -134,9 +134,9 @@ def test_name_is_kept_only_while_every_word_is_true() -> None:
     of = with_columns({"name": "income", "label": "Income", "unit": "USD"})
     X = pd.DataFrame({"income": np.arange(9.0)})
     clusters = [0] * 3 + [1] * 3 + [2] * 3
-    kept = {0: "below-median income (USD)", 1: "high income (USD)"}
+    kept = {0: "lower income (USD)", 1: "high income (USD)"}
     assert named(of, X, clusters, kept=kept) == [
-        "below-median income (USD)",
+        "lower income (USD)",
         "middling income (USD)",
         "high income (USD)",
     ]
@@ -195,8 +195,8 @@ def true_of(phrase: str, X: pd.DataFrame) -> pd.Series:
         "high": values > high,
         "low": values < low,
         "middling": (low <= values) & (values <= high),
-        "above-median": values > middle,
-        "below-median": values < middle,
+        "higher": values > middle,
+        "lower": values < middle,
     }[size]
 
 

@@ -55,7 +55,7 @@ def run_main_job(job: MainJob) -> str:
             source=None,
             nights=job.nights,
             per_night=job.per_night,
-            scenarios=dict.fromkeys(job.drifted_nights, _scenarios(loaded)),
+            scenarios=dict.fromkeys(job.drifted_nights, first_scenario(loaded)),
             landing=settings.landing_dir(loaded.portfolio),
             fits=True,
         )
@@ -75,7 +75,8 @@ def run_main_job(job: MainJob) -> str:
     return f"\n{status}\n\n{_next_steps(replay, loaded.portfolio, time.monotonic() - started)}"
 
 
-def _scenarios(loaded: Contract) -> list[str]:
+def first_scenario(loaded: Contract) -> list[str]:
+    """Return the name of the first scenario that changes a column, in a list, or an empty list."""
     named = [name for name, each in loaded.replay.scenarios.items() if each.column is not None]
     return named[:1]
 

@@ -2,6 +2,9 @@
 
 A name consists of phrases such as "high income (USD per month)". Each phrase is true of more than
 half of the members. The phrases that fewest other applicants share come first.
+
+Of a number, "low", "middling" and "high" are the thirds of all known values, and "lower" and
+"higher" are the halves below and above the median.
 """
 
 import re
@@ -179,8 +182,8 @@ def _of_number(
     yield Statement(f"high {measured}", values > high)
     yield Statement(f"low {measured}", values < low)
     yield Statement(f"middling {measured}", (low <= values) & (values <= high) & (low < high))
-    yield Statement(f"above-median {measured}", values > middle)
-    yield Statement(f"below-median {measured}", values < middle)
+    yield Statement(f"higher {measured}", values > middle)
+    yield Statement(f"lower {measured}", values < middle)
     found, counts = np.unique(known, return_counts=True)
     for value in found[counts >= COMMON_SHARE * len(known)]:
         text = f"{value:,.10g}" + (f" {unit}" if unit else "")
