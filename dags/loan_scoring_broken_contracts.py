@@ -9,4 +9,4 @@ from loan_scoring.errors import ContractError
 
 _broken = contract.load_all()[1]
 if _broken:
-    raise ContractError("; ".join(_broken.values()))
+    raise ContractError("\n".join(_broken.values()))

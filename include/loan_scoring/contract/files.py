@@ -62,9 +62,8 @@ def read(path: Path) -> Contract:
     # PyYAML raises a ValueError for a date that is none, such as 2026-02-30, and Python for bytes
     # that are no UTF-8.
     except (yaml.YAMLError, ValueError) as error:
-        raise ContractError(
-            f"{path}: this is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+        raise ContractError(f"{path}: this is not valid YAML: {reason}") from error
     if not isinstance(raw, dict):
         raise ContractError(
             f"{path}: a contract must be a mapping of fields, found {type(raw).__name__}"

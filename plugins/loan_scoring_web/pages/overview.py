@@ -81,13 +81,20 @@ def _problems(
     now: datetime,
 ) -> list[Problem]:
     found = []
-    if "propensity" not in champions:
+    if nights and "propensity" not in champions:
         found.append(Problem("critical", "No champion: no batch can be scored", "models"))
     if nights:
         found += _last_night_problems(contract, nights[-1], now)
-    earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]
+    earlier = [
+        night["batch_id"]
+        for night in nights[:-1]
+        if night["scoring_run_id"] is None and night["withdrawn_at"] is None
+    ]
     if earlier:
-        text = f"{len(earlier)} earlier nights have no scores: {', '.join(earlier[-3:])}"
+        start = (
+            "1 earlier night has" if len(earlier) == 1 else f"{len(earlier)} earlier nights have"
+        )
+        text = f"{start} no scores: {', '.join(earlier[-3:])}"
         found.append(Problem("warning", text, "batches"))
     for night in nights:
         if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:
