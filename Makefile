@@ -23,8 +23,10 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
-run: setup ## replay history and five nights on a real Airflow, print what was done, stop
-	@$(BIN)/python -m loan_scoring.cli.run run
+PORTFOLIO ?= loan_default
+
+run: setup ## replay history and five nights of PORTFOLIO on a real Airflow, print what was done, stop
+	@$(BIN)/python -m loan_scoring.cli.run run $(PORTFOLIO)
 
 up: setup ## start Postgres and Airflow with its UI, and leave them on
 	@$(BIN)/python -m loan_scoring.cli.run up

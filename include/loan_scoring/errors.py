@@ -60,6 +60,10 @@ class BusyError(LoanScoringError):
     """The server is busy with other requests. The caller may send the request again later."""
 
 
+class NotSetUpError(StateError):
+    """A portfolio has a contract and no tables yet."""
+
+
 class MissingError(StateError):
     """The requested object, such as a loan or a scoring run, does not exist."""
 

@@ -14,17 +14,22 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from loan_scoring.errors import (
     BusyError,
+    ContractError,
     DatabaseError,
     InputError,
     LoanScoringError,
     MissingError,
+    NotSetUpError,
     StateError,
 )
+from loan_scoring_web.databases import current_contract
+from loan_scoring_web.pages.next_steps import next_steps
 from loan_scoring_web.rendering import HEADERS, page
 from loan_scoring_web.routes import api, desk, files, models, pages
 from loan_scoring_web.routes.static import Static
 
 STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
+    ContractError: 409,
     DatabaseError: 503,
     BusyError: 503,
     MissingError: 404,
@@ -62,11 +67,21 @@ def is_for_api(request: Request) -> bool:
     return request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/api/")
 
 
-async def refuse(request: Request, status: int, reason: str) -> Response:
-    """Return an error response that contains the reason, as JSON for the API or as an HTML page."""
+def _new_portfolio(request: Request) -> Response:
+    """Return the page of a portfolio without tables, which says what to do next."""
+    loaded = current_contract(request.state.portfolio)
+    steps = next_steps(loaded, (False, False, False))
+    return page(request, "new.html", active="portfolio", contract=loaded, steps=steps)
+
+
+async def refuse(request: Request, status: int, reason: str, title: str | None = None) -> Response:
+    """Return an error response that contains the reason, as JSON for the API or as an HTML page.
+
+    The page has the title, or else the name of the status.
+    """
     if is_for_api(request):
         return JSONResponse({"detail": reason}, status)
-    title = HTTPStatus(status).phrase
+    title = title or HTTPStatus(status).phrase
     # Rendering a page queries Airflow's database for the user's rights. The page is rendered in a
     # thread because these queries would otherwise block the event loop.
     return await run_in_threadpool(
@@ -117,5 +132,8 @@ async def on_own_error(request: Request, error: LoanScoringError) -> Response:
             for each in error.faults
         ]  # fmt: skip
         return JSONResponse({"detail": faults}, 422)
+    if isinstance(error, NotSetUpError) and not is_for_api(request):
+        return await run_in_threadpool(_new_portfolio, request)
     status = next((code for kind, code in STATUS_BY_ERROR.items() if isinstance(error, kind)), 500)
-    return await refuse(request, status, str(error))
+    title = "The contract cannot be used" if isinstance(error, ContractError) else None
+    return await refuse(request, status, str(error), title)

@@ -17,8 +17,9 @@ from fastapi import Depends
 
 from loan_scoring import contract, database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.schema_state import read_state
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import DatabaseError, LoanScoringError
+from loan_scoring.errors import DatabaseError, LoanScoringError, NotSetUpError
 from loan_scoring_web.rights import Admin, Operator, Reader, same_site
 
 log = logging.getLogger("loan_scoring.web")
@@ -97,6 +98,7 @@ def read_session(portfolio: str) -> Iterator[Session]:
     """Open a session with read-only transactions. Opening this session does not migrate tables.
 
     Raises:
+        NotSetUpError: the portfolio has no tables yet.
         DatabaseError: the database cannot be reached, a table or column is missing, a query
             exceeded the time-out, or the connection was lost.
     """
@@ -105,6 +107,11 @@ def read_session(portfolio: str) -> Iterator[Session]:
     try:
         yield Session(loaded, connection)
     except psycopg2.errors.UndefinedTable as error:
+        connection.rollback()
+        if read_state(connection) is None:
+            raise NotSetUpError(
+                f"the portfolio {portfolio} has no tables yet; `loan-scoring migrate` creates them"
+            ) from error
         raise _not_migrated(portfolio, error) from error
     except psycopg2.errors.UndefinedColumn as error:
         raise _not_migrated(portfolio, error) from error
@@ -164,11 +171,13 @@ def log_database_at_start() -> None:
     A thread could not run the check meanwhile, because the thread would wait for the import lock
     until the start is over.
     """
-    portfolio = next(iter(contract.names()), None)
-    if portfolio is None:
+    valid, broken = contract.load_all()
+    for why in broken.values():
+        log.error("loan-scoring pages: %s; the pages of other portfolios work", why)
+    if not valid:
         return
     try:
-        with read_session(portfolio) as session:
+        with read_session(valid[0].portfolio) as session:
             place = database.location(session.connection)
     except LoanScoringError as error:
         log.error("loan-scoring pages: %s; Airflow works without it", error)

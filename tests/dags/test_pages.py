@@ -306,12 +306,11 @@ def test_unknown_batch_is_not_found(client: Any, token: Token, with_alert: int) 
     assert client.get(f"{P}/batches/%00", headers=token("admin")).status_code == 404
 
 
-def test_missing_tables_are_named(
-    client: Any, token: Token, new_database: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch
+def test_missing_table_of_a_portfolio_in_use_is_named(
+    client: Any, token: Token, empty: Session, empty_url: str
 ) -> None:
-    name = new_database().rpartition("/")[2]
-    url = postgres.url("loan_scoring_reader").rpartition("/")[0] + f"/{name}"
-    monkeypatch.setenv("AIRFLOW_CONN_LOAN_SCORING_READER", url)
+    with empty.connection, empty.connection.cursor() as cursor:
+        cursor.execute("DROP TABLE alerts CASCADE")
     shown = client.get(f"{P}/", headers=token("viewer"))
     assert shown.status_code == 503
     assert "loan-scoring migrate` brings them up to date" in shown.text

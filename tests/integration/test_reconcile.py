@@ -80,7 +80,7 @@ def test_dates_without_a_file_are_one_alert_that_ends_when_they_arrive(
     assert alerts(taken) == [["missing", "critical", "open", days[0], days[2], 3]]
     shown = render_status(read_status(taken))
     assert "  missing   no file of applications for 2026-01-06" in shown
-    assert "Dates that were due have no batch: no file of applications for 2026-01-06" in shown
+    assert "due have no file of applications: 2026-01-06 to 2026-01-08: ask" in shown
     for day in days:
         ingest_batch(taken, day, put(f"applications/{day}.EMPTY", ""))
     assert findings(taken) == []

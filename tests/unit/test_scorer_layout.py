@@ -23,7 +23,8 @@ from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.layout import encoded_levels, encoded_widths
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
-from loan_scoring.models.training.personas import fit_personas, name_clusters
+from loan_scoring.models.training.persona_names import name_clusters
+from loan_scoring.models.training.personas import fit_personas
 
 FEW = {
     "logistic_regression": {"C": 1.0},

@@ -1,6 +1,6 @@
 """Run the targets `run`, `up` and `down` of the Makefile.
 
-The Makefile calls `python -m loan_scoring.cli.run` with the argument `run`, `up` or `down`.
+The Makefile calls `python -m loan_scoring.cli.run` with `run PORTFOLIO`, `up` or `down`.
 """
 
 import sys
@@ -14,22 +14,23 @@ def main() -> int:
     Return the exit code, which is 0 on success, 1 after an error, 2 after a wrong argument and 130
     after Ctrl-C. One line on stderr describes the error.
     """
-    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    command, *rest = sys.argv[1:] or [""]
     try:
-        if command == "run":
+        if command == "run" and len(rest) == 1:
             from loan_scoring.lab.main_job import MainJob, run_main_job
 
-            print(run_main_job(MainJob()))  # noqa: T201 - commands print their result
-        elif command == "up":
+            print(run_main_job(MainJob(portfolio=rest[0])))  # noqa: T201 - commands print their result
+        elif command == "up" and not rest:
             from loan_scoring.local.up import start_services
 
             print(start_services())  # noqa: T201
-        elif command == "down":
+        elif command == "down" and not rest:
             from loan_scoring.local.up import stop_services
 
             print(stop_services())  # noqa: T201
         else:
-            print("usage: python -m loan_scoring.cli.run run | up | down", file=sys.stderr)  # noqa: T201
+            usage = "usage: python -m loan_scoring.cli.run run PORTFOLIO | up | down"
+            print(usage, file=sys.stderr)  # noqa: T201
             return 2
     except LoanScoringError as error:
         print(f"loan-scoring: {error}", file=sys.stderr)  # noqa: T201

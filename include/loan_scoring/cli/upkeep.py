@@ -62,9 +62,15 @@ def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import migrate_portfolio
 
     url = _owner_url(options)
-    applied = {name: migrate_portfolio(name, url) for name in contract.names()}
+    valid, broken = contract.load_all()
+    applied = {each.portfolio: migrate_portfolio(each.portfolio, url) for each in valid}
     lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
-    return {"applied": applied, "text": "\n".join(lines)}
+    lines += [f"{name}: not migrated; {why}" for name, why in broken.items()]
+    return {
+        "applied": applied,
+        "broken": broken,
+        "text": "\n".join(lines),
+    }
 
 
 def _retention(options: argparse.Namespace) -> dict[str, Any]:

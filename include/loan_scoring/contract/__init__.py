@@ -9,7 +9,7 @@ from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import Contract, row_rules_sha256
 from loan_scoring.contract.file_formats import FileFormat, Source
-from loan_scoring.contract.files import load, names, read
+from loan_scoring.contract.files import load, load_all, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
     Channel,
@@ -55,6 +55,7 @@ __all__ = [
     "Target",
     "judge_batch_id",
     "load",
+    "load_all",
     "names",
     "outcome_rules_sha256",
     "read",

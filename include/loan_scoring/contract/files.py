@@ -31,6 +31,21 @@ def names() -> list[str]:
     return sorted(path.stem for path in settings.portfolios_dir().glob("*.yaml"))
 
 
+def load_all() -> tuple[list[Contract], dict[str, str]]:
+    """Return the valid contracts, and the error of each broken one by the stem of its file.
+
+    A broken contract stops nothing but the portfolio that it describes. So work on all portfolios
+    goes on with the valid contracts, and reports the broken ones.
+    """
+    valid, broken = [], {}
+    for name in names():
+        try:
+            valid.append(load(name))
+        except ContractError as error:
+            broken[name] = str(error)
+    return valid, broken
+
+
 def read(path: Path) -> Contract:
     """Read and validate the contract in a YAML file.
 
@@ -42,10 +57,13 @@ def read(path: Path) -> Contract:
         # CSafeLoader takes 6 ms and the pure Python SafeLoader takes 60 ms. This matters because
         # every task reads all contracts when the task loads its DAG file.
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise ContractError(
-            f"{path}: this is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+    except OSError as error:
+        raise ContractError(f"{path}: {error.strerror}; make the file readable") from error
+    # PyYAML raises a ValueError for a date that is none, such as 2026-02-30, and Python for bytes
+    # that are no UTF-8.
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+        raise ContractError(f"{path}: this is not valid YAML: {reason}") from error
     if not isinstance(raw, dict):
         raise ContractError(
             f"{path}: a contract must be a mapping of fields, found {type(raw).__name__}"

@@ -11,7 +11,7 @@ from loan_scoring.contract.columns import NAME
 from loan_scoring.contract.parts import ContractPart, Positive, Share
 
 AlertKind = Literal[
-    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing"
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract"
 ]
 """The kinds of alert that a channel can send."""
 

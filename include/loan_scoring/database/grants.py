@@ -23,7 +23,7 @@ stages may only read those tables.
 
 UPDATED = (
     "alerts", "batches", "deliveries", "landing_files", "mini_batches",
-    "outcome_drops", "scoring_runs", "task_metrics",
+    "outcome_drops", "scoring_runs", "task_metrics", "valid_contracts",
 )  # fmt: skip
 """Tables in which stages add and update rows."""
 

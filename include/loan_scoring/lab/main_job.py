@@ -27,13 +27,14 @@ STALLED_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class MainJob:
-    """Settings of `make run`: portfolio, number and size of nights, scenario, drifted nights."""
+    """Settings of `make run`: portfolio, number and size of nights, drifted nights."""
 
     portfolio: str = "loan_default"
     nights: int = 5
     per_night: int = 5000
-    scenario: str = "income_shock"
+    """Number of loans in each night, or fewer if the labelled file has fewer."""
     drifted_nights: tuple[int, ...] = (4, 5)
+    """Nights with the contract's first scenario that changes a column, if there is one."""
 
 
 def run_main_job(job: MainJob) -> str:
@@ -54,8 +55,9 @@ def run_main_job(job: MainJob) -> str:
             source=None,
             nights=job.nights,
             per_night=job.per_night,
-            scenarios={night: [job.scenario] for night in job.drifted_nights},
+            scenarios=dict.fromkeys(job.drifted_nights, first_scenario(loaded)),
             landing=settings.landing_dir(loaded.portfolio),
+            fits=True,
         )
         state = MainJobState(session, replay)
         with closing(Progress(state.count_steps())) as progress:
@@ -70,7 +72,13 @@ def run_main_job(job: MainJob) -> str:
                 with _airflow(loaded, url, progress) as client:
                     _drive(client, state, progress)
         status = render_status(read_status(session))
-    return f"\n{status}\n\n{_next_steps(replay, time.monotonic() - started)}"
+    return f"\n{status}\n\n{_next_steps(replay, loaded.portfolio, time.monotonic() - started)}"
+
+
+def first_scenario(loaded: Contract) -> list[str]:
+    """Return the name of the first scenario that changes a column, in a list, or an empty list."""
+    named = [name for name, each in loaded.replay.scenarios.items() if each.column is not None]
+    return named[:1]
 
 
 @contextmanager
@@ -157,13 +165,14 @@ def _wait(
             for STALLED_SECONDS.
     """
     moved = time.monotonic()
+    ours = {f"{state.session.contract.portfolio}_{stage}" for stage in STAGES}
     while True:
         if progress.reach(state.done_steps()):
             moved = time.monotonic()
         if until():
             return
         for failed in client.dag_runs(states=["failed"]):
-            is_ours = not failed.run_id.startswith("scheduled__")
+            is_ours = failed.dag_id in ours and not failed.run_id.startswith("scheduled__")
             if is_ours and failed.ended_at is not None and failed.ended_at > since:
                 raise LoanScoringError(_failure(client, failed.dag_id, failed.run_id))
         if time.monotonic() - moved > STALLED_SECONDS:
@@ -199,7 +208,8 @@ def _refuse_mixed_sources(session: Session) -> None:
         )
 
 
-def _next_steps(replay: Replay, seconds: float) -> str:
+def _next_steps(replay: Replay, portfolio: str, seconds: float) -> str:
+    of = "" if portfolio == MainJob.portfolio else f" --portfolio {portfolio}"
     return "\n".join(
         [
             f"data: {replay.source}",
@@ -207,8 +217,8 @@ def _next_steps(replay: Replay, seconds: float) -> str:
             "",
             "where to look next",
             "  make up                                      the Airflow UI on this state",
-            "  .venv/bin/loan-scoring status                the database's URL for psql",
-            "  .venv/bin/loan-scoring sql -c 'select * from batch_health'",
+            f"  .venv/bin/loan-scoring status{of:<16} the database's URL for psql",
+            f"  .venv/bin/loan-scoring sql{of} -c 'table batch_health'",
             "  docs/queries.md                              queries to start with",
         ]
     )

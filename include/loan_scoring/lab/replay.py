@@ -59,6 +59,7 @@ def replay_loans(
     scenarios: Mapping[int, Sequence[str]] | None = None,
     landing: Path,
     log: logging.Logger = LOGGER,
+    fits: bool = False,
 ) -> Replay:
     """Cut the labelled file of a portfolio into drops and write the drops into the landing folder.
 
@@ -77,6 +78,7 @@ def replay_loans(
         scenarios: names of scenarios by night number. The first night is number 1.
         landing: folder into which the drops are written.
         log: logger for warnings.
+        fits: whether nights may have fewer loans than `per_night`, so that a small file suffices.
 
     Raises:
         SourceError: the file cannot be read, has malformed rows, or too few rows.
@@ -100,6 +102,8 @@ def replay_loans(
     location = resolve_source(contract, source)
     table, result = _labelled(contract, location, nights * per_night, seed, log)
     history_rows = int(table.num_rows * contract.replay.history_share)
+    if fits:
+        per_night = max(1, min(per_night, (table.num_rows - history_rows) // max(1, nights)))
     _check_rows(result.source, table.num_rows, history_rows, nights, per_night)
     order = np.random.default_rng(seed).permutation(table.num_rows)
     ranks = _key_ranks(contract, table, result.source)

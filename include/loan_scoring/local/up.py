@@ -11,7 +11,7 @@ from loan_scoring.local.postgres import embedded, portfolio_database_url
 
 def start_services() -> str:
     """Start all services in the background. Return a text with URLs and Airflow's login."""
-    portfolios = [contract.load(name) for name in contract.names()]
+    portfolios, broken = contract.load_all()
     url = portfolio_database_url()
     for each in portfolios:
         with open_session(each.portfolio, url):
@@ -25,6 +25,7 @@ def start_services() -> str:
             "MLflow    .venv/bin/loan-scoring models mlflow shows trials and models",
             "database  .venv/bin/loan-scoring status prints its URL for psql",
             "stop      make down",
+            *(f"broken    {why}" for why in broken.values()),
         ]
     )
 

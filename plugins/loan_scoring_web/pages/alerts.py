@@ -17,6 +17,7 @@ CAUSES = {
     "quality": "Not as the contract expects",
     "failure": "A stage failed",
     "landing": "Files and nights differ",
+    "contract": "A contract cannot be used",
     "delivery": "A channel does not deliver",
 }
 

@@ -12,6 +12,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.models.waiting import Waiting, waiting_model
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
+from loan_scoring_web.pages.next_steps import read_next_steps
 
 NIGHTS = 30
 """Number of nights in the plots."""
@@ -62,6 +63,7 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
         "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
         "decisions_plot": plots.draw_decisions(nights),
         "risk_plot": _risk(nights),
+        "steps": [] if nights else read_next_steps(session),
     }
 
 
@@ -83,16 +85,23 @@ def _problems(
 ) -> list[Problem]:
     found = []
     reason = waiting.reason if waiting else ""
-    if "propensity" not in champions:
+    if nights and "propensity" not in champions:
         text = f"No champion: no batch can be scored; {reason}"
         found.append(Problem("critical", text, "models"))
     elif reason:
         found.append(Problem("warning", reason, "models"))
     if nights:
         found += _last_night_problems(contract, nights[-1], now)
-    earlier = [n["batch_id"] for n in nights[:-1] if n["scoring_run_id"] is None]
+    earlier = [
+        night["batch_id"]
+        for night in nights[:-1]
+        if night["scoring_run_id"] is None and night["withdrawn_at"] is None
+    ]
     if earlier:
-        text = f"{len(earlier)} earlier nights have no scores: {', '.join(earlier[-3:])}"
+        start = (
+            "1 earlier night has" if len(earlier) == 1 else f"{len(earlier)} earlier nights have"
+        )
+        text = f"{start} no scores: {', '.join(earlier[-3:])}"
         found.append(Problem("warning", text, "batches"))
     for night in nights:
         if night["scoring_run_id"] and night["scored_revision"] != night["revision"]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.utils import get_openapi
 
 from loan_scoring import __version__, contract
+from loan_scoring.errors import StateError
 from loan_scoring.scoring.fields import example_application
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.routes import api_models, api_monitoring, api_scores
@@ -32,7 +33,10 @@ def document(request: Request) -> dict[str, Any]:
     )
     found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     found["security"] = [{"token": []}]
-    first = contract.load(contract.names()[0])
+    valid, broken = contract.load_all()
+    if not valid:
+        raise StateError("no portfolio has a valid contract: " + "; ".join(broken.values()))
+    first = valid[0]
     for methods in found["paths"].values():
         for operation in methods.values():
             operation["parameters"][0]["schema"]["example"] = first.portfolio

@@ -31,11 +31,11 @@ from loan_scoring.models.training.cross_validation import (
     final_classifier,
     fit_chosen_trial,
 )
+from loan_scoring.models.training.persona_names import name_clusters
 from loan_scoring.models.training.personas import (
     describe_personas,
     fit_personas,
     match_names,
-    name_clusters,
 )
 from loan_scoring.models.training.rows import TrainingRows
 from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap

@@ -3,7 +3,7 @@
 The clusters are found from the inputs of the applications, without their outcomes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,8 @@ from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
-from loan_scoring.models.layout import encoded_levels, encoded_widths, fitted_parts
 from loan_scoring.statistics.intervals import wilson
 
-HIGH = 0.35
-"""The distance from the mean beyond which a persona's name says "high" or "low".
-
-The distance is measured in standard deviations.
-"""
 QUANTILES = 1000
 """The largest number of quantiles that map a numeric column to a normal distribution."""
 SAMPLE_ROWS = 5000
@@ -121,43 +115,6 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
     )
 
 
-def name_clusters(
-    pipeline: Pipeline, contract: Contract, X: pd.DataFrame, kept: Mapping[int, str] | None = None
-) -> list[str]:
-    """Return a unique name for each cluster.
-
-    A name is made from the two columns in which the centroid of the cluster differs most from the
-    mean. If two clusters would get the same name, more columns are added to all names. If two names
-    are still equal, the cluster number is added to the names.
-
-    Args:
-        pipeline: fitted pipeline of the personas.
-        contract: contract with the labels of the columns.
-        X: training set, as `feature_frame` returns it.
-        kept: names to take over from the champion's personas, by cluster number. These names are
-            not changed.
-    """
-    kept = kept or {}
-    scaled = np.asarray(pipeline[0].transform(X))
-    centroids = pipeline[-1].cluster_centers_
-    spread = scaled.std(axis=0)
-    away = (centroids - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    columns = _encoded_columns(pipeline[0])
-    words: list[list[str]] = []
-    for cluster in range(len(centroids)):
-        phrases: dict[str, str] = {}
-        for place in np.argsort(-np.abs(away[cluster]), kind="stable"):
-            name, level = columns[place]
-            text = _phrase(contract, name, level, float(away[cluster][place]))
-            phrases.setdefault(name, text)
-        words.append(list(phrases.values()))
-    for count in range(2, max(3, len(words[0]) + 1)):
-        names = [kept.get(i, ", ".join(each[:count])) for i, each in enumerate(words)]
-        if len(set(names)) == len(names):
-            return names
-    return [name if i in kept else f"{name} ({i})" for i, name in enumerate(names)]
-
-
 def match_names(
     old: np.ndarray, new: np.ndarray, old_names: Sequence[str], count: int
 ) -> dict[int, str]:
@@ -207,38 +164,3 @@ def describe_personas(
         }
         for name, n, bad in zip(names, sizes, defaults, strict=True)
     ]
-
-
-def _encoded_columns(scale: ColumnTransformer) -> list[tuple[str, str | None]]:
-    """Return for each scaled column the name of the contract's column, and the level if it has one.
-
-    A numeric column has no level.
-    """
-    (numbers, number_names), (encoder, category_names) = fitted_parts(scale)
-    widths = encoded_widths(numbers, number_names)
-    found: list[tuple[str, str | None]] = [
-        (name, None) for name, width in zip(number_names, widths, strict=True) if width
-    ]
-    for place, name in enumerate(category_names):
-        found += [(name, level) for level in encoded_levels(encoder, place)]
-    return found
-
-
-def _phrase(contract: Contract, name: str, level: str | None, away: float) -> str:
-    """Return a phrase such as "high income" on how a cluster differs from the mean in one column.
-
-    Args:
-        contract: contract with the labels of the columns.
-        name: name of the column in the contract.
-        level: level of a category, or None for a numeric column.
-        away: distance of the centroid from the mean, in standard deviations.
-    """
-    label = _lower(contract.by_name[name].label)
-    if level is None:
-        size = "high" if away > HIGH else "low" if away < -HIGH else "middling"
-        return f"{size} {label}"
-    return f"{label} {'' if away >= 0 else 'not '}{contract.by_name[name].shown_level(level)}"
-
-
-def _lower(label: str) -> str:
-    return label[:1].lower() + label[1:]

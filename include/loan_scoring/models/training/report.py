@@ -40,11 +40,13 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
     for name in (name for name in HOLDOUT_METRICS if name in metrics["intervals"]):
         low, high = metrics["intervals"][name]
         lines.append(f"  {name:<22}{metrics[name]:8.4f}  [{low:.4f}, {high:.4f}]")
-    lines += ["", f"  {'persona':<66}{'loans':>8}{'share':>8}  default rate"]
+    # No name is cut, because two names may differ at their ends only.
+    width = max(len(person["name"]) for person in people["personas"]) + 1
+    lines += ["", f"  {'persona':<{width}}{'loans':>8}{'share':>8}  default rate"]
     for person in people["personas"]:
         low, high = person["default_rate_interval"]
         lines.append(
-            f"  {person['name'][:65]:<66}{person['loans']:>8,}{person['share']:>8.1%}"
+            f"  {person['name']:<{width}}{person['loans']:>8,}{person['share']:>8.1%}"
             f"  {person['default_rate']:.1%} [{low:.1%}, {high:.1%}]"
         )
     found = {

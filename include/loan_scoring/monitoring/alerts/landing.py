@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from loan_scoring import database
+from loan_scoring.contract.business_dates import ONE_DAY
 from loan_scoring.database.session import Session
 from loan_scoring.monitoring.landing_folder import (
     CHANGED,
@@ -15,10 +16,10 @@ from loan_scoring.monitoring.landing_folder import (
 )
 
 MOST_NAMED = 5
-"""Maximum number of dates or files that a message names."""
+"""Maximum number of spans of dates, or of files, that a message names."""
 
 OPENINGS = {
-    MISSING: ("critical", "Dates that were due have no batch: "),
+    MISSING: ("critical", "Dates that were due have no file of applications: "),
     UNTAKEN: ("warning", "Files in the landing folder that no run took: "),
     CHANGED: ("warning", "Files that changed after they were taken: "),
 }
@@ -56,12 +57,28 @@ def reconcile_landing(session: Session, now: datetime | None = None) -> list[Lan
     return found
 
 
+def spans(days: Sequence[str]) -> list[str]:
+    """Return dates in ascending order as spans of days without a gap.
+
+    >>> spans(["2026-01-30", "2026-01-31", "2026-02-01", "2026-02-03"])
+    ['2026-01-30 to 2026-02-01', '2026-02-03']
+    """
+    found: list[list[date]] = []
+    for day in map(date.fromisoformat, days):
+        if found and day - found[-1][-1] == ONE_DAY:
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return [f"{each[0]} to {each[-1]}" if each[1:] else str(each[0]) for each in found]
+
+
 def _open_alert(session: Session, kind: str, found: Sequence[LandingFinding]) -> None:
     severity, opening = OPENINGS[kind]
     today = datetime.now(UTC).date().isoformat()
     batches = sorted({each.batch_id for each in found if each.batch_id}) or [today]
-    named = "; ".join(each.message for each in found[:MOST_NAMED])
-    more = f" (and {len(found) - MOST_NAMED} more)" if len(found) > MOST_NAMED else ""
+    parts = spans(batches) if kind == MISSING else [each.message for each in found]
+    named = "; ".join(parts[:MOST_NAMED])
+    more = f" (and {len(parts) - MOST_NAMED} more)" if len(parts) > MOST_NAMED else ""
     database.execute(
         session.connection,
         "upsert_landing_alert",

@@ -17,6 +17,7 @@ LABELS = {
     "delivery": "a channel takes no message",
     "failure": "a stage failed",
     "landing": "files and nights differ",
+    "contract": "a contract cannot be used",
 }
 LONGEST = 1000
 """Maximum length of the text of one alert in a message, in characters.
