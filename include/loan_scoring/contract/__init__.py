@@ -13,6 +13,7 @@ from loan_scoring.contract.contract import (
     row_rules_sha256,
     target_sha256,
 )
+from loan_scoring.contract.derived import FeatureColumn, Lookup
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
@@ -25,6 +26,7 @@ from loan_scoring.contract.operation_policies import (
     ServiceLevel,
 )
 from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
+from loan_scoring.contract.trained import changed_features, derivation, under_model
 
 __all__ = [
     "HISTORY",
@@ -34,8 +36,10 @@ __all__ = [
     "Channel",
     "Column",
     "Contract",
+    "FeatureColumn",
     "IngestPolicy",
     "LeakPolicy",
+    "Lookup",
     "MonitoringPolicy",
     "PerformancePolicy",
     "RetentionPolicy",
@@ -43,6 +47,8 @@ __all__ = [
     "Scenario",
     "ServiceLevel",
     "Source",
+    "changed_features",
+    "derivation",
     "judge_batch_id",
     "load",
     "names",
@@ -50,4 +56,5 @@ __all__ = [
     "read",
     "row_rules_sha256",
     "target_sha256",
+    "under_model",
 ]

@@ -5,7 +5,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from loan_scoring.contract.columns import (
     KEY,
@@ -17,6 +17,13 @@ from loan_scoring.contract.columns import (
     Source,
     Target,
     first_repeated,
+)
+from loan_scoring.contract.derived import (
+    Derived,
+    Feature,
+    Lookup,
+    derive_columns,
+    stored_derivation,
 )
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
@@ -44,6 +51,10 @@ if TYPE_CHECKING:
 class Contract(ContractPart):
     """The contract of one portfolio: its columns, rules, policies and schedules."""
 
+    # The field `features` of the file is `declared_features` here, because `features` are all
+    # columns that a model may use.
+    model_config = ConfigDict(serialize_by_alias=True)
+
     portfolio: str
     title: str
     owner: str
@@ -51,6 +62,11 @@ class Contract(ContractPart):
     columns: list[Column] = Field(min_length=2)
     target: Target
     protected: list[str] = Field(default_factory=list)
+    # Dumps leave these fields out while they are empty, so that other contracts keep their hashes.
+    lookups: list[Lookup] = Field(default_factory=list, exclude_if=lambda value: not value)
+    declared_features: list[Feature] = Field(
+        default_factory=list, alias="features", exclude_if=lambda value: not value
+    )
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
     ingest: IngestPolicy = IngestPolicy()
@@ -103,14 +119,21 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
+        names |= self.derived.columns
         for name in self.protected:
             _need(names, name, "protected")
+            if name in self.derived.features:
+                raise ValueError(f"protected: {name} is a feature; name the columns that it reads")
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
         self._check_fairness(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
+            if column.name in self.derived.features:
+                raise ValueError(
+                    f"exclusions.{place}.column: {column.name} is a feature; name a column"
+                )
             if not column.is_known_at_application:
                 raise ValueError(
                     f"exclusions.{place}.column: {column.name} is not known at application"
@@ -127,17 +150,18 @@ class Contract(ContractPart):
                     f"business.amount: {amount.name} is not a number that is known at application"
                 )
         totals = self.ingest.manifest.totals if self.ingest.manifest else {}
+        declared = {column.name: column for column in self.columns}
         for name in totals:
-            if not _need(names, name, "ingest.manifest.totals").is_numeric:
+            if not _need(declared, name, "ingest.manifest.totals").is_numeric:
                 raise ValueError(f"ingest.manifest.totals: {name} is not a number")
         for name in self.training.leaks.acknowledged:
             _need(names, name, "training.leaks.acknowledged")
         for place, ratio in enumerate(self.ratios):
             for field in ("column", "numerator", "denominator"):
-                _need(names, getattr(ratio, field), f"ratios.{place}.{field}")
+                _need(declared, getattr(ratio, field), f"ratios.{place}.{field}")
         for name, scenario in self.replay.scenarios.items():
             if scenario.column is not None:
-                _need(names, scenario.column, f"replay.scenarios.{name}.column")
+                _need(declared, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
     def _check_fairness(self, names: dict[str, Column]) -> None:
@@ -157,9 +181,14 @@ class Contract(ContractPart):
                 )
 
     @cached_property
+    def derived(self) -> Derived:
+        """The columns of look-ups and the features."""
+        return derive_columns(self.columns, self.protected, self.lookups, self.declared_features)
+
+    @cached_property
     def by_name(self) -> dict[str, Column]:
-        """All columns by name, in the order of the contract."""
-        return {column.name: column for column in self.columns}
+        """All columns by name: those of the file, of look-ups, and the features, in this order."""
+        return {column.name: column for column in self.columns} | dict(self.derived.columns)
 
     @property
     def key(self) -> Column:
@@ -168,13 +197,32 @@ class Contract(ContractPart):
 
     @property
     def inputs(self) -> list[Column]:
-        """All columns except the key, in the order of the contract."""
+        """All columns of the file except the key, in the order of the contract."""
         return [column for column in self.columns if column.name != KEY]
+
+    @property
+    def joined(self) -> list[Column]:
+        """All columns from which features are computed: `inputs`, and the columns of look-ups."""
+        return [*self.inputs, *(self.by_name[name] for name in self.derived.lookup_of)]
+
+    @property
+    def stored_features(self) -> list[Column]:
+        """The features that are columns of table `applications`."""
+        return [self.by_name[each.name] for each in self.declared_features if each.stored]
+
+    @property
+    def stored(self) -> list[Column]:
+        """All columns of table `applications`: the columns of the file, and stored features."""
+        return [*self.columns, *self.stored_features]
 
     @property
     def monitored(self) -> list[Column]:
         """The columns that are tested for drift: all columns known at application but the key."""
-        return [column for column in self.inputs if column.is_known_at_application]
+        return [
+            column
+            for column in [*self.inputs, *self.derived.columns.values()]
+            if column.is_known_at_application
+        ]
 
     @property
     def fairness_attributes(self) -> list[str]:
@@ -203,8 +251,12 @@ class Contract(ContractPart):
 
     @property
     def features(self) -> list[Column]:
-        """The columns that a model may use: the monitored columns that are not protected."""
-        return [column for column in self.monitored if column.name not in self.protected]
+        """The columns that a model may use: the monitored columns that are not protected.
+
+        A feature that reads a protected column counts as protected.
+        """
+        protected = {*self.protected, *self.derived.protected}
+        return [column for column in self.monitored if column.name not in protected]
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -249,7 +301,8 @@ def row_rules_sha256(contract: Contract) -> str:
         "columns": {"__all__": parsing_fields},
         "ratios": True,
     }
-    return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
+    text = contract.model_dump_json(include=fields) + stored_derivation(contract)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def target_sha256(contract: Contract) -> str:

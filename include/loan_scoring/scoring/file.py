@@ -11,8 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
+from loan_scoring.contract.business_dates import local_time
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
+from loan_scoring.features.lookups import KnownBy, join_lookups
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.landing import source_label
@@ -77,11 +79,14 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
+        own = Session(scorer.contract, session.connection)
+        today = KnownBy(local_time(contract.schedules.timezone).date())
         # Use one thread, as mini-batches do, because with several threads the last bit of a score
         # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
-                results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
+                joined = join_lookups(own, rows, scorer.columns, today)
+                results.add(rows.column(KEY), scorer.score(joined), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(
         source=source_label(location),

@@ -86,7 +86,7 @@ def leak_report(
         history = np.ones(len(y), dtype=bool)
     seed = contract.training.seed
     findings = []
-    for column in contract.columns:
+    for column in contract.by_name.values():
         if column.type in ("text", "uuid"):
             continue  # a key, whose levels cannot leak because each loan has its own value
         values = table.column(column.name).combine_chunks()

@@ -9,8 +9,9 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.applications import column_types, read_applications
+from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
+from loan_scoring.features.applications import read_derived
 from loan_scoring.models.numbers import as_floats
 
 
@@ -50,7 +51,13 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     amount = [contract.business.amount] if contract.business else []
     protected = protected_categories(contract)
     columns = list(dict.fromkeys([*amount, *protected]))
-    inputs = read_applications(session, run["batch_id"], run["revision"], columns)
+    inputs = read_derived(
+        session,
+        run["batch_id"],
+        run["revision"],
+        columns,
+        delivery_id=run["lookup_delivery_id"],
+    )
     inputs = inputs.take(_places(scores, inputs))
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
