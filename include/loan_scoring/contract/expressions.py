@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from loan_scoring.contract.language import (
     FUNCTIONS,
@@ -62,7 +63,7 @@ def parse(text: str, operands: Mapping[str, Operand]) -> Expression:
     try:
         tree = ast.parse(line.strip(), mode="eval")
     except SyntaxError as error:
-        place = start + max(error.offset or 1, 1)
+        place = start + (error.offset or len(line.strip()) + 1)  # 0 means the end
         raise ExpressionError(f"position {place}: this is not an expression") from error
     except (MemoryError, RecursionError, ValueError) as error:
         raise ExpressionError("position 1: is nested too deeply or cannot be read") from error
@@ -142,13 +143,13 @@ class _Reader:
         return Call("subtract", (Literals((0.0,), "number"), operand), "number")
 
     def _comparison(self, node: ast.Compare, inner: Callable[[ast.expr], Expression]) -> Expression:
+        if any(type(each) not in COMPARISONS for each in node.ops):
+            raise self._error(node, "write level_in(column, ['a', 'b']) instead of in and is")
         nodes = [node.left, *node.comparators]
         sides = [inner(each) for each in nodes]
         parts: list[Expression] = []
         for place, operator in enumerate(node.ops):
-            word = COMPARISONS.get(type(operator))
-            if word is None:
-                raise self._error(node, "write level_in(column, ['a', 'b']) instead of in and is")
+            word = COMPARISONS[type(operator)]
             left, right = sides[place], sides[place + 1]
             if "null" in (left.kind, right.kind):
                 raise self._error(node, "nothing equals null; write is_null(...)")
@@ -210,7 +211,7 @@ class _Reader:
             if not isinstance(value, Literals) or value.kind != kind or kind == "boolean":
                 raise self._error(each, f"the list must hold constants of type {kind}")
             values.append(value.values[0])
-        if is_ascending and any(b <= a for a, b in zip(values, values[1:], strict=False)):  # type: ignore[operator]
+        if is_ascending and any(b <= a for a, b in pairwise(values)):  # type: ignore[operator]
             raise self._error(node, "the edges must ascend")
         return Literals(tuple(values), kind)
 

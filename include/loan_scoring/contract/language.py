@@ -7,6 +7,7 @@ function.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["number", "boolean", "text", "date", "null"]
@@ -131,5 +132,5 @@ def bucket_levels(edges: Expression) -> tuple[str, ...]:
     """
     assert isinstance(edges, Literals)  # noqa: S101 - the signature of bucket says so
     texts = [f"{edge:,.10g}" for edge in edges.values]
-    between = [f"{low} to {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in pairwise(texts)]
     return (f"below {texts[0]}", *between, f"{texts[-1]} or more")

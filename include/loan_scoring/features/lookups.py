@@ -34,7 +34,8 @@ class KnownBy:
     """What may be known of the look-ups.
 
     `day` is the business date, for look-ups without `as_of`. It is None if the applications have a
-    column `batch_id` instead, or are those of `history`. `delivery_id` is the last delivery that may be read, or None for all.
+    column `batch_id` instead, or are those of `history`. `delivery_id` is the last delivery that
+    may be read, or None for all.
     """
 
     day: date | None = None

@@ -142,7 +142,8 @@ def explain_application(
 ) -> tuple[float, dict[str, float], dict[str, Any]] | None:
     """Return the base log-odds of one application, contributions by feature, and derived values.
 
-    The derived values are those of look-ups and of features, by name. Return None if an exclusion of the contract applies to the application.
+    The derived values are those of look-ups and of features, by name. Return None if an exclusion
+    of the contract applies to the application.
 
     Raises:
         InputError, StateError, BusyError: as in `score_applications`.
@@ -153,13 +154,12 @@ def explain_application(
         found = scorer.explain(table)
     if found is None:
         return None
-    derived = [
-        name for name in scorer.propensity_features if name in scorer.contract.derived.columns
-    ]
     from loan_scoring.features.compute import compute_features
 
-    values = compute_features(scorer.contract, table, derived).select(derived).to_pylist()[0]
-    return *found, values
+    columns = scorer.contract.derived.columns
+    derived = [name for name in scorer.propensity_features if name in columns]
+    values = compute_features(scorer.contract, table, derived).select(derived).to_pylist()
+    return *found, values[0] if derived else {}
 
 
 def _typed(

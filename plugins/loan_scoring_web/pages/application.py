@@ -60,9 +60,8 @@ def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[Applicati
     if not read:  # there is no explanation, for example for `refer`, so offer all features
         read = {column.name for column in contract.features}
     read = {name for each in read for name in contract.derived.columns_read(each)}
-    return [
-        each for each in shown.inputs if each.name in (read | excluding) - calculated - looked_up
-    ]
+    asked = {column.name for column in contract.columns} & (read | excluding) - calculated
+    return [each for each in shown.inputs if each.name in asked]
 
 
 def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
