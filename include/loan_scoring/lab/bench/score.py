@@ -45,6 +45,7 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
     with open_session(portfolio, url) as session:
         train_bench_pair(session, loans)
+        train(Session(with_ratios(of_one_trial(loans.contract)), session.connection))
         replace_batch(session, loans.file)
         for repetition in range(REPETITIONS):
             for way in ("floor", "silent", "ours", "ratios"):
@@ -94,20 +95,21 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
-    """Ingest all loans as `history`, fit one pair of models, and promote both models.
-
-    A second pair, which reads declared ratios too, is fitted and not promoted.
-    """
-    policy = loans.contract.training
-    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
-    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
-    contract = loans.contract.model_copy(update={"training": one})
+    """Ingest all loans as `history`, fit one pair of models, and promote both models."""
+    contract = of_one_trial(loans.contract)
     ingest_batch(session, HISTORY, loans.file)
     versions, _ = train(Session(contract, session.connection))
     for version in versions.values():
         registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
     session.connection.commit()
-    train(Session(with_ratios(contract), session.connection))
+
+
+def of_one_trial(contract: Contract) -> Contract:
+    """Return a contract whose training has one candidate, of ALGORITHM if possible."""
+    policy = contract.training
+    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
+    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
+    return contract.model_copy(update={"training": one})
 
 
 def with_ratios(contract: Contract) -> Contract:

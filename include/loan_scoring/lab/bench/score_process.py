@@ -1,8 +1,8 @@
 """Score a batch and print time and memory as JSON: `score_process PORTFOLIO WAY`.
 
-WAY is `ours` (as in production), `silent` (`ours` without reasons), `ratios` (`ours` with the second
-pair of models, which reads declared ratios too), `floor` (the least possible work) or `naive`
-(pandas and scikit-learn pipelines).
+WAY is `ours` (as in production), `silent` (`ours` without reasons), `ratios` (`ours` with a pair of
+models that reads declared ratios too), `floor` (the least possible work) or `naive` (pandas and
+scikit-learn pipelines).
 """
 
 import json
@@ -36,6 +36,8 @@ from loan_scoring.models.scorer import Scorer, decide_by_policy, exclusion_reaso
 from loan_scoring.scoring.batch import score_batch
 
 WARM_UP_ROWS = 1000
+RATIOS_PAIR = ("propensity-2", "personas-2")
+"""The pair of models that reads declared ratios, which is fitted after the champions."""
 
 
 class SilentScorer(Scorer):
@@ -53,9 +55,7 @@ def main(portfolio: str, way: str) -> dict[str, float]:
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS floor")
             cursor.execute("CREATE TABLE floor (LIKE scores)")
-        pair = ("propensity-2", "personas-2")
-        if way != "ratios":
-            pair = registry.champion_pair(session)
+        pair = RATIOS_PAIR if way == "ratios" else registry.champion_pair(session)
         scorer = registry.load_scorer(session, *pair)
         if way == "silent":
             scorer = SilentScorer(**vars(scorer))
