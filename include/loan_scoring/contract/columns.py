@@ -1,61 +1,21 @@
 """Define the parts of a contract that describe the data: columns, target, exclusions, ratios."""
 
 import re
-from collections import Counter
+from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from loan_scoring.contract import column_rules
+from loan_scoring.contract.parts import ContractPart, Margin, Positive, Share, later
 
 KEY = "loan_id"
 """The name of the key column in every table of every portfolio."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 RESERVED = frozenset({"batch_id", "revision", "line_number"})
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-def first_repeated(values: list[str]) -> str | None:
-    """Return the first value that occurs more than once. Return None if all values differ."""
-    return next((value for value, count in Counter(values).items() if count > 1), None)
-
-
-class ContractPart(BaseModel):
-    """Base class of all parts of a contract.
-
-    A field that the class does not define is a validation error, and values are read-only.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Margin(ContractPart):
-    """Distribution of a column, from which synthetic loans are drawn.
-
-    Scenarios of replay and the example application also use `quantiles` and `step`.
-
-    - `nulls`: share of null values.
-    - `quantiles`: values of a numeric column at 0, 5, 25, 50, 75, 95 and 100 %.
-    - `step`: numeric values are the lowest quantile plus a multiple of this step.
-    - `shares`: weight of each level of a category.
-    - `effect`: change in the log-odds of default, as a weight relative to the other columns. A
-      numeric column has one value, the change per standard deviation. A category has one value for
-      each level.
-    """
-
-    nulls: Share = 0.0
-    quantiles: list[float] | None = Field(default=None, min_length=7, max_length=7)
-    step: Positive | None = None
-    shares: dict[str, Annotated[float, Field(ge=0)]] | None = None
-    effect: float | dict[str, float] = 0.0
-
-    @field_validator("quantiles")
-    @classmethod
-    def _in_order(cls, quantiles: list[float] | None) -> list[float] | None:
-        if quantiles and sorted(quantiles) != quantiles:
-            raise ValueError("quantiles are out of order; sort them in ascending order")
-        return quantiles
+FREE_LEVELS = 50
+"""How many free levels are features of their own, if the contract does not say."""
 
 
 class Column(ContractPart):
@@ -64,12 +24,28 @@ class Column(ContractPart):
     source: str = Field(min_length=1)
     name: str
     label: str = Field(min_length=1)
-    type: Literal["integer", "number", "category", "text", "uuid"]
+    type: Literal[
+        "integer", "number", "money", "percent", "boolean", "date", "datetime", "category", "text",
+        "uuid",
+    ]  # fmt: skip
     known: Literal["application", "pricing", "outcome"]
     unit: str | None = None
-    levels: list[str] | None = Field(default=None, min_length=1)
+    format: str | list[str] | None = later(None)
+    decimal: Literal[".", ","] = later(".")
+    thousands: str | None = later(None)
+    currency: str | None = later(None)
+    is_true: list[str] | None = later(None)
+    is_false: list[str] | None = later(None)
+    levels: Annotated[list[str], Field(min_length=1)] | Literal["free"] | None = None
     open_levels: bool = False
-    range: tuple[float | None, float | None] | None = None
+    max_levels: Annotated[int, Field(ge=2, le=10_000)] | None = later(None)
+    level_labels: dict[str, str] = later({})
+    ignore_case: bool = later(False)
+    stored_only: bool = later(False)
+    optional: bool = later(False)
+    since: date | None = later(None)
+    retired: date | None = later(None)
+    range: tuple[float | date | None, float | date | None] | None = None
     null_tokens: list[str] = Field(default_factory=list)
     max_null_share: Share = 0.0
     critical_null_share: Share | None = None
@@ -87,45 +63,104 @@ class Column(ContractPart):
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        if self.type == "category" and self.levels is None and not self.open_levels:
-            raise ValueError("a category needs levels or open_levels: true")
-        if self.type != "category" and self.levels is not None:
-            raise ValueError(f"only a category has levels; the type of this column is {self.type}")
-        if not self.is_numeric and self.range is not None:
-            raise ValueError(f"only a number has a range; the type of this column is {self.type}")
-        if self.levels and len(set(self.levels)) < len(self.levels):
-            raise ValueError(f"level '{first_repeated(self.levels)}' is declared twice")
-        if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
-            raise ValueError(f"range is out of order: {self.range[0]:g} is above {self.range[1]:g}")
+        column_rules.check_column(self)
         if self.critical_null_share is not None and self.critical_null_share < self.max_null_share:
             raise ValueError(
                 f"critical_null_share {self.critical_null_share:g} is below "
                 f"max_null_share {self.max_null_share:g}"
             )
-        if self.margin is not None:
-            self._margin_fits(self.margin)
         return self
-
-    def _margin_fits(self, margin: Margin) -> None:
-        if self.is_numeric:
-            if margin.shares is not None or isinstance(margin.effect, dict):
-                raise ValueError(
-                    "margin: shares and an effect per level are for a category, not a number"
-                )
-            return
-        if margin.quantiles is not None or (not isinstance(margin.effect, dict) and margin.effect):
-            raise ValueError(
-                "margin: quantiles and a single effect are for a number, not a category"
-            )
-        effects = set(margin.effect) if isinstance(margin.effect, dict) else set()
-        unknown = sorted(effects - set(margin.shares or self.levels or effects))
-        if unknown:
-            raise ValueError(f"margin: '{unknown[0]}' has an effect but no share")
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the column's type is `integer` or `number`."""
-        return self.type in ("integer", "number")
+        """Whether the column's values are numbers: `integer`, `number`, `money`, `percent`."""
+        return self.type in column_rules.NUMERIC
+
+    @property
+    def is_numeric_feature(self) -> bool:
+        """Whether models read the column as a number. A boolean is 0 or 1."""
+        return self.is_numeric or self.type == "boolean"
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest valid number. None means no limit."""
+        low, high = self.range or (None, None)
+        return (
+            None if low is None or isinstance(low, date) else low,
+            None if high is None or isinstance(high, date) else high,
+        )
+
+    @property
+    def date_bounds(self) -> tuple[date | None, date | None]:
+        """The first and the last valid date. None means no limit."""
+        low, high = self.range or (None, None)
+        return (
+            low if isinstance(low, date) else None,
+            high if isinstance(high, date) else None,
+        )
+
+    @property
+    def formats(self) -> list[str]:
+        """The formats of a date in the order in which they are tried. Empty means ISO 8601."""
+        if isinstance(self.format, str):
+            return [self.format]
+        return self.format or []
+
+    @property
+    def has_notation(self) -> bool:
+        """Whether numbers may be written in another way than with digits and a decimal point."""
+        return (
+            self.decimal != "." or self.type == "percent"
+            or self.thousands is not None or self.currency is not None
+        )  # fmt: skip
+
+    @property
+    def texts(self) -> tuple[list[str], list[str]]:
+        """The texts of a boolean for true and for false."""
+        return self.is_true or ["true"], self.is_false or ["false"]
+
+    @property
+    def listed_levels(self) -> list[str]:
+        """The levels that the contract lists. Empty if it lists none, or if they are free."""
+        return self.levels if isinstance(self.levels, list) else []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a category accepts levels that the contract does not list."""
+        return self.open_levels or self.levels == "free"
+
+    @property
+    def most_levels(self) -> int | None:
+        """How many levels are features of their own. None means that the contract sets no limit."""
+        return self.max_levels or (FREE_LEVELS if self.levels == "free" else None)
+
+    def shown_level(self, level: str) -> str:
+        """Return the label of a level, or the level itself if it has no label."""
+        return self.level_labels.get(level, level)
+
+    @property
+    def is_stored_only(self) -> bool:
+        """Whether the column is stored but never a feature, and not watched for drift."""
+        return self.stored_only or self.type in column_rules.STORED_ONLY
+
+    @property
+    def is_absent_at_times(self) -> bool:
+        """Whether some files may lack the column, so that its nulls say nothing about a file."""
+        return self.optional or self.since is not None or self.retired is not None
+
+    def may_lack(self, day: date | None) -> bool:
+        """Return whether the file of a business date may lack the column.
+
+        Args:
+            day: business date of the file. None for `history`.
+        """
+        if self.optional or day is None:
+            return self.optional or self.since is not None
+        return (self.since is not None and day < self.since) or self.is_retired(day)
+
+    def is_retired(self, day: date) -> bool:
+        """Return whether the column is retired on a day."""
+        return self.retired is not None and day >= self.retired
 
     @property
     def null_share_limit(self) -> float:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import (
     KEY,
     NAME,
     Column,
-    ContractPart,
     Exclusion,
     Ratio,
     Source,
     Target,
-    first_repeated,
 )
 from loan_scoring.contract.derived import (
     Derived,
@@ -36,6 +35,7 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
+from loan_scoring.contract.parts import ContractPart, first_repeated
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -107,21 +107,19 @@ class Contract(ContractPart):
         names = {c.name: c for c in self.columns}
         if KEY not in names:
             raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
-        if names[KEY].type not in ("integer", "text", "uuid"):
-            raise ValueError(f"columns.{KEY}.type: the key must be integer, text or uuid")
+        try:
+            check_key(names[KEY])
+        except ValueError as error:
+            raise ValueError(f"columns.{KEY}: {error}") from None
         for column in self.columns:
-            if column.type in ("text", "uuid") and column.name != KEY:
-                raise ValueError(
-                    f"columns.{column.name}.type: only the key may be {column.type}; "
-                    "use category with open_levels: true"
-                )
             if column.source == self.target.source:
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
         names |= self.derived.columns
         for name in self.protected:
-            _need(names, name, "protected")
+            if _need(names, name, "protected").is_stored_only:
+                raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
             if name in self.derived.features:
                 raise ValueError(f"protected: {name} is a feature; name the columns that it reads")
         twice = first_repeated([channel.name for channel in self.notifications])
@@ -138,7 +136,8 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"exclusions.{place}.column: {column.name} is not known at application"
                 )
-            if exclusion.equals is not None and exclusion.equals not in (column.levels or []):
+            levels = ["true", "false"] if column.type == "boolean" else column.listed_levels
+            if exclusion.equals is not None and exclusion.equals not in levels:
                 raise ValueError(
                     f"exclusions.{place}.equals: '{exclusion.equals}' is not a level of "
                     f"{column.name}"
@@ -175,7 +174,7 @@ class Contract(ContractPart):
                 raise ValueError(f"{place}.attributes: {name} is not listed under protected")
         for each in fairness.not_a_group:
             column = _need(names, each.attribute, f"{place}.not_a_group")
-            if each.level not in (column.levels or []):
+            if each.level not in column.listed_levels:
                 raise ValueError(
                     f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
                 )
@@ -217,11 +216,14 @@ class Contract(ContractPart):
 
     @property
     def monitored(self) -> list[Column]:
-        """The columns that are tested for drift: all columns known at application but the key."""
+        """The columns that are tested for drift.
+
+        These are all columns known at application but the key and the columns that are stored only.
+        """
         return [
             column
             for column in [*self.inputs, *self.derived.columns.values()]
-            if column.is_known_at_application
+            if column.is_known_at_application and not column.is_stored_only
         ]
 
     @property
@@ -246,7 +248,7 @@ class Contract(ContractPart):
             attribute,
             fairness.min_group,
             {e.level: e.reason for e in fairness.not_a_group if e.attribute == attribute},
-            self.by_name[attribute].levels or [],
+            self.by_name[attribute].listed_levels,
         )
 
     @property
@@ -295,12 +297,17 @@ def row_rules_sha256(contract: Contract) -> str:
 
     If two contracts have equal hashes, a file gives equal rows under both contracts.
     """
-    parsing_fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    parsing_fields = {
+        "source", "name", "type", "levels", "open_levels", "range", "null_tokens", "format",
+        "decimal", "thousands", "currency", "is_true", "is_false", "ignore_case",
+    }  # fmt: skip
     fields: dict[str, Any] = {
         "source": {"encoding"},
         "columns": {"__all__": parsing_fields},
         "ratios": True,
     }
+    if any(column.type == "datetime" for column in contract.columns):
+        fields["schedules"] = {"timezone"}  # of the times without an offset
     text = contract.model_dump_json(include=fields) + stored_derivation(contract)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,19 +9,26 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loan_scoring.contract.columns import KEY, NAME, RESERVED, Column, ContractPart, Source
+from loan_scoring.contract.columns import KEY, NAME, RESERVED, Column, Source
 from loan_scoring.contract.expressions import MOST_CHARACTERS, ExpressionError, parse
 from loan_scoring.contract.language import KINDS, Expression, Operand, levels_of, operands_of
+from loan_scoring.contract.parts import ContractPart
 
 if TYPE_CHECKING:
     from loan_scoring.contract.contract import Contract
 
 KNOWN = ("application", "pricing", "outcome")
 """When a value is known, the earliest first."""
+
+NOT_IN_LOOKUPS = {
+    "max_null_share": 1, "critical_null_share": None, "margin": None, "optional": False,
+    "since": None, "retired": None,
+}  # fmt: skip
+"""Fields of a column that concern the files of applications only, with the only possible value."""
 
 KEY_TYPES = ("integer", "category", "text", "uuid")
 """The types of a column that may be the key of a look-up."""
@@ -60,6 +67,23 @@ class KnownAt(ContractPart):
     type: Literal["date", "datetime"] = "date"
     format: str | list[str] | None = None
 
+    @cached_property
+    def column(self) -> Column:
+        """The column of the table, as the columns of a file are read."""
+        return Column(
+            source=self.source,
+            name="known_at",
+            label="Known at",
+            type=self.type,
+            known="application",
+            format=self.format,
+        )
+
+    @model_validator(mode="after")
+    def _has_formats_of_its_type(self) -> Self:
+        _ = self.column  # which checks the formats
+        return self
+
 
 class Lookup(ContractPart):
     """A second table, joined by key as of the date of the application.
@@ -90,22 +114,26 @@ class Lookup(ContractPart):
         if not isinstance(columns, list):
             return columns
         for each in columns:
-            if isinstance(each, Mapping) and each.keys() & {"critical_null_share", "margin"}:
-                raise ValueError("critical_null_share and margin have no effect in a look-up")
+            given = each if isinstance(each, Mapping) else {}
+            useless = [
+                field
+                for field, default in NOT_IN_LOOKUPS.items()
+                if given.get(field, default) != default
+            ]
+            if useless:
+                raise ValueError(f"{', '.join(useless)}: has no effect in a look-up")
         return [
-            {"known": "application", "max_null_share": 1, **each}
+            {"known": "application", **each, "max_null_share": 1}
             if isinstance(each, Mapping)
             else each
             for each in columns
         ]
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "Lookup":
+    def _is_consistent(self) -> Self:
         if self.as_of is not None and self.known_at is None:
             raise ValueError("as_of needs known_at: a static table is the same on every date")
         for column in self.columns:
-            if column.max_null_share != 1:
-                raise ValueError(f"columns.{column.name}.max_null_share has no effect in a look-up")
             if column.name == KEY:
                 raise ValueError(f"columns.{KEY}: this is the name of the application's key")
         return self
@@ -228,8 +256,8 @@ def stored_derivation(contract: "Contract") -> str:
     return json.dumps([each.model_dump(mode="json") for each in (*lookups, *features)])
 
 
-FEATURE_TYPES = {"number": "number", "boolean": "number", "text": "category"}
-"""The type of a feature's column, by the type of its expression. A boolean is 0 or 1."""
+FEATURE_TYPES = {"number": "number", "boolean": "boolean", "text": "category"}
+"""The type of a feature's column, by the type of its expression."""
 
 
 def _feature_column(feature: Feature, expression: Expression, known: str) -> FeatureColumn:
@@ -283,7 +311,7 @@ def _identifier(name: str) -> str:
 
 
 def _operand(column: Column) -> Operand:
-    levels = None if column.levels is None or column.open_levels else tuple(column.levels)
+    levels = None if column.is_open or not column.listed_levels else tuple(column.listed_levels)
     return Operand(column.name, KINDS[column.type], levels)
 
 

@@ -76,12 +76,8 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     # A misspelt required field gives two errors: an unknown field and a missing field. Show the
     # unknown field, because it contains the misspelling.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    place: list[str] = []
-    inside: Any = raw
-    for step in first["loc"]:
-        inside = inside[step] if _has(inside, step) else None
-        named = inside.get("name") or inside.get("source") if isinstance(inside, dict) else None
-        place.append(str(named) if isinstance(step, int) and named else str(step))
+    place = _place(first, raw)
+    others = len({tuple(_place(each, raw)) for each in errors}) - 1
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such field; check the spelling"
@@ -89,8 +85,27 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
         reason += f", found {first['input']!r}"
         if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
             reason += "; YAML does not read it as text: put it in quotes"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    more = f" (and {others} more)" if others else ""
     return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
+
+
+def _place(error: Any, raw: dict[str, Any]) -> list[str]:
+    """Return the steps from the contract to the field of an error.
+
+    Pydantic adds a step for each type that a field may have. Such steps are not in the file, and
+    are left out.
+    """
+    place: list[str] = []
+    inside: Any = raw
+    for step in error["loc"]:
+        if not _has(inside, step):
+            if error["type"] == "missing":
+                place.append(str(step))
+            continue
+        inside = inside[step]
+        named = inside.get("name") or inside.get("source") if isinstance(inside, dict) else None
+        place.append(str(named) if isinstance(step, int) and named else str(step))
+    return place
 
 
 def _has(inside: Any, step: int | str) -> bool:

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from loan_scoring.contract.business_dates import read_date
-from loan_scoring.contract.columns import NAME, ContractPart, Positive, Share
+from loan_scoring.contract.columns import NAME
+from loan_scoring.contract.parts import ContractPart, Positive, Share
 
 AlertKind = Literal[
     "bad_data", "population", "concept", "quality", "delivery", "failure", "landing"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from loan_scoring.contract.columns import ContractPart, Positive, Share
+from loan_scoring.contract.parts import ContractPart, Positive, Share
 
 
 class VolumePolicy(ContractPart):

@@ -24,6 +24,8 @@ class ApplicationField:
     value: Any
     is_read: bool
     """Whether the model uses the field. The value is False if the score has no explanation."""
+    shown: Any = None
+    """The value as a person reads it: of a level its label."""
     contribution: float | None = None
     """What the value adds to the log-odds of default, or None if `is_read` is False."""
 
@@ -81,6 +83,7 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
                 column.unit,
                 values.get(column.name),
                 column.name in added,
+                _shown(column, values.get(column.name)),
                 added.get(column.name),
             )
             for column in _shown_columns(session, score)
@@ -111,6 +114,10 @@ def _as_received(contract: Contract, score: database.Row) -> dict[str, Any]:
 def _known_by(score: database.Row) -> KnownBy:
     """Return what was known of look-ups when the score was made."""
     return KnownBy(date.fromisoformat(score["batch_id"]), score["lookup_delivery_id"])
+
+
+def _shown(column: Column, value: Any) -> Any:
+    return column.shown_level(value) if isinstance(value, str) else value
 
 
 def _explained(

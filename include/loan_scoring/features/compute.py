@@ -23,8 +23,8 @@ TYPES = {
 def compute_features(contract: Contract, table: pa.Table, names: Iterable[str]) -> pa.Table:
     """Return a table with those of the named columns that are features, computed.
 
-    Each value depends only on its own row. A number and a boolean are float64, a category is a
-    string. A feature that the table has already is kept as it is.
+    Each value depends only on its own row. A number is float64, a category is a string. A feature
+    that the table has already is kept as it is.
 
     Args:
         contract: contract that declares the features.
@@ -82,4 +82,5 @@ def _operand(operand: Operand, table: pa.Table, timezone: str) -> pa.Array:
 
 def _column(values: Values, rows: int) -> pa.Array:
     array = values if isinstance(values, pa.Array) else pa.repeat(values, rows)
-    return array if pa.types.is_string(array.type) else array.cast(pa.float64())
+    # A number may be of another type, such as the year of a constant.
+    return array.cast(pa.float64()) if pa.types.is_integer(array.type) else array

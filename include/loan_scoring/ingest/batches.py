@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256, target_sha256
+from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.partitions import HISTORY, ensure_partition
 from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
@@ -60,11 +61,9 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
         StateError: a person has withdrawn this very file from the batch.
     """
     contract, connection = session.contract, session.connection
-    wanted = [column.source for column in contract.columns]
-    if batch_id == HISTORY:
-        wanted.append(contract.target.source)
+    wanted, optional = split_columns_of_file(contract, batch_id)
     manifest = read_manifest(contract, location)
-    with open_delivery(contract, location, wanted, manifest) as table:
+    with open_delivery(contract, location, wanted, manifest, optional) as table:
         ensure_partition(connection, "applications", batch_id)
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
@@ -122,6 +121,12 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             "batch %s: ignored columns that are not in the contract: %s",
             batch_id,
             ", ".join(table.header.extra),
+        )
+    if table.header.missing:
+        log.warning(
+            "batch %s: lacks columns, as the contract allows for its date; they are null: %s",
+            batch_id,
+            ", ".join(table.header.missing),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
 

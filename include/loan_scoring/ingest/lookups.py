@@ -9,9 +9,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +27,9 @@ from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.landing import source_label, whole_file
-from loan_scoring.ingest.numbers import as_mask
-from loan_scoring.ingest.row_rules import Broken, any_of, parse_column
+from loan_scoring.ingest.parsing.columns import Broken, parse_column
+from loan_scoring.ingest.parsing.numbers import as_mask
+from loan_scoring.ingest.row_rules import any_of
 
 log = logging.getLogger(__name__)
 
@@ -196,10 +195,15 @@ def take_lookup(
 
 def lookup_rules_sha256(contract: Contract, lookup: Lookup) -> str:
     """Return the SHA-256 of all fields of a contract that affect how a look-up's file is read."""
-    fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
     parts = [
-        lookup.model_dump_json(include={"source", "key", "where", "known_at"}),
-        *(column.model_dump_json(include=fields) for column in lookup.columns),
+        lookup.model_dump_json(
+            exclude={
+                "name": True,
+                "as_of": True,
+                "columns": {"__all__": {"label", "unit", "known", "level_labels"}},
+            }
+        ),
+        contract.schedules.timezone,
         *(contract.by_name[name].type for name in lookup.key),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -224,7 +228,8 @@ def _checked(
     for name, source in lookup.key.items():
         # The key is read as the application's column is, so that 007 and 7 are one integer.
         column = contract.by_name[name].model_copy(
-            update={"source": source, "levels": None, "open_levels": True, "range": None}
+            update={"source": source, "levels": None, "range": None}
+            | ({"open_levels": True} if contract.by_name[name].type == "category" else {})
         )
         part, faults = parse_column(column, block)
         parts.append(part)
@@ -235,7 +240,7 @@ def _checked(
     broken += faults
     columns: dict[str, pa.Array] = {}
     for column in lookup.columns:
-        columns[column.name], faults = parse_column(column, block)
+        columns[column.name], faults = parse_column(column, block, contract.schedules.timezone)
         broken += faults
     rows = block.table.num_rows
     is_meant = np.ones(rows, dtype=bool)
@@ -260,33 +265,14 @@ def _checked(
 
 def _known_at(contract: Contract, lookup: Lookup, block: Block) -> tuple[pa.Array, Broken]:
     """Return when each row was known, as Postgres reads it, and the rules that the dates break."""
-    rows = block.table.num_rows
     if lookup.known_at is None:
-        return pa.repeat("-infinity", rows), []
-    known_at = lookup.known_at
-    text = pc.utf8_trim_whitespace(block.table.column(known_at.source).combine_chunks())
-    coded = text.dictionary_encode()
-    read = [
-        _moment(each, known_at.format, known_at.type, contract.schedules.timezone)
-        for each in coded.dictionary.to_pylist()
-    ]
-    moments = pa.array(read, pa.timestamp("us", "UTC")).take(coded.indices)
-    return moments, [(f"not_a_date:{known_at.source}", as_mask(moments.is_null()))]
-
-
-def _moment(
-    text: str, formats: str | list[str] | None, type_: str, timezone: str
-) -> datetime | None:
-    """Return the moment that a text names, in UTC, or None. A date is its midnight in UTC."""
-    for each in [formats] if isinstance(formats, str) else formats or [""]:
-        try:
-            found = datetime.strptime(text, each) if each else datetime.fromisoformat(text)
-        except ValueError:
-            continue
-        if type_ == "date":
-            return datetime.combine(found, datetime.min.time(), UTC)
-        return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(timezone))
-    return None
+        return pa.repeat("-infinity", block.table.num_rows), []
+    column = lookup.known_at.column
+    moments, faults = parse_column(column, block, contract.schedules.timezone)
+    unreadable = any_of([mask for _, mask in faults], len(moments))
+    faults.append((f"null_date:{column.name}", as_mask(moments.is_null()) & ~unreadable))
+    # A date is the midnight that begins it in UTC.
+    return moments.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")), faults
 
 
 def _refuse_too_many(

@@ -19,7 +19,7 @@ from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.columns import Header
 from loan_scoring.ingest.files.locations import scheme_of
 from loan_scoring.ingest.files.table import SourceTable, open_table
-from loan_scoring.ingest.row_rules import parse_column
+from loan_scoring.ingest.parsing.columns import parse_column
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,20 @@ class EmptyDelivery:
 
 
 def open_delivery(
-    contract: Contract, location: str | Path, wanted: Sequence[str], manifest: Manifest | None
+    contract: Contract,
+    location: str | Path,
+    wanted: Sequence[str],
+    manifest: Manifest | None,
+    optional: Sequence[str] = (),
 ) -> SourceTable | EmptyDelivery:
     """Open a landed file as a table, or a declared empty date as a table without rows.
+
+    Args:
+        contract: contract of the portfolio.
+        location: path or URL of the file.
+        wanted: source columns that the file must have.
+        manifest: manifest of the file.
+        optional: source columns that the file may lack.
 
     Raises:
         SourceError: the file cannot be read, lacks a column, or has no rows and is not declared
@@ -69,7 +80,7 @@ def open_delivery(
     if manifest is not None and is_empty and path == manifest.path:
         return EmptyDelivery(path)
     try:
-        return open_table(location, wanted, encoding=contract.source.encoding)
+        return open_table(location, wanted, encoding=contract.source.encoding, optional=optional)
     except NoRowsError:
         if is_empty:
             return EmptyDelivery(path)

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.parsing.columns import parse_column
 from loan_scoring.ingest.quarantine import postgres_array, storable_text
-from loan_scoring.ingest.row_rules import any_of, parse_column
+from loan_scoring.ingest.row_rules import any_of
 
 OBSERVED_ON = "observed_on"
 """The optional column with the date of each outcome. A file of `history` has no such column."""

@@ -1,27 +1,15 @@
 """Convert rows of text to the contract's types, and find every rule that each row breaks."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Column, Contract
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.numbers import (
-    as_floats,
-    as_mask,
-    has_exponent,
-    parse_numbers,
-    without_nulls,
-)
-
-UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-
-Broken = list[tuple[str, np.ndarray]]
-"""Pairs of a rule's name, as `rule:column`, and a mask of the rows that break the rule."""
+from loan_scoring.ingest.parsing.columns import Broken, parse_column
+from loan_scoring.ingest.parsing.numbers import as_floats, as_mask
 
 Lookup = Callable[[pa.Array], np.ndarray]
 """A function that takes keys and returns a mask: True for each key that another batch has.
@@ -71,8 +59,10 @@ class RowRules:
         """
         typed: dict[str, pa.Array] = {}
         broken: Broken = []
+        timezone = self._contract.schedules.timezone
         for column in self._contract.columns:
-            read = self._keys.apply(block) if column.name == KEY else parse_column(column, block)
+            is_key = column.name == KEY
+            read = self._keys.apply(block) if is_key else parse_column(column, block, timezone)
             typed[column.name] = read[0]
             broken += read[1]
         for ratio in self._contract.ratios:
@@ -185,64 +175,6 @@ def accepted_and_rejected(
     rejected += [RejectedRow(m.line_number, m.raw_text, [m.reason]) for m in block.malformed]
     accepted = pa.table(columns)
     return accepted.filter(pa.array(~bad)) if bad.any() else accepted, rejected
-
-
-def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
-    """Return one column of a block in the contract's type, and the rules that its values break.
-
-    A value that cannot be read is null.
-    """
-    text = block.table.column(column.source).combine_chunks()
-    faults: Broken = []
-    if column.name == KEY and (written := has_exponent(column, text)) is not None:
-        text = pc.if_else(pa.array(written), "", text)
-        faults.append((f"exponent_key:{KEY}", written))
-    if not column.is_numeric:
-        text = without_nulls(pc.utf8_trim_whitespace(text), column)
-        if column.type == "uuid":
-            text, unreadable = _uuids(text)
-            if unreadable.any():
-                faults.append((f"not_a_uuid:{column.name}", unreadable))
-            return text, faults
-        if column.levels is None or column.open_levels:
-            return text, faults
-        known = pc.is_in(text, value_set=pa.array(column.levels, pa.string()))
-        unknown = ~as_mask(known) & as_mask(text.is_valid())
-        if unknown.any():
-            faults.append((f"unknown_level:{column.name}", unknown))
-        return text, faults
-    values, unreadable = parse_numbers(column, text)
-    if unreadable.any():
-        faults.append((f"not_a_number:{column.name}", unreadable))
-    if column.range is not None and (outside := _outside(values, column)).any():
-        faults.append((f"out_of_range:{column.name}", outside))
-    return values, faults
-
-
-def _uuids(text: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Return UUIDs in lower case, as Postgres writes them, and a mask of the other texts.
-
-    The other texts become null.
-    """
-    text = pc.ascii_lower(text)
-    is_uuid = pc.match_substring_regex(text, UUID).fill_null(True)
-    return pc.if_else(is_uuid, text, pa.scalar(None, pa.string())), ~as_mask(is_uuid)
-
-
-def _outside(values: pa.Array, column: Column) -> np.ndarray:
-    """Return a mask of the numbers that are outside the column's range.
-
-    Integers are compared as integers, because float64 rounds them beyond 2^53.
-    """
-    low, high = column.range or (None, None)
-    outside = np.zeros(len(values), dtype=bool)
-    is_whole = column.type == "integer"
-    numbers = values.fill_null(0).to_numpy() if is_whole else as_floats(values)
-    if low is not None and math.isfinite(low):
-        outside |= numbers < (math.ceil(low) if is_whole else low)
-    if high is not None and math.isfinite(high):
-        outside |= numbers > (math.floor(high) if is_whole else high)
-    return outside & as_mask(values.is_valid()) if outside.any() else outside
 
 
 def any_of(masks: Sequence[np.ndarray], rows: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.database.partitions import HISTORY
+from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import current_revision
@@ -144,5 +144,4 @@ def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
 
     A file of `history` must also have the target column.
     """
-    labels = [contract.target.source] if batch_id == HISTORY else []
-    return [*(column.source for column in contract.columns), *labels]
+    return split_columns_of_file(contract, batch_id)[0]

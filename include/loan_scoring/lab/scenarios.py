@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import Column, Contract, Scenario
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.lab.notation import as_plain, as_written, decimal_of
 
 SIGNIFICANT_DIGITS = 10
 
@@ -136,7 +137,10 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
         if exclusion.is_null:
             found.update(row for row, text in enumerate(texts) if is_null_text(column, text))
         else:
-            found.update(row for row, text in enumerate(texts) if text == exclusion.equals)
+            told = {exclusion.equals}
+            if column.type == "boolean":
+                told = {*column.texts[exclusion.equals != "true"]}
+            found.update(row for row, text in enumerate(texts) if text in told)
     return found
 
 
@@ -157,7 +161,7 @@ def is_null_text(column: Column, text: str) -> bool:
 
 
 def _multiplied(text: str, factor: float, column: Column) -> str:
-    value = _number(text)
+    value = decimal_of(column, text)
     if value is None:
         return text
     value *= Decimal(str(factor))
@@ -170,7 +174,7 @@ def _multiplied(text: str, factor: float, column: Column) -> str:
         value = origin + round((value - origin) / step) * step
     elif column.type == "integer":
         value = Decimal(round(value))
-    return _like(value, text)
+    return as_written(column, _like(value, as_plain(column, text)))
 
 
 def _with_ratios(
@@ -192,11 +196,13 @@ def _with_ratios(
         for row in changed:
             if is_null_text(own, texts[row]):
                 continue
-            top, bottom = _number(numerators[row]), _number(denominators[row])
+            top = decimal_of(numerator, numerators[row])
+            bottom = decimal_of(denominator, denominators[row])
             if top is None or not bottom:
                 texts[row] = ""
             else:
-                texts[row] = _like(Decimal(str(ratio.scale)) * top / bottom, texts[row])
+                value = Decimal(str(ratio.scale)) * top / bottom
+                texts[row] = as_written(own, _like(value, as_plain(own, texts[row])))
         table = _with_column(table, own.source, texts)
     return table
 
@@ -204,14 +210,6 @@ def _with_ratios(
 def _with_column(table: pa.Table, name: str, texts: list[str]) -> pa.Table:
     place = table.column_names.index(name)
     return table.set_column(place, name, pa.array(texts, pa.string()))
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
 
 
 def _like(value: Decimal, text: str) -> str:

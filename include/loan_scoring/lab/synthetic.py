@@ -6,6 +6,8 @@ loans do not resemble real loans. Columns are independent of each other, except 
 two operands of a ratio are correlated, and a ratio follows from its operands.
 """
 
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +18,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.contract.column_rules import TIMES
+from loan_scoring.lab.notation import as_written
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +32,14 @@ LEARNABLE_AUC = 0.81
 Loans to which an exclusion applies do not count.
 """
 MAX_GAIN = 20.0
+GENERATED_DATES = (date(2000, 1, 1), date(2025, 12, 31))
+"""Range of generated dates, if the contract declares none."""
+COUNTED: dict[str, Callable[[datetime], str]] = {
+    "sas_days": lambda at: str((at - datetime(1960, 1, 1)).days),
+    "excel_days": lambda at: str((at - datetime(1899, 12, 30)).days),
+    "unix_seconds": lambda at: str(int((at - datetime(1970, 1, 1)).total_seconds())),
+}
+"""How the words for formats write a time."""
 GAIN_ROWS = 10_000
 
 
@@ -35,8 +47,9 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     """Return a table of labelled loans with the contract's columns, all as strings.
 
     A numeric column is drawn from the piecewise-linear distribution through its margin's quantiles.
-    A category is drawn with the shares of its margin. Nulls are written with the first null token
-    of the column. Two calls with equal arguments return equal tables.
+    A category or boolean is drawn with the shares of its margin, a date like a number. Texts and
+    UUIDs are numbered. All values are written in the notation of the contract. Nulls are written
+    with the first null token of the column. Two calls with equal arguments return equal tables.
 
     The target is drawn from a logistic model. The effects in the margins are the relative weights
     of the columns. All weights are multiplied by one factor, the gain. The gain is chosen so that
@@ -50,7 +63,10 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     levels: dict[str, NDArray[np.object_]] = {}
     for column in contract.inputs:
         is_null = rng.random(rows) < (column.margin.nulls if column.margin else 0.0)
-        if not column.is_numeric:
+        if column.type in ("text", "uuid"):
+            texts_of_rows = np.array(_keys(column, rows).to_pylist(), object)
+            levels[column.name] = np.where(is_null, None, texts_of_rows)  # type: ignore[call-overload]
+        elif not column.is_numeric and column.type not in TIMES:
             levels[column.name] = np.where(is_null, None, _levels(column, ranks[column.name]))  # type: ignore[call-overload]
         elif column.name not in computed:
             numbers[column.name] = np.where(is_null, np.nan, _values(column, ranks[column.name]))
@@ -61,7 +77,7 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     for column in contract.columns:
         if column.name == KEY:
             texts[column.source] = _keys(column, rows)
-        elif column.is_numeric:
+        elif column.is_numeric or column.type in TIMES:
             texts[column.source] = _number_texts(column, numbers[column.name])
         else:
             null = column.null_tokens[0] if column.null_tokens else ""
@@ -88,15 +104,22 @@ def _ranks(contract: Contract, rows: int, rng: np.random.Generator) -> dict[str,
 
 def _values(column: Column, ranks: Floats) -> Floats:
     margin = column.margin
-    if margin is None or margin.quantiles is None:
-        low, high = column.range or (None, None)
+    if margin is not None and margin.quantiles is not None:
+        quantiles = [
+            float(each.toordinal()) if isinstance(each, date) else each for each in margin.quantiles
+        ]
+    else:
+        low, high = column.bounds
+        if column.type in TIMES:
+            first, last = column.date_bounds
+            low = float((first or GENERATED_DATES[0]).toordinal())
+            high = float((last or GENERATED_DATES[1]).toordinal())
         low = 0.0 if low is None else low
         high = low + 1 if high is None else high
         quantiles = [low + share * (high - low) for share in QUANTILE_SHARES]
-    else:
-        quantiles = margin.quantiles
     values: Floats = np.interp(ranks, QUANTILE_SHARES, quantiles)
-    step = (margin.step if margin else None) or (1.0 if column.type == "integer" else None)
+    is_whole = column.type in ("integer", "date")
+    step = (margin.step if margin else None) or (1.0 if is_whole else None)
     if step:
         # Count steps from the lowest quantile and not from 0, because values need not be multiples
         # of the step. For example, amounts with a step of 10,000 can all end in 6500.
@@ -106,7 +129,13 @@ def _values(column: Column, ranks: Floats) -> Floats:
 
 def _levels(column: Column, ranks: Floats) -> NDArray[np.object_]:
     shares = column.margin.shares if column.margin else None
-    shares = shares or dict.fromkeys(column.levels or ["other"], 1.0)
+    if column.type == "boolean":
+        shares = shares or dict.fromkeys((texts[0] for texts in column.texts), 1.0)
+    elif column.levels == "free":  # each next level is rarer, and half of them are grouped
+        shares = shares or {
+            f"level {place}": 1 / place for place in range(1, 2 * (column.most_levels or 1) + 1)
+        }
+    shares = shares or dict.fromkeys(column.listed_levels or ["other"], 1.0)
     edges = np.cumsum(list(shares.values())) / sum(shares.values())
     places = np.minimum(np.searchsorted(edges, ranks, side="right"), len(shares) - 1)
     return np.array(list(shares), object)[places]
@@ -122,7 +151,7 @@ def _compute(
     """
     ratio = next(ratio for ratio in contract.ratios if ratio.column == name)
     column = contract.by_name[name]
-    low, high = column.range or (None, None)
+    low, high = column.bounds
 
     def quotient() -> Floats:
         denominator = numbers[ratio.denominator]
@@ -158,8 +187,11 @@ def _default_probabilities(
     is_scorable = np.ones(rows, bool)
     for exclusion in contract.exclusions:
         if exclusion.column in levels:
-            values = levels[exclusion.column]
-            is_scorable &= values != (None if exclusion.is_null else exclusion.equals)
+            values, column = levels[exclusion.column], contract.by_name[exclusion.column]
+            told = None if exclusion.is_null else exclusion.equals
+            if column.type == "boolean" and told is not None:
+                told = column.texts[told != "true"][0]
+            is_scorable &= values != told
         elif exclusion.is_null and exclusion.column in numbers:
             is_scorable &= ~np.isnan(numbers[exclusion.column])
     first, is_first_scorable = log_odds[:GAIN_ROWS], is_scorable[:GAIN_ROWS]
@@ -217,16 +249,34 @@ def _keys(column: Column, rows: int) -> pa.Array:
         return pa.array([str(UUID(int=number)) for number in range(1, rows + 1)])
     if column.type == "text":
         return pa.array([f"L{number:09d}" for number in range(1, rows + 1)])
-    first = int((column.range and column.range[0]) or 1)
+    first = int(column.bounds[0] or 1)
     return pa.array(np.arange(first, first + rows)).cast(pa.string())
 
 
 def _number_texts(column: Column, values: Floats) -> pa.Array:
     nulls = np.isnan(values)
+    if column.type in TIMES:
+        return _date_texts(column, values, nulls)
     filled = np.where(nulls, 0.0, values)
     if (filled == np.round(filled)).all():
         texts = pa.array(filled.astype(np.int64)).cast(pa.string())
     else:
         texts = pa.array([repr(value) for value in np.round(filled, RATIO_DECIMALS).tolist()])
+    if column.has_notation:
+        texts = pa.array([as_written(column, text) for text in texts.to_pylist()])
+    return _with_nulls(column, texts, nulls)
+
+
+def _date_texts(column: Column, values: Floats, nulls: NDArray[np.bool_]) -> pa.Array:
+    """Return ordinals of dates as texts in the first format of the column."""
+    form = (column.formats or ["%Y-%m-%d" if column.type == "date" else "%Y-%m-%dT%H:%M:%S"])[0]
+    texts = []
+    for ordinal in np.where(nulls, 1.0, values).tolist():
+        at = datetime.min + timedelta(days=ordinal - 1)
+        texts.append(COUNTED[form](at) if form in COUNTED else at.strftime(form))
+    return _with_nulls(column, pa.array(texts), nulls)
+
+
+def _with_nulls(column: Column, texts: pa.Array, nulls: NDArray[np.bool_]) -> pa.Array:
     null = column.null_tokens[0] if column.null_tokens else ""
     return pc.if_else(pa.array(nulls), null, texts)

@@ -16,6 +16,7 @@ TRUSTED = (
     "loan_scoring.estimators.Calibrated",  # old module name in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
     "loan_scoring.models.estimators.Calibrated",
+    "loan_scoring.models.estimators.LevelGrouper",
     "loan_scoring.models.estimators.XGBoost",
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",

@@ -28,25 +28,53 @@ def fit_baseline(contract: Contract, table: pa.Table) -> dict[str, Any]:
 
     Every column has `rows` and `nulls`. A numeric column also has `edges` (inner bin edges,
     ascending), `counts` (rows per bin), `mean`, `median` and `standard_deviation`. A categorical
-    column also has `levels`, the most frequent level first, and `counts` (rows per level).
+    column also has `levels`, the most frequent level first, and `counts` (rows per level). A
+    category with `most_levels` has at most so many levels, and `other`, the rows with another one.
     """
+    limits = {column.name: column.most_levels for column in contract.monitored}
     return {
-        name: fit_column_baseline(table.column(name), contract.monitoring.bins)
+        name: fit_column_baseline(
+            explained_values(contract, name, table.column(name)),
+            contract.monitoring.bins,
+            limits.get(name),
+        )
         for name in table.column_names
     }
 
 
-def fit_column_baseline(values: pa.ChunkedArray, bins: int) -> dict[str, Any]:
+def watched_columns(table: pa.Table) -> pa.Table:
+    """Return a table as drift tests compare it: the levels of a boolean are `true` and `false`."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_boolean(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    return table
+
+
+def explained_values(contract: Contract, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a column whose nulls say something about the loans.
+
+    A column that some files lack is compared without its nulls, because the contract explains them.
+    """
+    column = contract.by_name.get(name)
+    return values.drop_null() if column is not None and column.is_absent_at_times else values
+
+
+def fit_column_baseline(
+    values: pa.ChunkedArray, bins: int, most_levels: int | None = None
+) -> dict[str, Any]:
     """Return the baseline of one column, with the keys that `fit_baseline` lists."""
     nulls = values.null_count
     common = {"rows": len(values), "nulls": nulls}
     if pa.types.is_string(values.type):
         counted = values.drop_null().value_counts().to_pylist()
         levels = sorted(counted, key=lambda each: (-each["counts"], each["values"]))
+        kept = levels if most_levels is None else levels[:most_levels]
+        other = sum(each["counts"] for each in levels[len(kept) :])
         return {
             **common,
-            "levels": [each["values"] for each in levels],
-            "counts": [each["counts"] for each in levels],
+            "levels": [each["values"] for each in kept],
+            "counts": [each["counts"] for each in kept],
+            **({} if most_levels is None else {"other": other}),
         }
     numbers = present_numbers(values)
     edges = _edges(numbers, bins)

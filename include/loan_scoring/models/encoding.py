@@ -22,12 +22,13 @@ from loan_scoring.models.numbers import as_floats
 def feature_frame(table: pa.Table, contract: Contract, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of a table as the data frame that a scikit-learn pipeline takes.
 
-    Numeric columns have the type float64, and categories have the type object. A null becomes nan.
+    Numeric columns and booleans have the type float64, and categories have the type object. A null
+    becomes nan.
     """
     data = {}
     for name in columns:
         values = table.column(name)
-        if contract.by_name[name].is_numeric:
+        if contract.by_name[name].is_numeric_feature:
             data[name] = as_floats(values)
         else:
             data[name] = (
@@ -47,7 +48,10 @@ class Columns:
 
     rows: int
     numbers: dict[str, np.ndarray]
-    """The values of each numeric column by name, float64, shape (rows,). A null is nan."""
+    """The values of each numeric column by name, float64, shape (rows,). A null is nan.
+
+    A boolean is 0 or 1.
+    """
     levels: dict[str, np.ndarray]
     """The levels of each category by column name, shape (levels,).
 
@@ -77,7 +81,7 @@ def split_columns(table: pa.Table, contract: Contract, names: Sequence[str]) -> 
     found = Columns(table.num_rows, {}, {}, {})
     for name in names:
         values = table.column(name).combine_chunks()
-        if contract.by_name[name].is_numeric:
+        if contract.by_name[name].is_numeric_feature:
             found.numbers[name] = as_floats(values)
             continue
         if not pa.types.is_dictionary(values.type):
@@ -102,14 +106,14 @@ class Encoder:
     """
 
     def __init__(self, transformer: ColumnTransformer) -> None:
-        """Take a fitted transformer with two parts: first `numbers`, then `categories`."""
-        numbers, categories = fitted_parts(transformer)
+        """Take a fitted transformer whose first part is `numbers`, and all others of categories."""
+        numbers, *categories = fitted_parts(transformer)
         self._numbers, self._number_names = numbers
-        self._categories, self._category_names = categories
-        fitted = self._categories.categories_ if self._category_names else []
+        self._categories = [(part, names) for part, names in categories if names]
         self._fitted = {
             name: {level for level in levels if isinstance(level, str)}
-            for name, levels in zip(self._category_names, fitted, strict=True)
+            for part, names in self._categories
+            for name, levels in zip(names, part.categories_, strict=True)
         }
         self._known: dict[str, dict[object, np.ndarray]] = {name: {} for name in self._fitted}
 
@@ -121,8 +125,7 @@ class Encoder:
         elif len(self._number_names):
             parts = self._encoded_numbers(columns)
         self._learn(columns)
-        for name in self._category_names:
-            known = self._known[name]
+        for name, known in self._known.items():
             table = np.stack([known[self._key(name, level)] for level in columns.levels[name]])
             parts.append(table[columns.codes[name]])
         return np.concatenate(parts, axis=1) if parts else np.empty((columns.rows, 0))
@@ -139,17 +142,21 @@ class Encoder:
 
     def _learn(self, columns: Columns) -> None:
         """Encode the levels that no earlier call has encoded, and keep their encodings."""
-        new: dict[str, dict[object, object]] = {}
-        for name, known in self._known.items():
-            levels = {self._key(name, level): level for level in columns.levels[name]}
-            new[name] = {key: level for key, level in levels.items() if key not in known}
-        if not any(new.values()):
-            return
-        # The transformer needs values for all columns, so a column without new levels gets nan.
-        new = {name: levels or {None: float("nan")} for name, levels in new.items()}
-        values = {name: np.array([*levels.values()], dtype=object) for name, levels in new.items()}
-        for name, table in _transformed(self._categories, values).items():
-            self._known[name].update(zip(new[name], table, strict=True))
+        for part, names in self._categories:
+            new: dict[str, dict[object, object]] = {}
+            for name in names:
+                levels = {self._key(name, level): level for level in columns.levels[name]}
+                known = self._known[name]
+                new[name] = {key: level for key, level in levels.items() if key not in known}
+            if not any(new.values()):
+                continue
+            # The part needs values for all its columns, so a column without new levels gets nan.
+            new = {name: levels or {None: float("nan")} for name, levels in new.items()}
+            values = {
+                name: np.array([*levels.values()], dtype=object) for name, levels in new.items()
+            }
+            for name, table in _transformed(part, values).items():
+                self._known[name].update(zip(new[name], table, strict=True))
 
     def _key(self, name: str, level: object) -> object:
         """Return the key under which the encoding of a level is kept.

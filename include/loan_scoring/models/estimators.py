@@ -1,12 +1,14 @@
-"""Define estimators that skops can store: XGBoost, and a classifier with calibration."""
+"""Define estimators that skops can store: XGBoost, calibration, and groups of rare levels."""
 
 import json
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import OrdinalEncoder
 
 from loan_scoring.statistics.calibration import recalibrate
 
@@ -164,3 +166,20 @@ class Calibrated(ClassifierMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the more probable outcome of each row, shape (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+
+class LevelGrouper(OrdinalEncoder):
+    """An OrdinalEncoder whose group of rare levels also takes the levels that it has not seen.
+
+    If no level was rare in the fit, there is no group, and an unseen level is `unknown_value`.
+    """
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """Return the codes of levels, shape (rows, columns). A null stays nan."""
+        grouped = X.copy()
+        for place, rare in enumerate(self.infrequent_categories_):
+            if rare is not None:
+                levels = X.iloc[:, place]
+                is_known = levels.isna() | levels.isin(self.categories_[place])
+                grouped.isetitem(place, levels.where(is_known, rare[0]).to_numpy())
+        return np.asarray(super().transform(grouped))

@@ -144,6 +144,8 @@ def exclusion_reasons(contract: Contract, table: pa.Table) -> pa.Array:
     reason = pa.nulls(table.num_rows, pa.string())
     for exclusion in reversed(contract.exclusions):
         values = table.column(exclusion.column).combine_chunks()
+        if pa.types.is_boolean(values.type):
+            values = values.cast(pa.string())
         hit = values.is_null() if exclusion.is_null else pc.equal(values, exclusion.equals)
         reason = pc.if_else(hit.fill_null(False), exclusion.reason, reason)
     return reason

@@ -19,12 +19,13 @@ from loan_scoring.models.baseline import (
     predictions_of_other_policy,
     present_numbers,
     read_baseline_sample,
+    watched_columns,
 )
 from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION
 from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.alerts.store import record_causes, update_alerts
 from loan_scoring.monitoring.distributions import write_distributions
-from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_column
+from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_columns
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
@@ -94,12 +95,14 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     personas = registry.model_row(session, run["personas_version"])
     baseline = _fitted_baseline(contract, propensity)
     with database.transaction(session.connection):
-        batch = read_derived(
-            Session(contract, session.connection),
-            run["batch_id"],
-            run["revision"],
-            baseline.inputs,
-            delivery_id=run["lookup_delivery_id"],
+        batch = watched_columns(
+            read_derived(
+                Session(contract, session.connection),
+                run["batch_id"],
+                run["revision"],
+                baseline.inputs,
+                delivery_id=run["lookup_delivery_id"],
+            )
         )
         predicted = _predictions(session, run)
     incomparable = predictions_of_other_policy(run, propensity)
@@ -109,11 +112,8 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
-        *(
-            compare_column(name, contract.monitoring, baseline.columns[name], values.column(name))
-            for values, names in ((batch, baseline.inputs), (predicted, outputs))
-            for name in names
-        ),
+        *compare_columns(contract, baseline, batch, baseline.inputs),
+        *compare_columns(contract, baseline, predicted, outputs),
         *baseline.together(contract.monitoring, batch),
     ]
     return comparisons, present_numbers(predicted.column("default_probability"))

@@ -5,6 +5,7 @@ the contract are reported only if there are no such errors.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Application = Mapping[str, Any]
-"""Fields of one application, by field name. A value is a string, a number or None."""
+"""Fields of one application, by field name. A value is a string, a number, a boolean or None.
+
+Whatever notation the files of the portfolio have, a number has a decimal point here, a boolean is
+true or false, and a date is written as in ISO 8601.
+"""
+
+KINDS = {"boolean": "boolean", "date": "time", "datetime": "time"}
+"""The kind of the values of a field, as in `Block.kinds`, by column type."""
 
 EXACT_BELOW = 2**53
 """From this number on, float64 rounds whole numbers, so that a key may be that of another loan.
@@ -56,7 +64,11 @@ def typed_applications(
         )
         for column in contract.columns
     }
-    block = Block(pa.table(text), np.array(whole, dtype=np.int64), [])
+    kinds = {
+        column.source: "number" if column.is_numeric else KINDS.get(column.type, "")
+        for column in contract.columns
+    }
+    block = Block(pa.table(text), np.array(whole, dtype=np.int64), [], kinds=kinds)
     rows, rejected = RowRules(contract).apply(block)
     faults += [_fault(contract, each.line_number, rule) for each in rejected for rule in each.rules]
     if faults:
@@ -82,6 +94,8 @@ def _shape_faults(
                 # half of a surrogate pair.
                 shown = name.encode("utf-8", "backslashreplace").decode()
                 found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
+            elif isinstance(value, bool) and contract.by_name[name].type == "boolean":
+                continue
             elif not _is_plain(value):
                 message = "must be text, a number or null"
                 found.append(Fault(row, name, "not_plain", message))
@@ -108,6 +122,8 @@ def is_storable(text: str) -> bool:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float) and abs(value) >= EXACT_BELOW:
         return f"{value:.16e}"
     # repr gives the shortest string that converts back to the same float, so no digit is lost.
@@ -129,7 +145,13 @@ def _fault(contract: Contract, row: int, broken: str) -> Fault:
     elif rule == "out_of_range":
         message = f"is outside {_range(column)}"
     elif rule == "unknown_level":
-        message = f"must be one of {', '.join(column.levels or [])}"
+        message = f"must be one of {', '.join(column.listed_levels)}"
+    elif rule == "not_a_boolean":
+        message = "must be true, false or null"
+    elif rule == "not_a_date" and column.type == "date":
+        message = "is not a date of the calendar; write it as YYYY-MM-DD"
+    elif rule == "not_a_date":
+        message = "is not a time; write it as in ISO 8601, such as 2026-01-05T13:30:00+01:00"
     elif rule == "exponent_key":
         message = "is written with an exponent, which may lose digits; write all its digits"
     elif rule == "not_a_uuid":
@@ -148,8 +170,10 @@ def _fault(contract: Contract, row: int, broken: str) -> Fault:
 
 
 def _range(column: Column) -> str:
-    low, high = column.range or (None, None)
-    return f"{'any' if low is None else f'{low:g}'} to {'any' if high is None else f'{high:g}'}"
+    return " to ".join(
+        "any" if bound is None else f"{bound:g}" if isinstance(bound, float) else str(bound)
+        for bound in column.range or (None, None)
+    )
 
 
 def example_application(contract: Contract) -> dict[str, Any]:
@@ -157,17 +181,27 @@ def example_application(contract: Contract) -> dict[str, Any]:
 
     The example contains the key and every field that is known when an application is scored.
     """
-    example: dict[str, Any] = {}
-    for column in contract.columns:
-        if not (column.is_known_at_application or column.name == KEY):
-            continue
-        if not column.is_numeric:
-            invented = str(UUID(int=1)) if column.type == "uuid" else "A-1"
-            example[column.name] = (column.levels or [invented])[0]
-            continue
-        quantiles = column.margin.quantiles if column.margin else None
-        middle = quantiles[3] if quantiles else next((e for e in column.range or () if e), 1)
-        example[column.name] = int(middle) if column.type == "integer" else float(middle)
+    example: dict[str, Any] = {
+        column.name: _example(column)
+        for column in contract.columns
+        if column.is_known_at_application or column.name == KEY
+    }
     for ratio in contract.ratios:
         example[ratio.column] = ratio.scale * example[ratio.numerator] / example[ratio.denominator]
     return example
+
+
+def _example(column: Column) -> Any:
+    margin = column.margin.quantiles if column.margin else None
+    first, last = column.date_bounds
+    day = margin[3] if margin else first or last or date(2026, 1, 5)
+    if column.is_numeric:
+        middle = margin[3] if margin else next((e for e in column.bounds if e), 1)
+        return int(middle) if column.type == "integer" else float(middle)  # type: ignore[arg-type]
+    invented = {
+        "boolean": True,
+        "date": str(day),
+        "datetime": f"{day}T12:00:00Z",
+        "uuid": str(UUID(int=1)),
+    }
+    return invented.get(column.type, (column.listed_levels or ["A-1"])[0])

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from loan_scoring import database
 from loan_scoring.contract import KEY
 from loan_scoring.contract.business_dates import local_time
+from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.features.lookups import KnownBy, join_lookups
@@ -44,10 +45,10 @@ class FileScored:
 def score_file(session: Session, location: str | Path, out: str | Path) -> FileScored:
     """Score a file of applications and write the scores to the CSV file `out`.
 
-    The database is only read. The file is read and checked as in the stage `ingest`, but without
-    the rule `known_key`, because nothing is stored. Rows that break a rule are written to the file
-    `refused_path(out)`. Rows are processed in blocks, so that memory is bounded. Each result file
-    appears only when it is complete.
+    The database is only read. The file is read and checked as a file of today in the stage
+    `ingest`, but without the rule `known_key`, because nothing is stored. Rows that break a rule
+    are written to the file `refused_path(out)`. Rows are processed in blocks, so that memory is
+    bounded. Each result file appears only when it is complete.
 
     If the champion is a tree model, the scores equal the scores of a batch to the last bit. If the
     champion is a logistic regression, the last digits can differ, because they depend on how rows
@@ -68,8 +69,10 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     with database.transaction(session.connection):
         propensity, personas = registry.champion_pair(session)
         scorer = registry.load_scorer(session, propensity, personas)
-    wanted = [column.source for column in contract.columns]
-    with open_table(location, wanted, encoding=contract.source.encoding) as table:
+    today = local_time(contract.schedules.timezone).date()
+    wanted, optional = split_columns_of_file(contract, str(today))
+    encoding = contract.source.encoding
+    with open_table(location, wanted, encoding=encoding, optional=optional) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
@@ -80,12 +83,12 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
             )
         rules = RowRules(contract)
         own = Session(scorer.contract, session.connection)
-        today = KnownBy(local_time(contract.schedules.timezone).date())
+        known_by = KnownBy(today)
         # Use one thread, as mini-batches do, because with several threads the last bit of a score
         # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
-                joined = join_lookups(own, rows, scorer.columns, today)
+                joined = join_lookups(own, rows, scorer.columns, known_by)
                 results.add(rows.column(KEY), scorer.score(joined), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(

@@ -65,18 +65,23 @@ def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[Applicati
 
 
 def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:
-    """Return the template values of one field in the what-if form: label, unit, value, levels."""
+    """Return the template values of one field in the what-if form: label, unit, value, levels.
+
+    Each level comes with its label.
+    """
     value = field_text(given.value)
-    levels = list(column.levels or [])
-    if column.levels and value and value not in levels:
+    levels = ["true", "false"] if column.type == "boolean" else column.listed_levels[:]
+    if levels and value and value not in levels:
         levels.append(value)
     return {
         "name": column.name,
         "label": column.label,
         "unit": column.unit,
         "value": value,
-        "levels": levels if not column.is_numeric else None,
-        "is_open": column.open_levels,
+        "levels": None
+        if column.is_numeric
+        else {each: column.shown_level(each) for each in levels},
+        "is_open": column.is_open,
         "is_numeric": column.is_numeric,
     }
 
@@ -97,7 +102,7 @@ def changed_inputs(
 
 def field_text(value: Any) -> str:
     """Return a value as the string for a form field. None becomes an empty string."""
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def what_if_result(
@@ -120,8 +125,13 @@ def what_if_result(
 def _typed(column: Column, value: Any) -> Any:
     """Convert a string from the what-if form to the value that the model scored.
 
-    The value is None for a null token, and a float if the column is numeric.
+    The value is None for a null token, a float or a boolean if the column has such a type, and
+    otherwise the label of a level.
     """
     if value in column.null_tokens:
         return None
+    if column.type == "boolean":
+        return value if value is None else field_text(value).lower() == "true"
+    if not column.is_numeric and isinstance(value, str):
+        return column.shown_level(value)
     return float(value) if column.is_numeric and isinstance(value, str) else value

@@ -147,7 +147,7 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
 
 
 def _label(given: ApplicationField) -> str:
-    return f"{given.label}: {shown_value(given.value)}{_unit(given)}"
+    return f"{given.label}: {shown_value(given.shown)}{_unit(given)}"
 
 
 def _unit(given: ApplicationField) -> str:

@@ -54,6 +54,10 @@ def compared_columns(
         row["sides"] = both_shares(
             (model["baseline"] or {}).get(row["feature"]), counted.get(row["feature"])
         )
+        column = contract.by_name.get(row["feature"])
+        if row["sides"] and column is not None and column.level_labels:
+            names, *shares = row["sides"]
+            row["sides"] = ([column.shown_level(name) for name in names], *shares)
         row["plot"] = plots.draw_side_by_side(*row["sides"]) if row["sides"] else None
     return sorted(
         found.values(),
@@ -98,7 +102,7 @@ def _levels(
     """
     before = dict(zip(frozen["levels"], frozen["counts"], strict=True))
     now = counted["counts"]
-    unseen = [level for level in now if level not in before]
+    unseen = [] if "other" in frozen else [level for level in now if level not in before]
     names = [*list(before)[:MOST_LEVELS], *unseen[:MOST_LEVELS]]
     baseline, batch = [before.get(n, 0) for n in names], [now.get(n, 0) for n in names]
     rest = (

@@ -140,11 +140,13 @@ def embed(value: Any) -> Markup:
 def shown_value(value: object) -> str:
     """Format the value of an application's input for a person.
 
-    >>> [shown_value(each) for each in (None, "cf", 2019, 296500, 98.728813)]
-    ['missing', 'cf', '2019', '296,500', '98.73']
+    >>> [shown_value(each) for each in (None, "cf", True, 2019, 296500, 98.728813)]
+    ['missing', 'cf', 'yes', '2019', '296,500', '98.73']
     """
     if value is None:
         return "missing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
     if isinstance(value, int | float):

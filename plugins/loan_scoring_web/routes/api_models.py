@@ -25,10 +25,12 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
     read = [session.contract.by_name.get(name) for name in row["features"]]
     inputs = [
         {
-            **{name: getattr(column, name) for name in ("name", "label", "type", "unit", "levels")},
-            "is_open": column.open_levels,
-            "low": column.range[0] if column.range else None,
-            "high": column.range[1] if column.range else None,
+            **{name: getattr(column, name) for name in ("name", "label", "type", "unit")},
+            "levels": column.listed_levels or None,
+            "level_labels": column.level_labels,
+            "is_open": column.is_open,
+            "low": column.bounds[0],
+            "high": column.bounds[1],
         }
         for column in read
         if column is not None

@@ -18,8 +18,9 @@ Application = Annotated[
         {
             "type": "object",
             "description": "Values by field name. The names are those of the contract. `inputs` of"
-            " a model version lists the fields that the version reads.",
-            "additionalProperties": {"type": ["string", "number", "null"]},
+            " a model version lists the fields that the version reads. Whatever notation files have,"
+            " a number has a decimal point, a boolean is true or false, and a date is ISO 8601.",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
         }
     ),
 ]
@@ -189,6 +190,7 @@ class ModelInput(BaseModel):
     type: str
     unit: str | None
     levels: list[str] | None
+    level_labels: dict[str, str]
     is_open: bool = Field(description="Whether values outside `levels` are accepted")
     low: float | None
     high: float | None

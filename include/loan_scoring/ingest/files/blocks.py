@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -35,7 +35,9 @@ class Malformed:
 class Block:
     """Consecutive rows of a file, and the malformed records between these rows.
 
-    `table` has the rows as text. `line_numbers` has the line on which each row begins.
+    `table` has the rows as text. `line_numbers` has the line on which each row begins. `kinds` has
+    the columns whose texts were made of typed values: `number`, `boolean` or `time`. Their texts
+    are plain numbers, true and false, or ISO 8601, whatever notation the contract declares.
     """
 
     table: pa.Table
@@ -43,6 +45,7 @@ class Block:
     malformed: list[Malformed]
     _records: bytes = b""
     _bounds: np.ndarray | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def raw_text(self, row: int) -> str:
         """Return the text of a row as it is written in the file, without the line end.

@@ -102,23 +102,37 @@ def _block(batch: pa.RecordBatch, names: Sequence[str], lines: np.ndarray) -> Bl
     can store neither.
     """
     columns, is_bad = {}, np.zeros(batch.num_rows, bool)
+    kinds = {}
     for name in names:
         values = batch.column(name)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        if kind := _kind(values.type):
+            kinds[name] = kind
         if pa.types.is_floating(values.type):
             values = _float_text(values)
         text, is_bytes = _text(values)
         is_bad |= is_bytes | pc.match_substring(text, "\0").to_numpy(zero_copy_only=False)
         columns[name] = text
-    block = Block(pa.table(columns), lines, [])
+    block = Block(pa.table(columns), lines, [], kinds=kinds)
     if not is_bad.any():
         return block
     malformed = [
         Malformed(int(lines[row]), escaped_text(block.raw_text(row).encode()), "encoding")
         for row in np.flatnonzero(is_bad).tolist()
     ]
-    return Block(block.table.filter(pa.array(~is_bad)), lines[~is_bad], malformed)
+    rows = block.table.filter(pa.array(~is_bad))
+    return Block(rows, lines[~is_bad], malformed, kinds=kinds)
+
+
+def _kind(type_: pa.DataType) -> str | None:
+    """Return the kind of typed values, as in `Block.kinds`. Return None for text."""
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
+        return "time"
+    is_number = pa.types.is_integer(type_) or pa.types.is_floating(type_)
+    return "number" if is_number or pa.types.is_decimal(type_) else None
 
 
 def _text(values: pa.Array) -> tuple[pa.Array, np.ndarray]:

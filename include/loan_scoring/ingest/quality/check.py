@@ -85,7 +85,7 @@ def _check_accepted(
             session.connection, "select_last_volumes", batch_id=batch_id, nights=nights
         )
         volumes = [row["accepted"] for row in found]
-    expected = derive_expectations(session.contract, rows, volumes)
+    expected = derive_expectations(session.contract, rows, volumes, batch_id)
     verdicts, page = validate_revision(session, batch_id, revision, expected)
     empty = [
         each.expectation.column or ""
@@ -128,7 +128,10 @@ def expectation_message(contract: Contract, verdict: ExpectationVerdict, rows: i
         )
     if expectation.rule == "range":
         low, high = limits["min_value"], limits["max_value"]
-        bounds = f"{'-' if low is None else f'{low:g}'} to {'-' if high is None else f'{high:g}'}"
+        bounds = " to ".join(
+            "-" if each is None else f"{each:g}" if isinstance(each, float) else str(each)
+            for each in (low, high)
+        )
         return f"{name} is outside {bounds} in {unexpected:,} of {rows:,} rows"
     if expectation.rule == "unique":
         return f"{name} is distinct in {observed:.2%} of {rows:,} rows, expected in all"

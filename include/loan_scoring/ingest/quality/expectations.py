@@ -3,10 +3,14 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time
 from statistics import median
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from loan_scoring.contract import KEY, Column, Contract
+from loan_scoring.contract import HISTORY, KEY, Column, Contract
+from loan_scoring.contract.column_rules import TIMES
+from loan_scoring.contract.presence import may_lack
 
 CHANCE = 0.9999
 """The quantile up to which a deviation counts as chance.
@@ -53,15 +57,18 @@ class Expectation:
 
 
 def derive_expectations(
-    contract: Contract, rows: int, last_volumes: Sequence[int]
+    contract: Contract, rows: int, last_volumes: Sequence[int], batch_id: str = HISTORY
 ) -> list[Expectation]:
     """Return the expectations that the contract sets for a batch.
+
+    Nulls are not checked in a column that the file of the batch may lack.
 
     Args:
         contract: contract of the portfolio.
         rows: number of accepted rows of the batch.
         last_volumes: row counts of the last published nights. With fewer nights than the
             contract's `min_nights`, the expectations `volume` and `volume_critical` are left out.
+        batch_id: batch that is judged.
     """
     expected = [
         Expectation(
@@ -83,11 +90,11 @@ def derive_expectations(
         *_volume(contract, last_volumes),
     ]
     for column in contract.monitored:
-        if column.max_null_share < 1:
+        if column.max_null_share < 1 and not may_lack(column, batch_id):
             usual = _usual_null_share(column, rows)
             expected.append(_null_share("null_share", "warning", column, usual))
     for column in contract.columns:
-        expected += _values(column)
+        expected += _values(column, contract.schedules.timezone)
     return expected
 
 
@@ -157,9 +164,9 @@ def _null_share(rule: str, severity: Severity, column: Column, share: float) -> 
     return Expectation(rule, severity, kind, {"mostly": mostly}, column.name)
 
 
-def _values(column: Column) -> list[Expectation]:
+def _values(column: Column, timezone: str) -> list[Expectation]:
     found: list[Expectation] = []
-    if column.levels:
+    if column.listed_levels:
         # If `open_levels` is False, a failure is critical, because the row rules should have
         # rejected rows with unknown levels. If `open_levels` is True, a failure is only a warning,
         # because the row rules accept any level.
@@ -169,7 +176,7 @@ def _values(column: Column) -> list[Expectation]:
                 "open_levels" if column.open_levels else "levels",
                 severity,
                 "expect_column_values_to_be_in_set",
-                {"value_set": column.levels},
+                {"value_set": column.listed_levels},
                 column.name,
             )
         )
@@ -179,8 +186,22 @@ def _values(column: Column) -> list[Expectation]:
                 "range",
                 "critical",
                 "expect_column_values_to_be_between",
-                {"min_value": column.range[0], "max_value": column.range[1]},
+                dict(zip(("min_value", "max_value"), _limits(column, timezone), strict=True)),
                 column.name,
             )
         )
     return found
+
+
+def _limits(column: Column, timezone: str) -> tuple[float | str | None, float | str | None]:
+    """Return the range of a column. Dates and times are texts, because limits are kept as JSON."""
+    if column.type not in TIMES:
+        return column.bounds
+    low, high = column.date_bounds
+    if column.type == "date":
+        return str(low) if low else None, str(high) if high else None
+    zone = ZoneInfo(timezone)
+    return (
+        datetime.combine(low, time.min, zone).isoformat() if low else None,
+        datetime.combine(high, time.max, zone).isoformat() if high else None,
+    )

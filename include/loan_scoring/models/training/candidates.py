@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -14,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, SplineTransform
 from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
-from loan_scoring.models.estimators import XGBoost
+from loan_scoring.models.estimators import LevelGrouper, XGBoost
 
 LEVELS = 255
 """The largest number of levels of a category for hist gradient boosting and logistic regression.
@@ -63,19 +64,26 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
     The logistic regression does the same, because each level is a column of its own and many
     thousand columns would not fit into memory.
 
+    A category with `most_levels` keeps its most frequent levels, at most so many, in every
+    algorithm. All others, the rare ones and those that the fit has not seen are one group.
+
     Nulls are not imputed. Trees take nulls as missing values. For the logistic regression, a null
     in a category is one more level, and a null in a numeric column sets all splines of the column
-    to zero. A level that the fit has not seen counts as missing for trees. For the logistic
-    regression, an unseen level and a rare level both count as infrequent.
+    to zero. Otherwise, a level that the fit has not seen counts as missing for trees. For the
+    logistic regression, an unseen level and a rare level both count as infrequent.
     """
-    numbers = [name for name in features if contract.by_name[name].is_numeric]
-    categories = [name for name in features if name not in numbers]
+    numbers = [name for name in features if contract.by_name[name].is_numeric_feature]
+    limits = {name: contract.by_name[name].most_levels for name in features if name not in numbers}
     parameters: dict[str, Any] = dict(trial.parameters)
     seed = contract.training.seed
     encode_numbers: Any = "passthrough"
     encode_categories: Any = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan
     )
+    group_levels: Any = LevelGrouper(
+        handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=RARE_LOANS
+    )
+    most = max((limit for limit in limits.values() if limit), default=LEVELS)
     classifier: Any
     if trial.algorithm == "logistic_regression":
         encode_numbers = SplineTransformer(
@@ -90,6 +98,7 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
             handle_unknown="infrequent_if_exist",
             sparse_output=False,
         )
+        group_levels, most = encode_categories, LEVELS - 1
         classifier = LogisticRegression(solver="newton-cholesky", max_iter=1000, **parameters)
     elif trial.algorithm == "random_forest":
         classifier = RandomForestClassifier(
@@ -97,6 +106,7 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
         )
     elif trial.algorithm == "hist_gradient_boosting":
         encode_categories.set_params(max_categories=LEVELS)
+        most = LEVELS - 1
         classifier = HistGradientBoostingClassifier(
             early_stopping=False,
             categorical_features=list(range(len(numbers), len(features))),
@@ -105,8 +115,20 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
         )
     else:
         classifier = XGBoost(random_state=seed, **parameters)
+    unlimited = [name for name, limit in limits.items() if limit is None]
     encode = ColumnTransformer(
-        [("numbers", encode_numbers, numbers), ("categories", encode_categories, categories)]
+        [
+            ("numbers", encode_numbers, numbers),
+            ("categories", encode_categories, unlimited),
+            *(
+                (
+                    f"levels_{limit}",
+                    clone(group_levels).set_params(max_categories=min(limit, most) + 1),
+                    [name for name in limits if limits[name] == limit],
+                )
+                for limit in sorted({limit for limit in limits.values() if limit})
+            ),
+        ]
     )
     return Pipeline([("encode", encode), ("classify", classifier)])
 

@@ -14,7 +14,12 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-from loan_scoring.models.baseline import PREDICTIONS, fit_baseline, sample_rows
+from loan_scoring.models.baseline import (
+    PREDICTIONS,
+    fit_baseline,
+    sample_rows,
+    watched_columns,
+)
 from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
@@ -255,7 +260,8 @@ def _fit_baseline(
     is_holdout[parts.holdout] = True
     holdout = np.flatnonzero(is_holdout[parts.recent])
     table = table.filter(pa.array(parts.recent))
-    inputs = table.select([column.name for column in contract.monitored])
+    watched = [each.name for each in contract.monitored if each.name in table.column_names]
+    inputs = watched_columns(table.select(watched))
     scored = scores.select(list(PREDICTIONS))
     baseline = fit_baseline(contract, inputs) | fit_baseline(contract, scored)
     place = np.full(table.num_rows, -1)

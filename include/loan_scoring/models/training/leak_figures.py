@@ -76,6 +76,8 @@ def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int)
         policy: limits of the leak gate.
         seed: random seed for drawing the folds.
     """
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.string())  # its levels are true and false
     null = values.is_null().to_numpy(zero_copy_only=False)
     codes, levels = _coded(values)
     return LeakFigures(

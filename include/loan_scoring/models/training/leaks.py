@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import KEY, Column, Contract, LeakPolicy
+from loan_scoring.contract.column_rules import STORED_ONLY
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
 
 VERDICTS = ("leak", "acknowledged", "excluded", "suspect", "clean")
@@ -24,7 +25,8 @@ class LeakFinding:
     """The verdict on one column, with the figures behind it.
 
     `everyone` has the figures over all loans. `judged` has the figures over the loans that are not
-    excluded from scoring. `role` is `feature`, `protected`, `key`, `pricing` or `outcome`.
+    excluded from scoring. `role` is `feature`, `protected`, `stored`, `key`, `pricing` or
+    `outcome`.
     `verdict` is one of:
 
     - `leak`: a figure reaches its limit. For a feature, only the judged loans count. For any other
@@ -69,7 +71,7 @@ class LeakReport:
 def leak_report(
     contract: Contract, table: pa.Table, judged: np.ndarray, history: np.ndarray
 ) -> LeakReport:
-    """Return the leak report on all columns of the contract, except a key of type `text`.
+    """Return the leak report on all columns of the contract, except texts, UUIDs and dates.
 
     A column that is known only after the application is measured on `history` only. The reason is
     that such a column is still null in a nightly batch, for paid and defaulted loans alike.
@@ -87,8 +89,8 @@ def leak_report(
     seed = contract.training.seed
     findings = []
     for column in contract.by_name.values():
-        if column.type in ("text", "uuid"):
-            continue  # a key, whose levels cannot leak because each loan has its own value
+        if column.type in STORED_ONLY:
+            continue  # no model reads such a type, and most of its values are single ones
         values = table.column(column.name).combine_chunks()
         rows = np.ones(len(y), dtype=bool) if column.is_known_at_application else history
         everyone, judged_only = (
@@ -111,6 +113,7 @@ def _judge(
         role = "key"
     else:
         role = "protected" if column.is_known_at_application else column.known
+        role = "stored" if column.stored_only else role
     reasons = over_limits(judged if is_feature else everyone, policy)
     before = over_limits(everyone, policy)
     acknowledged = column.name in policy.acknowledged

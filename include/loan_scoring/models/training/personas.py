@@ -92,7 +92,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
         features: names of the columns to use.
         count: number of clusters.
     """
-    numbers = [name for name in features if contract.by_name[name].is_numeric]
+    numbers = [name for name in features if contract.by_name[name].is_numeric_feature]
     categories = [name for name in features if name not in numbers]
     seed = contract.training.seed
     scale = Pipeline(
@@ -237,7 +237,7 @@ def _phrase(contract: Contract, name: str, level: str | None, away: float) -> st
     if level is None:
         size = "high" if away > HIGH else "low" if away < -HIGH else "middling"
         return f"{size} {label}"
-    return f"{label} {'' if away >= 0 else 'not '}{level}"
+    return f"{label} {'' if away >= 0 else 'not '}{contract.by_name[name].shown_level(level)}"
 
 
 def _lower(label: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from loan_scoring import database, settings
 from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract.business_dates import local_time
 from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
@@ -50,8 +51,9 @@ fit.
 class TrainingRows:
     """The rows of one training, which do not change while the trials of the training run.
 
-    `table` has `loan_id`, the monitored columns and `is_default`. `batches` lists the batches and
-    outcome files from which the rows came. `leaks` is the leak report, ready for JSON. `features`
+    `table` has `loan_id`, the monitored columns that are not retired, the columns of exclusions,
+    and `is_default`. `batches` lists the batches and outcome files from which the rows came.
+    `leaks` is the leak report, ready for JSON. `features`
     are the names of the columns that a model may read.
 
     If a change in the applicants or their defaults was detected, `since` is the first batch of the
@@ -92,8 +94,15 @@ def freeze_rows(session: Session) -> TrainingRows:
         delivery = last_delivery(session)
     _refuse_too_little(contract, table)
     report = _report_leaks(contract, table)
-    features = _pass_leak_gate(contract, report)
-    kept = [KEY, *(c.name for c in contract.monitored), "is_default"]
+    today = local_time(contract.schedules.timezone).date()
+    gone = {column.name for column in contract.inputs if column.is_retired(today)}
+    # A feature is retired with the columns that it reads.
+    retired = {name for name in contract.by_name if gone & contract.derived.closure([name])}
+    features = [name for name in _pass_leak_gate(contract, report) if name not in retired]
+    # Without the retired columns the rows have another fingerprint, so that new models are fitted.
+    read = {exclusion.column for exclusion in contract.exclusions}
+    watched = {c.name for c in contract.monitored} - retired
+    kept = [KEY, *(name for name in contract.by_name if name in watched | read), "is_default"]
     table = table.select(kept + ["is_recent"] * (since is not None))
     return TrainingRows(
         fingerprint_of(contract, table), table, batches, report.as_json(), features, since,

@@ -1,6 +1,6 @@
 """Write the text of a drift alert in plain words: its cause and the figures that show it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
@@ -47,6 +47,7 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
     column = contract.by_name.get(feature)
     label = column.label if column else PREDICTION_LABELS[feature]
     unit = f" {column.unit}" if column and column.unit else ""
+    shown = column.shown_level if column else str
     parts = []
     if "null_share" in finding.failed_tests:
         parts.append(
@@ -56,12 +57,13 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
     if "unseen_levels" in finding.failed_tests:
         share = sum(facts["shares"][level] for level in facts["unseen"])
         parts.append(
-            f"has levels never seen at training: {', '.join(facts['unseen'])} ({share:.1%})"
+            f"has levels never seen at training: {', '.join(map(shown, facts['unseen']))} "
+            f"({share:.1%})"
         )
     if "ks" in finding.failed_tests:
         parts.append(_describe_shift(facts, unit))
     if "chi_square" in finding.failed_tests:
-        parts.append(_describe_mix(facts))
+        parts.append(_describe_mix(facts, shown))
     return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
 
 
@@ -158,11 +160,11 @@ def _describe_shift(facts: dict[str, Any], unit: str) -> str:
     )
 
 
-def _describe_mix(facts: dict[str, Any]) -> str:
+def _describe_mix(facts: dict[str, Any], shown: Callable[[str], str]) -> str:
     now, before = facts["shares"], facts["baseline_shares"]
     level = max(before, key=lambda each: abs(now.get(each, 0.0) - before[each]))
     return (
-        f"is {level} in {now.get(level, 0.0):.1%} of the batch against {before[level]:.1%} "
+        f"is {shown(level)} in {now.get(level, 0.0):.1%} of the batch against {before[level]:.1%} "
         "at training"
     )
 

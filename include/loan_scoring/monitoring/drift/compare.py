@@ -1,6 +1,6 @@
 """Compare each column of a batch with a model's baseline, with all tests for the column's type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import Contract, MonitoringPolicy
-from loan_scoring.models.baseline import PREDICTIONS, present_numbers
+from loan_scoring.models.baseline import PREDICTIONS, explained_values, present_numbers
 from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
 from loan_scoring.monitoring.drift.joint import JointBaseline
 from loan_scoring.monitoring.drift.statistical_tests import (
@@ -22,6 +22,9 @@ from loan_scoring.monitoring.drift.statistical_tests import (
     wasserstein,
 )
 from loan_scoring.statistics.distribution import Distribution, cdf_gaps
+
+OTHER = "other levels"
+"""The group of the levels of a category that are not features of their own."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,12 @@ class FittedBaseline:
             frozen: column `baseline` of the model's row in table `models`.
             sample: frozen sample of the baseline.
         """
-        inputs = [column.name for column in contract.monitored if column.name in frozen]
+        inputs = [
+            column.name
+            for column in contract.monitored
+            if column.name in frozen and frozen[column.name]["rows"]
+        ]
+        always = [name for name in inputs if not contract.by_name[name].is_absent_at_times]
         outputs = [name for name in PREDICTIONS if name in frozen]
         return cls(
             {
@@ -69,8 +77,10 @@ class FittedBaseline:
                 for name in [*inputs, *outputs]
             },
             JointBaseline.fit(
-                contract.monitoring, frozen, sample.select(inputs), contract.training.seed
-            ),
+                contract.monitoring, frozen, sample.select(always), contract.training.seed
+            )
+            if always
+            else None,
         )
 
     @property
@@ -92,6 +102,24 @@ class FittedBaseline:
         return [found] if found else []
 
 
+def compare_columns(
+    contract: Contract, baseline: FittedBaseline, batch: pa.Table, features: Sequence[str]
+) -> list[Comparison]:
+    """Return the drift tests of some columns of a batch.
+
+    A column that some files lack is compared without its nulls, and left out if it has no value.
+    """
+    found = []
+    for name in features:
+        values = batch.column(name)
+        present = explained_values(contract, name, values)
+        if len(present):
+            compared = compare_column(name, contract.monitoring, baseline.columns[name], present)
+            compared.facts["nulls"] = values.null_count / len(values)
+            found.append(compared)
+    return found
+
+
 def compare_column(
     feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
 ) -> Comparison:
@@ -106,6 +134,8 @@ def compare_column(
     counts: list[int] | dict[str, int]
     if column.distribution is None:
         counts = count_levels(values)
+        if "other" in frozen:
+            counts = {level: counts.get(level, 0) for level in frozen["levels"]}
         tests, expected, actual, more = _categories(policy, frozen, values, counts)
     else:
         tests, expected, actual, more = _numbers(policy, frozen, column.distribution, values)
@@ -172,8 +202,17 @@ def _categories(
     """Return the drift tests of a categorical column, the counts per level, and facts for alerts.
 
     The counts are returned first for the baseline and then for the batch. If the batch has levels
-    that are not in the baseline, the last count is the number of rows with such a level.
+    that are not in the baseline, the last count is the number of rows with such a level. If the
+    baseline has the group OTHER, all such rows are in it, and no level counts as unseen.
     """
+    rest = len(values) - values.null_count - sum(counted.values())
+    if frozen.get("other") or rest:  # never without the group, because then all levels are counted
+        counted = {**counted, OTHER: rest}
+        frozen = {
+            **frozen,
+            "levels": [*frozen["levels"], OTHER],
+            "counts": [*frozen["counts"], frozen["other"]],
+        }
     levels = frozen["levels"]
     unseen = {level: count for level, count in counted.items() if level not in set(levels)}
     expected = np.array(frozen["counts"], dtype=int)

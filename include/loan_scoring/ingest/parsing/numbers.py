@@ -6,6 +6,7 @@ one. Both ways give the same number, or the same verdict, for the same text.
 
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import Column
 from loan_scoring.database.types import ARROW_TYPES
+from loan_scoring.ingest.parsing.numerals import plain_numerals, plain_tokens
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 EXPONENT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+$"
@@ -29,23 +31,42 @@ DIGITS = "^-?[0-9]{1,18}$"
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 
-def parse_numbers(column: Column, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
+def parse_numbers(
+    column: Column, text: pa.Array, *, is_plain: bool = False
+) -> tuple[pa.Array, np.ndarray]:
     """Return text as numbers, and a mask of the values that are not a number of the column's type.
 
     A value that is not such a number becomes null, as empty text and null tokens do. Infinity and
     nan are not numbers. An integer is exact from -2^63 to 2^63 - 1.
+
+    Args:
+        column: numeric column of the contract.
+        text: texts to read.
+        is_plain: whether the texts are plain numbers, whatever notation the column declares.
     """
-    kind, tokens = ARROW_TYPES[column.type], _token_numbers(column)
+    if is_plain or not column.has_notation:
+        return _parse_plain(column, text, column.null_tokens)
+    text = without_nulls(pc.utf8_trim_whitespace(text), column)
+    plain = plain_numerals(column, text)
+    is_other = as_mask(text.is_valid()) & as_mask(plain.is_null())
+    values, unreadable = _parse_plain(column, plain, plain_tokens(column))
+    return values, unreadable | is_other
+
+
+def _parse_plain(
+    column: Column, text: pa.Array, null_tokens: Sequence[str]
+) -> tuple[pa.Array, np.ndarray]:
+    kind, tokens = ARROW_TYPES[column.type], _token_numbers(null_tokens)
+    is_whole = column.type == "integer"
     try:
-        if column.type == "integer" and _may_contain(text, b"x"):
+        if is_whole and _may_contain(text, b"x"):
             raise pa.ArrowInvalid("the cast reads 0x10 as 16")
-        values = without_nulls(text, column).cast(kind)
+        values = _without(text, null_tokens).cast(kind)
         unreadable = np.zeros(len(text), dtype=bool)
     except pa.ArrowInvalid:
-        text = without_nulls(pc.utf8_trim_whitespace(text), column)
-        read = _integers(text, tokens) if column.type == "integer" else _floats(text)
-        values, unreadable = read
-    if column.type == "number":  # because the cast also accepts 'nan' and 'inf'
+        text = _without(pc.utf8_trim_whitespace(text), null_tokens)
+        values, unreadable = _integers(text, tokens) if is_whole else _floats(text)
+    if not is_whole:  # because the cast also accepts 'nan' and 'inf'
         endless = as_mask(values.is_valid()) & ~np.isfinite(as_floats(values))
         if endless.any():
             values, unreadable = _nulled(values, pa.array(endless)), unreadable | endless
@@ -70,8 +91,12 @@ def has_exponent(column: Column, keys: pa.Array) -> np.ndarray | None:
 
 def without_nulls(text: pa.Array, column: Column) -> pa.Array:
     """Return text in which empty text and the contract's null tokens are replaced by null."""
+    return _without(text, column.null_tokens)
+
+
+def _without(text: pa.Array, null_tokens: Sequence[str]) -> pa.Array:
     is_null = pc.equal(text, "")
-    for token in column.null_tokens:
+    for token in null_tokens:
         is_null = pc.or_(is_null, pc.equal(text, token.strip()))
     return _nulled(text, is_null)
 
@@ -121,11 +146,9 @@ def _odd_integers(texts: pa.Array, tokens: set[Decimal]) -> tuple[pa.Array, np.n
     return pc.replace_with_mask(whole, is_odd, pa.array(exact, pa.int64())), wrong
 
 
-def _token_numbers(column: Column) -> set[Decimal]:
+def _token_numbers(null_tokens: Sequence[str]) -> set[Decimal]:
     """Return the null tokens that are numbers, because -999.0 means the token -999 too."""
-    return {
-        number for token in column.null_tokens if (number := _decimal(token.strip())) is not None
-    }
+    return {number for token in null_tokens if (number := _decimal(token.strip())) is not None}
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -143,7 +166,7 @@ def _exact(number: Decimal | None, type_: str) -> int | float | None:
     """
     if number is None:
         return None
-    if type_ == "number":
+    if type_ != "integer":
         return value if math.isfinite(value := float(number)) else None
     is_whole = LOWEST <= number <= HIGHEST and number == number.to_integral_value()
     return int(number) if is_whole else None

@@ -1,0 +1,1 @@
+"""Read the texts of a file as values, one module for each kind of type."""
