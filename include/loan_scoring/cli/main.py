@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import lab, models, outcomes, quarantine, records, stages, status, upkeep
+from loan_scoring.cli import (
+    lab,
+    lookups,
+    models,
+    outcomes,
+    quarantine,
+    records,
+    stages,
+    status,
+    upkeep,
+)
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
@@ -108,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--comment", required=True, metavar="TEXT", help="why; it is kept")
     withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
     outcomes.add_outcomes_command(commands, common)
+    lookups.add_lookup_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )

@@ -18,7 +18,7 @@ def loan_command(options: argparse.Namespace) -> dict[str, Any]:
 
     with session_of(options) as session:
         loan_id = typed_loan_id(session.contract, options.loan_id)
-        labels = {column.name: column.label for column in session.contract.columns}
+        labels = {column.name: column.label for column in session.contract.stored}
         found = database.rows(session.connection, "select_loan_record", loan_id=loan_id)
         dropped = database.rows(session.connection, "select_dropped_months")
     if not found:

@@ -8,6 +8,7 @@ explains every field.
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import Contract, row_rules_sha256
+from loan_scoring.contract.derived import FeatureColumn, Lookup
 from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, load_all, names, read
 from loan_scoring.contract.operation_policies import (
@@ -30,6 +31,7 @@ from loan_scoring.contract.outcomes import (
     target_sha256,
 )
 from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
+from loan_scoring.contract.trained import changed_features, derivation, under_model
 
 __all__ = [
     "HISTORY",
@@ -41,9 +43,11 @@ __all__ = [
     "Column",
     "Contract",
     "DateSource",
+    "FeatureColumn",
     "FileFormat",
     "IngestPolicy",
     "LeakPolicy",
+    "Lookup",
     "MonitoringPolicy",
     "OutcomesFormat",
     "PerformancePolicy",
@@ -53,6 +57,8 @@ __all__ = [
     "ServiceLevel",
     "Source",
     "Target",
+    "changed_features",
+    "derivation",
     "judge_batch_id",
     "load",
     "load_all",
@@ -62,4 +68,5 @@ __all__ = [
     "row_rules_sha256",
     "same_text",
     "target_sha256",
+    "under_model",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import (
@@ -14,6 +14,13 @@ from loan_scoring.contract.columns import (
     Column,
     Exclusion,
     Ratio,
+)
+from loan_scoring.contract.derived import (
+    Derived,
+    Feature,
+    Lookup,
+    derive_columns,
+    stored_derivation,
 )
 from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
 from loan_scoring.contract.operation_policies import (
@@ -45,6 +52,10 @@ if TYPE_CHECKING:
 class Contract(ContractPart):
     """The contract of one portfolio: its columns, rules, policies and schedules."""
 
+    # The field `features` of the file is `declared_features` here, because `features` are all
+    # columns that a model may use.
+    model_config = ConfigDict(serialize_by_alias=True)
+
     portfolio: str
     title: str
     owner: str
@@ -53,6 +64,11 @@ class Contract(ContractPart):
     target: Target
     outcomes: OutcomesFormat = later(OutcomesFormat())
     protected: list[Protected] = Field(default_factory=list)
+    # Dumps leave these fields out while they are empty, so that other contracts keep their hashes.
+    lookups: list[Lookup] = Field(default_factory=list, exclude_if=lambda value: not value)
+    declared_features: list[Feature] = Field(
+        default_factory=list, alias="features", exclude_if=lambda value: not value
+    )
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
     ingest: IngestPolicy = IngestPolicy()
@@ -103,10 +119,13 @@ class Contract(ContractPart):
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
         self._check_sources(names)
+        names |= self.derived.columns
         for name, bands in self.bands.items():
             column = _need(names, name, "protected")
             if column.is_stored_only:
                 raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
+            if name in self.derived.features:
+                raise ValueError(f"protected: {name} is a feature; name the columns that it reads")
             if bands and not column.is_numeric:
                 raise ValueError(f"protected: {name} is not a number, so it has no bands")
         repeated = first_repeated(self.protected_names)
@@ -118,6 +137,10 @@ class Contract(ContractPart):
         self._check_fairness(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
+            if column.name in self.derived.features:
+                raise ValueError(
+                    f"exclusions.{place}.column: {column.name} is a feature; name a column"
+                )
             if not column.is_known_at_application:
                 raise ValueError(
                     f"exclusions.{place}.column: {column.name} is not known at application"
@@ -137,17 +160,18 @@ class Contract(ContractPart):
         elif self.outcomes.recovered is not None:
             raise ValueError("outcomes.recovered: declare business too, which names the amount")
         totals = self.ingest.manifest.totals if self.ingest.manifest else {}
+        declared = {column.name: column for column in self.columns}
         for name in totals:
-            if not _need(names, name, "ingest.manifest.totals").is_numeric:
+            if not _need(declared, name, "ingest.manifest.totals").is_numeric:
                 raise ValueError(f"ingest.manifest.totals: {name} is not a number")
         for name in self.training.leaks.acknowledged:
             _need(names, name, "training.leaks.acknowledged")
         for place, ratio in enumerate(self.ratios):
             for field in ("column", "numerator", "denominator"):
-                _need(names, getattr(ratio, field), f"ratios.{place}.{field}")
+                _need(declared, getattr(ratio, field), f"ratios.{place}.{field}")
         for name, scenario in self.replay.scenarios.items():
             if scenario.column is not None:
-                _need(names, scenario.column, f"replay.scenarios.{name}.column")
+                _need(declared, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
     def _check_sources(self, names: dict[str, Column]) -> None:
@@ -193,9 +217,16 @@ class Contract(ContractPart):
                 )
 
     @cached_property
+    def derived(self) -> Derived:
+        """The columns of look-ups and the features."""
+        return derive_columns(
+            self.columns, self.protected_names, self.lookups, self.declared_features
+        )
+
+    @cached_property
     def by_name(self) -> dict[str, Column]:
-        """All columns by name, in the order of the contract."""
-        return {column.name: column for column in self.columns}
+        """All columns by name: those of the file, of look-ups, and the features, in this order."""
+        return {column.name: column for column in self.columns} | dict(self.derived.columns)
 
     @property
     def sources(self) -> list[str]:
@@ -209,8 +240,23 @@ class Contract(ContractPart):
 
     @property
     def inputs(self) -> list[Column]:
-        """All columns except the key, in the order of the contract."""
+        """All columns of the file except the key, in the order of the contract."""
         return [column for column in self.columns if column.name != KEY]
+
+    @property
+    def joined(self) -> list[Column]:
+        """All columns from which features are computed: `inputs`, and the columns of look-ups."""
+        return [*self.inputs, *(self.by_name[name] for name in self.derived.lookup_of)]
+
+    @property
+    def stored_features(self) -> list[Column]:
+        """The features that are columns of table `applications`."""
+        return [self.by_name[each.name] for each in self.declared_features if each.stored]
+
+    @property
+    def stored(self) -> list[Column]:
+        """All columns of table `applications`: the columns of the file, and stored features."""
+        return [*self.columns, *self.stored_features]
 
     @property
     def monitored(self) -> list[Column]:
@@ -220,7 +266,7 @@ class Contract(ContractPart):
         """
         return [
             column
-            for column in self.inputs
+            for column in [*self.inputs, *self.derived.columns.values()]
             if column.is_known_at_application and not column.is_stored_only
         ]
 
@@ -276,8 +322,12 @@ class Contract(ContractPart):
 
     @property
     def features(self) -> list[Column]:
-        """The columns that a model may use: the monitored columns that are not protected."""
-        return [column for column in self.monitored if column.name not in self.bands]
+        """The columns that a model may use: the monitored columns that are not protected.
+
+        A feature that reads a protected column counts as protected.
+        """
+        protected = {*self.bands, *self.derived.protected}
+        return [column for column in self.monitored if column.name not in protected]
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -327,7 +377,8 @@ def row_rules_sha256(contract: Contract) -> str:
     }
     if any(column.type == "datetime" for column in contract.columns):
         fields["schedules"] = {"timezone"}  # of the times without an offset
-    return hashlib.sha256(contract.model_dump_json(include=fields).encode()).hexdigest()
+    text = contract.model_dump_json(include=fields) + stored_derivation(contract)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _need(names: dict[str, Column], name: str, place: str) -> Column:

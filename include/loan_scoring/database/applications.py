@@ -13,7 +13,11 @@ from loan_scoring.database.types import ARROW_TYPES
 
 
 def labelled_applications(
-    session: Session, columns: Sequence[str], since: str | None = None
+    session: Session,
+    columns: Sequence[str],
+    since: str | None = None,
+    *,
+    with_batch: bool = False,
 ) -> pa.Table:
     """Return the applications of current revisions that have an outcome, as an Arrow table.
 
@@ -26,9 +30,10 @@ def labelled_applications(
         columns: names of the contract's columns to read.
         since: batch_id. If given, the table has a last column `is_recent`, which is true for
             applications of batch `since` or of a later batch, and false for batch `history`.
+        with_batch: whether the table has a column `batch_id` too.
     """
     query = sql.SQL(
-        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}"
+        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}{batch}"
         " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
     ).format(
         columns=_identifiers([KEY, *columns]),
@@ -38,10 +43,12 @@ def labelled_applications(
         )
         if since
         else sql.SQL(""),
+        batch=sql.SQL(", a.batch_id" * with_batch),
     )
     types = column_types(session.contract, [KEY, *columns])
     types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
     types |= {"is_recent": pa.bool_()} if since else {}
+    types |= {"batch_id": pa.string()} if with_batch else {}
     return database.copy_out(session.connection, query, types)
 
 

@@ -11,7 +11,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database, settings
-from loan_scoring.contract import Contract
+from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.grants import grant_rights, grants_step
 from loan_scoring.database.patience import run_step
 from loan_scoring.database.schema_state import (
@@ -182,7 +182,7 @@ def _add_columns(connection: Connection, contract: Contract) -> bool:
         )
         key_type = cursor.fetchone()
         _refuse_lost_columns(contract, present, key_type[0] if key_type else "")
-        added = [column for column in contract.inputs if column.name not in present]
+        added = [each for each in contract.stored if each.name not in {*present, KEY}]
         cursor.execute("SELECT to_regclass('current_applications') IS NOT NULL")
         has_view = cursor.fetchone() == (True,)
         if has_view and not added:
@@ -240,7 +240,7 @@ def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: 
         "keep the column in the contract as it is, or write a migration in sql/migrations that "
         "changes it and says why"
     )
-    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.inputs}
+    wanted = {each.name: POSTGRES_TYPES[each.type] for each in contract.stored}
     for name, type_ in present.items():
         if name not in wanted:
             raise DatabaseError(

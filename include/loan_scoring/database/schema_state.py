@@ -9,11 +9,14 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database, settings
-from loan_scoring.contract import Column, Contract
+from loan_scoring.contract import KEY, Column, Contract, FeatureColumn
 from loan_scoring.database.types import POSTGRES_TYPES
 from loan_scoring.errors import DatabaseError
 
 log = logging.getLogger(__name__)
+
+FEATURE = "feature, computed at ingest as "
+"""What the comment on the column of a stored feature says before its expression."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ def missing_steps(state: SchemaState, contract: Contract) -> list[str]:
     files = {path.name for path in (settings.home() / "sql" / "migrations").glob("*.sql")}
     if missing := sorted(files - state.steps.keys()):
         return missing  # they may be what adds the columns
-    for column in contract.inputs:
+    for column in contract.stored:
+        if column.name == KEY:
+            continue
         wanted = POSTGRES_TYPES[column.type]
         if column.name not in state.columns:
             missing.append(f"column {column.name}")
@@ -112,8 +117,9 @@ def stale_comments(state: SchemaState, contract: Contract) -> list[Column]:
     """Return the columns of table `applications` whose comment differs from the contract."""
     return [
         column
-        for column in contract.inputs
-        if state.columns.get(column.name, ("", None))[1] != column_comment(column)
+        for column in contract.stored
+        if column.name != KEY
+        and state.columns.get(column.name, ("", None))[1] != column_comment(column)
     ]
 
 
@@ -125,6 +131,8 @@ def has_service_level(state: SchemaState, contract: Contract) -> bool:
 def column_comment(column: Column) -> str:
     """Return the comment of a contract's column in the database."""
     unit = f", {column.unit}" if column.unit else ""
+    if isinstance(column, FeatureColumn):
+        return f"{column.label}{unit}; {FEATURE}{column.source}"
     return f"{column.label}{unit}; known at {column.known}; {_source(column)}"
 
 
@@ -133,7 +141,7 @@ def contract_step(contract: Contract) -> str:
 
     The name depends on the names and types of the columns, and not on labels, ranges or thresholds.
     """
-    shape = sorted((column.name, POSTGRES_TYPES[column.type]) for column in contract.columns)
+    shape = sorted((column.name, POSTGRES_TYPES[column.type]) for column in contract.stored)
     return f"contract-{hashlib.sha256(repr(shape).encode()).hexdigest()[:12]}"
 
 

@@ -16,17 +16,19 @@ def drop_unused_columns(connection: Connection, contract: Contract) -> None:
     """Drop columns that the contract lacks or gives another type, if the columns are unused.
 
     A column is unused if no published application has a value in the column, and no model uses it.
+    The column of a stored feature is always unused, because its values are computed from others.
     So nothing is lost, and a wrong declaration can be mended after its first batch was refused. The
     caller adds the columns of the contract that are missing now. Other columns stay as they are.
 
     Revisions that are landed but not published become refused, because their rows were read by the
     wrong declaration.
     """
-    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.inputs}
+    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.stored}
     unused = [
         row
         for row in database.rows(connection, "select_application_columns")
-        if wanted.get(row["name"]) != row["type"] and not _is_used(connection, row["name"])
+        if wanted.get(row["name"]) != row["type"]
+        and (row["is_feature"] or not _is_used(connection, row["name"]))
     ]
     if not unused:
         return

@@ -1,13 +1,16 @@
 """Return one application for the desk: inputs, score, explanation, and what-if scores."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from loan_scoring import database
-from loan_scoring.contract import Column, Contract
+from loan_scoring.contract import Column, Contract, under_model
 from loan_scoring.database.session import Session
 from loan_scoring.desk.decisions import typed_loan_id
 from loan_scoring.errors import LoanScoringError, MissingError
+from loan_scoring.features.lookups import KnownBy
+from loan_scoring.models.registry import model_row
 from loan_scoring.scoring.request import ScoredRequest, explain_application, score_and_record
 
 
@@ -69,7 +72,8 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
         outcomes = database.rows(session.connection, "select_outcome_history", loan_id=key)
     session = session.under(score)
     contract = session.contract
-    base, added, unexplained = _explained(session, score)
+    base, added, values, unexplained = _explained(session, score)
+    values = score["application"] | values
     return DeskApplication(
         score,
         [
@@ -77,12 +81,12 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
                 column.name,
                 column.label,
                 column.unit,
-                score["application"].get(column.name),
+                values.get(column.name),
                 column.name in added,
-                _shown(column, score["application"].get(column.name)),
+                _shown(column, values.get(column.name)),
                 added.get(column.name),
             )
-            for column in contract.inputs
+            for column in _shown_columns(session, score)
         ],
         base,
         unexplained,
@@ -92,23 +96,46 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
     )
 
 
+def _shown_columns(session: Session, score: database.Row) -> list[Column]:
+    """Return the columns of the file, and the look-ups and features of the model of a score."""
+    with database.transaction(session.connection):
+        row = model_row(session, score["propensity_version"])
+    contract = under_model(session.contract, row["training_data"])
+    read = contract.derived.closure(row["features"])
+    return [*contract.inputs, *(c for c in contract.derived.columns.values() if c.name in read)]
+
+
+def _as_received(contract: Contract, score: database.Row) -> dict[str, Any]:
+    """Return the application without stored features, which scoring computes itself."""
+    names = {column.name for column in contract.columns}
+    return {name: value for name, value in score["application"].items() if name in names}
+
+
+def _known_by(score: database.Row) -> KnownBy:
+    """Return what was known of look-ups when the score was made."""
+    return KnownBy(date.fromisoformat(score["batch_id"]), score["lookup_delivery_id"])
+
+
 def _shown(column: Column, value: Any) -> Any:
     return column.shown_level(value) if isinstance(value, str) else value
 
 
 def _explained(
     session: Session, score: database.Row
-) -> tuple[float | None, dict[str, float], str | None]:
+) -> tuple[float | None, dict[str, float], dict[str, Any], str | None]:
     if score["exclusion_reason"] is not None:
-        return None, {}, "no model scores this application"
+        return None, {}, {}, "no model scores this application"
+    received = _as_received(session.contract, score)
     try:
-        found = explain_application(session, score["application"], score["propensity_version"])
+        found = explain_application(
+            session, received, score["propensity_version"], _known_by(score)
+        )
     except LoanScoringError as error:
         # An artifact may be missing. Return the message, so that the page can still show the rest
         # of the application.
-        return None, {}, str(error)
+        return None, {}, {}, str(error)
     if found is None:
-        return None, {}, "today's contract excludes this application"
+        return None, {}, {}, "today's contract excludes this application"
     return *found, None
 
 
@@ -166,13 +193,13 @@ def score_what_if(
         found = database.row(session.connection, "select_application", loan_id=key)
     if found is None:
         raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
-    changed = {**found["application"], **changes}
+    changed = {**_as_received(contract, found), **changes}
     for ratio in contract.ratios:
         if ratio.column not in changes and {ratio.numerator, ratio.denominator} & changes.keys():
             changed[ratio.column] = _ratio(
                 ratio.scale, changed[ratio.numerator], changed[ratio.denominator]
             )
-    return changed, score_and_record(session, [changed], model, user, "what_if")
+    return changed, score_and_record(session, [changed], model, user, "what_if", _known_by(found))
 
 
 def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:

@@ -9,6 +9,7 @@ from loan_scoring import database
 from loan_scoring.database.partitions import partition_name
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
+from loan_scoring.features.applications import with_features
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.known_loans import quarantine_known_loans
 from loan_scoring.ingest.quarantine import add_rejected_rows
@@ -51,10 +52,10 @@ def copy_rows(
         revision: unpublished revision of the rows.
         blocks: accepted rows and rejected records of each block, as `RowRules.apply` returns them.
     """
-    columns = ["batch_id", "revision", "line_number", *session.contract.by_name]
+    columns = ["batch_id", "revision", "line_number", *(c.name for c in session.contract.stored)]
     partition = partition_name("applications", batch_id)
     accepted = quarantined = 0
-    for rows, text, rejected in read_ahead(_as_text(blocks, batch_id, revision)):
+    for rows, text, rejected in read_ahead(_as_text(session, blocks, batch_id, revision)):
         if rows:
             database.copy_csv(session.connection, partition, columns, text)
         add_rejected_rows(session, batch_id, revision, rejected)
@@ -64,10 +65,19 @@ def copy_rows(
 
 
 def _as_text(
-    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]], batch_id: str, revision: int
+    session: Session,
+    blocks: Iterator[tuple[pa.Table, list[RejectedRow]]],
+    batch_id: str,
+    revision: int,
 ) -> Iterator[tuple[int, io.BytesIO, list[RejectedRow]]]:
-    """Yield for each block the number of accepted rows, their CSV text, and rejected records."""
+    """Yield for each block the number of accepted rows, their CSV text, and rejected records.
+
+    The accepted rows get the features that the contract stores.
+    """
+    features = [column.name for column in session.contract.stored_features]
     for rows, rejected in blocks:
+        if features:
+            rows = with_features(session, rows, batch_id, features)
         key = {"batch_id": batch_id, "revision": revision}
         key_columns = [pa.repeat(value, rows.num_rows) for value in key.values()]
         applications = pa.table([*key_columns, *rows.columns], names=[*key, *rows.column_names])

@@ -183,7 +183,8 @@ def _applied(known: list[database.Row], current: database.Row) -> set[str]:
 
 
 def _carry_accepted(session: Session, batch_id: str, from_revision: int, revision: int) -> None:
-    names = sql.SQL(", ").join(map(sql.Identifier, ["line_number", *session.contract.by_name]))
+    carried = ["line_number", *(column.name for column in session.contract.stored)]
+    names = sql.SQL(", ").join(map(sql.Identifier, carried))
     with session.connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, database
+from loan_scoring.contract import under_model
 from loan_scoring.database.files import store_by_content
 from loan_scoring.database.session import Session
 from loan_scoring.errors import MissingError, StateError
@@ -211,7 +212,10 @@ def model_estimator(session: Session, row: database.Row) -> Any:
 
 
 def load_scorer(session: Session, propensity_version: str, personas_version: str) -> "Scorer":
-    """Load a pair of model versions and return a scorer for applications."""
+    """Load a pair of model versions and return a scorer for applications.
+
+    The scorer computes features by the expressions with which its models were trained.
+    """
     # Scorer is imported here, because its import loads scikit-learn, which most callers of the
     # registry do not need.
     from loan_scoring.models.scorer import Scorer
@@ -219,7 +223,7 @@ def load_scorer(session: Session, propensity_version: str, personas_version: str
     propensity = model_row(session, propensity_version)
     personas = model_row(session, personas_version)
     return Scorer(
-        session.contract,
+        under_model(session.contract, propensity["training_data"]),
         model_estimator(session, propensity),
         propensity["features"],
         model_estimator(session, personas),

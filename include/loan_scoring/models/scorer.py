@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.features.compute import compute_features
 from loan_scoring.models.contributions import REASONS, Contributions, top_reasons
 from loan_scoring.models.encoding import Columns, Encoder, split_columns
 
@@ -32,10 +33,14 @@ class Scorer:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns that `score` reads, in the order of the contract."""
+        """The names of the columns that `score` reads, in the order of the contract.
+
+        These are columns of the file and of look-ups. `score` computes features itself.
+        """
         used = {*self.propensity_features, *self.personas_features}
         used |= {exclusion.column for exclusion in self.contract.exclusions}
-        return [column.name for column in self.contract.inputs if column.name in used]
+        needed = self.contract.derived.closure(used)
+        return [column.name for column in self.contract.joined if column.name in needed]
 
     def score(self, table: pa.Table) -> pa.Table:
         """Return the scores of all applications, one row for each row of `table`.
@@ -55,6 +60,7 @@ class Scorer:
         reasons = {name: pa.nulls(table.num_rows, pa.string()) for name in REASONS}
         if len(judged):
             names = sorted({*self.propensity_features, *self.personas_features})
+            table = compute_features(self.contract, table, names)
             columns = split_columns(table, self.contract, names)
             if len(judged) < table.num_rows:
                 columns = columns.take(judged)
@@ -89,6 +95,7 @@ class Scorer:
         """
         if exclusion_reasons(self.contract, table)[0].is_valid:
             return None
+        table = compute_features(self.contract, table, self.propensity_features)
         encoded = self._propensity_encoder.encode(
             split_columns(table, self.contract, self.propensity_features)
         )

@@ -7,12 +7,12 @@ import pyarrow as pa
 from psycopg2 import sql
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
-from loan_scoring.database.applications import read_applications
+from loan_scoring.contract import Contract, under_model
 from loan_scoring.database.files import read_artifact
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
+from loan_scoring.features.applications import read_derived
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import (
     PREDICTIONS,
@@ -90,13 +90,19 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     The joint tests of all inputs are the last comparison. The joint tests are left out if the
     baseline or the batch has too few rows.
     """
-    contract = session.contract
     propensity = registry.model_row(session, run["propensity_version"])
+    contract = under_model(session.contract, propensity["training_data"])
     personas = registry.model_row(session, run["personas_version"])
     baseline = _fitted_baseline(contract, propensity)
     with database.transaction(session.connection):
         batch = watched_columns(
-            read_applications(session, run["batch_id"], run["revision"], baseline.inputs)
+            read_derived(
+                Session(contract, session.connection),
+                run["batch_id"],
+                run["revision"],
+                baseline.inputs,
+                delivery_id=run["lookup_delivery_id"],
+            )
         )
         predicted = _predictions(session, run)
     incomparable = predictions_of_other_policy(run, propensity)

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
+from loan_scoring.contract import Contract, changed_features
 from loan_scoring.database import audit
 from loan_scoring.database.partitions import (
     HISTORY,
@@ -23,6 +23,7 @@ from loan_scoring.database.partitions import (
 from loan_scoring.database.publications import Occasion, record_publication
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
+from loan_scoring.features.lookups import last_delivery
 from loan_scoring.models import registry
 from loan_scoring.scoring.mini_batch import EMPTY_MINI_BATCH, score_mini_batch, scoring_run
 
@@ -61,6 +62,12 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
             f"batch {batch_id} is not published, or is withdrawn; run ingest for it first"
         )
     propensity, personas = registry.champion_pair(session)
+    trained = registry.model_row(session, propensity)["training_data"]
+    for change in changed_features(session.contract, trained):
+        log.warning(
+            "%s: scores go by the model's expression until new models are promoted: run train",
+            change,
+        )
     run_id = derive_run_id(session.contract, batch_id, batch["revision"], propensity, personas)
     ensure_partition(session.connection, "scores", batch_id)
     policy = session.contract.scoring
@@ -76,6 +83,7 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
             personas_version=personas,
             policy=_policy(session.contract),
             applications=batch["accepted"],
+            lookup_delivery_id=last_delivery(session) if session.contract.lookups else None,
         )
         if planned:
             database.execute(

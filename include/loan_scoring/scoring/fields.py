@@ -81,12 +81,16 @@ def _shape_faults(
     contract: Contract, applications: Sequence[Application], needed: set[str]
 ) -> list[Fault]:
     found = []
+    declared = [column.name for column in contract.columns]
     for row, application in enumerate(applications):
-        for name in [name for name in contract.by_name if name in needed - application.keys()]:
+        for name in [name for name in declared if name in needed - application.keys()]:
             message = "is missing; give its value, or null if there is none"
             found.append(Fault(row, name, "missing", message))
         for name, value in application.items():
-            if name not in contract.by_name:
+            if name in contract.derived.columns:
+                message = "is derived from other columns; leave it out"
+                found.append(Fault(row, name, "derived_field", message))
+            elif name not in contract.by_name:
                 # Escape the name, because the response contains the name, and UTF-8 cannot encode
                 # half of a surrogate pair.
                 shown = name.encode("utf-8", "backslashreplace").decode()

@@ -15,6 +15,7 @@ from loan_scoring.contract.business_dates import local_time
 from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
+from loan_scoring.features.lookups import KnownBy, join_lookups
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.landing import source_label
@@ -68,8 +69,8 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     with database.transaction(session.connection):
         propensity, personas = registry.champion_pair(session)
         scorer = registry.load_scorer(session, propensity, personas)
-    today = str(local_time(contract.schedules.timezone).date())
-    wanted, optional = split_columns_of_file(contract, today)
+    today = local_time(contract.schedules.timezone).date()
+    wanted, optional = split_columns_of_file(contract, str(today))
     with open_table(location, wanted, file_format=contract.source, optional=optional) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
@@ -80,11 +81,14 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
                 ", ".join(table.header.extra),
             )
         rules = RowRules(contract)
+        own = Session(scorer.contract, session.connection)
+        known_by = KnownBy(today)
         # Use one thread, as mini-batches do, because with several threads the last bit of a score
         # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
             for rows, rejected in read_ahead(rules.apply(block) for block in table):
-                results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
+                joined = join_lookups(own, rows, scorer.columns, known_by)
+                results.add(rows.column(KEY), scorer.score(joined), (propensity, personas))
                 results.refuse(rejected)
     return FileScored(
         source=source_label(location),

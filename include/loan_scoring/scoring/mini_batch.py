@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
-from loan_scoring.database.applications import read_application_blocks, read_applications
 from loan_scoring.database.partitions import (
     partition_name,
     refuse_dropped,
@@ -20,6 +19,7 @@ from loan_scoring.database.partitions import (
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
+from loan_scoring.features.applications import read_derived, read_derived_blocks
 from loan_scoring.models import registry
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             )
         if found["state"] == "scored":
             return int(found["applications"])
-        with _blocks(session, run, scorer.columns, found) as applications:
+        with _blocks(session, run, scorer, found) as applications:
             blocks = (_scored(scorer, run, mini_batch, block) for block in applications)
             for scores, text in read_ahead(blocks):
                 database.copy_csv(session.connection, partition, scores.column_names, text)
@@ -92,7 +92,7 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
 
 @contextmanager
 def _blocks(
-    session: Session, run: database.Row, columns: list[str], mini_batch: database.Row
+    session: Session, run: database.Row, scorer: "Scorer", mini_batch: database.Row
 ) -> Iterator[Iterable[pa.Table]]:
     """Yield the blocks of a mini-batch's applications.
 
@@ -100,13 +100,15 @@ def _blocks(
     is read on a second connection, because the session's connection writes scores meanwhile.
     """
     bounds = (mini_batch["first_loan_id"], mini_batch["last_loan_id"])
-    which = (run["batch_id"], run["revision"], columns, bounds)
+    which = (run["batch_id"], run["revision"], scorer.columns, bounds)
+    delivery_id = run["lookup_delivery_id"]
     if mini_batch["applications"] <= BLOCK_ROWS:
-        yield [read_applications(session, *which)]
+        own = Session(scorer.contract, session.connection)
+        yield [read_derived(own, *which, delivery_id)]
         return
     with closing(database.connect_beside(session.connection)) as reader:
-        own = Session(session.contract, reader)
-        yield read_ahead(read_application_blocks(own, *which, BLOCK_ROWS))
+        own = Session(scorer.contract, reader)
+        yield read_ahead(read_derived_blocks(own, *which, BLOCK_ROWS, delivery_id))
 
 
 def _scored(

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import database
-from loan_scoring.contract import KEY
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract.business_dates import local_time
 from loan_scoring.database.partitions import ensure_partition
 from loan_scoring.database.session import Session
 from loan_scoring.errors import BusyError
@@ -26,6 +27,7 @@ from loan_scoring.scoring.fields import Application, typed_applications
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from loan_scoring.features.lookups import KnownBy
     from loan_scoring.models.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ def score_and_record(
     model: str,
     user: str,
     purpose: str = "score",
+    known_by: "KnownBy | None" = None,
 ) -> ScoredRequest:
     """Score applications, and record the input and the scores in table `calls`.
 
@@ -65,11 +68,12 @@ def score_and_record(
         model: `champion` or a model version.
         user: person who calls, as `airflow:NAME`.
         purpose: `score` or `what_if`.
+        known_by: what may be known of look-ups. By default, all that is known today.
 
     Raises:
         InputError, StateError, BusyError: as in `score_applications`.
     """
-    found = score_applications(session, applications, model)
+    found = score_applications(session, applications, model, known_by)
     now = datetime.now(UTC)
     ensure_partition(session.connection, "calls", now.date().isoformat())
     with database.transaction(session.connection):
@@ -98,7 +102,10 @@ def score_and_record(
 
 
 def score_applications(
-    session: Session, applications: Sequence[Application], model: str = CHAMPION
+    session: Session,
+    applications: Sequence[Application],
+    model: str = CHAMPION,
+    known_by: "KnownBy | None" = None,
 ) -> ScoredRequest:
     """Score applications with the champions, or with a model version.
 
@@ -118,7 +125,7 @@ def score_applications(
     """
     started = time.monotonic()
     scorer, versions = load_pair(session, model)
-    table = typed_applications(session.contract, applications, scorer.columns)
+    table = _typed(session, scorer, applications, known_by)
     with _turn():
         scored = _one_thread(scorer, table)
     rows = table.select([KEY]).to_pylist()
@@ -131,19 +138,48 @@ def score_applications(
 
 
 def explain_application(
-    session: Session, application: Application, model: str
-) -> tuple[float, dict[str, float]] | None:
-    """Return the base log-odds of one application, and the contribution of each feature.
+    session: Session, application: Application, model: str, known_by: "KnownBy"
+) -> tuple[float, dict[str, float], dict[str, Any]] | None:
+    """Return the base log-odds of one application, contributions by feature, and derived values.
 
-    Return None if an exclusion of the contract applies to the application.
+    The derived values are those of look-ups and of features, by name. Return None if an exclusion
+    of the contract applies to the application.
 
     Raises:
         InputError, StateError, BusyError: as in `score_applications`.
     """
     scorer, _ = load_pair(session, model)
-    table = typed_applications(session.contract, [application], scorer.columns)
+    table = _typed(session, scorer, [application], known_by)
     with _turn():
-        return scorer.explain(table)
+        found = scorer.explain(table)
+    if found is None:
+        return None
+    from loan_scoring.features.compute import compute_features
+
+    columns = scorer.contract.derived.columns
+    derived = [name for name in scorer.propensity_features if name in columns]
+    values = compute_features(scorer.contract, table, derived).select(derived).to_pylist()
+    return *found, values[0] if derived else {}
+
+
+def _typed(
+    session: Session,
+    scorer: "Scorer",
+    applications: Sequence[Application],
+    known_by: "KnownBy | None",
+) -> "pa.Table":
+    """Return applications as a table with all columns that a scorer reads."""
+    from loan_scoring.features.applications import columns_of_file
+    from loan_scoring.features.lookups import KnownBy, join_lookups
+
+    needed = columns_of_file(scorer.contract, scorer.columns)
+    table = typed_applications(session.contract, applications, needed)
+    if not scorer.contract.lookups:
+        return table
+    known_by = known_by or KnownBy(local_time(session.contract.schedules.timezone).date())
+    own = Session(scorer.contract, session.connection)
+    with database.transaction(session.connection):
+        return join_lookups(own, table, scorer.columns, known_by)
 
 
 _working = threading.Lock()
@@ -170,7 +206,8 @@ def _turn() -> Iterator[None]:
         _working.release()
 
 
-_scorers: dict[tuple[str, ...], "Scorer"] = {}
+_scorers: dict[tuple[str, ...], tuple[Contract, "Scorer"]] = {}
+"""Loaded scorers, each with the contract under which it was loaded."""
 MOST_SCORERS = 4
 
 
@@ -199,18 +236,20 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
             for kind in registry.KINDS
         ]
     key = (contract.portfolio, *hashes)
-    scorer = _scorers.get(key)
-    if scorer is not None and scorer.contract == contract:
-        return scorer, versions
+    found = _scorers.get(key)
+    if found is not None and found[0] == contract:
+        return found[1], versions
     with _turn():
-        scorer = _scorers.get(key)
-        if scorer is None or scorer.contract != contract:
+        found = _scorers.get(key)
+        if found is not None and found[0] == contract:
+            scorer = found[1]
+        else:
             with database.transaction(session.connection):
                 scorer = registry.load_scorer(session, versions[PROPENSITY], versions[PERSONAS])
             _scorers.pop(key, None)
             while len(_scorers) >= MOST_SCORERS:
                 del _scorers[next(iter(_scorers))]
-            _scorers[key] = scorer
+            _scorers[key] = (contract, scorer)
     return scorer, versions
 
 

@@ -51,14 +51,17 @@ def what_if_inputs(contract: Contract, shown: DeskApplication) -> list[Applicati
     """Return the inputs that a person may change in the what-if form.
 
     A person may change each input that the model uses, and each column that can exclude an
-    application. Ratios are left out, because they are calculated from other columns.
+    application. Ratios are left out, because they are calculated from other columns. Instead of a
+    feature, the person changes the columns that the feature reads.
     """
     calculated = {ratio.column for ratio in contract.ratios}
     excluding = {each.column for each in contract.exclusions}
     read = {each.name for each in shown.inputs if each.is_read}
     if not read:  # there is no explanation, for example for `refer`, so offer all features
         read = {column.name for column in contract.features}
-    return [each for each in shown.inputs if each.name in (read | excluding) - calculated]
+    read = {name for each in read for name in contract.derived.columns_read(each)}
+    asked = {column.name for column in contract.columns} & (read | excluding) - calculated
+    return [each for each in shown.inputs if each.name in asked]
 
 
 def form_field(column: Column, given: ApplicationField) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
     for row in two:
         fitted = registry.versions_by_fingerprint(session, row["fingerprint"]).get(PERSONAS)
         personas.append(None if fitted is None else registry.model_row(session, fitted))
-    labels = {column.name: column.label for column in session.contract.columns}
+    labels = {column.name: column.label for column in session.contract.by_name.values()}
     read_by = [set(row["features"]) for row in two]
     return {
         "metrics": [

@@ -75,7 +75,7 @@ def derive_expectations(
             "schema",
             "critical",
             "expect_table_columns_to_match_set",
-            {"column_set": [*LANDED, *contract.by_name], "exact_match": True},
+            {"column_set": [*LANDED, *(c.name for c in contract.stored)], "exact_match": True},
         ),
         Expectation(
             "row_count", "critical", "expect_table_row_count_to_be_between", {"min_value": 1}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from loan_scoring.contract import Contract
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
@@ -12,6 +13,8 @@ from loan_scoring.models import registry
 from loan_scoring.models.training.run import train
 
 REPETITIONS = 5
+RATIOS = 3
+"""Number of ratios that the second pair of models reads."""
 ALGORITHM = "hist_gradient_boosting"
 """Algorithm of the propensity model in the benchmark.
 
@@ -28,9 +31,13 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
     without key, index and rules. The naive implementation uses pandas and calls the pipelines of
     both models directly.
 
+    A second pair of models reads three ratios more, which the contract declares as features.
+
     Each implementation runs in a process of its own. The time to load the models is not counted.
     """
-    ways: dict[str, list[dict[str, float]]] = {"floor": [], "silent": [], "ours": [], "naive": []}
+    ways: dict[str, list[dict[str, float]]] = {
+        "floor": [], "silent": [], "ours": [], "ratios": [], "naive": [],
+    }  # fmt: skip
     portfolio = loans.contract.portfolio
 
     def run(way: str) -> dict[str, float]:
@@ -38,9 +45,10 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
     with open_session(portfolio, url) as session:
         train_bench_pair(session, loans)
+        train(Session(with_ratios(of_one_trial(loans.contract)), session.connection))
         replace_batch(session, loans.file)
         for repetition in range(REPETITIONS):
-            for way in ("floor", "silent", "ours"):
+            for way in ("floor", "silent", "ours", "ratios"):
                 ways[way].append(run(way))
             if repetition % 2 == 0:
                 ways["naive"].append(run("naive"))
@@ -60,6 +68,9 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
             "floor", [each["seconds"] for each in ways["floor"]], "all four: no key, no rules"
         ),
         median_seconds("score, without reasons", [each["seconds"] for each in ways["silent"]]),
+        median_seconds(
+            f"score, {RATIOS} declared ratios more", [each["seconds"] for each in ways["ratios"]]
+        ),
         median_seconds("score", [each["seconds"] for each in ways["ours"]], "plan, score, publish"),
         median_seconds(
             "read_sql + predict_proba + to_sql",
@@ -70,9 +81,12 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
         highest_peak("peak memory", ways["ours"]),
         highest_peak(f"peak memory, {TIMES} times the rows", tenfold),
     ]
-    floor, silent, ours, naive, longer, low, high = (figure.value for figure in figures[-7:])
+    floor, silent, ratios_too, ours, naive, longer, low, high = (
+        figure.value for figure in figures[-8:]
+    )
     ratios = [
         LimitedRatio("score without reasons / floor", silent / floor, 1.3),
+        LimitedRatio(f"score with {RATIOS} declared ratios / score", ratios_too / ours, 1.05),
         LimitedRatio("naive / score", naive / ours, 8, is_at_most=False),
         LimitedRatio(f"time at {TIMES} times the rows", longer / ours, 11),
         LimitedRatio(f"memory at {TIMES} times the rows", high / low, 1.2),
@@ -82,15 +96,32 @@ def bench_score(loans: BenchLoans, url: str) -> BenchResult:
 
 def train_bench_pair(session: Session, loans: BenchLoans) -> None:
     """Ingest all loans as `history`, fit one pair of models, and promote both models."""
-    policy = loans.contract.training
-    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
-    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
-    contract = loans.contract.model_copy(update={"training": one})
+    contract = of_one_trial(loans.contract)
     ingest_batch(session, HISTORY, loans.file)
     versions, _ = train(Session(contract, session.connection))
     for version in versions.values():
         registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
     session.connection.commit()
+
+
+def of_one_trial(contract: Contract) -> Contract:
+    """Return a contract whose training has one candidate, of ALGORITHM if possible."""
+    policy = contract.training
+    algorithm = ALGORITHM if ALGORITHM in policy.candidates else next(iter(policy.candidates))
+    one = policy.model_copy(update={"candidates": {algorithm: policy.candidates[algorithm][:1]}})
+    return contract.model_copy(update={"training": one})
+
+
+def with_ratios(contract: Contract) -> Contract:
+    """Return a contract that also declares ratios of its first numbers as features."""
+    numbers = [column.name for column in contract.features if column.is_numeric]
+    pairs = [(numbers[place], numbers[(place + 1) % len(numbers)]) for place in range(RATIOS)]
+    ratios = [
+        {"name": f"ratio_{place}", "label": f"Ratio {place}", "expression": f"{above} / {below}"}
+        for place, (above, below) in enumerate(pairs, 1)
+    ]
+    raw = contract.model_dump()
+    return Contract.model_validate(raw | {"features": [*raw.get("features", []), *ratios]})
 
 
 def replace_batch(session: Session, file: Path) -> None:

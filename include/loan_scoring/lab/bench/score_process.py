@@ -1,7 +1,8 @@
 """Score a batch and print time and memory as JSON: `score_process PORTFOLIO WAY`.
 
-WAY is `ours` (as in production), `silent` (`ours` without reasons), `floor` (the least possible
-work) or `naive` (pandas and scikit-learn pipelines).
+WAY is `ours` (as in production), `silent` (`ours` without reasons), `ratios` (`ours` with a pair of
+models that reads declared ratios too), `floor` (the least possible work) or `naive` (pandas and
+scikit-learn pipelines).
 """
 
 import json
@@ -26,6 +27,7 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.features.compute import compute_features
 from loan_scoring.lab.bench.harness import NAIVE_ROWS, peak_memory_bytes, truncate_tables
 from loan_scoring.local.postgres import portfolio_database_url
 from loan_scoring.models import registry
@@ -34,6 +36,8 @@ from loan_scoring.models.scorer import Scorer, decide_by_policy, exclusion_reaso
 from loan_scoring.scoring.batch import score_batch
 
 WARM_UP_ROWS = 1000
+RATIOS_PAIR = ("propensity-2", "personas-2")
+"""The pair of models that reads declared ratios, which is fitted after the champions."""
 
 
 class SilentScorer(Scorer):
@@ -51,7 +55,8 @@ def main(portfolio: str, way: str) -> dict[str, float]:
         with database.transaction(session.connection), session.connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS floor")
             cursor.execute("CREATE TABLE floor (LIKE scores)")
-        scorer = registry.load_scorer(session, *registry.champion_pair(session))
+        pair = RATIOS_PAIR if way == "ratios" else registry.champion_pair(session)
+        scorer = registry.load_scorer(session, *pair)
         if way == "silent":
             scorer = SilentScorer(**vars(scorer))
         with database.transaction(session.connection):
@@ -106,7 +111,8 @@ def _floor(session: Session, query: sql.Composed, scorer: Scorer) -> dict[str, f
             reason = exclusion_reasons(session.contract, table)
             scorable = np.flatnonzero(reason.is_null().to_numpy(zero_copy_only=False))
             names = sorted({*scorer.propensity_features, *scorer.personas_features})
-            columns = split_columns(table.take(pa.array(scorable)), session.contract, names)
+            table = compute_features(scorer.contract, table, names)
+            columns = split_columns(table.take(pa.array(scorable)), scorer.contract, names)
             first, second = (encoder.encode(columns) for encoder in encoders)
         with step("predict"):
             probability, cluster = np.full(len(table), np.nan), np.full(len(table), -1)

@@ -4,7 +4,7 @@ Neither loans nor model artifacts are read, so a card can be written at any time
 """
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
+from loan_scoring.contract import Contract, under_model
 from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
@@ -48,7 +48,7 @@ def read_card(session: Session, model_version: str) -> Card:
     results = recorded_trials(session, propensity["fingerprint"])
     failures = recorded_failures(session, propensity["fingerprint"])
     is_champion = champion == versions[PROPENSITY]
-    contract = session.contract
+    contract = under_model(session.contract, propensity["training_data"])
     return Card(
         f"Model card: {versions[PROPENSITY]}",
         f"{contract.title} ({contract.portfolio}), with {versions[PERSONAS]}. Fitted "
@@ -56,6 +56,7 @@ def read_card(session: Session, model_version: str) -> Card:
         f"{propensity['code_version']}; {'in use' if is_champion else 'not in use'}.",
         [
             _purpose_section(contract, propensity),
+            *_derived_section(contract, propensity),
             performance.metrics_section(contract, propensity),
             *performance.plot_sections(contract, propensity),
             checks.promotions_section(verdicts),
@@ -81,6 +82,27 @@ def _purpose_section(contract: Contract, row: database.Row) -> Section:
             )
         ],
     )
+
+
+def _derived_section(contract: Contract, row: database.Row) -> list[Section]:
+    """Return the section on columns of a model that no file has. Empty if there are none."""
+    derived = contract.derived
+    read = derived.closure(row["features"])
+    rows = [
+        [
+            column.label,
+            column.unit or "",
+            name,
+            f"look-up {derived.lookup_of[name].name}, column {column.sources[0]}"
+            if name in derived.lookup_of
+            else column.sources[0],
+        ]
+        for name, column in derived.columns.items()
+        if name in read
+    ]
+    if not rows:
+        return []
+    return [Section("Features", [Table(["label", "unit", "name", "computed from"], rows)])]
 
 
 def _data_section(row: database.Row) -> Section:

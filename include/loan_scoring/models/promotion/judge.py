@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
-from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
+from loan_scoring.features.applications import read_labelled
 from loan_scoring.models import registry
 from loan_scoring.models.groups import group_names
 from loan_scoring.models.holdout import holdout_members, holdout_policy
@@ -118,10 +118,12 @@ def _common_holdout(
     contract = session.contract
     needed = {column.name for column in contract.monitored} | set(contract.protected_names)
     needed |= {name for scorer in scorers for name in scorer.columns}
-    columns = [column.name for column in contract.inputs if column.name in needed]
+    # Features are left out, because each scorer computes its own.
+    needed = contract.derived.closure(needed)
+    columns = [column.name for column in contract.joined if column.name in needed]
     with database.transaction(session.connection):
         since = models[0]["training_data"].get("since")
-        table = labelled_applications(session, columns, since)
+        table = read_labelled(session, columns, since)
     if since is not None:
         table = table.filter(table.column("is_recent"))
     kept = exclusion_reasons(contract, table).is_null().to_numpy(zero_copy_only=False)

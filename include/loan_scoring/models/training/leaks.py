@@ -88,7 +88,7 @@ def leak_report(
         history = np.ones(len(y), dtype=bool)
     seed = contract.training.seed
     findings = []
-    for column in contract.columns:
+    for column in contract.by_name.values():
         if column.type in STORED_ONLY:
             continue  # no model reads such a type, and most of its values are single ones
         values = table.column(column.name).combine_chunks()

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from loan_scoring import database, settings
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.contract.business_dates import local_time
-from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
+from loan_scoring.features.applications import read_labelled
+from loan_scoring.features.lookups import last_delivery
 from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.leaks import LeakReport, leak_report
 from loan_scoring.models.waiting import history_command, too_few_loans
@@ -67,6 +68,7 @@ class TrainingRows:
 
     `outcomes_as_of` is the last change of outcomes before the rows were read: `change_id` and
     `changed_at` of table `outcome_changes`. It is None if there was no change yet.
+    `lookup_delivery_id` is the last delivery of look-ups before the rows were read, or None.
     """
 
     fingerprint: str
@@ -76,6 +78,7 @@ class TrainingRows:
     features: list[str]
     since: str | None = None
     outcomes_as_of: dict[str, Any] | None = None
+    lookup_delivery_id: int | None = None
 
 
 def freeze_rows(session: Session) -> TrainingRows:
@@ -94,10 +97,13 @@ def freeze_rows(session: Session) -> TrainingRows:
         table = _read_labelled(session, since)
         batches = database.rows(session.connection, "select_training_batches")
         as_of = database.row(session.connection, "select_last_outcome_change")
+        delivery = last_delivery(session)
     _refuse_too_little(contract, table)
     report = _report_leaks(contract, table)
     today = local_time(contract.schedules.timezone).date()
-    retired = {column.name for column in contract.inputs if column.is_retired(today)}
+    gone = {column.name for column in contract.inputs if column.is_retired(today)}
+    # A feature is retired with the columns that it reads.
+    retired = {name for name in contract.by_name if gone & contract.derived.closure([name])}
     features = [name for name in _pass_leak_gate(contract, report) if name not in retired]
     # Without the retired columns the rows have another fingerprint, so that new models are fitted.
     read = {exclusion.column for exclusion in contract.exclusions}
@@ -107,6 +113,7 @@ def freeze_rows(session: Session) -> TrainingRows:
     return TrainingRows(
         fingerprint_of(contract, table), table, batches, report.as_json(), features, since,
         None if as_of is None else as_of | {"changed_at": as_of["changed_at"].isoformat()},
+        delivery,
     )  # fmt: skip
 
 
@@ -125,7 +132,7 @@ def fingerprint_of(contract: Contract, table: pa.Table) -> str:
 
 def write_rows(session: Session, training: TrainingRows) -> None:
     """Write the rows of a training to one Parquet file among the portfolio's artifacts."""
-    names = ("batches", "leaks", "features", "since", "outcomes_as_of")
+    names = ("batches", "leaks", "features", "since", "outcomes_as_of", "lookup_delivery_id")
     metadata = {name: getattr(training, name) for name in names}
     buffer = io.BytesIO()
     table = training.table.replace_schema_metadata({"training": json.dumps(metadata, default=str)})
@@ -183,8 +190,9 @@ def _file(fingerprint: str) -> str:
 
 
 def _read_labelled(session: Session, since: str | None) -> pa.Table:
-    columns = [column.name for column in session.contract.inputs]
-    return labelled_applications(session, columns, since)
+    contract = session.contract
+    columns = [*(column.name for column in contract.inputs), *contract.derived.columns]
+    return read_labelled(session, columns, since)
 
 
 def _changed_since(session: Session) -> str | None:
@@ -197,7 +205,7 @@ def _changed_since(session: Session) -> str | None:
     since = change["since"] if change else None
     if since is None:
         return None
-    recent = labelled_applications(session, [], since).column("is_recent")
+    recent = read_labelled(session, [], since).column("is_recent")
     labelled, needed = sum(recent.to_pylist()), session.contract.training.min_recent_loans
     if labelled < needed:
         log.info("change since %s ignored: %d labelled loans of %d", since, labelled, needed)

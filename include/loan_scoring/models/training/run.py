@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from loan_scoring import database
+from loan_scoring.contract import derivation
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
@@ -194,6 +195,8 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
             "outcomes_as_of": training.outcomes_as_of,
             "since": training.since,
             "policy": contract.policy,
+            "derivation": derivation(contract),
+            "lookup_delivery_id": training.lookup_delivery_id,
         },
     )
     delete_rows(session, training.fingerprint)

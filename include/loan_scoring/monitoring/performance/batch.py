@@ -9,8 +9,9 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
-from loan_scoring.database.applications import column_types, read_applications
+from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
+from loan_scoring.features.applications import read_derived
 from loan_scoring.models.groups import group_names
 from loan_scoring.models.numbers import as_floats
 
@@ -53,7 +54,13 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     amount = [contract.business.amount] if contract.business else []
     protected = contract.protected_groups
     columns = list(dict.fromkeys([*amount, *protected]))
-    inputs = read_applications(session, run["batch_id"], run["revision"], columns)
+    inputs = read_derived(
+        session,
+        run["batch_id"],
+        run["revision"],
+        columns,
+        delivery_id=run["lookup_delivery_id"],
+    )
     inputs = inputs.take(_places(scores, inputs))
     known = _outcomes(session, run, scores)
     return ScoredBatch(
