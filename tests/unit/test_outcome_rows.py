@@ -35,9 +35,9 @@ def parse(
     contract: Contract, path: Path, is_history: bool = False, block_bytes: int = 4 << 20
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the records of a file without open loans, and the number of open loans."""
-    columns = outcome_columns(contract, is_history)
+    columns = outcome_columns(contract, is_history=is_history)
     with open_table(
-        path, columns.wanted, optional=columns.optional, encoding=columns.source.encoding,
+        path, columns.wanted, optional=columns.optional, file_format=columns.file_format,
         block_bytes=block_bytes,
     ) as table:  # fmt: skip
         found = list(parse_outcomes(contract, columns, table))

@@ -29,8 +29,8 @@ class ProtectedColumn(ContractPart):
 
 
 Protected = Annotated[
-    Annotated[str, Tag("name")] | Annotated[ProtectedColumn, Tag("column")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "column"),
+    Annotated[str, Tag("a name")] | Annotated[ProtectedColumn, Tag("a mapping")],
+    Discriminator(lambda value: "a name" if isinstance(value, str) else "a mapping"),
 ]
 """A protected column: its name alone, or with bands."""
 
