@@ -6,6 +6,8 @@ clock are checked: 2026-02-30 and 24:00 are neither a date nor a time.
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +56,8 @@ EXCEL_LOWEST = 61
 """The first day of a spreadsheet that is counted right, because day 60 is 29 February 1900."""
 DAY = 86_400_000_000
 """Microseconds of a day."""
+LATE = 24_472 * DAY
+"""2037-01-01. From 2038 on, Arrow knows no summer time."""
 LOWEST, HIGHEST = -719_162 * DAY, 2_932_897 * DAY
 """From 0001-01-01 to before 10000-01-01, in microseconds from 1970-01-01."""
 
@@ -248,9 +252,20 @@ def _within_calendar(microseconds: pa.Array) -> pa.Array:
 def _in_utc(local: pa.Array, timezone: str) -> pa.Array:
     if timezone == "UTC":
         return local
+    is_late = pc.greater_equal(local, LATE)
+    if pc.any(is_late).as_py():
+        late = [_late_in_utc(each, timezone) for each in local.filter(is_late).to_pylist()]
+        early = _in_utc(pc.if_else(is_late, pa.scalar(None, pa.int64()), local), timezone)
+        return pc.replace_with_mask(early, is_late.fill_null(False), pa.array(late, pa.int64()))
     naive = local.cast(pa.timestamp("us"))
     at = pc.assume_timezone(naive, timezone, ambiguous="earliest", nonexistent="earliest")
     # A time that does not exist became the last time before the gap. The offset there moves the
     # time forward by the gap.
     offset = pc.subtract(pc.local_timestamp(at).cast(pa.int64()), at.cast(pa.int64()))
     return pc.subtract(local, offset)
+
+
+def _late_in_utc(local: int, timezone: str) -> int:
+    at = datetime(1970, 1, 1) + timedelta(microseconds=local)
+    offset = at.replace(tzinfo=ZoneInfo(timezone)).utcoffset() or timedelta()
+    return local - offset // timedelta(microseconds=1)
