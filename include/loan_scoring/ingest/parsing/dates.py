@@ -74,6 +74,8 @@ def parse_dates(
         formats: formats of strptime or words, tried in order. If empty, ISO 8601: YYYY-MM-DD.
         may_be_midnight: whether ISO 8601 includes times of day that are midnight.
     """
+    if not formats and (plain := _cast(text, pa.date32())) is not None:
+        return plain, np.zeros(len(text), dtype=bool)
     iso = ISO_MIDNIGHT if may_be_midnight else ISO_DATE
     distinct, codes = _distinct(text)
     local, _ = _read(distinct, formats, iso)
@@ -96,11 +98,32 @@ def parse_times(
         formats: formats of strptime or words, tried in order. If empty, ISO 8601.
         timezone: time zone of the texts without an offset.
     """
+    if not formats and (plain := _cast(text, pa.timestamp("us"))) is not None:
+        utc = _within_calendar(_in_utc(plain.cast(pa.int64()), timezone))
+        if utc.null_count == text.null_count:
+            return utc.cast(pa.timestamp("us", "UTC")), np.zeros(len(text), dtype=bool)
     distinct, codes = _distinct(text)
     local, offset = _read(distinct, formats, ISO_TIME)
     utc = pc.if_else(offset.is_valid(), pc.subtract(local, offset), _in_utc(local, timezone))
     utc = _within_calendar(utc)
     return _spread(utc.cast(pa.timestamp("us", "UTC")), codes, text)
+
+
+def _cast(text: pa.Array, type_: pa.DataType) -> pa.Array | None:
+    """Return texts as dates or times, all at once, if all are plain ISO 8601. Else return None.
+
+    The cast takes a third of the time, but refuses offsets, and also reads the year 0000 and a time
+    of an hour alone, such as 2026-01-05 13.
+    """
+    if pc.any(pc.equal(pc.binary_length(text), 13)).as_py():
+        return None
+    try:
+        values = text.cast(type_)
+    except pa.ArrowInvalid:
+        return None
+    lowest = pc.min(values.cast(pa.int32() if pa.types.is_date(type_) else pa.int64())).as_py()
+    first = LOWEST // DAY if pa.types.is_date(type_) else LOWEST
+    return values if lowest is None or lowest >= first else None
 
 
 def _distinct(text: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -121,6 +144,8 @@ def _read(text: pa.Array, formats: Sequence[str], iso: str) -> tuple[pa.Array, p
     """
     local, offset = pa.nulls(len(text), pa.int64()), pa.nulls(len(text), pa.int64())
     for each in formats or [""]:
+        if local.null_count == text.null_count and len(text):
+            break  # the formats before have read all texts
         if each in DAYS or each == SECONDS:
             found = _counted(text, each)
         else:
