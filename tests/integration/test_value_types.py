@@ -2,6 +2,8 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.lab.synthetic import generate_loans
 from loan_scoring.models import registry
 from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.models.training.rows import freeze_rows
 from loan_scoring.models.training.run import train
 from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.scoring.batch import score_batch
@@ -204,6 +207,15 @@ def test_drift_quality_and_levels_of_the_types(typed: Any, tmp_path: Path) -> No
                   "observed_on": ["2026-02-01"] * NIGHT_ROWS}), tmp_path / "2026-02-01.csv",
     )  # fmt: skip
     take_outcomes(session, outcomes)
+    before = freeze_rows(session)
+    columns = [
+        each.model_copy(update={"retired": date(2025, 1, 1)}) if each.name == "months" else each
+        for each in session.contract.columns
+    ]
+    retired = replace(session, contract=session.contract.model_copy(update={"columns": columns}))
+    after = freeze_rows(retired)
+    assert {*before.features} - {*after.features} == {"months"}
+    assert before.fingerprint != after.fingerprint
 
     with file.open() as read:
         rows = list(csv.DictReader(read))
