@@ -67,9 +67,9 @@ class FileFormat(ContractPart):
     @classmethod
     def _is_codec(cls, encoding: str) -> str:
         try:
-            # Some codecs turn text into other text, or cannot read a file piece by piece.
-            codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
+            # Some codecs are not for text, and some cannot read a file piece by piece.
             "a".encode(encoding)
+            codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
         except (LookupError, UnicodeError, ValueError):
             raise ValueError(
                 f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "
