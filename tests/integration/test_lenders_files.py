@@ -357,7 +357,7 @@ def test_several_files_are_one_batch_whose_lines_stay_apart(
 def test_a_further_or_changed_file_is_a_new_revision_and_is_told(
     parts: tuple[Session, Path, Path],
 ) -> None:
-    session, north, south = parts
+    session, _, south = parts
     now = datetime.now(UTC) + timedelta(days=1)
     ingest_batch(session, NIGHT, find_applications_file(session, NIGHT))
     ingest_batch(session, NEXT, find_applications_file(session, NEXT))
@@ -415,7 +415,7 @@ def test_declared_files_must_all_have_landed(lender: Lender) -> None:
         south = landed(f"{NIGHT}.south.csv", loans(101))
         assert len(find_applications_file(session, NIGHT)) == 2
         west = landed(f"{NIGHT}-west.csv", loans(201))
-        with pytest.raises(SourceError, match="west.csv, which ingest.files"):
+        with pytest.raises(SourceError, match=r"west\.csv, which ingest\.files"):
             find_applications_file(session, NIGHT)
         west.rename(west.with_name(f"{NIGHT}-south.csv"))
         with pytest.raises(SourceError, match="the same part"):
@@ -450,7 +450,7 @@ def test_each_file_has_its_own_manifest(lender: Lender) -> None:
 
         sums = [sum(float(row[1]) for row in loans(first)) for first in (1, 101)]
         say(paths[0], 39, sums[0])
-        with pytest.raises(PassingSourceError, match="b.csv: its manifest .* has not landed"):
+        with pytest.raises(PassingSourceError, match=r"b\.csv: its manifest .* has not landed"):
             find_applications_file(session, NIGHT)
         say(paths[1], 39, sums[0])
         with pytest.raises(PassingSourceError, match=r"b\.csv\.manifest\.json.*sum of amount_eur"):

@@ -38,8 +38,8 @@ def with_ingest(contract: Contract, **fields: object) -> Contract:
 
 
 ENDINGS = [
-    "csv", "CSV", "csv.gz", "csv.zip", "zip", "gz", "parquet", "txt", "tsv", "xlsx", "synthetic.csv",
-    "synthetic.csv.gz", "EMPTY",
+    "csv", "CSV", "csv.gz", "csv.zip", "zip", "gz", "parquet", "txt", "tsv", "xlsx",
+    "synthetic.csv", "synthetic.csv.gz", "EMPTY",
 ]  # fmt: skip
 OTHERS = [
     "csv.filepart", "csv.part", "csv.tmp", "csv.bak", "csv.md5", "csv~", "csv.done", "csv.swp",

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from workbooks import DATE, MOMENT, PERCENT, write_workbook
 
 from loan_scoring.contract import (
     Contract,
@@ -19,6 +18,7 @@ from loan_scoring.contract import (
 )
 from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.table import open_table
+from workbooks import DATE, MOMENT, PERCENT, write_workbook
 
 LINES = ["nr,amount,job", "1,7151.03,fixed", "2,25024.04,freelance"]
 ROWS = [("1", "7151.03", "fixed"), ("2", "25024.04", "freelance")]
@@ -189,7 +189,7 @@ def test_without_a_header_a_delimiter_is_never_guessed(tmp_path: Path) -> None:
 
 def test_a_position_beyond_the_first_record_is_one_line(tmp_path: Path) -> None:
     path = written(tmp_path / "f.csv", "1,2\n")
-    with pytest.raises(SourceError, match="first record has 2 fields.*asks for column 9"):
+    with pytest.raises(SourceError, match=r"first record has 2 fields.*asks for column 9"):
         rows(path, ["9"], header=False)
 
 

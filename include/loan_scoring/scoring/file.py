@@ -79,9 +79,10 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         # Use one thread, as mini-batches do, because with several threads the last bit of a score
         # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
-            for rows, rejected in read_ahead(rules.apply(block) for block in table):
+            judged = ((*rules.apply(block), block.place) for block in table)
+            for rows, rejected, place in read_ahead(judged):
                 results.add(rows.column(KEY), scorer.score(rows), (propensity, personas))
-                results.refuse(rejected)
+                results.refuse(rejected, place)
     return FileScored(
         source=source_label(location),
         out=str(out),
