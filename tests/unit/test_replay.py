@@ -411,7 +411,9 @@ def test_replayed_files_have_the_declared_format_and_every_part_of_the_key(
 
 
 def test_a_replay_needs_a_key_that_stands_in_the_file(loans: Contract, tmp_path: Path) -> None:
-    key = loans.key.model_copy(update={"source": None, "made_from": "line", "type": "text"})
-    made = loans.model_copy(update={"columns": [key, *loans.inputs]})
+    raw = loans.model_dump()
+    key = {"name": "loan_id", "label": "Row", "type": "text", "known": "application"}
+    raw["columns"] = [key | {"made_from": "line"}, *raw["columns"][1:]]
+    made = Contract.model_validate(raw)
     with pytest.raises(LoanScoringError, match="replay needs a key that stands in the file"):
         cut(made, None, tmp_path / "landing")
