@@ -32,3 +32,4 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS f ON true;
 COMMENT ON VIEW quarantined_lines IS 'Refused rows, each with the file and the line of the file on which it begins';
+COMMENT ON COLUMN quarantined_lines.line IS 'Line of the file on which the record begins; the header is line 1';

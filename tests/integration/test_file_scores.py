@@ -130,9 +130,9 @@ def test_blocks_of_any_size_give_the_same_file(
     whole = score_file(ready, broken, tmp_path / "whole.csv")
     sizes = []
 
-    def small(location, wanted, *, encoding):
+    def small(location, wanted, *, file_format):
         sizes.append(location)
-        return SourceTable(location, wanted, (), encoding=encoding, block_bytes=8 << 10)
+        return SourceTable(location, wanted, (), file_format=file_format, block_bytes=8 << 10)
 
     monkeypatch.setattr("loan_scoring.scoring.file.open_table", small)
     parts = score_file(ready, broken, tmp_path / "parts.csv")
@@ -240,8 +240,8 @@ def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(SourceTable, "__iter__", some)
     monkeypatch.setattr(
         "loan_scoring.scoring.file.open_table",
-        lambda location, wanted, *, encoding: SourceTable(
-            location, wanted, (), encoding=encoding, block_bytes=16 << 10
+        lambda location, wanted, *, file_format: SourceTable(
+            location, wanted, (), file_format=file_format, block_bytes=16 << 10
         ),
     )
 

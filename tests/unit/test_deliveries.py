@@ -38,12 +38,12 @@ def with_ingest(contract: Contract, **fields: object) -> Contract:
 
 
 ENDINGS = [
-    "csv", "CSV", "csv.gz", "csv.zip", "zip", "gz", "parquet", "txt", "tsv", "synthetic.csv",
-    "synthetic.csv.gz", "EMPTY",
+    "csv", "CSV", "csv.gz", "csv.zip", "zip", "gz", "parquet", "txt", "tsv", "xlsx",
+    "synthetic.csv", "synthetic.csv.gz", "EMPTY",
 ]  # fmt: skip
 OTHERS = [
     "csv.filepart", "csv.part", "csv.tmp", "csv.bak", "csv.md5", "csv~", "csv.done", "csv.swp",
-    "csv.crdownload", "csv.manifest.json", "csv.1", "xlsx", "csv.gz.part", "old.csv", "",
+    "csv.crdownload", "csv.manifest.json", "csv.1", "xls", "csv.gz.part", "old.csv", "",
 ]  # fmt: skip
 
 

@@ -11,6 +11,8 @@ import pytest
 from loan_scoring import contract
 from loan_scoring.contract import Contract, Source
 from loan_scoring.errors import LoanScoringError, SourceError
+from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.lab.scenarios import parse_scenarios
 from loan_scoring.lab.synthetic import generate_loans
@@ -367,3 +369,51 @@ def test_the_real_file_is_cut_as_the_contract_says(
     result = replay_loans(loans, source=None, nights=5, per_night=5000, landing=tmp_path)
     assert (result.history_rows, len(result.written), result.is_synthetic) == (89202, 11, False)
     assert sum(len(rows(path)) for path in result.application_files.values()) == 114_202
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"encoding": "cp1252", "delimiter": "|"},
+        {"encoding": "utf-16", "delimiter": "blank"},
+        {"header": False, "delimiter": "tab"},
+    ],
+)
+def test_replayed_files_have_the_declared_format_and_every_part_of_the_key(
+    tmp_path: Path, source: dict[str, object]
+) -> None:
+    named = source.get("header", True)
+    kinds = [(["nr", "sub"], "loan_id", "text"), ("amount", "amount_eur", "number"),
+             ("job title", "job", "category")]  # fmt: skip
+    columns = [
+        {"source": place if named else position, "name": name, "label": name, "type": kind,
+         "known": "application"} | ({"levels": ["with €", "a b"]} if kind == "category" else {})
+        for (place, name, kind), position in zip(kinds, [[2, 5], 4, 1], strict=True)
+    ]  # fmt: skip
+    lender = Contract.model_validate(
+        {
+            "portfolio": "lender", "title": "t", "owner": "o", "source": source,
+            "target": {"source": "status" if named else 3, "positive": ["bad"],
+                       "negative": ["paid"]},
+            "decision": {"approve_below": 0.1, "decline_from": 0.3}, "columns": columns,
+        }
+    )  # fmt: skip
+    result = cut(lender, None, tmp_path / "landing", nights=1)
+    path = result.application_files[result.batch_ids[0]]
+    with open_table(path, lender.sources, file_format=lender.source) as table:
+        (block,) = table
+    accepted, rejected = RowRules(lender).apply(block)
+    assert (accepted.num_rows, rejected) == (200, [])
+    assert set(accepted.column("job").to_pylist()) == {"with €", "a b"}
+    wanted = [*lender.key.sources, lender.target.source]
+    with open_table(result.outcome_files[0], wanted, file_format=lender.source) as table:
+        assert sum(block.table.num_rows for block in table) == 200
+
+
+def test_a_replay_needs_a_key_that_stands_in_the_file(loans: Contract, tmp_path: Path) -> None:
+    raw = loans.model_dump()
+    key = {"name": "loan_id", "label": "Row", "type": "text", "known": "application"}
+    raw["columns"] = [key | {"made_from": "line"}, *raw["columns"][1:]]
+    made = Contract.model_validate(raw)
+    with pytest.raises(LoanScoringError, match="replay needs a key that stands in the file"):
+        cut(made, None, tmp_path / "landing")

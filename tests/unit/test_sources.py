@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loan_scoring import contract
+from loan_scoring.contract import FileFormat
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files import csv_rows
 from loan_scoring.ingest.files import web as files_web
@@ -66,7 +67,7 @@ def zipped(**members: bytes) -> bytes:
 # How rows are read
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_every_way_to_write_a_csv_gives_the_same_rows(
@@ -118,8 +119,8 @@ def test_columns_come_in_the_wanted_order_and_extra_ones_stay_out(tmp_path: Path
 
 def test_latin_1_is_read_where_it_is_declared(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", "a,b,c\n1,Zürich,3\n".encode("latin-1"))
-    assert Read(path, encoding="latin-1").rows == [("1", "Zürich", "3")]
-    assert Read(path, encoding="latin-1").raw == ["1,Zürich,3"]
+    assert Read(path, file_format=FileFormat(encoding="latin-1")).rows == [("1", "Zürich", "3")]
+    assert Read(path, file_format=FileFormat(encoding="latin-1")).raw == ["1,Zürich,3"]
     (bad,) = Read(path).malformed
     assert (bad.line_number, bad.raw_text, bad.reason) == (2, r"1,Z\xfcrich,3", "encoding")
 
@@ -285,8 +286,8 @@ WHOLE = {
     "duplicate name": ("f.csv", b"a,b,c,b\n1,2,3,4\n", "column b twice in the header"),
     "wrong delimiter": (
         "f.csv",
-        SIMPLE.replace(b",", b"|"),
-        "no column of the contract in the header 'a|b",
+        SIMPLE.replace(b",", b"^"),
+        "no column of the contract in the header 'a^b",
     ),
     "other delimiter below": ("f.csv", b"a,b,c\n" + b"1;2;3\n" * 20, "header's 3 fields"),
     "other encoding": ("f.csv", b"a,b,c\n" + b"1,\xfc,3\n" * 20, "20 of the first 20 records"),
@@ -607,8 +608,8 @@ def test_the_real_file_is_read_to_the_last_row() -> None:
     if not location:
         pytest.skip("LOAN_SCORING_SOURCE names no labelled file")
     loans = contract.load("loan_default")
-    wanted = (*(column.source for column in loans.columns), loans.target.source)
-    with open_table(location, wanted, encoding=loans.source.encoding) as table:
+    wanted = (*loans.sources, loans.target.source)
+    with open_table(location, wanted, file_format=loans.source) as table:
         blocks = list(table)
     lines = np.concatenate([block.line_numbers for block in blocks])
     assert len(lines) == sum(block.table.num_rows for block in blocks)

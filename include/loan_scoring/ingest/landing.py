@@ -88,9 +88,9 @@ def find_landed_file(contract: Contract, kind: str, name: str) -> Location:
     found = find_landed_files(contract, kind, name)
     if not found:
         others = sorted(path.name for path in folder.glob(f"{name}[._-]*"))
-        hint = f" ({', '.join(others)} is not taken: a file ends in {ENDINGS})" if others else ""
-        if kind == "applications" and any(batch_and_part(other) for other in others):
-            hint = f" ({', '.join(others)}: declare ingest.files: several to take several files)"
+        several = any(batch_and_part(other) for other in others) and kind == "applications"
+        more = "; several files of a night need ingest.files: several" * several
+        hint = f" ({', '.join(others)} is not taken: a file ends in {ENDINGS}{more})" * bool(others)
         raise PassingSourceError(
             f"no file of {kind} for {name}{hint}: put {name}.csv (or .csv.gz, .zip, .parquet) "
             f"into {folder}, then clear the task"

@@ -13,7 +13,7 @@ from loan_scoring.ingest.manifests import read_manifest
 CORRECTION = "correction"
 """The part of a file's name that declares a correction, as in `2026-01-20.correction.csv`."""
 
-ENDINGS = ("csv", "gz", "parquet", "synthetic", "tsv", "txt", "zip", CORRECTION)
+ENDINGS = ("csv", "gz", "parquet", "synthetic", "tsv", "txt", "xlsx", "zip", CORRECTION)
 """The endings that do not belong to the name of an outcomes file."""
 
 PREFIX = "outcomes-"

@@ -86,10 +86,11 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         # Use one thread, as mini-batches do, because with several threads the last bit of a score
         # can change.
         with ScoreFiles(out, contract, table) as results, threadpool_limits(limits=1):
-            for rows, rejected in read_ahead(rules.apply(block) for block in table):
+            judged = ((*rules.apply(block), block.place) for block in table)
+            for rows, rejected, place in read_ahead(judged):
                 joined = join_lookups(own, rows, scorer.columns, known_by)
                 results.add(rows.column(KEY), scorer.score(joined), (propensity, personas))
-                results.refuse(rejected)
+                results.refuse(rejected, place)
     return FileScored(
         source=source_label(location),
         out=str(out),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import pyarrow.csv
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.files import draft_path
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.ingest.files.blocks import FilePlace
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable
 from loan_scoring.ingest.row_rules import RejectedRow
@@ -39,6 +41,7 @@ class ScoreFiles:
         self.scored = self.referred = self.refused = 0
         self._out, self._contract = out, contract
         self._layout = {"header": table.raw_columns, "delimiter": table.delimiter}
+        self._is_several = table.is_several
         self._files = ExitStack()
         self._parts: dict[Path, Path] = {}
         self._writer: pa.csv.CSVWriter | None = None
@@ -93,15 +96,23 @@ class ScoreFiles:
         self.referred += referred
         self.scored += rows - referred
 
-    def refuse(self, rejected: list[RejectedRow]) -> None:
-        """Write rejected rows to the file of refused rows, in the format of a quarantine export."""
+    def refuse(self, rejected: list[RejectedRow], place: FilePlace) -> None:
+        """Write rejected rows to the file of refused rows, in the format of a quarantine export.
+
+        Args:
+            rejected: rows of one block.
+            place: the file of the block.
+        """
         path = refused_path(self._out)
         with _writing(path):
             for each in sorted(rejected, key=lambda each: each.line_number):
                 if self._sheet is None:
                     file = self._open(path, "w", encoding="utf-8", newline="")
-                    self._sheet = QuarantineSheet(file, self._contract, [], self._layout)
-                self._sheet.add(each)
+                    self._sheet = QuarantineSheet(
+                        file, self._contract, [], self._layout, with_file=self._is_several
+                    )
+                line = each.line_number - place.first_line + 1
+                self._sheet.add(replace(each, line_number=line), place.name)
         self.refused += len(rejected)
 
     def _open(self, path: Path, mode: str, **options: str) -> Any:

@@ -119,15 +119,8 @@ def _open_sheet(file: BinaryIO, where: str, wanted: str | None) -> Any:
             f"{where}: an xlsx file needs the package python-calamine; run "
             "`pip install python-calamine`, or deliver CSV"
         ) from error
-    with zipfile.ZipFile(file) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-        packed = sum(member.compress_size for member in archive.infolist())
-    if unpacked > max(FREE_BYTES, MAX_EXPANSION * packed):
-        raise SourceError(
-            f"{where}: the file unpacks to more than {MAX_EXPANSION} times its size, like a zip "
-            "bomb; if it is genuine, deliver it as CSV"
-        )
     try:
+        _refuse_bomb(file, where)
         file.seek(0)
         book = CalamineWorkbook.from_filelike(file)
         names = [_shown(name) for name in book.sheet_names]
@@ -142,10 +135,21 @@ def _open_sheet(file: BinaryIO, where: str, wanted: str | None) -> Any:
                 "source.sheet in the contract, or the file"
             )
         return book.get_sheet_by_name(wanted or book.sheet_names[0])
-    except (CalamineError, OSError) as error:
+    except (CalamineError, zipfile.BadZipFile, OSError) as error:
         raise SourceError(
             f"{where}: the file is not xlsx, is damaged, or needs a password; deliver it again"
         ) from error
+
+
+def _refuse_bomb(file: BinaryIO, where: str) -> None:
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        packed = sum(member.compress_size for member in archive.infolist())
+    if unpacked > max(FREE_BYTES, MAX_EXPANSION * packed):
+        raise SourceError(
+            f"{where}: the file unpacks to more than {MAX_EXPANSION} times its size, like a zip "
+            "bomb; if it is genuine, deliver it as CSV"
+        )
 
 
 def _shown(name: str) -> str:

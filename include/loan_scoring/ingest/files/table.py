@@ -100,6 +100,11 @@ class SourceTable:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def is_several(self) -> bool:
+        """Whether the table has more than one file."""
+        return len(self._files) > 1
+
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the bytes as delivered, before unpacking, in hexadecimal digits.
@@ -107,7 +112,7 @@ class SourceTable:
         For a glob it is computed from the bytes of all files in sequence. For listed files it is
         computed from their names and hashes, because rows may move from file to file.
         """
-        if len(self._files) == 1:
+        if not self.is_several:
             return self._sha256s[0]
         if self._is_listed:
             listed = zip(self._names, self._sha256s, strict=True)

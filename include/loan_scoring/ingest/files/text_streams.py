@@ -136,7 +136,7 @@ def open_text(
     Raises:
         SourceError: the text is UTF-16, and the contract declares another encoding.
     """
-    first, codec = stream.read(block_bytes), codecs.lookup(encoding).name
+    first, codec = stream.read(max(block_bytes, len(MARK))), codecs.lookup(encoding).name
     if first.startswith(MARK):
         return Prefixed(first.removeprefix(MARK), stream), "utf-8"
     is_wide = codec.startswith(("utf-16", "utf-32"))
