@@ -12,6 +12,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.outcome_rows import outcome_columns, parse_outcomes
 from loan_scoring.ingest.parsing.dates import parse_dates
+from loan_scoring.lab.outcome_files import outcome_file
 
 COLUMNS = [
     {"source": "nr", "name": "loan_id", "label": "Nr", "type": "integer", "known": "application"},
@@ -107,6 +108,19 @@ def test_the_history_is_a_file_of_applications(tmp_path: Path) -> None:
     path = write(tmp_path, "nr,status,back,last", "1,1,5,Sep-2016")
     (row,), _ = parse(contract, path, is_history=True)
     assert (str(row["observed_on"]), row["recovered"]) == ("2016-09-01", 5.0)
+
+
+@pytest.mark.parametrize("day", [{"source": "last", "format": ["%d.%m.%Y", "%b-%Y"]}, None])
+def test_replayed_outcomes_are_written_as_declared(tmp_path: Path, day: dict | None) -> None:
+    declared = {"key": "id", "recovered": {"source": "back"}}
+    contract = lender(**declared, observed_on=day)
+    labels = pa.table({"nr": ["1", "2"], "status": ["1", "0"]})
+    told = outcome_file(contract, labels, "2026-01-08")
+    lines = [",".join(row.values()) for row in told.to_pylist()]
+    rows, _ = parse(contract, write(tmp_path, ",".join(told.column_names), *lines))
+    assert [(r["loan_id"], r["is_default"], str(r["observed_on"])) for r in rows] == [
+        (1, True, "2026-01-08"), (2, False, "2026-01-08"),
+    ]  # fmt: skip
 
 
 def test_malformed_records_are_among_the_rows(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def parse_outcomes(
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
         is_null = loan_id.is_null().to_numpy(zero_copy_only=False)
         broken.append((f"null_key:{KEY}", is_null & ~unreadable))
-        is_default, is_open = _states(contract.target, block.table.column(columns.target))
+        is_default, is_open = read_states(contract.target, block.table.column(columns.target))
         broken.append((f"unknown_level:{columns.target}", as_mask(is_default.is_null()) & ~is_open))
         may_be_blank = contract.outcomes.observed_on is not None
         observed_on, wrong = _dates(columns.observed_on, block.table, may_be_blank)
@@ -136,7 +136,7 @@ def _with_malformed(rows: pa.Table, block: Block) -> pa.Table:
     return pa.concat_tables([rows, pa.table(malformed | nulls, schema=rows.schema)])
 
 
-def _states(target: Target, column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+def read_states(target: Target, column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """Return whether each text means default, null for other texts, and a mask of open loans.
 
     Each distinct text is compared once, as text and as a number.

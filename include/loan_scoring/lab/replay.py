@@ -17,7 +17,9 @@ from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.lab.landing import LandingFolder
+from loan_scoring.lab.outcome_files import outcome_file
 from loan_scoring.lab.scenarios import (
     apply_scenario,
     check_scenarios,
@@ -121,8 +123,7 @@ def replay_loans(
         observed_on = str(first_night + timedelta(days=night - 1 + lag))
         result.batch_ids.append(batch_id)
         land("applications", batch_id, applications)
-        observed = pa.array([observed_on] * outcomes.num_rows, pa.string())
-        land("outcomes", observed_on, outcomes.append_column("observed_on", observed))
+        land("outcomes", observed_on, outcome_file(contract, outcomes, observed_on))
     return Replay(**{**vars(result), "history_rows": history_rows})
 
 
@@ -149,7 +150,6 @@ def _labelled(
 
 def _read(contract: Contract, location: str) -> pa.Table:
     columns = [*(column.source for column in contract.columns), contract.target.source]
-    known = pa.array([*contract.target.positive, *contract.target.negative])
     tables = []
     with open_table(location, columns, encoding=contract.source.encoding) as table:
         for block in table:
@@ -159,12 +159,15 @@ def _read(contract: Contract, location: str) -> pa.Table:
                     f"row ({record.reason}): {record.raw_text[:80]!r}; correct or remove it"
                 )
             labels = block.table.column(contract.target.source)
-            unknown = pc.index(pc.is_in(labels, value_set=known), False).as_py()
+            is_default, is_open = read_states(contract.target, labels)
+            unknown = pc.index(pc.or_(is_default.is_valid(), pa.array(is_open)), False).as_py()
             if unknown >= 0:
+                target = contract.target
+                states = [*target.positive, *target.negative, *target.open]
                 raise SourceError(
                     f"{location_label(location)}: line {block.line_numbers[unknown]}: "
                     f"{contract.target.source} is '{labels[unknown]}'; the contract's target has "
-                    f"{', '.join(known.to_pylist())}"
+                    f"{', '.join(states)}"
                 )
             tables.append(block.table)
     return pa.concat_tables(tables)
