@@ -9,7 +9,8 @@ SELECT
     array_remove(ARRAY[s.reason_1, s.reason_2, s.reason_3, s.reason_4], NULL) AS reasons,
     s.persona, s.persona_default_rate,
     to_jsonb(a) - ARRAY['batch_id', 'revision', 'loan_id', 'line_number'] AS application,
-    b.source, b.sha256 AS source_sha256, a.line_number,
+    coalesce(f.file, b.source) AS source, coalesce(f.sha256, b.sha256) AS source_sha256,
+    a.line_number - coalesce(f.first_line, 1) + 1 AS line_number,
     s.propensity_version, s.personas_version, m.algorithm, m.code_version, m.artifact_sha256,
     m.training_data, m.metrics,
     p.promotion_id, p.decided_by AS promoted_by, p.decided_at AS promoted_at, p.evidence,
@@ -39,6 +40,17 @@ JOIN LATERAL (
     ORDER BY promotion_id DESC
     LIMIT 1
 ) AS p ON true
+LEFT JOIN LATERAL (
+    -- Only where there are several files; the source of one file says more than its name.
+    SELECT file, sha256, first_line
+    FROM (
+        SELECT file, sha256, first_line, count(*) OVER () AS files
+        FROM batch_files AS f WHERE f.batch_id = b.batch_id AND f.revision = b.revision
+    ) AS each
+    WHERE files > 1 AND first_line <= a.line_number
+    ORDER BY first_line DESC
+    LIMIT 1
+) AS f ON true
 LEFT JOIN outcomes AS o ON o.loan_id = s.loan_id
 WHERE s.loan_id = %(loan_id)s::loan_key AND r.state = 'published'
 ORDER BY r.is_current DESC, s.scored_at DESC

@@ -38,7 +38,7 @@ def parse(
     """Return the records of a file without open loans, and the number of open loans."""
     columns = outcome_columns(contract, is_history)
     with open_table(
-        path, columns.wanted, optional=columns.optional, encoding=columns.source.encoding,
+        path, columns.wanted, optional=columns.optional, file_format=columns.files,
         block_bytes=block_bytes,
     ) as table:  # fmt: skip
         found = list(parse_outcomes(contract, columns, table))
@@ -85,6 +85,20 @@ def test_keys_targets_dates_and_amounts_have_columns_of_their_own(tmp_path: Path
         ("None", None, '{"not_a_date:observed_on","not_a_number:recovered"}'),
         ("2016-09-01", None, "{}"), ("None", -3.0, '{"not_a_date:observed_on"}'),
     ]  # fmt: skip
+
+
+def test_files_of_outcomes_have_a_format_of_their_own(tmp_path: Path) -> None:
+    contract = lender(
+        key=3, target=1, header=False, delimiter="|", encoding="cp1252",
+        observed_on={"source": 2, "format": "%d.%m.%Y"},
+    )  # fmt: skip
+    path = write(tmp_path, "1|31.01.2026|7|x", "0||8|y")
+    rows, _ = parse(contract, path)
+    assert [(r["loan_id"], r["is_default"], str(r["observed_on"]), r["rules"]) for r in rows] == [
+        (7, True, "2026-01-31", "{}"), (8, False, "None", "{}"),
+    ]  # fmt: skip
+    path = write(tmp_path, "NR,STATUS", "1,1")
+    assert parse(lender(ignore_case=True), path)[0][0]["loan_id"] == 1
 
 
 def test_a_blank_date_is_refused_only_if_the_contract_declares_no_date(tmp_path: Path) -> None:

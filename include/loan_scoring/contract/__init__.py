@@ -6,8 +6,9 @@ explains every field.
 """
 
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
-from loan_scoring.contract.columns import KEY, Column, Source
+from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import Contract, row_rules_sha256
+from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, names, read
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
@@ -40,6 +41,7 @@ __all__ = [
     "Column",
     "Contract",
     "DateSource",
+    "FileFormat",
     "IngestPolicy",
     "LeakPolicy",
     "MonitoringPolicy",

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loan_scoring.contract.parts import ContractPart
+from loan_scoring.contract.file_formats import AnySource
+from loan_scoring.contract.parts import ContractPart, left_out_if
 
 KEY = "loan_id"
 """The name of the key column in every table of every portfolio."""
@@ -52,9 +53,14 @@ class Margin(ContractPart):
 
 
 class Column(ContractPart):
-    """One column of a source file: its names, its valid values, and when its values are known."""
+    """One column of a source file: its names, its valid values, and when its values are known.
 
-    source: str = Field(min_length=1)
+    The key may have several sources, which are joined. Or it has none and is `made_from` each row:
+    `row` is a hash of the row's bytes, `line` is the name of the file and the line of the row.
+    """
+
+    source: AnySource = None
+    made_from: Literal["row", "line"] | None = left_out_if(None)
     name: str
     label: str = Field(min_length=1)
     type: Literal["integer", "number", "category", "text", "uuid"]
@@ -77,6 +83,29 @@ class Column(ContractPart):
                 f"and _, and none of {', '.join(sorted(RESERVED))}"
             )
         return name
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        if self.name != KEY and self.made_from is not None:
+            raise ValueError(f"only {KEY} may have made_from; name the column of the file")
+        if (self.source is None) == (self.made_from is None):
+            raise ValueError(
+                f"give either source or made_from: {self.made_from}"
+                if self.made_from
+                else "needs source, its name in the file"
+            )
+        if isinstance(self.source, list) and (self.name != KEY or self.type != "text"):
+            raise ValueError(
+                "source is a list, so the type must be text: the values are joined"
+                if self.name == KEY
+                else f"only {KEY} may have a list of sources"
+            )
+        needed = {"row": "uuid", "line": "text"}.get(self.made_from or "", self.type)
+        if self.type != needed:
+            raise ValueError(f"a key with made_from: {self.made_from} has the type {needed}")
+        if self.made_from and self.null_tokens:
+            raise ValueError("a key with made_from is never null; remove null_tokens")
+        return self
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
@@ -116,6 +145,13 @@ class Column(ContractPart):
             raise ValueError(f"margin: '{unknown[0]}' has an effect but no share")
 
     @property
+    def sources(self) -> list[str]:
+        """The columns of the file from which the values come. A key made from rows has none."""
+        if self.source is None:
+            return []
+        return self.source if isinstance(self.source, list) else [self.source]
+
+    @property
     def is_numeric(self) -> bool:
         """Whether the column's type is `integer` or `number`."""
         return self.type in ("integer", "number")
@@ -134,13 +170,6 @@ class Column(ContractPart):
     def is_known_at_application(self) -> bool:
         """Whether the column's value is known when an application is scored."""
         return self.known == "application"
-
-
-class Source(ContractPart):
-    """The URL of the portfolio's published labelled data, and the encoding of source files."""
-
-    url: str | None = None
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
 
 class Exclusion(ContractPart):

@@ -13,9 +13,9 @@ from loan_scoring.contract.columns import (
     Column,
     Exclusion,
     Ratio,
-    Source,
     first_repeated,
 )
+from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source, is_position
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
@@ -27,9 +27,14 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
-from loan_scoring.contract.outcomes import OutcomesFormat, Target
+from loan_scoring.contract.outcomes import OutcomesFormat, Target, check_outcomes
 from loan_scoring.contract.parts import ContractPart, left_out_if
-from loan_scoring.contract.protected import YES_NO, Protected, ProtectedColumn, band_names
+from loan_scoring.contract.protected import (
+    Protected,
+    ProtectedColumn,
+    check_protected,
+    group_order,
+)
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -86,10 +91,10 @@ class Contract(ContractPart):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        for field in ("name", "source"):
-            repeated = first_repeated([getattr(c, field) for c in self.columns])
-            if repeated is not None:
-                raise ValueError(f"columns: {field} '{repeated}' is declared twice")
+        repeated = first_repeated([column.name for column in self.columns])
+        if repeated is not None:
+            more = "; several columns are one key as source: [A, B]" * (repeated == KEY)
+            raise ValueError(f"columns: name '{repeated}' is declared twice{more}")
         names = {c.name: c for c in self.columns}
         if KEY not in names:
             raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
@@ -101,21 +106,16 @@ class Contract(ContractPart):
                     f"columns.{column.name}.type: only the key may be {column.type}; "
                     "use category with open_levels: true"
                 )
-            if column.source == self.target.source:
+            if self.target.source in column.sources:
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
-        for name, bands in self.bands.items():
-            column = _need(names, name, "protected")
-            if bands and not column.is_numeric:
-                raise ValueError(f"protected: {name} is not a number, so it has no bands")
-        repeated = first_repeated(self.protected_names)
-        if repeated is not None:
-            raise ValueError(f"protected: column '{repeated}' is listed twice")
+        self._check_sources(names)
+        check_outcomes(self)
+        check_protected(self)
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
-        self._check_fairness(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
             if not column.is_known_at_application:
@@ -133,8 +133,6 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"business.amount: {amount.name} is not a number that is known at application"
                 )
-        elif self.outcomes.recovered is not None:
-            raise ValueError("outcomes.recovered: declare business too, which names the amount")
         totals = self.ingest.manifest.totals if self.ingest.manifest else {}
         for name in totals:
             if not _need(names, name, "ingest.manifest.totals").is_numeric:
@@ -149,28 +147,38 @@ class Contract(ContractPart):
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
 
-    def _check_fairness(self, names: dict[str, Column]) -> None:
-        fairness, place = self.promotion.fairness, "promotion.fairness"
-        for name in fairness.attributes or []:
-            _need(names, name, f"{place}.attributes")
-            if name not in self.bands:
-                raise ValueError(f"{place}.attributes: {name} is not listed under protected")
-            if not self.groups_of(name):
+    def _check_sources(self, names: dict[str, Column]) -> None:
+        sources = [source for column in self.columns for source in column.sources]
+        repeated = first_repeated(sources)
+        if repeated is not None:
+            raise ValueError(f"columns: source '{repeated}' is declared twice")
+        if names[KEY].made_from and KEY in sources:
+            raise ValueError(
+                f"columns.{KEY}.made_from: the file has a column {KEY}; declare it as the key"
+            )
+        declared = [(f"columns.{c.name}", source) for c in self.columns for source in c.sources]
+        declared.append(("target", self.target.source))
+        for place, source in declared:
+            if not self.source.header and not is_position(source):
                 raise ValueError(
-                    f"{place}.attributes: {name} has no groups; give its bands under protected, "
-                    "such as {column: age_years, bands: [25, 45, 65]}"
+                    f"{place}.source: '{source}' is a name, but source.header is false; give the "
+                    "position of the column, from 1"
                 )
-        for each in fairness.not_a_group:
-            _need(names, each.attribute, f"{place}.not_a_group")
-            if each.level not in self.groups_of(each.attribute):
-                raise ValueError(
-                    f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
-                )
+        folded = {source.casefold() for _, source in declared}
+        if self.source.ignore_case and len(folded) < len(declared):
+            raise ValueError(
+                "source.ignore_case: two sources differ by letter case only; set it to false"
+            )
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """All columns by name, in the order of the contract."""
         return {column.name: column for column in self.columns}
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns that a file of applications must have, without the target."""
+        return [name for column in self.columns for name in column.sources]
 
     @property
     def key(self) -> Column:
@@ -200,10 +208,7 @@ class Contract(ContractPart):
 
     def groups_of(self, name: str) -> Sequence[str]:
         """Return the names of a column's groups, in order. An open category may have more."""
-        if bands := self.bands.get(name):
-            return band_names(bands)
-        column = self.by_name[name]
-        return YES_NO if column.type == "boolean" else column.levels or []
+        return group_order(self.by_name[name], self.bands.get(name))
 
     @property
     def protected_groups(self) -> list[str]:
@@ -216,10 +221,7 @@ class Contract(ContractPart):
 
     @property
     def fairness_attributes(self) -> list[str]:
-        """The names of the columns whose groups of applicants are compared for fairness.
-
-        If the contract names none, all protected columns that have groups are compared.
-        """
+        """The names of the columns whose groups are compared; by default all that have groups."""
         chosen = self.promotion.fairness.attributes
         return self.protected_groups if chosen is None else chosen
 
@@ -279,9 +281,11 @@ def row_rules_sha256(contract: Contract) -> str:
 
     If two contracts have equal hashes, a file gives equal rows under both contracts.
     """
-    parsing_fields = {"source", "name", "type", "levels", "open_levels", "range", "null_tokens"}
+    parsing_fields = {
+        "source", "made_from", "name", "type", "levels", "open_levels", "range", "null_tokens",
+    }  # fmt: skip
     fields: dict[str, Any] = {
-        "source": {"encoding"},
+        "source": FORMAT_FIELDS,
         "columns": {"__all__": parsing_fields},
         "ratios": True,
     }

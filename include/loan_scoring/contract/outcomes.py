@@ -3,11 +3,19 @@
 import hashlib
 import json
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from loan_scoring.contract.columns import first_repeated
+from loan_scoring.contract.file_formats import (
+    FORMAT_FIELDS,
+    AnySource,
+    Delimiter,
+    FileFormat,
+    SourceName,
+    is_position,
+)
 from loan_scoring.contract.parts import ContractPart, left_out_if
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ class Target(ContractPart):
     `open` the values that are no outcome yet. Values that are numbers are compared as numbers.
     """
 
-    source: str = Field(min_length=1)
+    source: SourceName
     label: str = "Loan defaulted"
     positive: list[str] = Field(min_length=1)
     negative: list[str] = Field(min_length=1)
@@ -50,7 +58,7 @@ class DateSource(ContractPart):
     `format` is a format of strptime, or a list of formats that are tried in order.
     """
 
-    source: str = Field(min_length=1)
+    source: SourceName
     format: str | list[str] | None = Field(default=None, min_length=1)
 
     @property
@@ -68,7 +76,7 @@ class DateSource(ContractPart):
 class AmountSource(ContractPart):
     """The column with an amount of money, and how its numbers are written."""
 
-    source: str = Field(min_length=1)
+    source: SourceName
     decimal: str = Field(default=".", pattern="^[.,]$")
     thousands: str | None = Field(default=None, pattern="^[., '_\u00a0\u202f\u2019]$")
 
@@ -86,27 +94,65 @@ class OutcomesFormat(ContractPart):
     and `recovered` the amount that was recovered of a defaulted loan.
     """
 
-    key: str | None = None
-    target: str | None = None
+    key: AnySource = None
+    target: SourceName | None = None
     observed_on: DateSource | None = None
     recovered: AmountSource | None = None
-    encoding: Literal["utf-8", "latin-1"] | None = None
+    encoding: str | None = None
+    delimiter: Delimiter | None = None
+    header: bool | None = None
+    ignore_case: bool | None = None
+    sheet: str | None = None
 
-    @field_validator("key", "target")
-    @classmethod
-    def _is_named(cls, value: str | None) -> str | None:
-        if value == "":
-            raise ValueError("the text is empty; leave the field out, or give a name")
-        return value
+    def files(self, applications: FileFormat) -> FileFormat:
+        """Return how files of outcomes are written, given how files of applications are."""
+        given = self.model_dump(include=FORMAT_FIELDS, exclude_none=True)
+        return FileFormat(**applications.model_dump(include=FORMAT_FIELDS) | given)
 
     @model_validator(mode="after")
     def _sources_differ(self) -> Self:
         parts = (self.observed_on, self.recovered)
-        sources = [self.key, self.target, *(part.source for part in parts if part)]
+        keys = self.key if isinstance(self.key, list) else [self.key]
+        sources = [*keys, self.target, *(part.source for part in parts if part)]
         repeated = first_repeated([source for source in sources if source])
         if repeated is not None:
             raise ValueError(f"two fields are read from the column '{repeated}'")
         return self
+
+
+def check_outcomes(contract: "Contract") -> None:
+    """Check that `outcomes` fits the rest of the contract.
+
+    Raises:
+        ValueError: it does not. The message names the field.
+    """
+    declared = contract.outcomes
+    if declared.recovered is not None and contract.business is None:
+        raise ValueError("outcomes.recovered: declare business too, which names the amount")
+    if isinstance(declared.key, list) and contract.key.type != "text":
+        raise ValueError("outcomes.key: it is a list, so the type of the key must be text")
+    try:
+        files = declared.files(contract.source)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"outcomes{f'.{place}' if place else ''}: {reason}") from None
+    if files.header:
+        return
+    keys = declared.key or contract.key.source or []
+    facts = (declared.observed_on, declared.recovered)
+    sources = [
+        *(keys if isinstance(keys, list) else [keys]),
+        declared.target or contract.target.source,
+        *(fact.source for fact in facts if fact),
+    ]
+    for source in sources:
+        if not is_position(source):
+            raise ValueError(
+                f"outcomes: '{source}' is a name, but files of outcomes have no header; give the "
+                "position of the column, from 1"
+            )
 
 
 def same_text(text: str) -> str:
@@ -142,8 +188,10 @@ def outcome_rules_sha256(contract: "Contract") -> str:
 
     If two contracts have equal hashes, a file gives equal outcomes under both contracts.
     """
-    key = contract.key.model_dump(include={"source", "type", "range", "null_tokens"})
+    key = contract.key.model_dump(include={"source", "made_from", "type", "range", "null_tokens"})
     parts: list[Any] = [contract.source.encoding, key, target_sha256(contract)]
+    further = contract.source.model_dump(include=FORMAT_FIELDS - {"encoding"})
+    parts += [further] if further else []
     declared = contract.outcomes.model_dump(exclude_defaults=True)
-    parts += [declared, contract.schedules.timezone] if declared else []
+    parts += [declared] if declared else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -75,14 +75,23 @@ class QuarantinePolicy(ContractPart):
         return self
 
 
+PartNames = Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]], Field(min_length=1)]
+"""The names of the files of a night, as in DATE-NAME.csv."""
+
+
 class IngestPolicy(ContractPart):
-    """The limits beyond which a landed batch is refused or raises an alert."""
+    """The limits beyond which a landed batch is refused or raises an alert.
+
+    `files` says whether a night has one file or several. A list has the names of the files that
+    must all have landed.
+    """
 
     max_quarantined_share: Share = 0.1
     quarantine: QuarantinePolicy = QuarantinePolicy()
     volume: VolumePolicy = VolumePolicy()
     max_days_ahead: Annotated[int, Field(ge=0, le=366)] = 0
     settled_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    files: Literal["one", "several"] | PartNames = left_out_if("one")
     manifest: ManifestPolicy | None = None
     deadline: str | None = None
     expected_on: list[Weekday] = Field(default=[*get_args(Weekday)], min_length=1)

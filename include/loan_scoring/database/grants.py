@@ -28,8 +28,9 @@ UPDATED = (
 """Tables in which stages add and update rows."""
 
 REPLACED = (
-    "applications", "distributions", "drift", "fairness", "findings", "landing_findings", "loans",
-    "outcome_repeats", "outcomes", "performance", "quality", "quarantine",
+    "applications", "batch_files", "distributions", "drift", "fairness", "findings",
+    "landing_findings", "loans", "outcome_repeats", "outcomes", "performance", "quality",
+    "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 

@@ -125,7 +125,7 @@ def has_service_level(state: SchemaState, contract: Contract) -> bool:
 def column_comment(column: Column) -> str:
     """Return the comment of a contract's column in the database."""
     unit = f", {column.unit}" if column.unit else ""
-    return f"{column.label}{unit}; known at {column.known}; source column {column.source}"
+    return f"{column.label}{unit}; known at {column.known}; {_source(column)}"
 
 
 def contract_step(contract: Contract) -> str:
@@ -135,3 +135,9 @@ def contract_step(contract: Contract) -> str:
     """
     shape = sorted((column.name, POSTGRES_TYPES[column.type]) for column in contract.columns)
     return f"contract-{hashlib.sha256(repr(shape).encode()).hexdigest()[:12]}"
+
+
+def _source(column: Column) -> str:
+    if column.made_from:
+        return f"made from each {column.made_from}"
+    return f"source column{'s' * (len(column.sources) > 1)} {', '.join(column.sources)}"

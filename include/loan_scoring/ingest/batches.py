@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256, target_sha256
@@ -11,15 +10,11 @@ from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.copying import copy_table
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.file_lines import record_files
+from loan_scoring.ingest.files.locations import Location, location_label
 from loan_scoring.ingest.known_loans import claim_loans
 from loan_scoring.ingest.landing import source_label
-from loan_scoring.ingest.manifests import (
-    CheckedRows,
-    EmptyDelivery,
-    open_delivery,
-    read_manifest,
-)
+from loan_scoring.ingest.manifests import CheckedRows, EmptyDelivery, open_delivery
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.quarantine import broken_rules
@@ -47,8 +42,10 @@ class LandedBatch:
     outcomes: TakenOutcomes | None = None
 
 
-def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedBatch:
-    """Copy a file's rows into tables `applications` and `quarantine` as an unpublished revision.
+def land_batch(session: Session, batch_id: str, location: Location) -> LandedBatch:
+    """Copy the rows of one file, or of several, into an unpublished revision of a batch.
+
+    Accepted rows are copied into table `applications`, the others into table `quarantine`.
 
     All rows are copied in one transaction, so a failure or a kill leaves no rows behind.
 
@@ -64,11 +61,11 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
         StateError: a person has withdrawn this very file from the batch.
     """
     contract, connection = session.contract, session.connection
-    wanted = [column.source for column in contract.columns]
+    wanted = contract.sources
     if batch_id == HISTORY:
         wanted.append(contract.target.source)
-    manifest = read_manifest(contract, location)
-    with open_delivery(contract, location, wanted, manifest) as table:
+    opened, manifests = open_delivery(contract, location, wanted)
+    with opened as table:
         ensure_partition(connection, "applications", batch_id)
         with database.transaction(connection):
             database.lock(connection, f"batch:{batch_id}")
@@ -97,9 +94,9 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **key)
-            rows = CheckedRows(contract, table, manifest)
+            rows = CheckedRows(contract, table, manifests)
             accepted, quarantined = copy_table(session, rows, batch_id, revision)
-            rows.check(accepted + quarantined)
+            rows.check()
             if accepted + quarantined == 0 and not isinstance(table, EmptyDelivery):
                 raise SourceError(
                     f"{location_label(location)}: the file has no row below the header; "
@@ -121,6 +118,7 @@ def land_batch(session: Session, batch_id: str, location: str | Path) -> LandedB
                 origin_sha256=None,
                 **rules,
             )
+            record_files(session, batch_id, revision, table)
     if table.header.extra:
         log.warning(
             "batch %s: ignored columns that are not in the contract: %s",
@@ -207,7 +205,7 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
 
 
 def publish_batch(
-    session: Session, batch_id: str, revision: int, location: str | Path, by: str | None = None
+    session: Session, batch_id: str, revision: int, location: Location, by: str | None = None
 ) -> TakenOutcomes | None:
     """Publish a checked revision and make it the batch's current revision, in one transaction.
 
@@ -275,7 +273,7 @@ def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
 
 
 def ingest_batch(
-    session: Session, batch_id: str, location: str | Path, by: str | None = None
+    session: Session, batch_id: str, location: Location, by: str | None = None
 ) -> LandedBatch:
     """Land a file as a batch, check the batch and publish it. Skip an unchanged file."""
     landed = land_batch(session, batch_id, location)

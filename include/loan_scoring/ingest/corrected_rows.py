@@ -1,13 +1,15 @@
 """Read a CSV file of quarantined rows that a person has corrected."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring import database
+from loan_scoring.contract import KEY, Column
 from loan_scoring.errors import SourceError
+from loan_scoring.ingest.file_lines import FileLines
 from loan_scoring.ingest.files import blocks
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable
@@ -17,8 +19,10 @@ from loan_scoring.ingest.spreadsheet import without_text_marks
 
 def read_corrected_rows(
     table: SourceTable,
+    key: Column,
     location: str | Path,
-    line_column: str,
+    places: Sequence[str],
+    lines: FileLines,
     quarantined: dict[int, database.Row],
     current: database.Row,
 ) -> Iterator[blocks.Block]:
@@ -29,8 +33,11 @@ def read_corrected_rows(
 
     Args:
         table: the corrected file.
+        key: the key of the contract. The export fills in a key that is made from the row.
         location: the file's location, for error messages.
-        line_column: name of the column with the line number in the source file.
+        places: names of the columns with the line number and, if the batch has several files, the
+            name of the source file.
+        lines: files of the current revision.
         quarantined: the quarantined rows of the current revision, by line number.
         current: the batch's current revision, as a row of table `batches`.
 
@@ -45,26 +52,31 @@ def read_corrected_rows(
                 f"{where}: line {malformed.line_number} is malformed ({malformed.reason}); "
                 "correct it; nothing was changed"
             )
-        texts = [text.strip() for text in block.table.column(line_column).to_pylist()]
-        values = without_text_marks(block.table.drop_columns([line_column]))
-        is_blank = pc.equal(pc.binary_join_element_wise(*values.columns, ""), "").to_pylist()
+        marked = without_text_marks(block.table.select(list(places)))
+        columns = [[text.strip() for text in each.to_pylist()] for each in marked.columns]
+        texts, files = columns[0], columns[1] if len(columns) > 1 else [""] * block.table.num_rows
+        numbers = list(map(lines.line_number, files, texts))
+        values = without_text_marks(block.table.drop_columns(list(places)))
+        given = values.drop_columns([KEY]) if key.made_from else values
+        is_blank = pc.equal(pc.binary_join_element_wise(*given.columns, ""), "").to_pylist()
         keep: list[int] = []
         for row, text in enumerate(texts):
-            if is_blank[row] and (not text or (text.isdecimal() and int(text) in quarantined)):
+            line = numbers[row]
+            if is_blank[row] and (not text or line in quarantined):
                 continue
-            line = int(text) if text.isdecimal() else None
             if line not in quarantined or line in seen:
                 fault = "occurs twice" if line in seen else "is not in quarantine"
+                of_file = f" of {files[row]}" if files[row] else ""
                 raise SourceError(
-                    f"{where}: line {block.line_numbers[row]}: {line_column} {text or '(empty)'} "
-                    f"{fault} (revision {current['revision']}); export the rows again; "
+                    f"{where}: line {block.line_numbers[row]}: {places[0]} {text or '(empty)'}"
+                    f"{of_file} {fault} (revision {current['revision']}); export the rows again; "
                     "nothing was changed"
                 )
             seen.add(line)
             keep.append(row)
         if keep:
-            lines = pa.array([int(texts[row]) for row in keep], pa.int64()).to_numpy()
-            yield blocks.Block(values.take(keep), lines, [])
+            kept = pa.array([numbers[row] for row in keep], pa.int64()).to_numpy()
+            yield blocks.Block(values.take(keep), kept, [])
 
 
 def corrected_raw_text(

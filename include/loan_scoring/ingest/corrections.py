@@ -24,6 +24,7 @@ from loan_scoring.ingest.batches import (
 )
 from loan_scoring.ingest.copying import copy_rows
 from loan_scoring.ingest.corrected_rows import corrected_raw_text, read_corrected_rows
+from loan_scoring.ingest.file_lines import FileLines
 from loan_scoring.ingest.files.columns import readable_columns
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
@@ -69,19 +70,20 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
     """Land accepted and corrected rows as an unpublished revision, in one transaction."""
     contract, connection = session.contract, session.connection
     own = export_columns(contract)
-    line_column = own[0]
-    wanted = [line_column, *wanted_columns(contract, batch_id)]
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
         current = current_revision(session, batch_id)
         refuse_dropped(connection, batch_id)
+        lines = FileLines(session, batch_id, current["revision"])
+        places = [own.line_number, *([own.file] if lines.is_several else [])]
+        wanted = [*places, *wanted_columns(contract, batch_id)]
         known = database.rows(connection, "select_batch_revisions", batch_id=batch_id)
         others = [
             name for name in readable_columns(current["header"]) if name not in {*wanted, *own}
         ]
         with (
             open_table(
-                location, wanted, encoding=contract.source.encoding, optional=others
+                location, wanted, file_format=contract.source.corrected, optional=others
             ) as table,
             known_loan_lookup(session, batch_id) as is_known,
         ):
@@ -94,6 +96,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
             database.execute(connection, "delete_batch_rows", **key)
+            database.execute(connection, "delete_batch_files", **key)
             _carry_accepted(session, batch_id, current["revision"], revision)
             rules = RowRules(contract, is_known)
             rules.remember(read_applications(session, batch_id, revision, []).column(KEY))
@@ -110,7 +113,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
 
             def checked() -> Iterator[tuple[pa.Table, list[RejectedRow]]]:
                 for block in read_corrected_rows(
-                    table, location, line_column, quarantined, current
+                    table, contract.key, location, places, lines, quarantined, current
                 ):
                     rows, rejected = rules.apply(block)
                     row_of = {int(line): row for row, line in enumerate(block.line_numbers)}
@@ -119,6 +122,9 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
                         text = corrected_raw_text(
                             block.table, row_of[line], quarantined[line], current
                         )
+                        if contract.key.made_from == "row":
+                            # Its key is the hash of the row as it was delivered.
+                            text = quarantined[line]["raw_text"]
                         rejected[place] = replace(each, raw_text=text)
                     broken.extend(rejected)
                     yield rows, rejected
@@ -130,6 +136,9 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
             "insert_carried_quarantine",
             **key,
             corrects_revision=current["revision"],
+        )
+        database.execute(
+            connection, "insert_carried_files", **key, corrects_revision=current["revision"]
         )
         landed = ReplayedCorrections(
             batch_id,

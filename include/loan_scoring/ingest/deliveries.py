@@ -11,12 +11,16 @@ DONE = ".done"
 """A file `NAME.csv.done` says that the upload of `NAME.csv` has ended."""
 EMPTY = ".empty"
 """A file `DATE.EMPTY` declares that a date has no applications, or no outcomes."""
-ENDINGS = ".csv, .txt or .tsv (also with .gz or .zip), .gz, .zip, .parquet, .EMPTY"
+ENDINGS = ".csv, .txt or .tsv (also with .gz or .zip), .gz, .zip, .parquet, .xlsx, .EMPTY"
 
 _DELIVERY = re.compile(
-    r"(?P<name>[^.]+)"
-    r"(?:(?P<correction>\.correction)?(?:\.synthetic)?(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet)|\.empty)",
+    r"(?P<name>[^.]+)(?:\.(?P<part>[A-Za-z0-9_-]+?))??"
+    r"(?:(?P<correction>\.correction)?(?:\.synthetic)?"
+    r"(?:\.(?:csv|txt|tsv)(?:\.gz|\.zip)?|\.gz|\.zip|\.parquet|\.xlsx)|\.empty)",
     re.IGNORECASE,
+)
+_PART = re.compile(
+    r"(?P<batch>[0-9]{4}-[0-9]{2}-[0-9]{2}|history)(?:[-_](?P<part>[A-Za-z0-9_-]+))?"
 )
 
 
@@ -30,9 +34,35 @@ def delivery_name(file_name: str, kind: str = "applications") -> str | None:
     ('2026-02-05', None)
     """
     match = _DELIVERY.fullmatch(file_name)
-    if match is None or (match["correction"] and kind != "outcomes"):
+    if match is None or match["part"] or (match["correction"] and kind != "outcomes"):
         return None
     return match["name"]
+
+
+def batch_and_part(file_name: str) -> tuple[str, str] | None:
+    """Return the batch_id and the name of the part that a file of several has in its name.
+
+    The part is empty if the name is that of the whole batch. Return None for any other name.
+
+    >>> batch_and_part("2026-03-01.part-1.csv"), batch_and_part("2026-03-01-north.csv.gz")
+    (('2026-03-01', 'part-1'), ('2026-03-01', 'north'))
+    """
+    match = _DELIVERY.fullmatch(file_name)
+    name = _PART.fullmatch(match["name"]) if match else None
+    if match is None or name is None or match["correction"] or (match["part"] and name["part"]):
+        return None
+    return name["batch"], match["part"] or name["part"] or ""
+
+
+def batch_name(policy: IngestPolicy, file_name: str, kind: str) -> str | None:
+    """Return the name of the batch, or of the file of outcomes, to which a landed file belongs.
+
+    Return None for a file that is never taken. Only applications may come in several files.
+    """
+    if kind != "applications" or policy.files == "one":
+        return delivery_name(file_name, kind)
+    found = batch_and_part(file_name)
+    return found[0] if found else None
 
 
 def is_empty_marker(path: Path) -> bool:

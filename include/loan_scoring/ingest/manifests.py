@@ -17,8 +17,8 @@ from loan_scoring.errors import NoRowsError, PassingSourceError, SourceError
 from loan_scoring.ingest.deliveries import is_empty_marker
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.columns import Header
-from loan_scoring.ingest.files.locations import scheme_of
-from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.files.locations import Location, scheme_of
+from loan_scoring.ingest.files.table import ReadFile, SourceTable, open_table
 from loan_scoring.ingest.row_rules import parse_column
 
 
@@ -39,6 +39,7 @@ class EmptyDelivery:
     raw_columns: Sequence[str] = ()
     delimiter = ","
     header = Header([], [], [])
+    read_files: Sequence[ReadFile] = ()
 
     def __init__(self, path: Path) -> None:
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -53,27 +54,63 @@ class EmptyDelivery:
         return iter(())
 
 
+Manifests = Sequence[Manifest | None]
+"""The manifest of each file of a table, or None for a file without manifest."""
+
+
 def open_delivery(
-    contract: Contract, location: str | Path, wanted: Sequence[str], manifest: Manifest | None
-) -> SourceTable | EmptyDelivery:
-    """Open a landed file as a table, or a declared empty date as a table without rows.
+    contract: Contract, location: Location, wanted: Sequence[str]
+) -> tuple[SourceTable | EmptyDelivery, Manifests]:
+    """Open a landed batch as a table, or a declared empty date as a table without rows.
+
+    Of several files, those that are declared empty are left out. Return the table, and the manifest
+    of each of its files.
 
     Raises:
-        SourceError: the file cannot be read, lacks a column, or has no rows and is not declared
+        SourceError: a file cannot be read, lacks a column, or has no rows and is not declared
             empty.
     """
-    path = Path(location)
+    manifests = read_manifests(contract, location)
+    if not isinstance(location, tuple):
+        if _is_empty(contract, Path(location), manifests[0], wanted):
+            return EmptyDelivery(Path(location)), manifests
+        return open_table(location, wanted, file_format=contract.source), manifests
+    found = [
+        (path, manifest)
+        for path, manifest in zip(location, manifests, strict=True)
+        if not _is_empty(contract, path, manifest, wanted)
+    ]
+    if not found:
+        return EmptyDelivery(location[0]), manifests[:1]
+    files = tuple(path for path, _ in found)
+    kept = [manifest for _, manifest in found]
+    return open_table(files, wanted, file_format=contract.source), kept
+
+
+def _is_empty(
+    contract: Contract, path: Path, manifest: Manifest | None, wanted: Sequence[str]
+) -> bool:
+    """Return whether a file has no rows, and is declared to have none."""
     if is_empty_marker(path) and path.is_file():
-        return EmptyDelivery(path)
-    is_empty = manifest is not None and manifest.rows == 0
-    if manifest is not None and is_empty and path == manifest.path:
-        return EmptyDelivery(path)
+        return True
+    if manifest is None or manifest.rows != 0:
+        return False
+    if path == manifest.path:
+        return True
     try:
-        return open_table(location, wanted, encoding=contract.source.encoding)
+        with open_table(path, wanted, file_format=contract.source):
+            return False
     except NoRowsError:
-        if is_empty:
-            return EmptyDelivery(path)
-        raise
+        return True
+
+
+def read_manifests(
+    contract: Contract, location: Location, *, with_totals: bool = True
+) -> list[Manifest | None]:
+    """Read the manifest of each file of a location, as `read_manifest` does."""
+    if isinstance(location, tuple):
+        return [read_manifest(contract, path, with_totals=with_totals) for path in location]
+    return [read_manifest(contract, location, with_totals=with_totals)]
 
 
 def read_manifest(
@@ -130,54 +167,60 @@ def _fields(path: Path) -> dict[str, Any]:
 
 
 class CheckedRows:
-    """The blocks of a table, whose control totals are added up when they are read first.
+    """The blocks of a table, whose rows and control totals are counted when they are read first.
 
     Iterate over all blocks, then call `check`.
     """
 
     def __init__(
-        self, contract: Contract, table: SourceTable | EmptyDelivery, manifest: Manifest | None
+        self, contract: Contract, table: SourceTable | EmptyDelivery, manifests: Manifests
     ) -> None:
-        self._contract, self._table, self._manifest = contract, table, manifest
-        self._totals = dict.fromkeys(manifest.totals if manifest else (), 0.0)
+        self._contract, self._table, self._manifests = contract, table, manifests
+        self._rows = [0] * len(manifests)
+        self._totals = [dict.fromkeys(each.totals if each else (), 0.0) for each in manifests]
         self._is_read = False
 
     def __iter__(self) -> Iterator[Block]:
         is_first, self._is_read = not self._is_read, True
         for block in self._table:
-            for name in self._totals if is_first else ():
-                values, _ = parse_column(self._contract.by_name[name], block)
-                self._totals[name] += pc.sum(values).as_py() or 0
+            number = block.place.number
+            if is_first and number < len(self._manifests):
+                self._rows[number] += block.records
+                totals = self._totals[number]
+                for name in totals:
+                    values, _ = parse_column(self._contract.by_name[name], block)
+                    totals[name] += pc.sum(values).as_py() or 0
             yield block
 
-    def check(self, rows: int) -> None:
-        """Compare the file with its manifest, after its `rows` records were read.
+    def check(self) -> None:
+        """Compare each file with its manifest, after all records were read.
 
         Raises:
             PassingSourceError: a figure differs. A retry may help if the file is still arriving.
         """
-        manifest = self._manifest
-        if manifest is None:
-            return
-        told = [
-            f"{what} {found} and the manifest {says}"
-            for what, found, says, is_same in self._compared(manifest, rows)
-            if not is_same
-        ]
-        if told:
-            raise PassingSourceError(
-                f"{manifest.path}: the file is not the one of its manifest: {'; '.join(told)}; "
-                "deliver both again"
-            )
+        for number, manifest in enumerate(self._manifests):
+            if manifest is None:
+                continue
+            told = [
+                f"{what} {found} and the manifest {says}"
+                for what, found, says, is_same in self._compared(manifest, number)
+                if not is_same
+            ]
+            if told:
+                raise PassingSourceError(
+                    f"{manifest.path}: the file is not the one of its manifest: "
+                    f"{'; '.join(told)}; deliver both again"
+                )
 
-    def _compared(self, manifest: Manifest, rows: int) -> Iterator[tuple[str, str, str, bool]]:
+    def _compared(self, manifest: Manifest, number: int) -> Iterator[tuple[str, str, str, bool]]:
+        rows = self._rows[number]
         if manifest.rows is not None:
             is_same = rows == manifest.rows
             yield "the file has", f"{rows:,} rows", f"{manifest.rows:,}", is_same
         if manifest.sha256 is not None and not isinstance(self._table, EmptyDelivery):
-            own, says = self._table.sha256, manifest.sha256.lower()
+            own, says = self._table.read_files[number].sha256, manifest.sha256.lower()
             yield "its SHA-256 is", f"{own[:12]}…", f"{says[:12]}…", own == says
-        for name, total in self._totals.items():
+        for name, total in self._totals[number].items():
             sender = manifest.totals[name]
             # The sum of many amounts differs in its last digits with the order of the rows.
             is_same = math.isclose(total, sender, rel_tol=1e-9, abs_tol=0.005)

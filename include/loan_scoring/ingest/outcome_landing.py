@@ -1,6 +1,7 @@
 """Land the rows of an outcomes file in a temporary table, and quarantine impossible ones."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from loan_scoring import database
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
-from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.outcome_rows import OutcomeColumns, parse_outcomes
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import RejectedRow
@@ -38,11 +39,11 @@ class ImpossibleRows:
         return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
 
-def land_outcomes(session: Session, columns: OutcomeColumns, table: SourceTable) -> LandedRows:
+def land_outcomes(session: Session, columns: OutcomeColumns, blocks: Iterable[Block]) -> LandedRows:
     """Copy all rows of a file into the temporary table `landed_outcomes`, except open loans."""
     received = is_open = 0
     database.execute(session.connection, "create_landed_outcomes")
-    for rows, without_outcome in read_ahead(parse_outcomes(session.contract, columns, table)):
+    for rows, without_outcome in read_ahead(parse_outcomes(session.contract, columns, blocks)):
         database.copy_in(session.connection, "landed_outcomes", rows.column_names, rows)
         received += rows.num_rows + without_outcome
         is_open += without_outcome
@@ -71,7 +72,7 @@ def remove_impossible_outcomes(
 
 
 def quarantine_outcomes(
-    session: Session, table: SourceTable, drop_id: str, revision: int, found: ImpossibleRows
+    session: Session, blocks: Iterable[Block], drop_id: str, revision: int, found: ImpossibleRows
 ) -> None:
     """Store the rows that cannot be true in table `quarantine`.
 
@@ -81,7 +82,7 @@ def quarantine_outcomes(
     if not found.rules:
         return
     lines = np.array(list(found.rules))
-    for block in table:
+    for block in blocks:
         texts = {
             int(block.line_numbers[row]): block.raw_text(row)
             for row in np.flatnonzero(np.isin(block.line_numbers, lines)).tolist()

@@ -1,6 +1,6 @@
 """Parse the records of an outcomes file, and check each record by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,12 +14,12 @@ from loan_scoring.contract import (
     Column,
     Contract,
     DateSource,
-    Source,
+    FileFormat,
     Target,
     same_text,
 )
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.table import SourceTable
+from loan_scoring.ingest.keys import key_columns
 from loan_scoring.ingest.numbers import as_mask, parse_numbers
 from loan_scoring.ingest.parsing.dates import parse_dates
 from loan_scoring.ingest.quarantine import postgres_array
@@ -44,33 +44,44 @@ class OutcomeColumns:
     target: str
     observed_on: DateSource
     recovered: AmountSource | None
-    source: Source
+    files: FileFormat
     wanted: list[str]
     optional: list[str]
 
 
-def outcome_columns(contract: Contract, is_history: bool) -> OutcomeColumns:
+def outcome_columns(
+    contract: Contract, is_history: bool, is_corrected: bool = False
+) -> OutcomeColumns:
     """Return the columns of a file of outcomes, or of the labels in the file of `history`.
 
     Files of outcomes are as the contract's `outcomes` says. The file of `history` is a file of
     applications. It may have the columns of `outcomes` with the date and the recovered amount.
+
+    Args:
+        contract: contract of the portfolio.
+        is_history: whether the file is one of `history`.
+        is_corrected: whether the file has corrected rows of `history`.
     """
-    declared = contract.outcomes
+    declared, key, target = contract.outcomes, contract.key, contract.target.source
     observed_on = declared.observed_on or DateSource(source=OBSERVED_ON)
     facts = [each.source for each in (declared.observed_on, declared.recovered) if each]
-    key, target, source = contract.key, contract.target.source, contract.source
+    files: FileFormat = contract.source
     if not is_history:
-        key = key.model_copy(update={"source": declared.key or key.source})
-        target = declared.target or target
-        source = source.model_copy(update={"encoding": declared.encoding or source.encoding})
+        if declared.key is not None:
+            key = key.model_copy(update={"source": declared.key, "made_from": None})
+        target, files = declared.target or target, declared.files(contract.source)
+    elif is_corrected:
+        files = contract.source.corrected
     may_lack = [observed_on.source, *facts] if is_history else [observed_on.source]
-    wanted = [key.source, target, *([] if is_history else facts)]
+    # Only the file of history as it was delivered has the rows from which keys may be made.
+    keys = key.sources if is_history and not is_corrected else key_columns(key)
+    wanted = [*keys, target, *([] if is_history else facts)]
     optional = [name for name in dict.fromkeys(may_lack) if name not in wanted]
-    return OutcomeColumns(key, target, observed_on, declared.recovered, source, wanted, optional)
+    return OutcomeColumns(key, target, observed_on, declared.recovered, files, wanted, optional)
 
 
 def parse_outcomes(
-    contract: Contract, columns: OutcomeColumns, table: SourceTable
+    contract: Contract, columns: OutcomeColumns, blocks: Iterable[Block]
 ) -> Iterator[tuple[pa.Table, int]]:
     """Yield for each block a table of typed records, and the number of open loans.
 
@@ -78,7 +89,7 @@ def parse_outcomes(
     record breaks by itself. Rules that compare the record with other records or with known loans
     are checked later, in SQL.
     """
-    for block in table:
+    for block in blocks:
         loan_id, broken = parse_column(columns.key, block)
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
         is_null = loan_id.is_null().to_numpy(zero_copy_only=False)

@@ -3,13 +3,12 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from loan_scoring import database
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
 from loan_scoring.errors import LoanScoringError, MissingError, StateError
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.files.locations import Location, location_label
 from loan_scoring.ingest.outcome_changes import ChangedLoans, record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, outcome_file
 
@@ -90,7 +89,7 @@ def withdraw_outcomes(
 
 
 def refuse_withdrawn_file(
-    session: Session, location: str | Path, drop_id: str, sha256: str | None
+    session: Session, location: Location, drop_id: str, sha256: str | None
 ) -> None:
     """Refuse a file whose bytes a person has withdrawn under the same name.
 

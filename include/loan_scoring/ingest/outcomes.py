@@ -11,9 +11,10 @@ from loan_scoring.database import audit
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
-from loan_scoring.ingest.files.locations import location_label
+from loan_scoring.ingest.file_lines import record_files
+from loan_scoring.ingest.files.locations import Location, location_label
 from loan_scoring.ingest.files.table import open_table
-from loan_scoring.ingest.manifests import CheckedRows, read_manifest
+from loan_scoring.ingest.manifests import CheckedRows, read_manifests
 from loan_scoring.ingest.outcome_changes import record_change, refresh_outcomes
 from loan_scoring.ingest.outcome_files import PREFIX, OutcomeFile, outcome_file
 from loan_scoring.ingest.outcome_landing import (
@@ -92,7 +93,7 @@ def take_outcomes(
 
 def take_outcomes_within(
     session: Session,
-    location: str | Path,
+    location: Location,
     sha256: str | None = None,
     *,
     adds: bool = False,
@@ -116,13 +117,15 @@ def take_outcomes_within(
     """
     contract, connection = session.contract, session.connection
     is_history = sha256 is not None
-    file = outcome_file(location, declared.is_correction)
-    if is_history:  # so that each file of `history` replaces the one before
+    if is_history or isinstance(location, tuple):
+        # So that each file of `history` replaces the one before.
         file = OutcomeFile(f"{PREFIX}{HISTORY}", False)
+    else:
+        file = outcome_file(location, declared.is_correction)
     drop_id = file.drop_id
-    columns = outcome_columns(contract, is_history)
+    columns = outcome_columns(contract, is_history, is_corrected=adds)
     with open_table(
-        location, columns.wanted, encoding=columns.source.encoding, optional=columns.optional
+        location, columns.wanted, file_format=columns.files, optional=columns.optional
     ) as table:
         if is_history and sha256 != table.sha256:
             raise SourceError(
@@ -139,10 +142,10 @@ def take_outcomes_within(
             same = None
         if same and not same["has_unknown_loans"]:
             return _unchanged(session, same)
-        landed = land_outcomes(session, columns, table)
-        if not is_history:
-            manifest = read_manifest(contract, location, with_totals=False)
-            CheckedRows(contract, table, manifest).check(landed.received)
+        manifests = [] if is_history else read_manifests(contract, location, with_totals=False)
+        checked = CheckedRows(contract, table, manifests)
+        landed = land_outcomes(session, columns, checked)
+        checked.check()
         if same and not _is_any_known_now(session, same):
             return _unchanged(session, same)
         revision = known["revision"] + 1 if known is not None else 1
@@ -163,6 +166,7 @@ def take_outcomes_within(
             sha256=table.sha256,
             rules_sha256=rules,
         )
+        record_files(session, drop_id, revision, table)
         quarantine_outcomes(session, table, drop_id, revision, impossible)
     user = declared.user or f"role:{connection.info.user}"
     change = record_change(
@@ -237,7 +241,7 @@ def _is_any_known_now(session: Session, known: database.Row) -> bool:
 
 def _refuse_too_many(
     session: Session,
-    location: str | Path,
+    location: Location,
     landed: LandedRows,
     impossible: ImpossibleRows,
     known: database.Row | None,

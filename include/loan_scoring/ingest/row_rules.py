@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Column, Contract
 from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.keys import key_text
 from loan_scoring.ingest.numbers import (
     as_floats,
     as_mask,
@@ -192,8 +193,11 @@ def parse_column(column: Column, block: Block) -> tuple[pa.Array, Broken]:
 
     A value that cannot be read is null.
     """
-    text = block.table.column(column.source).combine_chunks()
     faults: Broken = []
+    if column.name == KEY:
+        text = key_text(column, block)
+    else:
+        text = block.table.column(column.sources[0]).combine_chunks()
     if column.name == KEY and (written := has_exponent(column, text)) is not None:
         text = pc.if_else(pa.array(written), "", text)
         faults.append((f"exponent_key:{KEY}", written))

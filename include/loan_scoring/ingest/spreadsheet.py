@@ -2,18 +2,20 @@
 
 import csv
 import re
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring import database
-from loan_scoring.contract import Contract
+from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import current_revision
+from loan_scoring.ingest.file_lines import FileLines
 from loan_scoring.ingest.files.columns import readable_columns
+from loan_scoring.ingest.keys import made_key
 from loan_scoring.ingest.quarantine import split_record, storable_text
 from loan_scoring.ingest.row_rules import RejectedRow
 
@@ -33,23 +35,31 @@ def export_quarantine(session: Session, batch_id: str, out: TextIO) -> int:
         current = current_revision(session, batch_id)
         key = {"batch_id": batch_id, "revision": current["revision"]}
         quarantined = database.rows(session.connection, "select_quarantined", **key)
+        lines = FileLines(session, batch_id, current["revision"])
     if not quarantined:
         raise StateError(
             f"batch {batch_id} revision {current['revision']}: no row is in quarantine, "
             "so there is nothing to correct"
         )
     sheet = QuarantineSheet(
-        out, session.contract, wanted_columns(session.contract, batch_id), current
+        out,
+        session.contract,
+        wanted_columns(session.contract, batch_id),
+        current,
+        with_file=lines.is_several,
     )
     for row in quarantined:
-        sheet.add(RejectedRow(row["line_number"], row["raw_text"], row["rules"]))
+        file, line = lines.place(row["line_number"])
+        sheet.add(RejectedRow(line, row["raw_text"], row["rules"]), file)
     return len(quarantined)
 
 
 class QuarantineSheet:
     """A CSV file of rejected rows for a person to correct, written row by row.
 
-    The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Columns
+    The columns are `line_number`, `rules`, the columns of the source file, and `raw_text`. Of
+    several files, `file` stands before `line_number`. A key that is made from the row is a column
+    `loan_id`, so that the corrected row keeps the key of the row as it was delivered. Columns
     without a name, or with a repeated name, are left out. Only malformed records have a `raw_text`.
     Their other columns are empty, and the person fills them in from `raw_text`. `spreadsheet_text`
     changes values that a spreadsheet program would calculate.
@@ -59,38 +69,64 @@ class QuarantineSheet:
         contract: contract of the portfolio.
         wanted: columns that a corrected file must have.
         layout: row of table `batches` with `header` and `delimiter` of the source file.
+        with_file: whether the rows come from several files.
     """
 
     def __init__(
-        self, out: TextIO, contract: Contract, wanted: list[str], layout: database.Row
+        self,
+        out: TextIO,
+        contract: Contract,
+        wanted: list[str],
+        layout: database.Row,
+        *,
+        with_file: bool = False,
     ) -> None:
         header = layout["header"]
-        line_number, rules, raw_text = export_columns(contract)
+        own = export_columns(contract)
         # A source column outside the contract may have one of these three names. This source column
         # is left out, because otherwise the CSV file would have two columns with the same name.
-        shown = {*readable_columns(header)} - {line_number, rules, raw_text}
-        self._layout = layout
+        self._key = contract.key if contract.key.made_from and KEY in wanted else None
+        shown = {*readable_columns(header)} - {*own, *([KEY] if self._key else [])}
+        self._layout, self._with_file = layout, with_file
         self._shown = [place for place, name in enumerate(header) if name in shown]
-        self._later = [name for name in wanted if name not in header]
+        self._later = [
+            name for name in wanted if name not in header and not (self._key and name == KEY)
+        ]
         # With a byte order mark, spreadsheet programs and CsvRows read the text as UTF-8.
         out.write("\ufeff")
         self._writer = csv.writer(out, lineterminator="\n")
-        sources = {*(column.source for column in contract.columns), contract.target.source}
+        sources = {*contract.sources, contract.target.source}
         names = [
             name if name in sources else spreadsheet_text(name)
             for name in (header[place] for place in self._shown)
         ]
-        self._writer.writerow([line_number, rules, *names, *self._later, raw_text])
+        self._writer.writerow(
+            [
+                *([own.file] if with_file else []), own.line_number, own.rules,
+                *([KEY] if self._key else []), *names, *self._later, own.raw_text,
+            ]
+        )  # fmt: skip
 
-    def add(self, rejected: RejectedRow) -> None:
-        """Write a rejected row as one row of the CSV file."""
+    def add(self, rejected: RejectedRow, file: str = "") -> None:
+        """Write a rejected row as one row of the CSV file.
+
+        Args:
+            rejected: row, whose line number is that of its file.
+            file: name of its file.
+        """
         parts = split_record({"rules": rejected.rules, "raw_text": rejected.raw_text}, self._layout)
         values = [spreadsheet_text(parts[place]) if parts else "" for place in self._shown]
         text = "" if parts else spreadsheet_text(storable_text(rejected.raw_text))
+        key = []
+        if self._key:
+            made = made_key(self._key, rejected.raw_text, file, rejected.line_number)
+            key = [spreadsheet_text(made)]
         self._writer.writerow(
             [
+                *([spreadsheet_text(file)] if self._with_file else []),
                 rejected.line_number,
                 " ".join(rejected.rules),
+                *key,
                 *values,
                 *("" for _ in self._later),
                 text,
@@ -126,23 +162,31 @@ def without_text_marks(values: pa.Table) -> pa.Table:
     return values
 
 
-def export_columns(contract: Contract) -> tuple[str, str, str]:
-    """Return the names of columns `line_number`, `rules` and `raw_text` in an export.
+class ExportColumns(NamedTuple):
+    """The names of the columns of an export that are not columns of the source file."""
+
+    line_number: str
+    rules: str
+    raw_text: str
+    file: str
+
+
+def export_columns(contract: Contract) -> ExportColumns:
+    """Return the names of columns `line_number`, `rules`, `raw_text` and `file` in an export.
 
     A name gets the prefix `quarantine_` if the contract has a source column with this name.
     """
-    sources = {*(column.source for column in contract.columns), contract.target.source}
-    line_number, rules, raw_text = (
-        f"quarantine_{name}" if name in sources else name
-        for name in ("line_number", "rules", "raw_text")
+    sources = {*contract.sources, contract.target.source}
+    return ExportColumns(
+        *(f"quarantine_{name}" if name in sources else name for name in ExportColumns._fields)
     )
-    return line_number, rules, raw_text
 
 
 def wanted_columns(contract: Contract, batch_id: str) -> list[str]:
-    """Return the source columns that a file of the batch must have.
+    """Return the columns that a file of corrected rows of the batch must have.
 
-    A file of `history` must also have the target column.
+    A file of `history` must also have the target column, and a file of rows whose keys were made
+    from them must have the column `loan_id`.
     """
     labels = [contract.target.source] if batch_id == HISTORY else []
-    return [*(column.source for column in contract.columns), *labels]
+    return [*([] if contract.key.sources else [KEY]), *contract.sources, *labels]

@@ -17,6 +17,7 @@ from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.keys import joined_keys
 from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.lab.landing import LandingFolder
 from loan_scoring.lab.outcome_files import outcome_file
@@ -92,6 +93,11 @@ def replay_loans(
             f"{nights} nights of {per_night} with seed {seed}: nights and seed must be 0 or more, "
             "loans a night 1 or more"
         )
+    if contract.key.made_from is not None or isinstance(contract.ingest.files, list):
+        raise LoanScoringError(
+            f"{contract.portfolio}: replay needs a key that stands in the file, and writes one "
+            "file a night; columns.loan_id.made_from or a list under ingest.files rules it out"
+        )
     check_scenarios(contract, nights, scenarios)
     location = resolve_source(contract, source)
     table, result = _labelled(contract, location, nights * per_night, seed, log)
@@ -103,7 +109,11 @@ def replay_loans(
     def drop(rows: np.ndarray) -> pa.Table:
         return table.take(pa.array(rows[np.argsort(ranks[rows], kind="stable")]))
 
-    folder = LandingFolder(landing, log, is_synthetic=result.is_synthetic)
+    formats = {
+        "applications": contract.source,
+        "outcomes": contract.outcomes.files(contract.source),
+    }
+    folder = LandingFolder(landing, log, is_synthetic=result.is_synthetic, formats=formats)
 
     def land(kind: str, name: str, table: pa.Table) -> None:
         path, is_written = folder.land(kind, name, table)
@@ -149,9 +159,9 @@ def _labelled(
 
 
 def _read(contract: Contract, location: str) -> pa.Table:
-    columns = [*(column.source for column in contract.columns), contract.target.source]
+    columns = [*contract.sources, contract.target.source]
     tables = []
-    with open_table(location, columns, encoding=contract.source.encoding) as table:
+    with open_table(location, columns, file_format=contract.source) as table:
         for block in table:
             for record in block.malformed:
                 raise SourceError(
@@ -193,13 +203,14 @@ def _check_rows(source: str, rows: int, history_rows: int, nights: int, per_nigh
 
 def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
     """Return the rank of each row if rows are sorted by key in ascending order, shape (rows,)."""
-    keys = table.column(contract.key.source)
+    parts = [table.column(name).combine_chunks() for name in contract.key.sources]
+    keys = joined_keys(contract.key, parts) if len(parts) > 1 else parts[0]
     if contract.key.type == "integer":
         try:
             keys = keys.cast(pa.int64())
         except pa.ArrowInvalid as error:
             raise SourceError(
-                f"{source}: a {contract.key.source} is not a whole number; correct it: {error}"
+                f"{source}: a {contract.key.sources[0]} is not a whole number; correct it: {error}"
             ) from error
     ranks = np.empty(table.num_rows, np.int64)
     ranks[pc.sort_indices(keys).to_numpy()] = np.arange(table.num_rows)
@@ -228,7 +239,8 @@ def _night(
             # Leave the column empty, because the values are not known on that night, and because
             # even the nulls would reveal outcomes.
             blank = pa.array([""] * labelled.num_rows, pa.string())
-            place = applications.column_names.index(column.source)
-            applications = applications.set_column(place, column.source, blank)
-    key = contract.key.source
-    return applications, pa.table({key: labelled.column(key), target: pa.array(labels)})
+            source = column.sources[0]
+            place = applications.column_names.index(source)
+            applications = applications.set_column(place, source, blank)
+    keys = labelled.select(contract.key.sources)
+    return applications, keys.append_column(target, pa.array(labels))

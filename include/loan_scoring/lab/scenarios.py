@@ -75,7 +75,7 @@ def apply_scenario(
     if scenario.column is None:
         return table
     column = contract.by_name[scenario.column]
-    texts = table.column(column.source).to_pylist()
+    texts = table.column(column.sources[0]).to_pylist()
     is_null = [is_null_text(column, text) for text in texts]
     drifted = list(texts)
     if scenario.kind == "multiply":
@@ -90,7 +90,7 @@ def apply_scenario(
         }[scenario.kind]
         for row in choose_share(eligible, scenario.share, rng):
             drifted[row] = scenario.level or ""
-    table = _with_column(table, column.source, drifted)
+    table = _with_column(table, column.sources[0], drifted)
     changed = [row for row, text in enumerate(texts) if drifted[row] != text]
     return _with_ratios(table, column, changed, contract)
 
@@ -133,7 +133,7 @@ def _excluded(applications: pa.Table, contract: Contract) -> set[int]:
     found: set[int] = set()
     for exclusion in contract.exclusions:
         column = contract.by_name[exclusion.column]
-        texts = applications.column(column.source).to_pylist()
+        texts = applications.column(column.sources[0]).to_pylist()
         if exclusion.is_null:
             found.update(row for row, text in enumerate(texts) if is_null_text(column, text))
         else:
@@ -187,9 +187,9 @@ def _with_ratios(
         own, numerator, denominator = (
             contract.by_name[name] for name in (ratio.column, ratio.numerator, ratio.denominator)
         )
-        texts = table.column(own.source).to_pylist()
-        numerators = table.column(numerator.source).to_pylist()
-        denominators = table.column(denominator.source).to_pylist()
+        texts = table.column(own.sources[0]).to_pylist()
+        numerators = table.column(numerator.sources[0]).to_pylist()
+        denominators = table.column(denominator.sources[0]).to_pylist()
         for row in changed:
             if is_null_text(own, texts[row]):
                 continue
@@ -198,7 +198,7 @@ def _with_ratios(
                 texts[row] = ""
             else:
                 texts[row] = _like(Decimal(str(ratio.scale)) * top / bottom, texts[row])
-        table = _with_column(table, own.source, texts)
+        table = _with_column(table, own.sources[0], texts)
     return table
 
 

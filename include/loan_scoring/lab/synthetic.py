@@ -60,12 +60,14 @@ def generate_loans(contract: Contract, rows: int, seed: int) -> pa.Table:
     texts = {}
     for column in contract.columns:
         if column.name == KEY:
-            texts[column.source] = _keys(column, rows)
+            first, *others = [*column.sources, *([KEY] if column.made_from else [])]
+            texts[first] = _keys(column, rows)
+            texts |= dict.fromkeys(others, pa.array(["1"] * rows, pa.string()))
         elif column.is_numeric:
-            texts[column.source] = _number_texts(column, numbers[column.name])
+            texts[column.sources[0]] = _number_texts(column, numbers[column.name])
         else:
             null = column.null_tokens[0] if column.null_tokens else ""
-            texts[column.source] = pa.array(levels[column.name], pa.string()).fill_null(null)
+            texts[column.sources[0]] = pa.array(levels[column.name], pa.string()).fill_null(null)
     positive, negative = contract.target.positive[0], contract.target.negative[0]
     texts[contract.target.source] = pa.array(np.where(is_default, positive, negative), pa.string())
     return pa.table(texts)

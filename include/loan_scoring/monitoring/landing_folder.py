@@ -16,7 +16,7 @@ from loan_scoring.contract.business_dates import (
     run_time,
 )
 from loan_scoring.database.session import Session
-from loan_scoring.ingest.deliveries import DONE, delivery_name
+from loan_scoring.ingest.deliveries import DONE, batch_name, is_empty_marker
 from loan_scoring.ingest.landing import find_landed_files
 from loan_scoring.ingest.outcome_files import PREFIX, outcome_file
 
@@ -47,11 +47,9 @@ def compare_landing(session: Session, now: datetime | None = None) -> list[Landi
     """
     now = now or datetime.now(UTC)
     connection = session.connection
-    batches = {
-        row["batch_id"]: row["hashes"] for row in database.rows(connection, "select_landed_batches")
-    }
+    batches = {row["batch_id"]: row for row in database.rows(connection, "select_landed_batches")}
     drops = {
-        row["drop_id"].removeprefix(PREFIX): row["hashes"]
+        row["drop_id"].removeprefix(PREFIX): row
         for row in database.rows(connection, "select_landed_drops")
     }
     settled = {
@@ -67,7 +65,7 @@ def compare_landing(session: Session, now: datetime | None = None) -> list[Landi
 
 
 def _missing(
-    contract: Contract, batches: dict[str, list[str]], now: datetime
+    contract: Contract, batches: dict[str, database.Row], now: datetime
 ) -> Iterator[LandingFinding]:
     """Yield the dates that were due and have neither a batch nor a file."""
     nights = sorted(batch for batch in batches if batch != HISTORY)
@@ -86,9 +84,14 @@ def _missing(
 
 
 def _of_files(
-    session: Session, kind: str, taken: dict[str, list[str]], now: datetime
+    session: Session, kind: str, taken: dict[str, database.Row], now: datetime
 ) -> Iterator[LandingFinding]:
-    """Yield the files of a folder that nobody took, or that changed after they were taken."""
+    """Yield the files of a folder that nobody took, or that changed after they were taken.
+
+    A further file of a batch that was taken without the file was taken by nobody.
+    """
+    policy = session.contract.ingest
+    is_several = kind == "applications" and policy.files != "one"
     folder = settings.landing_dir(session.contract.portfolio) / kind
     if not folder.is_dir():
         return
@@ -100,16 +103,26 @@ def _of_files(
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file() or _is_companion(session, path):
             continue
-        name = delivery_name(path.name, kind)
+        name = batch_name(policy, path.name, kind)
         is_outcomes = kind == "outcomes"
         key = outcome_file(path).drop_id.removeprefix(PREFIX) if is_outcomes else name
         if name is not None and key in taken:
+            row = taken[key or name]
+            if is_several and is_empty_marker(path):
+                continue
             sha256 = _hash(session, kind, path, hashes.get(path.name))
-            if sha256 not in taken[key or name]:
+            if sha256 in row["hashes"]:
+                continue
+            if is_several and path.name not in row["files"]:
                 yield LandingFinding(
-                    CHANGED, f"{kind}/{path.name} {sha256[:12]}", name,
-                    f"{kind}/{path.name} has other bytes than when it was taken",
+                    UNTAKEN, f"{kind}/{path.name}", name,
+                    f"{kind}/{path.name} is not among the files that {name} was taken from",
                 )  # fmt: skip
+                continue
+            yield LandingFinding(
+                CHANGED, f"{kind}/{path.name} {sha256[:12]}", name,
+                f"{kind}/{path.name} has other bytes than when it was taken",
+            )  # fmt: skip
         elif datetime.fromtimestamp(path.stat().st_mtime, UTC) <= now - GRACE:
             day = read_date(name) if name else None
             if day is not None and kind == "applications" and not _is_over(session, day, now):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Application = Mapping[str, Any]
-"""Fields of one application, by field name. A value is a string, a number or None."""
+"""Fields of one application, by field name. A value is a string, a number or None.
+
+A key of several columns is the list of its parts, or one string with the joined key.
+"""
 
 EXACT_BELOW = 2**53
 """From this number on, float64 rounds whole numbers, so that a key may be that of another loan.
@@ -51,11 +54,10 @@ def typed_applications(
     malformed = {fault.row for fault in faults}
     whole = [row for row in range(len(applications)) if row not in malformed]
     text = {
-        column.source: pa.array(
-            [_text(applications[row].get(column.name)) for row in whole], pa.string()
-        )
-        for column in contract.columns
-    }
+        name: pa.array([_text(applications[row].get(column.name)) for row in whole], pa.string())
+        for column in contract.inputs
+        for name in column.sources
+    } | _key_texts(contract.key, [applications[row].get(KEY) for row in whole])
     block = Block(pa.table(text), np.array(whole, dtype=np.int64), [])
     rows, rejected = RowRules(contract).apply(block)
     faults += [_fault(contract, each.line_number, rule) for each in rejected for rule in each.rules]
@@ -78,6 +80,8 @@ def _shape_faults(
                 # half of a surrogate pair.
                 shown = name.encode("utf-8", "backslashreplace").decode()
                 found.append(Fault(row, shown, "unknown_field", "is not a field of the contract"))
+            elif name == KEY and len(contract.key.sources) > 1:
+                found += _key_faults(contract.key, row, value)
             elif not _is_plain(value):
                 message = "must be text, a number or null"
                 found.append(Fault(row, name, "not_plain", message))
@@ -87,6 +91,54 @@ def _shape_faults(
                 )
                 found.append(Fault(row, name, "encoding", message))
     return found
+
+
+def _key_faults(key: Column, row: int, value: Any) -> list[Fault]:
+    """Return the faults of a key of several columns, which is given by its parts or joined."""
+    if value is None:
+        return []
+    from loan_scoring.ingest.keys import SEPARATOR
+
+    parts = value if isinstance(value, list) else [value]
+    if not all(part is None or _is_plain(part) for part in parts):
+        message = "must be text, or a list of texts and numbers"
+        return [Fault(row, KEY, "not_plain", message)]
+    if not all(is_storable(part) for part in parts if isinstance(part, str)):
+        message = "contains a character that cannot be stored (NUL, or half of a surrogate pair)"
+        return [Fault(row, KEY, "encoding", message)]
+    if _parts(key, value) is None:
+        names = ", ".join(key.sources)
+        joined = SEPARATOR.join(key.sources)
+        message = f"is not a key of {names}; give [{names}], or one text {joined}"
+        return [Fault(row, KEY, "not_a_key", message)]
+    return []
+
+
+def _parts(key: Column, value: Any) -> list[Any] | None:
+    from loan_scoring.ingest.keys import key_parts
+
+    count = len(key.sources)
+    if value is None:
+        return [None] * count
+    if isinstance(value, list):
+        return value if len(value) == count else None
+    return key_parts(str(value), count)
+
+
+def _key_texts(key: Column, values: list[Any]) -> "dict[str, pa.Array]":
+    """Return the texts of keys by the column in which a file has them."""
+    import pyarrow as pa
+
+    from loan_scoring.ingest.keys import key_columns
+
+    names = key_columns(key)
+    if len(names) == 1:
+        return {names[0]: pa.array([_text(value) for value in values], pa.string())}
+    parts = [_parts(key, value) or [] for value in values]
+    return {
+        name: pa.array([_text(each[place]) for each in parts], pa.string())
+        for place, name in enumerate(names)
+    }
 
 
 def _is_plain(value: Any) -> bool:

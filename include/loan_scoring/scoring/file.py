@@ -66,8 +66,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
     with database.transaction(session.connection):
         propensity, personas = registry.champion_pair(session)
         scorer = registry.load_scorer(session, propensity, personas)
-    wanted = [column.source for column in contract.columns]
-    with open_table(location, wanted, encoding=contract.source.encoding) as table:
+    with open_table(location, contract.sources, file_format=contract.source) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:

@@ -76,6 +76,9 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
         "has_quality_page": settings.quality_page_path(
             contract.portfolio, batch_id, night["revision"]
         ).is_file(),
+        "files": database.rows(
+            connection, "select_batch_files", batch_id=batch_id, revision=night["revision"]
+        ),
         "rules": [each for each in quarantined if each["revision"] == night["revision"]],
         "gone": database.rows(connection, "select_dropped", batch_id=batch_id),
         "unit": amount_unit(contract),

@@ -18,8 +18,9 @@ Application = Annotated[
         {
             "type": "object",
             "description": "Values by field name. The names are those of the contract. `inputs` of"
-            " a model version lists the fields that the version reads.",
-            "additionalProperties": {"type": ["string", "number", "null"]},
+            " a model version lists the fields that the version reads. A key of several columns is"
+            " the list of its parts, or the joined key as one string.",
+            "additionalProperties": {"type": ["string", "number", "null", "array"]},
         }
     ),
 ]

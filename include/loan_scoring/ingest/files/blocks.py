@@ -2,23 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-
-class Readable(Protocol):
-    """A stream from which bytes can be read."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next `size` bytes.
-
-        Fewer bytes are returned only near the end of the stream, and no bytes at its end.
-        """
-        ...
+from loan_scoring.ingest.files.text_streams import escaped_bytes
 
 
 @dataclass(frozen=True)
@@ -32,10 +23,20 @@ class Malformed:
 
 
 @dataclass(frozen=True)
+class FilePlace:
+    """A file of a table: its name, its first line within the table, and its number from 0."""
+
+    name: str
+    first_line: int = 1
+    number: int = 0
+
+
+@dataclass(frozen=True)
 class Block:
     """Consecutive rows of a file, and the malformed records between these rows.
 
-    `table` has the rows as text. `line_numbers` has the line on which each row begins.
+    `table` has the rows as text. `line_numbers` has the line on which each row begins. If a table
+    has several files, lines are counted on from file to file; `place` says where the file begins.
     """
 
     table: pa.Table
@@ -43,6 +44,12 @@ class Block:
     malformed: list[Malformed]
     _records: bytes = b""
     _bounds: np.ndarray | None = None
+    place: FilePlace = FilePlace("")
+
+    @property
+    def records(self) -> int:
+        """The number of rows and malformed records."""
+        return int(self.table.num_rows) + len(self.malformed)
 
     def raw_text(self, row: int) -> str:
         """Return the text of a row as it is written in the file, without the line end.
@@ -53,6 +60,35 @@ class Block:
             return csv_record([column[row].as_py() for column in self.table.columns])
         start, end = self._bounds[:, row]
         return self._records[start:end].decode()
+
+    def raw_bytes(self) -> Iterator[bytes]:
+        """Yield the text of each row in UTF-8, as `raw_text` returns it."""
+        if self._bounds is None:
+            yield from (self.raw_text(row).encode() for row in range(self.table.num_rows))
+        else:
+            for start, end in self._bounds.T.tolist():
+                yield self._records[start:end]
+
+
+def without_unstorable(block: Block, is_bad: np.ndarray | None = None) -> Block:
+    """Return a block whose rows with NUL are malformed records, because Postgres cannot store them.
+
+    Args:
+        block: rows of a file that is not CSV.
+        is_bad: mask of further rows that are not text.
+    """
+    bad = np.zeros(block.table.num_rows, bool) if is_bad is None else is_bad.copy()
+    for column in block.table.columns:
+        bad |= pc.match_substring(column, "\0").to_numpy()
+    if not bad.any():
+        return block
+    malformed = [
+        Malformed(
+            int(block.line_numbers[row]), escaped_bytes(block.raw_text(row).encode()), "encoding"
+        )
+        for row in np.flatnonzero(bad).tolist()
+    ]
+    return Block(block.table.filter(pa.array(~bad)), block.line_numbers[~bad], malformed)
 
 
 def csv_fields(record: str, delimiter: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loan_scoring.contract import FileFormat
 from loan_scoring.errors import SourceError
 
 
@@ -59,6 +60,25 @@ def choose_columns(
         missing=[name for name in optional if name not in counts],
         extra=[f"{name} ({count} times)" if count > 1 else name for name, count in extra.items()],
     )
+
+
+def contract_names(names: list[str], asked: Sequence[str], file_format: FileFormat) -> list[str]:
+    """Return the names of a header as the contract spells them, or positions without a header.
+
+    Args:
+        names: column names of the file.
+        asked: column names that the contract asks for.
+        file_format: whether the file has a header, and whether letter case matters.
+
+    >>> contract_names(["NR", "Job"], ["nr"], FileFormat(ignore_case=True))
+    ['nr', 'Job']
+    """
+    if not file_format.header:
+        return [str(place) for place in range(1, len(names) + 1)]
+    if not file_format.ignore_case:
+        return names
+    spelt = {name.casefold(): name for name in asked}
+    return [spelt.get(name.casefold(), name) for name in names]
 
 
 def readable_columns(names: Sequence[str]) -> list[str]:

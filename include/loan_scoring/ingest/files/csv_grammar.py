@@ -132,11 +132,6 @@ def is_text(data: bytes, size: int) -> bool:
     return True
 
 
-def escaped_text(data: bytes) -> str:
-    r"""Return bytes as text. NUL and bytes that are not UTF-8 become \x and two hex digits."""
-    return data.decode(errors="backslashreplace").replace("\0", r"\x00")
-
-
 def ends_in_a_letter(data: bytes) -> bool:
     r"""Return whether UTF-8 text was cut off within its last character.
 

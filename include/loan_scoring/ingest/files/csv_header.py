@@ -1,25 +1,28 @@
-"""Read the start of a CSV file, and find its encoding, delimiter and column names."""
+"""Read the start of a CSV file, and find its delimiter and column names."""
 
 import re
 from dataclasses import dataclass
 
+from loan_scoring.contract import FileFormat
 from loan_scoring.errors import NoRowsError, SourceError
-from loan_scoring.ingest.files.blocks import Readable, csv_fields
+from loan_scoring.ingest.files.blocks import csv_fields
+from loan_scoring.ingest.files.columns import contract_names
 from loan_scoring.ingest.files.csv_grammar import MAX_QUOTED_LINES, field_pattern
+from loan_scoring.ingest.files.text_streams import MARK, MAX_LINE_BYTES, Readable
 
 HEADER_BYTES = 64 << 10
-MAX_LINE_BYTES = 16 << 20
-DELIMITERS = ",;\t"
-MARK = b"\xef\xbb\xbf"
+DELIMITERS = ",;\t|"
+"""The delimiters that are found if the contract declares none."""
+DECLARED = {"auto": DELIMITERS, "tab": "\t", "blank": " "}
+SHOWN = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blanks"}
 
 
 @dataclass(frozen=True)
 class CsvHeader:
-    """The header of a CSV file, how the file is written, and the bytes read after the header."""
+    """The header of a CSV file, its delimiter, and the bytes read after the header."""
 
     names: list[str]
     delimiter: str
-    encoding: str
     lines: int
     """Number of lines of the header. A name in quotes may contain line ends."""
     rest: bytes
@@ -32,19 +35,20 @@ def read_header(
     where: str,
     asked: set[str],
     *,
-    encoding: str,
+    file_format: FileFormat,
     first_line: int,
     block_bytes: int,
 ) -> CsvHeader:
     """Read the first lines of a CSV stream, and return its header.
 
-    The delimiter is chosen so that the header has as many of the `asked` names as possible.
+    If the contract declares no delimiter, the delimiter is chosen so that the header has as many of
+    the `asked` names as possible. A file without a header has its columns' positions as names.
 
     Args:
-        stream: unpacked bytes of the file.
+        stream: bytes of the file in UTF-8.
         where: name of the file, for error messages.
         asked: column names that the contract asks for.
-        encoding: encoding that the contract declares.
+        file_format: how the contract says that the file is written.
         first_line: line number of the header.
         block_bytes: largest number of bytes to read in one call.
 
@@ -52,39 +56,70 @@ def read_header(
         SourceError: the file is empty, has only a header, or is not text. Or the header is in
             another encoding, or has none of the `asked` names.
     """
-    data, is_at_end = stream.read(min(HEADER_BYTES, block_bytes)), False
-    while not is_at_end and not _has_row(data):
+    delimiters = DECLARED.get(file_format.delimiter, file_format.delimiter)
+    data, is_at_end = stream.read(min(HEADER_BYTES, block_bytes)).removeprefix(MARK), False
+    while not is_at_end and not _has_row(data, delimiters):
         if len(data) > MAX_LINE_BYTES:
             raise line_too_long(where, first_line + data.count(b"\n"))
         more = stream.read(block_bytes)
         data, is_at_end = data + more, not more
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceError(f"{where}: the text is UTF-16; save it as UTF-8")
-    if data.startswith(MARK):
-        # A byte order mark shows that the text is UTF-8, so the encoding in the contract is
-        # ignored.
-        data, encoding = data.removeprefix(MARK), "utf-8"
     if not data.strip():
         raise NoRowsError(f"{where}: the file is empty; deliver it again")
-    names = {d: _names(data, d, encoding) for d in DELIMITERS}
-    best = max(DELIMITERS, key=lambda d: len(asked.intersection(names[d])))
+    if not file_format.header:
+        delimiter = _delimiter_without_header(where, data, delimiters, asked)
+        names = contract_names(_fields(data, delimiter), [], file_format)
+        return CsvHeader(names, delimiter, 0, data, is_at_end)
+    found = {d: contract_names(_fields(data, d), [*asked], file_format) for d in delimiters}
+    best = max(delimiters, key=lambda d: len(asked.intersection(found[d])))
     end = _record_end(data, best)
     record, rest = data[:end].rstrip(b"\r\n"), data[end:]
     _refuse_if_wrong(where, record, is_alone=is_at_end and not rest.strip(b"\r\n"))
     try:
-        text = record.decode(encoding)
+        text = record.decode()
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{where}: the header is not {encoding}; declare source.encoding in "
+            f"{where}: the header is not {file_format.encoding}; declare source.encoding in "
             "the contract, or convert the file"
         ) from error
-    if not asked.intersection(names[best]):
+    if not asked.intersection(found[best]):
         start = text if len(text) <= 60 else text[:60] + "..."
-        raise SourceError(
-            f"{where}: no column of the contract in the header {start!r}; use the names "
-            "of the contract, separated by comma, semicolon or tab"
+        by_blanks = contract_names(text.split(), [*asked], file_format)
+        advice = (
+            "declare source.delimiter: blank"
+            if asked.intersection(by_blanks)
+            else f"use the names of the contract, separated by {_shown(delimiters)}"
         )
-    return CsvHeader(names[best], best, encoding, data.count(b"\n", 0, end), rest, is_at_end)
+        raise SourceError(f"{where}: no column of the contract in the header {start!r}; {advice}")
+    return CsvHeader(found[best], best, data.count(b"\n", 0, end), rest, is_at_end)
+
+
+def _delimiter_without_header(where: str, data: bytes, delimiters: str, asked: set[str]) -> str:
+    """Return the only delimiter by which the first record has all the positions asked for.
+
+    Raises:
+        SourceError: no delimiter gives so many fields, or several do.
+    """
+    _refuse_if_wrong(where, data[: _record_end(data, delimiters[0])], is_alone=False)
+    most = max(int(position) for position in asked if position.isdecimal())
+    counts = {d: len(_fields(data, d)) for d in delimiters}
+    fit = [d for d in delimiters if counts[d] >= most]
+    if len(fit) == 1:
+        return fit[0]
+    if not fit:
+        raise SourceError(
+            f"{where}: the first record has {max(counts.values())} fields, separated by "
+            f"{_shown(delimiters)}, and the contract asks for column {most}; correct the sources "
+            "or source.delimiter in the contract"
+        )
+    raise SourceError(
+        f"{where}: the first record may be separated by {_shown(''.join(fit))}; declare "
+        "source.delimiter in the contract"
+    )
+
+
+def _shown(delimiters: str) -> str:
+    *first, last = [SHOWN.get(each, each) for each in delimiters]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _refuse_if_wrong(where: str, record: bytes, *, is_alone: bool) -> None:
@@ -96,19 +131,20 @@ def _refuse_if_wrong(where: str, record: bytes, *, is_alone: bool) -> None:
         raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
 
-def _has_row(data: bytes) -> bool:
+def _has_row(data: bytes, delimiters: str) -> bool:
     """Return whether the header is complete and at least one line follows it."""
-    data = data.removeprefix(MARK)
     lines = data.count(b"\n")
     line = data[: data.find(b"\n") + 1]
     if line.count(b'"') % 2 == 0 or lines > MAX_QUOTED_LINES:
         return lines >= 2
-    ends = [end for d in DELIMITERS if (end := _record_end(data, d)) > len(line)]
+    ends = [end for d in delimiters if (end := _record_end(data, d)) > len(line)]
     return bool(ends) and b"\n" in data[max(ends) :]
 
 
-def _names(data: bytes, delimiter: str, encoding: str) -> list[str]:
-    text = data[: _record_end(data, delimiter)].decode(encoding, errors="replace")
+def _fields(data: bytes, delimiter: str) -> list[str]:
+    """Return the fields of the first record that is not empty."""
+    data = data.lstrip(b"\r\n")
+    text = data[: _record_end(data, delimiter)].decode(errors="replace")
     return csv_fields(text.rstrip("\r\n"), delimiter)
 
 

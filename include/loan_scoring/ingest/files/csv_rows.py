@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from loan_scoring.contract import FileFormat
 from loan_scoring.errors import NoRowsError, SourceError
-from loan_scoring.ingest.files.blocks import Block, Malformed, Readable, csv_fields
+from loan_scoring.ingest.files.blocks import Block, Malformed, csv_fields
 from loan_scoring.ingest.files.columns import choose_columns
 from loan_scoring.ingest.files.csv_grammar import (
     MAX_QUOTED_BYTES,
     MAX_QUOTED_LINES,
     ends_in_a_letter,
-    escaped_text,
     is_clean,
     is_text,
     plain_lines,
@@ -21,7 +21,15 @@ from loan_scoring.ingest.files.csv_grammar import (
     record_pattern,
     without_line_ends,
 )
-from loan_scoring.ingest.files.csv_header import MAX_LINE_BYTES, line_too_long, read_header
+from loan_scoring.ingest.files.csv_header import HEADER_BYTES, line_too_long, read_header
+from loan_scoring.ingest.files.text_streams import (
+    MAX_LINE_BYTES,
+    InUtf8,
+    Readable,
+    SingleBlanks,
+    escaped_bytes,
+    open_text,
+)
 
 FEW_ROWS = 10
 """A whole file is refused only if its first block has at least this many malformed records.
@@ -31,7 +39,7 @@ Fewer malformed records go to quarantine.
 
 
 class CsvRows:
-    """Iterate over the blocks of a CSV stream. The first record of the stream is the header.
+    """Iterate over the blocks of a CSV stream, whose first record may be the header.
 
     After the iteration, `next_line` is the line number that follows the stream's last line.
 
@@ -40,7 +48,7 @@ class CsvRows:
         where: name of the file, for error messages.
         wanted: columns that the file must have.
         optional: columns that are read if the file has them.
-        encoding: encoding that the contract declares.
+        file_format: how the contract says that the file is written.
         block_bytes: number of bytes to read for one block.
         first_line: line number of the header.
     """
@@ -52,23 +60,32 @@ class CsvRows:
         wanted: Sequence[str],
         optional: Sequence[str],
         *,
-        encoding: str,
+        file_format: FileFormat,
         block_bytes: int,
         first_line: int = 1,
     ) -> None:
-        self._stream, self._where, self._block_bytes = stream, where, block_bytes
-        found = read_header(
+        self._where, self._block_bytes = where, block_bytes
+        self._text, self._encoding = open_text(
             stream,
             where,
+            encoding=file_format.encoding,
+            block_bytes=min(HEADER_BYTES, block_bytes),
+        )
+        self._stream: Readable = (
+            SingleBlanks(self._text) if file_format.delimiter == "blank" else self._text
+        )
+        found = read_header(
+            self._stream,
+            where,
             {*wanted, *optional},
-            encoding=encoding,
+            file_format=file_format,
             first_line=first_line,
             block_bytes=block_bytes,
         )
         self.next_line = first_line + found.lines
-        self._encoding, self._is_at_end = found.encoding, found.is_at_end
+        self._has_header, self._is_at_end = file_format.header, found.is_at_end
         self._ends_without_line_end = False
-        self._carry = self._in_utf8(b"", found.rest)
+        self._carry = found.rest
         self.delimiter, names = found.delimiter, found.names
         self.header = choose_columns(where, names, wanted, optional)
         self.raw_columns = names
@@ -106,16 +123,11 @@ class CsvRows:
         if not self._is_at_end:
             more = self._stream.read(self._block_bytes)
             self._is_at_end = not more
-            data = self._in_utf8(data, more)
+            data = data + more if data else more
         if self._is_at_end and data and not data.endswith(b"\n"):
             self._ends_without_line_end = True
             data += b"\n"
         return data
-
-    def _in_utf8(self, before: bytes, more: bytes) -> bytes:
-        if self._encoding == "latin-1" and not more.isascii():
-            more = more.decode("latin-1").encode()
-        return before + more if before else more
 
     def _read_block(self, data: bytes) -> tuple[Block, int]:
         """Return a block of the complete records in `data`, and the number of bytes read.
@@ -199,7 +211,9 @@ class CsvRows:
             text = data[start:end].rstrip(b"\r\n")
             if text:
                 if not is_text(text, len(text)):
-                    malformed.append(Malformed(self.next_line + at, escaped_text(text), "encoding"))
+                    is_decoded = isinstance(self._text, InUtf8)
+                    shown = escaped_bytes(text, is_decoded=is_decoded)
+                    malformed.append(Malformed(self.next_line + at, shown, "encoding"))
                 elif match is None:
                     malformed.append(Malformed(self.next_line + at, text.decode(), "field_count"))
                 else:
@@ -248,7 +262,8 @@ class CsvRows:
             SourceError: the file was cut off in the middle of a record.
         """
         if record.reason == "encoding":
-            is_torn = ends_in_a_letter(text)
+            is_cut = self._text.is_cut if isinstance(self._text, InUtf8) else None
+            is_torn = ends_in_a_letter(text) if is_cut is None else is_cut
         else:
             is_torn = len(csv_fields(record.raw_text, self.delimiter)) <= len(self.header.names)
         if is_torn and record.line_number == last_line:
@@ -272,7 +287,8 @@ class CsvRows:
                 f"{self._encoding}; declare source.encoding in the contract, or convert the file"
             )
         if block.table.num_rows == 0:
+            first = "header" if self._has_header else "first record"
             raise SourceError(
-                f"{self._where}: none of the first {records} records has the header's "
+                f"{self._where}: none of the first {records} records has the {first}'s "
                 f"{len(self.header.names)} fields; deliver the file with one delimiter throughout"
             )

@@ -6,22 +6,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from loan_scoring.errors import SourceError
-from loan_scoring.ingest.files.locations import location_label, scheme_of
+from loan_scoring.ingest.files.locations import Location, location_label, scheme_of
 from loan_scoring.ingest.files.objects import copy_object, find_objects
 from loan_scoring.ingest.files.web import download, probe
 
 
-def open_files(location: str) -> Iterator[tuple[str, BinaryIO]]:
+def open_files(location: Location) -> Iterator[tuple[str, BinaryIO]]:
     """Yield the name of each file of a location, and the file opened for reading.
 
     A remote file is copied, and the local copy is yielded.
 
     Args:
-        location: local path, glob or URL.
+        location: local path, glob, URL, or several local paths.
 
     Raises:
         SourceError: a file cannot be read, or no file matches.
     """
+    if not isinstance(location, str):
+        for path in location if isinstance(location, tuple) else _local_paths(str(location)):
+            yield str(path), _open_local(path)
+        return
     scheme = scheme_of(location)
     if scheme is None:
         for path in _local_paths(location):

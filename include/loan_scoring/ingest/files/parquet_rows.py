@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from loan_scoring.contract import FileFormat
 from loan_scoring.errors import NoRowsError, SourceError
-from loan_scoring.ingest.files.blocks import Block, Malformed
-from loan_scoring.ingest.files.columns import choose_columns, escaped_name
-from loan_scoring.ingest.files.csv_grammar import escaped_text
+from loan_scoring.ingest.files.blocks import Block, without_unstorable
+from loan_scoring.ingest.files.columns import choose_columns, contract_names, escaped_name
 
 EXACT_BELOW = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
 """From which number on a float rounds whole numbers, by the number of its bits."""
@@ -29,6 +29,7 @@ class ParquetRows:
         where: name of the file, for error messages.
         wanted: columns that the file must have.
         optional: columns that are read if the file has them.
+        file_format: whether columns are known by name or by position.
         block_bytes: approximate size of a block, at 256 bytes per row.
         first_line: line number of the header. The first row has the next number.
     """
@@ -42,6 +43,7 @@ class ParquetRows:
         wanted: Sequence[str],
         optional: Sequence[str],
         *,
+        file_format: FileFormat,
         block_bytes: int,
         first_line: int = 1,
     ) -> None:
@@ -54,20 +56,24 @@ class ParquetRows:
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
         schema = self._file.schema_arrow
-        self.header = choose_columns(where, schema.names, wanted, optional)
+        names = contract_names(schema.names, [*wanted, *optional], file_format)
+        self.header = choose_columns(where, names, wanted, optional)
         self._asked = [*wanted, *(name for name in optional if name not in self.header.missing)]
         self.raw_columns = self._asked
-        for name in self._asked:
-            _refuse_type(where, name, schema.field(name).type)
+        self._places = [names.index(name) for name in self._asked]
+        self._stored = [schema.names[place] for place in self._places]
+        for name, place in zip(self._asked, self._places, strict=True):
+            _refuse_type(where, name, schema.field(place).type)
         if self._file.metadata.num_rows == 0:
             raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:
-            for batch in self._file.iter_batches(self._block_rows, columns=self._asked):
+            for batch in self._file.iter_batches(self._block_rows, columns=self._stored):
                 lines = np.arange(self.next_line, self.next_line + batch.num_rows, dtype=np.int64)
                 self.next_line += batch.num_rows
-                yield _block(batch, self._asked, lines)
+                stored = dict(zip(self._asked, self._stored, strict=True))
+                yield _block(batch, stored, lines)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
 
@@ -95,30 +101,22 @@ def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:
     raise SourceError(f"{where}: column {escaped_name(name)} is {type_}; {advice}")
 
 
-def _block(batch: pa.RecordBatch, names: Sequence[str], lines: np.ndarray) -> Block:
+def _block(batch: pa.RecordBatch, stored: dict[str, str], lines: np.ndarray) -> Block:
     """Return a block of rows as text.
 
     A row with a value that is no UTF-8, or that contains NUL, becomes a malformed record. Postgres
-    can store neither.
+    can store neither. `stored` has the name in the file by the name in the block.
     """
     columns, is_bad = {}, np.zeros(batch.num_rows, bool)
-    for name in names:
-        values = batch.column(name)
+    for name, own in stored.items():
+        values = batch.column(own)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if pa.types.is_floating(values.type):
             values = _float_text(values)
-        text, is_bytes = _text(values)
-        is_bad |= is_bytes | pc.match_substring(text, "\0").to_numpy(zero_copy_only=False)
-        columns[name] = text
-    block = Block(pa.table(columns), lines, [])
-    if not is_bad.any():
-        return block
-    malformed = [
-        Malformed(int(lines[row]), escaped_text(block.raw_text(row).encode()), "encoding")
-        for row in np.flatnonzero(is_bad).tolist()
-    ]
-    return Block(block.table.filter(pa.array(~is_bad)), lines[~is_bad], malformed)
+        columns[name], is_bytes = _text(values)
+        is_bad |= is_bytes
+    return without_unstorable(Block(pa.table(columns), lines, []), is_bad)
 
 
 def _text(values: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from loan_scoring.errors import SourceError
-from loan_scoring.ingest.files.blocks import Readable
+from loan_scoring.ingest.files.text_streams import Readable
 
 MAX_EXPANSION = 100
 """The largest permitted ratio of a file's unpacked size to its packed size."""

@@ -33,7 +33,7 @@ def count_unknown_levels(
     """
     found: dict[str, Counter[str]] = {column.name: Counter() for column in columns}
     places = {
-        f"{UNKNOWN}:{column.name}": (column.name, batch["header"].index(column.source))
+        f"{UNKNOWN}:{column.name}": (column.name, batch["header"].index(column.sources[0]))
         for column in columns
     }
     if not places:

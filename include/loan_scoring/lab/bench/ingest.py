@@ -66,7 +66,7 @@ def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
     # A column with null tokens has type text, because COPY into a numeric column fails at a token
     # such as NA.
     types = {
-        c.source: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
+        c.sources[0]: "text" if c.null_tokens else POSTGRES_TYPES[c.type] for c in contract.columns
     }
     types[contract.target.source] = "text"
     columns = sql.SQL(", ").join(
@@ -78,7 +78,7 @@ def _raw_copy(loans: BenchLoans, url: str, *, has_keys: bool) -> float:
             cursor.execute("DROP TABLE IF EXISTS floor")
             cursor.execute(sql.SQL("CREATE TABLE floor ({})").format(columns))
             if has_keys:
-                key = sql.Identifier(contract.key.source)
+                key = sql.Identifier(contract.key.sources[0])
                 cursor.execute(sql.SQL("ALTER TABLE floor ADD PRIMARY KEY ({})").format(key))
                 cursor.execute(sql.SQL("CREATE INDEX ON floor ({})").format(key))
             connection.commit()

@@ -79,7 +79,7 @@ def _write_with_keys(loans: BenchLoans, kind: str, path: Path) -> None:
         keys = pa.array(rng.integers(1, 2**63 - 1, table.num_rows))
     else:
         keys = pa.array([str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(table.num_rows)])
-    source = loans.contract.key.source
+    source = loans.contract.key.sources[0]
     pa.csv.write_csv(
         table.set_column(table.column_names.index(source), source, keys),
         path,

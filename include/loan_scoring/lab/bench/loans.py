@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from loan_scoring.contract import Contract
-from loan_scoring.errors import SourceError
+from loan_scoring.contract import Contract, Source
+from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.lab.source import resolve_source
@@ -37,15 +37,21 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read, or a key is not an
             integer although the contract says so.
     """
+    plain = Source(url=contract.source.url, encoding=contract.source.encoding)
+    if len(contract.key.sources) != 1 or contract.source != plain:
+        raise LoanScoringError(
+            f"{contract.portfolio}: bench writes files with commas, a header and the key in one "
+            "column; take a portfolio whose contract declares no other files"
+        )
     location = resolve_source(contract, source)
-    columns = [*(column.source for column in contract.columns), contract.target.source]
+    columns = [*contract.sources, contract.target.source]
     if location is None:
         rows = contract.replay.generated_rows
         origin = f"synthetic: generated from the contract {contract.portfolio}"
         table = generate_loans(contract, rows, contract.training.seed).select(columns)
     else:
         origin = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
-        with open_table(location, columns, encoding=contract.source.encoding) as found:
+        with open_table(location, columns, file_format=contract.source) as found:
             table = pa.concat_tables([block.table for block in found])
     file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
     try:
@@ -53,7 +59,7 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
         _write(table, contract, tenfold, TIMES)
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{origin}: column {contract.key.source} has a value that is not of type "
+            f"{origin}: column {contract.key.sources[0]} has a value that is not of type "
             f"{contract.key.type}; give a file without faults"
         ) from error
     return BenchLoans(contract, origin, table.num_rows, file, tenfold)
@@ -62,7 +68,7 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
 def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
     """Write a table `times` times into one CSV file, each time with other keys."""
     key = contract.key
-    place = table.column_names.index(key.source)
+    place = table.column_names.index(key.sources[0])
     keys = table.column(place)
     with path.open("wb") as file:
         for turn in range(times):
@@ -74,7 +80,7 @@ def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
                 moved = pc.binary_join_element_wise(keys, f"-{turn}", "") if turn else keys
             # Write quotes only where needed, because most real files of loans contain no quotes.
             pa.csv.write_csv(
-                table.set_column(place, key.source, moved),
+                table.set_column(place, key.sources[0], moved),
                 file,
                 pa.csv.WriteOptions(include_header=turn == 0, quoting_style=_style(table)),
             )

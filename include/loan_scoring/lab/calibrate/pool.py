@@ -94,8 +94,8 @@ def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tu
         origin = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
         return origin, _typed(contract, rules, block)
     origin = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
-    columns = [*(column.source for column in contract.columns), contract.target.source]
-    with open_table(location, columns, encoding=contract.source.encoding) as found:
+    columns = [*contract.sources, contract.target.source]
+    with open_table(location, columns, file_format=contract.source) as found:
         return origin, pa.concat_tables([_typed(contract, rules, block) for block in found])
 
 

@@ -41,6 +41,7 @@ NOT_FITTED: dict[str, Any] = dict.fromkeys(
     "target": {"open"},
     "ingest": {
         "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
+        "files",
     }
 }  # fmt: skip
 """The parts of the contract that training does not read.
