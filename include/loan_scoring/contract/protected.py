@@ -86,7 +86,7 @@ def check_protected(contract: "Contract") -> None:
         if name not in contract.protected_groups:
             raise ValueError(
                 f"{place}.attributes: {name} has no groups; give its bands under protected, "
-                "such as {column: age_years, bands: [25, 45, 65]}"
+                "such as {column: NAME, bands: [25, 45, 65]}"
             )
     for each in fairness.not_a_group:
         if each.level not in contract.groups_of(each.attribute):

@@ -210,7 +210,7 @@ def _plain_numbers(declared: AmountSource, text: pa.Array) -> pa.Array:
     group = (
         "" if declared.thousands is None else f"|[0-9]{{1,3}}([{declared.thousands}][0-9]{{3}})+"
     )
-    pattern = f"^[+-]?([0-9]+{group})([{declared.decimal}][0-9]*)?$"
+    pattern = f"^[+-]?([0-9]+{group})([{declared.decimal}][0-9]*)?([eE][+-]?[0-9]+)?$"
     is_number = pc.match_substring_regex(text, pattern)
     text = pc.if_else(is_number, text, pa.scalar(None, pa.string()))
     if declared.thousands is not None:
