@@ -31,7 +31,7 @@ NIGHT, NEXT_NIGHT = "2026-01-05", "2026-01-06"
 ROWS = {
     "current_scores": "to_jsonb(t) - 'scored_at'",
     "applications": "t",
-    "outcomes": "to_jsonb(t) - 'observed_at'",
+    "outcomes": "to_jsonb(t) - 'observed_at' - 'recovered'",
     "drift": "t",
 }
 """The tables that were digested, and what of each row."""

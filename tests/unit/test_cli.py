@@ -112,7 +112,8 @@ def test_every_stage_runs_without_airflow(
     assert judged["verdict"] == ("refused" if failed else "held")
     assert f"\n\npropensity-2, personas-2: {judged['verdict']}" in text
     assert all(sentence in text for sentence in failed)
-    assert ("models promote propensity-2` puts it into use" in text) == (not failed)
+    command = "loan-scoring models promote propensity-2 --portfolio loan_default"
+    assert text.endswith(f"type: {command}{' --comment REASON' if failed else ''}\n")
     better = next(gate for gate in judged["gates"] if gate["gate"] == "better")
     assert better["figures"]["champion_auc"] > 0.7
     state = json.loads(ok("status", "--json"))

@@ -45,6 +45,11 @@ def read(folder: Path, **changes: Any) -> Contract:
         ({"business": BUSINESS, "outcomes": {"recovered": {
             "source": "r", "decimal": ",", "thousands": ","}}},
          "outcomes.recovered: decimal and thousands are both ','"),
+        ({"outcomes": {"encoding": "klingon"}}, "outcomes.encoding: 'klingon' is not a text codec"),
+        ({"outcomes": {"key": ["a", "b"]}}, "outcomes.key: it is a list, so the type of the key"),
+        ({"outcomes": {"header": False, "key": 1}}, "outcomes: 'status' is a name, but files of"),
+        ({"outcomes": {"header": False, "ignore_case": True, "key": 1, "target": 2}},
+         "outcomes: ignore_case: there are no names without a header"),
         ({"protected": ["age_years", "age_years"]}, "'age_years' is listed twice"),
         ({"protected": [{"column": "age_years", "bands": [40, 30]}]},
          "protected.0.bands: bands are out of order"),
@@ -84,6 +89,8 @@ def test_every_field_of_outcomes_is_a_rule_of_their_files(tmp_path: Path) -> Non
         {"outcomes": {"key": "id"}},
         {"outcomes": {"target": "state"}},
         {"outcomes": {"encoding": "latin-1"}},
+        {"outcomes": {"delimiter": "blank"}},
+        {"outcomes": {"header": False, "key": 1, "target": 2}},
         {"outcomes": {"observed_on": {"source": "day"}}},
         {"outcomes": {"observed_on": {"source": "day", "format": "%d.%m.%Y"}}},
         {"outcomes": {"observed_on": {"source": "day", "format": ["%d.%m.%Y", "%b-%Y"]}}},
@@ -93,7 +100,7 @@ def test_every_field_of_outcomes_is_a_rule_of_their_files(tmp_path: Path) -> Non
         changed = read(tmp_path, **changes)
         hashes.add(contracts.outcome_rules_sha256(changed))
         assert contracts.row_rules_sha256(changed) == contracts.row_rules_sha256(plain)
-    assert len(hashes) == 10
+    assert len(hashes) == 12
     assert contracts.target_sha256(plain) != contracts.target_sha256(
         read(tmp_path, target=TARGET | {"open": [""]})
     )

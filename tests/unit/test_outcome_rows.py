@@ -12,6 +12,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.outcome_rows import outcome_columns, parse_outcomes
 from loan_scoring.ingest.parsing.dates import parse_dates
+from loan_scoring.lab.outcome_files import outcome_file
 
 COLUMNS = [
     {"source": "nr", "name": "loan_id", "label": "Nr", "type": "integer", "known": "application"},
@@ -37,7 +38,7 @@ def parse(
     """Return the records of a file without open loans, and the number of open loans."""
     columns = outcome_columns(contract, is_history=is_history)
     with open_table(
-        path, columns.wanted, optional=columns.optional, file_format=columns.file_format,
+        path, columns.wanted, optional=columns.optional, file_format=columns.files,
         block_bytes=block_bytes,
     ) as table:  # fmt: skip
         found = list(parse_outcomes(contract, columns, table))
@@ -86,6 +87,20 @@ def test_keys_targets_dates_and_amounts_have_columns_of_their_own(tmp_path: Path
     ]  # fmt: skip
 
 
+def test_files_of_outcomes_have_a_format_of_their_own(tmp_path: Path) -> None:
+    contract = lender(
+        key=3, target=1, header=False, delimiter="|", encoding="cp1252",
+        observed_on={"source": 2, "format": "%d.%m.%Y"},
+    )  # fmt: skip
+    path = write(tmp_path, "1|31.01.2026|7|x", "0||8|y")
+    rows, _ = parse(contract, path)
+    assert [(r["loan_id"], r["is_default"], str(r["observed_on"]), r["rules"]) for r in rows] == [
+        (7, True, "2026-01-31", "{}"), (8, False, "None", "{}"),
+    ]  # fmt: skip
+    path = write(tmp_path, "NR,STATUS", "1,1")
+    assert parse(lender(ignore_case=True), path)[0][0]["loan_id"] == 1
+
+
 def test_a_blank_date_is_refused_only_if_the_contract_declares_no_date(tmp_path: Path) -> None:
     path = write(tmp_path, "nr,status,observed_on", "1,1,")
     assert parse(lender(), path)[0][0]["rules"] == '{"not_a_date:observed_on"}'
@@ -107,6 +122,19 @@ def test_the_history_is_a_file_of_applications(tmp_path: Path) -> None:
     path = write(tmp_path, "nr,status,back,last", "1,1,5,Sep-2016")
     (row,), _ = parse(contract, path, is_history=True)
     assert (str(row["observed_on"]), row["recovered"]) == ("2016-09-01", 5.0)
+
+
+@pytest.mark.parametrize("day", [{"source": "last", "format": ["%d.%m.%Y", "%b-%Y"]}, None])
+def test_replayed_outcomes_are_written_as_declared(tmp_path: Path, day: dict | None) -> None:
+    declared = {"key": "id", "recovered": {"source": "back"}}
+    contract = lender(**declared, observed_on=day)
+    labels = pa.table({"nr": ["1", "2"], "status": ["1", "0"]})
+    told = outcome_file(contract, labels, "2026-01-08")
+    lines = [",".join(row.values()) for row in told.to_pylist()]
+    rows, _ = parse(contract, write(tmp_path, ",".join(told.column_names), *lines))
+    assert [(r["loan_id"], r["is_default"], str(r["observed_on"])) for r in rows] == [
+        (1, True, "2026-01-08"), (2, False, "2026-01-08"),
+    ]  # fmt: skip
 
 
 def test_malformed_records_are_among_the_rows(tmp_path: Path) -> None:

@@ -105,11 +105,12 @@ def _outcome_lines(row: dict[str, Any]) -> list[str]:
     lines = [f"outcome      {words[row['is_default']]}{since}"]
     for each in row["outcomes"]:
         observed = each["observed_on"] or "no date"
+        back = "" if each["recovered"] is None else f", recovered {each['recovered']:,.2f}"
         kind = "correction" if each["is_correction"] else "file"
         by = f" by {each['changed_by']}" if each["changed_by"] else ""
         comment = f": {each['comment']}" if each["comment"] else ""
         lines.append(
-            f"  {each['state']:<14}{words[each['is_default']]}, observed {observed}, "
+            f"  {each['state']:<14}{words[each['is_default']]}, observed {observed}{back}, "
             f"{kind} {each['drop_id']} revision {each['revision']}{by}{comment}"
         )
     return lines

@@ -22,7 +22,7 @@ from loan_scoring.contract.derived import (
     derive_columns,
     stored_derivation,
 )
-from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
+from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source, is_position
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
@@ -34,9 +34,14 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
-from loan_scoring.contract.outcomes import OutcomesFormat, Target
+from loan_scoring.contract.outcomes import OutcomesFormat, Target, check_outcomes
 from loan_scoring.contract.parts import ContractPart, first_repeated, later
-from loan_scoring.contract.protected import YES_NO, Protected, ProtectedColumn, band_names
+from loan_scoring.contract.protected import (
+    Protected,
+    ProtectedColumn,
+    check_protected,
+    group_order,
+)
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -120,21 +125,11 @@ class Contract(ContractPart):
                 )
         self._check_sources(names)
         names |= self.derived.columns
-        for name, bands in self.bands.items():
-            column = _need(names, name, "protected")
-            if column.is_stored_only:
-                raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
-            if name in self.derived.features:
-                raise ValueError(f"protected: {name} is a feature; name the columns that it reads")
-            if bands and not column.is_numeric:
-                raise ValueError(f"protected: {name} is not a number, so it has no bands")
-        repeated = first_repeated(self.protected_names)
-        if repeated is not None:
-            raise ValueError(f"protected: column '{repeated}' is listed twice")
+        check_outcomes(self)
+        check_protected(self)
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
-        self._check_fairness(names)
         for place, exclusion in enumerate(self.exclusions):
             column = _need(names, exclusion.column, f"exclusions.{place}.column")
             if column.name in self.derived.features:
@@ -157,8 +152,6 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"business.amount: {amount.name} is not a number that is known at application"
                 )
-        elif self.outcomes.recovered is not None:
-            raise ValueError("outcomes.recovered: declare business too, which names the amount")
         totals = self.ingest.manifest.totals if self.ingest.manifest else {}
         declared = {column.name: column for column in self.columns}
         for name in totals:
@@ -186,8 +179,7 @@ class Contract(ContractPart):
         declared = [(f"columns.{c.name}", source) for c in self.columns for source in c.sources]
         declared.append(("target", self.target.source))
         for place, source in declared:
-            is_position = source.isascii() and source.isdecimal() and source[0] != "0"
-            if not self.source.header and not is_position:
+            if not self.source.header and not is_position(source):
                 raise ValueError(
                     f"{place}.source: '{source}' is a name, but source.header is false; give the "
                     "position of the column, from 1"
@@ -197,24 +189,6 @@ class Contract(ContractPart):
             raise ValueError(
                 "source.ignore_case: two sources differ by letter case only; set it to false"
             )
-
-    def _check_fairness(self, names: dict[str, Column]) -> None:
-        fairness, place = self.promotion.fairness, "promotion.fairness"
-        for name in fairness.attributes or []:
-            _need(names, name, f"{place}.attributes")
-            if name not in self.bands:
-                raise ValueError(f"{place}.attributes: {name} is not listed under protected")
-            if not self.groups_of(name):
-                raise ValueError(
-                    f"{place}.attributes: {name} has no groups; give its bands under protected, "
-                    "such as {column: age_years, bands: [25, 45, 65]}"
-                )
-        for each in fairness.not_a_group:
-            _need(names, each.attribute, f"{place}.not_a_group")
-            if each.level not in self.groups_of(each.attribute):
-                raise ValueError(
-                    f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
-                )
 
     @cached_property
     def derived(self) -> Derived:
@@ -283,10 +257,7 @@ class Contract(ContractPart):
 
     def groups_of(self, name: str) -> Sequence[str]:
         """Return the names of a column's groups, in order. An open category may have more."""
-        if bands := self.bands.get(name):
-            return band_names(bands)
-        column = self.by_name[name]
-        return YES_NO if column.type == "boolean" else column.levels or []
+        return group_order(self.by_name[name], self.bands.get(name))
 
     @property
     def protected_groups(self) -> list[str]:
@@ -299,10 +270,7 @@ class Contract(ContractPart):
 
     @property
     def fairness_attributes(self) -> list[str]:
-        """The names of the columns whose groups of applicants are compared for fairness.
-
-        If the contract names none, all protected columns that have groups are compared.
-        """
+        """The names of the columns whose groups are compared; by default all that have groups."""
         chosen = self.promotion.fairness.attributes
         return self.protected_groups if chosen is None else chosen
 

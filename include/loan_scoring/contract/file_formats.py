@@ -9,6 +9,9 @@ from loan_scoring.contract.parts import ContractPart, later
 
 Delimiter = Literal["auto", ",", ";", "tab", "|", "blank"]
 
+FORMAT_FIELDS = {"encoding", "delimiter", "header", "ignore_case", "sheet"}
+"""The fields that change how a file is read."""
+
 SourceNames = str | list[str] | None
 """The name of a column in a file, or the names of the columns that make a key."""
 
@@ -38,6 +41,11 @@ def _name(value: object) -> str:
     if not value:
         raise ValueError("the name of a column is empty; give its name in the file")
     return value
+
+
+def is_position(source: str) -> bool:
+    """Return whether a source may be the position of a column, from 1."""
+    return source.isascii() and source.isdecimal() and source[0] != "0"
 
 
 SourceName = Annotated[str, BeforeValidator(_name, json_schema_input_type=str | int)]

@@ -5,15 +5,15 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from loan_scoring.contract.file_formats import (
     FORMAT_FIELDS,
     AnySource,
     Delimiter,
-    Source,
+    FileFormat,
     SourceName,
-    is_codec,
+    is_position,
 )
 from loan_scoring.contract.parts import ContractPart, first_repeated, later
 
@@ -103,10 +103,10 @@ class OutcomesFormat(ContractPart):
     ignore_case: bool | None = None
     sheet: str | None = None
 
-    @field_validator("encoding")
-    @classmethod
-    def _is_codec(cls, encoding: str | None) -> str | None:
-        return None if encoding is None else is_codec(encoding)
+    def files(self, applications: FileFormat) -> FileFormat:
+        """Return how files of outcomes are written, given how files of applications are."""
+        given = self.model_dump(include=FORMAT_FIELDS, exclude_none=True)
+        return FileFormat(**applications.model_dump(include=FORMAT_FIELDS) | given)
 
     @model_validator(mode="after")
     def _sources_differ(self) -> Self:
@@ -118,10 +118,40 @@ class OutcomesFormat(ContractPart):
             raise ValueError(f"two fields are read from the column '{repeated}'")
         return self
 
-    def file_format(self, source: Source) -> Source:
-        """Return how files of outcomes are written, given how files of applications are."""
-        own = {name: getattr(self, name) for name in FORMAT_FIELDS}
-        return source.model_copy(update={k: v for k, v in own.items() if v is not None})
+
+def check_outcomes(contract: "Contract") -> None:
+    """Check that `outcomes` fits the rest of the contract.
+
+    Raises:
+        ValueError: it does not. The message names the field.
+    """
+    declared = contract.outcomes
+    if declared.recovered is not None and contract.business is None:
+        raise ValueError("outcomes.recovered: declare business too, which names the amount")
+    if isinstance(declared.key, list) and contract.key.type != "text":
+        raise ValueError("outcomes.key: it is a list, so the type of the key must be text")
+    try:
+        files = declared.files(contract.source)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"outcomes{f'.{place}' if place else ''}: {reason}") from None
+    if files.header:
+        return
+    keys = declared.key or contract.key.source or []
+    facts = (declared.observed_on, declared.recovered)
+    sources = [
+        *(keys if isinstance(keys, list) else [keys]),
+        declared.target or contract.target.source,
+        *(fact.source for fact in facts if fact),
+    ]
+    for source in sources:
+        if not is_position(source):
+            raise ValueError(
+                f"outcomes: '{source}' is a name, but files of outcomes have no header; give the "
+                "position of the column, from 1"
+            )
 
 
 def same_text(text: str) -> str:
@@ -162,5 +192,5 @@ def outcome_rules_sha256(contract: "Contract") -> str:
     further = contract.source.model_dump(include=FORMAT_FIELDS - {"encoding"})
     parts += [further] if further else []
     declared = contract.outcomes.model_dump(exclude_defaults=True)
-    parts += [declared, contract.schedules.timezone] if declared else []
+    parts += [declared] if declared else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

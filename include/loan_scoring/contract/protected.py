@@ -1,12 +1,17 @@
 """Define the bands of a protected number, by whose groups fairness is measured."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from loan_scoring.contract.parts import ContractPart
+from loan_scoring.contract.columns import Column
+from loan_scoring.contract.parts import ContractPart, first_repeated
+
+if TYPE_CHECKING:
+    from loan_scoring.contract.contract import Contract
 
 YES_NO = ("yes", "no")
 """The groups of a protected boolean."""
@@ -44,3 +49,51 @@ def band_names(bands: list[float]) -> list[str]:
     texts = [f"{band:.15g}" for band in bands]
     between = [f"{low} to under {high}" for low, high in pairwise(texts)]
     return [f"under {texts[0]}", *between, f"{texts[-1]} and more"]
+
+
+def group_order(column: Column, bands: list[float] | None) -> Sequence[str]:
+    """Return the names of a column's groups, in order. An open category may have more."""
+    if bands:
+        return band_names(bands)
+    return YES_NO if column.type == "boolean" else column.levels or []
+
+
+def check_protected(contract: "Contract") -> None:
+    """Check that protected columns and the groups of fairness fit the columns.
+
+    Raises:
+        ValueError: they do not. The message names the field.
+    """
+    names, fairness = contract.by_name, contract.promotion.fairness
+    place = "promotion.fairness"
+    listed = [
+        *(("protected", name) for name in contract.protected_names),
+        *((f"{place}.attributes", name) for name in fairness.attributes or []),
+        *((f"{place}.not_a_group", each.attribute) for each in fairness.not_a_group),
+    ]
+    for where, name in listed:
+        if name not in names:
+            raise ValueError(f"{where}: no column is named '{name}'")
+    repeated = first_repeated(contract.protected_names)
+    if repeated is not None:
+        raise ValueError(f"protected: column '{repeated}' is listed twice")
+    for name, bands in contract.bands.items():
+        if names[name].is_stored_only:
+            raise ValueError(f"protected: {name} is stored only, so no group is compared by it")
+        if name in contract.derived.features:
+            raise ValueError(f"protected: {name} is a feature; name the columns that it reads")
+        if bands and not names[name].is_numeric:
+            raise ValueError(f"protected: {name} is not a number, so it has no bands")
+    for name in fairness.attributes or []:
+        if name not in contract.bands:
+            raise ValueError(f"{place}.attributes: {name} is not listed under protected")
+        if name not in contract.protected_groups:
+            raise ValueError(
+                f"{place}.attributes: {name} has no groups; give its bands under protected, "
+                "such as {column: NAME, bands: [25, 45, 65]}"
+            )
+    for each in fairness.not_a_group:
+        if each.level not in contract.groups_of(each.attribute):
+            raise ValueError(
+                f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
+            )

@@ -10,7 +10,6 @@ from loan_scoring import database
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.table import SourceTable
 from loan_scoring.ingest.outcome_rows import OutcomeColumns, parse_outcomes
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import RejectedRow
@@ -73,7 +72,7 @@ def remove_impossible_outcomes(
 
 
 def quarantine_outcomes(
-    session: Session, table: SourceTable, drop_id: str, revision: int, found: ImpossibleRows
+    session: Session, blocks: Iterable[Block], drop_id: str, revision: int, found: ImpossibleRows
 ) -> None:
     """Store the rows that cannot be true in table `quarantine`.
 
@@ -83,7 +82,7 @@ def quarantine_outcomes(
     if not found.rules:
         return
     lines = np.array(list(found.rules))
-    for block in table:
+    for block in blocks:
         texts = {
             int(block.line_numbers[row]): block.raw_text(row)
             for row in np.flatnonzero(np.isin(block.line_numbers, lines)).tolist()

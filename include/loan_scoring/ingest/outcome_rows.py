@@ -45,41 +45,40 @@ class OutcomeColumns:
     target: str
     observed_on: DateSource
     recovered: AmountSource | None
-    file_format: FileFormat
+    files: FileFormat
     wanted: list[str]
     optional: list[str]
 
 
 def outcome_columns(
-    contract: Contract, *, is_history: bool, is_corrected: bool = False
+    contract: Contract, is_history: bool, is_corrected: bool = False
 ) -> OutcomeColumns:
-    """Return the columns of a file of outcomes, or of the labels in a file of `history`.
+    """Return the columns of a file of outcomes, or of the labels in the file of `history`.
 
     Files of outcomes are as the contract's `outcomes` says. The file of `history` is a file of
     applications. It may have the columns of `outcomes` with the date and the recovered amount.
 
     Args:
         contract: contract of the portfolio.
-        is_history: whether the file has the labels of `history`.
-        is_corrected: whether that file has only corrected rows, as they were exported.
+        is_history: whether the file is one of `history`.
+        is_corrected: whether the file has corrected rows of `history`.
     """
-    declared = contract.outcomes
+    declared, key, target = contract.outcomes, contract.key, contract.target.source
     observed_on = declared.observed_on or DateSource(source=OBSERVED_ON)
     facts = [each.source for each in (declared.observed_on, declared.recovered) if each]
-    key, target = contract.key, contract.target.source
-    file_format: FileFormat = contract.source.corrected if is_corrected else contract.source
+    files: FileFormat = contract.source
     if not is_history:
-        if declared.key:
+        if declared.key is not None:
             key = key.model_copy(update={"source": declared.key, "made_from": None})
-        target = declared.target or target
-        file_format = declared.file_format(contract.source)
-    keys = key.sources if is_history and not is_corrected else key_columns(key)
+        target, files = declared.target or target, declared.files(contract.source)
+    elif is_corrected:
+        files = contract.source.corrected
     may_lack = [observed_on.source, *facts] if is_history else [observed_on.source]
+    # Only the file of history as it was delivered has the rows from which keys may be made.
+    keys = key.sources if is_history and not is_corrected else key_columns(key)
     wanted = [*keys, target, *([] if is_history else facts)]
     optional = [name for name in dict.fromkeys(may_lack) if name not in wanted]
-    return OutcomeColumns(
-        key, target, observed_on, declared.recovered, file_format, wanted, optional
-    )
+    return OutcomeColumns(key, target, observed_on, declared.recovered, files, wanted, optional)
 
 
 def parse_outcomes(
@@ -96,7 +95,7 @@ def parse_outcomes(
         unreadable = any_of([mask for _, mask in broken], len(loan_id))
         is_null = loan_id.is_null().to_numpy(zero_copy_only=False)
         broken.append((f"null_key:{KEY}", is_null & ~unreadable))
-        is_default, is_open = _states(contract.target, block.table.column(columns.target))
+        is_default, is_open = read_states(contract.target, block.table.column(columns.target))
         broken.append((f"unknown_level:{columns.target}", as_mask(is_default.is_null()) & ~is_open))
         may_be_blank = contract.outcomes.observed_on is not None
         observed_on, wrong = _dates(columns.observed_on, block, may_be_blank)
@@ -149,7 +148,7 @@ def _with_malformed(rows: pa.Table, block: Block) -> pa.Table:
     return pa.concat_tables([rows, pa.table(malformed | nulls, schema=rows.schema)])
 
 
-def _states(target: Target, column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+def read_states(target: Target, column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """Return whether each text means default, null for other texts, and a mask of open loans.
 
     Each distinct text is compared once, as text and as a number.

@@ -123,9 +123,9 @@ def take_outcomes_within(
     else:
         file = outcome_file(location, declared.is_correction)
     drop_id = file.drop_id
-    columns = outcome_columns(contract, is_history=is_history, is_corrected=adds)
+    columns = outcome_columns(contract, is_history, is_corrected=adds)
     with open_table(
-        location, columns.wanted, file_format=columns.file_format, optional=columns.optional
+        location, columns.wanted, file_format=columns.files, optional=columns.optional
     ) as table:
         if is_history and sha256 != table.sha256:
             raise SourceError(

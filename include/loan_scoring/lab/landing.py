@@ -4,6 +4,7 @@ A drop is the content of one such file: the applications or the outcomes of one 
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,14 +21,20 @@ DELIMITERS = {"auto": ",", "tab": "\t", "blank": " "}
 class LandingFolder:
     """Write drops as CSV files in the format that the contract declares.
 
-    A file that already has the content of the drop stays untouched.
+    A file that already has the content of the drop stays untouched. `formats` maps `applications`
+    and `outcomes` to their formats.
     """
 
     def __init__(
-        self, folder: Path, log: logging.Logger, *, is_synthetic: bool, file_format: FileFormat
+        self,
+        folder: Path,
+        log: logging.Logger,
+        *,
+        is_synthetic: bool,
+        formats: Mapping[str, FileFormat],
     ) -> None:
         self._folder, self._log, self._is_synthetic = folder, log, is_synthetic
-        self._format = file_format
+        self._formats = formats
 
     def land(self, kind: str, name: str, table: pa.Table) -> tuple[Path, bool]:
         """Write a drop. Return the path of the file, and whether the file had to be written.
@@ -46,9 +53,9 @@ class LandingFolder:
         """
         real, synthetic = f"{name}.csv", f"{name}.synthetic.csv"
         own, other = (synthetic, real) if self._is_synthetic else (real, synthetic)
-        path = self._folder / kind / own
+        path, file_format = self._folder / kind / own, self._formats[kind]
         try:
-            is_written = self._write(path, _csv_bytes(table, self._format))
+            is_written = self._write(path, _csv_bytes(table, file_format))
             path.with_name(path.name + DONE).touch()
             replaced = path.with_name(other)
             if replaced.exists():
@@ -60,7 +67,7 @@ class LandingFolder:
         except UnicodeEncodeError as error:
             raise LoanScoringError(
                 f"{path}: {error.object[error.start : error.end]!r} cannot be written in "
-                f"{self._format.encoding}; correct source.encoding in the contract"
+                f"{file_format.encoding}; correct source.encoding in the contract"
             ) from error
         return path, is_written
 

@@ -49,9 +49,9 @@ class MainJobState:
             return False
         if lag["model_version"] is None:
             raise LoanScoringError(
-                "a gate refused the models fitted on the history; `loan-scoring models list` and "
-                "`models show VERSION` show the reason, `models promote VERSION --comment WHY` "
-                "overrules the gate; then run `make run` again"
+                "a gate refused the models fitted on the history; overrule the gate, then run "
+                "`make run` again; for the reason and the command, type: "
+                f"loan-scoring models list --portfolio {self.session.contract.portfolio}"
             )
         return True
 

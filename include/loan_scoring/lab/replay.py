@@ -18,7 +18,9 @@ from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.keys import joined_keys
+from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.lab.landing import LandingFolder
+from loan_scoring.lab.outcome_files import outcome_file
 from loan_scoring.lab.scenarios import (
     apply_scenario,
     check_scenarios,
@@ -111,9 +113,11 @@ def replay_loans(
     def drop(rows: np.ndarray) -> pa.Table:
         return table.take(pa.array(rows[np.argsort(ranks[rows], kind="stable")]))
 
-    folder = LandingFolder(
-        landing, log, is_synthetic=result.is_synthetic, file_format=contract.source
-    )
+    formats = {
+        "applications": contract.source,
+        "outcomes": contract.outcomes.files(contract.source),
+    }
+    folder = LandingFolder(landing, log, is_synthetic=result.is_synthetic, formats=formats)
 
     def land(kind: str, name: str, table: pa.Table) -> None:
         path, is_written = folder.land(kind, name, table)
@@ -133,8 +137,7 @@ def replay_loans(
         observed_on = str(first_night + timedelta(days=night - 1 + lag))
         result.batch_ids.append(batch_id)
         land("applications", batch_id, applications)
-        observed = pa.array([observed_on] * outcomes.num_rows, pa.string())
-        land("outcomes", observed_on, outcomes.append_column("observed_on", observed))
+        land("outcomes", observed_on, outcome_file(contract, outcomes, observed_on))
     return Replay(**{**vars(result), "history_rows": history_rows})
 
 
@@ -161,7 +164,6 @@ def _labelled(
 
 def _read(contract: Contract, location: str) -> pa.Table:
     columns = [*contract.sources, contract.target.source]
-    known = pa.array([*contract.target.positive, *contract.target.negative])
     tables = []
     with open_table(location, columns, file_format=contract.source) as table:
         for block in table:
@@ -171,12 +173,15 @@ def _read(contract: Contract, location: str) -> pa.Table:
                     f"row ({record.reason}): {record.raw_text[:80]!r}; correct or remove it"
                 )
             labels = block.table.column(contract.target.source)
-            unknown = pc.index(pc.is_in(labels, value_set=known), False).as_py()
+            is_default, is_open = read_states(contract.target, labels)
+            unknown = pc.index(pc.or_(is_default.is_valid(), pa.array(is_open)), False).as_py()
             if unknown >= 0:
+                target = contract.target
+                states = [*target.positive, *target.negative, *target.open]
                 raise SourceError(
                     f"{location_label(location)}: line {block.line_numbers[unknown]}: "
                     f"{contract.target.source} is '{labels[unknown]}'; the contract's target has "
-                    f"{', '.join(known.to_pylist())}"
+                    f"{', '.join(states)}"
                 )
             tables.append(block.table)
     return pa.concat_tables(tables)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring.contract import Column, Contract, Scenario
+from loan_scoring.contract import Column, Contract, Scenario, same_text
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.lab.notation import as_plain, as_written, decimal_of
 
@@ -100,7 +100,8 @@ def worsen_outcomes(
     targets: list[str], scenario: Scenario, contract: Contract, rng: np.random.Generator
 ) -> None:
     """Turn a share of a night's repaid loans into defaults. The list `targets` is modified."""
-    negative = [row for row, text in enumerate(targets) if text in contract.target.negative]
+    paid = {same_text(text) for text in contract.target.negative}
+    negative = [row for row, text in enumerate(targets) if same_text(text) in paid]
     for row in choose_share(negative, scenario.share, rng):
         targets[row] = contract.target.positive[0]
 

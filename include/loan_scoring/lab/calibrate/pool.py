@@ -10,6 +10,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
 from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
@@ -103,8 +104,9 @@ def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
     accepted, _ = rules.apply(block)
     labels = block.table.column(contract.target.source)
     kept = pc.is_in(pa.array(block.line_numbers), value_set=accepted.column("line_number"))
-    is_default = pc.is_in(labels.filter(kept), value_set=pa.array(contract.target.positive))
-    return accepted.drop_columns("line_number").append_column(IS_DEFAULT, is_default)
+    is_default, _ = read_states(contract.target, labels.filter(kept))
+    loans = accepted.drop_columns("line_number").append_column(IS_DEFAULT, is_default)
+    return loans.filter(is_default.is_valid())
 
 
 def _scorer(contract: Contract, table: pa.Table) -> Scorer:

@@ -1,0 +1,41 @@
+"""Write the outcomes of a replayed night as the contract says that files of outcomes look."""
+
+from datetime import date
+
+import pyarrow as pa
+
+from loan_scoring.contract import Contract
+from loan_scoring.errors import LoanScoringError
+from loan_scoring.ingest.keys import joined_keys, key_columns
+from loan_scoring.ingest.outcome_rows import outcome_columns
+
+
+def outcome_file(contract: Contract, labels: pa.Table, observed_on: str) -> pa.Table:
+    """Return a file of outcomes as text columns.
+
+    If the contract declares recovered amounts, they are blank, because labels do not have them.
+
+    Args:
+        contract: contract with the names of the columns and the format of the date.
+        labels: key and state of each loan; the key may have several columns.
+        observed_on: date of the outcomes, YYYY-MM-DD.
+    """
+    columns = outcome_columns(contract, is_history=False)
+    day = observed_on
+    for each in columns.observed_on.formats[:1]:
+        day = date.fromisoformat(observed_on).strftime(each)
+    *keys, states = [each.combine_chunks() for each in labels.columns]
+    names = key_columns(columns.key)
+    if len(names) == 1 < len(keys):
+        keys = [joined_keys(columns.key, keys)]
+    if len(names) != len(keys):
+        raise LoanScoringError(
+            f"{contract.portfolio}: outcomes.key has {len(names)} columns and the key {len(keys)}: "
+            "replay cannot write such files of outcomes"
+        )
+    names += [columns.target, columns.observed_on.source]
+    values = [*keys, states, pa.array([day] * labels.num_rows, pa.string())]
+    if columns.recovered is not None:
+        names.append(columns.recovered.source)
+        values.append(pa.array([""] * labels.num_rows, pa.string()))
+    return pa.table(values, names=names)
