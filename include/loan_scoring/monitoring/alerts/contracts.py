@@ -89,8 +89,10 @@ def _last_valid(stack: ExitStack, name: str, url: str) -> Session | None:
         return None
     with database.transaction(connection):
         row = database.row(connection, "select_valid_contract")
+    if row is None:
+        return None
     try:
-        return row and Session(Contract.model_validate(row["contract"]), connection)
+        return Session(Contract.model_validate(row["contract"]), connection)
     except ValidationError:
         log.warning("the contract that the schema %s keeps is of another release", name)
         return None
