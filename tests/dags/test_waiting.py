@@ -89,6 +89,18 @@ def test_the_trigger_ends_for_a_file_that_can_never_be_taken(landing: Path) -> N
     assert (event.payload, seconds < 10) == (True, True)
 
 
+def test_the_trigger_goes_on_waiting_while_the_contract_is_broken(
+    landing: Path, declare: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loan_scoring_waiting, "POLL_SECONDS", 0.1)
+    (landing / f"{NIGHT}.csv").touch()
+    declare(deadline="soon")
+    event, seconds = wait(0.5)
+    assert (event.payload, seconds >= 0.5) == (False, True)
+    declare(settled_seconds=0, deadline=None)
+    assert wait(30)[0].payload is True
+
+
 def test_the_triggerer_can_import_the_trigger() -> None:
     from airflow.sdk.module_loading import import_string
 

@@ -112,6 +112,14 @@ def test_broken_contract_without_tables_is_an_alert_of_the_first_portfolio(
     assert folder.check() == [("of_cards", "resolved")]
 
 
+def test_alert_stays_where_it_is_when_a_portfolio_is_added(folder: Folder) -> None:
+    folder.spoil("broken")
+    folder.check()
+    folder.set_up("boats")
+    assert folder.check() == []
+    assert folder.alerts("boats", "cards") == [("cards", "broken", "open")]
+
+
 def test_alert_moves_when_the_portfolio_that_keeps_it_breaks_too(folder: Folder) -> None:
     folder.spoil("broken")
     folder.check()

@@ -26,6 +26,8 @@ RARE_SHARE = 0.01
 """A level with a smaller share of the applicants is rare, as in the scaling before the clusters."""
 PHRASES = 2
 """The number of phrases in a name. Names that would be equal get more."""
+LEAST_LIFT = 0.1
+"""A phrase that says nearly as much of all others is left out, unless names would be equal."""
 COMMON_SHARE = 1 / 3
 """A single value of a number is named if at least this share of the known values equals it."""
 PAIRED_LEVELS = 8
@@ -73,12 +75,16 @@ def name_clusters(
         for number, name in (kept or {}).items()
         if is_made_of(re.sub(r" \(\d+\)$", "", name), {each.phrase for each in told[number]})
     }
-    phrases = {
-        number: [each.phrase for each in _one_a_column(found)] or [MIXED]
+    new = {
+        number: list(_one_a_column(found)) or [Told("", MIXED, 0.0)]
         for number, found in enumerate(told)
         if number not in names
     }
-    lengths = dict.fromkeys(phrases, PHRASES)
+    phrases = {number: [each.phrase for each in found] for number, found in new.items()}
+    lengths = {
+        number: max(1, sum(each.lift >= LEAST_LIFT for each in found[:PHRASES]))
+        for number, found in new.items()
+    }
     while True:
         names |= {number: ", ".join(phrases[number][:n]) for number, n in lengths.items()}
         counts = Counter(names.values())

@@ -26,7 +26,8 @@ def reconcile_contracts(url: str, send: Send) -> list[str]:
     """Open, update and resolve the alerts on broken contracts, and return the names of the files.
 
     The alert is in the schema of the broken contract's portfolio. If this portfolio has no tables
-    yet, the alert is in the schema of the first portfolio, by name, that has tables.
+    yet, the alert is in the schema of the first portfolio, by name, that has tables, and stays
+    there.
 
     Args:
         url: database URL of the role that runs the stages.
@@ -42,13 +43,23 @@ def reconcile_contracts(url: str, send: Send) -> list[str]:
         for session in sessions:
             _keep(session)
         own = {name: found for name in broken if (found := _last_valid(stack, name, url))}
-        homes = {name: own.get(name) or next(iter(sessions), None) for name in broken}
+        homes = {name: own.get(name) or _home(sessions, name) for name in broken}
         for session in [*sessions, *own.values()]:
             here = {name: why for name, why in broken.items() if homes[name] is session}
             _reconcile(session, here, send)
     for name in (name for name, home in homes.items() if home is None):
         log.warning("no portfolio has tables for an alert: %s", broken[name])
     return list(broken)
+
+
+def _home(sessions: list[Session], name: str) -> Session | None:
+    """Return the session whose schema has an open alert on the contract, or else the first one."""
+    for session in sessions:
+        with database.transaction(session.connection):
+            found = database.rows(session.connection, "select_contract_alerts")
+        if name in {row["subject"] for row in found}:
+            return session
+    return next(iter(sessions), None)
 
 
 def _reconcile(session: Session, broken: dict[str, str], send: Send) -> None:
