@@ -13,8 +13,8 @@ from loan_scoring.contract.contract import (
     row_rules_sha256,
     target_sha256,
 )
-from loan_scoring.contract.derived import FeatureColumn, Lookup
 from loan_scoring.contract.files import load, names, read
+from loan_scoring.contract.lookups import FeatureColumn, Lookup
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
     Channel,

@@ -17,13 +17,8 @@ from loan_scoring.contract.columns import (
     Source,
     Target,
 )
-from loan_scoring.contract.derived import (
-    Derived,
-    Feature,
-    Lookup,
-    derive_columns,
-    stored_derivation,
-)
+from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
+from loan_scoring.contract.lookups import Feature, Lookup
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
