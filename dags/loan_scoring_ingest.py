@@ -26,14 +26,6 @@ def build(contract: Contract) -> DAG:
     ) as dag:
 
         @task
-        def take_lookups() -> int:
-            """Take the files of look-ups that have landed, and return the number of files."""
-            from loan_scoring.ingest.lookups import take_landed_lookups
-
-            with task_session(portfolio, batch_id()) as (session, _):
-                return len(take_landed_lookups(session, f"airflow:{dag.dag_id}"))
-
-        @task
         def check(revision: int) -> int:
             """Check the landed revision, and return the number of the revision.
 
@@ -87,10 +79,7 @@ def build(contract: Contract) -> DAG:
             if not is_asked:
                 raise AirflowSkipException("the champion was fitted on this history")
 
-        land = LandOperator(task_id="land", portfolio=portfolio)
-        if contract.lookups:
-            take_lookups() >> land
-        checked = check(land.output)
+        checked = check(LandOperator(task_id="land", portfolio=portfolio).output)
         checked.operator.operator_extra_links = (QualityPage(),)
         publish(checked) >> [announce(), ask_for_model()]
     return dag

@@ -60,13 +60,16 @@ class LandOperator(BaseOperator):
         return max(until, deadline_after(contract, run.run_after))
 
     def land(self, context: Any, event: bool | None) -> int:
-        """Land the file. `event` is False if the trigger waited in vain, None if it did not wait.
+        """Take the look-ups that have landed, then land the file.
+
+        `event` is False if the trigger waited in vain, None if it did not wait.
 
         Raises:
             AirflowFailException: the file is still not whole although the time is over.
         """
         from loan_scoring.ingest.batches import land_batch
         from loan_scoring.ingest.landing import find_applications_file
+        from loan_scoring.ingest.lookups import take_landed_lookups
 
         is_last = event is False or (
             context["dag_run"].run_type == "scheduled"
@@ -80,6 +83,7 @@ class LandOperator(BaseOperator):
                     at = session.contract.ingest.deadline or "now"
                     raise SourceError(f"waited until {at}: {error}") from error
                 raise
+            take_landed_lookups(session, f"airflow:{self.portfolio}_ingest")
             landed = land_batch(session, batch_id(), source)
             work.rows = landed.received
         return landed.revision

@@ -143,17 +143,25 @@ def test_no_query_and_no_command_is_left_out(document: str) -> None:
 
 
 def test_parts_of_a_contract_are_valid(tmp_path: Path) -> None:
-    whole, ingest, notifications, margins = (
+    whole, features, lookups, ingest, notifications, margins = (
         textwrap.dedent(block)
         for language, block in code_blocks(DOCUMENTS["docs/data-contract.md"])
         if language == "yaml"
     )
-    raw = yaml.safe_load(whole) | yaml.safe_load(ingest) | yaml.safe_load(notifications)
+    raw = yaml.safe_load(whole)
+    for part in (features, lookups, ingest, notifications):
+        raw |= yaml.safe_load(part)
     number, category = (yaml.safe_load(line)["margin"] for line in margins.splitlines())
     raw["columns"][1]["margin"] = number
     home = {"source": "Home", "name": "home", "label": "Home", "type": "category"}
     levels = {"levels": ["own", "rent"], "known": "application", "margin": category}
     raw["columns"].append(home | levels)
+    for name, type_ in (
+        ("application_date", "date"), ("first_credit_date", "date"), ("emp_length", "text"),
+        ("customer_id", "integer"), ("district_id", "integer"),
+    ):  # fmt: skip
+        common = {"source": name, "name": name, "label": name, "known": "application"}
+        raw["columns"].append(common | {"type": type_})
     path = tmp_path / "car_loans.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     assert len(contract.read(path).notifications) == 3

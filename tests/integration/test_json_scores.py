@@ -166,7 +166,8 @@ def test_contributions_sum_to_the_log_odds(scored: Session) -> None:
     for each in applications(scored, "s.default_probability is not null", 30):
         found = explain_application(scored, each, "propensity-1")
         assert found is not None
-        base, added = found
+        base, added, derived = found
+        assert derived == {}
         chance = expected[each["loan_id"]]["default_probability"]
         tolerance = 1e-6  # XGBoost adds up in 32 bits
         log_odds = math.log(chance / (1 - chance))

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -305,10 +304,9 @@ def test_a_night_stays_as_it_was_scored(session: Session, shops: Shops) -> None:
     loan = shops.loans[ROWS + 1]
     before = read_application(session, loan[0])
     # A row known before the application arrives late, and the wages of a static table change.
-    late = [[loan[5], "2026-01-05", 44, 4]] if (ROWS + 1) % 3 else [[loan[5], "2026-01-04", 44, 4]]
+    late = [[loan[5], "2026-01-05", 44, 4]]
     path = write(shops.folder / "late.csv", ["client", "seen", "late", "loans"], late)
-    with suppress(SourceError):
-        take_lookup(session, "bureau", path, "cli:tests")
+    assert take_lookup(session, "bureau", path, "cli:tests").added == 1
     take_lookup(session, "districts", shops.write_districts(wage=1000), "cli:tests")
     after = read_application(session, loan[0])
     assert after.inputs == before.inputs
@@ -366,7 +364,7 @@ def test_a_changed_expression_is_told_and_waits_for_new_models(
 
 
 def test_the_card_names_features_and_their_expressions(session: Session) -> None:
-    card = render_card_markdown(read_card(session, promoted(session)))
+    card = render_card_markdown(read_card(session, promoted(session))).replace("\\", "")
     assert "months_between(applied, first_credit)" in card
     assert "Months since the first credit" in card
 

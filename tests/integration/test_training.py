@@ -11,10 +11,10 @@ import pytest
 from loan_scoring import contract as contracts
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
-from loan_scoring.database.applications import labelled_applications
 from loan_scoring.database.files import read_artifact, write_artifact
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import ContractError, StateError
+from loan_scoring.features.applications import read_labelled
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.models import registry
@@ -293,7 +293,7 @@ def test_what_is_published_during_the_reading_belongs_to_the_next_training(
     """A model's record names exactly the batches of the rows that it was fitted on."""
     night = "2026-01-05"
     ingest_batch(ready, night, drops.application_files[night])
-    read = labelled_applications
+    read = read_labelled
 
     def read_then_outcomes_come(*given: Any) -> pa.Table:
         table = read(*given)
@@ -301,9 +301,7 @@ def test_what_is_published_during_the_reading_belongs_to_the_next_training(
             assert take_outcomes(other, drops.outcome_files[0]).accepted
         return table
 
-    monkeypatch.setattr(
-        "loan_scoring.models.training.rows.labelled_applications", read_then_outcomes_come
-    )
+    monkeypatch.setattr("loan_scoring.models.training.rows.read_labelled", read_then_outcomes_come)
     first = freeze_rows(ready)
     monkeypatch.undo()
     then = freeze_rows(ready)

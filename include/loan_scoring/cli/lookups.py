@@ -21,7 +21,8 @@ def add_lookup_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _lookup_command(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.ingest.lookups import lookup_sources, take_lookup
+    from loan_scoring.ingest.lookup_files import lookup_sources
+    from loan_scoring.ingest.lookups import take_lookup
 
     if options.source and not options.table:
         options.refuse("--source needs --table: which look-up is it")

@@ -8,9 +8,9 @@ explains every field.
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import Contract, row_rules_sha256
-from loan_scoring.contract.derived import FeatureColumn, Lookup
 from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, load_all, names, read
+from loan_scoring.contract.lookups import FeatureColumn, Lookup
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
     Channel,

@@ -15,14 +15,9 @@ from loan_scoring.contract.columns import (
     Exclusion,
     Ratio,
 )
-from loan_scoring.contract.derived import (
-    Derived,
-    Feature,
-    Lookup,
-    derive_columns,
-    stored_derivation,
-)
+from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
 from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source, is_position
+from loan_scoring.contract.lookups import Feature, Lookup
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,

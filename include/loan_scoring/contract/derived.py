@@ -1,23 +1,18 @@
-"""Define what is derived from the columns of an application: features and look-ups.
+"""Derive columns from those of a file: the columns of look-ups, and features.
 
-A feature is computed by an expression. A look-up gives columns of a second table, as they were
-known when the application was made. Both give columns, which count everywhere as the columns of the
-file do.
+Derived columns count everywhere as the columns of the file do.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator, model_validator
-
-from loan_scoring.contract.columns import KEY, NAME, RESERVED, Column
-from loan_scoring.contract.expressions import MOST_CHARACTERS, ExpressionError, parse
-from loan_scoring.contract.file_formats import Source, SourceName
+from loan_scoring.contract.columns import KEY, Column
+from loan_scoring.contract.expressions import ExpressionError, parse
 from loan_scoring.contract.language import KINDS, Expression, Operand, levels_of, operands_of
-from loan_scoring.contract.parts import ContractPart
+from loan_scoring.contract.lookups import Feature, FeatureColumn, Lookup
 
 if TYPE_CHECKING:
     from loan_scoring.contract.contract import Contract
@@ -25,119 +20,8 @@ if TYPE_CHECKING:
 KNOWN = ("application", "pricing", "outcome")
 """When a value is known, the earliest first."""
 
-NOT_IN_LOOKUPS = {
-    "max_null_share": 1, "critical_null_share": None, "margin": None, "optional": False,
-    "since": None, "retired": None,
-}  # fmt: skip
-"""Fields of a column that concern the files of applications only, with the only possible value."""
-
 KEY_TYPES = ("integer", "category", "text", "uuid")
 """The types of a column that may be the key of a look-up."""
-
-
-class Feature(ContractPart):
-    """A value that is computed from the columns of one application by an expression.
-
-    If `stored` is true, the value is also a column of table `applications`.
-    """
-
-    name: str
-    label: str = Field(min_length=1)
-    unit: str | None = None
-    expression: str = Field(min_length=1, max_length=MOST_CHARACTERS)
-    stored: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _is_identifier(cls, name: str) -> str:
-        return _identifier(name)
-
-
-class FeatureColumn(Column):
-    """A feature as a column. `source` is its expression."""
-
-
-class KnownAt(ContractPart):
-    """The column of a look-up's table that says when a row was known.
-
-    `type` is `date`, or `datetime` for a time of day. `format` is one or several formats of
-    strptime, and by default ISO 8601.
-    """
-
-    source: SourceName
-    type: Literal["date", "datetime"] = "date"
-    format: str | list[str] | None = None
-
-    @cached_property
-    def column(self) -> Column:
-        """The column of the table, as the columns of a file are read."""
-        return Column(
-            source=self.source,
-            name="known_at",
-            label="Known at",
-            type=self.type,
-            known="application",
-            format=self.format,
-        )
-
-    @model_validator(mode="after")
-    def _has_formats_of_its_type(self) -> Self:
-        _ = self.column  # which checks the formats
-        return self
-
-
-class Lookup(ContractPart):
-    """A second table, joined by key as of the date of the application.
-
-    - `key`: the column of the application, or of an earlier look-up, and its column in the table.
-    - `where`: only rows with one of these texts in these columns of the table are taken.
-    - `known_at`: when a row was known. Without it, the table is a static reference table.
-    - `as_of`: the column with the date of the application. By default, the business date.
-    """
-
-    name: str
-    source: Source = Source()
-    key: dict[str, SourceName] = Field(min_length=1)
-    where: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    known_at: KnownAt | None = None
-    as_of: str | None = None
-    columns: list[Column] = Field(min_length=1)
-
-    @field_validator("name")
-    @classmethod
-    def _is_identifier(cls, name: str) -> str:
-        return _identifier(name)
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _with_defaults(cls, columns: Any) -> Any:
-        """Let columns be known at application, and nulls be usual, because a key may be unknown."""
-        if not isinstance(columns, list):
-            return columns
-        for each in columns:
-            given = each if isinstance(each, Mapping) else {}
-            useless = [
-                field
-                for field, default in NOT_IN_LOOKUPS.items()
-                if given.get(field, default) != default
-            ]
-            if useless:
-                raise ValueError(f"{', '.join(useless)}: has no effect in a look-up")
-        return [
-            {"known": "application", **each, "max_null_share": 1}
-            if isinstance(each, Mapping)
-            else each
-            for each in columns
-        ]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.as_of is not None and self.known_at is None:
-            raise ValueError("as_of needs known_at: a static table is the same on every date")
-        for column in self.columns:
-            if column.name == KEY:
-                raise ValueError(f"columns.{KEY}: this is the name of the application's key")
-        return self
 
 
 @dataclass(frozen=True)
@@ -300,15 +184,6 @@ def _lookup_columns(lookup: Lookup, known: Mapping[str, Column]) -> dict[str, Co
         latest = _latest([column, *read])
         found[column.name] = column.model_copy(update={"known": latest})
     return found
-
-
-def _identifier(name: str) -> str:
-    if not NAME.fullmatch(name) or name in RESERVED:
-        raise ValueError(
-            f"'{name}' is not a valid name: use at most 50 lower-case letters, digits and _, and "
-            f"none of {', '.join(sorted(RESERVED))}"
-        )
-    return name
 
 
 def _operand(column: Column) -> Operand:

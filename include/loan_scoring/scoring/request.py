@@ -138,7 +138,7 @@ def score_applications(
 
 
 def explain_application(
-    session: Session, application: Application, model: str, known_by: "KnownBy"
+    session: Session, application: Application, model: str, known_by: "KnownBy | None" = None
 ) -> tuple[float, dict[str, float], dict[str, Any]] | None:
     """Return the base log-odds of one application, contributions by feature, and derived values.
 

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from loan_scoring.contract import under_model
 from loan_scoring.models import registry
 from loan_scoring_web.databases import Reading
 from loan_scoring_web.limits import LimitedRoute
@@ -22,7 +23,9 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
     """Return a model version with its inputs, its metrics and every verdict on it."""
     row = registry.model_row(session, model_version)
     pair = registry.fitted_pair(session, model_version)
-    read = [session.contract.by_name.get(name) for name in row["features"]]
+    # A caller sends columns, and the service joins look-ups and computes features.
+    contract = under_model(session.contract, row["training_data"])
+    needed = contract.derived.closure(row["features"])
     inputs = [
         {
             **{name: getattr(column, name) for name in ("name", "label", "type", "unit")},
@@ -32,8 +35,8 @@ def read_model(session: Reading, model_version: Version) -> shapes.Model:
             "low": column.bounds[0],
             "high": column.bounds[1],
         }
-        for column in read
-        if column is not None
+        for column in contract.inputs
+        if column.name in needed
     ]
     verdicts = select_rows(session, "select_verdicts", model_version=model_version)
     fitted_with = next((each for each in pair.values() if each != model_version), model_version)

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.errors import SourceError
+from loan_scoring.features.compute import compute_features
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.locations import is_synthetic, location_label
 from loan_scoring.ingest.files.table import open_table
@@ -85,8 +87,14 @@ def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tu
         rows: number of loans to generate if no source is found.
 
     Raises:
-        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
+        SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read, or the contract
+            declares look-ups.
     """
+    if contract.lookups:
+        raise SourceError(
+            f"{contract.portfolio}: look-ups are in the database, and this command reads a file "
+            "only; use a portfolio without lookups"
+        )
     rules = RowRules(contract)
     location = resolve_source(contract, source)
     if location is None:
@@ -106,7 +114,8 @@ def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
     kept = pc.is_in(pa.array(block.line_numbers), value_set=accepted.column("line_number"))
     is_default, _ = read_states(contract.target, labels.filter(kept))
     loans = accepted.drop_columns("line_number").append_column(IS_DEFAULT, is_default)
-    return loans.filter(is_default.is_valid())
+    loans = loans.filter(is_default.is_valid())
+    return compute_features(contract, loans, contract.derived.features)
 
 
 def _scorer(contract: Contract, table: pa.Table) -> Scorer:
