@@ -51,9 +51,10 @@ COLUMNS: list[dict[str, Any]] = [
      "level_labels": {"p1": "Car", "p2": "Home improvement"},
      "margin": {"shares": {"p1": 0.5, "p2": 0.5}, "effect": {"p1": 0.5}}},
     {"name": "town", "type": "category", "levels": "free", "max_levels": 130},
-    {"name": "applied_on", "type": "date", "format": "%d.%m.%Y"},
+    {"name": "applied_on", "type": "date", "format": "%d.%m.%Y",
+     "range": ["1999-12-31", "2030-01-01"]},
     {"name": "first_credit", "type": "date", "format": "%b-%Y"},
-    {"name": "applied_at", "type": "datetime"},
+    {"name": "applied_at", "type": "datetime", "range": ["1999-12-31", None]},
     {"name": "note", "type": "text"},
     {"name": "shadow", "type": "number", "stored_only": True},
 ]  # fmt: skip

@@ -153,7 +153,7 @@ def test_a_file_has_the_columns_of_its_date() -> None:
 @pytest.mark.parametrize("place", range(4))
 def test_rare_and_later_levels_are_one_group_and_encoded_alike(place: int) -> None:
     by = contract(
-        {"name": "town", "type": "category", "levels": "free", "max_levels": 3},
+        {"name": "town", "type": "category", "levels": "free", "max_levels": 4},
         {"name": "job", "type": "category", "levels": ["x", "y"]},
         {"name": "owns", "type": "boolean"},
         training={"candidates": {
@@ -161,10 +161,10 @@ def test_rare_and_later_levels_are_one_group_and_encoded_alike(place: int) -> No
             "hist_gradient_boosting": [{"max_iter": 3}], "xgboost": [{"n_estimators": 3}]}},
     )  # fmt: skip
     trial = declared_trials(by)[place]
-    towns = ["a"] * 90 + ["b"] * 80 + ["c"] * 70 + ["d"] * 30 + ["e"] * 19 + [None] * 11
+    towns = ["a"] * 90 + ["b"] * 80 + ["c"] * 70 + ["d"] * 19 + ["e"] * 19 + [None] * 40
     rows = len(towns)
     train = pa.table({
-        "town": towns, "job": ["x", "y"] * (rows // 2), "owns": [True, False, None] * (rows // 3),
+        "town": towns, "job": ["x", "y"] * (rows // 2), "owns": [place % 3 > 1 for place in range(rows)],
     })  # fmt: skip
     features = ["town", "job", "owns"]
     pipeline = build_candidate(by, features, trial)
