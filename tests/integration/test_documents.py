@@ -143,13 +143,13 @@ def test_no_query_and_no_command_is_left_out(document: str) -> None:
 
 
 def test_parts_of_a_contract_are_valid(tmp_path: Path) -> None:
-    whole, features, lookups, ingest, notifications, margins = (
+    whole, *parts, margins = (
         textwrap.dedent(block)
         for language, block in code_blocks(DOCUMENTS["docs/data-contract.md"])
         if language == "yaml"
     )
     raw = yaml.safe_load(whole)
-    for part in (features, lookups, ingest, notifications):
+    for part in parts:
         raw |= yaml.safe_load(part)
     number, category = (yaml.safe_load(line)["margin"] for line in margins.splitlines())
     raw["columns"][1]["margin"] = number
@@ -164,7 +164,9 @@ def test_parts_of_a_contract_are_valid(tmp_path: Path) -> None:
         raw["columns"].append(common | {"type": type_})
     path = tmp_path / "car_loans.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    assert len(contract.read(path).notifications) == 3
+    found = contract.read(path)
+    assert len(found.notifications) == 3
+    assert found.outcomes.recovered is not None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
