@@ -18,7 +18,7 @@ Application = Annotated[
         {
             "type": "object",
             "description": "Values by field name. The names are those of the contract. `inputs` of"
-            " a model version lists the fields that the version reads. Whatever notation files have,"
+            " a model version lists the fields that the version reads. In every notation of files,"
             " a number has a decimal point, a boolean is true or false, and a date is ISO 8601.",
             "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
         }

@@ -6,6 +6,8 @@ clock are checked: 2026-02-30 and 24:00 are neither a date nor a time.
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +56,8 @@ EXCEL_LOWEST = 61
 """The first day of a spreadsheet that is counted right, because day 60 is 29 February 1900."""
 DAY = 86_400_000_000
 """Microseconds of a day."""
+LATE = 24_472 * DAY
+"""2037-01-01. From 2038 on, Arrow knows no summer time."""
 LOWEST, HIGHEST = -719_162 * DAY, 2_932_897 * DAY
 """From 0001-01-01 to before 10000-01-01, in microseconds from 1970-01-01."""
 
@@ -70,6 +74,8 @@ def parse_dates(
         formats: formats of strptime or words, tried in order. If empty, ISO 8601: YYYY-MM-DD.
         may_be_midnight: whether ISO 8601 includes times of day that are midnight.
     """
+    if not formats and (plain := _cast(text, pa.date32())) is not None:
+        return plain, np.zeros(len(text), dtype=bool)
     iso = ISO_MIDNIGHT if may_be_midnight else ISO_DATE
     distinct, codes = _distinct(text)
     local, _ = _read(distinct, formats, iso)
@@ -92,11 +98,32 @@ def parse_times(
         formats: formats of strptime or words, tried in order. If empty, ISO 8601.
         timezone: time zone of the texts without an offset.
     """
+    if not formats and (plain := _cast(text, pa.timestamp("us"))) is not None:
+        utc = _within_calendar(_in_utc(plain.cast(pa.int64()), timezone))
+        if utc.null_count == text.null_count:
+            return utc.cast(pa.timestamp("us", "UTC")), np.zeros(len(text), dtype=bool)
     distinct, codes = _distinct(text)
     local, offset = _read(distinct, formats, ISO_TIME)
     utc = pc.if_else(offset.is_valid(), pc.subtract(local, offset), _in_utc(local, timezone))
     utc = _within_calendar(utc)
     return _spread(utc.cast(pa.timestamp("us", "UTC")), codes, text)
+
+
+def _cast(text: pa.Array, type_: pa.DataType) -> pa.Array | None:
+    """Return texts as dates or times, all at once, if all are plain ISO 8601. Else return None.
+
+    The cast takes a third of the time, but refuses offsets, and also reads the year 0000 and a time
+    of an hour alone, such as 2026-01-05 13.
+    """
+    if pc.any(pc.equal(pc.binary_length(text), 13)).as_py():
+        return None
+    try:
+        values = text.cast(type_)
+    except pa.ArrowInvalid:
+        return None
+    lowest = pc.min(values.cast(pa.int32() if pa.types.is_date(type_) else pa.int64())).as_py()
+    first = LOWEST // DAY if pa.types.is_date(type_) else LOWEST
+    return values if lowest is None or lowest >= first else None
 
 
 def _distinct(text: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -117,6 +144,8 @@ def _read(text: pa.Array, formats: Sequence[str], iso: str) -> tuple[pa.Array, p
     """
     local, offset = pa.nulls(len(text), pa.int64()), pa.nulls(len(text), pa.int64())
     for each in formats or [""]:
+        if local.null_count == text.null_count and len(text):
+            break  # the formats before have read all texts
         if each in DAYS or each == SECONDS:
             found = _counted(text, each)
         else:
@@ -248,9 +277,20 @@ def _within_calendar(microseconds: pa.Array) -> pa.Array:
 def _in_utc(local: pa.Array, timezone: str) -> pa.Array:
     if timezone == "UTC":
         return local
+    is_late = pc.greater_equal(local, LATE)
+    if pc.any(is_late).as_py():
+        late = [_late_in_utc(each, timezone) for each in local.filter(is_late).to_pylist()]
+        early = _in_utc(pc.if_else(is_late, pa.scalar(None, pa.int64()), local), timezone)
+        return pc.replace_with_mask(early, is_late.fill_null(False), pa.array(late, pa.int64()))
     naive = local.cast(pa.timestamp("us"))
     at = pc.assume_timezone(naive, timezone, ambiguous="earliest", nonexistent="earliest")
     # A time that does not exist became the last time before the gap. The offset there moves the
     # time forward by the gap.
     offset = pc.subtract(pc.local_timestamp(at).cast(pa.int64()), at.cast(pa.int64()))
     return pc.subtract(local, offset)
+
+
+def _late_in_utc(local: int, timezone: str) -> int:
+    at = datetime(1970, 1, 1) + timedelta(microseconds=local)
+    offset = at.replace(tzinfo=ZoneInfo(timezone)).utcoffset() or timedelta()
+    return local - offset // timedelta(microseconds=1)

@@ -28,8 +28,11 @@ def plain_numerals(column: Column, text: pa.Array) -> pa.Array:
     text = pc.if_else(is_numeral, text, pa.scalar(None, pa.string()))
     if column.currency:
         text = pc.replace_substring(text, column.currency, "")
-    if column.currency or column.type == "percent" or column.thousands in (" ", "\u00a0"):
-        text = pc.replace_substring_regex(text, f"[{SPACES}%]", "")
+    if column.type == "percent":
+        text = pc.utf8_rtrim(text, f"{SPACES}%")
+    if column.currency or (column.thousands and column.thousands in SPACES):
+        for space in SPACES:
+            text = pc.replace_substring(text, space, "")
     if column.thousands:
         text = pc.replace_substring(text, column.thousands, "")
     return text if column.decimal == "." else pc.replace_substring(text, column.decimal, ".")

@@ -49,8 +49,8 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
             table = pa.concat_tables([block.table for block in found])
     file, tenfold = folder / "loans.csv", folder / f"loans_x{TIMES}.csv"
     try:
-        _write(table, contract, file, 1)
-        _write(table, contract, tenfold, TIMES)
+        write_loans(table, contract, file, 1)
+        write_loans(table, contract, tenfold, TIMES)
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"{origin}: column {contract.key.source} has a value that is not of type "
@@ -59,7 +59,7 @@ def prepare_loans(contract: Contract, folder: Path, source: str | None = None) -
     return BenchLoans(contract, origin, table.num_rows, file, tenfold)
 
 
-def _write(table: pa.Table, contract: Contract, path: Path, times: int) -> None:
+def write_loans(table: pa.Table, contract: Contract, path: Path, times: int = 1) -> None:
     """Write a table `times` times into one CSV file, each time with other keys."""
     key = contract.key
     place = table.column_names.index(key.source)

@@ -9,6 +9,7 @@ from loan_scoring.lab.bench.ingest import bench_ingest
 from loan_scoring.lab.bench.known_loans import bench_known_loans
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.metrics import bench_metrics
+from loan_scoring.lab.bench.mixed import bench_mixed
 from loan_scoring.lab.bench.pages import bench_pages
 from loan_scoring.lab.bench.result import BenchResult
 from loan_scoring.lab.bench.score import bench_score
@@ -19,6 +20,7 @@ Bench = Callable[[BenchLoans, str], BenchResult]
 
 BENCHES: dict[str, Bench] = {
     "ingest": bench_ingest,
+    "mixed": bench_mixed,
     "known_loans": bench_known_loans,
     "score": bench_score,
     "metrics": bench_metrics,

@@ -221,8 +221,9 @@ def _categories(
     if expected.sum() and actual.sum():
         statistic, p_value, distance = chi_square(expected, actual)
         tests.append(DriftTest("chi_square", statistic, distance, policy.share_floor, p_value))
-    share, p_value = unseen_levels(sum(unseen.values()), frozen["rows"], len(values))
-    tests.append(DriftTest("unseen_levels", share, share, policy.unseen_floor, p_value))
+    if "other" not in frozen:
+        share, p_value = unseen_levels(sum(unseen.values()), frozen["rows"], len(values))
+        tests.append(DriftTest("unseen_levels", share, share, policy.unseen_floor, p_value))
     facts: dict[str, Any] = {
         "shares": {level: count / len(values) for level, count in sorted(counted.items())},
         "baseline_shares": {
