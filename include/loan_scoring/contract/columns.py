@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -61,15 +61,32 @@ class Margin(ContractPart):
 class Column(ContractPart):
     """One column of a source file: its names, its valid values, and when its values are known."""
 
-    source: str = Field(min_length=1)
+    source: Any = None
     name: str
     label: str = Field(min_length=1)
-    type: Literal["integer", "number", "category", "text", "uuid"]
+    type: Literal[
+        "integer", "number", "money", "percent", "boolean", "date", "datetime",
+        "category", "text", "uuid",
+    ]  # fmt: skip
     known: Literal["application", "pricing", "outcome"]
     unit: str | None = None
-    levels: list[str] | None = Field(default=None, min_length=1)
+    levels: Any = None
     open_levels: bool = False
-    range: tuple[float | None, float | None] | None = None
+    range: tuple[Any, Any] | None = None
+    made_from: Any = None
+    format: Any = None
+    decimal: Any = "."
+    thousands: Any = None
+    currency: Any = None
+    is_true: Any = None
+    is_false: Any = None
+    max_levels: Any = 50
+    level_labels: Any = None
+    ignore_case: Any = False
+    stored_only: Any = False
+    optional: Any = False
+    since: Any = None
+    retired: Any = None
     null_tokens: list[str] = Field(default_factory=list)
     max_null_share: Share = 0.0
     critical_null_share: Share | None = None
@@ -91,11 +108,11 @@ class Column(ContractPart):
             raise ValueError("a category needs levels or open_levels: true")
         if self.type != "category" and self.levels is not None:
             raise ValueError(f"only a category has levels; the type of this column is {self.type}")
-        if not self.is_numeric and self.range is not None:
+        if not self.is_numeric and self.type not in ("date", "datetime") and self.range is not None:
             raise ValueError(f"only a number has a range; the type of this column is {self.type}")
-        if self.levels and len(set(self.levels)) < len(self.levels):
+        if isinstance(self.levels, list) and len(set(self.levels)) < len(self.levels):
             raise ValueError(f"level '{first_repeated(self.levels)}' is declared twice")
-        if self.range and None not in self.range and self.range[0] > self.range[1]:  # type: ignore[operator]
+        if self.range and None not in self.range and self.range[0] > self.range[1]:
             raise ValueError(f"range is out of order: {self.range[0]:g} is above {self.range[1]:g}")
         if self.critical_null_share is not None and self.critical_null_share < self.max_null_share:
             raise ValueError(
@@ -125,7 +142,7 @@ class Column(ContractPart):
     @property
     def is_numeric(self) -> bool:
         """Whether the column's type is `integer` or `number`."""
-        return self.type in ("integer", "number")
+        return self.type in ("integer", "number", "money", "percent")
 
     @property
     def null_share_limit(self) -> float:
@@ -153,6 +170,7 @@ class Target(ContractPart):
     label: str = "Loan defaulted"
     positive: list[str] = Field(min_length=1)
     negative: list[str] = Field(min_length=1)
+    open: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _values_differ(self) -> Self:
@@ -166,7 +184,11 @@ class Source(ContractPart):
     """The URL of the portfolio's published labelled data, and the encoding of source files."""
 
     url: str | None = None
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    encoding: Any = "utf-8"
+    delimiter: Any = "auto"
+    header: bool = True
+    ignore_case: bool = False
+    sheet: Any = None
 
 
 class Exclusion(ContractPart):

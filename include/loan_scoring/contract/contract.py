@@ -50,7 +50,7 @@ class Contract(ContractPart):
     source: Source = Source()
     columns: list[Column] = Field(min_length=2)
     target: Target
-    protected: list[str] = Field(default_factory=list)
+    protected: Any = Field(default_factory=list)
     exclusions: list[Exclusion] = Field(default_factory=list)
     ratios: list[Ratio] = Field(default_factory=list)
     ingest: IngestPolicy = IngestPolicy()
@@ -85,7 +85,9 @@ class Contract(ContractPart):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         for field in ("name", "source"):
-            repeated = first_repeated([getattr(c, field) for c in self.columns])
+            repeated = first_repeated(
+                [getattr(c, field) for c in self.columns if getattr(c, field) is not None]
+            )
             if repeated is not None:
                 raise ValueError(f"columns: {field} '{repeated}' is declared twice")
         names = {c.name: c for c in self.columns}
@@ -94,17 +96,12 @@ class Contract(ContractPart):
         if names[KEY].type not in ("integer", "text", "uuid"):
             raise ValueError(f"columns.{KEY}.type: the key must be integer, text or uuid")
         for column in self.columns:
-            if column.type in ("text", "uuid") and column.name != KEY:
-                raise ValueError(
-                    f"columns.{column.name}.type: only the key may be {column.type}; "
-                    "use category with open_levels: true"
-                )
             if column.source == self.target.source:
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
-        for name in self.protected:
-            _need(names, name, "protected")
+        for each in self.protected:
+            _need(names, each if isinstance(each, str) else each["column"], "protected")
         twice = first_repeated([channel.name for channel in self.notifications])
         if twice is not None:
             raise ValueError(f"notifications: name '{twice}' is declared twice")
