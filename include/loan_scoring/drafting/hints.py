@@ -1,0 +1,67 @@
+"""Say what the header of a column suggests: a date, money, a code, a protected attribute."""
+
+from collections.abc import Sequence
+
+DATE = frozenset("date dat dt day since birth month issue issued datum d".split())
+MONEY = frozenset(
+    """amount amt amnt balance bal income inc price value payment pymnt installment salary revenue
+    cost upb gross prncp principal loan mortgage debt disbursement appv assets expenses turnover
+    wage earnings limit lim gehalt betrag""".split()
+)
+NO_MONEY = frozenset(
+    """number num nr cnt count ratio rate pct percent id util date dt purpose type term status
+    code months mths days years time times lines open""".split()
+)
+COUNT = frozenset("cnt num count number acc accts mths inq inquiries delinq derog times".split())
+CODE = frozenset(
+    """zip zipcode post postal plz naics code cd msa sic state country region district branch type
+    class ind flag sts status channel bank seller servicer""".split()
+)
+ID = frozenset("id nr no key uuid guid ident identifier".split())
+PROTECTED = frozenset(
+    """gender sex age race ethnic ethnicity marital married birth birthday nationality foreign
+    foreigner religion disability disabled pregnant citizenship geschlecht alter""".split()
+)
+PROXIES = frozenset("zip zipcode postal plz region state addr district city msa".split())
+"""Words of places, which may stand for the origin of the people who live there."""
+LATER = (
+    ("recoveries",), ("recovery",), ("recovered",), ("settlement",), ("hardship",), ("next",),
+    ("last", "pymnt"), ("last", "payment"), ("last", "credit", "pull"), ("last", "fico"),
+    ("total", "pymnt"), ("total", "rec"), ("out", "prncp"), ("chg", "off"), ("charged", "off"),
+    ("balance", "gross"), ("plan", "start"), ("writeoff",), ("pymnt", "plan"),
+)  # fmt: skip
+"""Words that together sound like something that is known only after the decision."""
+PRICING = (
+    ("int", "rate"), ("int", "rt"), ("interest", "rate"), ("rate", "interest"), ("apr",),
+    ("interest", "spread"), ("upfront",), ("sub", "grade"),
+)  # fmt: skip
+PRICING_ALONE = frozenset({"installment", "instalment", "grade", "payments", "rate"})
+UNITS = (
+    ("months", {"months", "mths", "mo", "month"}),
+    ("years", {"years", "yrs", "age"}),
+    ("days", {"days"}),
+)
+
+
+def has(words: Sequence[str], hints: frozenset[str]) -> bool:
+    """Return whether a header has one of the hints among its words."""
+    return not hints.isdisjoint(words)
+
+
+def is_money(words: Sequence[str]) -> bool:
+    """Return whether a header sounds like an amount of money."""
+    return has(words, MONEY) and not has(words, NO_MONEY)
+
+
+def known_by_name(words: Sequence[str]) -> str:
+    """Return when the values of a column are known, as far as its header says so."""
+    if any(set(group) <= set(words) for group in LATER):
+        return "outcome"
+    if any(set(group) <= set(words) for group in PRICING):
+        return "pricing"
+    return "pricing" if len(words) == 1 and words[0] in PRICING_ALONE else "application"
+
+
+def unit_of(words: Sequence[str]) -> str | None:
+    """Return the unit that a header names."""
+    return next((unit for unit, names in UNITS if names & set(words)), None)

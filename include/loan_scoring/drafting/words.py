@@ -1,0 +1,119 @@
+"""Make names and readable labels from the headers of a file."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from loan_scoring.contract import KEY
+from loan_scoring.contract.columns import NAME, RESERVED
+
+ABBREVIATIONS = {
+    "acc": "account", "accts": "accounts", "acct": "account", "addr": "address",
+    "amnt": "amount", "amt": "amount", "appv": "approved", "avg": "average", "bal": "balance",
+    "bc": "bankcard", "chg": "charged", "cd": "code", "cnt": "number of", "cr": "credit",
+    "cred": "credit", "delinq": "delinquencies", "desc": "description", "dlq": "delinquency",
+    "dlqin": "delinquency", "dt": "date", "emp": "employment", "gr": "gross", "hi": "high",
+    "il": "instalment loans", "inc": "income", "ind": "indicator", "inq": "inquiries",
+    "int": "interest", "inv": "investors", "lim": "limit", "matr": "maturity", "max": "highest",
+    "min": "lowest", "mo": "months", "mort": "mortgage", "mths": "months", "nr": "number",
+    "num": "number of", "occpy": "occupancy", "op": "open", "orig": "original",
+    "ppmt": "prepayment", "ppty": "property", "prin": "principal", "prncp": "principal",
+    "prop": "property", "pct": "percent", "pnlty": "penalty", "pub": "public",
+    "pymnt": "payment", "rcnt": "recent", "rec": "record", "rev": "revolving", "rt": "rate",
+    "rtl": "retail", "sts": "status", "tl": "trades", "tot": "total", "util": "utilization",
+    "val": "value", "yr": "year", "yrs": "years", "amrtzn": "amortization",
+    "noemp": "number of employees", "zipcode": "ZIP code", "zip": "ZIP code", "debtinc": "DEBTINC",
+}  # fmt: skip
+"""What common abbreviations of lenders' files mean, for labels."""
+
+ACRONYMS = frozenset(
+    "apr cltv dti fico harp hmda id ltv mi mis msa naics sba sic upb url".split()
+)
+"""Words that a label shows in capitals."""
+
+KEPT_BY_POSTGRES = frozenset(
+    """all analyse analyze and any array as asc asymmetric both case cast check collate column
+    constraint create current_date current_role current_time current_timestamp current_user default
+    deferrable desc distinct do else end except false fetch for foreign from grant group having in
+    initially intersect into lateral leading limit localtime localtimestamp not null offset on only
+    or order placing primary references returning select session_user some symmetric system_user
+    table then to trailing true union unique user using variadic when where window with""".split()
+)
+"""Words that must stand in quotes in SQL, so that they would be awkward names of columns."""
+
+SUFFIXES = {"boolean": "flag", "date": "date", "datetime": "time", "category": "code"}
+
+
+def words_of(header: str | int) -> list[str]:
+    """Return the words of a header in lower case.
+
+    >>> words_of("NumberOfTime30-59Days"), words_of("LoanNr_ChkDgt"), words_of("delinq_2yrs")
+    (['number', 'of', 'time', '30-59', 'days'], ['loan', 'nr', 'chk', 'dgt'], ['delinq', '2', 'yrs'])
+    """
+    return [word.lower() for word in _split(str(header))]
+
+
+def label_of(header: str | int) -> str:
+    """Return a header in readable words.
+
+    >>> label_of("mths_since_last_delinq"), label_of("ApprovalDate"), label_of("orig_int_rt")
+    ('Months since last delinquencies', 'Approval date', 'Original interest rate')
+    """
+    if isinstance(header, int):
+        return f"Column {header}"
+    is_mixed = header != header.upper()
+    shown = []
+    for word in _split(header):
+        low = word.lower()
+        if low in ABBREVIATIONS:
+            shown.append(ABBREVIATIONS[low])
+        elif low in ACRONYMS or (is_mixed and len(word) > 1 and word.isupper()):
+            shown.append(word.upper())
+        else:
+            shown.append(low)
+    text = " ".join(shown).replace("number of of", "number of")
+    return text[:1].upper() + text[1:] if text else header.strip() or "Column"
+
+
+def names_of(headers: Iterable[str | int], types: dict[str | int, str]) -> dict[str | int, str]:
+    """Return a name for each header: snake_case, unique, and free in tables and in SQL.
+
+    Args:
+        headers: headers of the file, in order.
+        types: type of the column of each header.
+    """
+    names: dict[str | int, str] = {}
+    taken = {KEY}
+    for header in headers:
+        name = _snake(header)
+        if name in RESERVED or name in KEPT_BY_POSTGRES or name == KEY:
+            name = f"{name}_{SUFFIXES.get(types.get(header, ''), 'value')}"
+        name, count = name[:50].rstrip("_"), 2
+        first = name
+        while name in taken or not NAME.fullmatch(name):
+            name = f"{first[:46]}_{count}"
+            count += 1
+        taken.add(name)
+        names[header] = name
+    return names
+
+
+def _snake(header: str | int) -> str:
+    if isinstance(header, int):
+        return f"column_{header}"
+    plain = unicodedata.normalize("NFKD", header.replace("ß", "ss"))
+    ascii_words = [
+        re.sub(r"[^a-z0-9]+", "_", word.encode("ascii", "ignore").decode().lower()).strip("_")
+        for word in _split(plain, digits=False)
+    ]
+    name = "_".join(word for word in ascii_words if word)
+    return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
+
+
+def _split(header: str, digits: bool = True) -> list[str]:
+    """Split a header at case changes and punctuation, and if `digits` before and after digits."""
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", header)
+    if digits:
+        text = re.sub(r"(?<=[A-Za-z])(?=[0-9]{1,2}[A-Za-z])|(?<=[0-9])(?=[A-Za-z]{3})", " ", text)
+        text = re.sub(r"(?<=[a-z]{3})(?=[0-9])", " ", text)
+    return [word.strip("-") for word in re.split(r"[^\w-]+|_", text) if word.strip("-")]
