@@ -42,7 +42,7 @@ class ColumnDraft:
     @property
     def is_identifier(self) -> bool:
         """Whether the header sounds like a number of a loan, a customer or an account."""
-        return hints.has(self.words, hints.ID)
+        return hints.is_identifier(self.words)
 
     def typed(self) -> pa.Array:
         """Return the values of all rows as numbers or as text, for the leak figures."""
@@ -70,10 +70,12 @@ def draft_column(source: str | int, values: Values) -> ColumnDraft:
 def _take(draft: ColumnDraft, values: Values, tokens: list[str], why: str = "") -> None:
     draft.values = values
     draft.tokens = [*draft.tokens, *tokens]
-    if tokens:
-        counts = dict(draft.values.by_count)
-        shown = ", ".join(f"'{token}'" for token in tokens if token not in counts)
-        draft.todos.append(f"do {shown} mean that nothing is known?{why}")
+    sure = [token for token in tokens if token.lower() in SURE_NULLS]
+    doubtful = [token for token in tokens if token not in sure]
+    if sure:
+        draft.facts.append(f"{_quoted(sure)} is read as null")
+    if doubtful:
+        draft.todos.append(f"{_quoted(doubtful)} is read as null: does it mean unknown?{why}")
 
 
 def _flag(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
@@ -150,13 +152,13 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     kept = ~np.isin(np.array(texts, dtype=object), list(gone))
     numbers = numbers[kept]
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    why = f" The other values are {low:,.10g} to {high:,.10g}" if codes else ""
+    why = f" The other values are {_shown(low)} to {_shown(high)}" if codes else ""
     _take(draft, values.without(gone), [*words, *few, *sorted(set(codes), key=float)], why)
     draft.numbers = numbers
     _name_type(draft, styled, plain.match(WHOLE)[kept].all(), low, high)
     order = np.argsort(numbers)
     middle = np.searchsorted(np.cumsum(draft.values.counts[order]), draft.values.filled / 2)
-    draft.facts.append(f"{low:,.6g} to {high:,.6g}, median {numbers[order][middle]:,.6g}")
+    draft.facts.append(f"{_shown(low)} to {_shown(high)}, median {_shown(numbers[order][middle])}")
     if len(numbers) <= 8 and draft.type == "integer" and high > 1:
         listed = ", ".join(f"{n:g}" for n in np.sort(numbers))
         draft.facts.append(f"only {listed}: if these are codes, make it a category with levels")
@@ -166,7 +168,8 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
 def _is_code(draft: ColumnDraft, values: Values) -> bool:
     """Return whether digits are a code: zeros in front, or a header such as zip with many codes."""
     is_padded = bool(values.match(PADDED).any())
-    if is_padded and not (hints.has(draft.words, hints.COUNT) and len(values.texts) < MOST_LEVELS):
+    is_count = hints.has(draft.words, hints.COUNT | hints.SHARE)
+    if is_padded and not (is_count and len(values.texts) < MOST_LEVELS):
         return True
     is_whole = bool(values.match(WHOLE).all())
     code = hints.has(draft.words, hints.CODE) or draft.is_identifier
@@ -177,8 +180,8 @@ def _name_type(
     draft: ColumnDraft, styled: Any, is_whole: bool, low: float, high: float
 ) -> None:
     fields = dict(styled.fields) if styled else {}
-    is_percent = styled.is_percent if styled else {"pct", "percent", "percentage"} & {*draft.words}
-    if "currency" in fields or (hints.is_money(draft.words) and not is_percent and high > 1):
+    is_percent = styled.is_percent if styled else hints.has(draft.words, hints.SHARE)
+    if "currency" in fields or (hints.is_money(draft.words) and not is_percent and (high > 1 or low == high)):
         draft.type = "money"
         if fields.get("currency"):
             fields = {"unit": {"$": "USD", "€": "EUR", "£": "GBP"}.get(fields["currency"],
@@ -212,7 +215,7 @@ def _text(draft: ColumnDraft, values: Values, words: list[str]) -> None:
     draft.facts.append(f"{distinct:,} level{'s' * (distinct != 1)}: {top}" + " ..." * (distinct > 6))
     if is_listed:
         draft.fields["levels"] = [text for text, _ in values.by_count]
-        if values.by_count and values.by_count[-1][1] < SURE_LEVEL_ROWS:
+        if distinct == 1 or values.by_count[-1][1] < SURE_LEVEL_ROWS:
             draft.fields["open_levels"] = True
     else:
         draft.fields["levels"] = "free"
@@ -222,6 +225,18 @@ def _text(draft: ColumnDraft, values: Values, words: list[str]) -> None:
     with_digits = values.share(values.match("[0-9]") & ~values.match(PLAIN))
     if with_digits > 0.9 and 2 < distinct <= MOST_LEVELS and not values.match("^[A-Z]+[0-9]+$").all():
         draft.facts.append("the levels hold a number, which a feature can read: number_in(...)")
+
+
+def _quoted(texts: list[str]) -> str:
+    return ", ".join(f"'{text}'" for text in texts)
+
+
+def _shown(number: float) -> str:
+    """Return a number for a remark: a year without separators, large numbers without decimals."""
+    is_whole = float(number).is_integer()
+    if is_whole and 1900 <= number <= 2100:
+        return f"{number:.0f}"
+    return f"{number:,.0f}" if is_whole or abs(number) >= 1000 else f"{number:.4g}"
 
 
 def _short(text: str) -> str:

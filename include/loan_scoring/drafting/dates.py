@@ -1,5 +1,7 @@
 """Find the format in which a column of text writes dates."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,10 +17,12 @@ DIGITS = {8: ("%Y%m%d", "%d%m%Y"), 6: ("%Y%m", "%y%m%d"), 14: ("%Y%m%d%H%M%S",)}
 """Formats without punctuation, by their number of digits."""
 NUMBERED = {
     "excel_days": (date(1899, 12, 30), 20_000, 73_051),
-    "sas_days": (date(1960, 1, 1), -3_000, 40_000),
+    "sas_days": (date(1960, 1, 1), 3_653, 40_000),
 }
 """Formats that count days: day 0, and the first and the last day that is plausible."""
 PLAUSIBLE = (date(1900, 1, 1), date(2100, 1, 1))
+SHAPE = re.compile(r"[0-9]{1,4}[-/. ]?([0-9]{1,2}\b|[A-Za-z]{3})|[A-Za-z]{3,9}[- ][0-9]")
+"""How a text that may be a date begins."""
 MOST_TRIED = 2_000
 LEAST_SHARE = 0.95
 """A column is a date if so large a share of its values can be read."""
@@ -51,13 +55,27 @@ def find_format(values: Sequence[str], has_date_name: bool) -> DateFormat | None
             or if all of them are valid days of six or eight digits.
     """
     tried = _evenly(values)
-    shape = max(tried, key=lambda text: sum(len(each) == len(text) for each in tried[:200]))
+    length = Counter(map(len, tried)).most_common(1)[0][0]
+    shape = next(text for text in tried if len(text) == length)
     if shape.removeprefix("-").removesuffix(".0").isdecimal():
         return _of_digits(values, tried, has_date_name)
-    formats = [f for f in FORMATS if _reads(f, shape)]
-    separated = [f"{day}{t}{time}" for day in FORMATS for t in ("T", " ") for time in TIMES]
-    formats += [f"{each}{z}" for each in separated for z in ZONES if _reads(f"{each}{z}", shape)]
+    if not SHAPE.match(shape) or (shape.replace(".", "", 1).isdecimal() and not has_date_name):
+        return None
+    formats: list[str] = []
+    for day in FORMATS:
+        end = next((cut for cut in _ends(shape) if _reads(day, shape[:cut])), None)
+        if end == len(shape):
+            formats.append(day)
+        elif end is not None:
+            times = [f"{day}{shape[end]}{time}{zone}" for time in TIMES for zone in ZONES]
+            formats += [each for each in times if _reads(each, shape)]
     return _best(formats, values, tried)
+
+
+def _ends(shape: str) -> list[int]:
+    """Return where the date of a text may end: at the end, or before the time of day."""
+    time = re.search("[T ](?=[0-9]{1,2}:)", shape)
+    return [time.start()] if time else [len(shape)]
 
 
 def _of_digits(

@@ -20,6 +20,8 @@ from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
 SEED = 20260105
 MOST_ROWS = 60_000
 """Leak figures are taken from at most so many loans; more change no digit that is shown."""
+RARELY = 0.99
+"""A column with so large a share of nulls may be filled by later events only."""
 FEW_LOANS = 1000
 """The default of training.min_loans."""
 AGE_BANDS = [25, 35, 45, 55, 65]
@@ -48,6 +50,11 @@ class ContractDraft:
     """1 for a default, 0 for a paid loan and -1 for a loan without outcome, shape (rows,)."""
     protected: list[Any] = field(default_factory=list)
     amount: str | None = None
+
+    @property
+    def is_shouted(self) -> bool:
+        """Whether all headers are in capitals."""
+        return _is_shouted(self.file)
 
 
 def draft_contract(
@@ -109,7 +116,7 @@ def _entry(
     draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraft
 ) -> Entry:
     values, words = draft.values, draft.words
-    entry = Entry({"source": draft.source, "name": name, "label": label_of(draft.source)})
+    entry = Entry({"source": draft.source, "name": name, "label": label_of(draft.source, whole.is_shouted)})
     entry.todos = list(draft.todos)
     is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
     type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
@@ -124,7 +131,7 @@ def _entry(
     if draft.tokens:
         entry.fields["null_tokens"] = draft.tokens
     if nulls and known == "application":
-        entry.fields["max_null_share"] = min(1.0, math.ceil(nulls * 115) / 100)
+        entry.fields["max_null_share"] = min(1, math.ceil(nulls * 115) / 100)
     if known != "application":
         entry.fields["max_null_share"] = 1
     if known == "outcome":
@@ -160,13 +167,16 @@ def _known(words: list[str], found: LeakFigures | None) -> tuple[str, str | None
             signs.append(f"its nulls alone have AUC {found.null_auc:.2f}")
         pure = [each for each in found.near_pure if each.coverage > limits.coverage_limit]
         if pure:
-            signs.append(f"of its level {pure[0].level} {pure[0].default_rate:.0%} default")
-    question = "is it known before the decision? Then known: application"
+            level = "if it is null" if pure[0].level == "null" else f"at {pure[0].level}"
+            signs.append(f"{level} {pure[0].default_rate:.0%} default")
     if signs:
-        return "outcome", f"{', '.join(signs)}: {question}"
-    if by_name != "application":
-        reason = "priced after the decision" if by_name == "pricing" else "known afterwards"
-        return by_name, f"the header sounds like something {reason}: {question}"
+        return "outcome", f"known only afterwards? {', '.join(signs)}"
+    if by_name == "outcome":
+        return by_name, "known only afterwards, as its header sounds?"
+    if by_name == "pricing":
+        return by_name, "a price, set after the decision?"
+    if found is not None and found.nulls > RARELY * found.loans:
+        return "application", "hardly ever filled: known for each loan at application?"
     return "application", None
 
 
@@ -174,6 +184,10 @@ def _shown(found: LeakFigures) -> str:
     shown = [f"AUC {found.auc:.2f}"] if found.auc is not None else []
     shown += [f"null AUC {found.null_auc:.2f}"] if found.null_auc is not None else []
     return ", ".join(shown) or "AUC not known"
+
+
+def _is_shouted(file: RawFile) -> bool:
+    return all(str(name) == str(name).upper() for name in file.columns)
 
 
 def _source(file: RawFile, name: str) -> str | int:
@@ -210,7 +224,7 @@ def _key(
     is_whole = bool(draft.values.match(r"^(0|[1-9][0-9]{0,17})$").all())
     type_ = "integer" if is_whole and draft.type != "uuid" else type_
     entry.fields |= {
-        "source": sources[0], "label": label_of(sources[0]), "type": type_, "known": "application",
+        "source": sources[0], "label": label_of(sources[0], _is_shouted(file)), "type": type_, "known": "application",
     }  # fmt: skip
     return entry, sources
 

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 
-DATE = frozenset("date dat dt day since birth month issue issued datum d".split())
+DATE = frozenset("date dat dt birth issue issued datum d".split())
 MONEY = frozenset(
     """amount amt amnt balance bal income inc price value payment pymnt installment salary revenue
     cost upb gross prncp principal loan mortgage debt disbursement appv assets expenses turnover
-    wage earnings limit lim gehalt betrag""".split()
+    wage earnings limit lim gehalt betrag prin""".split()
 )
 NO_MONEY = frozenset(
     """number num nr cnt count ratio rate pct percent id util date dt purpose type term status
     code months mths days years time times lines open""".split()
 )
 COUNT = frozenset("cnt num count number acc accts mths inq inquiries delinq derog times".split())
+SHARE = frozenset("pct percent percentage".split())
 CODE = frozenset(
     """zip zipcode post postal plz naics code cd msa sic state country region district branch type
     class ind flag sts status channel bank seller servicer""".split()
 )
-ID = frozenset("id nr no key uuid guid ident identifier".split())
+ID = frozenset("id nr key uuid guid ident identifier".split())
 PROTECTED = frozenset(
     """gender sex age race ethnic ethnicity marital married birth birthday nationality foreign
     foreigner religion disability disabled pregnant citizenship geschlecht alter""".split()
@@ -36,16 +37,20 @@ PRICING = (
     ("interest", "spread"), ("upfront",), ("sub", "grade"),
 )  # fmt: skip
 PRICING_ALONE = frozenset({"installment", "instalment", "grade", "payments", "rate"})
-UNITS = (
-    ("months", {"months", "mths", "mo", "month"}),
-    ("years", {"years", "yrs", "age"}),
-    ("days", {"days"}),
-)
+UNITS = {
+    "months": "months", "mths": "months", "mo": "months", "month": "months", "years": "years",
+    "yrs": "years", "age": "years", "days": "days",
+}  # fmt: skip
+
+
+def is_identifier(words: Sequence[str]) -> bool:
+    """Return whether a header sounds like a number of a loan, a customer or an account."""
+    return has(words, ID) or (len(words) > 1 and words[-1] in ("no", "number"))
 
 
 def has(words: Sequence[str], hints: frozenset[str]) -> bool:
     """Return whether a header has one of the hints among its words."""
-    return not hints.isdisjoint(words)
+    return not hints.isdisjoint(words) or not hints.isdisjoint(w.removesuffix("s") for w in words)
 
 
 def is_money(words: Sequence[str]) -> bool:
@@ -63,5 +68,12 @@ def known_by_name(words: Sequence[str]) -> str:
 
 
 def unit_of(words: Sequence[str]) -> str | None:
-    """Return the unit that a header names."""
-    return next((unit for unit, names in UNITS if names & set(words)), None)
+    """Return the unit that a header names: its first word, or its last one if no number precedes.
+
+    >>> unit_of(["mths", "since", "delinq"]), unit_of(["inq", "last", "6", "mths"])
+    ('months', None)
+    """
+    if words[0] in UNITS:
+        return UNITS[words[0]]
+    is_span = len(words) > 1 and words[-2].isdecimal()
+    return None if is_span else UNITS.get(words[-1])

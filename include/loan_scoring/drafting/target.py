@@ -28,6 +28,7 @@ NAMES = {
     "status": 3, "class": 3, "classification": 3, "chargeoff": 2,
 }  # fmt: skip
 OTHER_STATUS = frozenset("verification settlement hardship marital account personal employment".split())
+DEFAULT_NAMES = frozenset("default defaulted dlqin delinquent bad chargeoff".split())
 PAIRS = {"1": "0", "y": "n", "yes": "no", "t": "f", "true": "false"}
 
 
@@ -105,10 +106,9 @@ def _sorted(source: str | int, values: Values) -> TargetDraft:
             unclear.append(text)
     pair = {_plain(text): text for text in unclear}
     for yes, no in PAIRS.items():
-        if len(unclear) == 2 and {yes, no} == set(pair):
-            found.positive.append(pair[yes])
-            found.negative.append(pair[no])
-            unclear = []
+        # A header such as default says what yes means. Without one, default is the rarer state.
+        if {yes, no} == set(pair) and not DEFAULT_NAMES.isdisjoint(words_of(source)):
+            unclear = [pair[no], pair[yes]]
     if not found.negative and unclear:
         found.negative.append(unclear.pop(0))
     if not found.positive and unclear:

@@ -20,9 +20,9 @@ ABBREVIATIONS = {
     "ppmt": "prepayment", "ppty": "property", "prin": "principal", "prncp": "principal",
     "prop": "property", "pct": "percent", "pnlty": "penalty", "pub": "public",
     "pymnt": "payment", "rcnt": "recent", "rec": "record", "rev": "revolving", "rt": "rate",
-    "rtl": "retail", "sts": "status", "tl": "trades", "tot": "total", "util": "utilization",
+    "rtl": "retail", "st": "state", "sts": "status", "tl": "trades", "tot": "total", "util": "utilization",
     "val": "value", "yr": "year", "yrs": "years", "amrtzn": "amortization",
-    "noemp": "number of employees", "zipcode": "ZIP code", "zip": "ZIP code", "debtinc": "DEBTINC",
+    "zipcode": "ZIP code", "zip": "ZIP code", "sin": "since",
 }  # fmt: skip
 """What common abbreviations of lenders' files mean, for labels."""
 
@@ -53,21 +53,26 @@ def words_of(header: str | int) -> list[str]:
     return [word.lower() for word in _split(str(header))]
 
 
-def label_of(header: str | int) -> str:
+def label_of(header: str | int, is_shouted: bool = False) -> str:
     """Return a header in readable words.
+
+    Args:
+        header: header, or the position of a column without one.
+        is_shouted: whether all headers of the file are in capitals, so that capitals mean nothing.
 
     >>> label_of("mths_since_last_delinq"), label_of("ApprovalDate"), label_of("orig_int_rt")
     ('Months since last delinquencies', 'Approval date', 'Original interest rate')
     """
     if isinstance(header, int):
         return f"Column {header}"
-    is_mixed = header != header.upper()
     shown = []
     for word in _split(header):
         low = word.lower()
-        if low in ABBREVIATIONS:
+        if low == "no" and not shown:
+            shown.append("number of")
+        elif low in ABBREVIATIONS:
             shown.append(ABBREVIATIONS[low])
-        elif low in ACRONYMS or (is_mixed and len(word) > 1 and word.isupper()):
+        elif low in ACRONYMS or (not is_shouted and len(word) > 1 and word.isupper()):
             shown.append(word.upper())
         else:
             shown.append(low)
@@ -115,5 +120,5 @@ def _split(header: str, digits: bool = True) -> list[str]:
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", header)
     if digits:
         text = re.sub(r"(?<=[A-Za-z])(?=[0-9]{1,2}[A-Za-z])|(?<=[0-9])(?=[A-Za-z]{3})", " ", text)
-        text = re.sub(r"(?<=[a-z]{3})(?=[0-9])", " ", text)
+    text = re.sub(r"(?<=[a-z]{3})(?=[0-9]{2}|[0-9][A-Za-z-])", " ", text)
     return [word.strip("-") for word in re.split(r"[^\w-]+|_", text) if word.strip("-")]

@@ -75,7 +75,7 @@ def _target(draft: ContractDraft) -> list[str]:
     lines = ["target:", f"  source: {_flow(target.source)}"]
     lines += _comment(
         f"{TODO} which states mean default (positive), which paid (negative), and which say nothing "
-        f"yet (open)? In this file: {counts}", "  ",
+        f"yet (open)? The figures below go by this reading. In this file: {counts}", "  ",
     )  # fmt: skip
     lines += _wrapped("  positive: ", _items(target.positive), "[", "]", 4)
     lines += _wrapped("  negative: ", _items(target.negative), "[", "]", 4)
@@ -88,7 +88,13 @@ def _entry(entry: Entry) -> list[str]:
     lines = [line for todo in entry.todos for line in _comment(f"{TODO} {todo}", "  ")]
     if entry.facts:
         lines += _comment("; ".join(entry.facts), "  ")
-    items = [f"{key}: {_flow(value)}" for key, value in entry.fields.items()]
+    items: list[str] = []
+    for key, value in entry.fields.items():
+        shown = _items(value) if isinstance(value, list) else [_flow(value)]
+        if isinstance(value, list):
+            shown = [f"[{shown[0]}", *shown[1:]]
+            shown[-1] += "]"
+        items += [f"{key}: {shown[0]}", *shown[1:]]
     return [*lines, *_wrapped("  - ", items, "{", "}", 5)]
 
 
