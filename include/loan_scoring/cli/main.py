@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from loan_scoring.cli import lab, models, outcomes, quarantine, records, stages, status, upkeep
+from loan_scoring.cli import (
+    contracts,
+    lab,
+    models,
+    outcomes,
+    quarantine,
+    records,
+    stages,
+    status,
+    upkeep,
+)
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
@@ -132,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
         stages.reconcile_command,
         "compare the landing folder with the batches, and raise alerts on differences",
     )
+    contracts.add_contract_commands(commands, common)
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
     command("status", status.status_command, "show database, batches, champion and open alerts")

@@ -71,15 +71,7 @@ class Contract(ContractPart):
     @field_validator("portfolio")
     @classmethod
     def _is_identifier(cls, portfolio: str) -> str:
-        if not NAME.fullmatch(portfolio):
-            raise ValueError(
-                f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
-            )
-        if portfolio in ("mlflow", "public", "information_schema") or portfolio.startswith("pg_"):
-            raise ValueError(
-                f"'{portfolio}' is a schema of Postgres or MLflow, or kept for one; choose another "
-                "portfolio name that does not begin with pg_"
-            )
+        check_portfolio_name(portfolio)
         return portfolio
 
     @model_validator(mode="after")
@@ -233,6 +225,23 @@ class Contract(ContractPart):
         ]
         decision = DecisionPolicy(**policy["decision"])
         return self.model_copy(update={"decision": decision, "exclusions": exclusions})
+
+
+def check_portfolio_name(portfolio: str) -> None:
+    """Check that a name can be a portfolio's.
+
+    Raises:
+        ValueError: the name is no identifier, or Postgres or MLflow needs it.
+    """
+    if not NAME.fullmatch(portfolio):
+        raise ValueError(
+            f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
+        )
+    if portfolio in ("mlflow", "public", "information_schema") or portfolio.startswith("pg_"):
+        raise ValueError(
+            f"'{portfolio}' is a schema of Postgres or MLflow, or kept for one; choose another "
+            "portfolio name that does not begin with pg_"
+        )
 
 
 def row_rules_sha256(contract: Contract) -> str:

@@ -76,21 +76,36 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     # A misspelt required field gives two errors: an unknown field and a missing field. Show the
     # unknown field, because it contains the misspelling.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    place, reason = field_and_reason(first, raw)
+    more = (
+        f" (and {len(errors) - 1} more; `loan-scoring contract check` shows all)"
+        if len(errors) > 1
+        else ""
+    )
+    return f"{place}{': ' if place else ''}{reason}{more}"
+
+
+def field_and_reason(error: Any, raw: dict[str, Any]) -> tuple[str, str]:
+    """Return the field that a validation error names, with dots between its parts, and the reason.
+
+    Args:
+        error: one of the errors that pydantic lists.
+        raw: the contract as read from YAML.
+    """
     place: list[str] = []
     inside: Any = raw
-    for step in first["loc"]:
+    for step in error["loc"]:
         inside = inside[step] if _has(inside, step) else None
         named = inside.get("name") or inside.get("source") if isinstance(inside, dict) else None
         place.append(str(named) if isinstance(step, int) and named else str(step))
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    reason = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
         reason = "there is no such field; check the spelling"
-    elif first["type"] not in ("value_error", "missing"):
-        reason += f", found {first['input']!r}"
-        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
+    elif error["type"] not in ("value_error", "missing"):
+        reason += f", found {error['input']!r}"
+        if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | date):
             reason += "; YAML does not read it as text: put it in quotes"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
+    return ".".join(place), reason
 
 
 def _has(inside: Any, step: int | str) -> bool:

@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database
 
 APPENDED = (
-    "approvals", "audit_log", "calls", "models", "outcome_changes", "outcome_changes_by_batch",
+    "approvals", "audit_log", "calls", "contracts", "models", "outcome_changes", "outcome_changes_by_batch",
     "outcome_revisions", "promotions", "publications", "retrain_requests", "scores",
     "trial_failures", "trials",
 )  # fmt: skip

@@ -16,6 +16,10 @@ from loan_scoring.drafting.words import words_of
 YES = frozenset("y yes t true 1 j ja oui si".split())
 NO = frozenset("n no f false 0 nein non".split())
 UUID = "(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+SPAN = "^[<>]? ?[0-9]+([+]? |-[0-9])"
+"""A text such as `10+ years`, `< 1 year` or `25-34`."""
+CODES = frozenset({"9", "99", "999", "9999", "-1"})
+"""Texts that often mean unknown, among levels that are no numbers."""
 FEW_LEVELS, MOST_LEVELS = 20, 50
 FEW_ROWS = 5
 SURE_LEVEL_ROWS = 30
@@ -141,7 +145,9 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     odd = [text for text, ok in zip(values.texts.to_pylist(), is_number, strict=True) if not ok]
     few = odd if len(odd) <= 3 else []
     if odd and not few:
-        draft.todos.append(f"{len(odd):,} texts are no number, such as '{odd[0]}'; such rows are refused")
+        draft.todos.append(
+            f"{len(odd):,} texts are no number, such as '{odd[0]}'; such rows are refused"
+        )
     numbers = plain.numbers()
     known = np.isfinite(numbers)
     is_code = hints.has(draft.words, hints.CODE)
@@ -176,12 +182,12 @@ def _is_code(draft: ColumnDraft, values: Values) -> bool:
     return is_whole and code and not hints.is_money(draft.words)
 
 
-def _name_type(
-    draft: ColumnDraft, styled: Any, is_whole: bool, low: float, high: float
-) -> None:
+def _name_type(draft: ColumnDraft, styled: Any, is_whole: bool, low: float, high: float) -> None:
     fields = dict(styled.fields) if styled else {}
     is_percent = styled.is_percent if styled else hints.has(draft.words, hints.SHARE)
-    if "currency" in fields or (hints.is_money(draft.words) and not is_percent and (high > 1 or low == high)):
+    if "currency" in fields or (
+        hints.is_money(draft.words) and not is_percent and (high > 1 or low == high)
+    ):
         draft.type = "money"
         if fields.get("currency"):
             fields = {"unit": {"$": "USD", "€": "EUR", "£": "GBP"}.get(fields["currency"],
@@ -208,11 +214,11 @@ def _text(draft: ColumnDraft, values: Values, words: list[str]) -> None:
         draft.facts.append(f"{distinct:,} different texts, such as {_short(values.by_count[0][0])}")
         return
     rare = sum(count for _, count in values.by_count if count < FEW_ROWS)
-    is_listed = distinct <= FEW_LEVELS or (
-        distinct <= MOST_LEVELS and rare <= values.filled * 0.05
-    )
+    is_listed = distinct <= FEW_LEVELS or (distinct <= MOST_LEVELS and rare <= values.filled * 0.05)
     top = ", ".join(f"{_short(text)} {count:,}" for text, count in values.by_count[:6])
-    draft.facts.append(f"{distinct:,} level{'s' * (distinct != 1)}: {top}" + " ..." * (distinct > 6))
+    draft.facts.append(
+        f"{distinct:,} level{'s' * (distinct != 1)}: {top}" + " ..." * (distinct > 6)
+    )
     if is_listed:
         draft.fields["levels"] = [text for text, _ in values.by_count]
         if distinct == 1 or values.by_count[-1][1] < SURE_LEVEL_ROWS:
@@ -222,8 +228,11 @@ def _text(draft: ColumnDraft, values: Values, words: list[str]) -> None:
     folded = {text.casefold() for text, _ in values.by_count}
     if len(folded) < distinct:
         draft.todos.append("some levels differ by letter case only: set ignore_case: true?")
-    with_digits = values.share(values.match("[0-9]") & ~values.match(PLAIN))
-    if with_digits > 0.9 and 2 < distinct <= MOST_LEVELS and not values.match("^[A-Z]+[0-9]+$").all():
+    unknown = [text for text, _ in values.by_count if text in CODES]
+    if unknown and not values.match(PLAIN).all():
+        draft.todos.append(f"does {_quoted(unknown)} mean unknown? Then null_tokens")
+    with_numbers = values.share(values.match(SPAN))
+    if with_numbers > 0.9 and 2 < distinct <= MOST_LEVELS:
         draft.facts.append("the levels hold a number, which a feature can read: number_in(...)")
 
 

@@ -106,9 +106,7 @@ def _of_digits(
     return DateFormat(name, False, *readings[name], [], [each for each in likely if each != name])
 
 
-def _best(
-    formats: Sequence[str], values: Sequence[str], tried: Sequence[str]
-) -> DateFormat | None:
+def _best(formats: Sequence[str], values: Sequence[str], tried: Sequence[str]) -> DateFormat | None:
     found = []
     for format_ in formats:
         read = [day for text in tried if (day := _read(format_, text)) is not None]

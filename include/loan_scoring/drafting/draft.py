@@ -112,11 +112,11 @@ class _Figures:
         return leak_figures(draft.typed().take(self._places), self._y, LeakPolicy(), SEED)
 
 
-def _entry(
-    draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraft
-) -> Entry:
+def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraft) -> Entry:
     values, words = draft.values, draft.words
-    entry = Entry({"source": draft.source, "name": name, "label": label_of(draft.source, whole.is_shouted)})
+    entry = Entry(
+        {"source": draft.source, "name": name, "label": label_of(draft.source, whole.is_shouted)}
+    )
     entry.todos = list(draft.todos)
     is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
     type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
@@ -145,7 +145,10 @@ def _entry(
         entry.facts.append(_shown(found))
     if type_ == "text" and not is_whole_id:
         entry.facts.append("stored only; leave it out if it holds personal data")
-    if hints.has(words, hints.PROTECTED):
+    is_stored_only = type_ in ("text", "uuid", "date", "datetime")
+    if hints.has(words, hints.PROTECTED) and is_stored_only:
+        entry.facts.append("looks protected; it is stored only, so never a feature")
+    elif hints.has(words, hints.PROTECTED):
         entry.facts.append("looks protected")
         is_age = draft.numbers is not None and draft.type != "boolean" and "age" in words
         whole.protected.append({"column": name, "bands": AGE_BANDS} if is_age else name)
@@ -211,7 +214,9 @@ def _key(
         sources = [_source(file, name.strip()) for name in chosen.split(",")]
         unique, rows = _distinct([file.columns[source] for source in sources]), file.rows
         if unique < rows:
-            entry.todos.append(f"only {unique:,} of {rows:,} keys differ; rows that repeat a key are refused")
+            entry.todos.append(
+                f"only {unique:,} of {rows:,} keys differ; rows that repeat a key are refused"
+            )
     else:
         sources = _find_key(drafts, file)
         if not sources:
@@ -239,7 +244,10 @@ def _find_key(drafts: dict[str | int, ColumnDraft], file: RawFile) -> list[str |
         and draft.type not in ("number", "date", "datetime", "money", "percent")
     ]
     if unique:
-        best = max(unique, key=lambda d: (d.is_identifier, "loan" in d.words, "id" in d.words, d.type != "text"))
+        best = max(
+            unique,
+            key=lambda d: (d.is_identifier, "loan" in d.words, "id" in d.words, d.type != "text"),
+        )
         return [best.source] if best.is_identifier or best.type != "text" else []
     ids = [d for d in drafts.values() if d.is_identifier and d.values.filled == d.values.rows]
     for place, first in enumerate(ids):

@@ -59,7 +59,9 @@ def read_raw(location: str) -> RawFile:
     """
     files = open_files(location)
     where, file = next(files)
-    notes = [] if next(files, None) is None else [f"several files match; this is drafted from {where}"]
+    notes = (
+        [] if next(files, None) is None else [f"several files match; this is drafted from {where}"]
+    )
     with file:
         magic = file.read(4)
         file.seek(0)

@@ -27,7 +27,9 @@ NAMES = {
     "default": 4, "defaulted": 4, "target": 4, "outcome": 4, "dlqin": 4, "bad": 4, "label": 3,
     "status": 3, "class": 3, "classification": 3, "chargeoff": 2,
 }  # fmt: skip
-OTHER_STATUS = frozenset("verification settlement hardship marital account personal employment".split())
+OTHER_STATUS = frozenset(
+    "verification settlement hardship marital account personal employment".split()
+)
 DEFAULT_NAMES = frozenset("default defaulted dlqin delinquent bad chargeoff".split())
 PAIRS = {"1": "0", "y": "n", "yes": "no", "t": "f", "true": "false"}
 

@@ -10,8 +10,8 @@ from loan_scoring.contract.columns import NAME, RESERVED
 ABBREVIATIONS = {
     "acc": "account", "accts": "accounts", "acct": "account", "addr": "address",
     "amnt": "amount", "amt": "amount", "appv": "approved", "avg": "average", "bal": "balance",
-    "bc": "bankcard", "chg": "charged", "cd": "code", "cnt": "number of", "cr": "credit",
-    "cred": "credit", "delinq": "delinquencies", "desc": "description", "dlq": "delinquency",
+    "bc": "bankcard", "borr": "borrowers", "chg": "charged", "cd": "code", "coll": "collections", "cnt": "number of", "cr": "credit",
+    "cred": "credit", "cur": "current", "d": "date", "delinq": "delinquencies", "desc": "description", "dlq": "delinquency",
     "dlqin": "delinquency", "dt": "date", "emp": "employment", "gr": "gross", "hi": "high",
     "il": "instalment loans", "inc": "income", "ind": "indicator", "inq": "inquiries",
     "int": "interest", "inv": "investors", "lim": "limit", "matr": "maturity", "max": "highest",
@@ -19,16 +19,14 @@ ABBREVIATIONS = {
     "num": "number of", "occpy": "occupancy", "op": "open", "orig": "original",
     "ppmt": "prepayment", "ppty": "property", "prin": "principal", "prncp": "principal",
     "prop": "property", "pct": "percent", "pnlty": "penalty", "pub": "public",
-    "pymnt": "payment", "rcnt": "recent", "rec": "record", "rev": "revolving", "rt": "rate",
+    "pymnt": "payment", "rcnt": "recent", "rec": "record", "rev": "revolving", "revol": "revolving", "sec": "secondary", "rt": "rate",
     "rtl": "retail", "st": "state", "sts": "status", "tl": "trades", "tot": "total", "util": "utilization",
     "val": "value", "yr": "year", "yrs": "years", "amrtzn": "amortization",
     "zipcode": "ZIP code", "zip": "ZIP code", "sin": "since",
 }  # fmt: skip
 """What common abbreviations of lenders' files mean, for labels."""
 
-ACRONYMS = frozenset(
-    "apr cltv dti fico harp hmda id ltv mi mis msa naics sba sic upb url".split()
-)
+ACRONYMS = frozenset("apr cltv dti fico harp hmda id ltv mi mis msa naics sba sic upb url".split())
 """Words that a label shows in capitals."""
 
 KEPT_BY_POSTGRES = frozenset(
@@ -70,13 +68,15 @@ def label_of(header: str | int, is_shouted: bool = False) -> str:
         low = word.lower()
         if low == "no" and not shown:
             shown.append("number of")
+        elif low == "rec" and shown[-1:] == ["total"]:
+            shown.append("received")
         elif low in ABBREVIATIONS:
             shown.append(ABBREVIATIONS[low])
         elif low in ACRONYMS or (not is_shouted and len(word) > 1 and word.isupper()):
             shown.append(word.upper())
         else:
             shown.append(low)
-    text = " ".join(shown).replace("number of of", "number of")
+    text = " ".join(shown).replace("number of of", "number of").replace("code code", "code")
     return text[:1].upper() + text[1:] if text else header.strip() or "Column"
 
 

@@ -9,6 +9,7 @@ from loan_scoring.drafting.draft import FEW_LOANS, ContractDraft, Entry
 SCHEMA_FILE = "contract.schema.json"
 FIRST_LINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}"
 WIDTH = 118
+MOST_UNBROKEN = 60
 TODO = "TODO"
 
 
@@ -51,13 +52,17 @@ def _head(draft: ContractDraft) -> list[str]:
 def _source(draft: ContractDraft) -> list[str]:
     file, lines = draft.file, ["source:"]
     if file.encoding != "utf-8":
-        lines += _comment(f"{TODO} the file is not UTF-8; do letters beyond a to z look right?", "  ")
+        lines += _comment(
+            f"{TODO} the file is not UTF-8; do letters beyond a to z look right?", "  "
+        )
     lines.append(f"  encoding: {file.encoding}")
     lines.append(f"  delimiter: {_flow(file.delimiter)}")
     lines.append(f"  header: {str(file.has_header).lower()}")
     if file.unnamed and file.has_header:
         places = ", ".join(map(str, file.unnamed))
-        lines += _comment(f"Without a name of its own in the header, so left out: column {places}", "  ")
+        lines += _comment(
+            f"Without a name of its own in the header, so left out: column {places}", "  "
+        )
     return lines
 
 
@@ -91,9 +96,11 @@ def _entry(entry: Entry) -> list[str]:
     items: list[str] = []
     for key, value in entry.fields.items():
         shown = _items(value) if isinstance(value, list) else [_flow(value)]
-        if isinstance(value, list):
+        if isinstance(value, list) and sum(map(len, shown)) > MOST_UNBROKEN:
             shown = [f"[{shown[0]}", *shown[1:]]
             shown[-1] += "]"
+        elif isinstance(value, list):
+            shown = [_flow(value)]
         items += [f"{key}: {shown[0]}", *shown[1:]]
     return [*lines, *_wrapped("  - ", items, "{", "}", 5)]
 
@@ -102,13 +109,17 @@ def _tail(draft: ContractDraft) -> list[str]:
     lines = []
     if draft.protected:
         lines += [
-            *_comment(f"{TODO} which columns may by law be no feature? Fairness is measured by them."),
+            *_comment(
+                f"{TODO} which columns may by law be no feature? Fairness is measured by them."
+            ),
             *_wrapped("protected: ", _items(draft.protected), "[", "]", 2),
         ]
     else:
         lines += _comment(f"{TODO} protected: no column looks protected, such as sex or age. Is there one?")  # fmt: skip
     known = int((draft.outcomes >= 0).sum()) if draft.outcomes is not None else 0
-    rate = float((draft.outcomes == 1).sum()) / known if known and draft.outcomes is not None else 0.1
+    rate = (
+        float((draft.outcomes == 1).sum()) / known if known and draft.outcomes is not None else 0.1
+    )
     low, high = (round(min(max(each, 0.01), 0.98), 2) for each in (rate, 2 * rate))
     if known:
         lines += _comment(f"{TODO} of {known:,} loans with an outcome {rate:.1%} default: which probability is low enough to approve, which too high?")  # fmt: skip
