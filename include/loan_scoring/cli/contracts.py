@@ -9,7 +9,7 @@ from loan_scoring.cli.common import Handler, account_name, add_command
 from loan_scoring.errors import ContractError
 
 
-def add_contract_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_contract_commands(commands: Any) -> None:
     """Add the commands `contract` and `portfolio` and their subcommands to the command line."""
 
     def group(name: str, help_: str) -> Any:

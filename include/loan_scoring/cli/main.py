@@ -142,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
         stages.reconcile_command,
         "compare the landing folder with the batches, and raise alerts on differences",
     )
-    contracts.add_contract_commands(commands, common)
+    contracts.add_contract_commands(commands)
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
     command("status", status.status_command, "show database, batches, champion and open alerts")

@@ -13,8 +13,8 @@ from loan_scoring.drafting.numbers import find_sentinels, read_style
 from loan_scoring.drafting.values import NULL_WORDS, PADDED, PLAIN, SURE_NULLS, WHOLE, Values
 from loan_scoring.drafting.words import words_of
 
-YES = frozenset("y yes t true 1 j ja oui si".split())
-NO = frozenset("n no f false 0 nein non".split())
+YES = frozenset(["y", "yes", "t", "true", "1", "j", "ja", "oui", "si"])
+NO = frozenset(["n", "no", "f", "false", "0", "nein", "non"])
 UUID = "(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 SPAN = "^[<>]? ?[0-9]+([+]? |-[0-9])"
 """A text such as `10+ years`, `< 1 year` or `25-34`."""
@@ -161,7 +161,7 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     why = f" The other values are {_shown(low)} to {_shown(high)}" if codes else ""
     _take(draft, values.without(gone), [*words, *few, *sorted(set(codes), key=float)], why)
     draft.numbers = numbers
-    _name_type(draft, styled, plain.match(WHOLE)[kept].all(), low, high)
+    _name_type(draft, styled, bool(plain.match(WHOLE)[kept].all()), low, high)
     order = np.argsort(numbers)
     middle = np.searchsorted(np.cumsum(draft.values.counts[order]), draft.values.filled / 2)
     draft.facts.append(f"{_shown(low)} to {_shown(high)}, median {_shown(numbers[order][middle])}")

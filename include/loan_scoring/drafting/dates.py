@@ -98,8 +98,8 @@ def _of_digits(
     if all(400_000_000 <= number <= 4_102_444_800 for number in numbers):
         ends = [datetime.fromtimestamp(n, UTC).date() for n in (min(numbers), max(numbers))]
         return DateFormat("unix_seconds", True, ends[0], ends[1], [], [])
-    today = date.today()  # noqa: DTZ011 - a day more or less changes nothing here
-    likely = [name for name, (low, high) in readings.items() if NEW <= low and high <= today]
+    today = date.today()
+    likely = [name for name, (low, high) in readings.items() if low >= NEW and high <= today]
     if not readings:
         return None
     name = next(iter(likely or readings))
@@ -126,7 +126,7 @@ def _best(formats: Sequence[str], values: Sequence[str], tried: Sequence[str]) -
 
 def _read(format_: str, text: str) -> date | None:
     try:
-        found = datetime.strptime(text, format_).date()  # noqa: DTZ007 - only the day is used
+        found = datetime.strptime(text, format_).date()
     except ValueError:
         return None
     return found if PLAUSIBLE[0] <= found < PLAUSIBLE[1] else None

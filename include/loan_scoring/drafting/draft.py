@@ -12,7 +12,7 @@ from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
-from loan_scoring.drafting.values import Values, count_values
+from loan_scoring.drafting.values import count_values
 from loan_scoring.drafting.words import label_of, names_of
 from loan_scoring.errors import SourceError
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures

@@ -2,28 +2,50 @@
 
 from collections.abc import Sequence
 
-DATE = frozenset("date dat dt birth issue issued datum d".split())
-MONEY = frozenset(
-    """amount amt amnt balance bal income inc price value payment pymnt installment salary revenue
-    cost upb gross prncp principal loan mortgage debt disbursement appv assets expenses turnover
-    wage earnings limit lim gehalt betrag prin""".split()
+
+def listed(words: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(words.split())
+
+
+DATE = frozenset(["date", "dat", "dt", "birth", "issue", "issued", "datum", "d"])
+MONEY = listed(
+    """
+    amount amt amnt balance bal income inc price value payment pymnt installment salary
+    revenue cost upb gross prncp principal loan mortgage debt disbursement appv assets
+    expenses turnover wage earnings limit lim gehalt betrag prin
+    """
 )
-NO_MONEY = frozenset(
-    """number num nr cnt count ratio rate pct percent id util date dt purpose type term status
-    code months mths days years time times lines open""".split()
+NO_MONEY = listed(
+    """
+    number num nr cnt count ratio rate pct percent id util date dt purpose type term status
+    code months mths days years time times lines open
+    """
 )
-COUNT = frozenset("cnt num count number acc accts mths inq inquiries delinq derog times".split())
-SHARE = frozenset("pct percent percentage".split())
-CODE = frozenset(
-    """zip zipcode post postal plz naics code cd msa sic state country region district branch type
-    class ind flag sts status channel bank seller servicer""".split()
+COUNT = listed(
+    """
+    cnt num count number acc accts mths inq inquiries delinq derog times
+    """
 )
-ID = frozenset("id nr key uuid guid ident identifier".split())
-PROTECTED = frozenset(
-    """gender sex age race ethnic ethnicity marital married birth birthday nationality foreign
-    foreigner religion disability disabled pregnant citizenship geschlecht alter""".split()
+SHARE = frozenset(["pct", "percent", "percentage"])
+CODE = listed(
+    """
+    zip zipcode post postal plz naics code cd msa sic state country region district branch
+    type class ind flag sts status channel bank seller servicer
+    """
 )
-PROXIES = frozenset("zip zipcode postal plz region state addr district city msa".split())
+ID = frozenset(["id", "nr", "key", "uuid", "guid", "ident", "identifier"])
+PROTECTED = listed(
+    """
+    gender sex age race ethnic ethnicity marital married birth birthday nationality foreign
+    foreigner religion disability disabled pregnant citizenship geschlecht alter
+    """
+)
+PROXIES = listed(
+    """
+    zip zipcode postal plz region state addr district city msa
+    """
+)
 """Words of places, which may stand for the origin of the people who live there."""
 LATER = (
     ("recoveries",), ("recovery",), ("recovered",), ("settlement",), ("hardship",), ("next",),

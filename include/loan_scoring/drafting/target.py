@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from loan_scoring.drafting.hints import listed
 from loan_scoring.drafting.values import Values
 from loan_scoring.drafting.words import words_of
 from loan_scoring.errors import SourceError
@@ -27,10 +28,12 @@ NAMES = {
     "default": 4, "defaulted": 4, "target": 4, "outcome": 4, "dlqin": 4, "bad": 4, "label": 3,
     "status": 3, "class": 3, "classification": 3, "chargeoff": 2,
 }  # fmt: skip
-OTHER_STATUS = frozenset(
-    "verification settlement hardship marital account personal employment".split()
+OTHER_STATUS = listed(
+    """
+    verification settlement hardship marital account personal employment
+    """
 )
-DEFAULT_NAMES = frozenset("default defaulted dlqin delinquent bad chargeoff".split())
+DEFAULT_NAMES = frozenset(["default", "defaulted", "dlqin", "delinquent", "bad", "chargeoff"])
 PAIRS = {"1": "0", "y": "n", "yes": "no", "t": "f", "true": "false"}
 
 
@@ -47,9 +50,9 @@ class TargetDraft:
 
     def outcomes(self, values: Values) -> np.ndarray:
         """Return 1 for a default, 0 for a paid loan and -1 for no outcome, shape (rows,)."""
-        meaning = {text: 1 for text in self.positive} | {text: 0 for text in self.negative}
+        meaning = dict.fromkeys(self.positive, 1) | dict.fromkeys(self.negative, 0)
         by_text = np.array([meaning.get(text, -1) for text in values.texts.to_pylist()] + [-1])
-        return by_text[values.codes]
+        return np.asarray(by_text[values.codes])
 
 
 def draft_target(columns: Mapping[str | int, Values], chosen: str | int | None) -> TargetDraft:

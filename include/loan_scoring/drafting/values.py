@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NULL_WORDS = frozenset(
-    ["na", "n/a", "#n/a", "#na", "nan", "null", "(null)", "<na>", "none", "nil", ".", "?", "-", "--",
-     "missing", "not available", "#null!", "\\n", "unknown", "not applicable"]
+    ["na", "n/a", "#n/a", "#na", "nan", "null", "(null)", "<na>", "none", "nil", ".", "?", "-",
+     "--", "missing", "not available", "#null!", "\\n", "unknown", "not applicable"]
 )  # fmt: skip
 """Texts that may mean null, in lower case."""
 SURE_NULLS = NULL_WORDS - {"none", "nil", "-", "--", "unknown", "missing", "not applicable"}

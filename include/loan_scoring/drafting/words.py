@@ -6,36 +6,45 @@ from collections.abc import Iterable
 
 from loan_scoring.contract import KEY
 from loan_scoring.contract.columns import NAME, RESERVED
+from loan_scoring.drafting.hints import listed
 
 ABBREVIATIONS = {
-    "acc": "account", "accts": "accounts", "acct": "account", "addr": "address",
-    "amnt": "amount", "amt": "amount", "appv": "approved", "avg": "average", "bal": "balance",
-    "bc": "bankcard", "borr": "borrowers", "chg": "charged", "cd": "code", "coll": "collections", "cnt": "number of", "cr": "credit",
-    "cred": "credit", "cur": "current", "d": "date", "delinq": "delinquencies", "desc": "description", "dlq": "delinquency",
+    "acc": "account", "acct": "account", "accts": "accounts", "addr": "address", "amnt": "amount",
+    "amrtzn": "amortization", "amt": "amount", "appv": "approved", "avg": "average",
+    "bal": "balance", "bc": "bankcard", "borr": "borrowers", "cd": "code", "chg": "charged",
+    "cnt": "number of", "coll": "collections", "cr": "credit", "cred": "credit", "cur": "current",
+    "d": "date", "delinq": "delinquencies", "desc": "description", "dlq": "delinquency",
     "dlqin": "delinquency", "dt": "date", "emp": "employment", "gr": "gross", "hi": "high",
     "il": "instalment loans", "inc": "income", "ind": "indicator", "inq": "inquiries",
     "int": "interest", "inv": "investors", "lim": "limit", "matr": "maturity", "max": "highest",
     "min": "lowest", "mo": "months", "mort": "mortgage", "mths": "months", "nr": "number",
-    "num": "number of", "occpy": "occupancy", "op": "open", "orig": "original",
-    "ppmt": "prepayment", "ppty": "property", "prin": "principal", "prncp": "principal",
-    "prop": "property", "pct": "percent", "pnlty": "penalty", "pub": "public",
-    "pymnt": "payment", "rcnt": "recent", "rec": "record", "rev": "revolving", "revol": "revolving", "sec": "secondary", "rt": "rate",
-    "rtl": "retail", "st": "state", "sts": "status", "tl": "trades", "tot": "total", "util": "utilization",
-    "val": "value", "yr": "year", "yrs": "years", "amrtzn": "amortization",
-    "zipcode": "ZIP code", "zip": "ZIP code", "sin": "since",
+    "num": "number of", "occpy": "occupancy", "op": "open", "orig": "original", "pct": "percent",
+    "pnlty": "penalty", "ppmt": "prepayment", "ppty": "property", "prin": "principal",
+    "prncp": "principal", "prop": "property", "pub": "public", "pymnt": "payment", "rcnt": "recent",
+    "rec": "record", "rev": "revolving", "revol": "revolving", "rt": "rate", "rtl": "retail",
+    "sec": "secondary", "sin": "since", "st": "state", "sts": "status", "tl": "trades",
+    "tot": "total", "util": "utilization", "val": "value", "yr": "year", "yrs": "years",
+    "zip": "ZIP code", "zipcode": "ZIP code",
 }  # fmt: skip
 """What common abbreviations of lenders' files mean, for labels."""
 
-ACRONYMS = frozenset("apr cltv dti fico harp hmda id ltv mi mis msa naics sba sic upb url".split())
+ACRONYMS = listed(
+    """
+    apr cltv dti fico harp hmda id ltv mi mis msa naics sba sic upb url
+    """
+)
 """Words that a label shows in capitals."""
 
-KEPT_BY_POSTGRES = frozenset(
-    """all analyse analyze and any array as asc asymmetric both case cast check collate column
-    constraint create current_date current_role current_time current_timestamp current_user default
-    deferrable desc distinct do else end except false fetch for foreign from grant group having in
-    initially intersect into lateral leading limit localtime localtimestamp not null offset on only
-    or order placing primary references returning select session_user some symmetric system_user
-    table then to trailing true union unique user using variadic when where window with""".split()
+KEPT_BY_POSTGRES = listed(
+    """
+    all analyse analyze and any array as asc asymmetric both case cast check collate column
+    constraint create current_date current_role current_time current_timestamp current_user
+    default deferrable desc distinct do else end except false fetch for foreign from grant
+    group having in initially intersect into lateral leading limit localtime localtimestamp
+    not null offset on only or order placing primary references returning select
+    session_user some symmetric system_user table then to trailing true union unique user
+    using variadic when where window with
+    """
 )
 """Words that must stand in quotes in SQL, so that they would be awkward names of columns."""
 
@@ -45,8 +54,8 @@ SUFFIXES = {"boolean": "flag", "date": "date", "datetime": "time", "category": "
 def words_of(header: str | int) -> list[str]:
     """Return the words of a header in lower case.
 
-    >>> words_of("NumberOfTime30-59Days"), words_of("LoanNr_ChkDgt"), words_of("delinq_2yrs")
-    (['number', 'of', 'time', '30-59', 'days'], ['loan', 'nr', 'chk', 'dgt'], ['delinq', '2', 'yrs'])
+    >>> words_of("NumberOfTime30-59Days"), words_of("delinq_2yrs")
+    (['number', 'of', 'time', '30-59', 'days'], ['delinq', '2', 'yrs'])
     """
     return [word.lower() for word in _split(str(header))]
 
@@ -63,7 +72,7 @@ def label_of(header: str | int, is_shouted: bool = False) -> str:
     """
     if isinstance(header, int):
         return f"Column {header}"
-    shown = []
+    shown: list[str] = []
     for word in _split(header):
         low = word.lower()
         if low == "no" and not shown:
