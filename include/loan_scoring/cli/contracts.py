@@ -120,6 +120,6 @@ def _reset(options: argparse.Namespace) -> dict[str, Any]:
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in deleted.items())
     return {
         "deleted": deleted,
-        "text": f"{options.portfolio} is set up anew; deleted: {counts}. Kept: the audit log and the "
-        "files in the landing folder",
+        "text": f"{options.portfolio} is set up anew; deleted: {counts}. Kept: the audit log and "
+        "the files in the landing folder",
     }

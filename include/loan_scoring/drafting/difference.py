@@ -17,7 +17,6 @@ from loan_scoring.contract import (
     row_rules_sha256,
     target_sha256,
 )
-from loan_scoring.contract.business_dates import HISTORY
 from loan_scoring.database.refusals import one_line_refusals
 from loan_scoring.database.schema_state import missing_steps, read_state, stale_comments
 from loan_scoring.models.training.rows import NOT_FITTED
@@ -104,7 +103,11 @@ def _flat(part: Any, place: str = "") -> dict[str, Any]:
 
 def _migration(missing: list[str], has_stale_comments: bool) -> Iterator[tuple[str, str]]:
     if missing:
-        yield "migration", f"`loan-scoring migrate` brings {', '.join(missing)}; a type that published rows use is refused"  # fmt: skip
+        steps = ", ".join(missing)
+        yield (
+            "migration",
+            f"`loan-scoring migrate` brings {steps}; another type of a published column is refused",
+        )
     elif has_stale_comments:
         yield (
             "migration",
@@ -116,17 +119,18 @@ def _read_anew(connection: Connection, contract: Contract) -> Iterator[tuple[str
     """Yield what is read anew from the same bytes, because a rule of reading changed."""
     with database.transaction(connection):
         found = database.rows(connection, "select_rules_in_use")
-    rows, outcomes = row_rules_sha256(contract), outcome_rules_sha256(contract)
-    batches = [each["name"] for each in found if each["kind"] == "batch" and each["rules_sha256"] not in ("", rows)]  # fmt: skip
+    now = {"batch": row_rules_sha256(contract), "outcomes": outcome_rules_sha256(contract)}
+    target = target_sha256(contract)
+    # A rule that an earlier release did not record is empty.
+    changed = [each for each in found if each["rules_sha256"] not in ("", now[each["kind"]])]
+    batches = [each["name"] for each in changed if each["kind"] == "batch"]
+    files = [each["name"] for each in found if each["target_sha256"] not in ("", target)]
+    files += [each["name"] for each in changed if each["kind"] == "outcomes"]
+    again = "when it is ingested again"
     if batches:
-        yield "revision", f"the same bytes give new revisions of {_some(batches)}, each when it is ingested again"  # fmt: skip
-    files = [each["name"] for each in found if each["kind"] == "outcomes" and each["name"] != f"outcomes-{HISTORY}" and each["rules_sha256"] not in ("", outcomes)]  # fmt: skip
-    labels = [each["name"] for each in found if each["name"] == HISTORY and each["target_sha256"] not in ("", target_sha256(contract))]  # fmt: skip
-    if files or labels:
-        yield (
-            "outcomes",
-            f"read anew from {_some([*labels, *files])}, each when it is ingested again",
-        )
+        yield "revision", f"the same bytes are a new revision of {_some(batches)}, each {again}"
+    if files:
+        yield "outcomes", f"read anew from {_some([*dict.fromkeys(files)])}, each {again}"
 
 
 def _later(stored: dict[str, Any], contract: Contract) -> Iterator[tuple[str, str]]:

@@ -229,8 +229,11 @@ def _key(
     is_whole = bool(draft.values.match(r"^(0|[1-9][0-9]{0,17})$").all())
     type_ = "integer" if is_whole and draft.type != "uuid" else type_
     entry.fields |= {
-        "source": sources[0], "label": label_of(sources[0], _is_shouted(file)), "type": type_, "known": "application",
-    }  # fmt: skip
+        "source": sources[0],
+        "label": label_of(sources[0], _is_shouted(file)),
+        "type": type_,
+        "known": "application",
+    }
     return entry, sources
 
 

@@ -44,14 +44,12 @@ def _outcomes(contract: Contract, found: DryRun) -> Iterator[str]:
             f"{least:,}; lower min_loans, or bring more history"
         )
     if labelled and defaults in (0, labelled):
-        yield f"target: {defaults:,} of {labelled:,} loans with an outcome default; a model needs both"
+        yield f"target: {defaults:,} of {labelled:,} outcomes are defaults; a model needs both"
     is_open = {*target.open}
     odd = [f"'{text}' {count:,}" for text, count in states.items() if text not in known | is_open]
     if odd:
-        yield (
-            f"target: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}: neither positive, negative nor "
-            "open, so these outcomes are refused"
-        )
+        shown = ", ".join(odd[:5]) + " ..." * (len(odd) > 5)
+        yield f"target: refused, as neither positive, negative nor open: {shown}"
 
 
 def _whole_batch(contract: Contract, found: DryRun) -> Iterator[str]:
@@ -59,8 +57,8 @@ def _whole_batch(contract: Contract, found: DryRun) -> Iterator[str]:
     most = contract.ingest.max_quarantined_share
     if share > most:
         yield (
-            f"ingest.max_quarantined_share: {share:.1%} of the rows are refused, at most {most:.1%} "
-            "may be: the batch would be refused"
+            f"ingest.max_quarantined_share: {share:.1%} of the rows are refused, more than "
+            f"{most:.1%}: the batch would be refused"
         )
     if found.ignored:
         yield f"columns: not declared, so left out: {', '.join(found.ignored)}"
@@ -78,9 +76,11 @@ def _column(column: Column, rows: pa.Table) -> Iterator[str]:
     elif distinct == 1 and not nulls:
         yield f"{place}: always {values[0].as_py()}, so no model learns from it"
     if column.is_known_at_application and nulls > column.null_share_limit:
-        yield f"{place}: {nulls:.1%} null, above the limit {column.null_share_limit:.1%}: the batch would be refused"
+        limit = f"more than {column.null_share_limit:.1%}"
+        yield f"{place}: {nulls:.1%} null, {limit}: the batch would be refused"
     elif column.is_known_at_application and nulls > column.max_null_share:
-        yield f"{place}.max_null_share: {nulls:.1%} null, usual are {column.max_null_share:.1%}: an alert"
+        usual = f"usual are {column.max_null_share:.1%}"
+        yield f"{place}.max_null_share: {nulls:.1%} null, {usual}: an alert"
     if pa.types.is_string(values.type) and column.type == "category":
         yield from _texts(column, values, place)
 
@@ -93,8 +93,8 @@ def _texts(column: Column, values: pa.Array, place: str) -> Iterator[str]:
     numeric = pc.sum(pc.if_else(numbers, counts, 0)).as_py() or 0
     if len(texts) > FEW_LEVELS and numeric >= ALMOST_NUMBER * total:
         other = texts.filter(pc.invert(numbers)).to_pylist()
-        rest = f"; the others are {', '.join(map(repr, other[:3]))}" if other else ""
-        yield f"{place}.type: {numeric / total:.1%} of the values are numbers{rest}: a number or a code?"
+        rest = f", others are {', '.join(map(repr, other[:3]))}" if other else ""
+        yield f"{place}.type: {numeric / total:.1%} numbers{rest}: should its type be number?"
     spellings: dict[str, set[str]] = defaultdict(set)
     declared = column.levels if isinstance(column.levels, list) else []
     for text in [*texts.to_pylist(), *declared]:

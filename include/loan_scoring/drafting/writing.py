@@ -23,13 +23,14 @@ def write_yaml(draft: ContractDraft) -> str:
             "0.8 is hardly ever honest. null AUC: the same of whether it is null.", "  ",
         )  # fmt: skip
     lines += _comment(
-        f"{TODO} for each column: is its value known when the loan is applied for (application), when "
+        f"{TODO} for each column: is its value known when the loan is applied for (application), "
         "it is priced (pricing), or later (outcome)? Only the first kind may be a feature.", "  ",
     )  # fmt: skip
     for entry in draft.columns:
         lines += _entry(entry)
     if draft.empty:
-        lines += _comment(f"Without any value in this file, so left out: {', '.join(map(str, draft.empty))}", "  ")  # fmt: skip
+        names = ", ".join(map(str, draft.empty))
+        lines += _comment(f"Without any value in this file, so left out: {names}", "  ")
     return "\n".join([*lines, "", *_tail(draft)]) + "\n"
 
 
@@ -79,7 +80,7 @@ def _target(draft: ContractDraft) -> list[str]:
     counts = ", ".join(f"{_flow(text)} {count:,}" for text, count in target.states)
     lines = ["target:", f"  source: {_flow(target.source)}"]
     lines += _comment(
-        f"{TODO} which states mean default (positive), which paid (negative), and which say nothing "
+        f"{TODO} which states mean default (positive), which paid (negative), which say nothing "
         f"yet (open)? The figures below go by this reading. In this file: {counts}", "  ",
     )  # fmt: skip
     lines += _wrapped("  positive: ", _items(target.positive), "[", "]", 4)
@@ -115,18 +116,24 @@ def _tail(draft: ContractDraft) -> list[str]:
             *_wrapped("protected: ", _items(draft.protected), "[", "]", 2),
         ]
     else:
-        lines += _comment(f"{TODO} protected: no column looks protected, such as sex or age. Is there one?")  # fmt: skip
+        lines += _comment(f"{TODO} no column looks protected, such as sex or age. Is there one?")
     known = int((draft.outcomes >= 0).sum()) if draft.outcomes is not None else 0
     rate = (
         float((draft.outcomes == 1).sum()) / known if known and draft.outcomes is not None else 0.1
     )
     low, high = (round(min(max(each, 0.01), 0.98), 2) for each in (rate, 2 * rate))
     if known:
-        lines += _comment(f"{TODO} of {known:,} loans with an outcome {rate:.1%} default: which probability is low enough to approve, which too high?")  # fmt: skip
+        lines += _comment(
+            f"{TODO} of {known:,} loans with an outcome {rate:.1%} default: which probability is "
+            "low enough to approve, which too high?"
+        )
     lines.append(f"decision: {{approve_below: {low:g}, decline_from: {max(high, low):g}}}")
     if known and known < FEW_LOANS:
         least = max(100, known * 8 // 1000 * 100)
-        lines += _comment(f"{TODO} {known:,} loans have an outcome, fewer than the usual {FEW_LOANS:,}: figures of such models are rough.")  # fmt: skip
+        lines += _comment(
+            f"{TODO} {known:,} loans have an outcome, fewer than the usual {FEW_LOANS:,}: figures "
+            "of such models are rough."
+        )
         lines.append(f"training: {{min_loans: {least}}}")
     if draft.amount:
         lines += _comment("For expected and realised losses:")
