@@ -14,6 +14,7 @@ from loan_scoring.contract.contract import (
     target_sha256,
 )
 from loan_scoring.contract.files import load, names, read
+from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
     Channel,
@@ -24,7 +25,7 @@ from loan_scoring.contract.operation_policies import (
     Scenario,
     ServiceLevel,
 )
-from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
+from loan_scoring.contract.stage_policies import PARAMETERS, LeakPolicy
 
 __all__ = [
     "HISTORY",

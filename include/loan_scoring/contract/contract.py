@@ -9,7 +9,6 @@ from pydantic import Field, field_validator, model_validator
 
 from loan_scoring.contract.columns import (
     KEY,
-    NAME,
     Column,
     ContractPart,
     Exclusion,
@@ -18,6 +17,7 @@ from loan_scoring.contract.columns import (
     Target,
     first_repeated,
 )
+from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
     Channel,
@@ -29,9 +29,9 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
+from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
-    IngestPolicy,
     PromotionPolicy,
     ScoringPolicy,
     TrainingPolicy,
@@ -45,28 +45,55 @@ class Contract(ContractPart):
     """The contract of one portfolio: its columns, rules, policies and schedules."""
 
     portfolio: str
+    """The file's name, and the Postgres schema. Lower-case letters, digits, `_`."""
     title: str
+    """Shown in the UI."""
     owner: str
+    """The owner of the DAGs."""
     source: Source = Source()
+    """Where the labelled data is published, and how files are written, see [below](#source)."""
     columns: list[Column] = Field(min_length=2)
+    """See [a column](#a-column); one of them is named `loan_id`, the key."""
     target: Target
+    """What an outcome is, see [below](#target)."""
     protected: Any = Field(default_factory=list)
+    """Columns that are never features, and that fairness is measured by."""
     exclusions: list[Exclusion] = Field(default_factory=list)
+    """Applications that no model scores, see [below](#exclusions-and-ratios)."""
     ratios: list[Ratio] = Field(default_factory=list)
+    """Rules across columns, see [below](#exclusions-and-ratios). Rows that break one go to
+    quarantine. Inequalities cannot be declared.
+    """
     ingest: IngestPolicy = IngestPolicy()
+    """When a file is whole, and which batch is refused, see [below](#ingest)."""
     scoring: ScoringPolicy = ScoringPolicy()
+    """How a batch is cut into tasks, see [below](#scoring-and-decisions)."""
     decision: DecisionPolicy
+    """Which probability leads to which decision, see [below](#scoring-and-decisions)."""
     training: TrainingPolicy = TrainingPolicy()
+    """How models are fitted, chosen and measured, see [below](#training)."""
     promotion: PromotionPolicy = PromotionPolicy()
+    """What a challenger must show, see [below](#promotion)."""
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    """The limits of an alert, see [below](#monitoring)."""
     retraining: RetrainingPolicy = RetrainingPolicy()
+    """When drift asks for new models, see [below](#from-drift-to-alerts)."""
     service_level: ServiceLevel = ServiceLevel()
+    """What is promised for nights, see [below](#service-level)."""
     performance: PerformancePolicy = PerformancePolicy()
+    """When outcomes are enough, and which differences raise an alert, see [below](#performance)."""
     business: BusinessPolicy | None = None
+    """What a default costs, see [below](#performance)."""
     retention: RetentionPolicy | None = None
+    """After how many days rows are dropped, see [below](#schedules-and-retention). Without it rows
+    are kept.
+    """
     notifications: list[Channel] = Field(default_factory=list)
+    """Who gets messages about alerts and failed stages, see [below](#notifications)."""
     schedules: Schedules = Schedules()
+    """When the DAGs start, see [below](#schedules-and-retention)."""
     replay: ReplayPolicy = ReplayPolicy()
+    """How a labelled file is cut into history and nights, see [below](#replay)."""
 
     @field_validator("portfolio")
     @classmethod
@@ -225,23 +252,6 @@ class Contract(ContractPart):
         ]
         decision = DecisionPolicy(**policy["decision"])
         return self.model_copy(update={"decision": decision, "exclusions": exclusions})
-
-
-def check_portfolio_name(portfolio: str) -> None:
-    """Check that a name can be a portfolio's.
-
-    Raises:
-        ValueError: the name is no identifier, or Postgres or MLflow needs it.
-    """
-    if not NAME.fullmatch(portfolio):
-        raise ValueError(
-            f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
-        )
-    if portfolio in ("mlflow", "public", "information_schema") or portfolio.startswith("pg_"):
-        raise ValueError(
-            f"'{portfolio}' is a schema of Postgres or MLflow, or kept for one; choose another "
-            "portfolio name that does not begin with pg_"
-        )
 
 
 def row_rules_sha256(contract: Contract) -> str:

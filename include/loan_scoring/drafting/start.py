@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loan_scoring import contract, settings
-from loan_scoring.contract.contract import check_portfolio_name
+from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.drafting.draft import draft_contract
 from loan_scoring.drafting.schema import schema_text
 from loan_scoring.drafting.writing import SCHEMA_FILE, TODO, write_yaml

@@ -23,8 +23,8 @@ def write_yaml(draft: ContractDraft) -> str:
             "0.8 is hardly ever honest. null AUC: the same of whether it is null.", "  ",
         )  # fmt: skip
     lines += _comment(
-        f"{TODO} for each column: is its value known when the loan is applied for (application), "
-        "it is priced (pricing), or later (outcome)? Only the first kind may be a feature.", "  ",
+        f"{TODO} for each column: is its value known at the application, when the loan is priced "
+        "(pricing), or later (outcome)? Only the first kind may be a feature.", "  ",
     )  # fmt: skip
     for entry in draft.columns:
         lines += _entry(entry)
