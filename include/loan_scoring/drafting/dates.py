@@ -23,6 +23,7 @@ NUMBERED = {
 PLAUSIBLE = (date(1900, 1, 1), date(2100, 1, 1))
 SHAPE = re.compile(r"[0-9]{1,4}[-/. ]?([0-9]{1,2}\b|[A-Za-z]{3})|[A-Za-z]{3,9}[- ][0-9]")
 """How a text that may be a date begins."""
+WHOLE = re.compile(r"-?[0-9]{1,12}(\.0*)?", re.ASCII)
 MOST_TRIED = 2_000
 LEAST_SHARE = 0.95
 """A column is a date if so large a share of its values can be read."""
@@ -88,7 +89,7 @@ def _of_digits(
         # Six digits that all end in 01 to 12 are seldom amounts, but a few of them may be.
         if found is not None and (has_date_name or (len(values) >= 50 and not found.unreadable)):
             return found
-    if not has_date_name:
+    if not has_date_name or not all(WHOLE.fullmatch(text) for text in tried):
         return None
     numbers = [int(float(text)) for text in tried]
     readings = {}

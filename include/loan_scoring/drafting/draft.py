@@ -12,7 +12,7 @@ from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
-from loan_scoring.drafting.values import count_values
+from loan_scoring.drafting.values import SURE_NULLS, count_values
 from loan_scoring.drafting.words import label_of, names_of
 from loan_scoring.errors import SourceError
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
@@ -82,12 +82,16 @@ def draft_contract(
     for source, each in values.items():
         if source == aim.source and aim.is_found:
             continue
-        if each.filled:
-            drafts[source] = draft_column(source, each)
-        else:
+        if all(text.lower() in SURE_NULLS for text, _ in each.by_count):
             empty.append(source)
+        else:
+            drafts[source] = draft_column(source, each)
     entry, sources = _key(file, drafts, key)
     rest = [draft for source, draft in drafts.items() if [source] != sources]
+    if not rest:
+        raise SourceError(
+            f"{file.where}: besides key and target no column has a value; nothing can be drafted"
+        )
     names = names_of([d.source for d in rest], {d.source: d.type for d in rest})
     drafted = ContractDraft(portfolio, file, entry, [], empty, aim, outcomes)
     figures = _Figures(outcomes)

@@ -11,6 +11,8 @@ from loan_scoring.drafting.values import Values
 from loan_scoring.drafting.words import words_of
 from loan_scoring.errors import SourceError
 
+UNKNOWN = "TODO outcome"
+"""The source of a target that the draft did not find."""
 MOST_STATES = 20
 DEFAULTED = re.compile(
     r"\bcharged?.?off|\bchg.?off|\bdefault|\bbad\b|foreclos|repossess|write.?off|written.?off"
@@ -34,6 +36,7 @@ OTHER_STATUS = listed(
     """
 )
 DEFAULT_NAMES = frozenset(["default", "defaulted", "dlqin", "delinquent", "bad", "chargeoff"])
+LEAST_SCORE = 3
 PAIRS = {"1": "0", "y": "n", "yes": "no", "t": "f", "true": "false"}
 
 
@@ -78,9 +81,9 @@ def draft_target(columns: Mapping[str | int, Values], chosen: str | int | None) 
             )
         return _sorted(chosen, columns[chosen])
     scores = {source: _score(source, values) for source, values in columns.items()}
-    best = max(scores, key=lambda source: scores[source])
-    if scores[best] < 3:
-        return TargetDraft("TODO", ["1"], ["0"], is_found=False)
+    best = max(scores, key=lambda source: scores[source], default="")
+    if scores.get(best, 0) < LEAST_SCORE:
+        return TargetDraft(UNKNOWN, ["1"], ["0"], is_found=False)
     return _sorted(best, columns[best])
 
 

@@ -57,7 +57,7 @@ def words_of(header: str | int) -> list[str]:
     >>> words_of("NumberOfTime30-59Days"), words_of("delinq_2yrs")
     (['number', 'of', 'time', '30-59', 'days'], ['delinq', '2', 'yrs'])
     """
-    return [word.lower() for word in _split(str(header))]
+    return [word.lower() for word in _split(str(header))] or ["column"]
 
 
 def label_of(header: str | int, is_shouted: bool = False) -> str:

@@ -75,7 +75,7 @@ def _target(draft: ContractDraft) -> list[str]:
                 f"{TODO} no column looks like an outcome. Which column of the history and of the "
                 "files of outcomes says whether a loan defaulted, and by which texts?"
             ),
-            "target: {source: TODO, positive: ['1'], negative: ['0']}",
+            f"target: {{source: {_flow(target.source)}, positive: ['1'], negative: ['0']}}",
         ]
     counts = ", ".join(f"{_flow(text)} {count:,}" for text, count in target.states)
     lines = ["target:", f"  source: {_flow(target.source)}"]
