@@ -221,7 +221,7 @@ class Target(ContractPart):
     `positive` lists the values that mean default, `negative` the values that mean repaid.
     """
 
-    source: str = Field(min_length=1)
+    source: Any
     """The column of a labelled file that holds the outcome."""
     label: str = "Loan defaulted"
     """What a default is, in words."""

@@ -14,7 +14,7 @@ STYLES = {
     (".", ","): r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$",
     (",", "."): r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?$",
     (".", "'"): r"^[+-]?[0-9]{1,3}('[0-9]{3})+(\.[0-9]*)?$",
-    (",", " "): r"^[+-]?[0-9]{1,3}([  ][0-9]{3})+(,[0-9]*)?$",
+    (",", " "): r"^[+-]?[0-9]{1,3}( [0-9]{3})+(,[0-9]*)?$",
     (",", None): r"^[+-]?[0-9]*,[0-9]+$",
 }
 """Decimal and thousands separators, each with the texts that show them."""
@@ -26,6 +26,8 @@ SENTINELS = {
     *(float(base - back) for base in (100, 1000, 10_000) for back in (2, 3, 4)),
     -1.0, -8.0, -7.0, 9.999999e6, 99999.99, -9998.0,
 }  # fmt: skip
+MOST_FITTING = 0.98
+"""So large a share of the texts must fit a way to write numbers."""
 GAP = 1.5
 """A code for unknown lies so many times beyond the largest number that means something."""
 
@@ -53,32 +55,25 @@ def read_style(values: Values) -> Written | None:
     if is_percent:
         texts = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, " ?%$", ""))
     stripped = Values(texts, values.counts, values.codes)
-    plain = stripped.match(PLAIN)
+    is_plain = bool(stripped.match(PLAIN).all())
     for (decimal, thousands), pattern in STYLES.items():
-        shown = stripped.match(pattern)
-        if shown.any() and (shown | plain).mean() > 0.98 and _fits(stripped, decimal, thousands):
-            fields = {"decimal": decimal} | ({"thousands": thousands} if thousands else {})
-            if decimal == ".":
-                fields.pop("decimal")
+        if is_plain or not stripped.match(pattern).any():
+            continue
+        groups = f"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|" if thousands else ""
+        either = f"^[+-]?({groups}[0-9]*)({re.escape(decimal)}[0-9]*)?$"
+        if stripped.match(either).mean() >= MOST_FITTING:
+            fields = {} if decimal == "." else {"decimal": decimal}
             if thousands:
-                texts = pc.replace_substring_regex(texts, "[  ]" if thousands == " " else
-                                                   re.escape(thousands), "")  # fmt: skip
+                fields["thousands"] = thousands
+                texts = pc.replace_substring(texts, thousands, "")
             texts = pc.replace_substring(texts, decimal, ".")
             break
     numbers = Values(texts, values.counts, values.codes)
-    if numbers.match(PLAIN).mean() < 0.98 or not (fields or sign or is_percent):
+    if numbers.match(PLAIN).mean() < MOST_FITTING or not (fields or sign or is_percent):
         return None
     if sign:
         fields["currency"] = sign
     return Written(fields, is_percent, numbers)
-
-
-def _fits(values: Values, decimal: str, thousands: str | None) -> bool:
-    """Return whether no text contradicts the separators, as 1.5 does where . is for thousands."""
-    if decimal == ",":
-        odd = values.match(r"^[+-]?[0-9]+\.[0-9]{1,2}$|^[+-]?[0-9]{4,}\.[0-9]")
-        return not odd.any() or thousands is None
-    return True
 
 
 def find_sentinels(numbers: np.ndarray, counts: np.ndarray, is_code: bool) -> list[float]:

@@ -116,18 +116,15 @@ def _snake(header: str | int) -> str:
     if isinstance(header, int):
         return f"column_{header}"
     plain = unicodedata.normalize("NFKD", header.replace("ß", "ss"))
-    ascii_words = [
-        re.sub(r"[^a-z0-9]+", "_", word.encode("ascii", "ignore").decode().lower()).strip("_")
-        for word in _split(plain, digits=False)
-    ]
-    name = "_".join(word for word in ascii_words if word)
+    plain = "".join(each for each in plain if not unicodedata.combining(each))
+    words = "_".join(_split(plain)).encode("ascii", "replace").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", words).strip("_")
     return name if name[:1].isalpha() else f"column_{name}".rstrip("_")
 
 
-def _split(header: str, digits: bool = True) -> list[str]:
-    """Split a header at case changes and punctuation, and if `digits` before and after digits."""
+def _split(header: str) -> list[str]:
+    """Split a header at case changes, punctuation, and before and after numbers."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", header)
-    if digits:
-        text = re.sub(r"(?<=[A-Za-z])(?=[0-9]{1,2}[A-Za-z])|(?<=[0-9])(?=[A-Za-z]{3})", " ", text)
+    text = re.sub(r"(?<=[A-Za-z])(?=[0-9]{1,2}[A-Za-z])|(?<=[0-9])(?=[A-Za-z]{3})", " ", text)
     text = re.sub(r"(?<=[a-z]{3})(?=[0-9]{2}|[0-9][A-Za-z-])", " ", text)
     return [word.strip("-") for word in re.split(r"[^\w-]+|_", text) if word.strip("-")]
