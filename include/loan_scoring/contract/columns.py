@@ -84,7 +84,7 @@ class Column(ContractPart):
     """
     unit: str | None = None
     """Its unit, shown with its values."""
-    levels: Any = None
+    levels: Annotated[list[str], Field(min_length=1)] | Literal["free"] | None = None
     """The levels of a category. Other levels go to quarantine, or are accepted with `open_levels:
     true`. `free`: the levels are learned from the published history.
     """
@@ -221,7 +221,7 @@ class Target(ContractPart):
     `positive` lists the values that mean default, `negative` the values that mean repaid.
     """
 
-    source: Any
+    source: str | int
     """The column of a labelled file that holds the outcome."""
     label: str = "Loan defaulted"
     """What a default is, in words."""

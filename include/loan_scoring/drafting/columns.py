@@ -21,6 +21,7 @@ SPAN = "^[<>]? ?[0-9]+([+]? |-[0-9])"
 CODES = frozenset({"9", "99", "999", "9999", "-1"})
 """Texts that often mean unknown, among levels that are no numbers."""
 FEW_LEVELS, MOST_LEVELS = 20, 50
+MOST_FLAGS = 7
 FEW_ROWS = 5
 SURE_LEVEL_ROWS = 30
 """A level in fewer rows than this may have sisters that the file does not show."""
@@ -63,7 +64,7 @@ class ColumnDraft:
 def draft_column(source: str | int, values: Values) -> ColumnDraft:
     """Return the draft of a column that has at least one value."""
     draft = ColumnDraft(source, words_of(source), values)
-    words = [text for text, _ in values.by_count if text.lower() in NULL_WORDS]
+    words = values.null_words(NULL_WORDS)
     for find in (_flag, _uuid, _date, _number):
         if find(draft, values.without(set(words)), words):
             return draft
@@ -83,12 +84,14 @@ def _take(draft: ColumnDraft, values: Values, tokens: list[str], why: str = "") 
 
 
 def _flag(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
+    if len(values.texts) > MOST_FLAGS:
+        return False
     texts = [text for text, _ in values.by_count]
     nine = [text for text in texts if text in ("9", "99", "-1") and len(texts) > 2]
     rest = [text for text in texts if text not in nine]
     yes = [text for text in rest if text.lower() in YES]
     no = [text for text in rest if text.lower() in NO]
-    if not yes or not no or len(yes) + len(no) < len(rest) or len(rest) > 6:
+    if not yes or not no or len(yes) + len(no) < len(rest):
         return False
     if hints.has(draft.words, hints.COUNT) and set(rest) <= {"0", "1"}:
         return False
@@ -112,10 +115,10 @@ def _uuid(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
 
 
 def _date(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
-    texts = [text for text, _ in values.by_count if not set(text) <= set("0/-. :")]
+    is_zero = values.match("^[0/. :-]*$")
+    texts, zeros = values.listed(~is_zero), values.listed(is_zero)
     if not texts:
         return False
-    zeros = [text for text, _ in values.by_count if set(text) <= set("0/-. :")]
     has_name = hints.has(draft.words, hints.DATE)
     found = find_format(texts, has_name)
     if found is None or (zeros == ["0"] and found.format not in ("sas_days", "excel_days")):
@@ -142,7 +145,7 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     is_number = plain.match(PLAIN)
     if values.share(is_number) < ALMOST or _is_code(draft, values):
         return False
-    odd = [text for text, ok in zip(values.texts.to_pylist(), is_number, strict=True) if not ok]
+    odd = values.listed(~is_number)
     few = odd if len(odd) <= 3 else []
     if odd and not few:
         draft.todos.append(
@@ -152,10 +155,9 @@ def _number(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     known = np.isfinite(numbers)
     is_code = hints.has(draft.words, hints.CODE)
     sentinels = find_sentinels(numbers[known], plain.counts[known], is_code)
-    texts = values.texts.to_pylist()
-    codes = [texts[i] for i in np.flatnonzero(np.isin(numbers, sentinels)).tolist()]
+    codes = values.listed(np.isin(numbers, sentinels))
     gone = {*few, *codes}
-    kept = ~np.isin(np.array(texts, dtype=object), list(gone))
+    kept = ~values.among(gone)
     numbers = numbers[kept]
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     why = f" The other values are {_shown(low)} to {_shown(high)}" if codes else ""

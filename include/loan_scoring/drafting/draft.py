@@ -82,7 +82,7 @@ def draft_contract(
     for source, each in values.items():
         if source == aim.source and aim.is_found:
             continue
-        if all(text.lower() in SURE_NULLS for text, _ in each.by_count):
+        if len(each.null_words(SURE_NULLS)) == len(each.texts):
             empty.append(source)
         else:
             drafts[source] = draft_column(source, each)

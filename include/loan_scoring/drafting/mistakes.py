@@ -14,13 +14,25 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from loan_scoring.contract import Contract
+from loan_scoring.contract import KEY, Contract
 from loan_scoring.contract.files import field_and_reason
 from loan_scoring.drafting.places import Step, line_of, repeated_keys
 from loan_scoring.drafting.writing import TODO
 
 MOST_ROUNDS = 200
 PREFIX = re.compile(r"^(?P<path>[a-z_]+(?:\.[\w-]+)*): (?P<reason>.*)$", re.DOTALL)
+REQUIRED: dict[str, Any] = {
+    "portfolio": "x",
+    "title": "x",
+    "owner": "x",
+    "target": {"source": "\0", "positive": ["1"], "negative": ["0"]},
+    "decision": {"approve_below": 0.1, "decline_from": 0.2},
+}
+"""Valid values of the parts that a contract must have, to stand in for wrong ones."""
+COLUMNS = [
+    {"source": f"\0{name}", "name": name, "label": "x", "type": "integer", "known": "application"}
+    for name in (KEY, "a_column_that_stands_in")
+]
 QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -98,7 +110,8 @@ def _validate(raw: dict[str, Any], root: yaml.Node | None) -> tuple[Contract | N
                 mistakes.add(Mistake(line, place, reason))
             taken.append(path)
         # Later items of a list first, so that the places of earlier ones stay right.
-        if not [path for path in sorted(taken, key=repr, reverse=True) if originals.take(path)]:
+        took = [originals.take(path) for path in sorted(taken, key=repr, reverse=True)]
+        if not originals.fill() and not any(took):
             break
     return None, mistakes
 
@@ -184,7 +197,8 @@ class _Originals:
     def explain(self, path: tuple[Step, ...], error: Any) -> bool:
         """Return whether an error is there only because something was taken."""
         message = error["msg"]
-        if any(f"no column is named '{name}'" in message for name in self._gone):
+        gone = QUOTED.search(message)
+        if "no column is named" in message and gone is not None and gone[1] in self._gone:
             return True
         for place in (path, path[:-1]):
             taken = self._taken.get(id(_inside(self._raw, place)), set())
@@ -213,6 +227,20 @@ class _Originals:
                 return True
             path = path[:-1]
         return False
+
+    def fill(self) -> bool:
+        """Put something valid where a required part is missing. Return whether one was."""
+        missing = [name for name in REQUIRED if name not in self._raw]
+        self._raw.update((name, copy.deepcopy(REQUIRED[name])) for name in missing)
+        columns = self._raw.get("columns")
+        if not isinstance(columns, list):
+            return bool(missing)
+        names = {column.get("name") for column in columns if isinstance(column, dict)}
+        added = [each for each in COLUMNS if each["name"] not in names]
+        added = added if KEY not in names or len(columns) < len(COLUMNS) else []
+        self._numbers(columns).extend(range(len(columns), len(columns) + len(added)))
+        columns.extend(added)
+        return bool(missing or added)
 
     def _numbers(self, items: list[Any]) -> list[int]:
         return self._places.setdefault(id(items), list(range(len(items))))

@@ -10,6 +10,7 @@ from loan_scoring.drafting.values import Values
 
 SIGNS = "$€£¥₹"
 CURRENCY = re.compile(rf"^(?P<before>[{SIGNS}]|[A-Z]{{3}} ?)|(?P<after>[{SIGNS}]| ?[A-Z]{{3}})$")
+SIGN = f"^([{SIGNS}]|[A-Z]{{3}} ?)[0-9]|[0-9]([{SIGNS}]| ?[A-Z]{{3}})$| [{SIGNS}]"
 STYLES = {
     (".", ","): r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$",
     (",", "."): r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?$",
@@ -46,9 +47,9 @@ def read_style(values: Values) -> Written | None:
     """Return how texts with signs or separators write numbers, or None if they are no numbers."""
     fields: dict[str, str] = {}
     texts = values.texts
-    sample = next((text for text, _ in values.by_count if CURRENCY.search(text)), None)
+    shown_signs = values.listed(values.match(SIGN))
     sign = None
-    if sample is not None and (found := CURRENCY.search(sample)):
+    if shown_signs and (found := CURRENCY.search(shown_signs[0])):
         sign = (found["before"] or found["after"]).strip()
         texts = pc.utf8_trim_whitespace(pc.replace_substring(texts, sign, ""))
     is_percent = bool(pc.any(pc.ends_with(texts, "%")).as_py())

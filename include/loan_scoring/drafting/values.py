@@ -1,5 +1,6 @@
 """Count the values of one raw column, and read them as numbers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,6 +53,22 @@ class Values:
         found = pc.match_substring_regex(self.texts, pattern)
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
+    def among(self, texts: Collection[str]) -> np.ndarray:
+        """Return which texts are among some others, shape (texts,)."""
+        found = pc.is_in(self.texts, value_set=pa.array(sorted(texts), pa.string()))
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+    def listed(self, mask: np.ndarray) -> list[str]:
+        """Return the marked texts, the most frequent first."""
+        places = np.flatnonzero(mask)
+        order = places[np.argsort(-self.counts[places], kind="stable")]
+        return list(self.texts.take(pa.array(order)).to_pylist())
+
+    def null_words(self, words: Collection[str]) -> list[str]:
+        """Return the texts that are some words in whatever letter case."""
+        lower = Values(pc.utf8_lower(self.texts), self.counts, self.codes)
+        return self.listed(lower.among(words))
+
     def share(self, mask: np.ndarray) -> float:
         """Return the share of the filled rows whose text is marked."""
         return float(self.counts[mask].sum()) / max(self.filled, 1)
@@ -60,7 +77,7 @@ class Values:
         """Return the values with some texts counted as empty."""
         if not texts:
             return self
-        kept = ~np.isin(np.array(self.texts.to_pylist(), dtype=object), list(texts))
+        kept = ~self.among(texts)
         place = np.where(kept, np.cumsum(kept) - 1, -1)
         codes = np.where(self.codes >= 0, place[self.codes], -1) if len(place) else self.codes
         return Values(self.texts.filter(pa.array(kept)), self.counts[kept], codes)
