@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from loan_scoring import contract as contracts
 from loan_scoring import database
 from loan_scoring.contract import (
+    HISTORY,
     Contract,
     outcome_rules_sha256,
     row_rules_sha256,
@@ -126,11 +127,12 @@ def _read_anew(connection: Connection, contract: Contract) -> Iterator[tuple[str
     batches = [each["name"] for each in changed if each["kind"] == "batch"]
     files = [each["name"] for each in found if each["target_sha256"] not in ("", target)]
     files += [each["name"] for each in changed if each["kind"] == "outcomes"]
+    files = [name for name in files if name != f"outcomes-{HISTORY}"]  # it is read with history
     again = "when it is ingested again"
     if batches:
         yield "revision", f"the same bytes are a new revision of {_some(batches)}, each {again}"
     if files:
-        yield "outcomes", f"read anew from {_some([*dict.fromkeys(files)])}, each {again}"
+        yield "outcomes", f"read anew from {_some(files)}, each {again}"
 
 
 def _later(stored: dict[str, Any], contract: Contract) -> Iterator[tuple[str, str]]:
