@@ -22,7 +22,8 @@ SHOWN_ELSEWHERE = {"ManifestPolicy", "NotAGroup", "Scenario"}
 @pytest.mark.parametrize("part", parts().values(), ids=parts())
 def test_every_field_has_a_description(part: type) -> None:
     found = descriptions(part)
-    assert [name for name in part.model_fields if not found.get(name)] == []
+    fields = [field.alias or name for name, field in part.model_fields.items()]
+    assert [name for name in fields if not found.get(name)] == []
     assert all(text.endswith((".", ")", "`")) for text in found.values())
 
 

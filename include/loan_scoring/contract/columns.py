@@ -67,7 +67,7 @@ class Column(ContractPart):
     several columns.
     """
     name: str
-    """Its name in tables: snake_case, the unit at its end (`loan_amount_usd`)."""
+    """Its name in tables: snake_case, the unit at its end (`price_eur`)."""
     label: str = Field(min_length=1)
     """Its name in words, for alerts and reasons."""
     type: Literal[

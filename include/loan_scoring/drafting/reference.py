@@ -41,7 +41,8 @@ def with_tables(text: str) -> str:
 def table_of(part: type[ContractPart]) -> str:
     """Return the fields of a class as a Markdown table, in the order of the class."""
     lines = ["| field | default | meaning |", "| --- | --- | --- |"]
-    for name, field in part.model_fields.items():
+    for attribute, field in part.model_fields.items():
+        name = field.alias or attribute
         meaning = descriptions(part).get(name, "").removesuffix(".").replace("|", "\\|")
         lines.append(f"| `{name}` | {_default(field)} | {meaning} |".replace("|  |", "| |"))
     return "\n".join(lines) + "\n"

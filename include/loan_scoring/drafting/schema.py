@@ -30,7 +30,7 @@ def contract_schema() -> dict[str, Any]:
     found = {Contract.__name__: schema, **schema.get("$defs", {})}
     for name, part in parts().items():
         described = descriptions(part)
-        for field, declared in found.get(name, {}).get("properties", {}).items():
+        for field, declared in found[name]["properties"].items():
             declared.pop("title", None)
             if field in described:
                 declared["description"] = LINK.sub(r"\1", described[field])
@@ -38,19 +38,25 @@ def contract_schema() -> dict[str, Any]:
 
 
 def parts() -> dict[str, type[ContractPart]]:
-    """Return all classes of the contract by their names."""
+    """Return the classes of which a contract file consists, by their names."""
+    names = {Contract.__name__, *Contract.model_json_schema()["$defs"]}
     found: dict[str, type[ContractPart]] = {}
     waiting = [ContractPart]
     while waiting:
         for part in waiting.pop().__subclasses__():
-            found[part.__name__] = part
             waiting.append(part)
+            if part.__name__ in names:
+                found[part.__name__] = part
     return found
 
 
 @cache
 def descriptions(part: type[ContractPart]) -> dict[str, str]:
-    """Return the description of each field of a class, in one line, also of inherited fields."""
+    """Return the description of each field of a class, in one line, also of inherited fields.
+
+    A field goes by its name in the file.
+    """
+    names = {name: field.alias or name for name, field in part.model_fields.items()}
     found: dict[str, str] = {}
     for each in reversed(part.__mro__):
         if not issubclass(each, ContractPart):
@@ -65,5 +71,6 @@ def descriptions(part: type[ContractPart]) -> dict[str, str]:
                 and isinstance(below.value, ast.Constant)
                 and isinstance(below.value.value, str)
             ):
-                found[field.target.id] = " ".join(below.value.value.split())
+                name = names.get(field.target.id, field.target.id)
+                found[name] = " ".join(below.value.value.split())
     return found
