@@ -141,7 +141,7 @@ def test_warnings_name_what_a_person_should_look_at(contract, night: Path) -> No
         "columns.score.type: 99.5% numbers, others are 'n/a': should its type be number?"
         in warnings
     )
-    assert "columns.job.levels: Fixed, fixed differ by letter case only" in warnings
+    assert "columns.job.levels: differ by letter case only: Fixed and fixed" in warnings
 
 
 def test_columns_that_are_not_declared_and_batches_that_would_be_refused_are_told(

@@ -12,6 +12,8 @@ from loan_scoring.drafting.values import PLAIN
 
 ALMOST_NUMBER = 0.9
 """A category in which so large a share of the values are numbers may be a number."""
+DIGITS = "^[0-9]+$"
+"""Levels that are all such texts are codes, such as ZIP codes."""
 FEW_LEVELS = 10
 """Categories with at most so many levels are codes, even if they are numbers."""
 
@@ -91,7 +93,8 @@ def _texts(column: Column, values: pa.Array, place: str) -> Iterator[str]:
     numbers = pc.match_substring_regex(texts, PLAIN)
     total = pc.sum(counts).as_py() or 0
     numeric = pc.sum(pc.if_else(numbers, counts, 0)).as_py() or 0
-    if len(texts) > FEW_LEVELS and numeric >= ALMOST_NUMBER * total:
+    is_code = numeric == total and pc.all(pc.match_substring_regex(texts, DIGITS)).as_py()
+    if len(texts) > FEW_LEVELS and numeric >= ALMOST_NUMBER * total and not is_code:
         other = texts.filter(pc.invert(numbers)).to_pylist()
         rest = f", others are {', '.join(map(repr, other[:3]))}" if other else ""
         yield f"{place}.type: {numeric / total:.1%} numbers{rest}: should its type be number?"
@@ -99,6 +102,7 @@ def _texts(column: Column, values: pa.Array, place: str) -> Iterator[str]:
     declared = column.levels if isinstance(column.levels, list) else []
     for text in [*texts.to_pylist(), *declared]:
         spellings[text.casefold()].add(text)
-    for same in spellings.values():
-        if len(same) > 1:
-            yield f"{place}.levels: {', '.join(sorted(same))} differ by letter case only"
+    pairs = [" and ".join(sorted(same)) for same in spellings.values() if len(same) > 1]
+    if pairs:
+        shown = "; ".join(pairs[:3]) + f"; {len(pairs) - 3} more" * (len(pairs) > 3)
+        yield f"{place}.levels: differ by letter case only: {shown}"
