@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 KEY = "loan_id"
 """The name of the key column in every table of every portfolio."""
@@ -221,7 +221,7 @@ class Target(ContractPart):
     `positive` lists the values that mean default, `negative` the values that mean repaid.
     """
 
-    source: str | int
+    source: Annotated[str, BeforeValidator(str)]
     """The column of a labelled file that holds the outcome."""
     label: str = "Loan defaulted"
     """What a default is, in words."""

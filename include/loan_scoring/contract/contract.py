@@ -105,7 +105,7 @@ class Contract(ContractPart):
     def _is_consistent(self) -> Self:
         for field in ("name", "source"):
             repeated = first_repeated(
-                [v for c in self.columns if isinstance(v := getattr(c, field), str | int)]
+                [str(v) for c in self.columns if isinstance(v := getattr(c, field), str | int)]
             )
             if repeated is not None:
                 raise ValueError(f"columns: {field} '{repeated}' is declared twice")

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.files.fetching import open_files
 from loan_scoring.ingest.files.table import PARQUET_MAGIC, open_table
-from loan_scoring.ingest.files.unpacking import unpack
+from loan_scoring.ingest.files.unpacking import suffix_of, unpack
 
 MOST_BYTES = 256 << 20
 """So many unpacked bytes of a file are read. The first rows of a larger file are enough."""
 SAMPLE_BYTES = 256 << 10
 SAMPLE_RECORDS = 500
+WORKBOOKS = (".xlsx", ".xls", ".ods")
 BLANK = "blank"
 DELIMITERS = {",": ",", ";": ";", "\t": "tab", "|": "|"}
 """The delimiters that are tried, each with its name in a contract. Runs of blanks come last."""
@@ -67,6 +68,10 @@ def read_raw(location: str) -> RawFile:
         file.seek(0)
         if magic == PARQUET_MAGIC:
             return _parquet(where, pq.read_schema(file).names, notes)
+        if suffix_of(where) in WORKBOOKS:
+            raise SourceError(
+                f"{where}: a draft is not made from a workbook; save its sheet as CSV first"
+            )
         stream = unpack(file, where, magic)
         pieces, size = [], 0
         while size <= MOST_BYTES and (piece := stream.read(4 << 20)):
