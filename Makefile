@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose env bench calibrate demo-drift audit lint style types format lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose env bench calibrate demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -90,6 +90,9 @@ types: setup
 format: setup ## rewrite the code in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: setup ## write the tables of the contract's fields and its JSON Schema anew
+	@$(BIN)/python -m loan_scoring.drafting.reference docs/data-contract.md
 
 env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unless given) or prod
 	@python3 include/loan_scoring/local/env_file.py $(or $(ENVIRONMENT),nonprod)

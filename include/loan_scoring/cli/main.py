@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from loan_scoring.cli import (
+    contracts,
     lab,
     lookups,
     models,
@@ -143,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
         stages.reconcile_command,
         "compare the landing folder with the batches, and raise alerts on differences",
     )
+    contracts.add_contract_commands(commands)
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
     command("status", status.status_command, "show database, batches, champion and open alerts")

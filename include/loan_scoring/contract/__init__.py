@@ -10,6 +10,7 @@ from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.contract import Contract, row_rules_sha256
 from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, load_all, names, read
+from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import FeatureColumn, Lookup
 from loan_scoring.contract.operation_policies import (
     MOST_KEEP_DAYS,
@@ -30,7 +31,7 @@ from loan_scoring.contract.outcomes import (
     same_text,
     target_sha256,
 )
-from loan_scoring.contract.stage_policies import PARAMETERS, IngestPolicy, LeakPolicy
+from loan_scoring.contract.stage_policies import PARAMETERS, LeakPolicy
 from loan_scoring.contract.trained import changed_features, derivation, under_model
 
 __all__ = [

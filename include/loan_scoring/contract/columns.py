@@ -27,35 +27,90 @@ class Column(ContractPart):
     """
 
     source: AnySource = None
+    r"""Its name in the file, letter by letter. A line end inside quotes is part of it:
+    `"Income\n(EUR)"`. In a file without a header its position, from 1. The key may have a list of
+    several columns.
+    """
     made_from: Literal["row", "line"] | None = later(None)
+    """Of the key only, instead of `source`: `row` (a hash of the bytes of the row, type `uuid`) or
+    `line` (file and line, type `text`).
+    """
     name: str
+    """Its name in tables: snake_case, the unit at its end (`price_eur`)."""
     label: str = Field(min_length=1)
+    """Its name in words, for alerts and reasons."""
     type: Literal[
         "integer", "number", "money", "percent", "boolean", "date", "datetime", "category", "text",
         "uuid",
     ]  # fmt: skip
+    """`integer`; `number`; `money` and `percent`, which are numbers with signs, 13.5 for `13.5 %`;
+    `boolean`; `date` and `datetime`; `category`; `text`, which is stored and never a feature;
+    `uuid`: 16 bytes instead of 37 in each table and index.
+    """
     known: Literal["application", "pricing", "outcome"]
+    """When it is known. `application`: may be a feature. `pricing`, `outcome`: later, never a
+    feature.
+    """
     unit: str | None = None
+    """Its unit, shown with its values."""
     format: str | list[str] | None = later(None)
+    """Of a date or a time: one or several formats of strptime, tried in order, such as `"%b-%Y"`,
+    or `sas_days`, `excel_days`, `unix_seconds`; ISO 8601 without it.
+    """
     decimal: Literal[".", ","] = later(".")
+    """The decimal separator of numbers."""
     thousands: str | None = later(None)
+    """The thousands separator of numbers."""
     currency: str | None = later(None)
+    """The currency sign that stands beside numbers."""
     is_true: list[str] | None = later(None)
+    """The texts of a boolean that mean true."""
     is_false: list[str] | None = later(None)
+    """The texts of a boolean that mean false."""
     levels: Annotated[list[str], Field(min_length=1)] | Literal["free"] | None = None
+    """The levels of a category. Other levels go to quarantine, or are accepted with `open_levels:
+    true`. `free`: the levels are learned from the published history.
+    """
     open_levels: bool = False
+    """Accept levels that are not listed, with an alert."""
     max_levels: Annotated[int, Field(ge=2, le=10_000)] | None = later(None)
+    """So many levels of a free or open category are features, the most frequent ones; the others
+    are one group.
+    """
     level_labels: dict[str, str] = later({})
+    """A label for each level that is a code, shown on pages and in reasons: `{p3: Home
+    improvement}`.
+    """
     ignore_case: bool = later(False)
+    """Whether the letter case of levels and of a boolean's texts does not matter; stored as
+    declared.
+    """
     stored_only: bool = later(False)
+    """Whether the column is stored, and is neither a feature nor watched for drift."""
     optional: bool = later(False)
+    """Whether a file may lack the column; its values are then null."""
     since: date | None = later(None)
+    """Files of earlier business dates, and the history, may lack the column."""
     retired: date | None = later(None)
+    """Files from this date on may lack the column, and models that are trained from then on do not
+    use it.
+    """
     range: tuple[float | date | None, float | date | None] | None = None
+    """`[lowest, highest]` of a number or a date, `null` for no limit. Other values go to
+    quarantine.
+    """
     null_tokens: list[str] = Field(default_factory=list)
+    """Texts that mean null, besides the empty one; nothing is guessed. In a number, a token that is
+    a number means all ways to write it: `'-999'` is also -999.0 and -9.99E+02.
+    """
     max_null_share: Share = 0.0
+    """The usual share of nulls. A larger share raises an alert. 1: nulls are not checked."""
     critical_null_share: Share | None = None
+    """A batch with a larger share of nulls is refused. Without it: halfway from `max_null_share` to
+    1.
+    """
     margin: Margin | None = None
+    """Its distribution in generated data, see [margins](#margins)."""
 
     @field_validator("name")
     @classmethod
@@ -221,10 +276,15 @@ class Exclusion(ContractPart):
     """
 
     reason: str
+    """A code for the reason."""
     label: str
+    """The reason in words."""
     column: str
+    """The column that is tested, known at application."""
     is_null: bool = False
+    """Exclude if the column is null."""
     equals: str | None = None
+    """Exclude if the column has this level."""
 
     @field_validator("reason")
     @classmethod
@@ -249,8 +309,14 @@ class Ratio(ContractPart):
     """
 
     name: str
+    """The name of the rule, as in quarantine."""
     column: str
+    """The column that must equal `scale` x `numerator` / `denominator`."""
     numerator: str
+    """A column."""
     denominator: str
+    """A column."""
     scale: float = 1.0
+    """A factor, such as 100 for percent."""
     tolerance: Positive
+    """How far the value may be off, relative to the expected one."""

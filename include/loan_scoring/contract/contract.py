@@ -10,13 +10,13 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import (
     KEY,
-    NAME,
     Column,
     Exclusion,
     Ratio,
 )
 from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
 from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source, is_position
+from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import Feature, Lookup
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
@@ -31,6 +31,7 @@ from loan_scoring.contract.operation_policies import (
 )
 from loan_scoring.contract.outcomes import OutcomesFormat, Target, check_outcomes
 from loan_scoring.contract.parts import ContractPart, first_repeated, later
+from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.contract.protected import (
     Protected,
     ProtectedColumn,
@@ -39,7 +40,6 @@ from loan_scoring.contract.protected import (
 )
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
-    IngestPolicy,
     PromotionPolicy,
     ScoringPolicy,
     TrainingPolicy,
@@ -57,47 +57,71 @@ class Contract(ContractPart):
     model_config = ConfigDict(serialize_by_alias=True)
 
     portfolio: str
+    """The file's name, and the Postgres schema. Lower-case letters, digits, `_`."""
     title: str
+    """Shown in the UI."""
     owner: str
+    """The owner of the DAGs."""
     source: Source = Source()
+    """Where the labelled data is published, and how files are written, see [below](#source)."""
     columns: list[Column] = Field(min_length=2)
+    """See [a column](#a-column); one of them is named `loan_id`, the key."""
     target: Target
+    """What an outcome is, see [below](#target)."""
     outcomes: OutcomesFormat = later(OutcomesFormat())
+    """How files of outcomes are written, where they differ from those of applications, see
+    [outcomes](#which-outcome-counts).
+    """
     protected: list[Protected] = Field(default_factory=list)
+    """Columns that are never features, and that fairness is measured by."""
     # Dumps leave these fields out while they are empty, so that other contracts keep their hashes.
     lookups: list[Lookup] = Field(default_factory=list, exclude_if=lambda value: not value)
+    """Second tables by key as of the application, see [look-ups](#look-ups)."""
     declared_features: list[Feature] = Field(
         default_factory=list, alias="features", exclude_if=lambda value: not value
     )
+    """Values computed from columns, see [features](#features)."""
     exclusions: list[Exclusion] = Field(default_factory=list)
+    """Applications that no model scores, see [below](#exclusions-and-ratios)."""
     ratios: list[Ratio] = Field(default_factory=list)
+    """Rules across columns, see [below](#exclusions-and-ratios). Rows that break one go to
+    quarantine. Inequalities cannot be declared.
+    """
     ingest: IngestPolicy = IngestPolicy()
+    """When a file is whole, and which batch is refused, see [below](#ingest)."""
     scoring: ScoringPolicy = ScoringPolicy()
+    """How a batch is cut into tasks, see [below](#scoring-and-decisions)."""
     decision: DecisionPolicy
+    """Which probability leads to which decision, see [below](#scoring-and-decisions)."""
     training: TrainingPolicy = TrainingPolicy()
+    """How models are fitted, chosen and measured, see [below](#training)."""
     promotion: PromotionPolicy = PromotionPolicy()
+    """What a challenger must show, see [below](#promotion)."""
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    """The limits of an alert, see [below](#monitoring)."""
     retraining: RetrainingPolicy = RetrainingPolicy()
+    """When drift asks for new models, see [below](#from-drift-to-alerts)."""
     service_level: ServiceLevel = ServiceLevel()
+    """What is promised for nights, see [below](#service-level)."""
     performance: PerformancePolicy = PerformancePolicy()
+    """When outcomes are enough, and which differences raise an alert, see [below](#performance)."""
     business: BusinessPolicy | None = None
+    """What a default costs, see [below](#performance)."""
     retention: RetentionPolicy | None = None
+    """After how many days rows are dropped, see [below](#schedules-and-retention). Without it rows
+    are kept.
+    """
     notifications: list[Channel] = Field(default_factory=list)
+    """Who gets messages about alerts and failed stages, see [below](#notifications)."""
     schedules: Schedules = Schedules()
+    """When the DAGs start, see [below](#schedules-and-retention)."""
     replay: ReplayPolicy = ReplayPolicy()
+    """How a labelled file is cut into history and nights, see [below](#replay)."""
 
     @field_validator("portfolio")
     @classmethod
     def _is_identifier(cls, portfolio: str) -> str:
-        if not NAME.fullmatch(portfolio):
-            raise ValueError(
-                f"'{portfolio}' is not a valid portfolio name: use lower-case letters, digits and _"
-            )
-        if portfolio in ("mlflow", "public", "information_schema") or portfolio.startswith("pg_"):
-            raise ValueError(
-                f"'{portfolio}' is a schema of Postgres or MLflow, or kept for one; choose another "
-                "portfolio name that does not begin with pg_"
-            )
+        check_portfolio_name(portfolio)
         return portfolio
 
     @model_validator(mode="after")

@@ -84,10 +84,17 @@ class FileFormat(ContractPart):
     """
 
     encoding: str = "utf-8"
+    """The encoding of files of text: a codec of Python by name, such as `cp1252`."""
     delimiter: Delimiter = later("auto")
+    """`auto` (one of `, ; tab |` is found), or one of them, or `blank`: runs of blanks."""
     header: bool = later(True)
+    """Whether the first record has the names of the columns. If not, a column's `source` is its
+    position, from 1.
+    """
     ignore_case: bool = later(False)
+    """Whether the letter case of the names in the header does not matter."""
     sheet: str | None = later(None)
+    """The sheet of a workbook with several sheets."""
 
     @field_validator("encoding")
     @classmethod
@@ -113,6 +120,7 @@ class Published(ContractPart):
     """Where data is published."""
 
     url: str | None = None
+    """Where the labelled data is published."""
 
 
 # In this order of the bases, `url` is the first field, as it is in fingerprints of older models.

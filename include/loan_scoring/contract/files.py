@@ -94,17 +94,27 @@ def _one_line(error: ValidationError, raw: dict[str, Any]) -> str:
     # A misspelt required field gives two errors: an unknown field and a missing field. Show the
     # unknown field, because it contains the misspelling.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    place = _place(first, raw)
+    place, reason = field_and_reason(first, raw)
     others = len({tuple(_place(each, raw)) for each in errors}) - 1
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    more = f" (and {others} more; `loan-scoring contract check` shows all)" if others else ""
+    return f"{place}{': ' if place else ''}{reason}{more}"
+
+
+def field_and_reason(error: Any, raw: dict[str, Any]) -> tuple[str, str]:
+    """Return the field that a validation error names, with dots between its parts, and the reason.
+
+    Args:
+        error: one of the errors that pydantic lists.
+        raw: the contract as read from YAML.
+    """
+    reason = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
         reason = "there is no such field; check the spelling"
-    elif first["type"] not in ("value_error", "missing"):
-        reason += f", found {first['input']!r}"
-        if first["type"] == "string_type" and isinstance(first["input"], bool | int | float | date):
+    elif error["type"] not in ("value_error", "missing"):
+        reason += f", found {error['input']!r}"
+        if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | date):
             reason += "; YAML does not read it as text: put it in quotes"
-    more = f" (and {others} more)" if others else ""
-    return f"{'.'.join(place) + ': ' if place else ''}{reason}{more}"
+    return ".".join(_place(error, raw)), reason
 
 
 def _place(error: Any, raw: dict[str, Any]) -> list[str]:

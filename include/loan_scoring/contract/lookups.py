@@ -29,10 +29,15 @@ class Feature(ContractPart):
     """
 
     name: str
+    """Its name, as of a column."""
     label: str = Field(min_length=1)
+    """Its name in words, for alerts and reasons."""
     unit: str | None = None
+    """Its unit, shown with its values."""
     expression: str = Field(min_length=1, max_length=MOST_CHARACTERS)
+    """How it is computed from columns, see [the language](#features)."""
     stored: bool = False
+    """Whether the value is also a column of table `applications`."""
 
     @field_validator("name")
     @classmethod
@@ -52,8 +57,11 @@ class KnownAt(ContractPart):
     """
 
     source: SourceName
+    """The column of the table that says when a row was known."""
     type: Literal["date", "datetime"] = "date"
+    """`date`, or `datetime` for a time of day."""
     format: str | list[str] | None = None
+    """One or several formats of strptime; ISO 8601 without it."""
 
     @cached_property
     def column(self) -> Column:
@@ -83,12 +91,19 @@ class Lookup(ContractPart):
     """
 
     name: str
+    """Its name, and the landing folder `lookups/NAME`."""
     source: Source = Source()
+    """How its files are written, as under `source`."""
     key: dict[str, SourceName] = Field(min_length=1)
+    """The column of the application, or of an earlier look-up, and its column in the table."""
     where: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+    """Only rows with one of these texts in these columns of the table are taken."""
     known_at: KnownAt | None = None
+    """When a row was known. Without it, the table is a static reference table."""
     as_of: str | None = None
+    """The column with the date of the application; the business date without it."""
     columns: list[Column] = Field(min_length=1)
+    """The columns of the table, as [columns](#a-column) of a file."""
 
     @field_validator("name")
     @classmethod

@@ -20,19 +20,34 @@ class MonitoringPolicy(ContractPart):
     """Limits and sample sizes of the tests that compare a batch with the baseline for drift."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    """False discovery rate over the batch."""
     psi_attention: Positive = 0.1
+    """From this PSI on a column is at attention: the usual band."""
     psi_drifted: Positive = 0.25
+    """From this PSI on an alert is critical: the usual band."""
     ks_floor: Share = 0.03
+    """Largest gap between the distribution functions of a number."""
     wasserstein_floor: Positive = 0.1
+    """Distance in standard deviations; shown, does not decide."""
     share_floor: Share = 0.02
+    """Total variation of a category's shares, and difference of null shares."""
     unseen_floor: Share = 0.005
+    """Share of rows with a level that training never saw."""
     jensen_shannon_floor: Share = 0.1
+    """Distance of a category's shares, 0 to 1; shown, does not decide."""
     domain_floor: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    """How far the domain classifier's AUC is above 0.5."""
     reconstruction_floor: Annotated[float, Field(ge=0)] = 0.1
+    """Difference of mean reconstruction errors, in the baseline's standard deviations of an error.
+    """
     psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    """A PSI below this quantile of its distribution without drift is noise."""
     bins: Annotated[int, Field(ge=2, le=100)] = 10
+    """Bins of a number in the baseline."""
     sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000
+    """Rows of the baseline that are kept."""
     joint_rows: Annotated[int, Field(ge=100, le=20_000)] = 5_000
+    """Loans on each side that the joint tests read."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -47,14 +62,17 @@ class MonitoringPolicy(ContractPart):
 class RetrainingPolicy(ContractPart):
     """The conditions under which drift leads to a request for retraining.
 
-    At least `drifted` of the last `of_last` batches, including the last batch, must show the cause
-    of drift. A batch with bad data does not count. The previous request must be more than
-    `cooldown_nights` nights ago.
+    A batch with bad data does not count.
     """
 
     drifted: Annotated[int, Field(ge=1)] = 2
+    """This many of the last batches, including the latest, must show the cause."""
     of_last: Annotated[int, Field(ge=1, le=100)] = 5
+    """How many last batches are looked at."""
     cooldown_nights: Annotated[int, Field(ge=0)] = 7
+    """Nights between two requests, whichever causes they have; counted from the night that was
+    scored last at the first request.
+    """
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -64,46 +82,61 @@ class RetrainingPolicy(ContractPart):
 
 
 class ServiceLevel(ContractPart):
-    """The service level of a portfolio.
-
-    A night is on time if scores are visible at most `scored_within_minutes` minutes after the
-    night's file landed. `nights_on_time` is the minimum share of nights that must be on time.
-    """
+    """The service level of a portfolio."""
 
     scored_within_minutes: Positive = 60
+    """A night is on time if its scores are visible this many minutes after its first file landed. A
+    night whose file was refused is late.
+    """
     nights_on_time: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """The objective: the share of nights on time. The rest is the error budget."""
 
 
 class PerformancePolicy(ContractPart):
     """The limits for performance: how many outcomes a batch needs, and how large drift must be."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of a batch's scored loans that must have an outcome before figures are realised."""
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
+    """Resamples for each 95 % interval."""
     auc_floor: Share = 0.02
+    """Kind `model`: how far the AUC must be below the hold-out's."""
     calibration_floor: Share = 0.03
+    """Kind `model`: difference of the default rate from the mean probability."""
     default_rate_floor: Share = 0.03
+    """Kind `target`: difference of the default rate from the hold-out's."""
     drifted_from: Annotated[float, Field(gt=1)] = 2.0
+    """From this many floors on, a test is `drifted` and its alert critical; from one floor on it is
+    at `attention`.
+    """
 
 
 class BusinessPolicy(ContractPart):
-    """The cost of a default, which is `loss_given_default` times the loan's amount.
-
-    `amount` is the name of the column that contains the loan's amount.
-    """
+    """The cost of a default, which is `loss_given_default` times the loan's amount."""
 
     amount: str
+    """The column with the loan's amount; without `business` no loss is computed."""
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
+    """Share of the amount that a default loses."""
 
 
 class Channel(ContractPart):
     """A notification channel: the Airflow connection that sends, and the alerts that are sent."""
 
     name: str
+    """Its name in alerts and in `deliveries`. With another name it is a new channel and gets every
+    open alert.
+    """
     kind: Literal["smtp", "slack", "webhook"]
+    """`smtp`: a mail. `slack`: an incoming webhook of Slack. `webhook`: a POST of JSON."""
     connection: str
+    """Id of the Airflow connection, which holds the address and every secret."""
     recipients: list[str] = Field(default_factory=list)
+    """For `smtp` only: mail addresses."""
     least_severity: Literal["warning", "critical"] = "warning"
+    """`critical`: nothing about an alert while it is a warning."""
     alerts: list[AlertKind] = Field(default=[*get_args(AlertKind)], min_length=1)
+    """The kinds of alert that it gets."""
 
     @field_validator("name")
     @classmethod
@@ -143,10 +176,18 @@ class Schedules(ContractPart):
     """The start times of the DAGs, as cron expressions in the time zone `timezone`."""
 
     timezone: str = "UTC"
+    """The time zone of all schedules, of business dates and of times without an offset."""
     ingest: str = "0 2 * * *"
+    """Cron expression. A business date is taken by the first tick on a later local day, so each
+    date is taken once; after days without a tick one tick takes several dates ([decision
+    28](adr/0028-business-dates.md)).
+    """
     outcomes: str = "30 1 * * *"
+    """Cron expression."""
     train: str = "0 6 * * 0"
+    """Cron expression."""
     maintenance: str = "0 12 * * 6"
+    """Cron expression."""
 
     @field_validator("timezone")
     @classmethod
@@ -189,20 +230,30 @@ class RetentionPolicy(ContractPart):
     """
 
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
+    """After how many days months of applications, scores and calls are dropped, by the DAG
+    `NAME_maintenance`. See [decision 23](adr/0023-retention-by-months.md).
+    """
 
 
 class Scenario(ContractPart):
     """A change to the data of a night, with which replay simulates drift."""
 
     label: str
+    """What drifts, in words."""
     kind: Literal[
         "multiply", "move_level", "blank", "new_level", "worsen_outcomes", "shuffle_outcomes"
     ]
+    """What the scenario does, see the table below."""
     column: str | None = None
+    """The column that changes."""
     factor: Positive | None = None
+    """What `multiply` multiplies by."""
     share: Share | None = None
+    """The share of the rows that change."""
     level: str | None = None
+    """The level that rows get."""
     from_level: str | None = None
+    """The level that rows had."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -230,8 +281,15 @@ class ReplayPolicy(ContractPart):
     """How replay splits a labelled file into the history, nights of applications, and outcomes."""
 
     start: Annotated[str, AfterValidator(_calendar_date)] = "2026-01-05"
+    """Date of the first night."""
     history_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """Share of the rows that are the history."""
     outcome_lag_nights: Annotated[int, Field(ge=1)] = 3
+    """How many nights later the outcomes of a night land."""
     generated_rows: Annotated[int, Field(ge=1000)] = 60_000
+    """Number of generated loans."""
     generated_default_rate: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Default rate of generated loans."""
     scenarios: dict[str, Scenario] = Field(default_factory=dict)
+    """Drifts that the command can add to nights, by name: `label`, `kind`, and what the kind needs.
+    """

@@ -29,10 +29,17 @@ class Target(ContractPart):
     """
 
     source: SourceName
+    """The column of a labelled file that holds the outcome."""
     label: str = "Loan defaulted"
+    """What a default is, in words."""
     positive: list[str] = Field(min_length=1)
+    """Its texts for default. After a change, ingest `history` and the files of outcomes again: the
+    same bytes are then read anew.
+    """
     negative: list[str] = Field(min_length=1)
+    """Its texts for paid."""
     open: list[str] = later([])
+    """Texts of states that are no outcome yet: neither taken nor refused, and counted."""
 
     @model_validator(mode="after")
     def _values_differ(self) -> Self:
@@ -58,7 +65,9 @@ class DateSource(ContractPart):
     """
 
     source: SourceName
+    """The column of a file of outcomes that holds the date."""
     format: str | list[str] | None = Field(default=None, min_length=1)
+    """One or several formats of strptime; ISO 8601 without it."""
 
     @property
     def formats(self) -> list[str]:
@@ -76,8 +85,11 @@ class AmountSource(ContractPart):
     """The column with an amount of money, and how its numbers are written."""
 
     source: SourceName
+    """The column of a file of outcomes that holds the amount."""
     decimal: str = Field(default=".", pattern="^[.,]$")
+    """The decimal separator."""
     thousands: str | None = Field(default=None, pattern="^[., '_\u00a0\u202f\u2019]$")
+    """The thousands separator."""
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
@@ -94,14 +106,25 @@ class OutcomesFormat(ContractPart):
     """
 
     key: AnySource = None
+    """The key's column, if it differs from the applications'."""
     target: SourceName | None = None
+    """The target's column, if it differs from `target.source`."""
     observed_on: DateSource | None = None
+    """The column with the date of the outcome, and its format; `observed_on` in ISO 8601 without
+    it.
+    """
     recovered: AmountSource | None = None
+    """The column with the amount recovered, for the realised loss given default."""
     encoding: str | None = None
+    """As under `source`, if it differs."""
     delimiter: Delimiter | None = None
+    """As under `source`, if it differs."""
     header: bool | None = None
+    """As under `source`, if it differs."""
     ignore_case: bool | None = None
+    """As under `source`, if it differs."""
     sheet: str | None = None
+    """As under `source`, if it differs."""
 
     def files(self, applications: FileFormat) -> FileFormat:
         """Return how files of outcomes are written, given how files of applications are."""

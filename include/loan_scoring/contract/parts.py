@@ -48,10 +48,18 @@ class Margin(ContractPart):
     """
 
     nulls: Share = 0.0
+    """The share of nulls."""
     quantiles: list[float] | list[date] | None = Field(default=None, min_length=7, max_length=7)
+    """Of a number that is not null: the values at 0, 5, 25, 50, 75, 95 and 100 %."""
     step: Positive | None = None
+    """Values are the lowest quantile plus multiples of it; 1 for an integer."""
     shares: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """The share of each of a category's levels, without nulls; rescaled to 1."""
     effect: float | dict[str, float] = 0.0
+    """On the log-odds of default: of a number by standard deviation, of a category by level. Only
+    their relation counts: all are scaled by one factor until the target is about as predictable as
+    a real one.
+    """
 
     @field_validator("quantiles")
     @classmethod

@@ -21,7 +21,9 @@ class ProtectedColumn(ContractPart):
     """A protected column. `bands` are the values of a number at which its groups begin."""
 
     column: str = Field(min_length=1)
+    """A protected column."""
     bands: Annotated[list[float], Field(min_length=1)] | None = None
+    """The values of a number at which its groups begin."""
 
     @field_validator("bands")
     @classmethod

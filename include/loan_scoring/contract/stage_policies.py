@@ -1,109 +1,10 @@
 """Define the policies of ingest, scoring, training and promotion, with their default values."""
 
-import re
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loan_scoring.contract.parts import ContractPart, Positive, Share, later
-
-
-class VolumePolicy(ContractPart):
-    """Limits of a night's row count, as multiples of the median row count of earlier nights.
-
-    The median is over the last `nights` published nights. If fewer than `min_nights` are published,
-    the row count is not checked.
-    """
-
-    nights: Annotated[int, Field(ge=1, le=366)] = 14
-    min_nights: Annotated[int, Field(ge=1)] = 3
-    warning: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.5, 2.0)
-    critical: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=1)]] = (0.2, 5.0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min_nights > self.nights:
-            raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
-        if self.critical[0] > self.warning[0] or self.critical[1] < self.warning[1]:
-            raise ValueError("the critical band must contain the warning band")
-        return self
-
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-"""A day of the week on which a file is expected."""
-
-
-class ManifestPolicy(ContractPart):
-    """The manifest that must lie beside each landed file, and the names of its fields.
-
-    The manifest of `NAME.csv` is `NAME.csv` followed by `ending`. A field whose name is null is not
-    compared. `totals` maps a numeric column to the field with the sum of the column.
-    """
-
-    ending: Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]+$")] = ".manifest.json"
-    rows: str | None = "rows"
-    sha256: str | None = "sha256"
-    totals: dict[str, str] = Field(default_factory=dict)
-
-
-class QuarantinePolicy(ContractPart):
-    """From which number of quarantined rows on a rule raises an alert.
-
-    - `few_rows`: so many rows of a rule, or of one unknown level, never raise an alert. Default: 5,
-      because a handful of typing errors is no fault of the file.
-    - `min_share`: a share of the batch below which a rule raises no alert, above its usual share.
-      Default: 0.001. That is 149 of 148,670 rows, which a person can still correct by hand.
-    - `nights`: number of earlier nights from which the usual share is estimated. Default: 14, so
-      that each weekday is there twice.
-    - `min_nights`: with fewer nights the usual share is unknown. Default: 5, because fewer nights
-      do not show how much nights differ.
-    - `first_nights_share`: the share above which a rule raises an alert as long as the usual share
-      is unknown. Default: 0.01, because some rules usually refuse several rows of a thousand.
-    """
-
-    few_rows: Annotated[int, Field(ge=0)] = 5
-    min_share: Share = 0.001
-    nights: Annotated[int, Field(ge=2, le=366)] = 14
-    min_nights: Annotated[int, Field(ge=2)] = 5
-    first_nights_share: Share = 0.01
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min_nights > self.nights:
-            raise ValueError(f"min_nights {self.min_nights} is above nights {self.nights}")
-        return self
-
-
-PartNames = Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]], Field(min_length=1)]
-"""The names of the files of a night, as in DATE-NAME.csv."""
-
-
-class IngestPolicy(ContractPart):
-    """The limits beyond which a landed batch is refused or raises an alert.
-
-    `files` says whether a night has one file or several. A list has the names of the files that
-    must all have landed.
-    """
-
-    max_quarantined_share: Share = 0.1
-    quarantine: QuarantinePolicy = QuarantinePolicy()
-    volume: VolumePolicy = VolumePolicy()
-    max_days_ahead: Annotated[int, Field(ge=0, le=366)] = 0
-    settled_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
-    files: Literal["one", "several"] | PartNames = later("one")
-    manifest: ManifestPolicy | None = None
-    deadline: str | None = None
-    expected_on: list[Weekday] = Field(default=[*get_args(Weekday)], min_length=1)
-
-    @field_validator("deadline", mode="before")
-    @classmethod
-    def _is_time(cls, value: Any) -> Any:
-        # YAML reads 10:30 without quotes as the number 630, which is 10 x 60 + 30.
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
-            return f"{value // 60:02d}:{value % 60:02d}"
-        if isinstance(value, str) and not re.fullmatch("(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
-            raise ValueError(f"'{value}' is not a time of day; write it as HH:MM, such as 06:00")
-        return value
+from loan_scoring.contract.parts import ContractPart, Positive, later
 
 
 class ScoringPolicy(ContractPart):
@@ -114,7 +15,9 @@ class ScoringPolicy(ContractPart):
     """
 
     mini_batch_rows: Annotated[int, Field(ge=1)] = 20_000
+    """Rows of a mini-batch. One task scores one mini-batch."""
     max_mini_batches: Annotated[int, Field(ge=1, le=256)] = 16
+    """A batch is cut into at most so many mini-batches, then larger ones."""
 
 
 class DecisionPolicy(ContractPart):
@@ -125,7 +28,9 @@ class DecisionPolicy(ContractPart):
     """
 
     approve_below: Annotated[float, Field(gt=0, lt=1)]
+    """`approve` below this default probability."""
     decline_from: Annotated[float, Field(gt=0, lt=1)]
+    """`decline` from this default probability on, `review` between."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -144,12 +49,21 @@ class LeakPolicy(ContractPart):
     """
 
     auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
+    """Out-of-sample AUC of the column alone, in either direction or none."""
     null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
+    """AUC of whether the column is null."""
     pure_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.85
+    """A level is near-pure if the lower Wilson bound of one outcome's share reaches this and 1.5
+    times that outcome's share in all loans.
+    """
     min_level_loans: Annotated[int, Field(ge=5)] = 30
+    """Levels with fewer loans are not checked."""
     coverage_limit: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The largest share of the loans with an outcome that one near-pure level may hold."""
     action: Literal["refuse", "drop"] = "refuse"
+    """`refuse`: training fails with one line. `drop`: the column is not a feature this time."""
     acknowledged: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    """Columns that may be above the limits: `column: reason`."""
 
 
 PARAMETERS = {
@@ -184,20 +98,35 @@ class TrainingPolicy(ContractPart):
     """How models are fitted, selected and evaluated."""
 
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Share of the labelled loans that no fit, choice or calibration sees. A hash of `seed` and the
+    key puts a loan in, for ever.
+    """
     seed: int = 20260105
+    """Seed of every random draw."""
     min_loans: Annotated[int, Field(ge=100)] = 1000
+    """With fewer labelled loans there is no training."""
     min_recent_loans: Annotated[int, Field(ge=100)] = 6000
+    """After a change, this many loans with outcomes since then calibrate and measure the new model
+    ([decision 15](adr/0015-learning-after-a-change.md)).
+    """
     folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Folds of the stratified cross-validation."""
     candidates: dict[str, Annotated[list[dict[str, int | float]], Field(min_length=1)]] = Field(
         default=CANDIDATES, min_length=1, validate_default=True
     )
+    """For each algorithm a list of parameters, each one trial; **in the order of simplicity**."""
     calibration_slope: tuple[Positive, Positive] = (0.95, 1.05)
+    """If the out-of-fold slope is outside, log-odds are recalibrated."""
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 300
+    """Bootstrap resamples for each 95 % interval."""
     leaks: LeakPolicy = LeakPolicy()
+    """The leak gate, see [below](#the-leak-gate)."""
     personas: (
         Annotated[int, Field(ge=3, le=8)]
         | tuple[Annotated[int, Field(ge=3, le=8)], Annotated[int, Field(ge=3, le=8)]]
     ) = (3, 8)
+    """Limits of the number of personas; the largest mean silhouette decides. One number fixes it.
+    """
 
     @field_validator("candidates")
     @classmethod
@@ -238,8 +167,11 @@ class NotAGroup(ContractPart):
     """A level of a protected attribute that is not compared, with the reason."""
 
     attribute: str
+    """The protected column."""
     level: str
+    """Its level that is not a group of people."""
     reason: str = Field(min_length=1)
+    """Why."""
 
 
 class FairnessPolicy(ContractPart):
@@ -250,9 +182,17 @@ class FairnessPolicy(ContractPart):
     """
 
     attributes: list[str] | None = None
+    """Columns by whose groups approval (a probability below `decision.approve_below`) is compared.
+    Without it: all protected categories.
+    """
     min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Floor of the demographic parity ratio: the lowest group's approval rate over the highest."""
     min_group: Annotated[int, Field(ge=30)] = 200
+    """Groups with fewer loans in the hold-out are shown but not compared."""
     not_a_group: list[NotAGroup] = Field(default_factory=list)
+    """Levels that are not a group of people, each with `attribute`, `level` and `reason`; shown but
+    not compared.
+    """
 
 
 class FirstModelPolicy(ContractPart):
@@ -262,17 +202,26 @@ class FirstModelPolicy(ContractPart):
     """
 
     min_auc: Annotated[float, Field(ge=0.5, lt=1)] = 0.6
+    """Lowest AUC on the hold-out where there is no champion."""
 
 
 class PromotionPolicy(ContractPart):
     """The conditions under which a challenger becomes champion, and whether a person must agree."""
 
     mode: Literal["auto", "hold"] = "auto"
+    """`auto`: the gates decide. `hold`: if all gates pass, a person decides.
+    `LOAN_SCORING_PROMOTION`, `train --promote` and the DAG's param `promote` override this.
+    """
     first_model: FirstModelPolicy = later(FirstModelPolicy())
+    """What a pair must reach where there is no champion."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    """Of the paired bootstrap's intervals of both differences."""
     calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
+    """Limits of the slope of outcomes on predicted log-odds."""
     fairness: FairnessPolicy = FairnessPolicy()
+    """Which groups are compared, see below."""
     answer_within_hours: Annotated[float, Field(gt=0, le=720)] = 72
+    """How long a person has to answer; then the champion stays."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

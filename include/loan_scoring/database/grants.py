@@ -11,10 +11,9 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database
 
 APPENDED = (
-    "approvals", "audit_log", "calls", "lookup_deliveries", "lookup_rows", "models",
-    "outcome_changes", "outcome_changes_by_batch",
-    "outcome_revisions", "promotions", "publications", "retrain_requests", "scores",
-    "trial_failures", "trials",
+    "approvals", "audit_log", "calls", "contracts", "lookup_deliveries", "lookup_rows", "models",
+    "outcome_changes", "outcome_changes_by_batch", "outcome_revisions", "promotions",
+    "publications", "retrain_requests", "scores", "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows.
 

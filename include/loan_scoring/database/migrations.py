@@ -82,6 +82,25 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
     return applied
 
 
+def recreate_schema(connection: Connection, contract: Contract) -> None:
+    """Drop a portfolio's schema with all rows, and set it up anew, in the caller's transaction.
+
+    Only the entries of the audit log are kept, as they are.
+    """
+    name = sql.Identifier(contract.portfolio)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE kept_entries ON COMMIT DROP AS TABLE audit_log")
+        cursor.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
+        _prepare(connection, contract)
+        for path in sorted((settings.home() / "sql" / "migrations").glob("*.sql")):
+            _apply_file(connection, path)
+        _apply_contract(connection, contract)
+        # Without its trigger the table takes entries as they were, with their times and hashes.
+        cursor.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_chained")
+        cursor.execute("INSERT INTO audit_log TABLE kept_entries")
+        cursor.execute("ALTER TABLE audit_log ENABLE TRIGGER audit_log_chained")
+
+
 def _apply_file(connection: Connection, path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if _is_applied(connection, path.name, _sha256(text)):

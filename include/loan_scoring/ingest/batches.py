@@ -118,6 +118,12 @@ def land_batch(session: Session, batch_id: str, location: Location) -> LandedBat
                 **rules,
             )
             record_files(session, batch_id, revision, table)
+            database.execute(
+                connection,
+                "insert_contract",
+                batch_id=batch_id,
+                contract=contract.model_dump_json(),
+            )
     if table.header.extra:
         log.warning(
             "batch %s: ignored columns that are not in the contract: %s",

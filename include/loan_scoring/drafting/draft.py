@@ -1,0 +1,291 @@
+"""Draft a whole contract from a file, without a database."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring.contract import KEY, LeakPolicy
+from loan_scoring.drafting import hints
+from loan_scoring.drafting.columns import ColumnDraft, draft_column
+from loan_scoring.drafting.raw_file import RawFile, read_raw
+from loan_scoring.drafting.target import TargetDraft, draft_target
+from loan_scoring.drafting.values import SURE_NULLS, count_values
+from loan_scoring.drafting.words import label_of, names_of
+from loan_scoring.errors import SourceError
+from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
+
+SEED = 20260105
+MOST_ROWS = 60_000
+"""Leak figures are taken from at most so many loans; more change no digit that is shown."""
+RARELY = 0.99
+"""A column with so large a share of nulls may be filled by later events only."""
+FEW_LOANS = 1000
+"""The default of training.min_loans."""
+AGE_BANDS = [25, 35, 45, 55, 65]
+
+
+@dataclass
+class Entry:
+    """A column of the draft, as the contract's fields, with the remarks that stand above it."""
+
+    fields: dict[str, Any]
+    facts: list[str] = field(default_factory=list)
+    todos: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ContractDraft:
+    """All that the written draft says."""
+
+    portfolio: str
+    file: RawFile
+    key: Entry
+    columns: list[Entry]
+    empty: list[str | int]
+    target: TargetDraft
+    outcomes: np.ndarray | None
+    """1 for a default, 0 for a paid loan and -1 for a loan without outcome, shape (rows,)."""
+    protected: list[Any] = field(default_factory=list)
+    amount: str | None = None
+
+    @property
+    def is_shouted(self) -> bool:
+        """Whether all headers are in capitals."""
+        return _is_shouted(self.file)
+
+
+def draft_contract(
+    location: str, portfolio: str, key: str | None = None, target: str | None = None
+) -> ContractDraft:
+    """Return the draft of a contract for a labelled file.
+
+    Args:
+        location: file or URL.
+        portfolio: name of the portfolio.
+        key: header of the key, or several with commas between them, or `row` or `line` for a key
+            that is made from the row. If None, the draft looks for a key.
+        target: header of the target, or its position in a file without header. If None, the draft
+            looks for a target.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks the named columns.
+    """
+    file = read_raw(location)
+    values = {source: count_values(column) for source, column in file.columns.items()}
+    aim = draft_target(values, None if target is None else _source(file, target))
+    outcomes = aim.outcomes(values[aim.source]) if aim.is_found else None
+    drafts: dict[str | int, ColumnDraft] = {}
+    empty: list[str | int] = []
+    for source, each in values.items():
+        if source == aim.source and aim.is_found:
+            continue
+        if len(each.null_words(SURE_NULLS)) == len(each.texts):
+            empty.append(source)
+        else:
+            drafts[source] = draft_column(source, each)
+    entry, sources = _key(file, drafts, key)
+    rest = [draft for source, draft in drafts.items() if [source] != sources]
+    if not rest:
+        raise SourceError(
+            f"{file.where}: besides key and target no column has a value; nothing can be drafted"
+        )
+    names = names_of([d.source for d in rest], {d.source: d.type for d in rest})
+    drafted = ContractDraft(portfolio, file, entry, [], empty, aim, outcomes)
+    figures = _Figures(outcomes)
+    for draft in rest:
+        drafted.columns.append(_entry(draft, names[draft.source], figures, drafted))
+    return drafted
+
+
+class _Figures:
+    """Leak figures of columns, on the loans with an outcome."""
+
+    def __init__(self, outcomes: np.ndarray | None) -> None:
+        places = np.flatnonzero(outcomes >= 0) if outcomes is not None else np.empty(0, int)
+        if len(places) > MOST_ROWS:
+            places = np.sort(np.random.default_rng(SEED).permutation(places)[:MOST_ROWS])
+        self._places = pa.array(places)
+        self._y = outcomes[places] == 1 if outcomes is not None else np.empty(0, bool)
+
+    def of(self, draft: ColumnDraft) -> LeakFigures | None:
+        if not len(self._y) or self._y.all() or not self._y.any():
+            return None
+        return leak_figures(draft.typed().take(self._places), self._y, LeakPolicy(), SEED)
+
+
+def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraft) -> Entry:
+    values, words = draft.values, draft.words
+    entry = Entry(
+        {"source": draft.source, "name": name, "label": label_of(draft.source, whole.is_shouted)}
+    )
+    entry.todos = list(draft.todos)
+    is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
+    type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
+    found = figures.of(draft) if type_ not in ("text", "uuid") else None
+    nulls = 1 - values.filled / values.rows
+    known, why = _known(words, found)
+    if why:
+        entry.todos.append(why)
+    entry.fields |= {"type": type_, "known": known}
+    if type_ == draft.type:
+        entry.fields |= draft.fields
+    if draft.tokens:
+        entry.fields["null_tokens"] = draft.tokens
+    if nulls and known == "application":
+        entry.fields["max_null_share"] = min(1, math.ceil(nulls * 115) / 100)
+    if known != "application":
+        entry.fields["max_null_share"] = 1
+    if known == "outcome":
+        entry.fields["optional"] = True
+    entry.facts = list(draft.facts) if type_ == draft.type else ["an identifier: stored only"]
+    if len(values.texts) == 1 and not nulls:
+        entry.facts = [f"always {values.by_count[0][0]}: no model learns from it"]
+    if nulls:
+        entry.facts.append(f"{nulls * 100:.2g} % null" if nulls < 0.995 else "nearly always null")
+    if found is not None:
+        entry.facts.append(_shown(found))
+    if type_ == "text" and not is_whole_id:
+        entry.facts.append("stored only; leave it out if it holds personal data")
+    is_stored_only = type_ in ("text", "uuid", "date", "datetime")
+    if hints.has(words, hints.PROTECTED) and is_stored_only:
+        entry.facts.append("looks protected; it is stored only, so never a feature")
+    elif hints.has(words, hints.PROTECTED):
+        entry.facts.append("looks protected")
+        is_age = draft.numbers is not None and draft.type != "boolean" and "age" in words
+        whole.protected.append({"column": name, "bands": AGE_BANDS} if is_age else name)
+    elif hints.has(words, hints.PROXIES) and type_ == "category":
+        entry.facts.append("a place may stand for the origin of people: protected?")
+    if whole.amount is None and type_ == "money" and {"loan", "amount"} & {*words}:
+        whole.amount = name if known == "application" else None
+    return entry
+
+
+def _known(words: list[str], found: LeakFigures | None) -> tuple[str, str | None]:
+    """Return when a column is known, and the question for a person if that is doubtful."""
+    limits, by_name = LeakPolicy(), hints.known_by_name(words)
+    signs = []
+    if found is not None:
+        if found.auc is not None and found.auc > limits.auc_limit:
+            signs.append(f"alone it has AUC {found.auc:.2f}")
+        if found.null_auc is not None and found.null_auc > limits.null_auc_limit:
+            signs.append(f"its nulls alone have AUC {found.null_auc:.2f}")
+        pure = [each for each in found.near_pure if each.coverage > limits.coverage_limit]
+        if pure:
+            level = "if it is null" if pure[0].level == "null" else f"at {pure[0].level}"
+            signs.append(f"{level} {pure[0].default_rate:.0%} default")
+    if signs:
+        return "outcome", f"known only afterwards? {', '.join(signs)}"
+    if by_name == "outcome":
+        return by_name, "known only afterwards, as its header sounds?"
+    if by_name == "pricing":
+        return by_name, "a price, set after the decision?"
+    if found is not None and found.nulls > RARELY * found.loans:
+        return "application", "hardly ever filled: known for each loan at application?"
+    return "application", None
+
+
+def _shown(found: LeakFigures) -> str:
+    shown = [f"AUC {found.auc:.2f}"] if found.auc is not None else []
+    shown += [f"null AUC {found.null_auc:.2f}"] if found.null_auc is not None else []
+    return ", ".join(shown) or "AUC not known"
+
+
+def _is_shouted(file: RawFile) -> bool:
+    return all(str(name) == str(name).upper() for name in file.columns)
+
+
+def _source(file: RawFile, name: str) -> str | int:
+    source: str | int = int(name) if not file.has_header and name.isdecimal() else name
+    if source not in file.columns:
+        raise SourceError(
+            f"{file.where} has no column '{name}'; its columns are "
+            f"{', '.join(map(str, file.columns))}"
+        )
+    return source
+
+
+def _key(
+    file: RawFile, drafts: dict[str | int, ColumnDraft], chosen: str | None
+) -> tuple[Entry, list[str | int]]:
+    """Return the key's entry and the columns that it is read from."""
+    entry = Entry({"source": "", "name": KEY, "label": "Loan number"})
+    if chosen in ("row", "line"):
+        return _made(entry, file, str(chosen)), []
+    if chosen is not None:
+        sources = [_source(file, name.strip()) for name in chosen.split(",")]
+        unique, rows = _distinct([file.columns[source] for source in sources]), file.rows
+        if unique < rows:
+            entry.todos.append(
+                f"only {unique:,} of {rows:,} keys differ; rows that repeat a key are refused"
+            )
+    else:
+        sources = _find_key(drafts, file)
+        if not sources:
+            return _made(entry, file, None), []
+    if len(sources) > 1:
+        entry.fields |= {"source": sources, "type": "text", "known": "application"}
+        return entry, sources
+    draft = drafts[sources[0]]
+    type_ = draft.type if draft.type in ("integer", "uuid") and not draft.tokens else "text"
+    is_whole = bool(draft.values.match(r"^(0|[1-9][0-9]{0,17})$").all())
+    type_ = "integer" if is_whole and draft.type != "uuid" else type_
+    entry.fields |= {
+        "source": sources[0],
+        "label": label_of(sources[0], _is_shouted(file)),
+        "type": type_,
+        "known": "application",
+    }
+    return entry, sources
+
+
+def _find_key(drafts: dict[str | int, ColumnDraft], file: RawFile) -> list[str | int]:
+    """Return the columns that identify a row: one with different values, else a pair of them."""
+    unique = [
+        draft
+        for draft in drafts.values()
+        if len(draft.values.texts) == draft.values.rows
+        and (draft.is_identifier or draft.type in ("integer", "uuid", "text"))
+        and draft.type not in ("number", "date", "datetime", "money", "percent")
+    ]
+    if unique:
+        best = max(
+            unique,
+            key=lambda d: (d.is_identifier, "loan" in d.words, "id" in d.words, d.type != "text"),
+        )
+        return [best.source] if best.is_identifier or best.type != "text" else []
+    ids = [d for d in drafts.values() if d.is_identifier and d.values.filled == d.values.rows]
+    for place, first in enumerate(ids):
+        for second in ids[place + 1 :]:
+            if _distinct([file.columns[first.source], file.columns[second.source]]) == file.rows:
+                return [first.source, second.source]
+    return []
+
+
+def _made(entry: Entry, file: RawFile, how: str | None) -> Entry:
+    """Return the entry of a key that is made from the row, or from file and line."""
+    if how is None:
+        columns = [*file.columns.values(), *file.unnamed.values()]
+        how = "row" if _distinct(columns) == file.rows else "line"
+    del entry.fields["source"]
+    entry.fields |= {"made_from": how, "type": "uuid" if how == "row" else "text"}
+    entry.fields["known"] = "application"
+    made = "the bytes of the row" if how == "row" else "the names of file and line"
+    entry.todos.append(
+        f"the file has no key: it is made from {made}. Outcomes of nights need a key that the "
+        "lender knows, so ask for one"
+    )
+    for place, column in file.unnamed.items():
+        if len(count_values(column).texts) == file.rows:
+            entry.todos.append(
+                f"column {place} has no name and a different value in each row: with a name in the "
+                "header it could be the key"
+            )
+    return entry
+
+
+def _distinct(columns: list[pa.Array]) -> int:
+    table = pa.table({str(place): column for place, column in enumerate(columns)})
+    return int(table.group_by(table.column_names).aggregate([]).num_rows)

@@ -1,0 +1,118 @@
+"""Ingest a file in memory only: which rows the contract would refuse, and why."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loan_scoring.contract import HISTORY, Contract
+from loan_scoring.contract.presence import split_columns_of_file
+from loan_scoring.ingest.files.blocks import Block
+from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.row_rules import RejectedRow, RowRules
+
+EXAMPLES = 3
+MOST_ROWS = 500_000
+"""Warnings go by so many accepted rows of the file, from its begin."""
+MOST_LETTERS = 60
+
+
+@dataclass
+class Refused:
+    """The rows that broke one rule, and the first values that broke it."""
+
+    rows: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DryRun:
+    """What ingesting a file would give."""
+
+    received: int
+    accepted: int
+    refused: dict[str, Refused]
+    """By rule, as `rule:column`, the rule with the most rows first."""
+    ignored: list[str]
+    """Columns of the file that the contract does not declare."""
+    rows: pa.Table
+    """The first accepted rows, with the contract's types."""
+    states: dict[str, int] | None
+    """Number of rows with each text of the target. None if the file lacks the target."""
+
+
+def dry_run(contract: Contract, location: str) -> DryRun:
+    """Read a file by the contract's rules, and write nothing.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks a column of the contract.
+    """
+    rules = RowRules(contract)
+    refused: dict[str, Refused] = {}
+    kept: list[pa.Table] = []
+    states: Counter[str] = Counter()
+    received = accepted = 0
+    with _open(contract, location) as table:
+        has_target = contract.target.source in table.header.names
+        for block in table:
+            rows, rejected = rules.apply(block)
+            received += rows.num_rows + len(rejected)
+            accepted += rows.num_rows
+            if sum(each.num_rows for each in kept) < MOST_ROWS:
+                kept.append(rows)
+            _count(contract, block, rejected, refused)
+            if has_target:
+                texts = pc.utf8_trim_whitespace(block.table.column(contract.target.source))
+                for each in pc.value_counts(texts.combine_chunks()).to_pylist():
+                    states[each["values"]] += each["counts"]
+        ignored = table.header.extra
+    ordered = dict(sorted(refused.items(), key=lambda pair: -pair[1].rows))
+    return DryRun(
+        received,
+        accepted,
+        ordered,
+        ignored,
+        pa.concat_tables(kept),
+        dict(states.most_common()) if has_target else None,
+    )
+
+
+def _open(contract: Contract, location: str) -> SourceTable:
+    """Open a file of applications, with its outcomes if it has them."""
+    wanted, optional = split_columns_of_file(contract, HISTORY)
+    wanted.remove(contract.target.source)
+    return open_table(
+        location,
+        wanted,
+        file_format=contract.source,
+        optional=[*optional, contract.target.source],
+    )
+
+
+def _count(
+    contract: Contract, block: Block, rejected: list[RejectedRow], refused: dict[str, Refused]
+) -> None:
+    for row in rejected:
+        for rule in row.rules:
+            found = refused.setdefault(rule, Refused())
+            found.rows += 1
+            if len(found.examples) < EXAMPLES:
+                shown = _value(contract, block, row, rule.partition(":")[2])
+                if shown not in found.examples:
+                    found.examples.append(shown)
+
+
+def _value(contract: Contract, block: Block, row: RejectedRow, column: str) -> str:
+    """Return the value that broke a rule, or the record if the record is malformed."""
+    declared = contract.by_name.get(column)
+    place = int(np.searchsorted(block.line_numbers, row.line_number))
+    is_row = place < len(block.line_numbers) and block.line_numbers[place] == row.line_number
+    if declared is not None and is_row:
+        named = [source for source in declared.sources if source in block.table.column_names]
+        text = ", ".join(block.table.column(name)[place].as_py() for name in named)
+    else:
+        text = row.raw_text
+    shown = text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 3] + "..."
+    return f"{shown!r} (line {row.line_number:,})"
