@@ -29,6 +29,7 @@ from loan_scoring.contract.operation_policies import (
     ServiceLevel,
 )
 from loan_scoring.contract.parts import ContractPart
+from loan_scoring.contract.source_checks import check_sources
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     IngestPolicy,
@@ -107,7 +108,7 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
-        self._check_sources(names)
+        check_sources(self.source, self.columns, self.target)
         for name in self.protected:
             _need(names, name, "protected")
         twice = first_repeated([channel.name for channel in self.notifications])
@@ -144,30 +145,6 @@ class Contract(ContractPart):
             if scenario.column is not None:
                 _need(names, scenario.column, f"replay.scenarios.{name}.column")
         return self
-
-    def _check_sources(self, names: dict[str, Column]) -> None:
-        sources = [source for column in self.columns for source in column.sources]
-        repeated = first_repeated(sources)
-        if repeated is not None:
-            raise ValueError(f"columns: source '{repeated}' is declared twice")
-        if names[KEY].made_from and KEY in sources:
-            raise ValueError(
-                f"columns.{KEY}.made_from: the file has a column {KEY}; declare it as the key"
-            )
-        declared = [(f"columns.{c.name}", source) for c in self.columns for source in c.sources]
-        declared.append(("target", self.target.source))
-        for place, source in declared:
-            is_position = source.isascii() and source.isdecimal() and source[0] != "0"
-            if not self.source.header and not is_position:
-                raise ValueError(
-                    f"{place}.source: '{source}' is a name, but source.header is false; give the "
-                    "position of the column, from 1"
-                )
-        folded = {source.casefold() for _, source in declared}
-        if self.source.ignore_case and len(folded) < len(declared):
-            raise ValueError(
-                "source.ignore_case: two sources differ by letter case only; set it to false"
-            )
 
     def _check_fairness(self, names: dict[str, Column]) -> None:
         fairness, place = self.promotion.fairness, "promotion.fairness"
