@@ -15,7 +15,7 @@ from loan_scoring.contract.columns import (
     Ratio,
 )
 from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
-from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source, is_position
+from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
 from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import Feature, Lookup
 from loan_scoring.contract.operation_policies import (
@@ -38,6 +38,7 @@ from loan_scoring.contract.protected import (
     check_protected,
     group_order,
 )
+from loan_scoring.contract.source_checks import check_sources
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     PromotionPolicy,
@@ -142,7 +143,7 @@ class Contract(ContractPart):
                 raise ValueError(
                     f"columns.{column.name}: this is the target; declare it under target only"
                 )
-        self._check_sources(names)
+        check_sources(self.source, self.columns, self.target)
         names |= self.derived.columns
         check_outcomes(self)
         check_protected(self)
@@ -185,29 +186,6 @@ class Contract(ContractPart):
             if scenario.column is not None:
                 _need(declared, scenario.column, f"replay.scenarios.{name}.column")
         return self
-
-    def _check_sources(self, names: dict[str, Column]) -> None:
-        sources = [source for column in self.columns for source in column.sources]
-        repeated = first_repeated(sources)
-        if repeated is not None:
-            raise ValueError(f"columns: source '{repeated}' is declared twice")
-        if names[KEY].made_from and KEY in sources:
-            raise ValueError(
-                f"columns.{KEY}.made_from: the file has a column {KEY}; declare it as the key"
-            )
-        declared = [(f"columns.{c.name}", source) for c in self.columns for source in c.sources]
-        declared.append(("target", self.target.source))
-        for place, source in declared:
-            if not self.source.header and not is_position(source):
-                raise ValueError(
-                    f"{place}.source: '{source}' is a name, but source.header is false; give the "
-                    "position of the column, from 1"
-                )
-        folded = {source.casefold() for _, source in declared}
-        if self.source.ignore_case and len(folded) < len(declared):
-            raise ValueError(
-                "source.ignore_case: two sources differ by letter case only; set it to false"
-            )
 
     @cached_property
     def derived(self) -> Derived:
