@@ -164,7 +164,8 @@ def test_rare_and_later_levels_are_one_group_and_encoded_alike(place: int) -> No
     towns = ["a"] * 90 + ["b"] * 80 + ["c"] * 70 + ["d"] * 19 + ["e"] * 19 + [None] * 40
     rows = len(towns)
     train = pa.table({
-        "town": towns, "job": ["x", "y"] * (rows // 2), "owns": [place % 3 > 1 for place in range(rows)],
+        "town": towns, "job": ["x", "y"] * (rows // 2),
+        "owns": [row % 3 > 1 for row in range(rows)],
     })  # fmt: skip
     features = ["town", "job", "owns"]
     pipeline = build_candidate(by, features, trial)
