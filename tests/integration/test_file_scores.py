@@ -130,9 +130,9 @@ def test_blocks_of_any_size_give_the_same_file(
     whole = score_file(ready, broken, tmp_path / "whole.csv")
     sizes = []
 
-    def small(location, wanted, *, file_format):
+    def small(location, wanted, *, file_format, optional):
         sizes.append(location)
-        return SourceTable(location, wanted, (), file_format=file_format, block_bytes=8 << 10)
+        return SourceTable(location, wanted, optional, file_format=file_format, block_bytes=8 << 10)
 
     monkeypatch.setattr("loan_scoring.scoring.file.open_table", small)
     parts = score_file(ready, broken, tmp_path / "parts.csv")

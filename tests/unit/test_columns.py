@@ -165,7 +165,7 @@ def test_rare_and_later_levels_are_one_group_and_encoded_alike(place: int) -> No
     rows = len(towns)
     train = pa.table({
         "town": towns, "job": ["x", "y"] * (rows // 2),
-        "owns": [place % 3 > 1 for place in range(rows)],
+        "owns": [row % 3 > 1 for row in range(rows)],
     })  # fmt: skip
     features = ["town", "job", "owns"]
     pipeline = build_candidate(by, features, trial)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from loan_scoring.contract.columns import KEY, Column, Target, first_repeated
+from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.file_formats import FileFormat
+from loan_scoring.contract.outcomes import Target
+from loan_scoring.contract.parts import first_repeated
 
 
 def check_sources(source_format: FileFormat, columns: Sequence[Column], target: Target) -> None:
