@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import (
     KEY,
     Column,
@@ -29,16 +28,15 @@ from loan_scoring.contract.operation_policies import (
     Schedules,
     ServiceLevel,
 )
-from loan_scoring.contract.outcomes import OutcomesFormat, Target, check_outcomes
-from loan_scoring.contract.parts import ContractPart, first_repeated, later
+from loan_scoring.contract.outcomes import OutcomesFormat, Target
+from loan_scoring.contract.part_checks import check_parts
+from loan_scoring.contract.parts import ContractPart, later
 from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.contract.protected import (
     Protected,
     ProtectedColumn,
-    check_protected,
     group_order,
 )
-from loan_scoring.contract.source_checks import check_sources
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     PromotionPolicy,
@@ -127,64 +125,7 @@ class Contract(ContractPart):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        repeated = first_repeated([column.name for column in self.columns])
-        if repeated is not None:
-            more = "; several columns are one key as source: [A, B]" * (repeated == KEY)
-            raise ValueError(f"columns: name '{repeated}' is declared twice{more}")
-        names = {c.name: c for c in self.columns}
-        if KEY not in names:
-            raise ValueError(f"columns: no column is named {KEY}; every table needs this key")
-        try:
-            check_key(names[KEY])
-        except ValueError as error:
-            raise ValueError(f"columns.{KEY}: {error}") from None
-        for column in self.columns:
-            if self.target.source in column.sources:
-                raise ValueError(
-                    f"columns.{column.name}: this is the target; declare it under target only"
-                )
-        check_sources(self.source, self.columns, self.target)
-        names |= self.derived.columns
-        check_outcomes(self)
-        check_protected(self)
-        twice = first_repeated([channel.name for channel in self.notifications])
-        if twice is not None:
-            raise ValueError(f"notifications: name '{twice}' is declared twice")
-        for place, exclusion in enumerate(self.exclusions):
-            column = _need(names, exclusion.column, f"exclusions.{place}.column")
-            if column.name in self.derived.features:
-                raise ValueError(
-                    f"exclusions.{place}.column: {column.name} is a feature; name a column"
-                )
-            if not column.is_known_at_application:
-                raise ValueError(
-                    f"exclusions.{place}.column: {column.name} is not known at application"
-                )
-            levels = ["true", "false"] if column.type == "boolean" else column.listed_levels
-            if exclusion.equals is not None and exclusion.equals not in levels:
-                raise ValueError(
-                    f"exclusions.{place}.equals: '{exclusion.equals}' is not a level of "
-                    f"{column.name}"
-                )
-        if self.business is not None:
-            amount = _need(names, self.business.amount, "business.amount")
-            if not amount.is_numeric or not amount.is_known_at_application:
-                raise ValueError(
-                    f"business.amount: {amount.name} is not a number that is known at application"
-                )
-        totals = self.ingest.manifest.totals if self.ingest.manifest else {}
-        declared = {column.name: column for column in self.columns}
-        for name in totals:
-            if not _need(declared, name, "ingest.manifest.totals").is_numeric:
-                raise ValueError(f"ingest.manifest.totals: {name} is not a number")
-        for name in self.training.leaks.acknowledged:
-            _need(names, name, "training.leaks.acknowledged")
-        for place, ratio in enumerate(self.ratios):
-            for field in ("column", "numerator", "denominator"):
-                _need(declared, getattr(ratio, field), f"ratios.{place}.{field}")
-        for name, scenario in self.replay.scenarios.items():
-            if scenario.column is not None:
-                _need(declared, scenario.column, f"replay.scenarios.{name}.column")
+        check_parts(self)
         return self
 
     @cached_property
@@ -344,9 +285,3 @@ def row_rules_sha256(contract: Contract) -> str:
         fields["schedules"] = {"timezone"}  # of the times without an offset
     text = contract.model_dump_json(include=fields) + stored_derivation(contract)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _need(names: dict[str, Column], name: str, place: str) -> Column:
-    if name not in names:
-        raise ValueError(f"{place}: no column is named '{name}'")
-    return names[name]

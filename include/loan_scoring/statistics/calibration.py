@@ -14,6 +14,11 @@ SMALLEST = 1e-12
 """Probabilities are clipped to this distance from 0 and 1, so that their log-odds are finite."""
 SETTLED = 1e-9
 """Newton's method has converged when a step changes each coefficient by less than this limit."""
+NOISE = 1e-12
+"""A likelihood that falls by less than this share has only been rounded. The step is not halved.
+
+If it were, the last steps would be halved until they seem to have converged.
+"""
 TOLERANCE = 1e-6
 """Limit that replaces SETTLED in `slopes_and_intercepts`, which solves many resamples at once.
 
@@ -57,25 +62,27 @@ def slope_and_intercept(
     centre, spread = x.mean(), x.std()
     if spread < 1e-9:
         return nothing
-    design = np.column_stack([(x - centre) / spread, np.ones(len(x))])
-    found = np.array([spread, centre])  # start at slope 1 and intercept 0 in the scaled design
-    before = _log_likelihood(design, y, weights, found)
+    x = (x - centre) / spread
+    a, b = spread, centre  # slope 1 and intercept 0, in terms of the scaled log-odds
+    before = _log_likelihood(x, y, weights, a, b)
     for _ in range(100):
-        p = expit(design @ found)
-        try:
-            step = np.linalg.solve(
-                _information(design, weights * p * (1 - p)), design.T @ (weights * (y - p))
-            )
-        except np.linalg.LinAlgError:
+        p = expit(b + a * x)
+        # NumPy's sums do not depend on the number of threads, as those of a matrix product do.
+        residual, curve = weights * (y - p), weights * p * (1 - p)
+        first, second = (residual * x).sum(), residual.sum()
+        xx, x1, x0 = (curve * x * x).sum(), (curve * x).sum(), curve.sum()
+        determinant = xx * x0 - x1 * x1
+        if not determinant > 0:
             return nothing
-        after = _log_likelihood(design, y, weights, found + step)
-        while after < before and np.abs(step).max() > 1e-10:
+        step = np.array([x0 * first - x1 * second, xx * second - x1 * first]) / determinant
+        after = _log_likelihood(x, y, weights, a + step[0], b + step[1])
+        while after < before - NOISE * abs(before) and np.abs(step).max() > SETTLED:
             step = step / 2
-            after = _log_likelihood(design, y, weights, found + step)
-        found, before = found + step, after
+            after = _log_likelihood(x, y, weights, a + step[0], b + step[1])
+        a, b, before = a + step[0], b + step[1], after
         if np.abs(step).max() < SETTLED:
-            slope = float(found[0] / spread)
-            return slope, float(found[1] - slope * centre)
+            slope = float(a / spread)
+            return slope, float(b - slope * centre)
     return nothing
 
 
@@ -128,10 +135,10 @@ def _information(design: np.ndarray, curvature: np.ndarray) -> np.ndarray:
 
 
 def _log_likelihood(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, coefficients: np.ndarray
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray, slope: float, intercept: float
 ) -> float:
-    z = design @ coefficients
-    return float(weights @ (y * z - np.logaddexp(0, z)))
+    z = intercept + slope * x
+    return float((weights * (y * z - np.logaddexp(0, z))).sum())
 
 
 def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.ndarray:
