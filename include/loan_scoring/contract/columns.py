@@ -1,4 +1,4 @@
-"""Define the parts of a contract that describe the data: columns, target, exclusions, ratios."""
+"""Define a column of a contract."""
 
 import re
 from datetime import date
@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from loan_scoring.contract import column_rules
 from loan_scoring.contract.file_formats import AnySource
-from loan_scoring.contract.parts import ContractPart, Margin, Positive, Share, later
+from loan_scoring.contract.parts import ContractPart, Margin, Share, later
 
 KEY = "loan_id"
 """The name of the key column in every table of every portfolio."""
@@ -267,56 +267,3 @@ class Column(ContractPart):
     def is_known_at_application(self) -> bool:
         """Whether the column's value is known when an application is scored."""
         return self.known == "application"
-
-
-class Exclusion(ContractPart):
-    """A condition on a column for which an application is not scored.
-
-    The decision on such an application is `refer`.
-    """
-
-    reason: str
-    """A code for the reason."""
-    label: str
-    """The reason in words."""
-    column: str
-    """The column that is tested, known at application."""
-    is_null: bool = False
-    """Exclude if the column is null."""
-    equals: str | None = None
-    """Exclude if the column has this level."""
-
-    @field_validator("reason")
-    @classmethod
-    def _is_identifier(cls, reason: str) -> str:
-        if not NAME.fullmatch(reason):
-            raise ValueError(
-                f"'{reason}' is not a valid reason code: use lower-case letters, digits and _"
-            )
-        return reason
-
-    @model_validator(mode="after")
-    def _has_one_condition(self) -> Self:
-        if self.is_null == (self.equals is not None):
-            raise ValueError("an exclusion needs either is_null: true or equals: LEVEL")
-        return self
-
-
-class Ratio(ContractPart):
-    """A rule: `column` must equal scale x numerator / denominator, within a relative tolerance.
-
-    A row that breaks the rule goes to quarantine.
-    """
-
-    name: str
-    """The name of the rule, as in quarantine."""
-    column: str
-    """The column that must equal `scale` x `numerator` / `denominator`."""
-    numerator: str
-    """A column."""
-    denominator: str
-    """A column."""
-    scale: float = 1.0
-    """A factor, such as 100 for percent."""
-    tolerance: Positive
-    """How far the value may be off, relative to the expected one."""

@@ -10,8 +10,6 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from loan_scoring.contract.columns import (
     KEY,
     Column,
-    Exclusion,
-    Ratio,
 )
 from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
 from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
@@ -37,6 +35,7 @@ from loan_scoring.contract.protected import (
     ProtectedColumn,
     group_order,
 )
+from loan_scoring.contract.row_conditions import Exclusion, Ratio
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,
     PromotionPolicy,

@@ -19,6 +19,7 @@ from loan_scoring.ingest.manifests import CheckedRows, EmptyDelivery, open_deliv
 from loan_scoring.ingest.outcomes import take_outcomes_within
 from loan_scoring.ingest.quality.check import check_quality
 from loan_scoring.ingest.quarantine import broken_rules
+from loan_scoring.ingest.revisions import read_revision
 from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
 from loan_scoring.ingest.withdrawal import refuse_withdrawn
 
@@ -187,7 +188,7 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
     """
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
-        batch = _revision(session, batch_id, revision)
+        batch = read_revision(session, batch_id, revision)
         if batch["state"] == "published":
             return
         # A refused revision cannot be checked again, because its rows are deleted.
@@ -245,7 +246,7 @@ def publish_batch(
         # Publish one batch at a time, because otherwise two batches with the same loan could both
         # be published.
         database.lock(connection, "publish")
-        batch = _revision(session, batch_id, revision)
+        batch = read_revision(session, batch_id, revision)
         if batch["state"] == "published":
             return None
         if batch["state"] == "refused":
@@ -275,14 +276,6 @@ def publish_batch(
     return outcomes
 
 
-def _revision(session: Session, batch_id: str, revision: int) -> database.Row:
-    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
-    for row in known:
-        if row["revision"] == revision:
-            return row
-    raise StateError(f"batch {batch_id} has no revision {revision}; ingest the batch first")
-
-
 def ingest_batch(
     session: Session, batch_id: str, location: Location, by: str | None = None
 ) -> LandedBatch:
@@ -293,16 +286,3 @@ def ingest_batch(
         outcomes = publish_batch(session, batch_id, landed.revision, location, by)
         landed = replace(landed, outcomes=outcomes)
     return landed
-
-
-def current_revision(session: Session, batch_id: str) -> database.Row:
-    """Return the row of a batch's current revision in table `batches`.
-
-    Raises:
-        StateError: the batch has no published revision.
-    """
-    known = database.rows(session.connection, "select_batch_revisions", batch_id=batch_id)
-    for row in known:
-        if row["is_current"]:
-            return row
-    raise StateError(f"batch {batch_id} has no published revision; ingest it first")

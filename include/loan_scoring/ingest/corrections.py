@@ -18,7 +18,6 @@ from loan_scoring.errors import SourceError
 from loan_scoring.ingest.batches import (
     LandedBatch,
     check_batch,
-    current_revision,
     open_revision,
     publish_batch,
 )
@@ -30,6 +29,7 @@ from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.known_loans import known_loan_lookup
 from loan_scoring.ingest.landing import source_label
+from loan_scoring.ingest.revisions import current_revision
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 from loan_scoring.ingest.spreadsheet import export_columns, wanted_columns
 

@@ -12,11 +12,11 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.ingest.batches import current_revision
 from loan_scoring.ingest.file_lines import FileLines
 from loan_scoring.ingest.files.columns import readable_columns
 from loan_scoring.ingest.keys import made_key
 from loan_scoring.ingest.quarantine import split_record, storable_text
+from loan_scoring.ingest.revisions import current_revision
 from loan_scoring.ingest.row_rules import RejectedRow
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
