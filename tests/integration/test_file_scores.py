@@ -240,8 +240,8 @@ def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(SourceTable, "__iter__", some)
     monkeypatch.setattr(
         "loan_scoring.scoring.file.open_table",
-        lambda location, wanted, *, file_format: SourceTable(
-            location, wanted, (), file_format=file_format, block_bytes=16 << 10
+        lambda location, wanted, *, file_format, optional: SourceTable(
+            location, wanted, optional, file_format=file_format, block_bytes=16 << 10
         ),
     )
 

@@ -222,7 +222,9 @@ def test_the_same_history_under_a_looser_rule_accepts_the_rejected_loans(
 ) -> None:
     path = drops.application_files["history"]
     strict = [
-        column.model_copy(update={"range": (560, 900)}) if column.name == "credit_score" else column
+        column.model_copy(update={"range": (560.0, 900.0)})
+        if column.name == "credit_score"
+        else column
         for column in empty.contract.columns
     ]
     update = {"columns": strict, "ingest": IngestPolicy(max_quarantined_share=0.5)}

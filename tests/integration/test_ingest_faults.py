@@ -60,7 +60,7 @@ FAULTS: dict[str, tuple[str, Break, str]] = {
     "duplicate header": (
         "csv", lambda night: night.replace(b",income,", b",term,", 1), "column term twice"
     ),
-    "wrong delimiter": ("csv", lambda night: night.replace(b",", b"|"), "no column of the"),
+    "wrong delimiter": ("csv", lambda night: night.replace(b",", b"^"), "no column of the"),
     "another delimiter below": (
         "csv",
         lambda night: header(night) + night.removeprefix(header(night)).replace(b",", b";"),

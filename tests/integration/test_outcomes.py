@@ -104,7 +104,7 @@ def test_many_refused_outcomes_leave_a_warning_in_the_log(
 ) -> None:
     good = [f"{loan},1,2026-01-08" for loan in loans[:94]]
     take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 5, name="few.csv"))
-    assert "not_a_date" not in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
     take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 6, name="many.csv"))
     assert "6 of 100 outcomes broke the rule not_a_date:observed_on" in caplog.text
 

@@ -312,7 +312,7 @@ def test_what_is_published_during_the_reading_belongs_to_the_next_training(
 
 def test_training_without_outcomes_is_refused_with_what_to_do(empty: Session) -> None:
     with pytest.raises(
-        StateError, match=r"0 applications with an outcome.*ingest the history first"
+        StateError, match=r"0 loans with an outcome.*type: loan-scoring ingest .* --batch history"
     ):
         train(empty)
 

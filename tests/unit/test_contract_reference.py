@@ -15,7 +15,10 @@ from loan_scoring.drafting.schema import contract_schema, descriptions, parts, s
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = REPOSITORY / "docs/data-contract.md"
-SHOWN_ELSEWHERE = {"ManifestPolicy", "NotAGroup", "Scenario"}
+SHOWN_ELSEWHERE = {
+    "AmountSource", "DateSource", "FirstModelPolicy", "KnownAt", "ManifestPolicy", "NotAGroup",
+    "ProtectedColumn", "Scenario",
+}  # fmt: skip
 """Parts that the document shows in an example or in another table."""
 
 

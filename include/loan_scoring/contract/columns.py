@@ -160,7 +160,7 @@ class Column(ContractPart):
         """The columns of the file from which the values come. A key made from rows has none."""
         if self.source is None:
             return []
-        return self.source if isinstance(self.source, list) else [self.source]
+        return [*self.source] if isinstance(self.source, list) else [self.source]
 
     @property
     def is_numeric(self) -> bool:

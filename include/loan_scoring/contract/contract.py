@@ -71,7 +71,10 @@ class Contract(ContractPart):
     [outcomes](#which-outcome-counts).
     """
     protected: list[Protected] = Field(default_factory=list)
-    """Columns that are never features, and that fairness is measured by."""
+    """Columns that are never features, and that fairness is measured by. A category has its levels
+    as groups. A number needs bands: `{column: age_years, bands: [25, 45, 65]}` makes the groups
+    under 25, 25 to under 45, 45 to under 65, 65 and more.
+    """
     # Dumps leave these fields out while they are empty, so that other contracts keep their hashes.
     lookups: list[Lookup] = Field(default_factory=list, exclude_if=lambda value: not value)
     """Second tables by key as of the application, see [look-ups](#look-ups)."""

@@ -42,7 +42,7 @@ def parse(text: str, operands: Mapping[str, Operand]) -> Expression:
     """Return the parsed expression, with the type of each part.
 
     Args:
-        text: expression, such as `loan_amount / income`.
+        text: expression, such as `price / income`.
         operands: the columns that the expression may read, by name.
 
     Raises:

@@ -61,9 +61,9 @@ AnySource = Annotated[
 def is_codec(encoding: str) -> str:
     """Return the name of a text codec of Python, and refuse other names."""
     try:
-        # Some codecs turn text into other text, or cannot read a file piece by piece.
-        codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
+        # Some codecs are not for text, and some cannot read a file piece by piece.
         "a".encode(encoding)
+        codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
     except (LookupError, UnicodeError, ValueError):
         raise ValueError(
             f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "

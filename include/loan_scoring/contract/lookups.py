@@ -35,9 +35,14 @@ class Feature(ContractPart):
     unit: str | None = None
     """Its unit, shown with its values."""
     expression: str = Field(min_length=1, max_length=MOST_CHARACTERS)
-    """How it is computed from columns, see [the language](#features)."""
+    """How it is computed from columns of the file and of look-ups, and from features above it. The
+    language is [below](#features).
+    """
     stored: bool = False
-    """Whether the value is also a column of table `applications`."""
+    """Whether the value is also a column of table `applications`, as computed at ingest. Models
+    always compute it anew. After a change of the expression, ingest a batch again to store the
+    new values.
+    """
 
     @field_validator("name")
     @classmethod
@@ -93,17 +98,30 @@ class Lookup(ContractPart):
     name: str
     """Its name, and the landing folder `lookups/NAME`."""
     source: Source = Source()
-    """How its files are written, as under `source`."""
+    """`url` (or a path) and format of its file, as of [applications](#source). Without a URL,
+    files land in the folder.
+    """
     key: dict[str, SourceName] = Field(min_length=1)
-    """The column of the application, or of an earlier look-up, and its column in the table."""
+    """For each part of the key the column of the application, then the column of the table. The
+    column may come from a look-up above, so that look-ups chain. Types: integer, category,
+    text, uuid.
+    """
     where: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    """Only rows with one of these texts in these columns of the table are taken."""
+    """Only rows with one of these texts are taken: `{type: [OWNER]}`."""
     known_at: KnownAt | None = None
-    """When a row was known. Without it, the table is a static reference table."""
+    """When a row was known: `source`, `type` (`date` or `datetime`) and `format`, as of a column.
+    Without it, the table is a *static reference table*: each application gets the latest
+    delivery.
+    """
     as_of: str | None = None
-    """The column with the date of the application; the business date without it."""
+    """The column with the date of the application. Without it the business date; `history` has
+    none, so there it is needed. A request or a file without the column is of today.
+    """
     columns: list[Column] = Field(min_length=1)
-    """The columns of the table, as [columns](#a-column) of a file."""
+    """As [columns](#a-column); `known` is `application` by default. They are features too, unless
+    they are `stored_only`. Fields about shares of nulls and about files that lack a column have
+    no effect and are refused.
+    """
 
     @field_validator("name")
     @classmethod

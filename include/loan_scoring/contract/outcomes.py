@@ -106,15 +106,20 @@ class OutcomesFormat(ContractPart):
     """
 
     key: AnySource = None
-    """The key's column, if it differs from the applications'."""
+    """The key's column, if it differs from the applications'. A key of several columns is a list."""
     target: SourceName | None = None
-    """The target's column, if it differs from `target.source`."""
+    """The target's column, if it differs from `target.source`. Its texts are those of `target`."""
     observed_on: DateSource | None = None
-    """The column with the date of the outcome, and its format; `observed_on` in ISO 8601 without
+    """The date of the outcome: `source`, and `format`, one or a list of formats of strptime, tried
+    in order (ISO 8601 without it). If the contract declares it, files must have the column, and
+    a blank means that no date is known. If not, files may have a column `observed_on`, and a
+    blank is refused. A format without a day names a month: the outcome may be from any day of
     it.
     """
     recovered: AmountSource | None = None
-    """The column with the amount recovered, for the realised loss given default."""
+    """The amount recovered of a defaulted loan, in the unit of `business.amount`: `source`,
+    `decimal` (`.`) and `thousands` (none). A blank is not known.
+    """
     encoding: str | None = None
     """As under `source`, if it differs."""
     delimiter: Delimiter | None = None

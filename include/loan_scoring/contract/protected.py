@@ -23,7 +23,9 @@ class ProtectedColumn(ContractPart):
     column: str = Field(min_length=1)
     """A protected column."""
     bands: Annotated[list[float], Field(min_length=1)] | None = None
-    """The values of a number at which its groups begin."""
+    """The values of a number at which its groups begin: `[25, 45, 65]` makes under 25, 25 to under
+    45, 45 to under 65, 65 and more.
+    """
 
     @field_validator("bands")
     @classmethod

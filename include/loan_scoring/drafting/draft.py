@@ -87,7 +87,7 @@ def draft_contract(
         else:
             drafts[source] = draft_column(source, each)
     entry, sources = _key(file, drafts, key)
-    rest = [draft for source, draft in drafts.items() if [source] != sources]
+    rest = [draft for source, draft in drafts.items() if source not in sources]
     if not rest:
         raise SourceError(
             f"{file.where}: besides key and target no column has a value; nothing can be drafted"
@@ -266,6 +266,11 @@ def _find_key(drafts: dict[str | int, ColumnDraft], file: RawFile) -> list[str |
 
 def _made(entry: Entry, file: RawFile, how: str | None) -> Entry:
     """Return the entry of a key that is made from the row, or from file and line."""
+    if KEY in file.columns:
+        raise SourceError(
+            f"{file.where}: no column identifies a row, and a made key needs the name {KEY}, which "
+            "a column has; name the key with --key, or rename that column"
+        )
     if how is None:
         columns = [*file.columns.values(), *file.unnamed.values()]
         how = "row" if _distinct(columns) == file.rows else "line"

@@ -159,8 +159,8 @@ def _read(text: pa.Array, formats: Sequence[str], iso: str) -> tuple[pa.Array, p
 def format_pattern(text: str) -> str:
     """Return the pattern of a format, in which blanks stand for one blank or more.
 
-    >>> format_pattern("%m/%d %Y")[-30:]
-    '[1-9]| [1-9])\\\\s+(?P<Y>[0-9]{4})$'
+    >>> format_pattern("%Y %m")
+    '(?i)^(?P<Y>[0-9]{4})\\\\s+(?P<m>1[0-2]|0[1-9]|[1-9])$'
     """
     parts = re.findall(r"%.|\\s+|[^%\\s]+", text)
     found = (
