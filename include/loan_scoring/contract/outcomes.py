@@ -106,7 +106,7 @@ class OutcomesFormat(ContractPart):
     """
 
     key: AnySource = None
-    """The key's column, if it differs from the applications'. A key of several columns is a list."""
+    """The key's column, if it differs from the applications'. A key may be a list of columns."""
     target: SourceName | None = None
     """The target's column, if it differs from `target.source`. Its texts are those of `target`."""
     observed_on: DateSource | None = None
