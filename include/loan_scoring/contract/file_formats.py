@@ -64,7 +64,7 @@ def is_codec(encoding: str) -> str:
         # Some codecs turn text into other text, or cannot read a file piece by piece.
         codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
         "a".encode(encoding)
-    except (LookupError, UnicodeError, ValueError):
+    except (LookupError, UnicodeError, ValueError, AssertionError, TypeError):
         raise ValueError(
             f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "
             "latin-1 or utf-16"
