@@ -98,8 +98,8 @@ def replay_loans(
         )
     if isinstance(contract.ingest.files, list):
         raise LoanScoringError(
-            f"{contract.portfolio}: replay writes one file a night, and ingest.files lists several; "
-            "replay with a contract without this list"
+            f"{contract.portfolio}: replay writes one file a night, and ingest.files lists "
+            "several; replay with a contract without this list"
         )
     check_scenarios(contract, nights, scenarios)
     location = resolve_source(contract, source)
