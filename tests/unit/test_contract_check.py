@@ -83,6 +83,20 @@ def test_all_mistakes_are_shown_at_once_with_their_lines(contract) -> None:
     ]
 
 
+def test_an_expression_whose_comma_has_no_quotes_is_told(contract) -> None:
+    features = (
+        "features:\n  - {name: ratio, label: Ratio, expression: (amount + coalesce(score, 0)) / 2}"
+    )
+    mistakes = read_all(
+        contract(("owner: credit-risk", f"owner: credit-risk\n{features}"))
+    ).mistakes
+    assert [each.field for each in mistakes] == [
+        "features.ratio.0)) / 2",
+        "features.ratio.expression",
+    ]
+    assert "put a text that has a comma in quotes" in mistakes[0].reason
+
+
 @pytest.mark.parametrize(("old", "new", "field", "reason"), MISTAKES)
 def test_mistake_has_a_line_of_the_part_that_it_names(
     tmp_path: Path, old: str, new: str, field: str, reason: str

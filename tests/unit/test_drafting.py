@@ -191,6 +191,32 @@ def test_file_without_a_key_gets_one_from_its_rows(tmp_path: Path) -> None:
     assert drafted(path)[0]["columns"][0]["made_from"] == "line"
 
 
+def test_what_cannot_be_a_key_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "loans.csv"
+    lines = [f"{n % 9},{n % 3 // 2},{n / 7:.4f}" for n in range(ROWS)]
+    path.write_text("\n".join(["loan_id,default,ratio", *lines]) + "\n")
+    draft, text = drafted(path)
+    assert draft["columns"][0]["source"] == "loan_id"
+    assert "TODO only 9 of" in text
+    with pytest.raises(SourceError, match="'default' is the target or has no value"):
+        drafted(path, key="default")
+    with pytest.raises(SourceError, match="has a column loan_id, so no key is made"):
+        drafted(path, key="row")
+
+
+def test_a_column_without_a_name_may_be_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "loans.csv"
+    lines = [f"{n},{n % 3 // 2},{n / 7:.4f},x" for n in range(ROWS)]
+    path.write_text("\n".join([",Default,Ratio,", *lines]) + "\n")
+    draft, text = drafted(path)
+    key = draft["columns"][0]
+    assert (key["source"], key["type"]) == ("column 1", "integer")
+    assert "TODO column 1 has no name in the header" in text
+    assert "so left out: column 4" in text
+    path.write_text(path.read_text().replace("\n7,", "\n8,"))
+    assert "made_from" in drafted(path)[0]["columns"][0]
+
+
 def test_two_columns_are_the_key_together(tmp_path: Path) -> None:
     path = tmp_path / "loans.csv"
     lines = [f"{n // 2},{n % 2},{n % 5 // 4},{n % 7}" for n in range(ROWS)]

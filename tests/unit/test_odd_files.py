@@ -52,6 +52,15 @@ def test_undeclared_columns_without_a_name_of_their_own_are_kept_out_and_reporte
     assert (found, malformed) == (extra, [])
 
 
+def test_a_column_without_a_name_is_read_by_its_position(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", b",Income,\n1,100,\n2,200,q\n")
+    rows, _, extra, _ = read(path, ("column 1", "Income"))
+    assert (rows, extra) == ([("1", "100"), ("2", "200")], ["(no name)"])
+    named = write(tmp_path / "g.csv", b"note,column 1,\n1,100,\n")
+    rows, _, extra, _ = read(named, ("column 1",))
+    assert (rows, extra) == ([("100",)], ["note", "(no name)"])
+
+
 def test_undeclared_columns_of_parquet_are_kept_out_and_reported(tmp_path: Path) -> None:
     arrays = [pa.array([n]) for n in range(5)]
     names = ["Nr", "note", "note", "", ""]

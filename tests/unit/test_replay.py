@@ -410,10 +410,44 @@ def test_replayed_files_have_the_declared_format_and_every_part_of_the_key(
         assert sum(block.table.num_rows for block in table) == 200
 
 
-def test_a_replay_needs_a_key_that_stands_in_the_file(loans: Contract, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("made_from", "key_type"), [("row", "uuid"), ("line", "text")])
+def test_outcomes_have_the_keys_that_ingest_makes_from_the_rows(
+    loans: Contract, labelled: Path, tmp_path: Path, made_from: str, key_type: str
+) -> None:
     raw = loans.model_dump()
-    key = {"name": "loan_id", "label": "Row", "type": "text", "known": "application"}
-    raw["columns"] = [key | {"made_from": "line"}, *raw["columns"][1:]]
+    key = {"name": "loan_id", "label": "Row", "type": key_type, "known": "application"}
+    number = raw["columns"][0] | {"name": "number", "stored_only": True}
+    raw["columns"] = [key | {"made_from": made_from}, number, *raw["columns"][1:]]
     made = Contract.model_validate(raw)
-    with pytest.raises(LoanScoringError, match="replay needs a key that stands in the file"):
-        cut(made, None, tmp_path / "landing")
+    result = cut(made, labelled, tmp_path / "landing")
+    path = result.application_files["2026-01-06"]
+    with open_table(path, made.sources, file_format=made.source) as table:
+        (block,) = table
+    accepted, _ = RowRules(made).apply(block)
+    stated = rows(result.outcome_files[1])
+    assert [row["loan_id"] for row in stated] == [
+        str(key) for key in accepted.column("loan_id").to_pylist()
+    ]
+    # The rows of the night and their outcomes are those of the same loans.
+    of_loan = {row[loans.key.source]: row[loans.target.source] for row in rows(labelled)}
+    assert [row[made.target.source] for row in stated] == [
+        of_loan[row[loans.key.source]] for row in rows(path)
+    ]
+
+
+def test_a_replay_names_the_list_of_files_that_it_cannot_write(
+    loans: Contract, tmp_path: Path
+) -> None:
+    ingest = loans.ingest.model_copy(update={"files": ["north", "south"]})
+    with pytest.raises(LoanScoringError, match="replay writes one file a night"):
+        cut(loans.model_copy(update={"ingest": ingest}), None, tmp_path / "landing")
+
+
+def test_a_labelled_file_may_lack_optional_columns(
+    loans: Contract, labelled: Path, tmp_path: Path
+) -> None:
+    raw = loans.model_dump()
+    extra = {"source": "closed", "name": "closed_usd", "label": "Closed", "type": "number"}
+    raw["columns"].append(extra | {"known": "outcome", "optional": True, "max_null_share": 1})
+    result = cut(Contract.model_validate(raw), labelled, tmp_path / "landing")
+    assert "closed" not in rows(result.application_files["2026-01-05"])[0]

@@ -28,8 +28,8 @@ class Column(ContractPart):
 
     source: AnySource = None
     r"""Its name in the file, letter by letter. A line end inside quotes is part of it:
-    `"Income\n(EUR)"`. In a file without a header its position, from 1. The key may have a list of
-    several columns.
+    `"Income\n(EUR)"`. In a file without a header its position, from 1. A column without a name in
+    the header is `column 1` by its position. The key may have a list of several columns.
     """
     made_from: Literal["row", "line"] | None = later(None)
     """Of the key only, instead of `source`: `row` (a hash of the bytes of the row, type `uuid`) or

@@ -64,7 +64,7 @@ def is_codec(encoding: str) -> str:
         # Some codecs are not for text, and some cannot read a file piece by piece.
         "a".encode(encoding)
         codecs.getincrementaldecoder(encoding)("backslashreplace").decode(b"a", True)
-    except (LookupError, UnicodeError, ValueError):
+    except (LookupError, UnicodeError, ValueError, AssertionError, TypeError):
         raise ValueError(
             f"'{encoding}' is not a text codec of Python; use a name such as utf-8, cp1252, "
             "latin-1 or utf-16"

@@ -110,6 +110,8 @@ def field_and_reason(error: Any, raw: dict[str, Any]) -> tuple[str, str]:
     reason = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         reason = "there is no such field; check the spelling"
+        if error["input"] is None:
+            reason += ", and put a text that has a comma in quotes"
     elif error["type"] not in ("value_error", "missing"):
         reason += f", found {error['input']!r}"
         if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | date):

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loan_scoring.contract import KEY, LeakPolicy
+from loan_scoring.contract import LeakPolicy
 from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
+from loan_scoring.drafting.keys import Entry, draft_key
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
 from loan_scoring.drafting.values import SURE_NULLS, count_values
@@ -25,15 +26,6 @@ RARELY = 0.99
 FEW_LOANS = 1000
 """The default of training.min_loans."""
 AGE_BANDS = [25, 35, 45, 55, 65]
-
-
-@dataclass
-class Entry:
-    """A column of the draft, as the contract's fields, with the remarks that stand above it."""
-
-    fields: dict[str, Any]
-    facts: list[str] = field(default_factory=list)
-    todos: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -54,7 +46,7 @@ class ContractDraft:
     @property
     def is_shouted(self) -> bool:
         """Whether all headers are in capitals."""
-        return _is_shouted(self.file)
+        return self.file.is_shouted
 
 
 def draft_contract(
@@ -75,7 +67,7 @@ def draft_contract(
     """
     file = read_raw(location)
     values = {source: count_values(column) for source, column in file.columns.items()}
-    aim = draft_target(values, None if target is None else _source(file, target))
+    aim = draft_target(values, None if target is None else file.source_named(target))
     outcomes = aim.outcomes(values[aim.source]) if aim.is_found else None
     drafts: dict[str | int, ColumnDraft] = {}
     empty: list[str | int] = []
@@ -86,7 +78,7 @@ def draft_contract(
             empty.append(source)
         else:
             drafts[source] = draft_column(source, each)
-    entry, sources = _key(file, drafts, key)
+    entry, sources = draft_key(file, drafts, key)
     rest = [draft for source, draft in drafts.items() if source not in sources]
     if not rest:
         raise SourceError(
@@ -191,106 +183,3 @@ def _shown(found: LeakFigures) -> str:
     shown = [f"AUC {found.auc:.2f}"] if found.auc is not None else []
     shown += [f"null AUC {found.null_auc:.2f}"] if found.null_auc is not None else []
     return ", ".join(shown) or "AUC not known"
-
-
-def _is_shouted(file: RawFile) -> bool:
-    return all(str(name) == str(name).upper() for name in file.columns)
-
-
-def _source(file: RawFile, name: str) -> str | int:
-    source: str | int = int(name) if not file.has_header and name.isdecimal() else name
-    if source not in file.columns:
-        raise SourceError(
-            f"{file.where} has no column '{name}'; its columns are "
-            f"{', '.join(map(str, file.columns))}"
-        )
-    return source
-
-
-def _key(
-    file: RawFile, drafts: dict[str | int, ColumnDraft], chosen: str | None
-) -> tuple[Entry, list[str | int]]:
-    """Return the key's entry and the columns that it is read from."""
-    entry = Entry({"source": "", "name": KEY, "label": "Loan number"})
-    if chosen in ("row", "line"):
-        return _made(entry, file, str(chosen)), []
-    if chosen is not None:
-        sources = [_source(file, name.strip()) for name in chosen.split(",")]
-        unique, rows = _distinct([file.columns[source] for source in sources]), file.rows
-        if unique < rows:
-            entry.todos.append(
-                f"only {unique:,} of {rows:,} keys differ; rows that repeat a key are refused"
-            )
-    else:
-        sources = _find_key(drafts, file)
-        if not sources:
-            return _made(entry, file, None), []
-    if len(sources) > 1:
-        entry.fields |= {"source": sources, "type": "text", "known": "application"}
-        return entry, sources
-    draft = drafts[sources[0]]
-    type_ = draft.type if draft.type in ("integer", "uuid") and not draft.tokens else "text"
-    is_whole = bool(draft.values.match(r"^(0|[1-9][0-9]{0,17})$").all())
-    type_ = "integer" if is_whole and draft.type != "uuid" else type_
-    entry.fields |= {
-        "source": sources[0],
-        "label": label_of(sources[0], _is_shouted(file)),
-        "type": type_,
-        "known": "application",
-    }
-    return entry, sources
-
-
-def _find_key(drafts: dict[str | int, ColumnDraft], file: RawFile) -> list[str | int]:
-    """Return the columns that identify a row: one with different values, else a pair of them."""
-    unique = [
-        draft
-        for draft in drafts.values()
-        if len(draft.values.texts) == draft.values.rows
-        and (draft.is_identifier or draft.type in ("integer", "uuid", "text"))
-        and draft.type not in ("number", "date", "datetime", "money", "percent")
-    ]
-    if unique:
-        best = max(
-            unique,
-            key=lambda d: (d.is_identifier, "loan" in d.words, "id" in d.words, d.type != "text"),
-        )
-        return [best.source] if best.is_identifier or best.type != "text" else []
-    ids = [d for d in drafts.values() if d.is_identifier and d.values.filled == d.values.rows]
-    for place, first in enumerate(ids):
-        for second in ids[place + 1 :]:
-            if _distinct([file.columns[first.source], file.columns[second.source]]) == file.rows:
-                return [first.source, second.source]
-    return []
-
-
-def _made(entry: Entry, file: RawFile, how: str | None) -> Entry:
-    """Return the entry of a key that is made from the row, or from file and line."""
-    if KEY in file.columns:
-        raise SourceError(
-            f"{file.where}: no column identifies a row, and a made key needs the name {KEY}, which "
-            "a column has; name the key with --key, or rename that column"
-        )
-    if how is None:
-        columns = [*file.columns.values(), *file.unnamed.values()]
-        how = "row" if _distinct(columns) == file.rows else "line"
-    del entry.fields["source"]
-    entry.fields |= {"made_from": how, "type": "uuid" if how == "row" else "text"}
-    entry.fields["known"] = "application"
-    made = "the bytes of the row" if how == "row" else "the names of file and line"
-    entry.todos.append(
-        f"the file has no key: it is made from {made}. Outcomes of nights need a key that the "
-        "lender knows, so ask for one"
-    )
-    for place, column in file.unnamed.items():
-        if len(count_values(column).texts) == file.rows:
-            entry.todos.append(
-                f"column {place} has no name and a different value in each row: with a name in the "
-                "header it could be the key"
-            )
-    return entry
-
-
-def _distinct(columns: list[pa.Array]) -> int:
-    table = pa.table({str(place): column for place, column in enumerate(columns)})
-    return int(table.group_by(table.column_names).aggregate([]).num_rows)

@@ -206,7 +206,8 @@ class _Originals:
                 return True
             if error["type"] == "missing" and path[-1:] and path[-1] in taken:
                 return True
-            if any(isinstance(s, str) and re.search(rf"\b{s}\b", message) for s in taken):
+            names = (re.escape(step) for step in taken if isinstance(step, str))
+            if any(re.search(rf"(?<!\w){name}(?!\w)", message) for name in names):
                 return True
         return False
 

@@ -34,7 +34,8 @@ class RawFile:
     """All values of a file as text, and how the file is written.
 
     `columns` has the file's columns in order, each with its name, or with its position from 1 if
-    the file has no header. Columns without a name, or with a repeated one, are in `unnamed`.
+    the file has no header. Columns without a name, or with a repeated one, are in `unnamed`; the
+    positions of those without a name are `nameless`.
     """
 
     where: str
@@ -44,12 +45,32 @@ class RawFile:
     delimiter: str
     has_header: bool
     notes: list[str]
+    nameless: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
         """The number of rows that were read."""
         found = next(iter(self.columns.values()), None)
         return 0 if found is None else len(found)
+
+    @property
+    def is_shouted(self) -> bool:
+        """Whether all headers are in capitals."""
+        return all(str(name) == str(name).upper() for name in self.columns)
+
+    def source_named(self, name: str) -> str | int:
+        """Return the column that a person named by its header, or by its position without one.
+
+        Raises:
+            SourceError: there is no such column.
+        """
+        source: str | int = int(name) if not self.has_header and name.isdecimal() else name
+        if source not in self.columns:
+            raise SourceError(
+                f"{self.where} has no column '{name}'; its columns are "
+                f"{', '.join(map(str, self.columns))}"
+            )
+        return source
 
 
 def read_raw(location: str) -> RawFile:
@@ -138,7 +159,8 @@ def _csv(where: str, data: bytes, notes: list[str]) -> RawFile:
             columns[name] = values
         else:
             unnamed[place] = values
-    return RawFile(where, columns, unnamed, encoding, delimiter, True, notes)
+    nameless = tuple(place for place, name in enumerate(names, 1) if not name.strip())
+    return RawFile(where, columns, unnamed, encoding, delimiter, True, notes, nameless)
 
 
 def _encoding(data: bytes) -> str:

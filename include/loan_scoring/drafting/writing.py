@@ -4,7 +4,9 @@ from typing import Any
 
 import yaml
 
-from loan_scoring.drafting.draft import FEW_LOANS, ContractDraft, Entry
+from loan_scoring.drafting.draft import FEW_LOANS, ContractDraft
+from loan_scoring.drafting.keys import Entry
+from loan_scoring.ingest.files.columns import nameless_column
 
 SCHEMA_FILE = "contract.schema.json"
 FIRST_LINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}"
@@ -59,8 +61,10 @@ def _source(draft: ContractDraft) -> list[str]:
     lines.append(f"  encoding: {file.encoding}")
     lines.append(f"  delimiter: {_flow(file.delimiter)}")
     lines.append(f"  header: {str(file.has_header).lower()}")
-    if file.unnamed and file.has_header:
-        places = ", ".join(map(str, file.unnamed))
+    key = draft.key.fields.get("source")
+    unnamed = [str(place) for place in file.unnamed if nameless_column(place) != key]
+    if unnamed and file.has_header:
+        places = ", ".join(unnamed)
         lines += _comment(
             f"Without a name of its own in the header, so left out: column {places}", "  "
         )

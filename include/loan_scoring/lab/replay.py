@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loan_scoring.contract import Contract
-from loan_scoring.contract.business_dates import read_date
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.contract.business_dates import HISTORY, read_date
+from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.errors import LoanScoringError, SourceError
 from loan_scoring.ingest.files import locations
 from loan_scoring.ingest.files.locations import location_label
@@ -20,7 +21,7 @@ from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.keys import joined_keys
 from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.lab.landing import LandingFolder
-from loan_scoring.lab.outcome_files import outcome_file
+from loan_scoring.lab.outcome_files import made_keys, outcome_file
 from loan_scoring.lab.scenarios import (
     apply_scenario,
     check_scenarios,
@@ -95,10 +96,10 @@ def replay_loans(
             f"{nights} nights of {per_night} with seed {seed}: nights and seed must be 0 or more, "
             "loans a night 1 or more"
         )
-    if contract.key.made_from is not None or isinstance(contract.ingest.files, list):
+    if isinstance(contract.ingest.files, list):
         raise LoanScoringError(
-            f"{contract.portfolio}: replay needs a key that stands in the file, and writes one "
-            "file a night; columns.loan_id.made_from or a list under ingest.files rules it out"
+            f"{contract.portfolio}: replay writes one file a night, and ingest.files lists "
+            "several; replay with a contract without this list"
         )
     check_scenarios(contract, nights, scenarios)
     location = resolve_source(contract, source)
@@ -119,13 +120,14 @@ def replay_loans(
     }
     folder = LandingFolder(landing, log, is_synthetic=result.is_synthetic, formats=formats)
 
-    def land(kind: str, name: str, table: pa.Table) -> None:
+    def land(kind: str, name: str, table: pa.Table) -> Path:
         path, is_written = folder.land(kind, name, table)
         (result.written if is_written else result.unchanged).append(path)
         if kind == "applications":
             result.application_files[name] = path
         else:
             result.outcome_files.append(path)
+        return path
 
     land("applications", "history", drop(order[:history_rows]))
     for night in range(1, nights + 1):
@@ -136,7 +138,9 @@ def replay_loans(
         batch_id = str(first_night + timedelta(days=night - 1))
         observed_on = str(first_night + timedelta(days=night - 1 + lag))
         result.batch_ids.append(batch_id)
-        land("applications", batch_id, applications)
+        path = land("applications", batch_id, applications)
+        if contract.key.made_from:
+            outcomes = outcomes.add_column(0, KEY, made_keys(contract, path))
         land("outcomes", observed_on, outcome_file(contract, outcomes, observed_on))
     return Replay(**{**vars(result), "history_rows": history_rows})
 
@@ -163,9 +167,9 @@ def _labelled(
 
 
 def _read(contract: Contract, location: str) -> pa.Table:
-    columns = [*contract.sources, contract.target.source]
+    wanted, optional = split_columns_of_file(contract, HISTORY)
     tables = []
-    with open_table(location, columns, file_format=contract.source) as table:
+    with open_table(location, wanted, optional=optional, file_format=contract.source) as table:
         for block in table:
             for record in block.malformed:
                 raise SourceError(
@@ -206,7 +210,12 @@ def _check_rows(source: str, rows: int, history_rows: int, nights: int, per_nigh
 
 
 def _key_ranks(contract: Contract, table: pa.Table, source: str) -> np.ndarray:
-    """Return the rank of each row if rows are sorted by key in ascending order, shape (rows,)."""
+    """Return the rank of each row if rows are sorted by key in ascending order, shape (rows,).
+
+    Keys that are made from rows are not known before the files are written: rows keep their order.
+    """
+    if contract.key.made_from:
+        return np.arange(table.num_rows)
     parts = [table.column(name).combine_chunks() for name in contract.key.sources]
     keys = joined_keys(contract.key, parts) if len(parts) > 1 else parts[0]
     if contract.key.type == "integer":
@@ -239,7 +248,7 @@ def _night(
         elif scenario.kind == "shuffle_outcomes":
             shuffle_outcomes(labels, applications, scenario, contract, rng)
     for column in contract.columns:
-        if not column.is_known_at_application:
+        if not column.is_known_at_application and {*column.sources} <= {*applications.column_names}:
             # Leave the column empty, because the values are not known on that night, and because
             # even the nulls would reveal outcomes.
             blank = pa.array([""] * labelled.num_rows, pa.string())

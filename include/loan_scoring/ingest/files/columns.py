@@ -65,6 +65,9 @@ def choose_columns(
 def contract_names(names: list[str], asked: Sequence[str], file_format: FileFormat) -> list[str]:
     """Return the names of a header as the contract spells them, or positions without a header.
 
+    A column without a name has the name `column N` by its position, from 1, if the contract asks
+    for that name and no other column has it.
+
     Args:
         names: column names of the file.
         asked: column names that the contract asks for.
@@ -72,13 +75,25 @@ def contract_names(names: list[str], asked: Sequence[str], file_format: FileForm
 
     >>> contract_names(["NR", "Job"], ["nr"], FileFormat(ignore_case=True))
     ['nr', 'Job']
+    >>> contract_names(["", "Job", ""], ["column 1"], FileFormat())
+    ['column 1', 'Job', '']
     """
     if not file_format.header:
         return [str(place) for place in range(1, len(names) + 1)]
+    wanted = {*asked} - {*names}
+    names = [
+        nameless_column(place) if not name.strip() and nameless_column(place) in wanted else name
+        for place, name in enumerate(names, 1)
+    ]
     if not file_format.ignore_case:
         return names
     spelt = {name.casefold(): name for name in asked}
     return [spelt.get(name.casefold(), name) for name in names]
+
+
+def nameless_column(place: int) -> str:
+    """Return the `source` by which a contract names a column without a name, such as `column 1`."""
+    return f"column {place}"
 
 
 def readable_columns(names: Sequence[str]) -> list[str]:
