@@ -106,4 +106,4 @@ lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-i
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) .local data/landing data/artifacts data/quality data/demo
+	rm -rf $(VENV) .local data/landing data/artifacts data/quality data/demo data/example

@@ -126,6 +126,26 @@ def test_command_prints_file_line_and_field_and_fails(
     assert lines[2] == "2 mistakes; no file is read before they are mended"
 
 
+def test_dates_and_amounts_of_outcomes_are_read_too(contract, tmp_path: Path) -> None:
+    path = contract(
+        ("negative: [paid]", "negative: [paid], open: [late]"),
+        ("decision:", "business: {amount: amount}\noutcomes: {observed_on: {source: last, format:"
+         " '%b-%Y'}, recovered: {source: back}}\ndecision:"),
+    )  # fmt: skip
+    rows = ["1,5,fixed,1,2024,bad,Sep-2023,$5", "2,5,fixed,1,2024,paid,2023-09,0"]
+    rows += ["3,5,fixed,1,2024,late,x,x", "4,5,fixed,1,2024,odd,,"]
+    source = tmp_path / "loans.csv"
+    source.write_text("\n".join(["Nr,Amount,Job,Score,Year,status,last,back", *rows]) + "\n")
+    result = check_contract(path, str(source))
+    assert result["outcomes"] == {"default": 1, "paid": 1, "open": 1, "unknown": 1}
+    assert result["outcomes_refused"] == {
+        "not_a_date:observed_on": {"rows": 1, "examples": ["'2023-09' (line 3)"]},
+        "not_a_number:recovered": {"rows": 1, "examples": ["'$5' (line 2)"]},
+    }
+    assert "outcomes: 1 default, 1 paid, 1 open, 1 unknown\n" in result["text"]
+    assert "not_a_number:recovered" in result["text"]
+
+
 def test_refused_rows_are_counted_by_rule_with_three_examples(contract, night: Path) -> None:
     result = check_contract(contract(), str(night))
     assert (result["received"], result["accepted"]) == (206, 200)

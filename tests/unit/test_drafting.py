@@ -140,6 +140,14 @@ def test_codes_for_unknown_are_proposed_and_asked(loans) -> None:
     assert column(draft, "dti")["null_tokens"] == ["NA"]
 
 
+def test_night_may_lack_a_price_and_applicants_may_be_older_than_the_file(loans) -> None:
+    draft, _ = drafted(loans(int_rate=["13.5%", "7%", "9%"], first_credit=["Mar-1991"]))
+    assert (column(draft, "int_rate")["known"], column(draft, "int_rate")["optional"]) == (
+        "pricing", True,
+    )  # fmt: skip
+    assert str(column(draft, "first_credit")["range"][0]) == "1900-01-01"
+
+
 def test_column_that_gives_the_outcome_away_is_not_known_at_application(loans) -> None:
     recovered = [100 if row % 4 == 0 else 0 for row in range(ROWS)]
     draft, text = drafted(loans(money_back=recovered, income=[10, 20, 30]))

@@ -45,6 +45,8 @@ def read(folder: Path, **changes: Any) -> Contract:
         ({"business": BUSINESS, "outcomes": {"recovered": {
             "source": "r", "decimal": ",", "thousands": ","}}},
          "outcomes.recovered: decimal and thousands are both ','"),
+        ({"business": BUSINESS, "outcomes": {"recovered": {"source": "r", "currency": "5"}}},
+         "outcomes.recovered: currency: '5' is no sign of a currency"),
         ({"outcomes": {"encoding": "klingon"}}, "outcomes.encoding: 'klingon' is not a text codec"),
         ({"outcomes": {"key": ["a", "b"]}}, "outcomes.key: it is a list, so the type of the key"),
         ({"outcomes": {"header": False, "key": 1}}, "outcomes: 'status' is a name, but files of"),

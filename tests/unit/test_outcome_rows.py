@@ -87,6 +87,14 @@ def test_keys_targets_dates_and_amounts_have_columns_of_their_own(tmp_path: Path
     ]  # fmt: skip
 
 
+def test_recovered_amounts_may_have_a_currency_sign(tmp_path: Path) -> None:
+    contract = lender(recovered={"source": "back", "thousands": ",", "currency": "$"})
+    lines = ["nr,status,back", '1,1,"$1,234.50"', "2,1,€5", "3,1,7"]
+    rows, _ = parse(contract, write(tmp_path, *lines))
+    assert [row["recovered"] for row in rows] == [1234.5, None, 7.0]
+    assert rows[1]["rules"] == '{"not_a_number:recovered"}'
+
+
 def test_files_of_outcomes_have_a_format_of_their_own(tmp_path: Path) -> None:
     contract = lender(
         key=3, target=1, header=False, delimiter="|", encoding="cp1252",

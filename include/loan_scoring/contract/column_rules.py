@@ -101,11 +101,15 @@ def _check_notation(column: "Column") -> None:
         )
     if thousands == column.decimal:
         raise ValueError(f"thousands and decimal are both '{thousands}'; declare the other decimal")
-    if currency is not None and (
-        not currency.strip() or currency != currency.strip() or re.search(r"[0-9+-]", currency)
-    ):
+    if currency is not None:
+        check_currency(currency)
+
+
+def check_currency(sign: str) -> None:
+    """Raise ValueError if a text cannot be the sign of a currency beside a number."""
+    if not sign.strip() or sign != sign.strip() or re.search(r"[0-9+-]", sign):
         raise ValueError(
-            f"currency: '{currency}' is no sign of a currency; give one such as $ or EUR, without "
+            f"currency: '{sign}' is no sign of a currency; give one such as $ or EUR, without "
             "digits, + and -"
         )
 

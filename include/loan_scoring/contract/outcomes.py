@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from loan_scoring.contract.column_rules import check_currency
 from loan_scoring.contract.file_formats import (
     FORMAT_FIELDS,
     AnySource,
@@ -90,9 +91,13 @@ class AmountSource(ContractPart):
     """The decimal separator."""
     thousands: str | None = Field(default=None, pattern="^[., '_\u00a0\u202f\u2019]$")
     """The thousands separator."""
+    currency: str | None = later(None)
+    """The currency sign that stands beside the numbers."""
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
+        if self.currency is not None:
+            check_currency(self.currency)
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both '{self.decimal}'")
         return self
@@ -118,7 +123,7 @@ class OutcomesFormat(ContractPart):
     """
     recovered: AmountSource | None = None
     """The amount recovered of a defaulted loan, in the unit of `business.amount`: `source`,
-    `decimal` (`.`) and `thousands` (none). A blank is not known.
+    `decimal` (`.`), `thousands` and `currency` (none). A blank is not known.
     """
     encoding: str | None = None
     """As under `source`, if it differs."""

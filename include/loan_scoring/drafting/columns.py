@@ -133,7 +133,9 @@ def _date(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
         draft.todos.append(f"{len(unread):,} texts are no such date, such as '{unread[0]}'")
     _take(draft, values.without({*zeros, *few}), [*words, *zeros, *few])
     draft.facts.append(f"{found.first} to {found.last}")
-    draft.fields["range"] = [date(min(found.first.year, 2000) // 10 * 10, 1, 1), None]
+    # Births and first credits of other applicants can be earlier than those in the file.
+    lowest = 2000 if found.first.year >= 2000 else min(found.first.year // 10 * 10, 1900)
+    draft.fields["range"] = [date(lowest, 1, 1), None]
     return True
 
 

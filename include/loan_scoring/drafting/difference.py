@@ -50,8 +50,9 @@ def compare_contract(portfolio: str, url: str) -> dict[str, Any]:
             *(_later(stored["contract"], contract) if stored else ()),
         ]
     since = f"the one by which batch {stored['batch_id']} was read" if stored else None
+    count = "1 field differs" if len(changed) == 1 else f"{len(changed)} fields differ"
     lines = (
-        [f"{portfolio}: {len(changed)} field{'s' * (len(changed) != 1)} differ from {since}"]
+        [f"{portfolio}: {count} from {since}"]
         if since
         else [f"{portfolio}: no contract is stored before the next batch lands; compared by hashes"]
     )

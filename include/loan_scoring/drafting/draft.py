@@ -129,9 +129,8 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
     if nulls and known == "application":
         entry.fields["max_null_share"] = min(1, math.ceil(nulls * 115) / 100)
     if known != "application":
-        entry.fields["max_null_share"] = 1
-    if known == "outcome":
-        entry.fields["optional"] = True
+        # The files of nights have no such values, and often not the column.
+        entry.fields |= {"max_null_share": 1, "optional": True}
     entry.facts = list(draft.facts) if type_ == draft.type else ["an identifier: stored only"]
     if len(values.texts) == 1 and not nulls:
         entry.facts = [f"always {values.by_count[0][0]}: no model learns from it"]

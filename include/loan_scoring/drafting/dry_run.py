@@ -11,6 +11,14 @@ from loan_scoring.contract import HISTORY, Contract
 from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.outcome_rows import (
+    NO_AMOUNT,
+    NO_DATE,
+    OutcomeColumns,
+    outcome_columns,
+    read_facts,
+    read_states,
+)
 from loan_scoring.ingest.row_rules import RejectedRow, RowRules
 
 EXAMPLES = 3
@@ -41,6 +49,8 @@ class DryRun:
     """The first accepted rows, with the contract's types."""
     states: dict[str, int] | None
     """Number of rows with each text of the target. None if the file lacks the target."""
+    outcomes_refused: dict[str, Refused] = field(default_factory=dict)
+    """Outcomes whose date or recovered amount cannot be read, by rule."""
 
 
 def dry_run(contract: Contract, location: str) -> DryRun:
@@ -54,6 +64,8 @@ def dry_run(contract: Contract, location: str) -> DryRun:
     kept: list[pa.Table] = []
     states: Counter[str] = Counter()
     received = accepted = 0
+    facts = outcome_columns(contract, is_history=True)
+    outcomes_refused: dict[str, Refused] = {}
     with _open(contract, location) as table:
         has_target = contract.target.source in table.header.names
         for block in table:
@@ -67,6 +79,7 @@ def dry_run(contract: Contract, location: str) -> DryRun:
                 texts = pc.utf8_trim_whitespace(block.table.column(contract.target.source))
                 for each in pc.value_counts(texts.combine_chunks()).to_pylist():
                     states[each["values"]] += each["counts"]
+                _count_outcomes(contract, facts, block, outcomes_refused)
         ignored = table.header.extra
     ordered = dict(sorted(refused.items(), key=lambda pair: -pair[1].rows))
     return DryRun(
@@ -76,6 +89,7 @@ def dry_run(contract: Contract, location: str) -> DryRun:
         ignored,
         pa.concat_tables(kept),
         dict(states.most_common()) if has_target else None,
+        outcomes_refused,
     )
 
 
@@ -87,8 +101,31 @@ def _open(contract: Contract, location: str) -> SourceTable:
         location,
         wanted,
         file_format=contract.source,
-        optional=[*optional, contract.target.source],
+        optional=[*dict.fromkeys([*optional, contract.target.source, *_facts(contract, wanted)])],
     )
+
+
+def _facts(contract: Contract, wanted: list[str]) -> list[str]:
+    """Return the columns with dates and recovered amounts of outcomes that are not wanted yet."""
+    return [name for name in outcome_columns(contract, is_history=True).optional
+            if name not in wanted]  # fmt: skip
+
+
+def _count_outcomes(
+    contract: Contract, facts: OutcomeColumns, block: Block, refused: dict[str, Refused]
+) -> None:
+    _, is_open = read_states(contract.target, block.table.column(contract.target.source))
+    sources = {NO_DATE: facts.observed_on, NO_AMOUNT: facts.recovered}
+    for rule, mask in read_facts(contract, facts, block)[2]:
+        broken = np.flatnonzero(mask & ~is_open)
+        declared = sources[rule]
+        if not len(broken) or declared is None:
+            continue
+        found = refused.setdefault(rule, Refused())
+        found.rows += len(broken)
+        for place in broken[: EXAMPLES - len(found.examples)].tolist():
+            text = block.table.column(declared.source)[place].as_py()
+            found.examples.append(_shown(text, block.line_numbers[place]))
 
 
 def _count(
@@ -114,5 +151,9 @@ def _value(contract: Contract, block: Block, row: RejectedRow, column: str) -> s
         text = ", ".join(block.table.column(name)[place].as_py() for name in named)
     else:
         text = row.raw_text
+    return _shown(text, row.line_number)
+
+
+def _shown(text: str, line_number: int) -> str:
     shown = text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 3] + "..."
-    return f"{shown!r} (line {row.line_number:,})"
+    return f"{shown!r} (line {line_number:,})"

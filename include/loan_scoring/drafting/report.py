@@ -4,9 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.drafting.dry_run import DryRun, dry_run
+import pyarrow as pa
+
+from loan_scoring.contract import Contract
+from loan_scoring.drafting.dry_run import DryRun, Refused, dry_run
 from loan_scoring.drafting.mistakes import Reading, read_all
 from loan_scoring.drafting.warnings import warnings_of
+from loan_scoring.ingest.outcome_rows import read_states
 
 
 def check_contract(path: Path, location: str | None) -> dict[str, Any]:
@@ -45,9 +49,15 @@ def check_contract(path: Path, location: str | None) -> dict[str, Any]:
         "refused": {rule: asdict(each) for rule, each in found.refused.items()},
         "ignored_columns": found.ignored,
         "states": found.states,
+        "outcomes": _outcomes(reading.contract, found),
+        "outcomes_refused": {rule: asdict(each) for rule, each in found.outcomes_refused.items()},
         "warnings": warnings,
     }
-    lines += [*_rows(location, found), *(f"warning: {each}" for each in warnings)]
+    lines += [
+        *_rows(location, found),
+        *_states(result["outcomes"], found),
+        *(f"warning: {each}" for each in warnings),
+    ]
     return {**result, "text": "\n".join(lines)}
 
 
@@ -58,11 +68,38 @@ def _todos(reading: Reading) -> list[str]:
     return [f"warning: {len(reading.todos)} places marked TODO still ask something: lines {places}"]
 
 
+def _outcomes(contract: Contract, found: DryRun) -> dict[str, int] | None:
+    """Return how many rows of a labelled file are defaults, paid, open and of no declared state."""
+    if found.states is None:
+        return None
+    texts = pa.chunked_array([pa.array(found.states)])
+    is_default, is_open = read_states(contract.target, texts)
+    counts = {"default": 0, "paid": 0, "open": 0, "unknown": 0}
+    meanings = {True: "default", False: "paid", None: "unknown"}
+    for default, still_open, rows in zip(
+        is_default.to_pylist(), is_open, found.states.values(), strict=True
+    ):
+        counts["open" if still_open else meanings[default]] += rows
+    return counts
+
+
+def _states(outcomes: dict[str, int] | None, found: DryRun) -> list[str]:
+    if outcomes is None:
+        return []
+    counts = [f"{rows:,} {what}" for what, rows in outcomes.items() if rows or what != "unknown"]
+    return [f"outcomes: {', '.join(counts)}", *_refused(found.outcomes_refused)]
+
+
 def _rows(location: str, found: DryRun) -> list[str]:
     refused = found.received - found.accepted
-    lines = [
-        f"{location}: {found.received:,} rows, {found.accepted:,} accepted, {refused:,} refused"
+    return [
+        f"{location}: {found.received:,} rows, {found.accepted:,} accepted, {refused:,} refused",
+        *_refused(found.refused),
     ]
-    for rule, each in found.refused.items():
-        lines.append(f"  {rule:<40} {each.rows:>9,}  such as {', '.join(each.examples)}")
-    return lines
+
+
+def _refused(refused: dict[str, Refused]) -> list[str]:
+    return [
+        f"  {rule:<40} {each.rows:>9,}  such as {', '.join(each.examples)}"
+        for rule, each in refused.items()
+    ]

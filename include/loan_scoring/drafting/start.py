@@ -13,7 +13,7 @@ from loan_scoring.errors import ContractError
 
 @dataclass(frozen=True)
 class Started:
-    """A contract that was drafted, and how much of it a person must answer."""
+    """A contract that was drafted from `columns` columns, and how much a person must answer."""
 
     path: Path
     rows: int
@@ -56,4 +56,9 @@ def start_contract(
     except OSError as error:
         raise ContractError(f"{error.filename}: cannot be written: {error.strerror}") from error
     contract.read(path)
-    return Started(path, draft.file.rows, len(draft.columns) + 1, text.count(f"{TODO} "))
+    return Started(
+        path,
+        draft.file.rows,
+        len(draft.file.columns) + len(draft.file.unnamed),
+        text.count(f"{TODO} "),
+    )

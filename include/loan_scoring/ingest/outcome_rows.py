@@ -32,6 +32,8 @@ RECOVERED = Column(
     source="recovered", name="recovered", label="recovered", type="number", known="outcome"
 )
 """The amount that was recovered of a defaulted loan, as a column."""
+NO_DATE, NO_AMOUNT = f"not_a_date:{OBSERVED_ON}", f"not_a_number:{RECOVERED.name}"
+"""The rules of the date and of the recovered amount."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,9 @@ def parse_outcomes(
         broken.append((f"null_key:{KEY}", is_null & ~unreadable))
         is_default, is_open = read_states(contract.target, block.table.column(columns.target))
         broken.append((f"unknown_level:{columns.target}", as_mask(is_default.is_null()) & ~is_open))
-        may_be_blank = contract.outcomes.observed_on is not None
-        observed_on, wrong = _dates(columns.observed_on, block, may_be_blank)
-        broken.append((f"not_a_date:{OBSERVED_ON}", wrong))
-        recovered, wrong = _amounts(columns.recovered, block)
+        observed_on, recovered, wrong = read_facts(contract, columns, block)
+        broken += wrong
         recovered = pc.if_else(is_default, recovered, pa.scalar(None, pa.float64()))
-        broken.append((f"not_a_number:{RECOVERED.name}", wrong))
         yield (
             _with_malformed(
                 pa.table(
@@ -160,6 +159,20 @@ def read_states(target: Target, column: pa.ChunkedArray) -> tuple[pa.Array, np.n
     is_default = pa.array([meaning.get(state) for state in states], pa.bool_())
     is_open = pa.array([meaning.get(state, False) is None for state in states], pa.bool_())
     return is_default.take(encoded.indices), as_mask(is_open.take(encoded.indices))
+
+
+def read_facts(
+    contract: Contract, columns: OutcomeColumns, block: Block
+) -> tuple[pa.Array, pa.Array, list[tuple[str, np.ndarray]]]:
+    """Return dates of outcomes, recovered amounts, and for each rule a mask of rows that break it.
+
+    Both are null in every row if the block lacks their column.
+    """
+    may_be_blank = contract.outcomes.observed_on is not None
+    observed_on, no_date = _dates(columns.observed_on, block, may_be_blank)
+    recovered, no_number = _amounts(columns.recovered, block)
+    rules = [NO_DATE, NO_AMOUNT]
+    return observed_on, recovered, list(zip(rules, [no_date, no_number], strict=True))
 
 
 def _dates(declared: DateSource, block: Block, may_be_blank: bool) -> tuple[pa.Array, np.ndarray]:

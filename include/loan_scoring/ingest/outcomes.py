@@ -24,7 +24,7 @@ from loan_scoring.ingest.outcome_landing import (
     quarantine_outcomes,
     remove_impossible_outcomes,
 )
-from loan_scoring.ingest.outcome_rows import outcome_columns
+from loan_scoring.ingest.outcome_rows import NO_AMOUNT, NO_DATE, outcome_columns
 from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn_file
 from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
 
@@ -271,6 +271,13 @@ def _refuse_too_many(
         f"{target.negative}, target.open {target.open}: list the states that are no outcome yet "
         "under target.open, or correct the contract or the file",
     }
+    declared = session.contract.outcomes
+    for rule, field in ((NO_DATE, declared.observed_on), (NO_AMOUNT, declared.recovered)):
+        kind, _, name = rule.partition(":")
+        how = field.model_dump(exclude_unset=True) if field else "not declared"
+        remedies[kind] = (
+            f"outcomes.{name} is {how}: declare how the file writes it, or correct the file"
+        )
     counts = impossible.counts
     most = ", ".join(f"{rule} {rows}" for rule, rows in [*counts.items()][:3])
     remedy = remedies.get(next(iter(counts)).partition(":")[0], "correct the file")

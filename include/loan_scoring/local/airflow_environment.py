@@ -17,6 +17,12 @@ _FOREIGN = ("AIRFLOW__", "AIRFLOW_HOME", "AIRFLOW_CONFIG")
 # compile all modules that the task imports.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE",)
 
+# Airflow's processes have another working directory, where a relative path would name another file.
+_PATHS = tuple(
+    f"LOAN_SCORING_{name}"
+    for name in ("HOME", "STATE", "DATA", "PORTFOLIOS", "SOURCE", "MLFLOW_ARTIFACTS")
+)
+
 _FIXED_SETTINGS = {
     "CORE__EXECUTOR": "LocalExecutor",
     "CORE__LOAD_EXAMPLES": "False",
@@ -60,10 +66,11 @@ def airflow_environment(
     """Return the environment variables of Airflow's processes.
 
     The variables are those of this process, Airflow's settings and secrets, and `extra`. A variable
-    in `extra` replaces any other variable of the same name.
+    in `extra` replaces any other variable of the same name. Relative paths of folders and files
+    become absolute.
     """
     inherited = {
-        name: value
+        name: str(Path(value).absolute()) if _is_path(name, value) else value
         for name, value in os.environ.items()
         if not name.startswith(_FOREIGN) and name not in _UNWANTED
     }
@@ -106,6 +113,10 @@ def airflow_environment(
         "PYTHONUNBUFFERED": "1",
         **extra,
     }
+
+
+def _is_path(name: str, value: str) -> bool:
+    return name in _PATHS and bool(value) and "://" not in value
 
 
 def airflow_passwords(folder: Path) -> dict[str, str]:
