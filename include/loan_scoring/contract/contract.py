@@ -72,7 +72,7 @@ class Contract(ContractPart):
     """
     protected: list[Protected] = Field(default_factory=list)
     """Columns that are never features, and that fairness is measured by. A category has its levels
-    as groups. A number needs bands: `{column: age_years, bands: [25, 45, 65]}` makes the groups
+    as groups. A number needs bands: `{column: age, bands: [25, 45, 65]}` makes the groups
     under 25, 25 to under 45, 45 to under 65, 65 and more.
     """
     # Dumps leave these fields out while they are empty, so that other contracts keep their hashes.
