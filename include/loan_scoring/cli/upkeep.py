@@ -64,13 +64,20 @@ def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     url = _owner_url(options)
     valid, broken = contract.load_all()
     applied = {each.portfolio: migrate_portfolio(each.portfolio, url) for each in valid}
-    lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
+    lines = [f"{name}: {_steps(steps)}" for name, steps in applied.items()]
     lines += [f"{name}: not migrated; {why}" for name, why in broken.items()]
     return {
         "applied": applied,
         "broken": broken,
         "text": "\n".join(lines),
     }
+
+
+def _steps(names: list[str]) -> str:
+    """Return applied steps in a few words: SQL files are counted, the others are named."""
+    files = [name for name in names if name.endswith(".sql")]
+    count = [f"applied {len(files)} migration{'s' * (len(files) > 1)}"] if files else []
+    return ", ".join([*count, *(name for name in names if name not in files)]) or "up to date"
 
 
 def _retention(options: argparse.Namespace) -> dict[str, Any]:
