@@ -148,6 +148,17 @@ def test_night_may_lack_a_price_and_applicants_may_be_older_than_the_file(loans)
     assert str(column(draft, "first_credit")["range"][0]) == "1900-01-01"
 
 
+def test_what_is_paid_out_is_known_after_the_decision(loans) -> None:
+    draft, text = drafted(loans(DisbursementGross=[100, 250, 300]))
+    assert column(draft, "DisbursementGross")["known"] == "pricing"
+    assert "TODO known only when the money is paid out" in text
+
+
+def test_flag_of_several_texts_may_be_a_category(loans) -> None:
+    _, text = drafted(loans(RevLineCr=["Y", "0", "N", "T"]))
+    assert "make it a category with these levels" in " ".join(text.replace("#", "").split())
+
+
 def test_column_that_gives_the_outcome_away_is_not_known_at_application(loans) -> None:
     recovered = [100 if row % 4 == 0 else 0 for row in range(ROWS)]
     draft, text = drafted(loans(money_back=recovered, income=[10, 20, 30]))

@@ -171,6 +171,8 @@ def _known(words: list[str], found: LeakFigures | None) -> tuple[str, str | None
         return "outcome", f"known only afterwards? {', '.join(signs)}"
     if by_name == "outcome":
         return by_name, "known only afterwards, as its header sounds?"
+    if by_name == "pricing" and hints.has(words, hints.FUNDED):
+        return by_name, "known only when the money is paid out, as its header sounds?"
     if by_name == "pricing":
         return by_name, "a price, set after the decision?"
     if found is not None and found.nulls > RARELY * found.loans:

@@ -58,6 +58,12 @@ PRICING = (
     ("int", "rate"), ("int", "rt"), ("interest", "rate"), ("rate", "interest"), ("apr",),
     ("interest", "spread"), ("upfront",), ("sub", "grade"),
 )  # fmt: skip
+FUNDED = listed(
+    """
+    disbursement disbursed disbursal funded funding
+    """
+)
+"""Words of what happens after the decision: the money is paid out."""
 PRICING_ALONE = frozenset({"installment", "instalment", "grade", "payments", "rate"})
 UNITS = {
     "months": "months", "mths": "months", "mo": "months", "month": "months", "years": "years",
@@ -85,6 +91,8 @@ def known_by_name(words: Sequence[str]) -> str:
     if any(set(group) <= set(words) for group in LATER):
         return "outcome"
     if any(set(group) <= set(words) for group in PRICING):
+        return "pricing"
+    if has(words, FUNDED):
         return "pricing"
     return "pricing" if len(words) == 1 and words[0] in PRICING_ALONE else "application"
 
