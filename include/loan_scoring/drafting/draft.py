@@ -41,6 +41,8 @@ class ContractDraft:
     outcomes: np.ndarray | None
     """1 for a default, 0 for a paid loan and -1 for a loan without outcome, shape (rows,)."""
     protected: list[Any] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Categories of places, which may stand for the origin of people."""
     amount: str | None = None
 
     @property
@@ -117,6 +119,8 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
     is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
     type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
     found = figures.of(draft) if type_ not in ("text", "uuid") else None
+    if draft.numbers is not None and hints.is_calendar_year(words, draft.numbers):
+        entry.todos.append("outside the training range on every new night: stored_only?")
     nulls = 1 - values.filled / values.rows
     known, why = _known(words, found)
     if why:
@@ -148,7 +152,8 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
         is_age = draft.numbers is not None and draft.type != "boolean" and "age" in words
         whole.protected.append({"column": name, "bands": AGE_BANDS} if is_age else name)
     elif hints.has(words, hints.PROXIES) and type_ == "category":
-        entry.facts.append("a place may stand for the origin of people: protected?")
+        entry.facts.append("a place may stand for the origin of people")
+        whole.places.append(name)
     if whole.amount is None and type_ == "money" and {"loan", "amount"} & {*words}:
         whole.amount = name if known == "application" else None
     return entry

@@ -1,6 +1,6 @@
 """Say what the header of a column suggests: a date, money, a code, a protected attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def listed(words: str) -> frozenset[str]:
@@ -22,6 +22,12 @@ NO_MONEY = listed(
     code months mths days years time times lines open
     """
 )
+CALENDAR = listed(
+    """
+    year yr fy
+    """
+)
+"""Words of years, which grow from night to night if they are those of the calendar."""
 COUNT = listed(
     """
     cnt num count number acc accts mths inq inquiries delinq derog times
@@ -84,6 +90,13 @@ def has(words: Sequence[str], hints: frozenset[str]) -> bool:
 def is_money(words: Sequence[str]) -> bool:
     """Return whether a header sounds like an amount of money."""
     return has(words, MONEY) and not has(words, NO_MONEY)
+
+
+def is_calendar_year(words: Sequence[str], numbers: Iterable[float]) -> bool:
+    """Return whether a column holds years of applications, which grow from night to night."""
+    if CALENDAR.isdisjoint(words) or not {"birth", "built"}.isdisjoint(words):
+        return False
+    return all(1900 <= number <= 2100 for number in numbers)
 
 
 def known_by_name(words: Sequence[str]) -> str:
