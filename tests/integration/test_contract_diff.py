@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from loan_scoring import database, settings
+from loan_scoring.cli.main import main
 from loan_scoring.database.audit import recent_entries, verify_chain
 from loan_scoring.database.reset import reset_portfolio
 from loan_scoring.database.session import Session, open_session
@@ -149,6 +150,18 @@ def test_fields_that_fit_nothing_promise_no_other_models(
     assert "the models are the same" in effects(url)["new model"]
     write({"name": "amount", "optional": True, "range": [0, 100]})
     assert "fits new models" in effects(url)["new model"]
+
+
+def test_migrate_of_one_portfolio_leaves_the_others(
+    write: Callable, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = yaml.safe_dump(RAW | {"portfolio": "other"})
+    (tmp_path / "other.yaml").write_text(other)
+    assert main(["migrate", "--portfolio", "lender", "--database", url]) == 0
+    out = capsys.readouterr().out
+    assert "lender: applied " in out
+    assert "other" not in out
+    assert ".sql" not in out
 
 
 def test_thresholds_change_decisions_and_notifications_the_next_run(
