@@ -159,6 +159,13 @@ def test_calendar_numbers_are_asked(loans) -> None:
     assert text.count("outside the training range on every new night: stored_only?") == 1
 
 
+def test_column_that_an_outcome_gives_is_asked(loans) -> None:
+    lasted = [10 + row % 3 if row % 4 == 0 else 30 + row % 5 for row in range(ROWS)]
+    long = ["y" if months in (10, 30, 31) else "n" for months in lasted]
+    _, text = drafted(loans(lasted=lasted, is_long=long))
+    assert "TODO can be computed from lasted: known only afterwards too?" in text
+
+
 def test_flag_of_several_texts_may_be_a_category(loans) -> None:
     _, text = drafted(loans(RevLineCr=["Y", "0", "N", "T"]))
     assert "make it a category with these levels" in " ".join(text.replace("#", "").split())

@@ -10,10 +10,11 @@ import pyarrow as pa
 from loan_scoring.contract import LeakPolicy
 from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
+from loan_scoring.drafting.functions import is_function_of
 from loan_scoring.drafting.keys import Entry, draft_key
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
-from loan_scoring.drafting.values import SURE_NULLS, count_values
+from loan_scoring.drafting.values import SURE_NULLS, Values, count_values
 from loan_scoring.drafting.words import label_of, names_of
 from loan_scoring.errors import SourceError
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
@@ -91,7 +92,20 @@ def draft_contract(
     figures = _Figures(outcomes)
     for draft in rest:
         drafted.columns.append(_entry(draft, names[draft.source], figures, drafted))
+    _ask_of_functions(drafted.columns, values)
     return drafted
+
+
+def _ask_of_functions(entries: list[Entry], values: dict[str | int, Values]) -> None:
+    """Ask about columns that are exact functions of a column that is drafted as an outcome."""
+    later = [each for each in entries if each.fields["known"] == "outcome"]
+    for entry in entries:
+        own = values[entry.fields["source"]]
+        found = [e for e in later if is_function_of(own, values[e.fields["source"]])]
+        if entry.fields["known"] == "application" and found:
+            entry.todos.append(
+                f"can be computed from {found[0].fields['name']}: known only afterwards too?"
+            )
 
 
 class _Figures:
