@@ -25,6 +25,14 @@ class PassingSourceError(SourceError):
     """
 
 
+class MissingColumnsError(SourceError):
+    """A source file lacks columns that it must have. `columns` has their names."""
+
+    def __init__(self, message: str, columns: list[str]) -> None:
+        self.columns = columns
+        super().__init__(message)
+
+
 class NoRowsError(SourceError):
     """A source file has no rows. Only a date that is declared empty may have such a file."""
 

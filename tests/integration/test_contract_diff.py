@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from loan_scoring import database, settings
+from loan_scoring.cli.main import main
 from loan_scoring.database.audit import recent_entries, verify_chain
 from loan_scoring.database.reset import reset_portfolio
 from loan_scoring.database.session import Session, open_session
@@ -127,6 +128,40 @@ def test_new_column_is_a_migration(write: Callable, url: str, loans: Path) -> No
     }
     write(columns=[*RAW["columns"], further])
     assert "column age" in effects(url)["migration"]
+
+
+def test_other_type_of_a_published_column_is_refused_with_what_to_do(
+    write: Callable, url: str, loans: Path
+) -> None:
+    ingest(url, NIGHT, loans)
+    write({"name": "amount", "type": "category", "levels": "free"})
+    found = effects(url)
+    assert "migration" not in found
+    assert "applications.amount is double precision, the contract says text" in found["refused"]
+    assert "keep the column" in found["refused"]
+    assert "`loan-scoring portfolio reset lender`" in found["refused"]
+
+
+def test_fields_that_fit_nothing_promise_no_other_models(
+    write: Callable, url: str, loans: Path
+) -> None:
+    ingest(url, NIGHT, loans)
+    write({"name": "amount", "optional": True, "max_null_share": 0.5})
+    assert "the models are the same" in effects(url)["new model"]
+    write({"name": "amount", "optional": True, "range": [0, 100]})
+    assert "fits new models" in effects(url)["new model"]
+
+
+def test_migrate_of_one_portfolio_leaves_the_others(
+    write: Callable, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = yaml.safe_dump(RAW | {"portfolio": "other"})
+    (tmp_path / "other.yaml").write_text(other)
+    assert main(["migrate", "--portfolio", "lender", "--database", url]) == 0
+    out = capsys.readouterr().out
+    assert "lender: applied " in out
+    assert "other" not in out
+    assert ".sql" not in out
 
 
 def test_thresholds_change_decisions_and_notifications_the_next_run(

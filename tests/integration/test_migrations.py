@@ -105,7 +105,8 @@ def test_lost_or_retyped_column_is_refused(ready: Session, change: dict, message
     contract = changed(Contract.model_validate(raw), **change)
     with pytest.raises(DatabaseError, match=message) as caught:
         migrate_schema(ready.connection, contract)
-    assert "write a migration" in str(caught.value)
+    assert "keep the column in the contract as it is" in str(caught.value)
+    assert "`loan-scoring portfolio reset loan_default`" in str(caught.value)
 
 
 def test_applied_file_that_was_changed_is_refused(empty: Session) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from loan_scoring import database
 from loan_scoring.cli.main import main
+from loan_scoring.cli.upkeep import _steps
 from loan_scoring.local.postgres import EmbeddedPostgres
 
 ODD = "p@ss:/?#% +"
@@ -192,3 +193,8 @@ def test_status_beside_a_running_airflow_names_it(
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://scoring.lender.example")
     _, out, _ = run(capsys, "status", "--database", empty_url)
     assert "Airflow   https://scoring.lender.example\n" in out
+
+
+def test_applied_migrations_are_counted_and_other_steps_are_named() -> None:
+    assert _steps(["0001_a.sql", "0002_b.sql", "contract-1"]) == "applied 2 migrations, contract-1"
+    assert _steps([]) == "up to date"

@@ -9,6 +9,7 @@ from test_contract import MISTAKES, TEXT
 from loan_scoring.cli.main import main
 from loan_scoring.drafting.mistakes import read_all
 from loan_scoring.drafting.report import check_contract
+from loan_scoring.errors import SourceError
 
 CONTRACT = """
 portfolio: lender
@@ -188,6 +189,17 @@ def test_columns_that_are_not_declared_and_batches_that_would_be_refused_are_tol
     assert "the batch would be refused" in warnings
     assert "target.source: the file has no column 'status'" in warnings
     assert "columns: not declared, so left out: State" in warnings
+
+
+def test_column_that_is_known_later_and_not_optional_is_told(contract, night: Path) -> None:
+    path = contract(("name: year, label: Year, type: integer, known: application",
+                     "name: year, label: Year, type: integer, known: pricing"))  # fmt: skip
+    told = "columns: known later, but not optional: year; a night's file without them is refused"
+    assert f"warning: {told}; set optional: true" in check_contract(path, None)["text"]
+    assert told in "\n".join(check_contract(path, str(night))["warnings"])
+    night.write_text(night.read_text().replace("Year", "Period"))
+    with pytest.raises(SourceError, match=r"column Year missing .* optional: true .*\(year\)"):
+        check_contract(path, str(night))
 
 
 def test_open_questions_are_counted(contract) -> None:

@@ -148,6 +148,29 @@ def test_night_may_lack_a_price_and_applicants_may_be_older_than_the_file(loans)
     assert str(column(draft, "first_credit")["range"][0]) == "1900-01-01"
 
 
+def test_what_is_paid_out_is_known_after_the_decision(loans) -> None:
+    draft, text = drafted(loans(DisbursementGross=[100, 250, 300]))
+    assert column(draft, "DisbursementGross")["known"] == "pricing"
+    assert "TODO known only when the money is paid out" in text
+
+
+def test_calendar_numbers_are_asked(loans) -> None:
+    _, text = drafted(loans(ApprovalFY=[2001, 2002, 2003], years_in_job=[1, 2, 3]))
+    assert text.count("outside the training range on every new night: stored_only?") == 1
+
+
+def test_column_that_an_outcome_gives_is_asked(loans) -> None:
+    lasted = [10 + row % 3 if row % 4 == 0 else 30 + row % 5 for row in range(ROWS)]
+    long = ["y" if months in (10, 30, 31) else "n" for months in lasted]
+    _, text = drafted(loans(lasted=lasted, is_long=long))
+    assert "TODO can be computed from lasted: known only afterwards too?" in text
+
+
+def test_flag_of_several_texts_may_be_a_category(loans) -> None:
+    _, text = drafted(loans(RevLineCr=["Y", "0", "N", "T"]))
+    assert "make it a category with these levels" in " ".join(text.replace("#", "").split())
+
+
 def test_column_that_gives_the_outcome_away_is_not_known_at_application(loans) -> None:
     recovered = [100 if row % 4 == 0 else 0 for row in range(ROWS)]
     draft, text = drafted(loans(money_back=recovered, income=[10, 20, 30]))
@@ -179,7 +202,7 @@ def test_rarer_of_two_states_is_the_default_if_nothing_says_more(loans) -> None:
 def test_protected_columns_are_listed_with_bands(loans) -> None:
     draft, text = drafted(loans(age=[20, 30, 40], Gender=["m", "f"], region=["n", "s"]))
     assert draft["protected"] == [{"column": "age", "bands": [25, 35, 45, 55, 65]}, "gender"]
-    assert "a place may stand for the origin of people" in text
+    assert text.count("TODO may places stand for the origin of people") == 1
 
 
 def test_names_are_free_in_sql_and_unique(loans) -> None:

@@ -11,9 +11,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from loan_scoring.contract import Contract, LeakPolicy
+from loan_scoring.errors import ContractError
 from loan_scoring.models.training.leak_figures import level_auc
 from loan_scoring.models.training.leaks import leak_report
 from loan_scoring.models.training.report import render_leaks
+from loan_scoring.models.training.rows import _pass_leak_gate
 from loan_scoring.statistics.auc import auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
@@ -227,3 +229,15 @@ def test_report_is_a_table_with_the_worst_first() -> None:
 def test_column_that_is_the_same_everywhere_has_no_auc(values: pa.Array) -> None:
     known = findings(table(amount=values))["amount"]
     assert (known.everyone.auc, known.verdict) == (None, "clean")
+
+
+def test_refusal_of_leaking_nulls_offers_a_level_of_their_own() -> None:
+    everyone, of_none = np.ones(N, dtype=bool), np.zeros(N, dtype=bool)
+    nulls = table(kind=pa.array(["a"] * N, mask=Y))
+    levels = table(kind=pa.array(np.where(Y, "x", "a")))
+    refusing = contract(action="refuse")
+    with pytest.raises(ContractError, match="or give the null texts a level of their own"):
+        _pass_leak_gate(refusing, leak_report(refusing, nulls, everyone, of_none))
+    with pytest.raises(ContractError) as caught:
+        _pass_leak_gate(refusing, leak_report(refusing, levels, everyone, of_none))
+    assert "null texts" not in str(caught.value)

@@ -22,7 +22,14 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         _roles,
         "create owner, application and reader on a server; passwords come from the environment",
     )
-    command("migrate", _migrate, "bring the schema of every portfolio up to date, as the owner")
+    # Not `common`: its default is one portfolio, and the default of migrate is all.
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--portfolio", help="only this one; default: all")
+    own.add_argument("--database", metavar="URL", help="default: LOAN_SCORING_DATABASE_URL")
+    own.add_argument("--json", action="store_true", help="print a machine-readable result")
+    add_command(
+        commands, "migrate", _migrate, "bring the schema of every portfolio up to date", own
+    )
     retention = command("retention", _retention, "drop months that are past their retention")
     retention.add_argument(
         "--keep-days", type=int, metavar="N", help="default: the contract's retention.keep_days"
@@ -62,15 +69,25 @@ def _migrate(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.database.session import migrate_portfolio
 
     url = _owner_url(options)
-    valid, broken = contract.load_all()
+    if options.portfolio is None:
+        valid, broken = contract.load_all()
+    else:
+        valid, broken = [contract.load(options.portfolio)], {}
     applied = {each.portfolio: migrate_portfolio(each.portfolio, url) for each in valid}
-    lines = [f"{name}: {', '.join(steps) or 'up to date'}" for name, steps in applied.items()]
+    lines = [f"{name}: {_steps(steps)}" for name, steps in applied.items()]
     lines += [f"{name}: not migrated; {why}" for name, why in broken.items()]
     return {
         "applied": applied,
         "broken": broken,
         "text": "\n".join(lines),
     }
+
+
+def _steps(names: list[str]) -> str:
+    """Return applied steps in a few words: SQL files are counted, the others are named."""
+    files = [name for name in names if name.endswith(".sql")]
+    count = [f"applied {len(files)} migration{'s' * (len(files) > 1)}"] if files else []
+    return ", ".join([*count, *(name for name in names if name not in files)]) or "up to date"
 
 
 def _retention(options: argparse.Namespace) -> dict[str, Any]:

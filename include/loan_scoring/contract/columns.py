@@ -83,7 +83,7 @@ class Column(ContractPart):
     """
     ignore_case: bool = later(False)
     """Whether the letter case of levels and of a boolean's texts does not matter; stored as
-    declared.
+    declared, and levels that are not listed, as with `levels: free`, in lower case.
     """
     stored_only: bool = later(False)
     """Whether the column is stored, and is neither a feature nor watched for drift."""

@@ -3,10 +3,11 @@
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.schema_state import column_comment, current_state, stale_comments
 from loan_scoring.database.types import POSTGRES_TYPES
-from loan_scoring.database.unused_columns import drop_unused_columns
+from loan_scoring.database.unused_columns import drop_unused_columns, unused_columns
 from loan_scoring.errors import DatabaseError
 
 
@@ -21,17 +22,8 @@ def add_columns(connection: Connection, contract: Contract) -> bool:
     """
     drop_unused_columns(connection, contract)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = current_schema() AND table_name = 'applications'"
-            " AND column_name NOT IN ('batch_id', 'revision', 'line_number', 'loan_id')"
-        )
-        present = dict(cursor.fetchall())
-        cursor.execute(
-            "SELECT typbasetype::regtype::text FROM pg_type WHERE oid = 'loan_key'::regtype"
-        )
-        key_type = cursor.fetchone()
-        _refuse_lost_columns(contract, present, key_type[0] if key_type else "")
+        present, key_type = _present(connection)
+        _refuse_lost_columns(contract, present, key_type)
         added = [each for each in contract.stored if each.name not in {*present, KEY}]
         cursor.execute("SELECT to_regclass('current_applications') IS NOT NULL")
         has_view = cursor.fetchone() == (True,)
@@ -56,6 +48,35 @@ def add_columns(connection: Connection, contract: Contract) -> bool:
             " 'The accepted applications of each batch''s current revision'"
         )
     return True
+
+
+def refusal_to_migrate(connection: Connection, contract: Contract) -> str | None:
+    """Return why `migrate` would refuse the contract's columns, or None. Nothing is written."""
+    with database.transaction(connection):
+        gone = {row["name"] for row in unused_columns(connection, contract)}
+        present, key_type = _present(connection)
+    kept = {name: type_ for name, type_ in present.items() if name not in gone}
+    try:
+        _refuse_lost_columns(contract, kept, key_type)
+    except DatabaseError as error:
+        return str(error)
+    return None
+
+
+def _present(connection: Connection) -> tuple[dict[str, str], str]:
+    """Return the type of each input column in table `applications`, and that of the key."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name = 'applications'"
+            " AND column_name NOT IN ('batch_id', 'revision', 'line_number', 'loan_id')"
+        )
+        present = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT typbasetype::regtype::text FROM pg_type WHERE oid = 'loan_key'::regtype"
+        )
+        key_type = cursor.fetchone()
+    return present, key_type[0] if key_type else ""
 
 
 def comment_columns(connection: Connection, contract: Contract) -> bool:
@@ -87,8 +108,9 @@ def _refuse_lost_columns(contract: Contract, present: dict[str, str], key_type: 
             or of the key.
     """
     advice = (
-        "keep the column in the contract as it is, or write a migration in sql/migrations that "
-        "changes it and says why"
+        "keep the column in the contract as it is, or start anew with `loan-scoring portfolio "
+        f"reset {contract.portfolio}`; who develops the product and must keep the rows can write a "
+        "migration in sql/migrations"
     )
     wanted = {each.name: POSTGRES_TYPES[each.type] for each in contract.stored}
     for name, type_ in present.items():

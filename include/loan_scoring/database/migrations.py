@@ -76,7 +76,8 @@ def _apply_all(connection: Connection, contract: Contract) -> list[str]:
     for path in sorted((settings.home() / "sql" / "migrations").glob("*.sql")):
         applied += run_step(connection, path.name, partial(_apply_file, connection, path))
     applied += run_step(connection, "columns", partial(_apply_contract, connection, contract))
-    log.info("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
+    log.info("schema %s: %d steps applied", contract.portfolio, len(applied))
+    log.debug("schema %s: applied %s", contract.portfolio, ", ".join(applied) or "nothing")
     return applied
 
 

@@ -12,6 +12,17 @@ from loan_scoring.database.types import POSTGRES_TYPES
 log = logging.getLogger(__name__)
 
 
+def unused_columns(connection: Connection, contract: Contract) -> list[database.Row]:
+    """Return the unused columns that the contract lacks or gives another type."""
+    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.stored}
+    return [
+        row
+        for row in database.rows(connection, "select_application_columns")
+        if wanted.get(row["name"]) != row["type"]
+        and (row["is_feature"] or not _is_used(connection, row["name"]))
+    ]
+
+
 def drop_unused_columns(connection: Connection, contract: Contract) -> None:
     """Drop columns that the contract lacks or gives another type, if the columns are unused.
 
@@ -23,13 +34,11 @@ def drop_unused_columns(connection: Connection, contract: Contract) -> None:
     Revisions that are landed but not published become refused, because their rows were read by the
     wrong declaration.
     """
-    wanted = {column.name: POSTGRES_TYPES[column.type] for column in contract.stored}
-    unused = [
-        row
-        for row in database.rows(connection, "select_application_columns")
-        if wanted.get(row["name"]) != row["type"]
-        and (row["is_feature"] or not _is_used(connection, row["name"]))
-    ]
+    if not unused_columns(connection, contract):
+        return
+    with connection.cursor() as cursor:  # no other process publishes until the transaction ends
+        cursor.execute("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE")
+    unused = unused_columns(connection, contract)
     if not unused:
         return
     for row in database.rows(connection, "select_landed_revisions"):
@@ -68,12 +77,8 @@ def drop_unused_columns(connection: Connection, contract: Contract) -> None:
 
 
 def _is_used(connection: Connection, name: str) -> bool:
-    """Return whether a published application has a value in a column, or a model uses the column.
-
-    The lock keeps other processes from publishing until the transaction ends.
-    """
+    """Return whether a published application has a value in a column, or a model uses it."""
     with connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(
             sql.SQL(
                 "SELECT EXISTS (SELECT FROM applications AS a JOIN batches AS b"

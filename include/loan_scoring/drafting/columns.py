@@ -99,7 +99,10 @@ def _flag(draft: ColumnDraft, values: Values, words: list[str]) -> bool:
     _take(draft, values.without(set(nine)), [*words, *nine])
     if len(rest) > 2:
         shown = ", ".join(f"{text} {count:,}" for text, count in values.by_count)
-        draft.todos.append(f"which texts are true, which are false: {shown}?")
+        draft.todos.append(
+            f"which texts are true, which are false: {shown}? If they are more than yes and no, "
+            "make it a category with these levels"
+        )
     yes_lower = pa.array([text.lower() in YES for text in draft.values.texts.to_pylist()])
     draft.numbers = yes_lower.cast(pa.float64()).to_numpy(zero_copy_only=False)
     draft.facts.append(f"true in {_percent(draft.values.share(draft.numbers == 1))}")

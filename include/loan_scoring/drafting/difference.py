@@ -18,11 +18,23 @@ from loan_scoring.contract import (
     row_rules_sha256,
     target_sha256,
 )
+from loan_scoring.database.contract_columns import refusal_to_migrate
 from loan_scoring.database.refusals import one_line_refusals
-from loan_scoring.database.schema_state import missing_steps, read_state, stale_comments
+from loan_scoring.database.schema_state import (
+    SchemaState,
+    missing_steps,
+    read_state,
+    stale_comments,
+)
 from loan_scoring.models.training.rows import NOT_FITTED
 
 ABSENT = "(absent)"
+NOT_FITTED_WHOLE = {part for part, fields in NOT_FITTED.items() if fields is True}
+NO_INFLUENCE = ("optional", "max_null_share", "critical_null_share")
+"""Fields of columns that are in a training's fingerprint, but change nothing that is fitted.
+
+To leave them out of the fingerprint would change the fingerprint of every contract.
+"""
 Change = tuple[str, Any, Any]
 """A field, with its stored value and its value in the file."""
 
@@ -45,7 +57,7 @@ def compare_contract(portfolio: str, url: str) -> dict[str, Any]:
         stored = _last_contract(connection)
         changed = [*_changes(stored["contract"], contract)] if stored else []
         effects = [
-            *_migration(missing_steps(state, contract), bool(stale_comments(state, contract))),
+            *_migration(connection, state, contract),
             *_read_anew(connection, contract),
             *(_later(stored["contract"], contract) if stored else ()),
         ]
@@ -103,14 +115,17 @@ def _flat(part: Any, place: str = "") -> dict[str, Any]:
     return {field: value for name, each in pairs for field, value in _flat(each, name).items()}
 
 
-def _migration(missing: list[str], has_stale_comments: bool) -> Iterator[tuple[str, str]]:
-    if missing:
-        steps = ", ".join(missing)
-        yield (
-            "migration",
-            f"`loan-scoring migrate` brings {steps}; another type of a published column is refused",
-        )
-    elif has_stale_comments:
+def _migration(
+    connection: Connection, state: SchemaState, contract: Contract
+) -> Iterator[tuple[str, str]]:
+    missing = missing_steps(state, contract)
+    is_behind = any(step.endswith(".sql") for step in missing)  # then tables may be missing too
+    refusal = refusal_to_migrate(connection, contract) if missing and not is_behind else None
+    if refusal:
+        yield "refused", f"`loan-scoring migrate` would refuse this: {refusal}"
+    elif missing:
+        yield "migration", f"`loan-scoring migrate` brings {', '.join(missing)}"
+    elif stale_comments(state, contract):
         yield (
             "migration",
             "`loan-scoring migrate` writes the new labels to the comments of the table",
@@ -147,12 +162,27 @@ def _later(stored: dict[str, Any], contract: Contract) -> Iterator[tuple[str, st
         )
         return
     if before.model_dump_json(exclude=NOT_FITTED) != contract.model_dump_json(exclude=NOT_FITTED):
-        yield "new model", "the next training fits new models; until then the champions score on"
+        yield "new model", _new_model(stored, contract)
     if before.policy != contract.policy:
         yield "decisions", "batches that are scored from now on; scored ones keep their decisions"
     changed = {field.split(".")[0] for field, _, _ in _changes(stored, contract)}
     if judged := sorted(changed & {*NOT_FITTED, "monitoring", "schedules", "retention"}):
         yield "next run", f"{', '.join(judged)} hold from the next run on"
+
+
+def _new_model(stored: dict[str, Any], contract: Contract) -> str:
+    fitted = [
+        field
+        for field, _, _ in _changes(stored, contract)
+        if field.split(".")[0] not in NOT_FITTED_WHOLE
+        and not (field.startswith("columns.") and field.rpartition(".")[2] in NO_INFLUENCE)
+    ]
+    if fitted:
+        return "the next training fits new models; until then the champions score on"
+    return (
+        "the next training fits again, because every field of a column counts as a change; on the "
+        "same loans the models are the same, and until then the champions score on"
+    )
 
 
 def _some(names: list[str]) -> str:

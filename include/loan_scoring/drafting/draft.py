@@ -10,10 +10,11 @@ import pyarrow as pa
 from loan_scoring.contract import LeakPolicy
 from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
+from loan_scoring.drafting.functions import is_function_of
 from loan_scoring.drafting.keys import Entry, draft_key
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
-from loan_scoring.drafting.values import SURE_NULLS, count_values
+from loan_scoring.drafting.values import SURE_NULLS, Values, count_values
 from loan_scoring.drafting.words import label_of, names_of
 from loan_scoring.errors import SourceError
 from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
@@ -41,6 +42,8 @@ class ContractDraft:
     outcomes: np.ndarray | None
     """1 for a default, 0 for a paid loan and -1 for a loan without outcome, shape (rows,)."""
     protected: list[Any] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """Categories of places, which may stand for the origin of people."""
     amount: str | None = None
 
     @property
@@ -89,7 +92,20 @@ def draft_contract(
     figures = _Figures(outcomes)
     for draft in rest:
         drafted.columns.append(_entry(draft, names[draft.source], figures, drafted))
+    _ask_of_functions(drafted.columns, values)
     return drafted
+
+
+def _ask_of_functions(entries: list[Entry], values: dict[str | int, Values]) -> None:
+    """Ask about columns that are exact functions of a column that is drafted as an outcome."""
+    later = [each for each in entries if each.fields["known"] == "outcome"]
+    for entry in entries:
+        own = values[entry.fields["source"]]
+        found = [e for e in later if is_function_of(own, values[e.fields["source"]])]
+        if entry.fields["known"] == "application" and found:
+            entry.todos.append(
+                f"can be computed from {found[0].fields['name']}: known only afterwards too?"
+            )
 
 
 class _Figures:
@@ -117,6 +133,8 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
     is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
     type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
     found = figures.of(draft) if type_ not in ("text", "uuid") else None
+    if draft.numbers is not None and hints.is_calendar_year(words, draft.numbers):
+        entry.todos.append("outside the training range on every new night: stored_only?")
     nulls = 1 - values.filled / values.rows
     known, why = _known(words, found)
     if why:
@@ -148,7 +166,8 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
         is_age = draft.numbers is not None and draft.type != "boolean" and "age" in words
         whole.protected.append({"column": name, "bands": AGE_BANDS} if is_age else name)
     elif hints.has(words, hints.PROXIES) and type_ == "category":
-        entry.facts.append("a place may stand for the origin of people: protected?")
+        entry.facts.append("a place may stand for the origin of people")
+        whole.places.append(name)
     if whole.amount is None and type_ == "money" and {"loan", "amount"} & {*words}:
         whole.amount = name if known == "application" else None
     return entry
@@ -171,6 +190,8 @@ def _known(words: list[str], found: LeakFigures | None) -> tuple[str, str | None
         return "outcome", f"known only afterwards? {', '.join(signs)}"
     if by_name == "outcome":
         return by_name, "known only afterwards, as its header sounds?"
+    if by_name == "pricing" and hints.has(words, hints.FUNDED):
+        return by_name, "known only when the money is paid out, as its header sounds?"
     if by_name == "pricing":
         return by_name, "a price, set after the decision?"
     if found is not None and found.nulls > RARELY * found.loans:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from loan_scoring.contract import HISTORY, Contract
 from loan_scoring.contract.presence import split_columns_of_file
 from loan_scoring.ingest.files.blocks import Block
-from loan_scoring.ingest.files.table import SourceTable, open_table
+from loan_scoring.ingest.files.table import SourceTable, open_applications
 from loan_scoring.ingest.outcome_rows import (
     NO_AMOUNT,
     NO_DATE,
@@ -97,12 +97,8 @@ def _open(contract: Contract, location: str) -> SourceTable:
     """Open a file of applications, with its outcomes if it has them."""
     wanted, optional = split_columns_of_file(contract, HISTORY)
     wanted.remove(contract.target.source)
-    return open_table(
-        location,
-        wanted,
-        file_format=contract.source,
-        optional=[*dict.fromkeys([*optional, contract.target.source, *_facts(contract, wanted)])],
-    )
+    further = [*optional, contract.target.source, *_facts(contract, wanted)]
+    return open_applications(contract, location, wanted, [*dict.fromkeys(further)])
 
 
 def _facts(contract: Contract, wanted: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Say what the header of a column suggests: a date, money, a code, a protected attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def listed(words: str) -> frozenset[str]:
@@ -22,6 +22,12 @@ NO_MONEY = listed(
     code months mths days years time times lines open
     """
 )
+CALENDAR = listed(
+    """
+    year yr fy
+    """
+)
+"""Words of years, which grow from night to night if they are those of the calendar."""
 COUNT = listed(
     """
     cnt num count number acc accts mths inq inquiries delinq derog times
@@ -58,6 +64,12 @@ PRICING = (
     ("int", "rate"), ("int", "rt"), ("interest", "rate"), ("rate", "interest"), ("apr",),
     ("interest", "spread"), ("upfront",), ("sub", "grade"),
 )  # fmt: skip
+FUNDED = listed(
+    """
+    disbursement disbursed disbursal funded funding
+    """
+)
+"""Words of what happens after the decision: the money is paid out."""
 PRICING_ALONE = frozenset({"installment", "instalment", "grade", "payments", "rate"})
 UNITS = {
     "months": "months", "mths": "months", "mo": "months", "month": "months", "years": "years",
@@ -80,11 +92,20 @@ def is_money(words: Sequence[str]) -> bool:
     return has(words, MONEY) and not has(words, NO_MONEY)
 
 
+def is_calendar_year(words: Sequence[str], numbers: Iterable[float]) -> bool:
+    """Return whether a column holds years of applications, which grow from night to night."""
+    if CALENDAR.isdisjoint(words) or not {"birth", "built"}.isdisjoint(words):
+        return False
+    return all(1900 <= number <= 2100 for number in numbers)
+
+
 def known_by_name(words: Sequence[str]) -> str:
     """Return when the values of a column are known, as far as its header says so."""
     if any(set(group) <= set(words) for group in LATER):
         return "outcome"
     if any(set(group) <= set(words) for group in PRICING):
+        return "pricing"
+    if has(words, FUNDED):
         return "pricing"
     return "pricing" if len(words) == 1 and words[0] in PRICING_ALONE else "application"
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from loan_scoring.contract import Contract
 from loan_scoring.drafting.dry_run import DryRun, Refused, dry_run
 from loan_scoring.drafting.mistakes import Reading, read_all
-from loan_scoring.drafting.warnings import warnings_of
+from loan_scoring.drafting.warnings import contract_warnings, warnings_of
 from loan_scoring.ingest.outcome_rows import read_states
 
 
@@ -38,11 +38,14 @@ def check_contract(path: Path, location: str | None) -> dict[str, Any]:
         return {**result, "text": "\n".join(lines), "exit": 1}
     lines.append(f"{path}: no mistakes")
     lines += _todos(reading)
+    own = contract_warnings(reading.contract)
+    result["warnings"] = own
     if location is None:
+        lines += [f"warning: {each}" for each in own]
         lines.append("give --source FILE to read a file by this contract, in memory only")
         return {**result, "text": "\n".join(lines)}
     found = dry_run(reading.contract, location)
-    warnings = warnings_of(reading.contract, found)
+    warnings = own + warnings_of(reading.contract, found)
     result |= {
         "received": found.received,
         "accepted": found.accepted,

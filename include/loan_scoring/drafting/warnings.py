@@ -27,6 +27,21 @@ def warnings_of(contract: Contract, found: DryRun) -> list[str]:
     ]
 
 
+def contract_warnings(contract: Contract) -> list[str]:
+    """Return what is odd about a contract by itself, each as one line that names its field."""
+    later = [
+        column.name
+        for column in contract.columns
+        if not column.is_known_at_application and not column.is_absent_at_times
+    ]
+    if not later:
+        return []
+    return [
+        f"columns: known later, but not optional: {', '.join(later)}; a night's file without them "
+        "is refused; set optional: true"
+    ]
+
+
 def _outcomes(contract: Contract, found: DryRun) -> Iterator[str]:
     if found.states is None:
         yield (

@@ -121,6 +121,11 @@ def _tail(draft: ContractDraft) -> list[str]:
         ]
     else:
         lines += _comment(f"{TODO} no column looks protected, such as sex or age. Is there one?")
+    if draft.places:
+        lines += _comment(
+            f"{TODO} may places stand for the origin of people: protected, or stored_only? "
+            f"{', '.join(draft.places)}"
+        )
     known = int((draft.outcomes >= 0).sum()) if draft.outcomes is not None else 0
     rate = (
         float((draft.outcomes == 1).sum()) / known if known and draft.outcomes is not None else 0.1

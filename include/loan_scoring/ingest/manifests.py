@@ -18,7 +18,7 @@ from loan_scoring.ingest.deliveries import is_empty_marker
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.files.columns import Header
 from loan_scoring.ingest.files.locations import Location, scheme_of
-from loan_scoring.ingest.files.table import ReadFile, SourceTable, open_table
+from loan_scoring.ingest.files.table import ReadFile, SourceTable, open_applications
 from loan_scoring.ingest.parsing.columns import parse_column
 
 
@@ -81,7 +81,7 @@ def open_delivery(
     if not isinstance(location, tuple):
         if _is_empty(contract, Path(location), manifests[0], wanted):
             return EmptyDelivery(Path(location)), manifests
-        table = open_table(location, wanted, file_format=contract.source, optional=optional)
+        table = open_applications(contract, location, wanted, optional)
         return table, manifests
     found = [
         (path, manifest)
@@ -92,7 +92,7 @@ def open_delivery(
         return EmptyDelivery(location[0]), manifests[:1]
     files = tuple(path for path, _ in found)
     kept = [manifest for _, manifest in found]
-    return open_table(files, wanted, file_format=contract.source, optional=optional), kept
+    return open_applications(contract, files, wanted, optional), kept
 
 
 def _is_empty(
@@ -106,7 +106,7 @@ def _is_empty(
     if path == manifest.path:
         return True
     try:
-        with open_table(path, wanted, file_format=contract.source):
+        with open_applications(contract, path, wanted):
             return False
     except NoRowsError:
         return True

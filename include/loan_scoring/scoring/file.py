@@ -17,7 +17,7 @@ from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.features.lookups import KnownBy, join_lookups
 from loan_scoring.ingest.files.locations import location_label
-from loan_scoring.ingest.files.table import open_table
+from loan_scoring.ingest.files.table import open_applications
 from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.models import registry
@@ -71,7 +71,7 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         scorer = registry.load_scorer(session, propensity, personas)
     today = local_time(contract.schedules.timezone).date()
     wanted, optional = split_columns_of_file(contract, str(today))
-    with open_table(location, wanted, file_format=contract.source, optional=optional) as table:
+    with open_applications(contract, location, wanted, optional) as table:
         refuse_to_replace(table, location, out)
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:

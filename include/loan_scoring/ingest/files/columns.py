@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loan_scoring.contract import FileFormat
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import MissingColumnsError, SourceError
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ def choose_columns(
         )
     missing = [name for name in wanted if name not in counts]
     if missing:
-        raise SourceError(
+        raise MissingColumnsError(
             f"{where}: {_columns(missing)} missing from the header"
             f"{_nearest(missing, [name for name in counts if name not in asked])}; "
-            "add what is missing, or change the contract"
+            "add what is missing, or change the contract",
+            missing,
         )
     extra = Counter(
         escaped_name(name) if name.strip() else "(no name)" for name in names if name not in asked

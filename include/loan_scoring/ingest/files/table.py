@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
-from loan_scoring.contract import FileFormat
-from loan_scoring.errors import PassingSourceError, SourceError
+from loan_scoring.contract import Contract, FileFormat
+from loan_scoring.errors import MissingColumnsError, PassingSourceError, SourceError
 from loan_scoring.ingest.files.blocks import Block, FilePlace
 from loan_scoring.ingest.files.csv_rows import CsvRows
 from loan_scoring.ingest.files.excel_rows import ExcelRows, is_workbook
@@ -55,6 +55,31 @@ def open_table(
         SourceError: the source cannot be read, or a wanted column is missing.
     """
     return SourceTable(location, wanted, optional, file_format=file_format, block_bytes=block_bytes)
+
+
+def open_applications(
+    contract: Contract, location: Location, wanted: Sequence[str], optional: Sequence[str] = ()
+) -> "SourceTable":
+    """Open applications as `open_table` does; a refusal says which columns could be optional.
+
+    Raises:
+        SourceError: as for `open_table`.
+    """
+    try:
+        return open_table(location, wanted, file_format=contract.source, optional=optional)
+    except MissingColumnsError as error:
+        later = [
+            column.name
+            for column in contract.columns
+            if not column.is_known_at_application
+            and not {*error.columns}.isdisjoint(column.sources)
+        ]
+        if not later:
+            raise
+        raise MissingColumnsError(
+            f"{error}: set optional: true for what is known later ({', '.join(later)})",
+            error.columns,
+        ) from None
 
 
 class SourceTable:

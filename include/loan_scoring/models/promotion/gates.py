@@ -99,7 +99,7 @@ def above_floor(contract: Contract, y: np.ndarray, challenger: np.ndarray) -> Ga
         "better",
         bool(own >= floor and low > 0.5),
         f"No champion to compare with: AUC {own:.4f} is {side} the floor of {floor:g}; its 95 % "
-        f"interval [{low:.4f}, {high:.4f}] lies {chance} 0.5, which is chance.",
+        f"interval by DeLong [{low:.4f}, {high:.4f}] lies {chance} 0.5, which is chance.",
         finite({"auc": own, "auc_interval": [low, high], "min_auc": floor}),
     )
 

@@ -235,9 +235,13 @@ def _pass_leak_gate(contract: Contract, report: LeakReport) -> list[str]:
     leaking = {finding.column: "; ".join(finding.reasons) for finding in report.decisive}
     if leaking and contract.training.leaks.action == "refuse":
         columns = ", and ".join(f"{name} ({why})" for name, why in leaking.items())
+        limit = contract.training.leaks.null_auc_limit
+        nulls = any((each.judged.null_auc or 0) >= limit for each in report.decisive)
+        level = "or give the null texts a level of their own; " * nulls
         raise ContractError(
             f"{contract.portfolio}: the leak gate refuses training: {columns}; tag the column "
             "known: pricing or outcome, exclude the loans, or acknowledge it under training.leaks; "
+            f"{level}"
             f"type: loan-scoring leaks --portfolio {contract.portfolio}"
         )
     for name, why in leaking.items():
