@@ -312,7 +312,7 @@ def test_first_slope_fails_only_if_its_interval_is_beyond_the_limits(
     low, high = gate.figures["interval"]
     assert not 0.9 <= gate.figures["slope"] <= 1.1
     assert gate.passed is passed is (low <= 1.1 and high >= 0.9)
-    assert "its 95 % interval by DeLong [" in gate.sentence
+    assert "its 95 % interval [" in gate.sentence
     assert not gates.calibrated(loan_default, y, stretched, probability).passed
 
 
