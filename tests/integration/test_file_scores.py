@@ -134,7 +134,7 @@ def test_blocks_of_any_size_give_the_same_file(
         sizes.append(location)
         return SourceTable(location, wanted, optional, file_format=file_format, block_bytes=8 << 10)
 
-    monkeypatch.setattr("loan_scoring.scoring.file.open_table", small)
+    monkeypatch.setattr("loan_scoring.ingest.files.table.open_table", small)
     parts = score_file(ready, broken, tmp_path / "parts.csv")
     assert sizes == [broken]
     assert (whole.scored, whole.refused) == (parts.scored, parts.refused)
@@ -239,7 +239,7 @@ def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
     monkeypatch.setattr(SourceTable, "__iter__", some)
     monkeypatch.setattr(
-        "loan_scoring.scoring.file.open_table",
+        "loan_scoring.ingest.files.table.open_table",
         lambda location, wanted, *, file_format, optional: SourceTable(
             location, wanted, optional, file_format=file_format, block_bytes=16 << 10
         ),
