@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Self
 
@@ -135,11 +136,39 @@ class OutcomesFormat(ContractPart):
     """As under `source`, if it differs."""
     sheet: str | None = None
     """As under `source`, if it differs."""
+    known_for: str = later("all")
+    """Which loans can have an outcome: `all`; `approved`, those whose decision in effect is to
+    approve; or the name of a boolean column, those where it is true. Performance is measured on
+    these loans.
+    """
+    window_days: int | None = later(None)
+    """Days after which the outcome of a loan is final. Before, defaults are known but most paid
+    loans are not, so performance and training leave the loan out. Without it every known outcome
+    counts.
+    """
+    counted_from: str | None = later(None)
+    """The date column from which `window_days` count; without it they count from the date of the
+    batch, and loans of batch `history` are old enough.
+    """
+    as_of: date | None = later(None)
+    """Until when outcomes are known, if the files of outcomes do not go on; without it, the day on
+    which outcomes were last taken in.
+    """
 
     def files(self, applications: FileFormat) -> FileFormat:
         """Return how files of outcomes are written, given how files of applications are."""
         given = self.model_dump(include=FORMAT_FIELDS, exclude_none=True)
         return FileFormat(**applications.model_dump(include=FORMAT_FIELDS) | given)
+
+    @model_validator(mode="after")
+    def _window_is_whole(self) -> Self:
+        if self.window_days is None:
+            lacking = "counted_from" if self.counted_from else "as_of" if self.as_of else None
+            if lacking:
+                raise ValueError(f"{lacking} needs window_days")
+        elif self.window_days < 1:
+            raise ValueError(f"window_days is {self.window_days}; it must be at least 1")
+        return self
 
     @model_validator(mode="after")
     def _sources_differ(self) -> Self:
@@ -161,6 +190,8 @@ def check_outcomes(contract: "Contract") -> None:
     declared = contract.outcomes
     if declared.recovered is not None and contract.business is None:
         raise ValueError("outcomes.recovered: declare business too, which names the amount")
+    _check_column(contract, "known_for", declared.known_for, "boolean", ("all", "approved"))
+    _check_column(contract, "counted_from", declared.counted_from, "date", (None,))
     if isinstance(declared.key, list) and contract.key.type != "text":
         raise ValueError("outcomes.key: it is a list, so the type of the key must be text")
     try:
@@ -185,6 +216,27 @@ def check_outcomes(contract: "Contract") -> None:
                 f"outcomes: '{source}' is a name, but files of outcomes have no header; give the "
                 "position of the column, from 1"
             )
+
+
+def _check_column(
+    contract: "Contract", field: str, name: str | None, kind: str, words: tuple[str | None, ...]
+) -> None:
+    """Check that a field names a column of the files with a given type, or is one of its words."""
+    if name in words:
+        return
+    column = next((each for each in contract.columns if each.name == name), None)
+    if column is None:
+        known = ", ".join(each.name for each in contract.columns if each.type == kind)
+        others = " or ".join(word for word in words if word)
+        instead = f"{others}, or " if others else ""
+        raise ValueError(
+            f"outcomes.{field}: there is no column {name}; give {instead}a {kind} column"
+            f"{f': {known}' if known else ', which this contract lacks'}"
+        )
+    if column.type != kind:
+        raise ValueError(
+            f"outcomes.{field}: {name} has type {column.type}; it must have type {kind}"
+        )
 
 
 def same_text(text: str) -> str:
