@@ -19,6 +19,8 @@ from loan_scoring.cli.main import main
 from loan_scoring.cli.upkeep import _steps
 from loan_scoring.local.postgres import EmbeddedPostgres
 
+# Some commands start the server of the state folder, which must be the one of this worker.
+pytestmark = pytest.mark.usefixtures("postgres")
 ODD = "p@ss:/?#% +"
 
 
