@@ -192,6 +192,8 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
         {
             "batches": training.batches,
             "applications": training.table.num_rows,
+            "cohorts": training.cohorts,
+            "applicants": training.applicants.counts,
             "outcomes_as_of": training.outcomes_as_of,
             "since": training.since,
             "policy": contract.policy,
