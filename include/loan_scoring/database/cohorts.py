@@ -4,10 +4,11 @@ A cohort is the applications of one batch. Defaults are known before most paid l
 labelled loans of a young cohort default more often than the cohort will (docs/adr/0038).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow as pa
 from psycopg2 import sql
 
 from loan_scoring import database
@@ -43,6 +44,10 @@ class Cohort:
     funded_labelled: int
     declined: int
     is_mature: bool
+
+
+TYPES = {str: pa.string(), int: pa.int64()}
+"""Types of the columns that are read."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +163,8 @@ def read_cohorts(session: Session) -> Cohorts:
         is_funded=is_funded(contract),
         decisions=join_decisions(contract),
     )
-    with session.connection.cursor() as cursor:
-        cursor.execute(query)
-        names = [column.name for column in cursor.description]
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    types = {field.name: TYPES[field.type] for field in fields(Cohort) if field.type in TYPES}
+    found = database.copy_out(session.connection, query, types).to_pylist()
     every = [Cohort(**row, is_mature=_is_mature(contract, row)) for row in found]
     return Cohorts(contract, every, as_of, last_day)
 

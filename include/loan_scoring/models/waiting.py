@@ -74,8 +74,8 @@ def too_few_loans(
         further = f" ({left_out})" if left_out else ""
         return (
             f"{contract.portfolio} has {loans:,} loans with an outcome{further}, fewer than the "
-            f"{needed:,} of training.min_loans: ingest more history, or lower training.min_loans in "
-            "the contract"
+            f"{needed:,} of training.min_loans: ingest more history, or lower training.min_loans "
+            "in the contract"
         )
     if defaults in (0, loans):
         return (

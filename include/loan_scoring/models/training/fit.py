@@ -27,12 +27,14 @@ from loan_scoring.models.training.cross_validation import (
     final_classifier,
     fit_chosen_trial,
 )
+from loan_scoring.models.training.declined import describe_declined
 from loan_scoring.models.training.persona_names import name_clusters
 from loan_scoring.models.training.personas import (
     describe_personas,
     fit_personas,
     match_names,
 )
+from loan_scoring.models.training.reject_inference import infer_rejects
 from loan_scoring.models.training.rows import TrainingRows
 from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap
 from loan_scoring.statistics.model_metrics import estimator_parameters, holdout_metrics
@@ -141,8 +143,16 @@ def fit_pair(
     """
     parts = split_rows(contract, training)
     X, y, learn, features = parts.X, parts.y, parts.learn, parts.features
+    rejects = infer_rejects(contract, features, training.applicants, X.iloc[learn])
     model = fit_chosen_trial(
-        contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
+        contract,
+        features,
+        chosen,
+        X.iloc[learn],
+        y[learn],
+        has_changed=training.since is not None,
+        recent=parts.recent[learn],
+        rejects=rejects,
     )
     clusters, silhouettes = fit_personas(contract, features, X.iloc[learn])
     labels = clusters[-1].labels_
@@ -181,7 +191,8 @@ def fit_pair(
             features,
             metrics,
             algorithm=type(final_classifier(model)).__name__,
-            evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores),
+            evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores)
+            | describe_declined(scorer, training.applicants, X.iloc[learn], y[learn], rejects),
             baseline=baseline,
             baseline_sample=sample_rows(
                 baseline_rows, contract.monitoring.sample_rows, contract.training.seed
