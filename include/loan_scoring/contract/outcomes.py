@@ -195,6 +195,10 @@ def check_outcomes(contract: "Contract") -> None:
     if declared.recovered is not None and contract.business is None:
         raise ValueError("outcomes.recovered: declare business too, which names the amount")
     _check_column(contract, "known_for", declared.known_for, "boolean", (ALL_LOANS, APPROVED_LOANS))
+    if contract.training.reject_inference != "none" and declared.known_for == ALL_LOANS:
+        raise ValueError(
+            "training.reject_inference: outcomes.known_for is all, so no applicant lacks an outcome"
+        )
     _check_column(contract, "counted_from", declared.counted_from, "date", (None,))
     if isinstance(declared.key, list) and contract.key.type != "text":
         raise ValueError("outcomes.key: it is a list, so the type of the key must be text")

@@ -121,6 +121,18 @@ class TrainingPolicy(ContractPart):
     """Bootstrap resamples for each 95 % interval."""
     leaks: LeakPolicy = LeakPolicy()
     """The leak gate, see [below](#the-leak-gate)."""
+    reject_inference: Literal["none", "reweighting", "parcelling"] = later("none")
+    """What declined applicants, who have no outcome, add to the fit
+    ([decision 38](adr/0038-what-training-may-learn-from.md)). `reweighting`: loans count the more,
+    the less probable it is that applicants like these have an outcome. `parcelling`: declined
+    applicants are learnt from with outcomes that are drawn from the model's own probability. Both
+    are assumptions that no outcome can check; hold-out, calibration and gates have only loans with
+    outcomes.
+    """
+    parcelling_factor: Annotated[float, Field(ge=1, le=10)] = later(1.0)
+    """How many times as often as the model predicts declined applicants are taken to default. 1:
+    declined and approved applicants who are alike in every column default alike.
+    """
     personas: (
         Annotated[int, Field(ge=3, le=8)]
         | tuple[Annotated[int, Field(ge=3, le=8)], Annotated[int, Field(ge=3, le=8)]]
@@ -148,6 +160,8 @@ class TrainingPolicy(ContractPart):
     def _in_order(self) -> Self:
         if self.calibration_slope[0] > 1 or self.calibration_slope[1] < 1:
             raise ValueError("calibration_slope must be a band around 1")
+        if self.parcelling_factor != 1 and self.reject_inference != "parcelling":
+            raise ValueError("parcelling_factor needs reject_inference: parcelling")
         if self.persona_counts[0] > self.persona_counts[-1]:
             raise ValueError(
                 f"personas {self.personas} is out of order; give the smaller number first"

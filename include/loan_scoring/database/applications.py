@@ -7,9 +7,12 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.cohorts import join_decisions
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.database.types import ARROW_TYPES
+
+ALL_ROWS = sql.SQL("true")
 
 
 def labelled_applications(
@@ -18,6 +21,7 @@ def labelled_applications(
     since: str | None = None,
     *,
     with_batch: bool = False,
+    where: sql.Composable = ALL_ROWS,
 ) -> pa.Table:
     """Return the applications of current revisions that have an outcome, as an Arrow table.
 
@@ -31,11 +35,14 @@ def labelled_applications(
         since: batch_id. If given, the table has a last column `is_recent`, which is true for
             applications of batch `since` or of a later batch, and false for batch `history`.
         with_batch: whether the table has a column `batch_id` too.
+        where: SQL condition on the applications, in terms of `a`.
     """
     query = sql.SQL(
         "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}{batch}"
-        " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) ORDER BY loan_id"
+        " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) WHERE {where}"
+        " ORDER BY loan_id"
     ).format(
+        where=where,
         columns=_identifiers([KEY, *columns]),
         history=sql.Literal(HISTORY),
         recent=sql.SQL(", a.batch_id >= {} AND a.batch_id <> {} AS is_recent").format(
@@ -49,6 +56,38 @@ def labelled_applications(
     types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
     types |= {"is_recent": pa.bool_()} if since else {}
     types |= {"batch_id": pa.string()} if with_batch else {}
+    return database.copy_out(session.connection, query, types)
+
+
+def sampled_applications(
+    session: Session, columns: Sequence[str], where: sql.Composable, rows: int, seed: int
+) -> pa.Table:
+    """Return a random sample of the applications of current revisions, ordered by `loan_id`.
+
+    The columns are `loan_id`, the given columns and `batch_id`. The rows are those with the lowest
+    hashes of seed and `loan_id`, so that equal data gives an equal sample.
+
+    Args:
+        session: session on the portfolio.
+        columns: names of the contract's columns to read.
+        where: SQL condition in terms of `a`, the application, `d`, its decision in effect if the
+            contract's `known_for` needs it, and `o`, its outcome if it has one.
+        rows: largest number of rows.
+        seed: seed of the sample.
+    """
+    query = sql.SQL(
+        "SELECT {names} FROM (SELECT a.* FROM current_applications AS a"
+        " LEFT JOIN outcomes AS o ON o.loan_id = a.loan_id{decisions} WHERE {where}"
+        " ORDER BY md5({seed} || a.loan_id::text), a.loan_id LIMIT {rows}) AS sample"
+        " ORDER BY loan_id"
+    ).format(
+        names=_identifiers([KEY, *columns, "batch_id"]),
+        decisions=join_decisions(session.contract),
+        where=where,
+        seed=sql.Literal(f"{seed}:"),
+        rows=sql.Literal(rows),
+    )
+    types = column_types(session.contract, [KEY, *columns]) | {"batch_id": pa.string()}
     return database.copy_out(session.connection, query, types)
 
 

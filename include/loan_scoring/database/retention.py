@@ -16,7 +16,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from loan_scoring import database, settings
 from loan_scoring.contract import MOST_KEEP_DAYS
 from loan_scoring.database import audit
-from loan_scoring.database.partitions import partition_bounds
+from loan_scoring.database.cohorts import read_cohorts
+from loan_scoring.database.partitions import HISTORY, partition_bounds
 from loan_scoring.database.session import Session
 from loan_scoring.errors import BusyError, DatabaseError, StateError
 
@@ -95,13 +96,14 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
     months = [each.month for each in found if each.table == "applications"]
     if not months:
         return
-    left = database.row(
-        session.connection, "select_kept_for_training", month=_bounds(max(months))[1]
-    )
+    kept_from = _bounds(max(months))[1]
+    mature = read_cohorts(session).mature
+    kept = [each for each in mature if each.batch_id == HISTORY or each.batch_id >= kept_from]
+    left = sum(each.final for each in kept)
     needed = session.contract.training.min_loans
-    if left is None or left["loans"] < needed:
+    if left < needed:
         raise StateError(
-            f"without {min(months)} to {max(months)} training has {left['loans'] if left else 0} "
+            f"without {min(months)} to {max(months)} training has {left} "
             f"labelled loans, and the contract requires {needed}; keep more days or add a history"
         )
 

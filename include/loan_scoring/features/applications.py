@@ -4,18 +4,32 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 import pyarrow as pa
+from psycopg2 import sql
 
 from loan_scoring.contract import HISTORY, KEY, Contract
 from loan_scoring.database import applications
+from loan_scoring.database.cohorts import Cohorts, read_cohorts
 from loan_scoring.database.session import Session
 from loan_scoring.features.compute import compute_features
 from loan_scoring.features.lookups import KnownBy, join_lookups
 
 
-def read_labelled(session: Session, columns: Sequence[str], since: str | None = None) -> pa.Table:
-    """Return the applications that have an outcome, with the given columns, look-ups and features.
+def read_labelled(
+    session: Session,
+    columns: Sequence[str],
+    since: str | None = None,
+    cohorts: Cohorts | None = None,
+) -> pa.Table:
+    """Return the loans that training may read, with the given columns, look-ups and features.
 
-    Further columns and the order are as in `database.applications.labelled_applications`.
+    These are the loans with a final outcome in a mature cohort. Further columns and the order are
+    as in `database.applications.labelled_applications`.
+
+    Args:
+        session: session on the portfolio.
+        columns: names of columns, which may be of the file, of look-ups, or features.
+        since: first batch whose applications are recent, or None.
+        cohorts: cohorts of the portfolio. If None, they are read.
 
     Raises:
         StateError: an application of `history` has no date for a look-up that needs one.
@@ -23,11 +37,34 @@ def read_labelled(session: Session, columns: Sequence[str], since: str | None = 
     contract = session.contract
     of_file = columns_of_file(contract, columns)
     is_dated = any(each.known_at and each.as_of is None for each in contract.lookups)
-    table = applications.labelled_applications(session, of_file, since, with_batch=is_dated)
+    table = applications.labelled_applications(
+        session,
+        of_file,
+        since,
+        with_batch=is_dated,
+        where=(cohorts or read_cohorts(session)).of_final(),
+    )
     table = derive(session, table, columns, KnownBy())
     further = [name for name in ("is_default", "is_history", "is_recent")
                if name in table.column_names]  # fmt: skip
     return table.select([KEY, *columns, *further])
+
+
+def read_sample(session: Session, columns: Sequence[str], where: sql.Composable) -> pa.Table:
+    """Return `loan_id` and the given columns of a random sample of applications.
+
+    The sample has at most `monitoring.sample_rows` rows. Condition and order are as in
+    `database.applications.sampled_applications`.
+    """
+    contract = session.contract
+    table = applications.sampled_applications(
+        session,
+        columns_of_file(contract, columns),
+        where,
+        contract.monitoring.sample_rows,
+        contract.training.seed,
+    )
+    return derive(session, table, columns, KnownBy()).select([KEY, *columns])
 
 
 def read_derived(

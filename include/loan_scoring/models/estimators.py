@@ -44,12 +44,13 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         self.reg_lambda = reg_lambda
         self.random_state = random_state
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Self:
         """Fit the boosting and return the fitted estimator.
 
         Args:
             X: encoded features, shape (rows, features).
             y: outcomes, 1 for default, shape (rows,).
+            sample_weight: weights of the rows, shape (rows,). If None, all count the same.
         """
         import xgboost
 
@@ -66,7 +67,9 @@ class XGBoost(ClassifierMixin, BaseEstimator):
                 if name not in ("n_estimators", "random_state")
             },
         }
-        matrix = xgboost.QuantileDMatrix(np.asarray(X, dtype=np.float32), label=y, nthread=1)
+        matrix = xgboost.QuantileDMatrix(
+            np.asarray(X, dtype=np.float32), label=y, weight=sample_weight, nthread=1
+        )
         booster = xgboost.train(parameters, matrix, num_boost_round=self.n_estimators)
         self.ubj_ = bytes(booster.save_raw("ubj"))
         return self

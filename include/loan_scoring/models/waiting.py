@@ -5,6 +5,7 @@ from typing import Any
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.database.cohorts import Cohorts, read_cohorts
 from loan_scoring.database.session import Session
 
 
@@ -35,9 +36,7 @@ def waiting_model(session: Session) -> Waiting | None:
     contract = session.contract
     newest = database.row(session.connection, "select_newest_model")
     if newest is None:
-        counts = database.row(session.connection, "select_labelled_counts")
-        assert counts is not None  # noqa: S101 - an aggregate without GROUP BY gives one row
-        return _without_model(contract, **counts)
+        return _without_model(contract, read_cohorts(session))
     version, verdict = newest["model_version"], newest["verdict"]
     if newest["champion"] is not None and (
         newest["champion"] == version or verdict not in (None, "timed_out")
@@ -59,20 +58,24 @@ def promote_command(contract: Contract, version: str, *, has_failed: bool) -> st
     return f"{command} --comment REASON" if has_failed else command
 
 
-def too_few_loans(contract: Contract, loans: int, defaults: int) -> str | None:
+def too_few_loans(
+    contract: Contract, loans: int, defaults: int, left_out: str | None = None
+) -> str | None:
     """Return why no model can be trained on the labelled loans, or None if a model can.
 
     Args:
         contract: contract with `training.min_loans`.
-        loans: number of applications that have an outcome.
+        loans: number of applications that have a final outcome.
         defaults: number of these that defaulted.
+        left_out: sentence on the loans whose outcome is not final, or None.
     """
     needed = contract.training.min_loans
     if loans < needed:
+        further = f" ({left_out})" if left_out else ""
         return (
-            f"{contract.portfolio} has {loans:,} loans with an outcome, fewer than the {needed:,} "
-            "of training.min_loans: ingest more history, or lower training.min_loans in the "
-            "contract"
+            f"{contract.portfolio} has {loans:,} loans with an outcome{further}, fewer than the "
+            f"{needed:,} of training.min_loans: ingest more history, or lower training.min_loans "
+            "in the contract"
         )
     if defaults in (0, loans):
         return (
@@ -87,10 +90,11 @@ def history_command(contract: Contract) -> str:
     return f"loan-scoring ingest --portfolio {contract.portfolio} --batch history --source FILE"
 
 
-def _without_model(contract: Contract, loans: int, defaults: int) -> Waiting:
-    if loans == 0:
+def _without_model(contract: Contract, cohorts: Cohorts) -> Waiting:
+    loans, left_out = cohorts.loans, cohorts.left_out_text()
+    if loans == 0 and left_out is None:
         return Waiting(None, "no loan has an outcome yet", history_command(contract))
-    shortage = too_few_loans(contract, loans, defaults)
+    shortage = too_few_loans(contract, loans, cohorts.defaults, left_out)
     if shortage is not None:
         return Waiting(None, shortage, history_command(contract))
     reason = f"no model is fitted yet on the {loans:,} loans with an outcome"

@@ -133,14 +133,23 @@ def build_candidate(contract: Contract, features: Sequence[str], trial: Trial) -
     return Pipeline([("encode", encode), ("classify", classifier)])
 
 
-def fit_pipeline(pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray) -> Pipeline:
+def fit_pipeline(
+    pipeline: Pipeline, X: pd.DataFrame, y: np.ndarray, weights: np.ndarray | None = None
+) -> Pipeline:
     """Fit a pipeline and return it. The result does not depend on the number of cores.
 
     The fit uses one thread. Several threads would add their sums in the order in which they finish,
     and the rounding errors would differ from fit to fit.
+
+    Args:
+        pipeline: unfitted pipeline of a trial.
+        X: training set, as `feature_frame` returns it.
+        y: outcomes, 1 for default, shape (rows,).
+        weights: weights of the rows, shape (rows,). If None, all rows count the same.
     """
+    weighted = {} if weights is None else {"classify__sample_weight": weights}
     with threadpool_limits(limits=1):
-        pipeline.fit(X, y)
+        pipeline.fit(X, y, **weighted)
     if isinstance(pipeline[-1], LogisticRegression):
         # The means are kept, because contributions are measured from the mean of the encoded rows.
         pipeline[-1].means_ = np.asarray(pipeline[0].transform(X)).mean(axis=0)

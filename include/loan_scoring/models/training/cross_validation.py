@@ -16,7 +16,8 @@ from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
-from loan_scoring.statistics.calibration import slope_and_intercept
+from loan_scoring.models.training.reject_inference import Rejects, with_rejects
+from loan_scoring.statistics.calibration import recalibrate, slope_and_intercept
 
 F1_THRESHOLD = 0.5
 """For F1, a loan is predicted to default if its probability is at least this threshold."""
@@ -73,8 +74,12 @@ def cross_validate(
     X: pd.DataFrame,
     y: np.ndarray,
     recent: np.ndarray | None = None,
+    rejects: Rejects | None = None,
 ) -> TrialResult:
     """Cross-validate a trial in stratified folds, and return the result.
+
+    Every figure is measured on loans with outcomes. Declined applicants with inferred outcomes are
+    used for fitting only.
 
     Args:
         contract: contract with the number of folds and the random seed. All trials get the same
@@ -85,25 +90,60 @@ def cross_validate(
         y: outcomes, 1 for default, shape (rows,).
         recent: mask of the loans to which slope and intercept are fitted, shape (rows,). If None,
             slope and intercept are fitted to all loans.
+        rejects: reject inference, or None.
 
     Raises:
         TrialError: a fold cannot be fitted or measured.
     """
     started = time.monotonic()
-    cut = StratifiedKFold(
-        contract.training.folds, shuffle=True, random_state=contract.training.seed
-    )
-    predicted = np.empty(len(y))
-    folds = []
     with _as_error_of(trial):
-        for learn, test in cut.split(X, y):
+        of_declined = _predict_declined(contract, features, trial, X, y, recent, rejects)
+        predicted, folds = np.empty(len(y)), []
+        for fold, (learn, test) in enumerate(_cut(contract, X, y)):
             pipeline = build_candidate(contract, features, trial)
-            fit_pipeline(pipeline, X.iloc[learn], y[learn])
+            inferred = None if of_declined is None else of_declined[fold]
+            fit_pipeline(pipeline, *with_rejects(X, y, learn, rejects, inferred))
             predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
             folds.append(fold_metrics(y[test], predicted[test]))
         used = slice(None) if recent is None else recent
         slope, intercept = slope_and_intercept(y[used], predicted[used])
     return TrialResult(trial, folds, slope, intercept, time.monotonic() - started)
+
+
+def _cut(contract: Contract, X: pd.DataFrame, y: np.ndarray) -> Iterator[Any]:
+    """Return the row indices of the learning part and the test part of each fold."""
+    training = contract.training
+    folds = StratifiedKFold(training.folds, shuffle=True, random_state=training.seed)
+    return iter(folds.split(X, y))
+
+
+def _predict_declined(
+    contract: Contract,
+    features: Sequence[str],
+    trial: Trial,
+    X: pd.DataFrame,
+    y: np.ndarray,
+    recent: np.ndarray | None,
+    rejects: Rejects | None,
+) -> np.ndarray | None:
+    """Return the calibrated probabilities of declined applicants, shape (folds, declined).
+
+    The probabilities of a fold are those of the trial as fitted without declined applicants on the
+    learning part of the fold, so that no outcome of its test part is in them. Slope and intercept
+    of the calibration come from all folds. Return None if no outcomes are to be drawn.
+    """
+    if rejects is None or rejects.X is None:
+        return None
+    predicted, of_declined = np.empty(len(y)), []
+    for learn, test in _cut(contract, X, y):
+        pipeline = build_candidate(contract, features, trial)
+        fit_pipeline(pipeline, X.iloc[learn], y[learn])
+        predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
+        of_declined.append(pipeline.predict_proba(rejects.X)[:, 1])
+    used = slice(None) if recent is None else recent
+    slope, intercept = slope_and_intercept(y[used], predicted[used])
+    found = np.array(of_declined)
+    return recalibrate(found, slope, intercept) if np.isfinite(slope) else found
 
 
 @contextmanager
@@ -152,6 +192,8 @@ def fit_chosen_trial(
     y: np.ndarray,
     *,
     has_changed: bool = False,
+    recent: np.ndarray | None = None,
+    rejects: Rejects | None = None,
 ) -> Pipeline:
     """Fit the chosen trial to the whole training set, and calibrate the model if necessary.
 
@@ -168,12 +210,19 @@ def fit_chosen_trial(
         X: training set, as `feature_frame` returns it.
         y: outcomes, 1 for default, shape (rows,).
         has_changed: whether a change in the applicants or their defaults was detected.
+        recent: as in `cross_validate`.
+        rejects: reject inference, or None. Outcomes of declined applicants are drawn from the mean
+            of the folds' probabilities.
 
     Raises:
         TrialError: the trial cannot be fitted to the whole training set.
     """
-    with _as_error_of(chosen.trial):
-        pipeline = fit_pipeline(build_candidate(contract, features, chosen.trial), X, y)
+    trial = chosen.trial
+    with _as_error_of(trial):
+        of_declined = _predict_declined(contract, features, trial, X, y, recent, rejects)
+        inferred = None if of_declined is None else of_declined.mean(axis=0)
+        rows = with_rejects(X, y, np.arange(len(y)), rejects, inferred)
+        pipeline = fit_pipeline(build_candidate(contract, features, trial), *rows)
     low, high = contract.training.calibration_slope
     is_good = low <= chosen.calibration_slope <= high and not has_changed
     if is_good or not np.isfinite(chosen.calibration_slope):

@@ -14,29 +14,27 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
-from loan_scoring.models.baseline import (
-    PREDICTIONS,
-    fit_baseline,
-    sample_rows,
-    watched_columns,
-)
+from loan_scoring.models.baseline import sample_rows
 from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training import evaluation
+from loan_scoring.models.training.baseline_rows import baseline_of_applicants, baseline_of_labelled
 from loan_scoring.models.training.candidates import RARE_LOANS
 from loan_scoring.models.training.cross_validation import (
     TrialResult,
     final_classifier,
     fit_chosen_trial,
 )
+from loan_scoring.models.training.declined import describe_declined
 from loan_scoring.models.training.persona_names import name_clusters
 from loan_scoring.models.training.personas import (
     describe_personas,
     fit_personas,
     match_names,
 )
+from loan_scoring.models.training.reject_inference import infer_rejects
 from loan_scoring.models.training.rows import TrainingRows
 from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap
 from loan_scoring.statistics.model_metrics import estimator_parameters, holdout_metrics
@@ -145,8 +143,16 @@ def fit_pair(
     """
     parts = split_rows(contract, training)
     X, y, learn, features = parts.X, parts.y, parts.learn, parts.features
+    rejects = infer_rejects(contract, features, training.applicants, X.iloc[learn])
     model = fit_chosen_trial(
-        contract, features, chosen, X.iloc[learn], y[learn], has_changed=training.since is not None
+        contract,
+        features,
+        chosen,
+        X.iloc[learn],
+        y[learn],
+        has_changed=training.since is not None,
+        recent=parts.recent[learn],
+        rejects=rejects,
     )
     clusters, silhouettes = fit_personas(contract, features, X.iloc[learn])
     labels = clusters[-1].labels_
@@ -170,7 +176,13 @@ def fit_pair(
         "chose %s: AUC %.4f on the %d loans of the hold-out",
         chosen.trial.name, metrics["auc"], metrics["rows"],
     )  # fmt: skip
-    baseline_rows, baseline = _fit_baseline(contract, training.table, parts, scores)
+    if training.applicants.everyone is None:
+        recent = np.flatnonzero(parts.recent)
+        baseline_rows, baseline = baseline_of_labelled(
+            contract, training.table.take(recent), np.isin(recent, parts.holdout), scores
+        )
+    else:
+        baseline_rows, baseline = baseline_of_applicants(scorer, training.applicants.everyone)
     return [
         FittedModel(
             PROPENSITY,
@@ -179,7 +191,8 @@ def fit_pair(
             features,
             metrics,
             algorithm=type(final_classifier(model)).__name__,
-            evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores),
+            evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores)
+            | describe_declined(scorer, training.applicants, X.iloc[learn], y[learn], rejects),
             baseline=baseline,
             baseline_sample=sample_rows(
                 baseline_rows, contract.monitoring.sample_rows, contract.training.seed
@@ -242,31 +255,3 @@ def champion_personas(session: Session) -> AssignOldPersonas | None:
         return old.predict(feature_frame(table, contract, row["features"])), names
 
     return assign
-
-
-def _fit_baseline(
-    contract: Contract, table: pa.Table, parts: TrainingParts, scores: pa.Table
-) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the rows from which the baseline is computed, and the baseline.
-
-    The baseline of inputs is computed from all recent labelled applications. Excluded applications
-    are included, because a batch contains such applications, too. The baseline of predictions is
-    computed from the hold-out only. The reason is that a model's scores on the rows of its own fit
-    spread wider than its scores on a batch.
-
-    In the returned rows, the predictions are null outside the hold-out.
-    """
-    is_holdout = np.zeros(table.num_rows, dtype=bool)
-    is_holdout[parts.holdout] = True
-    holdout = np.flatnonzero(is_holdout[parts.recent])
-    table = table.filter(pa.array(parts.recent))
-    watched = [each.name for each in contract.monitored if each.name in table.column_names]
-    inputs = watched_columns(table.select(watched))
-    scored = scores.select(list(PREDICTIONS))
-    baseline = fit_baseline(contract, inputs) | fit_baseline(contract, scored)
-    place = np.full(table.num_rows, -1)
-    place[holdout] = np.arange(len(holdout))
-    rows = pa.array(place, mask=place < 0)
-    for name in scored.column_names:
-        inputs = inputs.append_column(name, scored.column(name).take(rows))
-    return inputs.append_column("is_holdout", pa.array(place >= 0)), baseline

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,12 +14,20 @@ import pyarrow.parquet as pq
 from loan_scoring import database, settings
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.contract.business_dates import local_time
+from loan_scoring.database.cohorts import Cohorts, read_cohorts
 from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.features.applications import read_labelled
 from loan_scoring.features.lookups import last_delivery
 from loan_scoring.models.scorer import exclusion_reasons
+from loan_scoring.models.training.applicants import (
+    NO_OTHERS,
+    Applicants,
+    batches_of,
+    describe_cohorts,
+    read_applicants,
+)
 from loan_scoring.models.training.leaks import LeakReport, leak_report
 from loan_scoring.models.waiting import history_command, too_few_loans
 
@@ -69,6 +77,9 @@ class TrainingRows:
     `outcomes_as_of` is the last change of outcomes before the rows were read: `change_id` and
     `changed_at` of table `outcome_changes`. It is None if there was no change yet.
     `lookup_delivery_id` is the last delivery of look-ups before the rows were read, or None.
+
+    `cohorts` says which cohorts were read and what was left out, ready for JSON. `applicants` has
+    the applicants of these batches with and without an outcome.
     """
 
     fingerprint: str
@@ -79,6 +90,8 @@ class TrainingRows:
     since: str | None = None
     outcomes_as_of: dict[str, Any] | None = None
     lookup_delivery_id: int | None = None
+    cohorts: dict[str, Any] = field(default_factory=dict)
+    applicants: Applicants = NO_OTHERS
 
 
 def freeze_rows(session: Session) -> TrainingRows:
@@ -93,12 +106,15 @@ def freeze_rows(session: Session) -> TrainingRows:
     # Read in one snapshot, because `batches` must describe exactly the rows of `table` even if a
     # batch is published meanwhile.
     with database.snapshot(session.connection):
-        since = _changed_since(session)
-        table = _read_labelled(session, since)
-        batches = database.rows(session.connection, "select_training_batches")
+        cohorts = read_cohorts(session)
+        since = _changed_since(session, cohorts)
+        table = _read_labelled(session, since, cohorts)
+        applicants = read_applicants(session, cohorts, since, _columns(contract))
         as_of = database.row(session.connection, "select_last_outcome_change")
         delivery = last_delivery(session)
-    _refuse_too_little(contract, table)
+    _refuse_too_little(contract, table, cohorts)
+    if cohorts.left_out_text():
+        log.warning("%s: %s", contract.portfolio, cohorts.left_out_text())
     report = _report_leaks(contract, table)
     today = local_time(contract.schedules.timezone).date()
     gone = {column.name for column in contract.inputs if column.is_retired(today)}
@@ -108,36 +124,50 @@ def freeze_rows(session: Session) -> TrainingRows:
     # Without the retired columns the rows have another fingerprint, so that new models are fitted.
     read = {exclusion.column for exclusion in contract.exclusions}
     watched = {c.name for c in contract.monitored} - retired
-    kept = [KEY, *(name for name in contract.by_name if name in watched | read), "is_default"]
-    table = table.select(kept + ["is_recent"] * (since is not None))
+    kept = [KEY, *(name for name in contract.by_name if name in watched | read)]
+    table = table.select([*kept, "is_default", *["is_recent"] * (since is not None)])
+    applicants = applicants.select(kept)
     return TrainingRows(
-        fingerprint_of(contract, table), table, batches, report.as_json(), features, since,
+        fingerprint_of(contract, table, applicants), table, batches_of(cohorts.mature),
+        report.as_json(), features, since,
         None if as_of is None else as_of | {"changed_at": as_of["changed_at"].isoformat()},
-        delivery,
+        delivery, describe_cohorts(cohorts), applicants,
     )  # fmt: skip
 
 
-def fingerprint_of(contract: Contract, table: pa.Table) -> str:
+def fingerprint_of(contract: Contract, table: pa.Table, applicants: Applicants = NO_OTHERS) -> str:
     """Return the sha256 of training rows, contract and TRAINING_CODE_VERSION.
 
-    Two trainings with the same fingerprint fit the same models.
+    Two trainings with the same fingerprint fit the same models. Applicants are hashed only where
+    there are any beyond the labelled loans.
     """
     declared = contract.model_dump_json(exclude=NOT_FITTED)
     digest = hashlib.sha256(f"{TRAINING_CODE_VERSION}\n{declared}\n".encode())
-    for name in table.column_names:
-        values = table.column(name).to_pandas()
-        digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+    for part, rows in (("", table), *applicants.parts.items()):
+        digest.update(part.encode())
+        for name in rows.column_names:
+            values = rows.column(name).to_pandas()
+            digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
 
 def write_rows(session: Session, training: TrainingRows) -> None:
-    """Write the rows of a training to one Parquet file among the portfolio's artifacts."""
-    names = ("batches", "leaks", "features", "since", "outcomes_as_of", "lookup_delivery_id")
-    metadata = {name: getattr(training, name) for name in names}
-    buffer = io.BytesIO()
+    """Write the rows of a training to Parquet files among the portfolio's artifacts.
+
+    The labelled loans are one file. Applicants, where there are any, are one file each.
+    """
+    names = (
+        "batches", "leaks", "features", "since", "outcomes_as_of", "lookup_delivery_id", "cohorts",
+    )  # fmt: skip
+    applicants = training.applicants
+    metadata = {name: getattr(training, name) for name in names} | {"counts": applicants.counts}
+    metadata["parts"] = list(applicants.parts)
     table = training.table.replace_schema_metadata({"training": json.dumps(metadata, default=str)})
-    pq.write_table(table, buffer, compression="zstd")
-    write_artifact(session.contract.portfolio, _file(training.fingerprint), buffer.getvalue())
+    for part, rows in (*applicants.parts.items(), ("", table)):
+        buffer = io.BytesIO()
+        pq.write_table(rows, buffer, compression="zstd")
+        name = _file(training.fingerprint, part)
+        write_artifact(session.contract.portfolio, name, buffer.getvalue())
 
 
 def load_rows(session: Session, fingerprint: str) -> TrainingRows:
@@ -151,12 +181,16 @@ def load_rows(session: Session, fingerprint: str) -> TrainingRows:
         ContractError: as for `freeze_rows`.
     """
     contract = session.contract
-    path = settings.artifacts_dir(contract.portfolio) / _file(fingerprint)
+    folder = settings.artifacts_dir(contract.portfolio)
+    path = folder / _file(fingerprint)
     if path.is_file():
         table = pq.read_table(path)
-        if fingerprint_of(contract, table) == fingerprint:
-            metadata = json.loads(table.schema.metadata[b"training"])
-            return TrainingRows(fingerprint, table, **metadata)
+        metadata = json.loads(table.schema.metadata[b"training"])
+        files = {name: folder / _file(fingerprint, name) for name in metadata.pop("parts", [])}
+        parts = {name: pq.read_table(file) for name, file in files.items() if file.is_file()}
+        applicants = Applicants(**parts, counts=metadata.pop("counts", {}))
+        if fingerprint_of(contract, table, applicants) == fingerprint:
+            return TrainingRows(fingerprint, table, **metadata, applicants=applicants)
     training = freeze_rows(session)
     if training.fingerprint != fingerprint:
         raise StateError(
@@ -167,9 +201,10 @@ def load_rows(session: Session, fingerprint: str) -> TrainingRows:
 
 
 def delete_rows(session: Session, fingerprint: str) -> None:
-    """Delete the file with the rows of a planned training, if the file exists."""
-    path = settings.artifacts_dir(session.contract.portfolio) / _file(fingerprint)
-    path.unlink(missing_ok=True)
+    """Delete the files with the rows of a planned training, if they exist."""
+    for part in ("", "everyone", "declined"):
+        path = settings.artifacts_dir(session.contract.portfolio) / _file(fingerprint, part)
+        path.unlink(missing_ok=True)
 
 
 def read_leak_report(session: Session) -> LeakReport:
@@ -180,33 +215,36 @@ def read_leak_report(session: Session) -> LeakReport:
             outcome occurs.
     """
     with database.snapshot(session.connection):
-        table = _read_labelled(session, None)
-    _refuse_too_little(session.contract, table)
+        cohorts = read_cohorts(session)
+        table = _read_labelled(session, None, cohorts)
+    _refuse_too_little(session.contract, table, cohorts)
     return _report_leaks(session.contract, table)
 
 
-def _file(fingerprint: str) -> str:
-    return f"training-{fingerprint[:16]}.parquet"
+def _file(fingerprint: str, part: str = "") -> str:
+    return f"training-{fingerprint[:16]}{f'-{part}' if part else ''}.parquet"
 
 
-def _read_labelled(session: Session, since: str | None) -> pa.Table:
-    contract = session.contract
-    columns = [*(column.name for column in contract.inputs), *contract.derived.columns]
-    return read_labelled(session, columns, since)
+def _columns(contract: Contract) -> list[str]:
+    return [*(column.name for column in contract.inputs), *contract.derived.columns]
 
 
-def _changed_since(session: Session) -> str | None:
+def _read_labelled(session: Session, since: str | None, cohorts: Cohorts) -> pa.Table:
+    return read_labelled(session, _columns(session.contract), since, cohorts)
+
+
+def _changed_since(session: Session, cohorts: Cohorts) -> str | None:
     """Return the first batch of a change in the applicants or their defaults.
 
     The first batch comes from the alerts of kind `population` or `concept` that are not resolved.
-    Return None if there is no such alert, or if too few loans since the change are labelled.
+    Return None if there is no such alert, or if too few loans since the change have final outcomes.
     """
     change = database.row(session.connection, "select_change")
     since = change["since"] if change else None
     if since is None:
         return None
-    recent = read_labelled(session, [], since).column("is_recent")
-    labelled, needed = sum(recent.to_pylist()), session.contract.training.min_recent_loans
+    labelled = sum(each.final for each in cohorts.since(since))
+    needed = session.contract.training.min_recent_loans
     if labelled < needed:
         log.info("change since %s ignored: %d labelled loans of %d", since, labelled, needed)
         return None
@@ -214,8 +252,9 @@ def _changed_since(session: Session) -> str | None:
     return str(since)
 
 
-def _refuse_too_little(contract: Contract, table: pa.Table) -> None:
-    shortage = too_few_loans(contract, table.num_rows, sum(table.column("is_default").to_pylist()))
+def _refuse_too_little(contract: Contract, table: pa.Table, cohorts: Cohorts) -> None:
+    defaults = sum(table.column("is_default").to_pylist())
+    shortage = too_few_loans(contract, table.num_rows, defaults, cohorts.left_out_text())
     if shortage is not None:
         raise StateError(f"{shortage}; type: {history_command(contract)}")
 

@@ -20,6 +20,7 @@ from loan_scoring.models.training.cross_validation import (
     cross_validate,
 )
 from loan_scoring.models.training.fit import champion_personas, fit_pair, split_rows
+from loan_scoring.models.training.reject_inference import infer_rejects
 from loan_scoring.models.training.rows import (
     TrainingRows,
     delete_rows,
@@ -155,14 +156,17 @@ def _try(session: Session, training: TrainingRows, trial: Trial) -> None:
     if _is_recorded(session, training.fingerprint, trial.name):
         return
     parts = split_rows(session.contract, training)
+    X = parts.X.iloc[parts.learn]
+    rejects = infer_rejects(session.contract, parts.features, training.applicants, X)
     try:
         result = cross_validate(
             session.contract,
             parts.features,
             trial,
-            parts.X.iloc[parts.learn],
+            X,
             parts.y[parts.learn],
             parts.recent[parts.learn],
+            rejects,
         )
     except TrialError as failure:
         _leave_out(session, training, failure)
@@ -192,6 +196,8 @@ def _finish(session: Session, training: TrainingRows) -> dict[str, str]:
         {
             "batches": training.batches,
             "applications": training.table.num_rows,
+            "cohorts": training.cohorts,
+            "applicants": training.applicants.counts,
             "outcomes_as_of": training.outcomes_as_of,
             "since": training.since,
             "policy": contract.policy,

@@ -1,0 +1,148 @@
+"""Training reads loans whose outcomes are final, and compares nights with all applicants."""
+
+import csv
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loan_scoring import database
+from loan_scoring.contract import Contract
+from loan_scoring.database.cohorts import read_cohorts
+from loan_scoring.database.session import Session, open_session
+from loan_scoring.errors import StateError
+from loan_scoring.ingest.batches import ingest_batch
+from loan_scoring.ingest.outcomes import take_outcomes
+from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.models import registry
+from loan_scoring.models.card.content import read_card
+from loan_scoring.models.card.render import render_card_markdown
+from loan_scoring.models.holdout import holdout_members
+from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.models.training.rows import freeze_rows, load_rows, write_rows
+from loan_scoring.models.training.run import train
+from loan_scoring.models.waiting import waiting_model
+from loan_scoring.monitoring.metrics import compare_batch
+from loan_scoring.scoring.batch import score_batch
+pytestmark = pytest.mark.integration
+
+NIGHT = "2026-01-05"
+
+
+def under(session: Session, **parts: dict[str, Any]) -> Session:
+    raw = session.contract.model_dump()
+    return Session(Contract.model_validate(raw | {n: raw.get(n, {}) | p for n, p in parts.items()}),
+                   session.connection)
+
+
+def take(session: Session, outcomes: str | Path, folder: Path, paid: float) -> None:
+    """Take the outcomes of a night in: all defaults, but only a share of the paid loans."""
+    target = session.contract.target
+    with Path(outcomes).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dice = np.random.default_rng(1)
+    kept = [r for r in rows if r[target.source] in target.positive or dice.random() < paid]
+    path = folder / Path(outcomes).name
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept)
+    assert take_outcomes(session, path).accepted == len(kept)
+
+
+def forget(session: Session, condition: str) -> None:
+    """Take outcomes away, as if nobody had sent them."""
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        cursor.execute(f"delete from outcomes as o using current_applications as a"
+                       f" where a.loan_id = o.loan_id and {condition}")
+
+
+def test_night_with_all_defaults_but_few_paid_loans_is_left_out(
+    scored: Session, drops: Replay, tmp_path: Path
+) -> None:
+    before = freeze_rows(scored)
+    take(scored, drops.outcome_files[0], tmp_path, paid=0.4)
+    frozen = freeze_rows(scored)
+    assert frozen.fingerprint == before.fingerprint
+    assert [each["batch_id"] for each in frozen.batches] == ["history"]
+    left_out = frozen.cohorts["left_out"]
+    with database.transaction(scored.connection):
+        (night,) = (each for each in read_cohorts(scored).every if each.batch_id == NIGHT)
+    assert left_out["loans"] == night.labelled == night.funded_labelled > 0
+    assert left_out["defaults"] == night.labelled_defaults > 0
+    assert left_out["too_young"] == 0
+    assert frozen.cohorts["last"] == "history"
+
+
+def test_night_with_most_outcomes_is_learnt_from_and_all_its_applicants_are_baseline(
+    scored: Session, drops: Replay, tmp_path: Path
+) -> None:
+    before = freeze_rows(scored)
+    take(scored, drops.outcome_files[0], tmp_path, paid=0.95)
+    frozen = freeze_rows(scored)
+    night, history = frozen.batches
+    assert [night["batch_id"], history["batch_id"]] == [NIGHT, "history"]
+    assert frozen.fingerprint != before.fingerprint
+    assert night["applications"] < night["applicants"]
+    everyone = frozen.applicants.everyone
+    assert everyone is not None
+    assert everyone.num_rows == sum(each["applicants"] for each in frozen.batches)
+    assert everyone.num_rows > frozen.table.num_rows
+    assert frozen.applicants.declined is None  # known_for is all
+    write_rows(scored, frozen)
+    assert load_rows(scored, frozen.fingerprint) == frozen
+    forget(scored, f"a.batch_id = '{NIGHT}' and a.loan_id = (select min(loan_id)"
+                   f" from applications where batch_id = '{NIGHT}')")
+    assert freeze_rows(scored).fingerprint != frozen.fingerprint
+
+
+def test_loans_whose_window_is_not_over_are_left_out(
+    scored: Session, drops: Replay, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    take(scored, drops.outcome_files[0], tmp_path, paid=1.0)
+    assert len(freeze_rows(scored).batches) == 2
+    window = {"window_days": 30, "as_of": date(2026, 2, 3)}
+    frozen = freeze_rows(under(scored, outcomes=window))
+    assert [each["batch_id"] for each in frozen.batches] == ["history"]
+    assert frozen.cohorts["left_out"]["too_young"] == frozen.cohorts["left_out"]["loans"] > 0
+    assert "because their 30 days were not over on 2026-02-03" in caplog.text
+    frozen = freeze_rows(under(scored, outcomes=window | {"as_of": date(2026, 2, 4)}))
+    assert frozen.cohorts["last"] == NIGHT
+    assert frozen.cohorts["left_out"]["loans"] == 0
+
+
+def test_funded_loans_alone_decide_whether_a_night_is_mature(
+    scored: Session, drops: Replay, tmp_path: Path
+) -> None:
+    take(scored, drops.outcome_files[0], tmp_path, paid=1.0)
+    with database.transaction(scored.connection), scored.connection.cursor() as cursor:
+        cursor.execute("delete from outcomes where loan_id in"
+                       " (select loan_id from decisions_in_effect where decision <> 'approve')")
+    assert len(freeze_rows(scored).batches) == 1
+    frozen = freeze_rows(under(scored, outcomes={"known_for": "approved"}))
+    assert frozen.cohorts["last"] == NIGHT
+    declined = frozen.applicants.declined
+    assert declined is not None
+    night = frozen.batches[0]
+    assert declined.num_rows == night["applicants"] - night["applications"]
+    assert frozen.applicants.counts["declined"] == declined.num_rows
+
+
+def test_portfolio_whose_outcomes_are_all_immature_says_why_it_has_no_model(
+    ready: Session, drops: Replay, tmp_path: Path
+) -> None:
+    ingest_batch(ready, NIGHT, drops.application_files[NIGHT])
+    take(ready, drops.outcome_files[0], tmp_path, paid=0.4)
+    forget(ready, "a.batch_id = 'history'")
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        for table in ("promotions", "models"):
+            cursor.execute(f"alter table {table} disable trigger user; delete from {table}")
+    why = r"has 0 loans with an outcome \([\d,]+ labelled loans are left out: [\d,]+ because fewer"
+    with pytest.raises(StateError, match=why):
+        freeze_rows(ready)
+    waiting = waiting_model(ready)
+    assert waiting is not None
+    assert "labelled loans are left out" in waiting.reason
