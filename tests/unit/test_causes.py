@@ -15,10 +15,10 @@ def together() -> DriftedFeature:
     return DriftedFeature(Comparison("all", [], facts=JOINT), "warning", ["domain_classifier"])
 
 
-def of_column(feature: str, test: str) -> DriftedFeature:
+def of_column(feature: str, test: str, nulls: float = 0.2) -> DriftedFeature:
     facts = {
-        "nulls": 0.2,
-        "baseline_nulls": 0.0,
+        "nulls": nulls,
+        "baseline_nulls": 0.1,
         "shares": {"North": 0.2},
         "baseline_shares": {"North": 0.5},
     }
@@ -47,3 +47,23 @@ def test_a_joint_finding_goes_with_its_columns(
     found = group_by_cause(loan_default, KINDS, findings, [])
     assert [(each.cause, each.subjects) for each in found] == causes
     assert any("a classifier separates the batch" in each.message for each in found)
+
+
+def test_fewer_nulls_are_no_bad_data(loan_default: Contract) -> None:
+    column = of_column("income_usd_per_month", "null_share", nulls=0.0)
+    (found,) = group_by_cause(loan_default, KINDS, [column], [])
+    assert found.cause == "population"
+    assert (
+        "is filled in more often: missing in 0.0% of the batch against 10.0% at training"
+        in found.message
+    )
+
+
+def test_a_message_names_few_of_many_unseen_levels(loan_default: Contract) -> None:
+    column = of_column("region", "unseen_levels")
+    column.comparison.facts.update(
+        unseen=["a", "b", "c", "d"], unseen_levels=40, unseen_share=0.3, usual_unseen_share=0.1
+    )
+    (found,) = group_by_cause(loan_default, KINDS, [column], [])
+    assert found.cause == "bad_data"
+    assert "never seen at training: a, b, c and 37 more (30.0%, usually 10.0%)" in found.message

@@ -35,6 +35,8 @@ def check_column(column: "Column") -> None:
     _check_formats(column)
     _check_range(column)
     _check_presence(column)
+    if column.calendar is not None and column.type != "integer":
+        raise _only(column, "calendar", "an integer")
     if column.margin is not None:
         _check_margin(column, column.margin)
 

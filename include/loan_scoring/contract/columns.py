@@ -87,6 +87,10 @@ class Column(ContractPart):
     """
     stored_only: bool = later(False)
     """Whether the column is stored, and is neither a feature nor watched for drift."""
+    calendar: Literal["year", "month"] | None = later(None)
+    """Of an integer that follows the calendar, such as the year of application. It is compared with
+    the business date, and not with the applicants at training.
+    """
     optional: bool = later(False)
     """Whether a file may lack the column; its values are then null."""
     since: date | None = later(None)

@@ -20,13 +20,19 @@ class MonitoringPolicy(ContractPart):
     """Limits and sample sizes of the tests that compare a batch with the baseline for drift."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.001
-    """False discovery rate over the batch."""
+    """False discovery rate over the tests of a batch."""
     psi_attention: Positive = 0.1
     """From this PSI on a column is at attention: the usual band."""
     psi_drifted: Positive = 0.25
-    """From this PSI on an alert is critical: the usual band."""
+    """From this PSI on an alert is critical: the usual band. The PSI is corrected for the size of
+    the batch.
+    """
     ks_floor: Share = 0.03
     """Largest gap between the distribution functions of a number."""
+    rank_floor: Annotated[float, Field(ge=0, le=0.5)] = later(0.02)
+    """How far the chance that a loan of the batch has the higher value than one of the baseline is
+    from 0.5.
+    """
     wasserstein_floor: Positive = 0.1
     """Distance in standard deviations; shown, does not decide."""
     share_floor: Share = 0.02
@@ -41,7 +47,11 @@ class MonitoringPolicy(ContractPart):
     """Difference of mean reconstruction errors, in the baseline's standard deviations of an error.
     """
     psi_noise_quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
-    """A PSI below this quantile of its distribution without drift is noise."""
+    """A PSI below this quantile of its distribution without drift is shown as stable."""
+    psi_cells: Annotated[int, Field(ge=2, le=1000)] = later(20)
+    """The PSI of a category has at most so many levels, the most frequent ones, and one cell for
+    all others.
+    """
     bins: Annotated[int, Field(ge=2, le=100)] = 10
     """Bins of a number in the baseline."""
     sample_rows: Annotated[int, Field(ge=1000, le=100_000)] = 100_000

@@ -165,7 +165,11 @@ def _later(stored: dict[str, Any], contract: Contract) -> Iterator[tuple[str, st
         yield "new model", _new_model(stored, contract)
     if before.policy != contract.policy:
         yield "decisions", "batches that are scored from now on; scored ones keep their decisions"
-    changed = {field.split(".")[0] for field, _, _ in _changes(stored, contract)}
+    changed = {
+        field.split(".")[0]
+        for field, _, _ in _changes(stored, contract)
+        if not field.startswith("columns.") or field.endswith(".calendar")
+    }
     if judged := sorted(changed & {*NOT_FITTED, "monitoring", "schedules", "retention"}):
         yield "next run", f"{', '.join(judged)} hold from the next run on"
 

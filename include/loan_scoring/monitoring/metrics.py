@@ -8,6 +8,7 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import Contract, under_model
+from loan_scoring.contract.business_dates import read_date
 from loan_scoring.database.files import read_artifact
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
@@ -115,7 +116,7 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
-        *compare_columns(contract, baseline, batch, baseline.inputs),
+        *compare_columns(contract, baseline, batch, baseline.inputs, read_date(run["batch_id"])),
         *compare_columns(contract, baseline, predicted, outputs),
         *baseline.together(contract.monitoring, batch),
     ]

@@ -6,7 +6,6 @@ values.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -55,14 +54,6 @@ class Distribution:
         middle = [(self.size - 1) // 2, self.size // 2]
         return float(self.values[np.searchsorted(self.up_to[1:], middle, side="right")].mean())
 
-    @cached_property
-    def shares(self) -> np.ndarray:
-        """Cumulative shares, shape (distinct + 1,). The first share is 0.
-
-        The share at index i + 1 is the distribution function at `values[i]`.
-        """
-        return self.up_to / self.size
-
     def counts(self, edges: np.ndarray) -> np.ndarray:
         """Return the number of values in each bin, shape (edges + 1,).
 
@@ -72,10 +63,43 @@ class Distribution:
         return np.diff(below, prepend=0, append=self.size)
 
 
-def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
-    """Return F_baseline - F_batch, the difference of the distribution functions, at each value.
+def merged_counts(
+    baseline: Distribution, batch: Distribution
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct values of both sides, and how many values of each side are up to each.
 
     The values of both distributions are already sorted, so they are merged without another sort.
+
+    Returns:
+        The distinct values in ascending order, and the cumulative counts of the baseline and of
+        the batch at each value, all of shape (points,).
+
+    >>> [each.tolist() for each in merged_counts(
+    ...     Distribution.of(np.array([1.0, 2.0])), Distribution.of(np.array([2.0, 3.0]))
+    ... )]
+    [[1.0, 2.0, 3.0], [1, 2, 2], [0, 1, 2]]
+    """
+    m, n = len(baseline.values), len(batch.values)
+    places = np.searchsorted(baseline.values, batch.values, side="right") + np.arange(n)
+    is_batch = np.zeros(m + n, bool)
+    is_batch[places] = True
+    points = np.empty(m + n)
+    points[places] = batch.values
+    points[~is_batch] = baseline.values
+    of_batch = np.cumsum(is_batch, dtype=np.int32)
+    of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
+    # `points` contains a value twice if both distributions contain the value. Keep only the second
+    # copy, because at the first copy only one distribution function has taken its step.
+    is_whole = np.append(points[1:] != points[:-1], True)
+    return (
+        points[is_whole],
+        baseline.up_to[of_baseline[is_whole]],
+        batch.up_to[of_batch[is_whole]],
+    )
+
+
+def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, np.ndarray]:
+    """Return F_baseline - F_batch, the difference of the distribution functions, at each value.
 
     Returns:
         The distinct values of both distributions in ascending order, shape (points,), and
@@ -87,17 +111,5 @@ def cdf_gaps(baseline: Distribution, batch: Distribution) -> tuple[np.ndarray, n
     >>> points.tolist(), heights.tolist()
     ([1.0, 2.0, 3.0], [0.5, 0.5, 0.0])
     """
-    m, n = len(baseline.values), len(batch.values)
-    places = np.searchsorted(baseline.values, batch.values, side="right") + np.arange(n)
-    is_batch = np.zeros(m + n, bool)
-    is_batch[places] = True
-    points = np.empty(m + n)
-    points[places] = batch.values
-    points[~is_batch] = baseline.values
-    of_batch = np.cumsum(is_batch, dtype=np.int32)
-    of_baseline = np.arange(1, m + n + 1, dtype=np.int32) - of_batch
-    heights = baseline.shares[of_baseline] - batch.shares[of_batch]
-    # `points` contains a value twice if both distributions contain the value. Keep only the second
-    # copy, because at the first copy only one distribution function has taken its step.
-    is_whole = np.append(points[1:] != points[:-1], True)
-    return points[is_whole], heights[is_whole]
+    points, before, now = merged_counts(baseline, batch)
+    return points, before / baseline.size - now / batch.size

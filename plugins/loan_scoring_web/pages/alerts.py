@@ -77,9 +77,15 @@ def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str
 
 
 def _label(name: str) -> str:
-    return {"psi": "PSI", "ks": "KS", "psi_noise": "PSI by chance", "auc": "AUC", "ddm": "DDM"}.get(
-        name, name.replace("_", " ")
-    )
+    labels = {
+        "psi": "corrected PSI",
+        "psi_uncorrected": "PSI",
+        "psi_noise": "corrected PSI by chance",
+        "ks": "KS",
+        "auc": "AUC",
+        "ddm": "DDM",
+    }
+    return labels.get(name, name.replace("_", " "))
 
 
 def _is_long(value: Any) -> bool:

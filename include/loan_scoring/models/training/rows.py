@@ -48,6 +48,7 @@ NOT_FITTED: dict[str, Any] = dict.fromkeys(
         "notifications",
     ), True
 ) | {
+    "columns": {"__all__": {"calendar"}},
     "target": {"open"},
     "ingest": {
         "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",

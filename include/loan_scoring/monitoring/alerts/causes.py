@@ -7,9 +7,9 @@ BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
 """The causes of alerts on drift.
 
-`bad_data`: the share of nulls differs from training, or categories have levels that were unseen at
-training. `population`: the applicants differ from those at training. `concept`: similar applicants
-default more or less often than at training.
+`bad_data`: more nulls than at training, levels of categories that were unseen at training, or
+calendar columns that do not fit the business date. `population`: the applicants differ from those
+at training. `concept`: similar applicants default more or less often than at training.
 """
 
 

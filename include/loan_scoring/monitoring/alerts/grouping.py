@@ -9,6 +9,7 @@ from loan_scoring.monitoring.alerts.words import (
     describe_cause,
     describe_outcome_cause,
     feature_evidence,
+    has_more_nulls,
 )
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import DriftedFeature
@@ -19,7 +20,8 @@ from loan_scoring.monitoring.performance.outcome_tests import (
     DriftedOutcome,
 )
 
-SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
+SIGNS_OF_BAD_DATA = {"unseen_levels", "calendar"}
+"""The tests that show bad data if they fail, besides more nulls."""
 MOVED = 0.005
 """Minimum change of decisions that the message of an alert mentions, as a share of the batch."""
 
@@ -32,10 +34,11 @@ def group_by_cause(
 ) -> list[BatchCause]:
     """Return one entry for each cause that the drift of a batch shows.
 
-    An input whose share of nulls changed, or which has levels unseen at training, shows `bad_data`.
-    Any other drifted input shows `population`. Drift of predictions, and usually drift in the joint
-    tests, follows from drift of single inputs. Such drift is therefore added to `bad_data` if an
-    input shows `bad_data`, and to `population` otherwise.
+    An input with more nulls, with levels unseen at training or with values out of time shows
+    `bad_data`. Any other drifted input shows `population`, also one with fewer nulls. Drift of
+    predictions, and usually drift in the joint tests, follows from drift of single inputs. Such
+    drift is therefore added to `bad_data` if an input shows `bad_data`, and to `population`
+    otherwise.
 
     Args:
         contract: contract with the labels of the columns.
@@ -47,7 +50,11 @@ def group_by_cause(
     ranked = sorted(findings, key=lambda each: -(each.comparison.psi or 0.0))
     inputs = [each for each in ranked if kinds[each.comparison.feature] == "data"]
     outputs = [each for each in ranked if kinds[each.comparison.feature] != "data"]
-    bad = [each for each in inputs if SIGNS_OF_BAD_DATA & set(each.failed_tests)]
+    bad = [
+        each
+        for each in inputs
+        if has_more_nulls(each) or SIGNS_OF_BAD_DATA & set(each.failed_tests)
+    ]
     other = [each for each in inputs if each not in bad]
     if bad:
         bad += outputs

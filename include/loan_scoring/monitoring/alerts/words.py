@@ -55,21 +55,29 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
     shown = column.shown_level if column else str
     parts = []
     if "null_share" in finding.failed_tests:
+        fuller = "" if has_more_nulls(finding) else "filled in more often: "
         parts.append(
-            f"is missing in {facts['nulls']:.1%} of the batch against "
+            f"is {fuller}missing in {facts['nulls']:.1%} of the batch against "
             f"{facts['baseline_nulls']:.1%} at training"
         )
     if "unseen_levels" in finding.failed_tests:
-        share = sum(facts["shares"][level] for level in facts["unseen"])
+        parts.append(_describe_unseen(facts, shown))
+    if "calendar" in finding.failed_tests:
         parts.append(
-            f"has levels never seen at training: {', '.join(map(shown, facts['unseen']))} "
-            f"({share:.1%})"
+            f"is {', '.join(facts['values_out_of_time'])} in {facts['out_of_time']:.1%} of the "
+            "batch, which is neither the time of the batch nor a value of the training"
         )
-    if "ks" in finding.failed_tests:
+    if {"ks", "rank_sum"} & set(finding.failed_tests):
         parts.append(_describe_shift(facts, unit))
-    if "chi_square" in finding.failed_tests:
+    if {"chi_square", "rare_levels"} & set(finding.failed_tests):
         parts.append(_describe_mix(facts, shown))
-    return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
+    return f"{label} ({feature}) {'; '.join(parts)}; corrected PSI {finding.comparison.psi:.3f}"
+
+
+def has_more_nulls(finding: DriftedFeature) -> bool:
+    """Return whether a finding is about nulls, and the batch has more of them than the baseline."""
+    facts = finding.comparison.facts
+    return "null_share" in finding.failed_tests and facts["nulls"] > facts["baseline_nulls"]
 
 
 def feature_evidence(finding: DriftedFeature) -> dict[str, Any]:
@@ -185,6 +193,16 @@ def _describe_shift(facts: dict[str, Any], unit: str) -> str:
         return f"has another distribution than at training ({medians})"
     return (
         f"is {abs(change):.0%} {'higher' if change > 0 else 'lower'} than at training ({medians})"
+    )
+
+
+def _describe_unseen(facts: dict[str, Any], shown: Callable[[str], str]) -> str:
+    named = ", ".join(map(shown, facts["unseen"][:MOST_NAMED]))
+    more = facts["unseen_levels"] - MOST_NAMED
+    usual = facts["usual_unseen_share"]
+    return (
+        f"has levels never seen at training: {named}{f' and {more:,} more' if more > 0 else ''} "
+        f"({facts['unseen_share']:.1%}{f', usually {usual:.1%}' if usual >= 0.0005 else ''})"
     )
 
 

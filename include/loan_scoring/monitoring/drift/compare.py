@@ -2,29 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import Contract, MonitoringPolicy
-from loan_scoring.models.baseline import PREDICTIONS, explained_values, present_numbers
+from loan_scoring.models.baseline import (
+    PREDICTIONS,
+    explained_values,
+    fit_column_baseline,
+    present_numbers,
+)
+from loan_scoring.monitoring.drift.calendar_columns import compare_calendar
+from loan_scoring.monitoring.drift.categories import compare_categories
 from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
 from loan_scoring.monitoring.drift.joint import JointBaseline
 from loan_scoring.monitoring.drift.statistical_tests import (
-    chi_square,
-    jensen_shannon,
     ks,
     null_share,
     psi,
+    psi_by_chance,
     psi_noise,
-    unseen_levels,
+    rank_sum,
     wasserstein,
 )
-from loan_scoring.statistics.distribution import Distribution, cdf_gaps
-
-OTHER = "other levels"
-"""The group of the levels of a category that are not features of their own."""
+from loan_scoring.statistics.distribution import Distribution, merged_counts
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,26 @@ class BaselineColumn:
     """One column of a baseline, prepared once and then compared with any number of batches."""
 
     frozen: Mapping[str, Any]
-    """Bins or levels, counts and moments of the column, from `models.baseline.fit_baseline`."""
+    """Bins or all levels, counts and moments, from `models.baseline.fit_column_baseline`."""
     distribution: Distribution | None
     """Distribution of a numeric column's frozen sample. None if the column is a category."""
+    grouped: Mapping[str, Any] | None = None
+    """Of a category with `most_levels`: the frozen figures, in which the other levels are one
+    group. Its tests need all levels, which `frozen` has from the sample.
+    """
+    calendar: str | None = None
+    """Field `calendar` of the column: `year` or `month`."""
 
     @classmethod
-    def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
+    def fit(
+        cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray, calendar: str | None = None
+    ) -> "BaselineColumn":
         """Prepare a column of the baseline from its frozen figures and its frozen sample."""
-        return cls(frozen, None if "levels" in frozen else Distribution.of(present_numbers(sample)))
+        if "levels" not in frozen:
+            return cls(frozen, Distribution.of(present_numbers(sample)), None, calendar)
+        if "other" not in frozen:
+            return cls(frozen, None)
+        return cls(fit_column_baseline(sample, bins=1), None, frozen)
 
 
 @dataclass(frozen=True)
@@ -69,11 +85,20 @@ class FittedBaseline:
             for column in contract.monitored
             if column.name in frozen and frozen[column.name]["rows"]
         ]
-        always = [name for name in inputs if not contract.by_name[name].is_absent_at_times]
+        declared = contract.by_name
+        always = [
+            name
+            for name in inputs
+            if not declared[name].is_absent_at_times and declared[name].calendar is None
+        ]
         outputs = [name for name in PREDICTIONS if name in frozen]
         return cls(
             {
-                name: BaselineColumn.fit(frozen[name], sample.column(name))
+                name: BaselineColumn.fit(
+                    frozen[name],
+                    explained_values(contract, name, sample.column(name)),
+                    declared[name].calendar if name in declared else None,
+                )
                 for name in [*inputs, *outputs]
             },
             JointBaseline.fit(
@@ -103,54 +128,81 @@ class FittedBaseline:
 
 
 def compare_columns(
-    contract: Contract, baseline: FittedBaseline, batch: pa.Table, features: Sequence[str]
+    contract: Contract,
+    baseline: FittedBaseline,
+    batch: pa.Table,
+    features: Sequence[str],
+    day: date | None = None,
 ) -> list[Comparison]:
     """Return the drift tests of some columns of a batch.
 
     A column that some files lack is compared without its nulls, and left out if it has no value.
+
+    Args:
+        contract: contract with the columns and the monitoring policy.
+        baseline: fitted baseline.
+        batch: rows of the batch.
+        features: names of the columns to compare.
+        day: business date of the batch, for calendar columns. None for `history`.
     """
     found = []
     for name in features:
         values = batch.column(name)
         present = explained_values(contract, name, values)
         if len(present):
-            compared = compare_column(name, contract.monitoring, baseline.columns[name], present)
+            column = baseline.columns[name]
+            compared = compare_column(name, contract.monitoring, column, present, day)
             compared.facts["nulls"] = values.null_count / len(values)
             found.append(compared)
     return found
 
 
 def compare_column(
-    feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
+    feature: str,
+    policy: MonitoringPolicy,
+    column: BaselineColumn,
+    values: pa.ChunkedArray,
+    day: date | None = None,
 ) -> Comparison:
-    """Return the drift tests of one column of a batch. The batch must have at least one row."""
+    """Return the drift tests of one column of a batch. The batch must have at least one row.
+
+    The PSI is corrected by its mean without drift, so that the PSI of a small batch is not high
+    for that reason alone.
+    """
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
-    facts: dict[str, Any] = {
-        "nulls": nulls / len(values),
-        "baseline_nulls": frozen["nulls"] / frozen["rows"],
-    }
     counts: list[int] | dict[str, int]
     if column.distribution is None:
         counts = count_levels(values)
-        if "other" in frozen:
-            counts = {level: counts.get(level, 0) for level in frozen["levels"]}
-        tests, expected, actual, more = _categories(policy, frozen, values, counts)
+        tests, expected, actual, facts = compare_categories(
+            policy, frozen, counts, len(values), is_grouped=column.grouped is not None
+        )
+        if column.grouped is not None:
+            counts = {level: counts.get(level, 0) for level in column.grouped["levels"]}
     else:
-        tests, expected, actual, more = _numbers(policy, frozen, column.distribution, values)
-        counts = actual.tolist()
+        batch = Distribution.of(present_numbers(values))
+        counts = batch.counts(np.asarray(frozen["edges"], dtype=float)).tolist()
+        if column.calendar is not None:
+            tests, expected, actual, facts = compare_calendar(
+                policy, column.calendar, column.distribution, batch, day
+            )
+        else:
+            expected, actual = np.array(frozen["counts"]), np.array(counts)
+            tests, facts = _numbers(policy, frozen, column.distribution, batch)
     if frozen["nulls"] or nulls:
         expected, actual = np.append(expected, frozen["nulls"]), np.append(actual, nulls)
-    index = psi(expected, actual)
-    noise = psi_noise(
-        int(np.count_nonzero(expected + actual)),
-        frozen["rows"],
-        len(values),
-        policy.psi_noise_quantile,
-    )
-    tests += [missing, DriftTest("psi", index, index, max(noise, policy.psi_attention))]
-    return Comparison(feature, tests, index, noise, facts | more, counts)
+    index, cells = psi(expected, actual), int(np.count_nonzero(expected + actual))
+    chance = psi_by_chance(cells, frozen["rows"], len(values))
+    noise = psi_noise(cells, frozen["rows"], len(values), policy.psi_noise_quantile) - chance
+    corrected = max(index - chance, 0.0)
+    tests += [missing, DriftTest("psi", index, corrected, max(noise, policy.psi_attention))]
+    facts |= {
+        "nulls": nulls / len(values),
+        "baseline_nulls": frozen["nulls"] / frozen["rows"],
+        "psi_uncorrected": index,
+    }
+    return Comparison(feature, tests, corrected, noise, facts, counts)
 
 
 def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
@@ -164,26 +216,22 @@ def _numbers(
     policy: MonitoringPolicy,
     frozen: Mapping[str, Any],
     baseline: Distribution,
-    values: pa.ChunkedArray,
-) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the drift tests of a numeric column, two arrays of counts, and facts for alerts.
-
-    The arrays are the counts per bin of the baseline and of the batch.
-    """
-    batch = Distribution.of(present_numbers(values))
-    counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
+    batch: Distribution,
+) -> tuple[list[DriftTest], dict[str, Any]]:
+    """Return the drift tests of a numeric column, and facts for alerts."""
     if not batch.size or not baseline.size:
-        return [], np.array(frozen["counts"]), counts, {}
-    points, heights = cdf_gaps(baseline, batch)
+        return [], {}
+    points, before, now = merged_counts(baseline, batch)
+    heights = before / baseline.size - now / batch.size
     statistic, p_value = ks(heights, baseline.size, batch.size)
+    higher, p_ranks = rank_sum(before, now)
     distance = wasserstein(points, heights, frozen["standard_deviation"])
     return (
         [
             DriftTest("ks", statistic, statistic, policy.ks_floor, p_value),
+            DriftTest("rank_sum", higher, abs(higher - 0.5), policy.rank_floor, p_ranks),
             DriftTest("wasserstein", distance, distance, policy.wasserstein_floor),
         ],
-        np.array(frozen["counts"]),
-        counts,
         {
             "median": batch.median,
             "baseline_median": frozen["median"],
@@ -191,51 +239,3 @@ def _numbers(
             "baseline_mean": frozen["mean"],
         },
     )
-
-
-def _categories(
-    policy: MonitoringPolicy,
-    frozen: Mapping[str, Any],
-    values: pa.ChunkedArray,
-    counted: dict[str, int],
-) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
-    """Return the drift tests of a categorical column, the counts per level, and facts for alerts.
-
-    The counts are returned first for the baseline and then for the batch. If the batch has levels
-    that are not in the baseline, the last count is the number of rows with such a level. If the
-    baseline has the group OTHER, all such rows are in it, and no level counts as unseen.
-    """
-    rest = len(values) - values.null_count - sum(counted.values())
-    if frozen.get("other") or rest:  # never without the group, because then all levels are counted
-        counted = {**counted, OTHER: rest}
-        frozen = {
-            **frozen,
-            "levels": [*frozen["levels"], OTHER],
-            "counts": [*frozen["counts"], frozen["other"]],
-        }
-    levels = frozen["levels"]
-    unseen = {level: count for level, count in counted.items() if level not in set(levels)}
-    expected = np.array(frozen["counts"], dtype=int)
-    actual = np.array([counted.get(level, 0) for level in levels], dtype=int)
-    tests = []
-    if expected.sum() and actual.sum():
-        statistic, p_value, distance = chi_square(expected, actual)
-        tests.append(DriftTest("chi_square", statistic, distance, policy.share_floor, p_value))
-    if "other" not in frozen:
-        share, p_value = unseen_levels(sum(unseen.values()), frozen["rows"], len(values))
-        tests.append(DriftTest("unseen_levels", share, share, policy.unseen_floor, p_value))
-    facts: dict[str, Any] = {
-        "shares": {level: count / len(values) for level, count in sorted(counted.items())},
-        "baseline_shares": {
-            level: count / frozen["rows"]
-            for level, count in zip(levels, expected.tolist(), strict=True)
-        },
-        "unseen": sorted(unseen),
-    }
-    if unseen:
-        expected = np.append(expected, 0)
-        actual = np.append(actual, sum(unseen.values()))
-    if expected.sum() and actual.sum():
-        distance = jensen_shannon(expected, actual)
-        tests.append(DriftTest("jensen_shannon", distance, distance, policy.jensen_shannon_floor))
-    return tests, expected, actual, facts

@@ -26,8 +26,9 @@ class DriftTest:
 class Comparison:
     """The drift tests of one feature, and facts for the message and evidence of an alert.
 
-    `facts` describe the batch and the baseline. `psi_noise` is the PSI that chance alone can
-    explain. `psi` and `psi_noise` are None for the joint tests of all inputs.
+    `facts` describe the batch and the baseline. `psi` is corrected by its mean without drift, and
+    `psi_noise` is the corrected PSI that chance alone can explain. Both are None for the joint
+    tests of all inputs.
     """
 
     feature: str

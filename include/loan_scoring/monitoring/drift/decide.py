@@ -38,11 +38,12 @@ def decide_drift(
     """Return a verdict on every test of a batch, and the features that need an alert.
 
     A test of a feature fails if its adjusted p-value is below `q` and its effect is at or above its
-    threshold. A feature needs an alert if at least one of its tests fails and its PSI is above the
-    noise that the sample sizes explain. A feature without a PSI needs only the failed test.
+    threshold. A feature needs an alert if at least one of its tests fails. The adjustment keeps the
+    false discovery rate at `q`: the expected share of false findings among the significant tests.
+    If nothing drifted every finding is false, and `q` is then the nominal chance of any alert.
 
-    The alert is critical if the PSI reaches `psi_drifted`. Without a PSI, the alert is critical if
-    the effect of a failed test reaches the test's `drifted_from`.
+    The alert is critical if the corrected PSI reaches `psi_drifted`. Without a PSI, the alert is
+    critical if the effect of a failed test reaches the test's `drifted_from`.
 
     A failed test has level `drifted` if the alert is critical, and `attention` otherwise. The level
     of the PSI depends only on the PSI, its noise, `psi_attention` and `psi_drifted`.
@@ -77,7 +78,7 @@ def decide_drift(
             else:
                 level = "stable"
             verdicts.append(TestVerdict(feature, test, p, level))
-        if failed and comparison.is_above_noise:
+        if failed:
             severity = "critical" if is_critical else "warning"
             findings.append(DriftedFeature(comparison, severity, [test.name for test in failed]))
     return verdicts, findings
