@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose env bench calibrate demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-lending env bench calibrate demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -96,6 +96,9 @@ reference: setup ## write the tables of the contract's fields and its JSON Schem
 
 env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unless given) or prod
 	@python3 include/loan_scoring/local/env_file.py $(or $(ENVIRONMENT),nonprod)
+
+test-lending: setup ## eight weeks of nights, outcomes of approved loans only; needs LOAN_SCORING_SOURCE
+	$(PYTEST) -m lending tests/lending
 
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose

@@ -15,6 +15,9 @@ from loan_scoring.local.state import locked
 ONE_AIRFLOW = ("tests/browser", "tests/dags")
 """Folders whose tests share an Airflow in one worker: to import and set it up takes 15 s."""
 
+APART = ("compose", "lending")
+"""Folders of tests that `make test` leaves out. Each has a mark and a make target of its name."""
+
 LONGEST = ("tests/end_to_end", "tests/dags", "tests/browser", "tests/integration")
 
 
@@ -59,9 +62,9 @@ def folder_of(nodeid: str) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave what needs a Docker engine to `make test-compose`, which asks for it by its mark."""
-    is_compose = collection_path == Path(__file__).with_name("compose")
-    return True if is_compose and config.getoption("markexpr") != "compose" else None
+    """Leave what needs a Docker engine or many minutes to the targets that ask for it by its mark."""
+    is_apart = collection_path.parent == Path(__file__).parent and collection_path.name in APART
+    return True if is_apart and config.getoption("markexpr") != collection_path.name else None
 
 
 @pytest.fixture(scope="session")
