@@ -31,7 +31,7 @@ HISTORY, PER_NIGHT, LAG = 60_000, 1_500, 3
 BUSINESS_KEPT = 0.53
 """The share of business loans that also apply on weekends: 14 % of a night become 8 %."""
 SHIFT = 0.2
-"""The share of the paid loans that default from the changed week on, as in scenario target_shift."""
+"""The share of the paid loans that default from the changed week on, as scenario target_shift."""
 OUTCOME = "Status"
 
 Run = Callable[..., Any]
@@ -141,7 +141,8 @@ def approved(
     """Write the outcomes of a night's approved loans; a share of the paid ones defaults."""
     states = loans.outcomes[day.isoformat()]
     funded = query(
-        "select loan_id::text from decisions_in_effect where batch_id = %s and decision = 'approve'",
+        "select loan_id::text from decisions_in_effect"
+        " where batch_id = %s and decision = 'approve'",
         day.isoformat(),
     )
     rows = [
