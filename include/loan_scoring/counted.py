@@ -1,4 +1,8 @@
-"""Write a count with its noun in messages."""
+"""Write counts and lists of names in messages."""
+
+from collections.abc import Sequence
+
+MOST_NAMES = 5
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
@@ -13,3 +17,13 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 loan', '2,000 loans', '0 batches')
     """
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def named(names: Sequence[str]) -> str:
+    """Return names with commas: all if they are few, else the first ones and how many more.
+
+    >>> named(["a", "b"]), named([*"abcdefg"])
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -112,12 +112,14 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
     """Show the leak report: how much each column reveals about the outcome."""
+    from loan_scoring.contract.column_rules import STORED_ONLY
     from loan_scoring.models.training.report import render_leaks
     from loan_scoring.models.training.rows import read_leak_report
 
     with session_of(options) as session:
         report = read_leak_report(session)
-    return {**report.as_json(), "text": render_leaks(report)}
+        unread = [each.name for each in session.contract.columns if each.type in STORED_ONLY]
+    return {**report.as_json(), "not_read": unread, "text": render_leaks(report, unread)}
 
 
 def score_command(options: argparse.Namespace) -> dict[str, Any]:
