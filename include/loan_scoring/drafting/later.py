@@ -98,7 +98,7 @@ def later_warnings(contract: Contract, found: DryRun) -> Iterator[str]:
 
 
 def _judged_outcomes(contract: Contract, found: DryRun) -> np.ndarray | None:
-    """Return the outcomes, and -1 also for loans that an exclusion by a column of the file names."""
+    """Return the outcomes, and -1 also for loans that an exclusion keeps from the model."""
     if found.outcomes is None:
         return None
     named = [each for each in contract.exclusions if each.column in found.rows.column_names]

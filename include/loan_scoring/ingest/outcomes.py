@@ -221,7 +221,6 @@ def take_outcomes_within(
 
 
 def _unchanged(session: Session, known: database.Row) -> TakenOutcomes:
-    log.info("%s: unchanged, revision %s has the same bytes", known["drop_id"], known["revision"])
     names = ("received", "accepted", "repeated", "open", "quarantined")
     counts: dict[str, Any] = {name: known[name] for name in names}
     key = {"batch_id": known["drop_id"], "revision": known["revision"]}
