@@ -75,7 +75,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     logged: set[str] = set()
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda record: logged.add(record.getMessage()) is None)
+
+    def remember(record: logging.LogRecord) -> bool:
+        logged.add(record.getMessage())
+        return True
+
+    handler.addFilter(remember)
     level = logging.WARNING if options.json else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     try:
