@@ -1,4 +1,5 @@
--- Delete the landed outcomes that cannot be true, and return every rule that each of them broke.
+-- Delete the landed outcomes that cannot be true, and return every rule that each of them broke, with
+-- the loan, the date and the loan's batch.
 -- If a file repeats an outcome of a loan with the same date, the first row stays and the others are
 -- deleted. If outcomes of a loan with the same date contradict each other, all of them are deleted. A
 -- correction may contradict what other files say.
@@ -36,7 +37,7 @@ WITH applied AS MATERIALIZED (
       AND NOT %(is_correction)s
 ), judged AS (
     SELECT
-        t.line_number,
+        t.line_number, a.batch_id,
         t.rules || array_remove(ARRAY[
             CASE WHEN t.is_repeated THEN 'duplicate_key:loan_id' END,
             -- A loan with a recorded outcome was known; retention may have dropped its application.
@@ -57,9 +58,9 @@ WITH applied AS MATERIALIZED (
     LEFT JOIN contradicting AS c USING (line_number)
     LEFT JOIN applied AS a USING (loan_id)
     UNION ALL
-    SELECT line_number, rules FROM landed_outcomes WHERE loan_id IS NULL
+    SELECT line_number, NULL, rules FROM landed_outcomes WHERE loan_id IS NULL
 )
 DELETE FROM landed_outcomes AS l
 USING judged AS j
 WHERE j.line_number = l.line_number AND cardinality(j.rules) > 0
-RETURNING l.line_number, j.rules
+RETURNING l.line_number, j.rules, l.loan_id, l.observed_on, j.batch_id

@@ -140,6 +140,18 @@ def test_other_type_of_a_published_column_is_refused_with_what_to_do(
     assert "applications.amount is double precision, the contract says text" in found["refused"]
     assert "keep the column" in found["refused"]
     assert "`loan-scoring portfolio reset lender`" in found["refused"]
+    assert set(found) == {"refused"}  # nothing else would happen
+
+
+def test_status_shows_what_is_stored_although_the_contract_is_refused(
+    write: Callable, url: str, loans: Path, capsys: pytest.CaptureFixture
+) -> None:
+    ingest(url, NIGHT, loans)
+    write({"name": "amount", "type": "category", "levels": "free"})
+    assert main(["status", "--portfolio", "lender", "--database", url]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("REFUSED   the schema of lender is behind its contract")
+    assert f"\n{NIGHT} " in out
 
 
 def test_fields_that_fit_nothing_promise_no_other_models(

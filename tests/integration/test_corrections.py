@@ -413,7 +413,9 @@ def test_command_line_lists_exports_and_replays(
     path.write_text(path.read_text().replace(",much,", ",60,").replace(",?,", ",Male,"))
     code, out, _ = run("replay", "--batch", NIGHT, "--source", str(path))
     assert (code, out) == (
-        0, f"batch {NIGHT} revision 2: 1 rows mended, 998 accepted, 2 quarantined\n"
+        0, f"batch {NIGHT} revision 2: 1 row mended, 998 accepted, 2 quarantined\n"
+        f"current_scores has no rows of batch {NIGHT} until: loan-scoring score --portfolio "
+        f"loan_default --batch {NIGHT}\n"
     )  # fmt: skip
     assert "nothing changed" in run("replay", "--batch", NIGHT, "--source", str(path))[1]
     code, out, err = run("export", "--batch", NIGHT, "--out", str(tmp_path / "no" / "x.csv"))

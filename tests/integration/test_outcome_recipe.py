@@ -101,7 +101,7 @@ def test_recipe_of_wrong_outcomes_works_as_written(
     code, out = run(withdraw)
     assert code == 0
     assert f"{DROP} revision 1: withdrawn; {len(wrong):,} statements" in out
-    assert f"performance restated: {NIGHT}" in out
+    assert f"measured again: {NIGHT}" in out
     assert select(ready, rate) == [[None, "unknown"]]
     assert "withdrawn since" in run(withdraw)[1]
     code, err = run(right)  # the wrong bytes are still there

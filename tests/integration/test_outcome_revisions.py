@@ -153,7 +153,7 @@ def test_later_revision_of_a_file_replaces_what_the_earlier_one_said(
     take("late", f"{a},1,2026-02-01", f"{b},1,2026-02-01", f"{c},0,2026-02-01")
     again = take("late", f"{c},1,2026-02-01")  # no contradiction: it replaces what it said itself
     assert (again.revision, again.loans.changed, again.loans.removed) == (2, 2, 1)
-    assert "outcomes-late revision 2: 2 loans got another outcome, 1 loans" in caplog.text
+    assert "outcomes-late revision 2: 2 loans with another outcome, 1 loan without" in caplog.text
     assert known(empty) == {b: (False, "2026-01-20"), c: (True, "2026-02-01")}
     assert [row[2] for row in states(empty)] == ["current", *["replaced"] * 3, "current"]
 

@@ -6,6 +6,7 @@ import pytest
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch, land_batch
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.ingest.quarantine import count_broken_rules
@@ -107,6 +108,21 @@ def test_many_refused_outcomes_leave_a_warning_in_the_log(
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     take_outcomes(empty, write(tmp_path, *good, *[f"{loans[0]},1,soon"] * 6, name="many.csv"))
     assert "6 of 100 outcomes broke the rule not_a_date:observed_on" in caplog.text
+
+
+def test_refused_dates_name_a_loan_its_batch_and_both_ways_out(
+    empty: Session, loans: list[str], tmp_path: Path
+) -> None:
+    path = write(tmp_path, *[f"{loan},1,2025-01-01" for loan in loans[:12]])
+    with pytest.raises(StateError) as caught:
+        take_outcomes(empty, path)
+    message = str(caught.value)
+    assert "12 of 12 outcomes broke a rule (outcome_before_application:observed_on 12)" in message
+    sample = f"loan {loans[0]} in line 2: observed on 2025-01-01, before its batch of {NIGHT}"
+    assert sample in message
+    assert "correct the dates in the file; or" in message
+    assert f"withdraw --portfolio loan_default --batch {NIGHT} --comment TEXT" in message
+    assert "what was published before stays" in message
 
 
 def test_known_outcome_again_is_accepted_with_its_newer_date(

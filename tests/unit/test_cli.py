@@ -200,3 +200,19 @@ def test_status_beside_a_running_airflow_names_it(
 def test_applied_migrations_are_counted_and_other_steps_are_named() -> None:
     assert _steps(["0001_a.sql", "0002_b.sql", "contract-1"]) == "applied 2 migrations, contract-1"
     assert _steps([]) == "up to date"
+
+
+def test_line_that_the_log_has_is_not_printed_again_where_both_go_to_one_place(tmp_path) -> None:
+    code = (
+        "import logging\nfrom loan_scoring.cli import main as cli\n"
+        "def handler(_):\n    logging.getLogger('x').info('done')\n"
+        "    return {'text': 'done\\nmore'}\n"
+        "cli.parser = lambda: type('P', (), {'parse_args': lambda s, a: "
+        "type('O', (), {'json': False, 'handler': staticmethod(handler)})()})()\n"
+        "cli._run([])\n"
+    )
+    with (tmp_path / "both").open("w") as both:
+        subprocess.run([sys.executable, "-c", code], stdout=both, stderr=both, check=True)
+    assert (tmp_path / "both").read_text() == "done\nmore\n"
+    apart = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (apart.stdout, apart.stderr) == ("done\nmore\n", "done\n")

@@ -7,6 +7,7 @@ import pytest
 from test_contract import MISTAKES, TEXT
 
 from loan_scoring.cli.main import main
+from loan_scoring.drafting.draft import draft_contract
 from loan_scoring.drafting.mistakes import read_all
 from loan_scoring.drafting.report import check_contract
 from loan_scoring.errors import SourceError
@@ -184,9 +185,11 @@ def test_columns_that_are_not_declared_and_batches_that_would_be_refused_are_tol
 ) -> None:
     path = contract(("range: [0, 1000]", "range: [0, 100]"))
     night.write_text(night.read_text().replace("Year,status", "Year,State"))
-    warnings = "\n".join(check_contract(path, str(night))["warnings"])
-    assert "ingest.max_quarantined_share" in warnings
-    assert "the batch would be refused" in warnings
+    result = check_contract(path, str(night))
+    assert result["exit"] == 1
+    assert "mistake: ingest.max_quarantined_share: " in result["text"]
+    warnings = "\n".join(result["warnings"])
+    assert "columns.year" not in warnings  # of the few rows that are left nothing is said
     assert "target.source: the file has no column 'status'" in warnings
     assert "columns: not declared, so left out: State" in warnings
 
@@ -202,9 +205,32 @@ def test_column_that_is_known_later_and_not_optional_is_told(contract, night: Pa
         check_contract(path, str(night))
 
 
+def test_column_that_looks_known_later_is_told_as_the_draft_tells_it(contract, tmp_path) -> None:
+    path = contract(
+        ("Year, name: year, label: Year, type: integer, known: application",
+         "late_fee, name: late_fee, label: Fee, type: integer, known: application, optional: true"),
+    )  # fmt: skip
+    rows = [f"{n},{900 if n % 3 == 0 else 10 + n % 50},fixed,1,0,{'bad' if n % 3 == 0 else 'paid'}"
+            for n in range(1, 300)]  # fmt: skip
+    source = tmp_path / "loans.csv"
+    source.write_text("\n".join(["Nr,Amount,Job,Score,late_fee,status", *rows]) + "\n")
+    warnings = check_contract(path, str(source))["warnings"]
+    told = "columns.amount.known: known only afterwards? alone it has AUC 1.00"
+    assert any(each.startswith(told) for each in warnings)
+    assert "columns.late_fee.known: known only afterwards, as its header sounds?" in warnings
+    figures = draft_contract(str(source), "lender").columns
+    amount = next(each for each in figures if each.fields["name"] == "amount")
+    assert f"columns.amount.known: {amount.todos[0]}" in warnings
+    source.write_text(source.read_text().replace("late_fee", "other"))
+    lacking = "columns: late_fee not in the file, as the contract allows; null in all rows"
+    warnings = check_contract(path, str(source))["warnings"]
+    assert lacking in warnings
+    assert not any("null in every row" in each for each in warnings)
+
+
 def test_open_questions_are_counted(contract) -> None:
     path = contract(("owner: credit-risk", "owner: credit-risk  # TODO who?"))
-    assert "1 places marked TODO still ask something: lines 3" in check_contract(path, None)["text"]
+    assert "marked TODO, 1 place still to answer: lines 3" in check_contract(path, None)["text"]
 
 
 def test_json_has_the_same_facts(contract, night: Path, capsys: pytest.CaptureFixture) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import settings
-from loan_scoring.errors import TrackingError
+from loan_scoring.errors import LoanScoringError, TrackingError
 
 if TYPE_CHECKING:  # The import takes a second, and --help must be fast.
     from loan_scoring.database.session import Session
@@ -64,9 +64,8 @@ def session_of(options: argparse.Namespace, default_url: str | None = None) -> "
         contracts.judge_batch_id(contracts.load(options.portfolio), batch)
     given = options.database or default_url or settings.database_url()
     # The embedded Postgres is for one person, so any command brings its schema up to date.
-    migrates = None if given else True
     with open_session(
-        options.portfolio, portfolio_database_url(given), migrates=migrates
+        options.portfolio, portfolio_database_url(given), migrates=None if given else True
     ) as session:
         yield session
 
@@ -87,6 +86,30 @@ def run_measured(options: argparse.Namespace, task: str, work: "Callable[[Sessio
         measure_task(session, run, task, getattr(options, "batch", None)) as done,
     ):
         done.rows = work(session)
+
+
+@contextmanager
+def kept_revision(session: "Session", batch_id: str) -> "Iterator[None]":
+    """Add to the message of a refused batch which revision stays published, if there is one."""
+    from loan_scoring import database
+
+    try:
+        yield
+    except LoanScoringError as error:
+        with database.transaction(session.connection):
+            current = database.row(session.connection, "select_current_batch", batch_id=batch_id)
+        if current is not None:
+            kept = f"revision {current['revision']} of batch {batch_id} stays published"
+            error.args = (f"{error}; {kept}",)
+        raise
+
+
+def unscored_hint(portfolio: str, batch_id: str) -> str:
+    """Return a line that says that a new revision has no scores yet, and the next command."""
+    return (
+        f"\ncurrent_scores has no rows of batch {batch_id} until: loan-scoring score --portfolio "
+        f"{portfolio} --batch {batch_id}"
+    )
 
 
 def mirror_after_training(options: argparse.Namespace) -> bool:

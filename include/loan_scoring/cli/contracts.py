@@ -79,8 +79,9 @@ def _init(options: argparse.Namespace) -> dict[str, Any]:
     done = start_contract(options.source, options.portfolio, options.key, options.target)
     return {
         **asdict(done),
-        "text": f"{done.path}: drafted from {done.rows:,} rows and {done.columns} columns; "
-        f"{done.todos} places marked TODO ask you something. Answer them, then run\n"
+        "text": f"{done.path}: drafted from {done.rows:,} rows and {done.columns} columns, "
+        f"contract.schema.json beside it; {done.todos} places marked TODO ask you "
+        "something. Answer them, then run\n"
         f"  loan-scoring contract check {options.portfolio} --source {options.source}",
     }
 

@@ -73,11 +73,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     # must be set before a command imports such a library. Airflow's tasks run with the same value.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.WARNING if options.json else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
+    logged: set[str] = set()
+    handler = logging.StreamHandler(sys.stderr)
+
+    def remember(record: logging.LogRecord) -> bool:
+        logged.add(record.getMessage())
+        return True
+
+    handler.addFilter(remember)
+    level = logging.WARNING if options.json else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     try:
         result = options.handler(options)
     except LoanScoringError as error:
@@ -87,11 +92,22 @@ def _run(arguments: Sequence[str] | None) -> int:
         print("loan-scoring: interrupted; nothing is half done", file=sys.stderr)  # noqa: T201
         return 130
     text = result.pop("text", None)
+    if text and _is_one_place():
+        # The log has said it already: one line is enough where a person reads both.
+        text = "\n".join(line for line in text.split("\n") if not line or line not in logged)
     if options.json:
         text = json.dumps(result, default=str, indent=2)
     if text:
         print(text, flush=True)  # noqa: T201
     return int(result.get("exit", 0))
+
+
+def _is_one_place() -> bool:
+    """Return whether the log and the result go to the same terminal or file."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def parser() -> argparse.ArgumentParser:

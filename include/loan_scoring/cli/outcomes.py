@@ -76,7 +76,7 @@ def _take(options: argparse.Namespace) -> dict[str, Any]:
         result.update(asdict(taken))
         result["text"] = taken.sentence
         if taken.loans.changed or taken.loans.recovered or taken.loans.removed:
-            result["text"] += f"\n{taken.loans.sentence}"
+            result["text"] += f"\n{taken.drop_id} revision {taken.revision}: {taken.loans.sentence}"
         _measure_again(session, result)
         return taken.received
 
@@ -128,5 +128,5 @@ def _measure_again(session: Any, result: dict[str, Any]) -> None:
     result["restated"] = restate_performance(session)
     result["asks_for_model"] = ask_where_drift_lasts(session, "concept") is not None
     if result["restated"]:
-        result["text"] += f"\nperformance restated: {', '.join(result['restated'])}"
+        result["text"] += f"\nmeasured again: {', '.join(result['restated'])}"
     result["text"] += REQUESTED * result["asks_for_model"]

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loan_scoring.cli.common import Handler, add_command, run_measured, session_of
+from loan_scoring.cli.common import Handler, add_command, run_measured, session_of, unscored_hint
+from loan_scoring.counted import counted
 from loan_scoring.errors import LoanScoringError
 
 
@@ -59,10 +60,15 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         Path(options.out).write_text(text.getvalue(), encoding="utf-8")
     except OSError as error:
         raise LoanScoringError(f"{options.out}: cannot be written: {error.strerror}") from error
-    return {"rows": rows, "out": options.out, "text": f"{options.out}: {rows} rows to correct"}
+    return {
+        "rows": rows,
+        "out": options.out,
+        "text": f"{options.out}: {counted(rows, 'row')} to correct",
+    }
 
 
 def _replay(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.contract import HISTORY
     from loan_scoring.ingest.corrections import replay_corrections
 
     result: dict[str, Any] = {}
@@ -75,7 +81,10 @@ def _replay(options: argparse.Namespace) -> dict[str, Any]:
     run_measured(options, "quarantine.replay", work)
     unchanged = " (the same corrections: nothing changed)" if result["is_unchanged"] else ""
     result["text"] = (
-        f"batch {result['batch_id']} revision {result['revision']}: {result['mended']} rows mended,"
+        f"batch {result['batch_id']} revision {result['revision']}: "
+        f"{counted(result['mended'], 'row')} mended,"
         f" {result['accepted']} accepted, {result['quarantined']} quarantined{unchanged}"
     )
+    if not result["is_unchanged"] and options.batch != HISTORY:
+        result["text"] += unscored_hint(options.portfolio, options.batch)
     return result

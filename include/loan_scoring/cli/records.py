@@ -69,11 +69,18 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
     gates = row["evidence"].get("gates", [])
     lines += [f"  {gate['gate']:<14}{gate['sentence']}" for gate in gates]
     lines += _outcome_lines(row)
-    lines += [
-        f"  {labels[name]:<34}{'missing' if value is None else value}"
-        for name, value in row["application"].items()
-    ]
+    lines += _application_lines(row["application"], labels)
     return "\n".join(lines)
+
+
+def _application_lines(application: dict[str, Any], labels: dict[str, str]) -> list[str]:
+    """Return a line for each value, in the contract's order, and one for all that are missing."""
+    values = {label: application.get(name) for name, label in labels.items() if name in application}
+    known = {label: value for label, value in values.items() if value is not None}
+    width = max([32, *map(len, known)]) + 2
+    lines = [f"  {label:<{width}}{value}" for label, value in known.items()]
+    missing = [label for label, value in values.items() if value is None]
+    return [*lines, f"  missing: {', '.join(missing)}"] if missing else lines
 
 
 def _standing(row: dict[str, Any]) -> str:

@@ -6,10 +6,13 @@ from typing import Any
 
 from loan_scoring.cli.common import (
     account_name,
+    kept_revision,
     mirror_after_training,
     run_measured,
     session_of,
+    unscored_hint,
 )
+from loan_scoring.counted import counted
 
 REQUESTED = "; new models are requested: run `loan-scoring train`"
 
@@ -26,7 +29,8 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         source = options.source or find_applications_file(session, options.batch)
-        landed = ingest_batch(session, options.batch, source, account_name())
+        with kept_revision(session, options.batch):
+            landed = ingest_batch(session, options.batch, source, account_name())
         result.update(asdict(landed))
         rules = broken_rules(session, landed.batch_id, landed.revision)
         unchanged = " (the same bytes: nothing changed)" if landed.is_unchanged else ""
@@ -35,6 +39,8 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
             f" {landed.accepted} accepted, {landed.quarantined} quarantined"
             f"{f' ({rules})' if rules else ''}{unchanged}"
         )
+        if landed.revision > 1 and not landed.is_unchanged and options.batch != HISTORY:
+            result["text"] += unscored_hint(options.portfolio, options.batch)
         if landed.outcomes is not None:
             result["text"] += f"\n{landed.outcomes.sentence}"
         waiting = waiting_model(session) if options.batch == HISTORY else None
@@ -63,7 +69,7 @@ def withdraw_command(options: argparse.Namespace) -> dict[str, Any]:
     run_measured(options, "ingest.restore" if options.undo else "ingest.withdraw", work)
     run = result["scoring_run_id"]
     what = f"batch {result['batch_id']} revision {result['revision']}"
-    loans = f"{result['applications']} applications"
+    loans = counted(result["applications"], "application")
     if options.undo:
         scores = f"readers see the scores of {run} again" if run else "run score for the batch"
         result["text"] = f"{what} is current again with {loans}; {scores}"
@@ -112,12 +118,14 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def leaks_command(options: argparse.Namespace) -> dict[str, Any]:
     """Show the leak report: how much each column reveals about the outcome."""
+    from loan_scoring.contract.column_rules import STORED_ONLY
     from loan_scoring.models.training.report import render_leaks
     from loan_scoring.models.training.rows import read_leak_report
 
     with session_of(options) as session:
         report = read_leak_report(session)
-    return {**report.as_json(), "text": render_leaks(report)}
+        unread = [each.name for each in session.contract.columns if each.type in STORED_ONLY]
+    return {**report.as_json(), "not_read": unread, "text": render_leaks(report, unread)}
 
 
 def score_command(options: argparse.Namespace) -> dict[str, Any]:
@@ -188,8 +196,10 @@ def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
 
     run_measured(options, "metrics.batch", work)
     result["text"] = (
-        f"batch {options.batch}: {result['tests']} tests, {result['alerts']} causes of alert"
-        + REQUESTED * result["asks_for_model"]
+        f"batch {options.batch}: {counted(result['tests'], 'test')}, "
+        f"{counted(result['alerts'], 'cause of alert', 'causes of alert')}"
+        + REQUESTED
+        * result["asks_for_model"]
     )
     return result
 

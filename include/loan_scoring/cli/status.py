@@ -5,10 +5,12 @@ import csv
 import os
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 from loan_scoring import settings
 from loan_scoring.cli.common import session_of
+from loan_scoring.errors import DatabaseError
 
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
@@ -16,17 +18,44 @@ def status_command(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.monitoring.status import read_status
     from loan_scoring.monitoring.status_text import render_status
 
-    with session_of(options) as session:
-        state = read_status(session)
+    refusal: str | None = None
+    try:
+        with session_of(options) as session:
+            state = read_status(session)
+    except DatabaseError as error:
+        state, refusal = _state_as_stored(options, error), str(error)
+    state["refusal"] = refusal
     state["database_url"] = _analyst_url(options)
     state["airflow"] = airflow = _airflow()
     lines = [
+        *[f"REFUSED   {refusal}; below: what is stored", ""] * (refusal is not None),
         f"database  {state['database_url']}",
         f"Airflow   {airflow['url'] if airflow else 'not running; `make up` starts it'}",
         "",
         render_status(state),
     ]
     return {**state, "text": "\n".join(lines)}
+
+
+def _state_as_stored(options: argparse.Namespace, error: DatabaseError) -> dict[str, Any]:
+    """Read the state from a schema that does not fit the contract, without a change of it.
+
+    Raises:
+        DatabaseError: `error`, if the schema lacks what the state is read from.
+    """
+    import psycopg2
+
+    from loan_scoring import contract, database
+    from loan_scoring.database.session import Session
+    from loan_scoring.local.postgres import portfolio_database_url
+    from loan_scoring.monitoring.status import read_status
+
+    url = portfolio_database_url(options.database or settings.database_url())
+    with closing(database.connect(options.portfolio, url)) as connection:
+        try:
+            return read_status(Session(contract.load(options.portfolio), connection))
+        except psycopg2.Error:
+            raise error from None
 
 
 def _airflow() -> dict[str, Any] | None:

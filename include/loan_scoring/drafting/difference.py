@@ -56,11 +56,10 @@ def compare_contract(portfolio: str, url: str) -> dict[str, Any]:
             return {"changed": [], "effects": [], "text": text}
         stored = _last_contract(connection)
         changed = [*_changes(stored["contract"], contract)] if stored else []
-        effects = [
-            *_migration(connection, state, contract),
-            *_read_anew(connection, contract),
-            *(_later(stored["contract"], contract) if stored else ()),
-        ]
+        effects = [*_migration(connection, state, contract)]
+        if not any(kind == "refused" for kind, _ in effects):  # else nothing else would happen
+            effects += _read_anew(connection, contract)
+            effects += _later(stored["contract"], contract) if stored else ()
     since = f"the one by which batch {stored['batch_id']} was read" if stored else None
     count = "1 field differs" if len(changed) == 1 else f"{len(changed)} fields differ"
     lines = (

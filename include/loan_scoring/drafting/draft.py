@@ -5,25 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from loan_scoring.contract import LeakPolicy
 from loan_scoring.drafting import hints
 from loan_scoring.drafting.columns import ColumnDraft, draft_column
 from loan_scoring.drafting.functions import is_function_of
 from loan_scoring.drafting.keys import Entry, draft_key
+from loan_scoring.drafting.later import ColumnFigures, when_known
 from loan_scoring.drafting.raw_file import RawFile, read_raw
 from loan_scoring.drafting.target import TargetDraft, draft_target
 from loan_scoring.drafting.values import SURE_NULLS, Values, count_values
 from loan_scoring.drafting.words import label_of, names_of
 from loan_scoring.errors import SourceError
-from loan_scoring.models.training.leak_figures import LeakFigures, leak_figures
+from loan_scoring.models.training.leak_figures import LeakFigures
 
-SEED = 20260105
-MOST_ROWS = 60_000
-"""Leak figures are taken from at most so many loans; more change no digit that is shown."""
-RARELY = 0.99
-"""A column with so large a share of nulls may be filled by later events only."""
 FEW_LOANS = 1000
 """The default of training.min_loans."""
 AGE_BANDS = [25, 35, 45, 55, 65]
@@ -89,7 +83,7 @@ def draft_contract(
         )
     names = names_of([d.source for d in rest], {d.source: d.type for d in rest})
     drafted = ContractDraft(portfolio, file, entry, [], empty, aim, outcomes)
-    figures = _Figures(outcomes)
+    figures = ColumnFigures(outcomes)
     for draft in rest:
         drafted.columns.append(_entry(draft, names[draft.source], figures, drafted))
     _ask_of_functions(drafted.columns, values)
@@ -108,23 +102,7 @@ def _ask_of_functions(entries: list[Entry], values: dict[str | int, Values]) -> 
             )
 
 
-class _Figures:
-    """Leak figures of columns, on the loans with an outcome."""
-
-    def __init__(self, outcomes: np.ndarray | None) -> None:
-        places = np.flatnonzero(outcomes >= 0) if outcomes is not None else np.empty(0, int)
-        if len(places) > MOST_ROWS:
-            places = np.sort(np.random.default_rng(SEED).permutation(places)[:MOST_ROWS])
-        self._places = pa.array(places)
-        self._y = outcomes[places] == 1 if outcomes is not None else np.empty(0, bool)
-
-    def of(self, draft: ColumnDraft) -> LeakFigures | None:
-        if not len(self._y) or self._y.all() or not self._y.any():
-            return None
-        return leak_figures(draft.typed().take(self._places), self._y, LeakPolicy(), SEED)
-
-
-def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraft) -> Entry:
+def _entry(draft: ColumnDraft, name: str, figures: ColumnFigures, whole: ContractDraft) -> Entry:
     values, words = draft.values, draft.words
     entry = Entry(
         {"source": draft.source, "name": name, "label": label_of(draft.source, whole.is_shouted)}
@@ -132,11 +110,11 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
     entry.todos = list(draft.todos)
     is_whole_id = draft.is_identifier and len(values.texts) > values.filled / 2
     type_ = "text" if draft.type != "uuid" and is_whole_id else draft.type
-    found = figures.of(draft) if type_ not in ("text", "uuid") else None
+    found = figures.of(draft.typed()) if type_ not in ("text", "uuid") else None
     if draft.numbers is not None and hints.is_calendar_year(words, draft.numbers):
         entry.todos.append("outside the training range on every new night: stored_only?")
     nulls = 1 - values.filled / values.rows
-    known, why = _known(words, found)
+    known, why = when_known(words, found)
     if why:
         entry.todos.append(why)
     entry.fields |= {"type": type_, "known": known}
@@ -171,32 +149,6 @@ def _entry(draft: ColumnDraft, name: str, figures: _Figures, whole: ContractDraf
     if whole.amount is None and type_ == "money" and {"loan", "amount"} & {*words}:
         whole.amount = name if known == "application" else None
     return entry
-
-
-def _known(words: list[str], found: LeakFigures | None) -> tuple[str, str | None]:
-    """Return when a column is known, and the question for a person if that is doubtful."""
-    limits, by_name = LeakPolicy(), hints.known_by_name(words)
-    signs = []
-    if found is not None:
-        if found.auc is not None and found.auc > limits.auc_limit:
-            signs.append(f"alone it has AUC {found.auc:.2f}")
-        if found.null_auc is not None and found.null_auc > limits.null_auc_limit:
-            signs.append(f"its nulls alone have AUC {found.null_auc:.2f}")
-        pure = [each for each in found.near_pure if each.coverage > limits.coverage_limit]
-        if pure:
-            level = "if it is null" if pure[0].level == "null" else f"at {pure[0].level}"
-            signs.append(f"{level} {pure[0].default_rate:.0%} default")
-    if signs:
-        return "outcome", f"known only afterwards? {', '.join(signs)}"
-    if by_name == "outcome":
-        return by_name, "known only afterwards, as its header sounds?"
-    if by_name == "pricing" and hints.has(words, hints.FUNDED):
-        return by_name, "known only when the money is paid out, as its header sounds?"
-    if by_name == "pricing":
-        return by_name, "a price, set after the decision?"
-    if found is not None and found.nulls > RARELY * found.loans:
-        return "application", "hardly ever filled: known for each loan at application?"
-    return "application", None
 
 
 def _shown(found: LeakFigures) -> str:

@@ -45,10 +45,14 @@ class DryRun:
     """By rule, as `rule:column`, the rule with the most rows first."""
     ignored: list[str]
     """Columns of the file that the contract does not declare."""
+    lacking: list[str]
+    """Columns that the contract declares and that the file may lack, and lacks."""
     rows: pa.Table
     """The first accepted rows, with the contract's types."""
     states: dict[str, int] | None
     """Number of rows with each text of the target. None if the file lacks the target."""
+    outcomes: np.ndarray | None
+    """Of `rows`: 1 for a default, 0 for a paid loan and -1 for no outcome, shape (rows,)."""
     outcomes_refused: dict[str, Refused] = field(default_factory=dict)
     """Outcomes whose date or recovered amount cannot be read, by rule."""
 
@@ -62,6 +66,7 @@ def dry_run(contract: Contract, location: str) -> DryRun:
     rules = RowRules(contract)
     refused: dict[str, Refused] = {}
     kept: list[pa.Table] = []
+    outcomes: list[np.ndarray] = []
     states: Counter[str] = Counter()
     received = accepted = 0
     facts = outcome_columns(contract, is_history=True)
@@ -74,21 +79,25 @@ def dry_run(contract: Contract, location: str) -> DryRun:
             accepted += rows.num_rows
             if sum(each.num_rows for each in kept) < MOST_ROWS:
                 kept.append(rows)
+                if has_target:
+                    outcomes.append(_outcomes_of(contract, block, rows))
             _count(contract, block, rejected, refused)
             if has_target:
                 texts = pc.utf8_trim_whitespace(block.table.column(contract.target.source))
                 for each in pc.value_counts(texts.combine_chunks()).to_pylist():
                     states[each["values"]] += each["counts"]
                 _count_outcomes(contract, facts, block, outcomes_refused)
-        ignored = table.header.extra
+        ignored, lacking = table.header.extra, table.header.missing
     ordered = dict(sorted(refused.items(), key=lambda pair: -pair[1].rows))
     return DryRun(
         received,
         accepted,
         ordered,
         ignored,
+        lacking,
         pa.concat_tables(kept),
         dict(states.most_common()) if has_target else None,
+        np.concatenate(outcomes) if outcomes else None,
         outcomes_refused,
     )
 
@@ -105,6 +114,14 @@ def _facts(contract: Contract, wanted: list[str]) -> list[str]:
     """Return the columns with dates and recovered amounts of outcomes that are not wanted yet."""
     return [name for name in outcome_columns(contract, is_history=True).optional
             if name not in wanted]  # fmt: skip
+
+
+def _outcomes_of(contract: Contract, block: Block, rows: pa.Table) -> np.ndarray:
+    """Return 1 for each accepted row that is a default, 0 if it is paid, and else -1."""
+    is_default, _ = read_states(contract.target, block.table.column(contract.target.source))
+    codes = is_default.cast(pa.int8()).fill_null(-1).to_numpy()
+    kept = np.isin(block.line_numbers, rows.column("line_number").to_numpy())
+    return np.asarray(codes[kept])
 
 
 def _count_outcomes(

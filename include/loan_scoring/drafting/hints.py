@@ -58,6 +58,7 @@ LATER = (
     ("last", "pymnt"), ("last", "payment"), ("last", "credit", "pull"), ("last", "fico"),
     ("total", "pymnt"), ("total", "rec"), ("out", "prncp"), ("chg", "off"), ("charged", "off"),
     ("balance", "gross"), ("plan", "start"), ("writeoff",), ("pymnt", "plan"),
+    ("late", "fee"), ("late", "fees"),
 )  # fmt: skip
 """Words that together sound like something that is known only after the decision."""
 PRICING = (

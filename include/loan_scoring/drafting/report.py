@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from loan_scoring.contract import Contract
+from loan_scoring.counted import counted
 from loan_scoring.drafting.dry_run import DryRun, Refused, dry_run
 from loan_scoring.drafting.mistakes import Reading, read_all
-from loan_scoring.drafting.warnings import contract_warnings, warnings_of
+from loan_scoring.drafting.warnings import contract_warnings, refusal_of, warnings_of
 from loan_scoring.ingest.outcome_rows import read_states
 
 
@@ -34,7 +35,7 @@ def check_contract(path: Path, location: str | None) -> dict[str, Any]:
     ]
     if reading.contract is None:
         count = len(reading.mistakes)
-        lines.append(f"{count} mistake{'s' * (count != 1)}; no file is read before they are mended")
+        lines.append(f"{counted(count, 'mistake')}; no file is read before they are mended")
         return {**result, "text": "\n".join(lines), "exit": 1}
     lines.append(f"{path}: no mistakes")
     lines += _todos(reading)
@@ -46,6 +47,7 @@ def check_contract(path: Path, location: str | None) -> dict[str, Any]:
         return {**result, "text": "\n".join(lines)}
     found = dry_run(reading.contract, location)
     warnings = own + warnings_of(reading.contract, found)
+    refusal = refusal_of(reading.contract, found)
     result |= {
         "received": found.received,
         "accepted": found.accepted,
@@ -55,20 +57,26 @@ def check_contract(path: Path, location: str | None) -> dict[str, Any]:
         "outcomes": _outcomes(reading.contract, found),
         "outcomes_refused": {rule: asdict(each) for rule, each in found.outcomes_refused.items()},
         "warnings": warnings,
+        "refusal": refusal,
     }
     lines += [
         *_rows(location, found),
         *_states(result["outcomes"], found),
+        *[f"mistake: {refusal}"] * (refusal is not None),
         *(f"warning: {each}" for each in warnings),
     ]
-    return {**result, "text": "\n".join(lines)}
+    failed = {"exit": 1} if refusal else {}
+    return {**result, "text": "\n".join(lines), **failed}
 
 
 def _todos(reading: Reading) -> list[str]:
     if not reading.todos:
         return []
     places = ", ".join(map(str, reading.todos[:8])) + " ..." * (len(reading.todos) > 8)
-    return [f"warning: {len(reading.todos)} places marked TODO still ask something: lines {places}"]
+    return [
+        f"warning: marked TODO, {counted(len(reading.todos), 'place')} still to answer: "
+        f"lines {places}"
+    ]
 
 
 def _outcomes(contract: Contract, found: DryRun) -> dict[str, int] | None:

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Column, Contract
+from loan_scoring.counted import named
 from loan_scoring.drafting.dry_run import DryRun
+from loan_scoring.drafting.later import later_warnings
 from loan_scoring.drafting.values import PLAIN
 
 ALMOST_NUMBER = 0.9
@@ -19,12 +21,32 @@ FEW_LEVELS = 10
 
 
 def warnings_of(contract: Contract, found: DryRun) -> list[str]:
-    """Return what a person should look at, each as one line that names its field."""
+    """Return what a person should look at, each as one line that names its field.
+
+    If the file would be refused as a whole, nothing is said about the few rows that are left.
+    """
+    whole = [*_outcomes(contract, found), *_whole_file(contract, found)]
+    if refusal_of(contract, found):
+        return whole
+    lacking = {*found.lacking}
+    columns = [each for each in contract.inputs if not {*each.sources} <= lacking]
     return [
-        *_outcomes(contract, found),
-        *_whole_batch(contract, found),
-        *(line for column in contract.inputs for line in _column(column, found.rows)),
+        *whole,
+        *later_warnings(contract, found),
+        *(line for column in columns for line in _column(column, found.rows)),
     ]
+
+
+def refusal_of(contract: Contract, found: DryRun) -> str | None:
+    """Return why a batch of the file would be refused as a whole, or None."""
+    share = 1 - found.accepted / max(found.received, 1)
+    most = contract.ingest.max_quarantined_share
+    if share <= most:
+        return None
+    return (
+        f"ingest.max_quarantined_share: {share:.1%} of the rows are refused, more than "
+        f"{most:.1%}: the batch would be refused; correct what the rules above show"
+    )
 
 
 def contract_warnings(contract: Contract) -> list[str]:
@@ -69,14 +91,10 @@ def _outcomes(contract: Contract, found: DryRun) -> Iterator[str]:
         yield f"target: refused, as neither positive, negative nor open: {shown}"
 
 
-def _whole_batch(contract: Contract, found: DryRun) -> Iterator[str]:
-    share = 1 - found.accepted / max(found.received, 1)
-    most = contract.ingest.max_quarantined_share
-    if share > most:
-        yield (
-            f"ingest.max_quarantined_share: {share:.1%} of the rows are refused, more than "
-            f"{most:.1%}: the batch would be refused"
-        )
+def _whole_file(contract: Contract, found: DryRun) -> Iterator[str]:
+    lacking = [column.name for column in contract.inputs if {*column.sources} & {*found.lacking}]
+    if lacking:
+        yield f"columns: {named(lacking)} not in the file, as the contract allows; null in all rows"
     if found.ignored:
         yield f"columns: not declared, so left out: {', '.join(found.ignored)}"
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256, target_sha256
-from loan_scoring.contract.presence import split_columns_of_file
+from loan_scoring.contract.presence import allowed_by, split_columns_of_file
+from loan_scoring.counted import named
 from loan_scoring.database.partitions import HISTORY, ensure_partition
 from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
@@ -129,13 +130,14 @@ def land_batch(session: Session, batch_id: str, location: Location) -> LandedBat
         log.warning(
             "batch %s: ignored columns that are not in the contract: %s",
             batch_id,
-            ", ".join(table.header.extra),
+            named(table.header.extra),
         )
     if table.header.missing:
         log.warning(
-            "batch %s: lacks columns, as the contract allows for its date; they are null: %s",
+            "batch %s: lacks columns, as the contract allows (%s); they are null: %s",
             batch_id,
-            ", ".join(table.header.missing),
+            " or ".join(allowed_by(contract, table.header.missing)),
+            named(table.header.missing),
         )
     return LandedBatch(batch_id, revision, accepted + quarantined, accepted, quarantined)
 

@@ -1,5 +1,7 @@
 """Keep table `loans`, because a loan may be an application of one current batch only."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -10,11 +12,14 @@ import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
+from loan_scoring.counted import counted, named
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.quarantine import add_rejected_rows
 from loan_scoring.ingest.row_rules import Lookup, RejectedRow
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -84,6 +89,13 @@ def quarantine_known_loans(
     found = database.rows(session.connection, "delete_known_applications", **key)
     if not found:
         return 0
+    others = Counter(row["batch_id"] for row in found)
+    log.warning(
+        "batch %s: %s already an application of another batch: %s",
+        batch_id,
+        counted(len(found), "row is", "rows are"),
+        named([f"{name} ({rows:,})" for name, rows in sorted(others.items())]),
+    )
     lines = np.array([row["line_number"] for row in found])
     for block in table:
         rows = np.flatnonzero(np.isin(block.line_numbers, lines)).tolist()

@@ -93,7 +93,7 @@ def find_landed_file(contract: Contract, kind: str, name: str) -> Location:
         hint = f" ({', '.join(others)} is not taken: a file ends in {ENDINGS}{more})" * bool(others)
         raise PassingSourceError(
             f"no file of {kind} for {name}{hint}: put {name}.csv (or .csv.gz, .zip, .parquet) "
-            f"into {folder}, then clear the task"
+            f"into {folder}, then ingest again (in Airflow: clear the task)"
         )
     if kind == "applications" and contract.ingest.files != "one":
         _refuse_incomplete(contract, folder, name, found)
@@ -142,7 +142,7 @@ def _refuse_incomplete(contract: Contract, folder: Path, name: str, found: list[
     if missing:
         raise PassingSourceError(
             f"no file {', '.join(missing)} of applications for {name}: put {name}-{missing[0]}.csv "
-            f"into {folder}, then clear the task"
+            f"into {folder}, then ingest again (in Airflow: clear the task)"
         )
 
 
@@ -156,7 +156,7 @@ def whole_file(contract: Contract, path: Path) -> Path:
     refuse_outside(path, settings.landing_dir(contract.portfolio))
     why = why_not_whole(contract.ingest, path)
     if why is not None:
-        raise PassingSourceError(f"{why}; run again, or clear the task")
+        raise PassingSourceError(f"{why}; ingest again later (in Airflow: clear the task)")
     return path
 
 

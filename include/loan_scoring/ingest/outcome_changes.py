@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loan_scoring import database
+from loan_scoring.counted import counted
 from loan_scoring.database.session import Session
 
 
@@ -33,12 +34,14 @@ class ChangedLoans:
     def sentence(self) -> str:
         """Return a text with the counts that are not 0."""
         counts = {
-            "got an outcome": self.added,
-            "got another outcome": self.changed,
-            "have another recovered amount": self.recovered,
-            "have no outcome any more": self.removed,
+            "with a first outcome": self.added,
+            "with another outcome": self.changed,
+            "with another recovered amount": self.recovered,
+            "without an outcome now": self.removed,
         }
-        return ", ".join(f"{loans:,} loans {what}" for what, loans in counts.items() if loans)
+        return ", ".join(
+            f"{counted(loans, 'loan')} {what}" for what, loans in counts.items() if loans
+        )
 
 
 def record_change(

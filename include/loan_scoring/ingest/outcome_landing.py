@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 
@@ -27,10 +28,24 @@ class LandedRows:
 
 
 @dataclass(frozen=True)
+class ImpossibleRow:
+    """A row of an outcomes file that cannot be true. What the row or its loan lacks is None."""
+
+    line_number: int
+    loan_id: int | str | None
+    observed_on: date | None
+    batch_id: str | None
+
+
+@dataclass(frozen=True)
 class ImpossibleRows:
-    """The rows of an outcomes file that cannot be true: their rules by line number."""
+    """The rows of an outcomes file that cannot be true: their rules by line number.
+
+    `samples` has the first row that broke each rule.
+    """
 
     rules: dict[int, list[str]] = field(default_factory=dict)
+    samples: dict[str, ImpossibleRow] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,7 +83,14 @@ def remove_impossible_outcomes(
         is_correction=is_correction,
         is_of_a_month=columns.observed_on.is_of_a_month,
     )
-    return ImpossibleRows({row["line_number"]: row["rules"] for row in found})
+    samples: dict[str, ImpossibleRow] = {}
+    for row in sorted(found, key=lambda each: int(each["line_number"])):
+        for rule in row["rules"]:
+            if rule not in samples:
+                samples[rule] = ImpossibleRow(
+                    row["line_number"], row["loan_id"], row["observed_on"], row["batch_id"]
+                )
+    return ImpossibleRows({row["line_number"]: row["rules"] for row in found}, samples)
 
 
 def quarantine_outcomes(

@@ -24,7 +24,8 @@ from loan_scoring.ingest.outcome_landing import (
     quarantine_outcomes,
     remove_impossible_outcomes,
 )
-from loan_scoring.ingest.outcome_rows import NO_AMOUNT, NO_DATE, outcome_columns
+from loan_scoring.ingest.outcome_remedies import remedy
+from loan_scoring.ingest.outcome_rows import outcome_columns
 from loan_scoring.ingest.outcome_withdrawal import refuse_withdrawn_file
 from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
 
@@ -213,13 +214,13 @@ def take_outcomes_within(
         revision,
         **counts,
         rules=impossible.counts,
+        samples=impossible.samples,
         is_correction=file.is_correction,
         loans=loans,
     )
 
 
 def _unchanged(session: Session, known: database.Row) -> TakenOutcomes:
-    log.info("%s: unchanged, revision %s has the same bytes", known["drop_id"], known["revision"])
     names = ("received", "accepted", "repeated", "open", "quarantined")
     counts: dict[str, Any] = {name: known[name] for name in names}
     key = {"batch_id": known["drop_id"], "revision": known["revision"]}
@@ -258,30 +259,18 @@ def _refuse_too_many(
     Raises:
         StateError: so many rows are impossible that the file as a whole cannot be trusted.
     """
-    limit, target = session.contract.ingest.max_quarantined_share, session.contract.target
+    limit = session.contract.ingest.max_quarantined_share
     quarantined, closed = len(impossible.rules), landed.received - landed.open
     is_much = quarantined >= FEW_ROWS and quarantined > limit * closed
     # An earlier revision would be replaced by nothing.
     is_all = 0 < quarantined == closed and known is not None and known["accepted"] > 0
     if not is_much and not is_all:
         return
-    remedies = {
-        "unknown_loan": "ingest the batches of these loans first",
-        "unknown_level": f"target.positive is {target.positive}, target.negative "
-        f"{target.negative}, target.open {target.open}: list the states that are no outcome yet "
-        "under target.open, or correct the contract or the file",
-    }
-    declared = session.contract.outcomes
-    for rule, field in ((NO_DATE, declared.observed_on), (NO_AMOUNT, declared.recovered)):
-        kind, _, name = rule.partition(":")
-        how = field.model_dump(exclude_unset=True) if field else "not declared"
-        remedies[kind] = (
-            f"outcomes.{name} is {how}: declare how the file writes it, or correct the file"
-        )
     counts = impossible.counts
     most = ", ".join(f"{rule} {rows}" for rule, rows in [*counts.items()][:3])
-    remedy = remedies.get(next(iter(counts)).partition(":")[0], "correct the file")
+    worst = next(iter(counts))
     raise StateError(
         f"{location_label(location)}: {quarantined} of {closed} outcomes broke a rule ({most}); "
-        f"the contract allows {limit:.0%}; nothing was changed; {remedy}"
+        f"the contract allows {limit:.0%}; {remedy(session.contract, worst, impossible)}; "
+        "nothing was changed: what was published before stays"
     )

@@ -4,7 +4,10 @@ import logging
 from dataclasses import dataclass, field
 
 from loan_scoring.contract import KEY, Contract
+from loan_scoring.counted import counted
 from loan_scoring.ingest.outcome_changes import ChangedLoans
+from loan_scoring.ingest.outcome_landing import ImpossibleRow, ImpossibleRows
+from loan_scoring.ingest.outcome_remedies import remedy
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ class TakenOutcomes:
 
     `received` is `accepted` + `open` + `quarantined`. `repeated` of the accepted rows only say what
     counted already. `open` rows are of loans whose state is no outcome yet. `rules` counts the
-    quarantined rows by rule.
+    quarantined rows by rule, and `samples` has the first of them.
 
     `loans` counts the loans whose row in table `outcomes` the file changed.
     """
@@ -34,6 +37,7 @@ class TakenOutcomes:
     repeated: int = 0
     open: int = 0
     rules: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, ImpossibleRow] = field(default_factory=dict)
     is_unchanged: bool = False
     is_correction: bool = False
     loans: ChangedLoans = field(default_factory=ChangedLoans)
@@ -60,19 +64,20 @@ def log_taken(contract: Contract, taken: TakenOutcomes) -> None:
     for rule, rows in () if taken.is_unchanged else taken.rules.items():
         if rule == UNKNOWN_LOAN:
             log.warning(
-                "%s: %s outcomes of unknown loans are in quarantine; "
+                "%s: %s of unknown loans in quarantine; "
                 "ingest the batch of these loans, then this file again",
                 taken.drop_id,
-                rows,
+                counted(rows, "outcome"),
             )
         elif rows > many:
             log.warning(
-                "%s: %s of %s outcomes broke the rule %s and are in quarantine; "
-                "correct the file and take it in again",
+                "%s: %s of %s broke the rule %s and went to quarantine; %s, "
+                "then take the file in again",
                 taken.drop_id,
                 rows,
-                taken.received,
+                counted(taken.received, "outcome"),
                 rule,
+                remedy(contract, rule, ImpossibleRows(samples=taken.samples)),
             )
     if taken.loans.removed or taken.loans.changed:
         log.warning("%s revision %s: %s", taken.drop_id, taken.revision, taken.loans.sentence)

@@ -161,7 +161,9 @@ def publish_scores(
             raise StateError(
                 f"{run_id} is incomplete: {counts['rows']} score rows for "
                 f"{run['applications']} applications, {counts['unscored_mini_batches']} "
-                "mini-batches unscored; clear the scoring tasks and run them again"
+                f"mini-batches unscored; run `loan-scoring score --portfolio "
+                f"{session.contract.portfolio} --batch {run['batch_id']}` again (in Airflow: clear "
+                "the scoring tasks)"
             )
         current = database.row(session.connection, "select_current_run", batch_id=run["batch_id"])
         if current is None or current["scoring_run_id"] != run_id:

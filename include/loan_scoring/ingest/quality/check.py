@@ -62,11 +62,13 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
     _write_alerts(session, batch_id, revision, rows, failed)
     page = page.replace("</body>", f"{_quarantine_section(quarantined)}</body>", 1)
     path = _write_page(session.contract.portfolio, batch_id, revision, page)
+    is_only_quarantine = any(_is_refusing(each) for each in quarantined)
     log.info(
-        "batch %s: %d of %d expectations met; see %s",
+        "batch %s: %d of %d expectations met%s; see %s",
         batch_id,
         len(verdicts) - len(failed),
         len(verdicts),
+        "; with so many rows in quarantine the accepted ones are not judged" * is_only_quarantine,
         path.as_uri(),
     )
     critical = [each for each in failed if _is_refusing(each)]

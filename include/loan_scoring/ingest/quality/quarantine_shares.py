@@ -163,7 +163,13 @@ def quarantine_message(contract: Contract, verdict: ExpectationVerdict) -> str:
     rows = f"{verdict.unexpected_count or 0:,} of {limits['rows']:,} rows"
     if expectation.severity == "critical":
         is_known = (verdict.observed_text or "").startswith("known_key")
-        hint = "; these loans are already applications of other batches" if is_known else ""
+        hint = (
+            "; these loans are already applications of other batches, which a warning above "
+            "names; if another batch is the wrong one: loan-scoring withdraw --portfolio "
+            f"{contract.portfolio} --batch YYYY-MM-DD --comment TEXT, then ingest this one again"
+            if is_known
+            else ""
+        )
         return (
             f"{rows} broke a rule ({verdict.observed_text}); "
             f"the contract allows {limits['max_share']:.0%}{hint}"

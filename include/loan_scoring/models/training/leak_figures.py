@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from loan_scoring.contract import LeakPolicy
 from loan_scoring.models.numbers import as_floats
-from loan_scoring.statistics.auc import auc_of_counts
+from loan_scoring.statistics.auc import auc, auc_of_counts
 from loan_scoring.statistics.intervals import wilson
 
 FOLDS = 5
@@ -56,8 +56,11 @@ class PureLevel:
 class LeakFigures:
     """How well a column reveals the outcome of some loans.
 
-    `auc` is None if all loans have the same value, and `null_auc` is None if the column is null
-    for all loans or for none. `auc` and `null_auc` are also None if an outcome has too few loans.
+    `auc` is `level_auc`, or of a numeric column the AUC of its values in the better direction if
+    that is higher: in small files `level_auc` of a weak column is far too low. `null_auc` is that
+    of the nulls alone. Both are at least 0.5, because a column without information cannot be worse
+    than a guess. `auc` is None if all loans have the same value, and `null_auc` is None if the
+    column is null for all loans or for none. Both are None if an outcome has too few loans.
     """
 
     loans: int
@@ -83,10 +86,26 @@ def leak_figures(values: pa.Array, y: np.ndarray, policy: LeakPolicy, seed: int)
     return LeakFigures(
         len(y),
         int(null.sum()),
-        level_auc(codes, y, seed),
-        level_auc(null.astype(int), y, seed),
+        _at_least(level_auc(codes, y, seed), _plain_auc(values, null, y)),
+        _at_least(level_auc(null.astype(int), y, seed), 0.5),
         _near_pure(values, codes, levels, y, policy),
     )
+
+
+def _at_least(value: float | None, least: float) -> float | None:
+    return None if value is None else max(value, least)
+
+
+def _plain_auc(values: pa.Array, null: np.ndarray, y: np.ndarray) -> float:
+    """Return the AUC of numbers in the better direction, and 0.5 of texts.
+
+    Nulls count as the median, so that a few numbers among many nulls show little.
+    """
+    if pa.types.is_string(values.type) or null.all() or y.all() or not y.any():
+        return 0.5
+    numbers = np.nan_to_num(as_floats(values))
+    found = auc(y, np.where(null, np.median(numbers[~null]), numbers))
+    return max(found, 1 - found)
 
 
 def level_auc(codes: np.ndarray, y: np.ndarray, seed: int) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from loan_scoring import database
+from loan_scoring.counted import counted
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
 from loan_scoring.models.registry import PERSONAS, PROPENSITY
@@ -77,36 +78,53 @@ def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
     return "\n".join([*lines, f"  means of {folds} folds; F1 at a probability of {F1_THRESHOLD:g}"])
 
 
-def render_leaks(report: LeakReport) -> str:
+def render_leaks(report: LeakReport, unread: Sequence[str] = ()) -> str:
     """Return the leak report as a text table.
 
-    Each figure is printed as "a -> b". `a` is the figure over all loans, and `b` the figure over
-    the loans that a model judges.
+    If a model judges fewer loans than all, each figure is printed as "a -> b". `a` is the figure
+    over all loans, and `b` the figure over the loans that a model judges.
+
+    Args:
+        report: the report.
+        unread: columns that the report leaves out, because no model reads their type.
     """
-    head = f"{'column':<28} {'role':<11} {'AUC':<16} {'AUC of nulls':<16} {'verdict':<13}"
+    width = max([28, *(len(each.column) for each in report.findings)])
+    is_pair = any(each.everyone.loans != each.judged.loans for each in report.findings)
+    size = 16 if is_pair else 12
     lines = [
-        f"leak report over {report.loans} labelled loans, {report.judged_loans} of them judged by "
-        "a model; figures: all -> judged",
+        f"leak report over {counted(report.loans, 'labelled loan')}, {report.judged_loans:,} of "
+        f"them judged by a model{'; figures: all -> judged' * is_pair}",
         "",
-        f"{head} near-pure levels (loans, default rate)",
+        f"{'column':<{width}} {'role':<11} {'AUC':<{size}} {'AUC of nulls':<{size}} "
+        f"{'verdict':<27} near-pure levels (loans, default rate)",
     ]
     for each in report.findings:
+        everyone, judged = each.everyone, each.judged
+        auc, null_auc = _figure(everyone.auc), _figure(everyone.null_auc)
+        if is_pair:
+            auc = f"{auc} -> {_figure(judged.auc)}"
+            null_auc = f"{null_auc} -> {_figure(judged.null_auc)}"
         lines.append(
-            f"{each.column:<28} {each.role:<11} {_pair(each.everyone.auc, each.judged.auc):<16} "
-            f"{_pair(each.everyone.null_auc, each.judged.null_auc):<16} {each.verdict:<13} "
-            f"{_near_pure_levels(each)}".rstrip()
+            f"{each.column:<{width}} {each.role:<11} {auc:<{size}} {null_auc:<{size}} "
+            f"{_verdict(each):<27} {_near_pure_levels(each, is_pair)}".rstrip()
         )
+    if unread:
+        lines += ["", f"left out, because no model reads dates, times, texts and uuids: "
+                  f"{', '.join(unread)}"]  # fmt: skip
     return "\n".join(lines)
 
 
-def _pair(before: float | None, after: float | None) -> str:
-    def text(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
+def _verdict(finding: LeakFinding) -> str:
+    """Return the verdict; a weak column that is known later is no reason to call it harmless."""
+    is_later = finding.role in ("pricing", "outcome")
+    return "not judged: known later" if is_later and finding.verdict == "clean" else finding.verdict
 
-    return f"{text(before)} -> {text(after)}"
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
-def _near_pure_levels(finding: LeakFinding) -> str:
+def _near_pure_levels(finding: LeakFinding, is_pair: bool) -> str:
     def text(levels: list[PureLevel]) -> str:
         shown = [f"{each.level} ({each.loans}, {each.default_rate:.1%})" for each in levels[:2]]
         more = [f"{len(levels) - 2} more"] if len(levels) > 2 else []
@@ -114,4 +132,5 @@ def _near_pure_levels(finding: LeakFinding) -> str:
 
     if not finding.everyone.near_pure and not finding.judged.near_pure:
         return ""
-    return f"{text(finding.everyone.near_pure)} -> {text(finding.judged.near_pure)}"
+    everyone = text(finding.everyone.near_pure)
+    return f"{everyone} -> {text(finding.judged.near_pure)}" if is_pair else everyone
