@@ -49,7 +49,9 @@ class LeakPolicy(ContractPart):
     """
 
     auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.8
-    """Out-of-sample AUC of the column alone, in either direction or none."""
+    """AUC of the column alone: out of sample by its levels, or of a number in its better direction
+    if that is higher.
+    """
     null_auc_limit: Annotated[float, Field(gt=0.5, le=1)] = 0.6
     """AUC of whether the column is null."""
     pure_share: Annotated[float, Field(gt=0.5, lt=1)] = 0.85
