@@ -1,6 +1,7 @@
 -- For each current scoring run, count the scored loans that have an outcome, and the loans on which the
 -- metrics were measured. Return the last change that gave loans of the batch another outcome or took it
 -- away, and the last change before the metrics were measured.
+-- Return how many decisions people have made on the batch, and how many when it was measured.
 -- The metric `ddm` is measured on the whole stream of the model's loans. Outcomes are not counted if all
 -- loans were measured already and no outcome changed since, or if retention dropped the rows.
 SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
@@ -18,7 +19,9 @@ SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
                   ))) END AS outcomes,
        gone.is_dropped,
        rate.loans AS measured_loans, stream.loans AS measured_stream,
-       changed.last_change, measured.last_change AS measured_change
+       changed.last_change, measured.last_change AS measured_change,
+       (SELECT count(*) FROM approvals AS a WHERE a.batch_id = r.batch_id) AS decisions,
+       r.measured_decisions
 FROM scoring_runs AS r
 LEFT JOIN performance AS rate
     ON rate.scoring_run_id = r.scoring_run_id AND rate.segment = 'all'

@@ -97,6 +97,13 @@ def describe_outcome_cause(
         facts: figures of the batch and of the hold-out, as `describe_outcome` lists them.
     """
     sentences = [describe_outcome(contract, each, facts) for each in findings]
+    if facts["segments"]:
+        shown = [
+            f"{each['segment']} ({each['default_rate']:.1%} of {each['loans']:,} loans, "
+            f"{each['expected']:.1%} expected)"
+            for each in facts["segments"][:MOST_NAMED]
+        ]
+        sentences.append(f"Segments that stand out: {', '.join(shown)}")
     return f"Other defaults than at training: {'. '.join(sentences)}"
 
 

@@ -15,8 +15,8 @@ class OutcomeCoverage:
     DDM reads. DDM reads the mature batches that the same model scored, up to and including this
     batch. Batches whose scores retention has dropped do not count.
 
-    `is_stale` says whether outcomes arrived, changed or were withdrawn after the performance was
-    measured. A run whose scores retention has dropped is never stale, because it cannot be measured
+    `is_stale` says whether outcomes arrived, changed or were withdrawn, or people decided loans of
+    the batch, after the performance was measured. A run whose scores retention has dropped is never stale, because it cannot be measured
     again.
     """
 
@@ -56,6 +56,7 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
             )
         else:
             is_current = row["measured_loans"] is None and row["measured_stream"] is None
+        is_current &= row["decisions"] == row["measured_decisions"]
         found.append(
             OutcomeCoverage(
                 row["scoring_run_id"],

@@ -29,6 +29,7 @@ from loan_scoring.monitoring.performance.figures import (
     fairness_figures,
     figures_after_outcomes,
     figures_before_outcomes,
+    holdout_curve,
     without_decisions,
 )
 from loan_scoring.monitoring.performance.loss import ALL
@@ -38,7 +39,17 @@ from loan_scoring.monitoring.performance.outcome_tests import (
     judge_outcomes,
     outcome_tests,
 )
-from loan_scoring.monitoring.performance.write import write_fairness, write_figures
+from loan_scoring.monitoring.performance.reviewed import (
+    approval_in_effect,
+    fairness_in_effect,
+    read_reviewed_batch,
+)
+from loan_scoring.monitoring.performance.segments import segment_figures, standing_out
+from loan_scoring.monitoring.performance.write import (
+    write_fairness,
+    write_figures,
+    write_segments,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +80,28 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
     # figures count as out of date, and `restate_performance` measures the run again.
     change = database.row(session.connection, "select_last_outcome_change")
     as_of = change["change_id"] if change else None
+    # For the same reason decisions of people are counted before they are read.
+    database.execute(session.connection, "update_measured_decisions", batch_id=run["batch_id"])
     batch = read_scored_batch(session, run)
+    reviewed = read_reviewed_batch(session, run)
     is_mature = has_enough_outcomes(contract, int(batch.known.sum()), len(batch.outcome))
     if "decision" in predictions_of_other_policy(run, model):
         model = without_decisions(model)
-    figures = figures_before_outcomes(contract, model, batch)
+    figures = figures_before_outcomes(contract, model, batch) + approval_in_effect(reviewed)
+    true = holdout_curve(model).corrected(batch.probability)
+    segments = segment_figures(contract, batch, true, is_mature)
     verdicts: list[TestVerdict] = []
     findings: list[DriftedOutcome] = []
     facts: dict[str, Any] = {}
     if is_mature:
         earlier = _earlier_errors(session, run, {} if known is None else known, as_of or 0)
         figures += figures_after_outcomes(contract, model, batch, earlier)
-        facts = _facts(model, batch, figures)
+        facts = _facts(model, batch, figures) | {"segments": standing_out(segments)}
         verdicts, findings = _judge(contract, model, batch, facts)
     write_figures(session, run, figures, as_of)
-    write_fairness(session, run, fairness_figures(contract, batch, is_mature))
+    compared = fairness_figures(contract, batch, is_mature) + fairness_in_effect(contract, reviewed)
+    write_fairness(session, run, compared)
+    write_segments(session, run, segments)
     write_drift(session, run["scoring_run_id"], [*KINDS.values()], KINDS, verdicts)
     causes = outcome_cause(contract, findings, facts)
     record_causes(session, run["scoring_run_id"], (CONCEPT,), causes)

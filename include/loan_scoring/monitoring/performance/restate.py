@@ -1,4 +1,4 @@
-"""Measure the performance of scoring runs again if outcomes changed since the last measurement."""
+"""Measure the performance of scoring runs again if outcomes or decisions changed since then."""
 
 import logging
 
@@ -15,10 +15,11 @@ def restate_performance(session: Session) -> list[str]:
     """Measure each out-of-date current scoring run again, and return the ids of these runs.
 
     A run is out of date if outcomes of its loans, or of the earlier loans that DDM reads, have
-    arrived, changed or been withdrawn since the last measurement. New outcomes are found by
-    comparing numbers of outcomes, the others by table `outcome_changes_by_batch`. Each run is
+    arrived, changed or been withdrawn since the last measurement, or if people have decided loans
+    of the batch since then. New outcomes and decisions are found by comparing their numbers, the
+    others by table `outcome_changes_by_batch`. Each run is
     measured in a transaction of its own, which locks the batch. If the process is killed, the next
-    call measures the remaining runs. If no outcome has changed, no performance is written.
+    call measures the remaining runs. If nothing has changed, no performance is written.
     """
     with database.transaction(session.connection):
         stale = [each for each in outcome_coverage(session) if each.is_stale]
