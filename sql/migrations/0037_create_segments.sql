@@ -49,4 +49,4 @@ COMMENT ON COLUMN segments.auc_upper IS 'Upper end of it';
 COMMENT ON COLUMN segments.expected_auc IS 'AUC that the corrected probabilities of the same loans let expect: within a segment it is lower than over all';
 COMMENT ON COLUMN segments.difference IS 'default_rate minus what is expected after one shift of the log-odds of all loans of the batch: what the segment has beyond the rest';
 COMMENT ON COLUMN segments.p_adjusted IS 'p-value of the exact conditional test of the difference, adjusted by Holm over all segments of the batch';
-COMMENT ON COLUMN segments.stands_out IS 'Whether p_adjusted is below the contract''s monitoring.q and the difference at least performance.calibration_floor';
+COMMENT ON COLUMN segments.stands_out IS 'Whether p_adjusted is below the contract''s monitoring.q and both calibration and difference, in the same direction, at least performance.calibration_floor';

@@ -13,9 +13,9 @@ COMMENT ON COLUMN performance.metric IS 'auc, gini, ks, f1, precision, recall, b
 
 CREATE VIEW reviews AS
     SELECT a.loan_id, a.batch_id, a.scoring_run_id, r.propensity_version, a.suggestion,
-           a.default_probability, a.exclusion_reason, w.word_of_model,
-           CASE WHEN w.word_of_model IS NULL THEN NULL
-                WHEN a.decision = w.word_of_model THEN 'none'
+           a.default_probability, a.exclusion_reason, w.decision_of_model,
+           CASE WHEN w.decision_of_model IS NULL THEN NULL
+                WHEN a.decision = w.decision_of_model THEN 'none'
                 WHEN a.decision = 'approve' THEN 'up'
                 ELSE 'down' END AS override,
            a.decision, a.decided_by, a.decided_at, a.comment
@@ -31,12 +31,12 @@ CREATE VIEW reviews AS
                          < ((r.policy #>> '{decision,approve_below}')::double precision
                             + (r.policy #>> '{decision,decline_from}')::double precision) / 2
                     THEN 'approve'
-                    ELSE 'decline' END AS word_of_model
+                    ELSE 'decline' END AS decision_of_model
     ) AS w;
 COMMENT ON VIEW reviews IS 'One row a loan that a person decided: the last decision, and what the probability alone would have decided';
 COMMENT ON COLUMN reviews.propensity_version IS 'Model of the default probability that the person saw';
-COMMENT ON COLUMN reviews.word_of_model IS 'What the probability alone would have decided, by the nearer of the two thresholds: approve below the middle of approve_below and decline_from, decline from there on. Null without a probability (refer), or if the run kept no policy';
-COMMENT ON COLUMN reviews.override IS 'up: approved where the probability said decline; down: declined where it said approve; none: as it said; null without a word of the model';
+COMMENT ON COLUMN reviews.decision_of_model IS 'What the probability alone would have decided, by the nearer of the two thresholds: approve below the middle of approve_below and decline_from, decline from there on. Null without a probability (refer), or if the run kept no policy';
+COMMENT ON COLUMN reviews.override IS 'up: approved where the probability said decline; down: declined where it said approve; none: as it said; null without a decision of the model';
 
 CREATE VIEW reviewed_batches AS
     SELECT r.batch_id, r.scoring_run_id, r.applications,

@@ -191,7 +191,9 @@ def test_the_fingerprints_of_a_contract_stay_as_they_are() -> None:
         "ffc9f3009cf09131d4fa6d8342a8a4aec4d3614a0b93a3fbb4309a81317ef7de"
     )
     # These fields are newer than the hash, and rows.NOT_FITTED leaves them out.
-    text = loan_default.model_dump_json(exclude={"ingest": NOT_FITTED["ingest"]})
+    text = loan_default.model_dump_json(
+        exclude={"ingest": NOT_FITTED["ingest"], "performance": {"segments"}}
+    )
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "b08be145fde189b642c6ee2678a88023ee894ffacb69db2125cbbfd2d10cb95b"
     )

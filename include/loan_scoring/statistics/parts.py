@@ -78,6 +78,21 @@ def part_p_values(
     return found
 
 
+def is_apart(calibration: float, difference: float, floor: float) -> bool:
+    """Return whether a part is far enough from what is expected, and from the rest of the batch.
+
+    Both must be at least the floor, in the same direction. With the difference alone, a good part
+    would count as far off where the rest is bad.
+
+    Args:
+        calibration: observed minus expected default rate.
+        difference: observed default rate minus the rate expected after the common shift.
+        floor: smallest distance that counts.
+    """
+    both = (calibration, difference)
+    return max(min(both), -max(both)) >= floor
+
+
 def default_counts(loans: np.ndarray, sums: np.ndarray, seen: int) -> tuple[np.ndarray, int]:
     """Return the distribution of the number of defaults if each loan defaults on its own.
 
@@ -101,7 +116,7 @@ def default_counts(loans: np.ndarray, sums: np.ndarray, seen: int) -> tuple[np.n
     size += size % 2 == 0  # an odd size leaves out the frequency at which a factor may be 0
     first = max(0, min(round(mean) - half, rows + 1 - size))
     turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
-    powers = loans @ np.log1p(p[:, None] * (turn[None, :] - 1))
+    powers = (loans[:, None] * np.log1p(p[:, None] * (turn[None, :] - 1))).sum(axis=0)
     found = np.fft.irfft(np.exp(powers), size)
     return np.maximum(np.roll(found, -(first % size)), 0.0), first
 

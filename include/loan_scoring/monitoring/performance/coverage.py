@@ -15,9 +15,9 @@ class OutcomeCoverage:
     DDM reads. DDM reads the mature batches that the same model scored, up to and including this
     batch. Batches whose scores retention has dropped do not count.
 
-    `is_stale` says whether outcomes arrived, changed or were withdrawn, or people decided loans of
-    the batch, after the performance was measured. A run whose scores retention has dropped is never stale, because it cannot be measured
-    again.
+    `is_stale` says whether, after the performance was measured, outcomes arrived, changed or were
+    withdrawn, or people decided loans of the batch. A run whose scores retention has dropped is
+    never stale, because it cannot be measured again.
     """
 
     scoring_run_id: str

@@ -14,7 +14,7 @@ from loan_scoring.monitoring.performance.loss import approval_rate
 from loan_scoring.statistics.auc import delong, expected_auc
 from loan_scoring.statistics.fairness import NOT_STATED, Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
-from loan_scoring.statistics.parts import holm, part_p_values, shifted
+from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
 
 PERSONA = "persona"
 """Name of the segmentation by persona, which every batch has."""
@@ -112,7 +112,8 @@ def segment_figures(
     """Return the figures of all segments of a batch.
 
     A segment stands out if its p-value, adjusted by Holm's method over all segments of the batch,
-    is below `monitoring.q`, and its difference is at least `performance.calibration_floor`.
+    is below `monitoring.q`, and both its calibration and its difference are at least
+    `performance.calibration_floor`, in the same direction.
 
     Holm's method and not Benjamini-Hochberg's, because segments are looked at every night, and the
     chance that a batch shows any false one is what has to be small. It also holds for segments that
@@ -218,4 +219,5 @@ def _compare(
         if each["outcomes"]:
             each["difference"] = beyond / each["outcomes"]
             each["p_adjusted"] = p
-            each["stands_out"] = bool(p < q and abs(each["difference"]) >= floor)
+            is_far = is_apart(each["calibration"].value, each["difference"], floor)
+            each["stands_out"] = p < q and is_far
