@@ -35,7 +35,7 @@ COMMENT ON COLUMN segments.approval_rate IS 'Share of the loans that the policy 
 COMMENT ON COLUMN segments.approval_lower IS 'Lower end of the 95 % interval of approval_rate (Wilson)';
 COMMENT ON COLUMN segments.approval_upper IS 'Upper end of it';
 COMMENT ON COLUMN segments.expected_default_rate IS 'Mean of the probabilities of all loans, corrected by the calibration curve of the model''s hold-out';
-COMMENT ON COLUMN segments.outcomes IS 'Loans whose outcome counts; null until enough loans of the batch have one';
+COMMENT ON COLUMN segments.outcomes IS 'Funded loans with a final outcome; null until enough loans of the batch have one';
 COMMENT ON COLUMN segments.default_rate IS 'Default rate of the loans whose outcome counts';
 COMMENT ON COLUMN segments.default_lower IS 'Lower end of the 95 % interval of default_rate (Wilson)';
 COMMENT ON COLUMN segments.default_upper IS 'Upper end of it';
@@ -49,4 +49,4 @@ COMMENT ON COLUMN segments.auc_upper IS 'Upper end of it';
 COMMENT ON COLUMN segments.expected_auc IS 'AUC that the corrected probabilities of the same loans let expect: within a segment it is lower than over all';
 COMMENT ON COLUMN segments.difference IS 'default_rate minus what is expected after one shift of the log-odds of all loans of the batch: what the segment has beyond the rest';
 COMMENT ON COLUMN segments.p_adjusted IS 'p-value of the exact conditional test of the difference, adjusted by Holm over all segments of the batch';
-COMMENT ON COLUMN segments.stands_out IS 'Whether p_adjusted is below the contract''s monitoring.q and both calibration and difference, in the same direction, at least performance.calibration_floor';
+COMMENT ON COLUMN segments.stands_out IS 'Whether p_adjusted is below the contract''s monitoring.q and both calibration and difference, in the same direction, at least the smaller of performance.default_rate_floor and default_rate_relative_floor of what is expected';

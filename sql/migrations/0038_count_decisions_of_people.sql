@@ -6,10 +6,7 @@ ALTER TABLE fairness DROP CONSTRAINT fairness_pkey,
 COMMENT ON TABLE fairness IS 'How far the groups of a protected attribute are apart in the approval of a scored batch, by the policy alone and after review';
 COMMENT ON COLUMN fairness.decisions IS 'policy: of loans with a probability, what the policy alone approves; in effect: of all loans that are decided, by a person or by the policy, without those that wait. Only in batches that people have decided in';
 
-ALTER TABLE scoring_runs ADD COLUMN measured_decisions integer NOT NULL DEFAULT 0;
-COMMENT ON COLUMN scoring_runs.measured_decisions IS 'Decisions of people on the batch, all of them, when the run was last measured; with another number its figures are out of date';
-
-COMMENT ON COLUMN performance.metric IS 'auc, gini, ks, f1, precision, recall, brier, log_loss, calibration_slope, default_rate, default_rate_decile_1 (lowest scores) to _10, ddm, approval_rate (of the policy), approval_rate_in_effect (after review), loss, loss_of_approved, loss_given_default';
+COMMENT ON COLUMN performance.metric IS 'auc, gini, ks, f1, precision, recall, brier, log_loss, calibration_slope, default_rate, default_rate_decile_1 (lowest scores) to _10, approval_rate (of the policy), approval_rate_in_effect (after review), loss, loss_of_approved, loss_given_default; in rows of earlier releases also ddm';
 
 CREATE VIEW reviews AS
     SELECT a.loan_id, a.batch_id, a.scoring_run_id, r.propensity_version, a.suggestion,

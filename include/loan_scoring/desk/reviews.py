@@ -13,9 +13,12 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import HISTORY, Contract
+from loan_scoring.contract.outcomes import ALL_LOANS
 from loan_scoring.database.session import Session
 from loan_scoring.models.numbers import as_floats
+from loan_scoring.monitoring.performance.due import outcomes_known_until
 from loan_scoring.monitoring.performance.figures import holdout_curve
+from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.intervals import Estimate, wilson
 from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
 
@@ -116,7 +119,7 @@ def read_reviews(session: Session, batch_id: str | None = None, days: int | None
         " FROM reviews AS v LEFT JOIN outcomes AS o USING (loan_id) {applications}"
         " WHERE {conditions} ORDER BY v.decided_at, v.loan_id"
     ).format(
-        counts=_is_final(session.contract),
+        counts=_is_final(session),
         applications=_applications(session.contract),
         conditions=sql.SQL(" AND ").join(conditions),
     )
@@ -141,20 +144,24 @@ def read_reviews(session: Session, batch_id: str | None = None, days: int | None
     return Reviews(decided_by, decision, override, expected, as_floats(found.column("outcome")))
 
 
-def _is_final(contract: Contract) -> sql.Composable:
-    """Return the SQL condition under which the outcome of a reviewed loan counts."""
-    declared = contract.outcomes
-    funded = sql.SQL("true" if declared.known_for == "all" else "v.decision = 'approve'")
+def _is_final(session: Session) -> sql.Composable:
+    """Return the SQL condition under which the outcome of a reviewed loan counts.
+
+    It is that of `due.is_funded` and `due.is_final`. A loan that a person approved, and that has an
+    outcome, is funded.
+    """
+    declared = session.contract.outcomes
+    funded = sql.SQL("true" if declared.known_for == ALL_LOANS else "v.decision = 'approve'")
     if declared.window_days is None:
         return funded
-    as_of: sql.Composable = sql.SQL("(SELECT max(changed_at)::date FROM outcome_changes)")
-    if declared.as_of is not None:
-        as_of = sql.Literal(declared.as_of)
-    start: sql.Composable = sql.SQL("nullif(v.batch_id, {})::date").format(sql.Literal(HISTORY))
+    start = sql.SQL("nullif(v.batch_id, {})::date").format(sql.Literal(HISTORY))
     if declared.counted_from is not None:
-        start = sql.SQL("a.{}").format(sql.Identifier(declared.counted_from))
+        start = sql.SQL("a.{}, {}").format(sql.Identifier(declared.counted_from), start)
     return sql.SQL("{} AND coalesce({}, '-infinity') + {} <= {}").format(
-        funded, start, sql.Literal(declared.window_days), as_of
+        funded,
+        start,
+        sql.Literal(declared.window_days),
+        sql.Literal(outcomes_known_until(session)),
     )
 
 
@@ -206,7 +213,7 @@ def reviews_by_person(contract: Contract, reviews: Reviews) -> list[Reviewer]:
 
     A person stands out if the loans that the person approved default more or less often than
     expected, and than those of all other people: the adjusted p-value is below `monitoring.q`, and
-    both distances are at least `performance.calibration_floor`. Loans are not given to people at
+    both distances are at least the floor of a default rate. Loans are not given to people at
     random, so a difference is a reason to look, not a proof.
 
     Args:
@@ -231,15 +238,14 @@ def _with_tests(contract: Contract, reviews: Reviews, names: list[str]) -> Itera
         p_adjusted[tested] = holm(p_values[tested])
         with np.errstate(invalid="ignore"):
             excess = np.bincount(person, weights=y - level, minlength=len(names)) / loans
-    floor, q = contract.performance.calibration_floor, contract.monitoring.q
     for name, p, difference in zip(names, p_adjusted.tolist(), excess.tolist(), strict=True):
         rows = reviews.decided_by == name
         approved = rows & (reviews.decision == "approve") & ~np.isnan(reviews.expected)
         outcomes = outcomes_of(reviews, approved)
         reviewer = Reviewer(name, overrides_of(reviews, rows), outcomes)
         if np.isfinite(p) and outcomes.observed is not None and outcomes.expected is not None:
+            floor = rate_floor(contract.performance, outcomes.expected)
             is_far = is_apart(outcomes.observed.value - outcomes.expected, difference, floor)
-            reviewer = replace(
-                reviewer, difference=difference, p_adjusted=p, stands_out=p < q and is_far
-            )
+            is_out = p < contract.monitoring.q and is_far
+            reviewer = replace(reviewer, difference=difference, p_adjusted=p, stands_out=is_out)
         yield reviewer

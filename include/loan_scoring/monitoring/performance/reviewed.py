@@ -13,6 +13,7 @@ from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
 from loan_scoring.models.groups import group_names
+from loan_scoring.monitoring.performance.due import people_who_approved
 from loan_scoring.monitoring.performance.figures import (
     ESTIMATED,
     FairnessFigure,
@@ -48,16 +49,8 @@ def read_reviewed_batch(session: Session, run: database.Row) -> ReviewedBatch | 
     planner has no statistics of rows that were just written, and would choose a bad join.
     """
     contract = session.contract
-    key = column_types(contract, [KEY])
-    decided = database.copy_out(
-        session.connection,
-        sql.SQL(
-            "SELECT DISTINCT ON (loan_id) loan_id, decision FROM approvals"
-            " WHERE batch_id = {} ORDER BY loan_id, decided_at DESC"
-        ).format(sql.Literal(run["batch_id"])),
-        {**key, "decision": pa.string()},
-    )
-    if not len(decided):
+    people = people_who_approved(session, run["batch_id"])
+    if not len(people):
         return None
     scores = database.copy_out(
         session.connection,
@@ -65,7 +58,7 @@ def read_reviewed_batch(session: Session, run: database.Row) -> ReviewedBatch | 
             "SELECT loan_id, decision FROM scores"
             " WHERE batch_id = {} AND scoring_run_id = {} ORDER BY loan_id"
         ).format(sql.Literal(run["batch_id"]), sql.Literal(run["scoring_run_id"])),
-        {**key, "decision": pa.string()},
+        {**column_types(contract, [KEY]), "decision": pa.string()},
     )
     inputs = read_derived(
         session,
@@ -75,7 +68,8 @@ def read_reviewed_batch(session: Session, run: database.Row) -> ReviewedBatch | 
         delivery_id=run["lookup_delivery_id"],
     )
     inputs = inputs.take(_places(scores, inputs))
-    of_person = decided.column("decision").take(_places(scores, decided))
+    is_approved = people.column("is_approved").take(_places(scores, people))
+    of_person = pc.if_else(is_approved, "approve", "decline")
     return ReviewedBatch(
         pc.coalesce(of_person, scores.column("decision")).to_numpy(zero_copy_only=False),
         {

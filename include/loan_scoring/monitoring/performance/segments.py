@@ -11,6 +11,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.contract.protected import group_order
 from loan_scoring.monitoring.performance.batch import ScoredBatch
 from loan_scoring.monitoring.performance.loss import approval_rate
+from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.auc import delong, expected_auc
 from loan_scoring.statistics.fairness import NOT_STATED, Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
@@ -112,8 +113,8 @@ def segment_figures(
     """Return the figures of all segments of a batch.
 
     A segment stands out if its p-value, adjusted by Holm's method over all segments of the batch,
-    is below `monitoring.q`, and both its calibration and its difference are at least
-    `performance.calibration_floor`, in the same direction.
+    is below `monitoring.q`, and both its calibration and its difference are at least the floor of
+    a default rate, in the same direction.
 
     Holm's method and not Benjamini-Hochberg's, because segments are looked at every night, and the
     chance that a batch shows any false one is what has to be small. It also holds for segments that
@@ -139,22 +140,6 @@ def segment_figures(
     if 0 < y.sum() < len(y):
         _compare(contract, y, expected, cuts, facts)
     return [SegmentFigure(**vars(each) | more) for each, more in zip(found, facts, strict=True)]
-
-
-def standing_out(found: Sequence[SegmentFigure]) -> list[dict[str, Any]]:
-    """Return the segments that stand out as JSON values, for the evidence of an alert."""
-    return [
-        {
-            "segment": f"{each.segmented_by}={each.segment}",
-            "loans": each.outcomes,
-            "default_rate": each.default_rate.value,
-            "expected": each.expected_of_outcomes,
-            "difference": each.difference,
-            "p_adjusted": each.p_adjusted,
-        }
-        for each in found
-        if each.stands_out and each.default_rate
-    ]
 
 
 def _places(cut: Segmentation) -> range:
@@ -214,10 +199,10 @@ def _compare(
     excess = np.concatenate(
         [np.bincount(cut.code, weights=y - level, minlength=len(cut.names)) for cut in cuts]
     )
-    floor, q = contract.performance.calibration_floor, contract.monitoring.q
     for each, p, beyond in zip(facts, holm(p_values).tolist(), excess.tolist(), strict=True):
         if each["outcomes"]:
             each["difference"] = beyond / each["outcomes"]
             each["p_adjusted"] = p
+            floor = rate_floor(contract.performance, each["expected_of_outcomes"])
             is_far = is_apart(each["calibration"].value, each["difference"], floor)
-            each["stands_out"] = p < q and is_far
+            each["stands_out"] = p < contract.monitoring.q and is_far
