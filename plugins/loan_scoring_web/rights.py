@@ -118,6 +118,15 @@ def is_admin(user: BaseUser) -> bool:
     return manager.is_authorized_custom_view(method="PUT", resource_name=ROLES_OF_FAB, user=user)
 
 
+def seen_persons(user: BaseUser) -> tuple[str, ...] | None:
+    """Return the names of the persons whose own figures the user may see. None means all.
+
+    How a person decides is that person's data. An Admin sees it of all persons, any other user only
+    the user's own.
+    """
+    return None if is_admin(user) else (by(user),)
+
+
 def _dag(portfolio: str) -> str:
     return f"{portfolio}_score"
 

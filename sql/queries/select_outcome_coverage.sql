@@ -7,8 +7,7 @@ SELECT r.scoring_run_id, r.batch_id, r.revision, r.propensity_version, r.lookup_
        coalesce(rate.outcomes_change_id, 0) AS measured_change,
        known.due AS known_due, known.known AS known_known, known.is_settled, known.counted_by,
        known.outcomes_as_of, known.outcomes_change_id AS known_change,
-       decided.last_decision IS DISTINCT FROM known.decided_at AND known.due IS NOT NULL
-           AS is_decided_since,
+       decided.last_decision IS DISTINCT FROM known.decided_at AS is_decided_since,
        CASE WHEN gone.is_dropped OR %(only_some)s THEN NULL
             WHEN rate.loans = r.scored AND changed.last_change <= coalesce(rate.outcomes_change_id, 0)
             THEN r.scored

@@ -239,3 +239,23 @@ def test_rollback_needs_an_admin_and_a_confirmation(
     assert column(two, "select done_by from audit_log where action = 'promotion.rollback'") == [
         "airflow:a admin"
     ]
+
+
+def test_figures_by_reviewer_are_seen_by_admins_and_the_reviewer(
+    client: Any, token: Token, night: Session
+) -> None:
+    for user, decision in (("op", "review"), ("admin", "refer")):
+        address = f"{P}/desk/{loan(night, decision)}/decision"
+        answer = client.post(
+            address, headers=token(user), data=form_of(night), follow_redirects=False
+        )
+        assert answer.status_code == 303
+    for address in (f"{P}/", f"{P}/batches/{NIGHT}"):
+        for user, names in (("admin", {"op", "admin"}), ("op", {"op"}), ("viewer", set())):
+            shown = client.get(address, headers=token(user))
+            assert shown.status_code == 200
+            rows = re.findall(r'<th scope="row" class="text">airflow:a (\w+)', shown.text)
+            if "Decisions of people" in shown.text:
+                assert set(rows) == names, (address, user)
+            else:
+                assert address.endswith(NIGHT), "the section of a batch needs its metrics"

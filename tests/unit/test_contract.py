@@ -192,7 +192,7 @@ def test_the_fingerprints_of_a_contract_stay_as_they_are() -> None:
     )
     # These fields are newer than the hash, and rows.NOT_FITTED leaves them out.
     newer = {part: NOT_FITTED[part] for part in ("ingest", "columns")}
-    text = loan_default.model_dump_json(exclude=newer)
+    text = loan_default.model_dump_json(exclude=newer | {"performance": {"segments"}})
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "b08be145fde189b642c6ee2678a88023ee894ffacb69db2125cbbfd2d10cb95b"
     )

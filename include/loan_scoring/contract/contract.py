@@ -32,7 +32,7 @@ from loan_scoring.contract.parts import ContractPart, later
 from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.contract.protected import (
     Protected,
-    ProtectedColumn,
+    bands_by_name,
     group_order,
 )
 from loan_scoring.contract.row_conditions import Exclusion, Ratio
@@ -187,8 +187,13 @@ class Contract(ContractPart):
     @cached_property
     def bands(self) -> dict[str, list[float] | None]:
         """The bands of each protected column, by name."""
-        named = [ProtectedColumn(column=e) if isinstance(e, str) else e for e in self.protected]
-        return {each.column: each.bands for each in named}
+        return bands_by_name(self.protected)
+
+    @property
+    def segment_bands(self) -> dict[str, list[float] | None]:
+        """The bands of each column of `performance.segments`: its own, or those under protected."""
+        declared = bands_by_name(self.performance.segments)
+        return {name: bands or self.bands.get(name) for name, bands in declared.items()}
 
     @property
     def protected_names(self) -> list[str]:

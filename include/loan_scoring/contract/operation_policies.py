@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from loan_scoring.contract.business_dates import read_date
 from loan_scoring.contract.columns import NAME
 from loan_scoring.contract.parts import ContractPart, Positive, Share, later
+from loan_scoring.contract.protected import Protected
 
 AlertKind = Literal[
     "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract"
@@ -135,6 +136,11 @@ class PerformancePolicy(ContractPart):
     drifted_from: Annotated[float, Field(gt=1)] = 2.0
     """From this many floors on, a test is `drifted` and its alert critical; from one floor on it is
     at `attention`.
+    """
+    segments: Annotated[list[Protected], Field(max_length=5)] = later([])
+    """Columns by whose groups performance is shown too, beside the personas: categories, booleans,
+    and numbers with bands, `{column: age, bands: [25, 45, 65]}`. Protected columns may be listed;
+    their bands are those under `protected`.
     """
 
 

@@ -6,7 +6,7 @@ from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.outcomes import check_outcomes
 from loan_scoring.contract.parts import first_repeated
-from loan_scoring.contract.protected import check_protected
+from loan_scoring.contract.protected import check_protected, check_segments
 from loan_scoring.contract.source_checks import check_sources
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def check_parts(contract: "Contract") -> None:
     names |= contract.derived.columns
     check_outcomes(contract)
     check_protected(contract)
+    check_segments(contract)
     twice = first_repeated([channel.name for channel in contract.notifications])
     if twice is not None:
         raise ValueError(f"notifications: name '{twice}' is declared twice")

@@ -1,4 +1,4 @@
-"""Define the bands of a protected number, by whose groups fairness is measured."""
+"""Define the columns by whose groups fairness and performance are measured, and their bands."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from loan_scoring.contract.contract import Contract
 
 YES_NO = ("yes", "no")
-"""The groups of a protected boolean."""
+"""The groups of a boolean."""
 
 
 class ProtectedColumn(ContractPart):
-    """A protected column. `bands` are the values of a number at which its groups begin."""
+    """A column with groups. `bands` are the values of a number at which its groups begin."""
 
     column: str = Field(min_length=1)
-    """A protected column."""
+    """The name of the column."""
     bands: Annotated[list[float], Field(min_length=1)] | None = None
     """The values of a number at which its groups begin: `[25, 45, 65]` makes under 25, 25 to under
     45, 45 to under 65, 65 and more.
@@ -41,7 +41,13 @@ Protected = Annotated[
     Annotated[str, Tag("a name")] | Annotated[ProtectedColumn, Tag("a mapping")],
     Discriminator(lambda value: "a name" if isinstance(value, str) else "a mapping"),
 ]
-"""A protected column: its name alone, or with bands."""
+"""A column with groups: its name alone, or with bands."""
+
+
+def bands_by_name(listed: Sequence["Protected"]) -> dict[str, list[float] | None]:
+    """Return the bands of each listed column, by name. A column without bands has None."""
+    named = [ProtectedColumn(column=e) if isinstance(e, str) else e for e in listed]
+    return {each.column: each.bands for each in named}
 
 
 def band_names(bands: list[float]) -> list[str]:
@@ -100,4 +106,31 @@ def check_protected(contract: "Contract") -> None:
         if each.level not in contract.groups_of(each.attribute):
             raise ValueError(
                 f"{place}.not_a_group: '{each.level}' is not a level of {each.attribute}"
+            )
+
+
+def check_segments(contract: "Contract") -> None:
+    """Check that the columns of `performance.segments` have groups.
+
+    Raises:
+        ValueError: they do not. The message names the field.
+    """
+    listed, place = contract.performance.segments, "performance.segments"
+    repeated = first_repeated([each if isinstance(each, str) else each.column for each in listed])
+    if repeated is not None:
+        raise ValueError(f"{place}: column '{repeated}' is listed twice")
+    for name, bands in contract.segment_bands.items():
+        if name == "persona":
+            raise ValueError(f"{place}: personas are always shown; a column 'persona' cannot be")
+        column = contract.by_name.get(name)
+        if column is None:
+            raise ValueError(f"{place}: no column is named '{name}'")
+        if not column.is_known_at_application:
+            raise ValueError(f"{place}: {name} is not known at application")
+        if bands and not column.is_numeric:
+            raise ValueError(f"{place}: {name} is not a number, so it has no bands")
+        if not bands and column.type not in ("category", "boolean"):
+            raise ValueError(
+                f"{place}: {name} has no groups; name a category or a boolean, or give bands, such "
+                "as {column: NAME, bands: [25, 45, 65]}"
             )

@@ -30,7 +30,7 @@ UPDATED = (
 REPLACED = (
     "applications", "batch_files", "distributions", "drift", "fairness", "findings",
     "landing_findings", "loans", "outcome_coverage", "outcome_repeats", "outcome_sums", "outcomes",
-    "performance", "quality", "quarantine",
+    "performance", "quality", "quarantine", "segments",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 

@@ -1,4 +1,4 @@
-"""Name the group of each applicant by a protected attribute: a level, a band, or yes and no."""
+"""Name the group of each applicant by a column: a level, a band, or yes and no."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,18 @@ def group_names(
         attribute: name of the column.
         values: values of the column.
     """
-    bands = contract.bands.get(attribute)
+    return names_by_bands(contract.bands.get(attribute), values)
+
+
+def names_by_bands(
+    bands: list[float] | None, values: pa.Array | pa.ChunkedArray
+) -> list[str | None]:
+    """Return the group of each value of a column: its band, or yes and no, or its level.
+
+    Args:
+        bands: values at which the bands of a number begin.
+        values: values of the column.
+    """
     if bands:
         numbers = as_floats(values)
         names = np.array(band_names(bands), dtype=object)

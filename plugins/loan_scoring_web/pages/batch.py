@@ -1,6 +1,6 @@
 """Read the template values of the list of batches and of the page of one batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loan_scoring import database, settings
@@ -11,6 +11,7 @@ from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.batch_plots import draw_groups, draw_scores
 from loan_scoring_web.pages.compared import compared_columns
 from loan_scoring_web.pages.overview import amount_unit
+from loan_scoring_web.pages.reviews import read_reviews_section
 
 PER_PAGE = 100
 OUTCOME_FILES = 30
@@ -40,10 +41,17 @@ def _outcome_files(session: Session) -> list[database.Row]:
     return sorted(found, key=lambda row: row["landed_at"], reverse=True)[:OUTCOME_FILES]
 
 
-def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
+def read_batch_page(
+    session: Session, batch_id: str, persons: tuple[str, ...] | None = ()
+) -> dict[str, Any] | None:
     """Return the template values of the page of a batch.
 
     Return None if there is no such batch, or if the batch is `history`.
+
+    Args:
+        session: database session that reads.
+        batch_id: batch of the page.
+        persons: names of the persons whose decisions the user may see by name. None means all.
     """
     connection, contract = session.connection, session.contract
     nights = database.rows(connection, "select_nights", nights=1, until=batch_id)
@@ -82,6 +90,7 @@ def read_batch_page(session: Session, batch_id: str) -> dict[str, Any] | None:
         "rules": [each for each in quarantined if each["revision"] == night["revision"]],
         "gone": database.rows(connection, "select_dropped", batch_id=batch_id),
         "unit": amount_unit(contract),
+        "reviews": read_reviews_section(session, batch_id, persons),
         **(_scored(session, night) if night["scoring_run_id"] else {}),
     }
 
@@ -103,6 +112,7 @@ def _scored(session: Session, night: database.Row) -> dict[str, Any]:
         row["feature"]: row for row in database.rows(connection, "select_distributions", **run)
     }
     performance = database.rows(connection, "select_performance_of_run", **run)
+    decisions = _decisions(counted)
     personas = database.row(
         connection, "select_persona_groups", model_version=night["personas_version"]
     )
@@ -114,7 +124,9 @@ def _scored(session: Session, night: database.Row) -> dict[str, Any]:
             database.rows(connection, "select_drift_of_run", **run),
         ),
         "scores_plot": draw_scores(contract, model, counted),
-        "decisions": _decisions(counted),
+        "decisions": decisions,
+        "in_effect": _in_effect(session, night, decisions),
+        "segments": _segments(contract, database.rows(connection, "select_segments_of_run", **run)),
         "personas": _personas(counted, performance, personas or {"metrics": {}}),
         "measured": {
             (row["metric"], row["basis"]): row for row in performance if row["segment"] == "all"
@@ -132,6 +144,61 @@ def _decisions(counted: Mapping[str, database.Row]) -> list[dict[str, Any]]:
         for name in plots.DECISIONS
         if total
     ]
+
+
+def _in_effect(
+    session: Session, night: database.Row, decisions: Sequence[Mapping[str, Any]]
+) -> dict[str, int] | None:
+    """Return how many loans are approved and wait, by the policy alone and after review.
+
+    Return None if the decisions of the batch are not on record.
+    """
+    if not decisions:
+        return None
+    found = database.rows(
+        session.connection,
+        "select_decisions_in_effect",
+        batch_id=night["batch_id"],
+        scoring_run_id=night["scoring_run_id"],
+    )
+    of_policy = {each["decision"]: each["loans"] for each in decisions}
+
+    def moved(of: tuple[str, ...], to: tuple[str, ...]) -> int:
+        return sum(
+            row["loans"]
+            for row in found
+            if row["decision_of_policy"] in of and row["decision"] in to
+        )
+
+    left, ends = ("review", "refer"), ("approve", "decline")
+    approved = of_policy["approve"] - moved(("approve",), ("decline",))
+    return {
+        "loans": sum(of_policy.values()),
+        "by_policy": of_policy["approve"],
+        "left": of_policy["review"] + of_policy["refer"],
+        "approved_by_people": moved(left, ("approve",)),
+        "declined_by_people": moved(left, ("decline",)),
+        "waiting": of_policy["review"] + of_policy["refer"] - moved(left, ends),
+        "approved": approved + moved((*left, "decline"), ("approve",)),
+    }
+
+
+def _segments(contract: Contract, rows: Sequence[database.Row]) -> list[dict[str, Any]]:
+    """Return the label and the segments of each column, and the longest limit of a calibration."""
+    found = []
+    for name in dict.fromkeys(row["segmented_by"] for row in rows):
+        column = contract.by_name.get(name)
+        found.append(
+            {
+                "label": column.label if column else name.capitalize(),
+                "rows": [
+                    row | {"name": column.shown_level(row["segment"]) if column else row["segment"]}
+                    for row in rows
+                    if row["segmented_by"] == name
+                ],
+            }
+        )
+    return found
 
 
 def _personas(
@@ -166,10 +233,20 @@ def _personas(
 
 
 def _fairness(contract: Contract, rows: list[database.Row]) -> list[dict[str, Any]]:
-    """Return the label, fairness metrics, groups and plot of each protected attribute."""
+    """Return the label, fairness metrics, groups and plot of each protected attribute.
+
+    A metric has the key `in_effect`, which is the metric after review, or None if nobody has
+    decided a loan.
+    """
+    after = {(row["attribute"], row["metric"]): row for row in rows if row["decisions"] != "policy"}
+    policy = [row for row in rows if row["decisions"] == "policy"]
     found = []
-    for attribute in dict.fromkeys(row["attribute"] for row in rows):
-        metrics = [row for row in rows if row["attribute"] == attribute]
+    for attribute in dict.fromkeys(row["attribute"] for row in policy):
+        metrics = [
+            row | {"in_effect": after.get((attribute, row["metric"]))}
+            for row in policy
+            if row["attribute"] == attribute
+        ]
         column = contract.by_name.get(attribute)
         found.append(
             {

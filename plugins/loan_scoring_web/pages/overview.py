@@ -1,4 +1,4 @@
-"""Read the template values of the portfolio page: problems, recent nights, champions, plots."""
+"""Read the template values of the portfolio page: problems, nights, champions, plots, people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from loan_scoring.models.waiting import Waiting, waiting_model
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
 from loan_scoring_web.pages.next_steps import read_next_steps
+from loan_scoring_web.pages.reviews import read_reviews_section
 
 NIGHTS = 30
 """Number of nights in the plots."""
@@ -34,8 +35,13 @@ class Problem:
     path: str
 
 
-def read_portfolio_page(session: Session) -> dict[str, Any]:
-    """Return the template values of the portfolio page: problems, nights, champions, plots."""
+def read_portfolio_page(session: Session, persons: tuple[str, ...] | None = ()) -> dict[str, Any]:
+    """Return the template values of the portfolio page: problems, nights, champions, plots.
+
+    Args:
+        session: database session that reads.
+        persons: names of the persons whose decisions the user may see by name. None means all.
+    """
     connection = session.connection
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
     alerts = [
@@ -63,6 +69,7 @@ def read_portfolio_page(session: Session) -> dict[str, Any]:
         "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
         "decisions_plot": plots.draw_decisions(nights),
         "risk_plot": _risk(nights),
+        "reviews": read_reviews_section(session, None, persons),
         "steps": [] if nights else read_next_steps(session),
     }
 

@@ -32,6 +32,7 @@ def template_environment() -> Environment:
     environment.filters |= {
         "count": count,
         "percent": percent,
+        "points": points,
         "number": number,
         "moment": moment,
         "day": day,
@@ -60,6 +61,15 @@ def percent(share: float | None, digits: int = 1) -> str:
     '4.7 %'
     """
     return NONE if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float | None) -> str:
+    """Format a difference of two shares in percentage points, with its sign.
+
+    >>> points(-0.0312)
+    '-3.1'
+    """
+    return NONE if difference is None else f"{100 * difference:+.1f}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -21,7 +21,7 @@ from loan_scoring_web.pages.drift import read_drift_page
 from loan_scoring_web.pages.operations import read_operations_page
 from loan_scoring_web.pages.overview import read_portfolio_page
 from loan_scoring_web.rendering import page
-from loan_scoring_web.rights import CurrentUser, Operator, by, readable
+from loan_scoring_web.rights import CurrentUser, Operator, by, readable, seen_persons
 
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
@@ -70,9 +70,10 @@ def of_dag(request: Request, dag_id: str) -> Response:
 
 @router.get("/p/{portfolio}")
 @router.get("/p/{portfolio}/")
-def overview_page(request: Request, session: Reading) -> Response:
-    """Show the portfolio page: problems, recent nights, champions and plots."""
-    return page(request, "overview.html", active="portfolio", **read_portfolio_page(session))
+def overview_page(request: Request, session: Reading, user: CurrentUser) -> Response:
+    """Show the portfolio page: problems, recent nights, champions, plots, people's decisions."""
+    found = read_portfolio_page(session, seen_persons(user))
+    return page(request, "overview.html", active="portfolio", **found)
 
 
 @router.get("/p/{portfolio}/batches")
@@ -84,9 +85,11 @@ def batches(
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}")
-def one_batch(request: Request, session: Reading, batch_id: str) -> Response:
+def one_batch(request: Request, session: Reading, user: CurrentUser, batch_id: str) -> Response:
     """Show the page of one batch."""
-    found = read_batch_page(session, batch_id) if re.fullmatch(BATCH_ID, batch_id) else None
+    found = None
+    if re.fullmatch(BATCH_ID, batch_id):
+        found = read_batch_page(session, batch_id, seen_persons(user))
     if found is None:
         raise HTTPException(404, f"there is no batch {batch_id[:40]}")
     return page(request, "batch.html", active="batches", **found)

@@ -98,6 +98,7 @@ def outcome_cause(
                 each.subject: {
                     **facts[DEFAULT_RATE if each.subject == TARGET else AUC_DROP],
                     "causes": each.failed_tests,
+                    "segments": facts["segments"],
                 }
                 for each in findings
             },

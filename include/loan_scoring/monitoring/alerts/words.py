@@ -107,9 +107,17 @@ def describe_outcome_cause(
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures of the batch, as `describe_outcome` lists them.
+        facts: figures of the batch, as `describe_outcome` lists them, and its `segments` that
+            stand out.
     """
     sentences = [describe_outcome(contract, each, facts) for each in findings]
+    if facts["segments"]:
+        shown = [
+            f"{each['segment']} ({each['default_rate']:.1%} of {each['outcomes']:,} loans, "
+            f"{each['expected_of_outcomes']:.1%} expected)"
+            for each in facts["segments"][:MOST_NAMED]
+        ]
+        sentences.append(f"Segments that stand out: {', '.join(shown)}")
     return f"Other defaults than expected of these loans: {'. '.join(sentences)}"
 
 

@@ -13,7 +13,7 @@ from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
-from loan_scoring.models.groups import group_names
+from loan_scoring.models.groups import group_names, names_by_bands
 from loan_scoring.models.numbers import as_floats
 from loan_scoring.monitoring.performance.due import (
     columns_that_decide,
@@ -35,6 +35,7 @@ class ScoredBatch:
     known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
     `recovered` is the amount that was recovered of a default, and nan if no file states it.
     `groups` maps the name of each protected column that has groups to the group of each loan.
+    `segments` does the same for the columns of `performance.segments`.
     """
 
     probability: np.ndarray
@@ -44,6 +45,7 @@ class ScoredBatch:
     amount: np.ndarray
     recovered: np.ndarray
     groups: dict[str, list[str | None]]
+    segments: dict[str, list[str | None]]
     is_due: np.ndarray
     is_funded: np.ndarray
 
@@ -66,7 +68,8 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     scores = _scores(session, run)
     amount = [contract.business.amount] if contract.business else []
     protected = contract.protected_groups
-    columns = list(dict.fromkeys([*amount, *protected, *columns_that_decide(contract)]))
+    further = [*contract.segment_bands, *columns_that_decide(contract)]
+    columns = list(dict.fromkeys([*amount, *protected, *further]))
     inputs = read_derived(
         session,
         run["batch_id"],
@@ -85,6 +88,10 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
         as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
         known["recovered"],
         {name: group_names(contract, name, inputs.column(name)) for name in protected},
+        {
+            name: names_by_bands(bands, inputs.column(name))
+            for name, bands in contract.segment_bands.items()
+        },
         is_due,
         funded,
     )

@@ -5,7 +5,6 @@ from datetime import date, datetime
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.session import Session
 from loan_scoring.monitoring.performance.batch import ScoredBatch, count_due
 from loan_scoring.monitoring.performance.due import counts_only_some, outcomes_known_until
@@ -59,7 +58,7 @@ class OutcomeCoverage:
     """Whether a current scoring run has enough outcomes, and whether its figures are out of date.
 
     `is_stale` says whether outcomes arrived, changed or were withdrawn after the performance was
-    measured, or a person's decision changed which loans are funded. A run whose scores retention
+    measured, or people have decided loans of the batch since. A run whose scores retention
     has dropped is never stale, because it cannot be measured again.
     """
 
@@ -72,13 +71,12 @@ class OutcomeCoverage:
 def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
     """Return the outcome coverage of each current scoring run, sorted by batch_id."""
     only_some = counts_only_some(session.contract)
-    by_decision = session.contract.outcomes.known_for == APPROVED_LOANS
     as_of, rules = outcomes_known_until(session), counted_by(session.contract)
     last = database.row(session.connection, "select_last_outcome_change")
     last_change = last["change_id"] if last else None
     found = []
     for row in database.rows(session.connection, "select_outcome_coverage", only_some=only_some):
-        is_decided = by_decision and row["is_decided_since"]
+        is_decided = row["is_decided_since"]
         measured = row["measured_loans"]
         if row["is_dropped"]:
             due = known = measured or 0
@@ -90,11 +88,11 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
             due, known = count_due(session, row)
         is_mature = has_enough_outcomes(session.contract, known, due)
         is_current = (
-            measured == known and row["last_change"] <= row["measured_change"] and not is_decided
+            measured == known and row["last_change"] <= row["measured_change"]
             if is_mature
             else measured is None
         )
-        is_stale = not is_current and not row["is_dropped"]
+        is_stale = (is_decided or not is_current) and not row["is_dropped"]
         found.append(OutcomeCoverage(row["scoring_run_id"], row["batch_id"], is_mature, is_stale))
     return found
 

@@ -45,12 +45,16 @@ class PerformanceFigure:
 
 @dataclass(frozen=True)
 class FairnessFigure:
-    """A row of table `fairness`: one metric of the differences between groups."""
+    """A row of table `fairness`: one metric of the differences between groups.
+
+    `decisions` says whose decisions are compared, as the column of the table does.
+    """
 
     attribute: str
     metric: str
     estimate: Estimate
     groups: list[dict[str, Any]]
+    decisions: str = "policy"
 
 
 def figures_before_outcomes(

@@ -28,7 +28,17 @@ from loan_scoring.monitoring.performance.outcome_tests import (
     tests_of_night,
 )
 from loan_scoring.monitoring.performance.over_nights import write_night
-from loan_scoring.monitoring.performance.write import write_fairness, write_figures
+from loan_scoring.monitoring.performance.reviewed import (
+    approval_in_effect,
+    fairness_in_effect,
+    read_reviewed_batch,
+)
+from loan_scoring.monitoring.performance.segments import segment_figures
+from loan_scoring.monitoring.performance.write import (
+    write_fairness,
+    write_figures,
+    write_segments,
+)
 
 
 def measure_performance(session: Session, run: database.Row) -> None:
@@ -47,10 +57,12 @@ def measure_performance(session: Session, run: database.Row) -> None:
     model = registry.model_row(session, run["propensity_version"])
     until = read_until(session, run["batch_id"])
     batch = read_scored_batch(session, run)
+    reviewed = read_reviewed_batch(session, run)
     is_mature = has_enough_outcomes(contract, int(batch.known.sum()), int(batch.is_due.sum()))
     if "decision" in predictions_of_other_policy(run, model):
         model = without_decisions(model)
-    figures = figures_before_outcomes(contract, model, batch)
+    figures = figures_before_outcomes(contract, model, batch) + approval_in_effect(reviewed)
+    true = holdout_curve(model).corrected(batch.probability)
     night: list[NightOutcome] = []
     if is_mature:
         figures += figures_after_outcomes(contract, model, batch)
@@ -59,7 +71,9 @@ def measure_performance(session: Session, run: database.Row) -> None:
     tests = tests_of_night(night)
     verdicts = judge_outcomes(contract.performance, contract.monitoring.q, tests)
     write_figures(session, run, figures, until.outcomes_change_id)
-    write_fairness(session, run, fairness_figures(contract, batch, is_mature))
+    compared = fairness_figures(contract, batch, is_mature) + fairness_in_effect(contract, reviewed)
+    write_fairness(session, run, compared)
+    write_segments(session, run, segment_figures(contract, batch, true, is_mature))
     write_coverage(session, run, batch, until)
     # This locks the sums, so it stands before what `add_up_outcomes` writes under the same lock.
     write_night(session, run["scoring_run_id"], night)

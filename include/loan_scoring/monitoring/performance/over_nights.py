@@ -145,7 +145,9 @@ def _judge(session: Session, run_id: str) -> None:
     verdicts += [_verdict(session.contract.performance, row) for row in sums]
     write_drift(session, run_id, [*KINDS.values()], KINDS, verdicts)
     levels = {(each.feature, each.test.name): each.level for each in verdicts}
-    causes = outcome_cause(session.contract, drifted_outcomes(levels), facts_of(sums))
+    out = database.rows(session.connection, "select_segments_out", scoring_run_id=run_id)
+    facts = facts_of(sums) | {"segments": out}
+    causes = outcome_cause(session.contract, drifted_outcomes(levels), facts)
     record_causes(session, run_id, (CONCEPT,), causes)
     for each in causes:
         log.warning("%s: %s", run_id, each.message)

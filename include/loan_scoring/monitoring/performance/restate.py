@@ -16,7 +16,7 @@ def restate_performance(session: Session) -> list[str]:
     """Measure each out-of-date current scoring run again, and return the ids of these runs.
 
     A run is out of date if outcomes of its loans have arrived, changed or been withdrawn since the
-    last measurement, or a person's decision changed which loans are funded. Each run is measured in
+    last measurement, or people have decided loans of the batch since. Each run is measured in
     a transaction of its own, which locks the batch. Then the outcomes of all nights are added up
     again, because a night that changed also changes the sums of the later nights of its model. If
     the process is killed, the next call does the rest. If nothing has changed, nothing is written.

@@ -1,4 +1,4 @@
-"""Write figures to the tables `performance` and `fairness`."""
+"""Write figures to the tables `performance`, `fairness` and `segments`."""
 
 import json
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from loan_scoring.monitoring.performance.figures import (
     FairnessFigure,
     PerformanceFigure,
 )
+from loan_scoring.monitoring.performance.segments import SegmentFigure
 from loan_scoring.statistics.intervals import Estimate
 
 
@@ -60,10 +61,44 @@ def write_fairness(session: Session, run: database.Row, found: Sequence[Fairness
             "metric": [each.metric for each in found],
             **_limits([each.estimate for each in found]),
             "groups": [json.dumps(each.groups) for each in found],
+            "decisions": [each.decisions for each in found],
         }
     )
     if found:
         database.copy_in(session.connection, "fairness", rows.column_names, rows)
+
+
+def write_segments(session: Session, run: database.Row, found: Sequence[SegmentFigure]) -> None:
+    """Replace the rows of a scoring run in table `segments`, in the caller's transaction."""
+    database.execute(session.connection, "delete_segments", scoring_run_id=run["scoring_run_id"])
+    columns: dict[str, pa.Array] = {
+        "scoring_run_id": pa.repeat(run["scoring_run_id"], len(found)),
+        **{
+            name: pa.array([getattr(each, name) for each in found])
+            for name in ("segmented_by", "segment", "place", "loans")
+        },
+        "outcomes": pa.array([each.outcomes for each in found], pa.int64()),
+        "stands_out": pa.array([each.stands_out for each in found], pa.bool_()),
+    }
+    for name in ("expected_default_rate", "expected_of_outcomes", "expected_auc", "difference",
+                 "p_adjusted"):  # fmt: skip
+        columns[name] = _floats([getattr(each, name) for each in found])
+    for name, prefix in (
+        ("approval_rate", "approval"),
+        ("default_rate", "default"),
+        ("calibration", "calibration"),
+        ("auc", "auc"),
+    ):
+        estimates = [getattr(each, name) or Estimate(float("nan")) for each in found]
+        limits = _limits(estimates)
+        columns |= {
+            name: limits["value"],
+            f"{prefix}_lower": limits["lower"],
+            f"{prefix}_upper": limits["upper"],
+        }
+    if found:
+        rows = pa.table(columns)
+        database.copy_in(session.connection, "segments", rows.column_names, rows)
 
 
 def _limits(estimates: Sequence[Estimate]) -> dict[str, pa.Array]:

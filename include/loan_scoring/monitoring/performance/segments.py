@@ -1,0 +1,208 @@
+"""Measure a batch by segment, and find segments whose defaults stand out from the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from loan_scoring.contract import Contract
+from loan_scoring.contract.protected import group_order
+from loan_scoring.monitoring.performance.batch import ScoredBatch
+from loan_scoring.monitoring.performance.loss import approval_rate
+from loan_scoring.monitoring.performance.outcome_tests import rate_floor
+from loan_scoring.statistics.auc import delong, expected_auc
+from loan_scoring.statistics.fairness import NOT_STATED, Z95
+from loan_scoring.statistics.intervals import Estimate, wilson
+from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
+
+PERSONA = "persona"
+"""Name of the segmentation by persona, which every batch has."""
+OTHER = "other levels"
+FEWEST, MOST = 30, 12
+"""Levels with fewer than FEWEST scored loans, and the smallest levels beyond MOST, are pooled."""
+MIN_EACH = 30
+"""Minimum number of defaults, and of paid loans, for the AUC of a segment.
+
+With fewer, the normal approximation of the AUC's interval does not hold.
+"""
+
+
+@dataclass(frozen=True)
+class SegmentFigure:
+    """A row of table `segments`: the figures of one segment of a batch.
+
+    Figures that need outcomes are None until enough outcomes have arrived. `calibration` is the
+    default rate minus the mean expected probability. `difference` is the same after a common shift
+    of the log-odds of all loans of the batch, so it shows what the segment has beyond the rest.
+    """
+
+    segmented_by: str
+    segment: str
+    place: int
+    loans: int
+    approval_rate: Estimate
+    expected_default_rate: float
+    outcomes: int | None = None
+    default_rate: Estimate | None = None
+    expected_of_outcomes: float | None = None
+    calibration: Estimate | None = None
+    auc: Estimate | None = None
+    expected_auc: float | None = None
+    difference: float | None = None
+    p_adjusted: float | None = None
+    stands_out: bool | None = None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The segments of all loans by one column. `code` is the index in `names`, shape (rows,)."""
+
+    segmented_by: str
+    names: list[str]
+    code: np.ndarray
+
+
+def segmentations(
+    contract: Contract, personas: Sequence[str | None], levels: Mapping[str, Sequence[str | None]]
+) -> list[Segmentation]:
+    """Return the ways in which a batch is cut into segments.
+
+    Args:
+        contract: contract with the columns of `performance.segments`.
+        personas: persona of each loan.
+        levels: level of each loan, for each column of `performance.segments`.
+    """
+    found = [pool_levels(PERSONA, personas, [])]
+    # The grades of a master scale belong here: pool_levels("grade", grades, names in order).
+    for name, bands in contract.segment_bands.items():
+        order = group_order(contract.by_name[name], bands)
+        found.append(pool_levels(name, levels[name], order))
+    return found
+
+
+def pool_levels(
+    segmented_by: str, levels: Sequence[str | None], order: Sequence[str]
+) -> Segmentation:
+    """Return the segments of a column, with small levels pooled as OTHER.
+
+    Args:
+        segmented_by: name of the column.
+        levels: level of each loan. None is a segment of its own, NOT_STATED.
+        order: levels in the order of the contract. Other levels follow, sorted by name.
+    """
+    encoded = pa.array(levels, pa.string()).fill_null(NOT_STATED).dictionary_encode()
+    found, code = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    loans = np.bincount(code, minlength=len(found))
+    largest = sorted(range(len(found)), key=lambda each: (-loans[each], found[each]))[:MOST]
+    rank = {name: place for place, name in enumerate(order)}
+    kept = sorted(
+        (found[each] for each in largest if loans[each] >= FEWEST),
+        key=lambda name: (rank.get(name, len(rank)), name == NOT_STATED, name),
+    )
+    names = [*kept, OTHER] if len(kept) < len(found) else kept
+    new = {name: place for place, name in enumerate(kept)}
+    moved = np.array([new.get(name, len(kept)) for name in found], dtype=int)
+    return Segmentation(segmented_by, names, moved[code])
+
+
+def segment_figures(
+    contract: Contract, batch: ScoredBatch, true: np.ndarray, is_mature: bool
+) -> list[SegmentFigure]:
+    """Return the figures of all segments of a batch.
+
+    A segment stands out if its p-value, adjusted by Holm's method over all segments of the batch,
+    is below `monitoring.q`, and both its calibration and its difference are at least the floor of
+    a default rate, in the same direction.
+
+    Holm's method and not Benjamini-Hochberg's, because segments are looked at every night, and the
+    chance that a batch shows any false one is what has to be small. It also holds for segments that
+    overlap, as those of two columns do.
+
+    Args:
+        contract: contract with the columns of `performance.segments`.
+        batch: loans of the batch.
+        true: recalibrated probability with which each loan defaults, shape (rows,).
+        is_mature: whether enough outcomes have arrived.
+    """
+    if not len(true):
+        return []
+    cuts = segmentations(contract, batch.personas, batch.segments)
+    found = [_before_outcomes(batch, true, cut, place) for cut in cuts for place in _places(cut)]
+    if not is_mature:
+        return found
+    known = batch.known
+    y, p, expected = batch.outcome[known].astype(int), batch.probability[known], true[known]
+    cuts = [Segmentation(cut.segmented_by, cut.names, cut.code[known]) for cut in cuts]
+    facts = [_after_outcomes(y, p, expected, cut.code == place)
+             for cut in cuts for place in _places(cut)]  # fmt: skip
+    if 0 < y.sum() < len(y):
+        _compare(contract, y, expected, cuts, facts)
+    return [SegmentFigure(**vars(each) | more) for each, more in zip(found, facts, strict=True)]
+
+
+def _places(cut: Segmentation) -> range:
+    return range(len(cut.names))
+
+
+def _before_outcomes(
+    batch: ScoredBatch, true: np.ndarray, cut: Segmentation, place: int
+) -> SegmentFigure:
+    rows = cut.code == place
+    return SegmentFigure(
+        cut.segmented_by,
+        cut.names[place],
+        place,
+        int(rows.sum()),
+        approval_rate(batch.approved[rows]),
+        float(true[rows].mean()),
+    )
+
+
+def _after_outcomes(
+    y: np.ndarray, probability: np.ndarray, expected: np.ndarray, rows: np.ndarray
+) -> dict[str, Any]:
+    """Return the figures of a segment that need outcomes.
+
+    The interval of the calibration is that of the default rate. The expected rate counts as known.
+    """
+    loans, defaults = int(rows.sum()), int(y[rows].sum())
+    if not loans:
+        return {"outcomes": 0}
+    rate, mean = defaults / loans, float(expected[rows].mean())
+    low, high = wilson(defaults, loans)
+    facts = {
+        "outcomes": loans,
+        "default_rate": Estimate(rate, low, high),
+        "expected_of_outcomes": mean,
+        "calibration": Estimate(rate - mean, low - mean, high - mean),
+    }
+    if min(defaults, loans - defaults) >= MIN_EACH:
+        value, error = delong(y[rows], probability[rows])
+        reach = Z95 * error
+        facts["auc"] = Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0))
+        facts["expected_auc"] = expected_auc(probability[rows], expected[rows])
+    return facts
+
+
+def _compare(
+    contract: Contract,
+    y: np.ndarray,
+    expected: np.ndarray,
+    cuts: Sequence[Segmentation],
+    facts: Sequence[dict[str, Any]],
+) -> None:
+    """Add to the facts of each segment how far it differs from the rest of the batch."""
+    level = shifted(y, expected)
+    p_values = np.concatenate([part_p_values(y, level, cut.code, len(cut.names)) for cut in cuts])
+    excess = np.concatenate(
+        [np.bincount(cut.code, weights=y - level, minlength=len(cut.names)) for cut in cuts]
+    )
+    for each, p, beyond in zip(facts, holm(p_values).tolist(), excess.tolist(), strict=True):
+        if each["outcomes"]:
+            each["difference"] = beyond / each["outcomes"]
+            each["p_adjusted"] = p
+            floor = rate_floor(contract.performance, each["expected_of_outcomes"])
+            is_far = is_apart(each["calibration"].value, each["difference"], floor)
+            each["stands_out"] = p < contract.monitoring.q and is_far
