@@ -1,7 +1,6 @@
 """Training reads loans whose outcomes are final, and compares nights with all applicants."""
 
 import csv
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,14 @@ import pytest
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.cohorts import read_cohorts
-from loan_scoring.database.session import Session, open_session
+from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
-from loan_scoring.lab.replay import Replay, replay_loans
-from loan_scoring.models import registry
-from loan_scoring.models.card.content import read_card
-from loan_scoring.models.card.render import render_card_markdown
-from loan_scoring.models.holdout import holdout_members
-from loan_scoring.models.promotion.decide import promote_by_hand
+from loan_scoring.lab.replay import Replay
 from loan_scoring.models.training.rows import freeze_rows, load_rows, write_rows
-from loan_scoring.models.training.run import train
 from loan_scoring.models.waiting import waiting_model
-from loan_scoring.monitoring.metrics import compare_batch
-from loan_scoring.scoring.batch import score_batch
+
 pytestmark = pytest.mark.integration
 
 NIGHT = "2026-01-05"
@@ -34,8 +26,10 @@ NIGHT = "2026-01-05"
 
 def under(session: Session, **parts: dict[str, Any]) -> Session:
     raw = session.contract.model_dump()
-    return Session(Contract.model_validate(raw | {n: raw.get(n, {}) | p for n, p in parts.items()}),
-                   session.connection)
+    return Session(
+        Contract.model_validate(raw | {n: raw.get(n, {}) | p for n, p in parts.items()}),
+        session.connection,
+    )
 
 
 def take(session: Session, outcomes: str | Path, folder: Path, paid: float) -> None:
@@ -56,8 +50,10 @@ def take(session: Session, outcomes: str | Path, folder: Path, paid: float) -> N
 def forget(session: Session, condition: str) -> None:
     """Take outcomes away, as if nobody had sent them."""
     with database.transaction(session.connection), session.connection.cursor() as cursor:
-        cursor.execute(f"delete from outcomes as o using current_applications as a"
-                       f" where a.loan_id = o.loan_id and {condition}")
+        cursor.execute(
+            f"delete from outcomes as o using current_applications as a"
+            f" where a.loan_id = o.loan_id and {condition}"
+        )
 
 
 def test_night_with_all_defaults_but_few_paid_loans_is_left_out(
@@ -94,8 +90,11 @@ def test_night_with_most_outcomes_is_learnt_from_and_all_its_applicants_are_base
     assert frozen.applicants.declined is None  # known_for is all
     write_rows(scored, frozen)
     assert load_rows(scored, frozen.fingerprint) == frozen
-    forget(scored, f"a.batch_id = '{NIGHT}' and a.loan_id = (select min(loan_id)"
-                   f" from applications where batch_id = '{NIGHT}')")
+    forget(
+        scored,
+        f"a.batch_id = '{NIGHT}' and a.loan_id = (select min(loan_id)"
+        f" from applications where batch_id = '{NIGHT}')",
+    )
     assert freeze_rows(scored).fingerprint != frozen.fingerprint
 
 
@@ -119,8 +118,10 @@ def test_funded_loans_alone_decide_whether_a_night_is_mature(
 ) -> None:
     take(scored, drops.outcome_files[0], tmp_path, paid=1.0)
     with database.transaction(scored.connection), scored.connection.cursor() as cursor:
-        cursor.execute("delete from outcomes where loan_id in"
-                       " (select loan_id from decisions_in_effect where decision <> 'approve')")
+        cursor.execute(
+            "delete from outcomes where loan_id in"
+            " (select loan_id from decisions_in_effect where decision <> 'approve')"
+        )
     assert len(freeze_rows(scored).batches) == 1
     frozen = freeze_rows(under(scored, outcomes={"known_for": "approved"}))
     assert frozen.cohorts["last"] == NIGHT
