@@ -95,6 +95,11 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
         f"fitted     {row['created_at']:%Y-%m-%d %H:%M} UTC by loan-scoring {row['code_version']}",
         f"on         {row['training_data'].get('applications', 0):,} loans with an outcome, "
         f"outcomes as of {registry.outcomes_as_of(row)}",
+        *(
+            [f"left out   {text}"]
+            if (text := (row["training_data"].get("cohorts") or {}).get("left_out_text"))
+            else []
+        ),
         f"artifact   {row['artifact']} sha256 {row['artifact_sha256']}",
     ]
     for name, value in row["metrics"].items():

@@ -125,6 +125,8 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
             ("Algorithm", [row["algorithm"] for row in two]),
             ("Fitted (UTC)", [f"{row['created_at']:%Y-%m-%d %H:%M}" for row in two]),
             ("Loans with an outcome", [_count(row["training_data"]) for row in two]),
+            ("Labelled loans left out", [_left_out(row["training_data"]) for row in two]),
+            ("Last cohort", [_last_cohort(row["training_data"]) for row in two]),
             ("Outcomes as of", [registry.outcomes_as_of(row) for row in two]),
             ("Loans of the hold-out", [_whole(row["metrics"].get("rows")) for row in two]),
             ("Inputs", [f"{len(row['features'])}" for row in two]),
@@ -210,3 +212,13 @@ def _diagonal() -> dict[str, Any]:
         "type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "showlegend": False,
         "hoverinfo": "skip", "line": {"color": "--grey", "width": 1, "dash": "dot"},
     }  # fmt: skip
+
+
+def _left_out(data: dict[str, Any]) -> str:
+    """Return how many labelled loans a training left out, as their outcomes were not final."""
+    cohorts = data.get("cohorts")
+    return _whole(cohorts["left_out"]["loans"]) if cohorts else _whole(None)
+
+
+def _last_cohort(data: dict[str, Any]) -> str:
+    return str((data.get("cohorts") or {}).get("last") or _whole(None))

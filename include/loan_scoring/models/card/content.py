@@ -10,6 +10,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.models import registry
 from loan_scoring.models.card import checks, performance
 from loan_scoring.models.card.blocks import Block, Card, Section, Table, Text
+from loan_scoring.models.card.data import data_section, declined_sections
 from loan_scoring.models.card.render import render_card_html
 from loan_scoring.models.registry import PERSONAS, PROPENSITY
 from loan_scoring.models.training.trials import recorded_failures, recorded_trials
@@ -64,7 +65,8 @@ def read_card(session: Session, model_version: str) -> Card:
             performance.personas_section(personas),
             checks.fairness_section(contract, propensity),
             checks.leaks_section(contract, propensity),
-            _data_section(propensity),
+            data_section(propensity),
+            *declined_sections(contract, propensity),
             _limits_section(contract),
             _files_section(propensity, personas),
         ],
@@ -103,35 +105,6 @@ def _derived_section(contract: Contract, row: database.Row) -> list[Section]:
     if not rows:
         return []
     return [Section("Features", [Table(["label", "unit", "name", "computed from"], rows)])]
-
-
-def _data_section(row: database.Row) -> Section:
-    data = row["training_data"]
-    rows = [
-        [
-            each["batch_id"], str(each["revision"]), f"{each['applications']:,}",
-            f"{each['defaults']:,}", each["sha256"][:12], each["source"],
-        ]
-        for each in data.get("batches", [])
-    ]  # fmt: skip
-    holdout = (row["evaluation"] or {}).get("holdout")
-    blocks: list[Block] = [
-        Table(
-            ["batch", "revision", "loans", "defaults", "sha256", "source"],
-            rows,
-            frozenset({1, 2, 3}),
-        ),
-        Text(f"Outcomes as of {registry.outcomes_as_of(row)}."),
-        Text(f"Fingerprint of rows, contract and code: {row['fingerprint']}."),
-    ]
-    if holdout is not None:
-        blocks.append(
-            Text(
-                f"{holdout['share']:.0%} of the loans are in the hold-out, never in a training, "
-                f"chosen by {holdout['rule']} with seed {holdout['seed']}."
-            )
-        )
-    return Section("Data", blocks)
 
 
 def _limits_section(contract: Contract) -> Section:

@@ -28,8 +28,12 @@ from loan_scoring.models.training.candidates import (
 CLIPPED = 99.0
 """Weights above this percentile of all weights are set to it (Cole and Hernán 2008)."""
 
-SELECTION = Trial("selection", 0, "hist_gradient_boosting", {"max_iter": 100, "learning_rate": 0.1})
-"""The model that tells applicants with an outcome from declined ones."""
+SELECTION = Trial("selection", 0, "logistic_regression", {"C": 1.0})
+"""The model that tells applicants with an outcome from declined ones.
+
+It is a logistic regression on splines: boosting follows the noise of the selection, and inverse
+weights magnify it.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,4 @@
+-- Training reads mature cohorts, and records what it left out (docs/adr/0038).
+COMMENT ON COLUMN models.training_data IS 'Batches and revisions with their loans, defaults and applicants; under cohorts the last batch that was read and the labelled loans that were left out, because their outcomes were not final; under applicants how many the baseline is of';
+COMMENT ON COLUMN models.baseline IS 'Frozen bins, levels and counts that every drift test compares with: inputs of all applicants of the batches of the training, predictions of those in the hold-out, with an outcome or not';
+COMMENT ON COLUMN models.evaluation IS 'What the model card shows: hold-out policy, ROC points, calibration by decile, score histogram, permutation importance, approval by group; under declined, if some applicants can have no outcome, how they differ and what reject inference did; null for personas';
