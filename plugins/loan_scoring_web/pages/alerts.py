@@ -77,7 +77,7 @@ def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str
 
 
 def _label(name: str) -> str:
-    return {"psi": "PSI", "ks": "KS", "psi_noise": "PSI by chance", "auc": "AUC", "ddm": "DDM"}.get(
+    return {"psi": "PSI", "ks": "KS", "psi_noise": "PSI by chance", "auc": "AUC"}.get(
         name, name.replace("_", " ")
     )
 

@@ -8,8 +8,8 @@ CAUSES = (BAD_DATA, POPULATION, CONCEPT)
 """The causes of alerts on drift.
 
 `bad_data`: the share of nulls differs from training, or categories have levels that were unseen at
-training. `population`: the applicants differ from those at training. `concept`: similar applicants
-default more or less often than at training.
+training. `population`: the applicants differ from those at training. `concept`: loans default
+more or less often than the model expects of these loans, or in another order.
 """
 
 
