@@ -83,7 +83,6 @@ def _label(name: str) -> str:
         "psi_noise": "corrected PSI by chance",
         "ks": "KS",
         "auc": "AUC",
-        "ddm": "DDM",
     }
     return labels.get(name, name.replace("_", " "))
 

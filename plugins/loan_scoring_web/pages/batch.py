@@ -5,6 +5,7 @@ from typing import Any
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.contract.outcomes import ALL_LOANS
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring_web.pages import plots
@@ -132,8 +133,34 @@ def _scored(session: Session, night: database.Row) -> dict[str, Any]:
             (row["metric"], row["basis"]): row for row in performance if row["segment"] == "all"
         },
         "fairness": _fairness(contract, database.rows(connection, "select_fairness_of_run", **run)),
+        "outcome_sums": _outcome_sums(database.rows(connection, "select_sums_of_run", **run)),
+        "funded": "loans" if contract.outcomes.known_for == ALL_LOANS else "funded loans",
         "policy": contract.decision,
     }
+
+
+def _outcome_sums(sums: list[database.Row]) -> list[dict[str, Any]]:
+    """Return a table row for each test of outcomes: what was observed and what was expected.
+
+    The default rate's numbers of defaults become shares of the loans.
+    """
+    rows = []
+    for each in sums:
+        is_rate = each["test"] == "default_rate"
+        unit = each["loans"] if is_rate else 1
+        over = max(each["loans_over_nights"] or 1, 1) if is_rate else 1
+        rows.append(
+            each
+            | {
+                "label": "Default rate" if is_rate else "AUC",
+                "is_rate": is_rate,
+                "observed": each["observed"] / unit,
+                "expected": each["expected"] / unit,
+                "observed_over_nights": (each["observed_over_nights"] or 0) / over,
+                "expected_over_nights": (each["expected_over_nights"] or 0) / over,
+            }
+        )
+    return rows
 
 
 def _decisions(counted: Mapping[str, database.Row]) -> list[dict[str, Any]]:

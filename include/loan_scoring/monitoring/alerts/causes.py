@@ -9,7 +9,8 @@ CAUSES = (BAD_DATA, POPULATION, CONCEPT)
 
 `bad_data`: more nulls than at training, levels of categories that were unseen at training, or
 calendar columns that do not fit the business date. `population`: the applicants differ from those
-at training. `concept`: similar applicants default more or less often than at training.
+at training. `concept`: loans default more or less often than the model expects of these loans, or
+in another order.
 """
 
 
