@@ -12,8 +12,12 @@ from loan_scoring.contract import KEY
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
-from loan_scoring.models.groups import group_names
+from loan_scoring.models.groups import group_labels, labels
 from loan_scoring.models.numbers import as_floats
+from loan_scoring.statistics.labels import Labels
+
+CODED = pa.dictionary(pa.int32(), pa.string())
+"""Type of a column of texts of which few are distinct."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,11 @@ class ScoredBatch:
 
     probability: np.ndarray
     approved: np.ndarray
-    personas: list[str]
+    personas: Labels
     outcome: np.ndarray
     amount: np.ndarray
     recovered: np.ndarray
-    groups: dict[str, list[str | None]]
+    groups: dict[str, Labels]
 
     @property
     def known(self) -> np.ndarray:
@@ -66,11 +70,11 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
-        scores.column("persona").to_pylist(),
+        labels(scores.column("persona")),
         known["outcome"],
         as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
         known["recovered"],
-        {name: group_names(contract, name, inputs.column(name)) for name in protected},
+        {name: group_labels(contract, name, inputs.column(name)) for name in protected},
     )
 
 
@@ -100,7 +104,7 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
         **column_types(session.contract, [KEY]),
         "default_probability": pa.float64(),
         "is_approved": pa.bool_(),
-        "persona": pa.string(),
+        "persona": CODED,
     }
     return database.copy_out(session.connection, query, types)
 

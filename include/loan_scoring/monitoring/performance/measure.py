@@ -1,7 +1,8 @@
 """Measure the performance of a scored batch: estimated at once, realised when outcomes arrive."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import predictions_of_other_policy
-from loan_scoring.monitoring.alerts.causes import CONCEPT
+from loan_scoring.monitoring.alerts.causes import CONCEPT, BatchCause
 from loan_scoring.monitoring.alerts.grouping import outcome_cause
 from loan_scoring.monitoring.alerts.store import record_causes
 from loan_scoring.monitoring.drift.decide import TestVerdict
@@ -25,6 +26,7 @@ from loan_scoring.monitoring.performance.coverage import has_enough_outcomes, ou
 from loan_scoring.monitoring.performance.ddm import ddm_level
 from loan_scoring.monitoring.performance.figures import (
     REALISED,
+    FairnessFigure,
     PerformanceFigure,
     fairness_figures,
     figures_after_outcomes,
@@ -50,25 +52,82 @@ outcomes before the outcomes were read.
 """
 
 
-def measure_performance(session: Session, run: database.Row, known: Errors | None = None) -> None:
-    """Write performance and fairness of a scoring run, in the caller's transaction.
+@dataclass(frozen=True)
+class MeasuredPerformance:
+    """What was measured of a scoring run, to be written: figures, fairness, tests and causes.
 
-    Realised figures, tests of outcomes and the cause `concept` are written only if enough scored
-    loans have an outcome: at least the contract's `mature_share`. A second call with the same
-    scores and outcomes writes the same rows.
+    `as_of` is the last change of outcomes that the measurement has seen, or None if there was none.
+    """
+
+    as_of: int | None
+    figures: list[PerformanceFigure]
+    fairness: list[FairnessFigure]
+    verdicts: list[TestVerdict]
+    causes: list[BatchCause]
+
+
+def measure_run(
+    session: Session,
+    run: database.Row,
+    known: Errors | None = None,
+    write_more: Callable[[], None] | None = None,
+) -> bool:
+    """Measure a scoring run and write performance, fairness, tests of outcomes and `concept`.
+
+    Reading and computing take seconds and happen outside of the lock on the batch. One transaction
+    then takes the lock, checks that the run is still current and that no outcome has changed since
+    the reading, and writes. If an outcome has changed, the run is measured again. A second call
+    with the same scores and outcomes writes the same rows.
 
     Args:
-        run: row of the scoring run. The caller has locked the run's batch.
+        session: database session without an open transaction.
+        run: row of the scoring run.
         known: cache of the classification errors of earlier runs. Several calls can share the
             cache, and each call adds the errors that it reads.
+        write_more: writes further rows of the run in the same transaction.
+
+    Returns:
+        Whether the rows were written. If the batch was scored again meanwhile, nothing is written.
+    """
+    while True:
+        with database.snapshot(session.connection):
+            measured = measure_performance(session, run, known)
+        with database.transaction(session.connection):
+            database.lock(session.connection, f"batch:{run['batch_id']}")
+            current = database.row(
+                session.connection, "select_current_run", batch_id=run["batch_id"]
+            )
+            if current is None or current["scoring_run_id"] != run["scoring_run_id"]:
+                return False
+            is_unmoved = _last_change(session) == measured.as_of
+            if is_unmoved:
+                _write(session, run, measured)
+                if write_more is not None:
+                    write_more()
+        if is_unmoved:
+            for each in measured.causes:
+                log.warning("batch %s: %s", run["batch_id"], each.message)
+            return True
+        log.info("%s: outcomes arrived meanwhile, measuring again", run["scoring_run_id"])
+
+
+def measure_performance(
+    session: Session, run: database.Row, known: Errors | None = None
+) -> MeasuredPerformance:
+    """Read and compute performance and fairness of a scoring run, and write nothing.
+
+    There are realised figures, tests of outcomes and the cause `concept` only if enough scored
+    loans have an outcome: at least the contract's `mature_share`.
+
+    Args:
+        session: database session. Its queries should see one snapshot.
+        run: row of the scoring run.
+        known: cache of the classification errors of earlier runs.
     """
     session = session.under(run)
     contract = session.contract
     model = registry.model_row(session, run["propensity_version"])
-    # Read the last change before the outcomes. If a change is committed between the two reads, the
-    # figures count as out of date, and `restate_performance` measures the run again.
-    change = database.row(session.connection, "select_last_outcome_change")
-    as_of = change["change_id"] if change else None
+    as_of = _last_change(session)
     batch = read_scored_batch(session, run)
     is_mature = has_enough_outcomes(contract, int(batch.known.sum()), len(batch.outcome))
     if "decision" in predictions_of_other_policy(run, model):
@@ -82,13 +141,26 @@ def measure_performance(session: Session, run: database.Row, known: Errors | Non
         figures += figures_after_outcomes(contract, model, batch, earlier)
         facts = _facts(model, batch, figures)
         verdicts, findings = _judge(contract, model, batch, facts)
-    write_figures(session, run, figures, as_of)
-    write_fairness(session, run, fairness_figures(contract, batch, is_mature))
-    write_drift(session, run["scoring_run_id"], [*KINDS.values()], KINDS, verdicts)
-    causes = outcome_cause(contract, findings, facts)
-    record_causes(session, run["scoring_run_id"], (CONCEPT,), causes)
-    for each in causes:
-        log.warning("batch %s: %s", run["batch_id"], each.message)
+    return MeasuredPerformance(
+        as_of,
+        figures,
+        fairness_figures(contract, batch, is_mature),
+        verdicts,
+        outcome_cause(contract, findings, facts),
+    )
+
+
+def _last_change(session: Session) -> int | None:
+    change = database.row(session.connection, "select_last_outcome_change")
+    return change["change_id"] if change else None
+
+
+def _write(session: Session, run: database.Row, measured: MeasuredPerformance) -> None:
+    run_id = run["scoring_run_id"]
+    write_figures(session, run, measured.figures, measured.as_of)
+    write_fairness(session, run, measured.fairness)
+    write_drift(session, run_id, [*KINDS.values()], KINDS, measured.verdicts)
+    record_causes(session, run_id, (CONCEPT,), measured.causes)
 
 
 def _earlier_errors(session: Session, run: database.Row, known: Errors, as_of: int) -> np.ndarray:
