@@ -1,4 +1,4 @@
-"""Intervals from bins of probabilities are those of single loans, which are drawn here one by one."""
+"""Intervals from bins of probabilities are those of single loans, drawn here one by one."""
 
 import numpy as np
 import pyarrow as pa

@@ -24,8 +24,8 @@ from loan_scoring.monitoring.performance.estimated import (
     prediction_limits,
 )
 from loan_scoring.monitoring.performance.loss import (
-    expected_loss,
     draw_losses,
+    expected_loss,
     exposures,
     losses,
     realised_loss,
