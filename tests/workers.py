@@ -62,7 +62,7 @@ def folder_of(nodeid: str) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave what needs a Docker engine or many minutes to the targets that ask for it by its mark."""
+    """Leave what needs a Docker engine or many minutes to targets that ask for it by mark."""
     is_apart = collection_path.parent == Path(__file__).parent and collection_path.name in APART
     return True if is_apart and config.getoption("markexpr") != collection_path.name else None
 

@@ -23,12 +23,12 @@ from loan_scoring.models.training.run import train
 from loan_scoring.monitoring.performance.batch import ScoredBatch, read_scored_batch
 from loan_scoring.monitoring.performance.estimated import (
     ESTIMATED_METRICS,
-    draw_outcomes,
     estimate_metrics,
     metrics_of_draws,
 )
 from loan_scoring.monitoring.performance.figures import holdout_curve
 from loan_scoring.scoring.batch import score_batch
+from loan_scoring.statistics.bins import group_by_probability
 
 pytestmark = pytest.mark.integration
 
@@ -76,9 +76,11 @@ def test_estimate_is_near_and_its_interval_holds(
     deals = [dice.permutation(len(scored.probability))[: BATCHES * LOANS] for _ in range(DEALS)]
     for rows in np.concatenate(deals).reshape(DEALS * BATCHES, LOANS):
         p = scored.probability[rows]
-        drawn = draw_outcomes(p, curve, policy.resamples, contract.training.seed)
-        told = estimate_metrics(p, curve, threshold, drawn)
-        realised = metrics_of_draws(p, threshold, scored.outcome[rows][None, :] == 1)
+        bins = group_by_probability(p, threshold)
+        seed = contract.training.seed
+        told = estimate_metrics(p, bins, curve, threshold, policy.resamples, seed)
+        defaults = np.bincount(bins.places, scored.outcome[rows], len(bins.loans))
+        realised = metrics_of_draws(bins, threshold, defaults[None, :])
         for name, (value,) in realised.items():
             lower, upper = told[name].lower, told[name].upper
             assert lower is not None

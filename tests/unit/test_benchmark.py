@@ -11,7 +11,7 @@ import pytest
 from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import DatabaseError, SourceError
-from loan_scoring.lab.bench import ingest, metrics, run, score
+from loan_scoring.lab.bench import ingest, metrics, metrics_stage, run, score
 from loan_scoring.lab.bench.harness import DATABASE
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, Measurement, median_seconds
@@ -201,6 +201,23 @@ def test_metrics_are_benched_without_evidently_if_it_is_not_available(
     assert ratios == {}
     assert DATABASE not in databases(postgres)
     assert postgres.is_running()
+
+
+@pytest.mark.bench
+@pytest.mark.integration
+def test_the_whole_metrics_stage_is_benched_with_and_without_outcomes(
+    postgres: EmbeddedPostgres,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(metrics_stage, "REPETITIONS", 1)
+    monkeypatch.setattr(metrics_stage, "MILLION", 3000)
+    figures, ratios = benched("metrics_stage", source, capsys)
+    for rows in ("2,000", "3,000"):
+        assert {f"{rows} loans, {kind} outcomes" for kind in ("with", "without")} <= figures.keys()
+    assert ratios.keys() == {"CPU of the large batch", "peak of the large batch"}
+    assert DATABASE not in databases(postgres)
 
 
 def test_metrics_against_evidently_include_the_time_of_the_baseline(

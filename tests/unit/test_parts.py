@@ -9,6 +9,7 @@ from scipy.stats import binom, binomtest, hypergeom
 
 from loan_scoring.monitoring.performance.segments import FEWEST, MOST, OTHER, pool_levels
 from loan_scoring.statistics.fairness import NOT_STATED
+from loan_scoring.statistics.labels import Labels
 from loan_scoring.statistics.parts import default_counts, holm, part_p_values, shifted
 
 
@@ -92,10 +93,11 @@ def test_a_bad_year_marks_no_segment_and_a_bad_segment_is_marked() -> None:
 
 
 def test_small_levels_are_pooled_and_the_order_is_the_contracts() -> None:
-    levels = ["b"] * FEWEST + ["a"] * 50 + ["rare"] * (FEWEST - 1) + [None] * 40
-    cut = pool_levels("x", levels, ["b", "a", "rare"])
+    levels = ["b"] * FEWEST + ["a"] * 50 + ["rare"] * (FEWEST - 1) + [NOT_STATED] * 40
+    cut = pool_levels("x", Labels.of(levels), ["b", "a", "rare"])
     assert cut.names == ["b", "a", NOT_STATED, OTHER]
     assert np.bincount(cut.code).tolist() == [FEWEST, 50, 40, FEWEST - 1]
-    many = pool_levels("x", [f"{place:02}" for place in range(20) for _ in range(40)], [])
+    several = Labels.of([f"{place:02}" for place in range(20) for _ in range(40)])
+    many = pool_levels("x", several, [])
     assert len(many.names) == MOST + 1
-    assert pool_levels("x", [], []).names == []
+    assert pool_levels("x", Labels.of([]), []).names == []

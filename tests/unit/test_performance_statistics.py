@@ -15,13 +15,14 @@ from sklearn import metrics as sklearn
 from loan_scoring.contract import Contract, PerformancePolicy
 from loan_scoring.monitoring.performance.estimated import (
     ESTIMATED_METRICS,
-    draw_outcomes,
+    draw_defaults,
     estimate_metrics,
     expected_metrics,
     metrics_of_draws,
     prediction_limits,
 )
 from loan_scoring.monitoring.performance.loss import (
+    draw_losses,
     expected_loss,
     exposures,
     losses,
@@ -35,6 +36,7 @@ from loan_scoring.monitoring.performance.realised import (
 )
 from loan_scoring.statistics import fairness, group_differences
 from loan_scoring.statistics.auc import delong
+from loan_scoring.statistics.bins import ProbabilityBins, group_by_probability
 from loan_scoring.statistics.calibration import (
     AS_THEY_ARE,
     DEGREE,
@@ -43,6 +45,7 @@ from loan_scoring.statistics.calibration import (
     log_odds,
 )
 from loan_scoring.statistics.intervals import Estimate
+from loan_scoring.statistics.labels import Labels
 from loan_scoring.statistics.model_metrics import holdout_metrics
 
 POLICY = PerformancePolicy()
@@ -59,6 +62,22 @@ def outcomes(probability: np.ndarray, seed: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(len(probability)) < probability).astype(int)
 
 
+def binned(
+    probability: np.ndarray, drawn: np.ndarray, threshold: float = THRESHOLD
+) -> tuple[ProbabilityBins, float, np.ndarray]:
+    """Return what `metrics_of_draws` takes, from the outcomes of single loans."""
+    bins = group_by_probability(probability, threshold)
+    counts = [np.bincount(bins.places, y, len(bins.loans)) for y in drawn]
+    return bins, threshold, np.array(counts)
+
+
+def estimated(
+    probability: np.ndarray, curve: CalibrationCurve, threshold: float = THRESHOLD
+) -> dict[str, Estimate]:
+    bins = group_by_probability(probability, threshold)
+    return estimate_metrics(probability, bins, curve, threshold, 200, 1)
+
+
 def ks_of(y: np.ndarray, p: np.ndarray) -> float:
     return float(stats.ks_2samp(p[y == 1], p[y == 0]).statistic)
 
@@ -67,7 +86,7 @@ def ks_of(y: np.ndarray, p: np.ndarray) -> float:
 def test_metrics_of_outcomes_are_those_of_scikit_learn_and_scipy(digits: int | None) -> None:
     p = scores(400, 1, digits)
     drawn = np.stack([outcomes(p, seed) for seed in range(20)])
-    found = metrics_of_draws(p, THRESHOLD, drawn.astype(bool))
+    found = metrics_of_draws(*binned(p, drawn))
     for place, y in enumerate(drawn):
         theirs = {
             "default_rate": y.mean(),
@@ -111,8 +130,9 @@ def test_expected_metrics_are_those_of_all_pairs_and_cells(digits: int | None) -
 
 def test_expected_metrics_are_the_mean_of_what_may_be_realised() -> None:
     p = scores(2000, 3)
-    drawn = draw_outcomes(p, AS_THEY_ARE, 4000, 1)
-    per_draw = metrics_of_draws(p, THRESHOLD, drawn)
+    bins = group_by_probability(p, THRESHOLD)
+    drawn = draw_defaults(bins, AS_THEY_ARE, 4000, 1)
+    per_draw = metrics_of_draws(bins, THRESHOLD, drawn)
     for name, value in expected_metrics(p, p, THRESHOLD).items():
         error = np.std(per_draw[name]) / np.sqrt(len(drawn))
         # A ratio of expectations is off by a thousandth of its spread; five errors are for noise.
@@ -172,9 +192,9 @@ def test_interval_covers_the_realised_value_at_its_stated_rate(is_bent: bool) ->
         p, held = scores(1000, seed), scores(3000, 10_000 + seed)
         true, true_held = (bent(p), bent(held)) if is_bent else (p, held)
         known = fit_calibration_curve(outcomes(true_held, 20_000 + seed), held)
-        found = estimate_metrics(p, known, THRESHOLD, draw_outcomes(p, known, 200, 1))
-        y = outcomes(true, 30_000 + seed)[None, :].astype(bool)
-        for name, (value,) in metrics_of_draws(p, THRESHOLD, y).items():
+        found = estimated(p, known)
+        y = outcomes(true, 30_000 + seed)[None, :]
+        for name, (value,) in metrics_of_draws(*binned(p, y)).items():
             lower, upper = found[name].lower, found[name].upper
             assert lower is not None
             assert upper is not None
@@ -192,7 +212,9 @@ def test_without_the_holdouts_error_intervals_would_cover_too_seldom() -> None:
         blind = CalibrationCurve(
             known.coefficients, np.zeros((4, 4)).tolist(), known.lowest, known.highest
         )
-        lower, upper = prediction_limits(draw_outcomes(p, blind, 200, 1).mean(axis=1))
+        bins = group_by_probability(p, THRESHOLD)
+        drawn = draw_defaults(bins, blind, 200, 1)
+        lower, upper = prediction_limits(drawn.sum(axis=1) / len(p))
         assert lower is not None
         assert upper is not None
         covered += lower <= outcomes(p, 30_000 + seed).mean() <= upper
@@ -201,7 +223,7 @@ def test_without_the_holdouts_error_intervals_would_cover_too_seldom() -> None:
 
 def test_metric_without_a_value_is_left_out() -> None:
     p = np.full(50, 0.1)
-    found = estimate_metrics(p, AS_THEY_ARE, 0.5, draw_outcomes(p, AS_THEY_ARE, 200, 1))
+    found = estimated(p, AS_THEY_ARE, 0.5)
     assert "precision" not in found
     assert found["auc"].value == pytest.approx(0.5)
 
@@ -278,10 +300,10 @@ def test_fairness_is_that_of_fairlearn() -> None:
         "y_true": 1 - y, "y_pred": approved.astype(int), "sensitive_features": values,
     }  # fmt: skip
     found = group_differences.demographic_parity(
-        group_differences.count_by_group(values, GROUPS, approved), 200, 1
+        group_differences.count_by_group(Labels.of(values), GROUPS, approved), 200, 1
     )
     kinds = [
-        group_differences.count_by_group(values[y == kind], GROUPS, approved[y == kind])
+        group_differences.count_by_group(Labels.of(values[y == kind]), GROUPS, approved[y == kind])
         for kind in (0, 1)
     ]
     found |= group_differences.equal_odds(kinds[0], kinds[1], 200, 1)
@@ -300,7 +322,7 @@ def test_fairness_is_that_of_fairlearn() -> None:
 
 def test_resamples_of_counts_are_those_of_loans() -> None:
     values, _, approved = grouped(600, 2)
-    counts = group_differences.count_by_group(values, GROUPS, approved)
+    counts = group_differences.count_by_group(Labels.of(values), GROUPS, approved)
     ours = counts.resampled(4000, np.random.default_rng(1))
     dice = np.random.default_rng(2)
     for place, group in enumerate(GROUPS):
@@ -356,7 +378,8 @@ def test_ratio_may_be_anything_where_hardly_anybody_of_a_group_is_approved() -> 
 def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: Contract) -> None:
     values: list[str | None] = ["Male"] * 300 + ["Female"] * 290 + [None] * 11
     approved, y = np.arange(601) % 3 > 0, (np.arange(601) % 7 == 0).astype(float)
-    found = fairness.groups_in_order(loan_default.group_rule("gender"), values, y, approved)
+    stated = Labels.of([value or fairness.NOT_STATED for value in values])
+    found = fairness.groups_in_order(loan_default.group_rule("gender"), stated, y, approved)
     theirs = fairlearn.MetricFrame(
         metrics={
             "rows": fairlearn.count,
@@ -373,7 +396,7 @@ def test_groups_are_those_of_fairlearn_and_told_without_outcomes(loan_default: C
         for name in theirs.columns:
             assert group[name] == pytest.approx(theirs.loc[group["group"], name])
     unknown = np.full(601, np.nan)
-    before = fairness.groups_in_order(loan_default.group_rule("gender"), values, unknown, approved)
+    before = fairness.groups_in_order(loan_default.group_rule("gender"), stated, unknown, approved)
     assert {group["default_rate"] for group in before} == {None}
 
 
@@ -381,7 +404,9 @@ def test_losses_are_sums_over_loans() -> None:
     p = scores(3000, 17)
     amount = np.random.default_rng(18).lognormal(12, 0.6, 3000)
     exposure = exposures(amount, 0.45)
-    found = expected_loss(p, exposure, draw_outcomes(p, AS_THEY_ARE, 2000, 1))
+    found = expected_loss(
+        p, exposure, draw_losses(p, np.arange(3000), exposure, AS_THEY_ARE, 2000, 1)
+    )
     by_hand = sum(each * 0.45 * lent for each, lent in zip(p, amount, strict=True))
     deviation = math.sqrt(np.sum(p * (1 - p) * exposure**2))
     assert found.value == pytest.approx(by_hand)

@@ -45,7 +45,7 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
     bench.add_argument(
         "--stage",
         action="append",
-        choices=("ingest", "mixed", "known_loans", "score", "metrics", "pages"),
+        choices=("ingest", "mixed", "known_loans", "score", "metrics", "metrics_stage", "pages"),
         help="may be repeated; default: all but pages, which takes minutes and 9 GB of disk",
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")

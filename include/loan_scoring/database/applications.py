@@ -112,22 +112,20 @@ def read_application_blocks(
     batch_id: str,
     revision: int,
     columns: Sequence[str],
-    bounds: tuple[object, object],
+    bounds: tuple[object, object] | None,
     rows: int,
 ) -> Iterator[pa.Table]:
     """Yield the rows that `read_applications` returns, in tables of at most `rows` rows."""
-    first, last = bounds
-    within = _between(first, last)
+    within = [_between(*bounds)] if bounds else []
+    reached: list[sql.Composed] = []
     while True:
-        block = _applications(session, batch_id, revision, columns, [within], rows)
+        block = _applications(session, batch_id, revision, columns, [*within, *reached], rows)
         if block.num_rows:
             yield block
         if block.num_rows < rows:
             return
-        reached = block.column(KEY)[-1].as_py()
-        within = sql.SQL("loan_id > {} AND loan_id <= {}").format(
-            sql.Literal(reached), sql.Literal(last)
-        )
+        last = sql.Literal(block.column(KEY)[-1].as_py())
+        reached = [sql.SQL("loan_id > {}").format(last)]
 
 
 def _applications(

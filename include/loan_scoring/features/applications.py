@@ -96,7 +96,7 @@ def read_derived_blocks(
     batch_id: str,
     revision: int,
     columns: Sequence[str],
-    bounds: tuple[object, object],
+    bounds: tuple[object, object] | None,
     rows: int,
     delivery_id: int | None = None,
 ) -> Iterator[pa.Table]:

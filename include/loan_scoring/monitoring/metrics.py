@@ -13,7 +13,7 @@ from loan_scoring.database.files import read_artifact
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.features.applications import read_derived
+from loan_scoring.features.applications import read_derived_blocks
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import (
     PREDICTIONS,
@@ -31,7 +31,8 @@ from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
 from loan_scoring.monitoring.drift_rows import write_drift
-from loan_scoring.monitoring.performance.measure import measure_performance
+from loan_scoring.monitoring.performance.batch import CODED
+from loan_scoring.monitoring.performance.measure import measure_run
 from loan_scoring.monitoring.performance.over_nights import add_up_outcomes
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,17 @@ KINDS_OF_SCORING = ("data", "prediction", "joint")
 
 The other kinds, `model` and `target`, need outcomes.
 """
+BLOCK_ROWS = 50_000
+"""Number of applications that are read at once."""
 
 
 def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     """Measure a batch's current scoring run: write drift, distributions, performance and alerts.
 
-    The rows of the scoring run are written in one transaction. A second transaction then adds up
-    the outcomes over nights, and a third one updates the alerts. If scores and outcomes have not
-    changed, a second call writes the same rows.
+    Everything is read and computed first. The rows of the scoring run are then written in one
+    transaction, which holds the lock on the batch. A second transaction adds up the outcomes over
+    nights, and a third one updates the alerts. If scores and outcomes have not changed, a second
+    call writes the same rows. If the batch is scored again meanwhile, the new run is measured.
 
     A batch that was declared empty is compared with nothing, and no row is written.
 
@@ -69,13 +73,15 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     comparisons, probabilities = _compare(session, run)
     verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
     drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
-    with database.transaction(session.connection):
-        database.lock(session.connection, f"batch:{batch_id}")
+    causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
+
+    def write_drift_and_distributions() -> None:
         write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, drift_kinds, verdicts)
         write_distributions(session, run, drift_kinds, comparisons, probabilities)
-        causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
-        measure_performance(session, run)
+
+    if not measure_run(session, run, write_more=write_drift_and_distributions):
+        return compare_batch(session, batch_id)
     add_up_outcomes(session)
     update_alerts(session)
     for each in causes:
@@ -98,17 +104,13 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     contract = under_model(session.contract, propensity["training_data"])
     personas = registry.model_row(session, run["personas_version"])
     baseline = _fitted_baseline(contract, propensity)
-    with database.transaction(session.connection):
-        batch = watched_columns(
-            read_derived(
-                Session(contract, session.connection),
-                run["batch_id"],
-                run["revision"],
-                baseline.inputs,
-                delivery_id=run["lookup_delivery_id"],
-            )
-        )
+    with database.snapshot(session.connection):
         predicted = _predictions(session, run)
+        batch = _inputs(Session(contract, session.connection), run, baseline.inputs)
+        together = baseline.together(contract.monitoring, batch)
+        day = read_date(run["batch_id"])
+        alone = compare_columns(contract, baseline, batch, baseline.inputs, day)
+        del batch  # because what follows needs its memory
     incomparable = predictions_of_other_policy(run, propensity)
     # Another training may give personas other names. If the persona model and the propensity model
     # come from different trainings, the batch's personas cannot be compared with the baseline's.
@@ -116,9 +118,9 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
-        *compare_columns(contract, baseline, batch, baseline.inputs, read_date(run["batch_id"])),
+        *alone,
         *compare_columns(contract, baseline, predicted, outputs),
-        *baseline.together(contract.monitoring, batch),
+        *together,
     ]
     return comparisons, present_numbers(predicted.column("default_probability"))
 
@@ -140,6 +142,32 @@ def _fitted_baseline(contract: Contract, model: database.Row) -> FittedBaseline:
     return _FITTED[key]
 
 
+def _inputs(session: Session, run: database.Row, columns: list[str]) -> pa.Table:
+    """Return the given columns of a run's batch, with texts as codes.
+
+    The rows are read in blocks, because the texts of a million rows need several times the memory
+    of their codes.
+    """
+    blocks = read_derived_blocks(
+        session,
+        run["batch_id"],
+        run["revision"],
+        columns,
+        None,
+        BLOCK_ROWS,
+        run["lookup_delivery_id"],
+    )
+    coded = [_with_codes(watched_columns(block.select(columns))) for block in blocks]
+    return pa.concat_tables(coded).unify_dictionaries()
+
+
+def _with_codes(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, table.column(place).dictionary_encode())
+    return table
+
+
 def _predictions(session: Session, run: database.Row) -> pa.Table:
     query = sql.SQL(
         "SELECT default_probability, decision, persona, reason_1 FROM scores"
@@ -147,11 +175,11 @@ def _predictions(session: Session, run: database.Row) -> pa.Table:
     ).format(batch_id=sql.Literal(run["batch_id"]), run_id=sql.Literal(run["scoring_run_id"]))
     types = {
         "default_probability": pa.float64(),
-        "decision": pa.string(),
-        "persona": pa.string(),
-        "reason_1": pa.string(),
+        "decision": CODED,
+        "persona": CODED,
+        "reason_1": CODED,
     }
-    return database.copy_out(session.connection, query, types)
+    return database.copy_out(session.connection, query, types).unify_dictionaries()
 
 
 def drift_kind(feature: str) -> str:

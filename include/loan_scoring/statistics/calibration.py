@@ -87,20 +87,21 @@ def slope_and_intercept(
 
 
 def slopes_and_intercepts(
-    y: np.ndarray, probability: np.ndarray, weights: np.ndarray
+    y: np.ndarray, probability: np.ndarray, weights: np.ndarray, loans: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the slopes and intercepts of many resamples, shape (resamples,) each.
 
     Newton's method runs for all resamples at once, with the closed formula for two unknowns. The
-    start is the solution for equal weights, because each resample's solution is near this start. If
-    a resample does not converge, `slope_and_intercept` solves that resample alone.
+    start is the solution of what is resampled, because each resample's solution is near it. If a
+    resample does not converge, `slope_and_intercept` solves that resample alone.
 
     Args:
         y: outcomes, 1 for default, shape (rows,).
         probability: predicted probabilities, shape (rows,).
-        weights: how often each resample contains each loan, shape (resamples, rows).
+        weights: how often each resample contains each row, shape (resamples, rows).
+        loans: how many loans each row stands for, shape (rows,). None means one each.
     """
-    start = slope_and_intercept(y, probability)
+    start = slope_and_intercept(y, probability, loans)
     slopes = np.full(len(weights), start[0])
     intercepts = np.full(len(weights), start[1])
     if not np.isfinite(start[0]):

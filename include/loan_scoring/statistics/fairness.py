@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from loan_scoring.statistics.intervals import wilson
+from loan_scoring.statistics.labels import Labels
 
 NOT_STATED = "not stated"
 """Name of the group of applicants whose attribute is null."""
@@ -86,8 +87,9 @@ def approval_parity(
     """
     from fairlearn.metrics import MetricFrame, selection_rate
 
-    group_of = np.array(_stated(values), dtype=object)
-    groups = groups_in_order(rule, values, y, approved)
+    stated = [NOT_STATED if value is None else value for value in values]
+    group_of = np.array(stated, dtype=object)
+    groups = groups_in_order(rule, Labels.of(stated), y, approved)
 
     def ratio_among(names: list[str]) -> float | None:
         if len(names) < 2:
@@ -120,7 +122,7 @@ def approval_parity(
 
 def groups_in_order(
     rule: GroupRule,
-    values: list[str | None],
+    values: Labels,
     y: np.ndarray,
     approved: np.ndarray,
 ) -> list[dict[str, Any]]:
@@ -130,19 +132,18 @@ def groups_in_order(
 
     Args:
         rule: rule of the attribute.
-        values: group of each row. None means that the group is not known.
+        values: group of each row, NOT_STATED if it is not known.
         y: outcomes, 1 for default and nan for unknown, shape (rows,).
         approved: whether each row would be approved, shape (rows,), bool.
     """
-    names, places = np.unique(np.array(_stated(values)), return_inverse=True)
+    rows, accepted = values.counts(), values.counts(approved)
     is_known = ~np.isnan(y)
-    rows, accepted = np.bincount(places), np.bincount(places, weights=approved)
-    known = np.bincount(places[is_known], minlength=len(names))
-    defaults = np.bincount(places[is_known], weights=y[is_known], minlength=len(names))
+    with_outcome = values.among(is_known)
+    known, defaults = with_outcome.counts(), with_outcome.counts(y[is_known])
     groups = []
-    for place in sorted(range(len(names)), key=lambda each: _place(rule.order, str(names[each]))):
-        name, size = str(names[place]), int(rows[place])
-        rate = float(accepted[place] / size)
+    for name in sorted(rows, key=lambda each: _place(rule.order, each)):
+        size = int(rows[name])
+        rate = float(accepted[name] / size)
         low, high = wilson(rate * size, size)
         small = f"fewer than {rule.min_group} loans" if size < rule.min_group else None
         groups.append(
@@ -152,15 +153,11 @@ def groups_in_order(
                 "approval_rate": rate,
                 "low": low,
                 "high": high,
-                "default_rate": float(defaults[place] / known[place]) if known[place] else None,
+                "default_rate": defaults[name] / known[name] if name in known else None,
                 "left_out": rule.not_a_group.get(name, small),
             }
         )
     return groups
-
-
-def _stated(values: list[str | None]) -> list[str]:
-    return [NOT_STATED if value is None else value for value in values]
 
 
 def _place(order: Sequence[str], name: str) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
+from loan_scoring.statistics.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,18 @@ class GroupCounts:
             return np.asarray(np.where(np.isnan(rates), np.nan, drawn / self.loans))
 
 
-def count_by_group(values: np.ndarray, groups: list[str], approved: np.ndarray) -> GroupCounts:
+def count_by_group(values: Labels, groups: list[str], approved: np.ndarray) -> GroupCounts:
     """Count the loans and approved loans of each group.
 
     Args:
-        values: group of each row, shape (rows,).
+        values: group of each row.
         groups: groups to compare. Rows of other groups are not counted.
         approved: whether each row is approved, shape (rows,), bool.
     """
-    masks = [values == group for group in groups]
+    loans, accepted = values.counts(), values.counts(approved)
     return GroupCounts(
-        np.array([mask.sum() for mask in masks]), np.array([approved[mask].sum() for mask in masks])
+        np.array([int(loans.get(group, 0)) for group in groups]),
+        np.array([int(accepted.get(group, 0)) for group in groups]),
     )
 
 

@@ -23,7 +23,7 @@ class LimitedRatio:
     value: float
     limit: float
     is_at_most: bool = True
-    unit: Literal["x", "s"] = "x"
+    unit: Literal["x", "s", "MiB"] = "x"
 
     @property
     def is_met(self) -> bool:

@@ -9,6 +9,7 @@ from loan_scoring.lab.bench.ingest import bench_ingest
 from loan_scoring.lab.bench.known_loans import bench_known_loans
 from loan_scoring.lab.bench.loans import BenchLoans, prepare_loans
 from loan_scoring.lab.bench.metrics import bench_metrics
+from loan_scoring.lab.bench.metrics_stage import bench_metrics_stage
 from loan_scoring.lab.bench.mixed import bench_mixed
 from loan_scoring.lab.bench.pages import bench_pages
 from loan_scoring.lab.bench.result import BenchResult
@@ -24,6 +25,7 @@ BENCHES: dict[str, Bench] = {
     "known_loans": bench_known_loans,
     "score": bench_score,
     "metrics": bench_metrics,
+    "metrics_stage": bench_metrics_stage,
     "pages": bench_pages,
 }
 

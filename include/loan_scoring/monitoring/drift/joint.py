@@ -184,6 +184,7 @@ class MatrixEncoding:
         for place, name in enumerate(self.names):
             values = table.column(name).combine_chunks()
             if name in self.levels:
+                values = values.cast(pa.string())  # a batch may hold texts as codes
                 known = pa.array(self.levels[name], pa.string())
                 codes = pc.index_in(values, value_set=known).fill_null(len(known))
                 values = pc.if_else(values.is_valid(), codes, pa.scalar(None, codes.type))

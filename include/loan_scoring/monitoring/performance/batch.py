@@ -13,7 +13,7 @@ from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
-from loan_scoring.models.groups import group_names, names_by_bands
+from loan_scoring.models.groups import group_labels, labels, labels_by_bands
 from loan_scoring.models.numbers import as_floats
 from loan_scoring.monitoring.performance.due import (
     columns_that_decide,
@@ -23,6 +23,10 @@ from loan_scoring.monitoring.performance.due import (
     overruled,
     people_who_approved,
 )
+from loan_scoring.statistics.labels import Labels
+
+CODED = pa.dictionary(pa.int32(), pa.string())
+"""Type of a column of texts of which few are distinct."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,12 @@ class ScoredBatch:
 
     probability: np.ndarray
     approved: np.ndarray
-    personas: list[str]
+    personas: Labels
     outcome: np.ndarray
     amount: np.ndarray
     recovered: np.ndarray
-    groups: dict[str, list[str | None]]
-    segments: dict[str, list[str | None]]
+    groups: dict[str, Labels]
+    segments: dict[str, Labels]
     is_due: np.ndarray
     is_funded: np.ndarray
 
@@ -83,13 +87,13 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
-        scores.column("persona").to_pylist(),
+        labels(scores.column("persona")),
         np.where(is_due, known["outcome"], np.nan),
         as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
         known["recovered"],
-        {name: group_names(contract, name, inputs.column(name)) for name in protected},
+        {name: group_labels(contract, name, inputs.column(name)) for name in protected},
         {
-            name: names_by_bands(bands, inputs.column(name))
+            name: labels_by_bands(bands, inputs.column(name))
             for name, bands in contract.segment_bands.items()
         },
         is_due,
@@ -141,7 +145,7 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
         **column_types(session.contract, [KEY]),
         "default_probability": pa.float64(),
         "is_approved": pa.bool_(),
-        "persona": pa.string(),
+        "persona": CODED,
     }
     return database.copy_out(session.connection, query, types)
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.performance.batch import ScoredBatch
-from loan_scoring.monitoring.performance.estimated import draw_outcomes, estimate_metrics
+from loan_scoring.monitoring.performance.estimated import estimate_metrics
 from loan_scoring.monitoring.performance.loss import (
     ALL,
     approval_rate,
     decision_segments,
+    draw_losses,
     expected_loss,
     exposures,
     losses,
@@ -21,6 +22,7 @@ from loan_scoring.monitoring.performance.loss import (
 )
 from loan_scoring.monitoring.performance.realised import default_rate_by_decile, realised_metrics
 from loan_scoring.statistics import fairness, group_differences
+from loan_scoring.statistics.bins import group_by_probability
 from loan_scoring.statistics.calibration import AS_THEY_ARE, CalibrationCurve
 from loan_scoring.statistics.intervals import Estimate
 
@@ -67,12 +69,13 @@ def figures_before_outcomes(
     Args:
         model: row of the propensity model that scored the batch.
     """
-    policy, p = contract.performance, batch.probability
+    p = batch.probability
     if not len(p):
         return []
-    curve = holdout_curve(model)
-    drawn = draw_outcomes(p, curve, policy.resamples, contract.training.seed)
-    metrics = estimate_metrics(p, curve, contract.decision.decline_from, drawn)
+    curve, threshold = holdout_curve(model), contract.decision.decline_from
+    resamples, seed = contract.performance.resamples, contract.training.seed
+    bins = group_by_probability(p, threshold)
+    metrics = estimate_metrics(p, bins, curve, threshold, resamples, seed)
     found = [
         PerformanceFigure(ALL, name, ESTIMATED, each, len(p), model["metrics"].get(name))
         for name, each in metrics.items()
@@ -86,7 +89,8 @@ def figures_before_outcomes(
             PerformanceFigure(segment, "approval_rate", ESTIMATED, approval, loans, holdout)
         )
         for metric, lent, exposure in _exposures(contract, batch, rows):
-            loss = expected_loss(true[lent], exposure, drawn[:, lent])
+            drawn = draw_losses(bins.centres, bins.places[lent], exposure, curve, resamples, seed)
+            loss = expected_loss(true[lent], exposure, drawn)
             found.append(PerformanceFigure(segment, metric, ESTIMATED, loss, len(exposure)))
     return found
 
@@ -239,16 +243,15 @@ def fairness_figures(
         groups = fairness.groups_in_order(
             contract.group_rule(attribute), stated, known, batch.approved
         )
-        values = np.array([fairness.NOT_STATED if each is None else each for each in stated])
         compared = [each["group"] for each in groups if each["left_out"] is None]
         if len(compared) < 2:
             continue
         metrics = group_differences.demographic_parity(
-            group_differences.count_by_group(values, compared, batch.approved), resamples, seed
+            group_differences.count_by_group(stated, compared, batch.approved), resamples, seed
         )
         if is_mature:
             paid, defaulted = (
-                group_differences.count_by_group(values[kind], compared, batch.approved[kind])
+                group_differences.count_by_group(stated.among(kind), compared, batch.approved[kind])
                 for kind in (batch.outcome == 0, batch.outcome == 1)
             )
             metrics |= group_differences.equal_odds(paid, defaulted, resamples, seed)

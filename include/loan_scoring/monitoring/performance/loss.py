@@ -4,23 +4,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from loan_scoring.monitoring.performance.estimated import BLOCK_VALUES, prediction_limits
+from loan_scoring.monitoring.performance.estimated import prediction_limits
+from loan_scoring.statistics.bins import MOST_BINS
+from loan_scoring.statistics.calibration import CalibrationCurve
 from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
+from loan_scoring.statistics.labels import Labels
 
 ALL = "all"
 """Name of the segment that holds every scored loan. Every other segment is a persona."""
 
 
-def decision_segments(personas: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+def decision_segments(personas: Labels) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name of each segment and a mask of its rows, shape (rows,), bool.
 
     The segment `all` comes first. The personas follow, sorted by name.
     """
-    persona_of = np.asarray(personas, dtype=object)
-    yield ALL, np.ones(len(persona_of), dtype=bool)
-    for name in sorted(set(personas)):
-        yield name, persona_of == name
+    yield ALL, np.ones(len(personas), dtype=bool)
+    for name in sorted(personas.counts()):
+        yield name, personas.mask(name)
 
 
 def approval_rate(approved: np.ndarray) -> Estimate:
@@ -46,19 +48,56 @@ def expected_loss(true: np.ndarray, exposure: np.ndarray, drawn: np.ndarray) -> 
 
     The expected loss is the sum of probability x loss given default x amount. Source: Basel
     Committee (2005), "An explanatory note on the Basel II IRB risk weight functions", section 2.1:
-    EL = PD x LGD x EAD. The interval comes from the losses under the drawn outcomes. The
-    interval does not include the uncertainty of loss given default.
+    EL = PD x LGD x EAD. The interval comes from drawn losses. The interval does not include the
+    uncertainty of loss given default.
 
     Args:
         true: recalibrated probability with which each loan defaults, shape (rows,).
         exposure: exposure of each loan, from `exposures`, shape (rows,).
-        drawn: outcomes from `estimated.draw_outcomes`, shape (resamples, rows).
+        drawn: losses from `draw_losses`, shape (resamples,).
     """
-    size = max(1, BLOCK_VALUES // max(len(true), 1))
-    losses = [
-        drawn[start : start + size].astype(float) @ exposure for start in range(0, len(drawn), size)
-    ]
-    return Estimate(float(true @ exposure), *prediction_limits(np.concatenate(losses)))
+    return Estimate(float(true @ exposure), *prediction_limits(drawn))
+
+
+def draw_losses(
+    centres: np.ndarray,
+    places: np.ndarray,
+    exposure: np.ndarray,
+    curve: CalibrationCurve,
+    resamples: int,
+    seed: int,
+) -> np.ndarray:
+    """Draw random losses that loans may have, shape (resamples,).
+
+    Each resample first draws a calibration curve, as in `estimated.draw_defaults`. With at most
+    MOST_BINS loans, it then draws the outcome of each loan. With more, it draws the sum: given the
+    curve, the loss is a sum of independent losses, so its first three cumulants follow from sums of
+    exposures by bin, and a normal deviate is bent to have these cumulants (Cornish, Fisher 1938,
+    "Moments and cumulants in the specification of distributions").
+
+    Args:
+        centres: probability of each bin, from `statistics.bins`, shape (bins,).
+        places: index of each loan's bin, shape (rows,).
+        exposure: exposure of each loan, from `exposures`, shape (rows,).
+        curve: calibration curve of the model's hold-out.
+        resamples: number of resamples.
+        seed: random seed for drawing curves and outcomes.
+    """
+    dice = np.random.default_rng(seed)
+    if len(places) <= MOST_BINS:
+        curves = curve.draws(centres[places], resamples, dice)
+        return np.array([(dice.random(len(places)) < true) @ exposure for true in curves])
+    first, second, third = (
+        np.bincount(places, exposure**power, minlength=len(centres)) for power in (1, 2, 3)
+    )
+    found = np.empty(resamples)
+    for place, true in enumerate(curve.draws(centres, resamples, dice)):
+        spread = true * (1 - true)
+        variance = spread @ second
+        skewness = (spread * (1 - 2 * true)) @ third / variance**1.5 if variance > 0 else 0.0
+        z = dice.standard_normal()
+        found[place] = true @ first + variance**0.5 * (z + skewness * (z * z - 1) / 6)
+    return found
 
 
 def realised_loss(y: np.ndarray, lost: np.ndarray) -> Estimate:

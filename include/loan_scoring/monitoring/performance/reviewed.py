@@ -12,7 +12,7 @@ from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
-from loan_scoring.models.groups import group_names
+from loan_scoring.models.groups import group_labels
 from loan_scoring.monitoring.performance.due import people_who_approved
 from loan_scoring.monitoring.performance.figures import (
     ESTIMATED,
@@ -21,6 +21,7 @@ from loan_scoring.monitoring.performance.figures import (
 )
 from loan_scoring.monitoring.performance.loss import ALL, approval_rate
 from loan_scoring.statistics import fairness, group_differences
+from loan_scoring.statistics.labels import Labels
 
 IN_EFFECT = "in effect"
 
@@ -34,7 +35,7 @@ class ReviewedBatch:
     """
 
     decision: np.ndarray
-    groups: dict[str, list[str | None]]
+    groups: dict[str, Labels]
 
     @property
     def is_decided(self) -> np.ndarray:
@@ -73,7 +74,7 @@ def read_reviewed_batch(session: Session, run: database.Row) -> ReviewedBatch | 
     return ReviewedBatch(
         pc.coalesce(of_person, scores.column("decision")).to_numpy(zero_copy_only=False),
         {
-            name: group_names(contract, name, inputs.column(name))
+            name: group_labels(contract, name, inputs.column(name))
             for name in contract.protected_groups
         },
     )
@@ -104,18 +105,17 @@ def fairness_in_effect(contract: Contract, batch: ReviewedBatch | None) -> list[
     decided = batch.is_decided
     approved = batch.decision == "approve"
     for attribute, levels in batch.groups.items():
-        values = np.array([fairness.NOT_STATED if each is None else each for each in levels])
-        stated = [each for each, is_counted in zip(levels, decided, strict=True) if is_counted]
+        stated = levels.among(decided)
         unknown = np.full(len(stated), np.nan)
         groups = fairness.groups_in_order(
             contract.group_rule(attribute), stated, unknown, approved[decided]
         )
         for each in groups:
-            each["waiting"] = int((~decided & (values == each["group"])).sum())
+            each["waiting"] = int((~decided & levels.mask(each["group"])).sum())
         compared = [each["group"] for each in groups if each["left_out"] is None]
         if len(compared) < 2:
             continue
-        counts = group_differences.count_by_group(values[decided], compared, approved[decided])
+        counts = group_differences.count_by_group(stated, compared, approved[decided])
         metrics = group_differences.demographic_parity(
             counts, contract.performance.resamples, contract.training.seed
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from loan_scoring.contract import Contract
 from loan_scoring.contract.protected import group_order
@@ -15,6 +14,7 @@ from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.auc import delong, expected_auc
 from loan_scoring.statistics.fairness import NOT_STATED, Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
+from loan_scoring.statistics.labels import Labels
 from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
 
 PERSONA = "persona"
@@ -65,7 +65,7 @@ class Segmentation:
 
 
 def segmentations(
-    contract: Contract, personas: Sequence[str | None], levels: Mapping[str, Sequence[str | None]]
+    contract: Contract, personas: Labels, levels: Mapping[str, Labels]
 ) -> list[Segmentation]:
     """Return the ways in which a batch is cut into segments.
 
@@ -82,26 +82,24 @@ def segmentations(
     return found
 
 
-def pool_levels(
-    segmented_by: str, levels: Sequence[str | None], order: Sequence[str]
-) -> Segmentation:
+def pool_levels(segmented_by: str, levels: Labels, order: Sequence[str]) -> Segmentation:
     """Return the segments of a column, with small levels pooled as OTHER.
 
     Args:
         segmented_by: name of the column.
-        levels: level of each loan. None is a segment of its own, NOT_STATED.
+        levels: level of each loan. NOT_STATED is a segment of its own.
         order: levels in the order of the contract. Other levels follow, sorted by name.
     """
-    encoded = pa.array(levels, pa.string()).fill_null(NOT_STATED).dictionary_encode()
-    found, code = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    found, code = levels.names, levels.codes
     loans = np.bincount(code, minlength=len(found))
-    largest = sorted(range(len(found)), key=lambda each: (-loans[each], found[each]))[:MOST]
+    present = [each for each in range(len(found)) if loans[each]]
+    largest = sorted(present, key=lambda each: (-loans[each], found[each]))[:MOST]
     rank = {name: place for place, name in enumerate(order)}
     kept = sorted(
         (found[each] for each in largest if loans[each] >= FEWEST),
         key=lambda name: (rank.get(name, len(rank)), name == NOT_STATED, name),
     )
-    names = [*kept, OTHER] if len(kept) < len(found) else kept
+    names = [*kept, OTHER] if len(kept) < len(present) else kept
     new = {name: place for place, name in enumerate(kept)}
     moved = np.array([new.get(name, len(kept)) for name in found], dtype=int)
     return Segmentation(segmented_by, names, moved[code])
