@@ -135,7 +135,7 @@ def weekdays_differ(
     top = float((between / scale).sum()) / (len(groups) - 1) / free
     bottom = float((variance.total / scale).sum()) / free
     if bottom == 0:
-        return 1.0
+        return 0.0 if top > 0 else 1.0
     return float(stats.f.sf(top / bottom, (len(groups) - 1) * free, variance.degrees * free))
 
 

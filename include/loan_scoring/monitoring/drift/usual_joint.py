@@ -13,6 +13,13 @@ from loan_scoring.monitoring.drift.joint_tests import FOLDS
 from loan_scoring.monitoring.drift.usual import Usual, fit_usual
 from loan_scoring.monitoring.drift.usual_nights import against
 
+FOLDED = 1 - 2 / np.pi
+"""Variance of the absolute value of a normal variable, divided by that of the variable.
+
+Other applicants in either direction raise the AUC. So its variance between nights is only this part
+of the variance of the nights' direction and size.
+"""
+
 
 @dataclass(frozen=True)
 class JointNight:
@@ -84,11 +91,12 @@ def usual_joint(
     days = [each.day for each in nights]
     errors = len(joint.errors)
     noise = np.array([[error_noise(each.rows, errors)] for each in nights])
+    auc = fit_usual(
+        days, weekday, np.array([[each.auc] for each in nights]),
+        np.array([[auc_noise(each.rows)] for each in nights]), np.array([0.5]),
+    )  # fmt: skip
     return UsualJoint(
-        fit_usual(
-            days, weekday, np.array([[each.auc] for each in nights]),
-            np.array([[auc_noise(each.rows)] for each in nights]), np.array([0.5]),
-        ),
+        replace(auc, between=auc.between / FOLDED, total=auc.total / FOLDED),
         fit_usual(
             days, weekday, np.array([[each.z] for each in nights]) * noise**0.5, noise,
             np.zeros(1),
