@@ -1,6 +1,8 @@
 """Nights without drift raise no alert, a drifted one names its columns, a rerun changes nothing."""
 
+import json
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
@@ -164,6 +166,59 @@ def test_decisions_under_other_thresholds_are_not_held_against_the_old_ones(
         )
         == 0
     )
+
+
+def test_a_usual_weekday_raises_no_alert_and_says_what_it_was_compared_with(
+    ready: Session, drops: Replay
+) -> None:
+    usual, shocked = drops.batch_ids[2], drops.batch_ids[3]
+    run(ready, drops, usual)
+    assert run(ready, drops, shocked)["alerts"] == 1
+    # The eight weeks before: on the weekday of the shocked night all nights are like it.
+    first = date.fromisoformat(usual)
+    for days in range(1, 57):
+        day = first - timedelta(days)
+        same = day.weekday() == date.fromisoformat(shocked).weekday()
+        copy_night(ready, shocked if same else usual, str(day))
+    assert compare_batch(ready, shocked)["alerts"] == 0
+    rows = database.select_read_only(
+        ready.connection,
+        "select against from drift where feature = 'income_usd_per_month' and scoring_run_id = "
+        f"'{current_run(ready, shocked)}'",
+    )[1]
+    weekday = date.fromisoformat(shocked).strftime("%A")
+    assert {row[0] for row in rows} == {f"{weekday}s of the last 8 weeks"}
+    # A weekday that is usually like the others is held against these.
+    copy_night(ready, shocked, str(first - timedelta(100)))
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE distributions SET profile = other.profile FROM distributions AS other"
+            " WHERE other.feature = distributions.feature AND other.scoring_run_id = %s"
+            " AND distributions.scoring_run_id <> %s",
+            (current_run(ready, usual), current_run(ready, shocked)),
+        )
+    assert compare_batch(ready, shocked)["alerts"] == 1
+
+
+def copy_night(session: Session, batch_id: str, day: str) -> None:
+    """Copy the ledger and the distributions of a measured batch to another date."""
+    run_id = current_run(session, batch_id)
+    copies = {
+        "batches": ({"batch_id": day}, f"batch_id = '{batch_id}' AND is_current"),
+        "scoring_runs": (
+            {"batch_id": day, "scoring_run_id": f"{day}-copy"},
+            f"scoring_run_id = '{run_id}'",
+        ),
+        "distributions": ({"scoring_run_id": f"{day}-copy"}, f"scoring_run_id = '{run_id}'"),
+        "drift": ({"scoring_run_id": f"{day}-copy"}, f"scoring_run_id = '{run_id}'"),
+    }
+    with database.transaction(session.connection), session.connection.cursor() as cursor:
+        for table, (values, rows) in copies.items():
+            cursor.execute(
+                f"INSERT INTO {table} SELECT (jsonb_populate_record(t, %s::jsonb)).*"
+                f" FROM {table} AS t WHERE {rows}",
+                (json.dumps(values),),
+            )
 
 
 def test_unscored_batch_is_said(ready: Session) -> None:

@@ -81,3 +81,19 @@ def test_each_cause_is_counted_by_itself() -> None:
     assert request is not None
     assert request.is_asked
     assert request.reason.endswith("in 2 of the last 3 batches: 2026-01-06, 2026-01-07")
+
+
+def test_weekends_alone_ask_for_nothing_until_the_week_is_known() -> None:
+    weekend = [(f"2026-01-{day:02d}", {P} if day in {10, 11} else set()) for day in range(5, 12)]
+    early = judge_retraining(POLICY, P, weekend, "2026-01-11", None, least_nights=21)
+    assert early is not None
+    assert not early.is_asked
+    assert "the usual week is known after 21 nights" in early.reason
+    known = judge_retraining(POLICY, P, weekend, "2026-01-11", None, least_nights=6)
+    assert known is not None
+    assert known.is_asked
+    lasting = judge_retraining(
+        POLICY, P, [*weekend, ("2026-01-12", {P})], "2026-01-12", None, least_nights=21
+    )
+    assert lasting is not None
+    assert lasting.is_asked

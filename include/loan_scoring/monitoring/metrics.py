@@ -34,6 +34,7 @@ from loan_scoring.monitoring.drift_rows import write_drift
 from loan_scoring.monitoring.performance.batch import CODED
 from loan_scoring.monitoring.performance.measure import measure_run
 from loan_scoring.monitoring.performance.over_nights import add_up_outcomes
+from loan_scoring.monitoring.usual import read_usual, settled, what_against
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,13 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     comparisons, probabilities = _compare(session, run)
     verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
     drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
+    drifted = settled(drifted, [name for name, kind in drift_kinds.items() if kind == "data"])
     causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
+    against = what_against(comparisons)
 
     def write_drift_and_distributions() -> None:
-        write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, drift_kinds, verdicts)
+        run_id = run["scoring_run_id"]
+        write_drift(session, run_id, KINDS_OF_SCORING, drift_kinds, verdicts, against)
         write_distributions(session, run, drift_kinds, comparisons, probabilities)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
 
@@ -106,10 +110,11 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     baseline = _fitted_baseline(contract, propensity)
     with database.snapshot(session.connection):
         predicted = _predictions(session, run)
+        usual = read_usual(session.connection, contract, run, baseline)
         batch = _inputs(Session(contract, session.connection), run, baseline.inputs)
         together = baseline.together(contract.monitoring, batch)
         day = read_date(run["batch_id"])
-        alone = compare_columns(contract, baseline, batch, baseline.inputs, day)
+        alone = compare_columns(contract, baseline, batch, baseline.inputs, usual.columns, day)
         del batch  # because what follows needs its memory
     incomparable = predictions_of_other_policy(run, propensity)
     # Another training may give personas other names. If the persona model and the propensity model
@@ -119,8 +124,10 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
     outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
         *alone,
-        *compare_columns(contract, baseline, predicted, outputs),
-        *together,
+        *map(
+            usual.judged,
+            [*compare_columns(contract, baseline, predicted, outputs, usual.columns), *together],
+        ),
     ]
     return comparisons, present_numbers(predicted.column("default_probability"))
 

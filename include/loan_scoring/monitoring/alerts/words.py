@@ -71,7 +71,10 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
         parts.append(_describe_shift(facts, unit))
     if {"chi_square", "rare_levels"} & set(finding.failed_tests):
         parts.append(_describe_mix(facts, shown))
-    return f"{label} ({feature}) {'; '.join(parts)}; corrected PSI {finding.comparison.psi:.3f}"
+    against = facts.get("usual", {}).get("against")
+    compared = f", compared with {against}" if against else ""
+    psi = f"corrected PSI {finding.comparison.psi:.3f}"
+    return f"{label} ({feature}) {'; '.join(parts)}; {psi}{compared}"
 
 
 def has_more_nulls(finding: DriftedFeature) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from loan_scoring.contract import MonitoringPolicy
-from loan_scoring.monitoring.drift.comparison import DriftTest
+from loan_scoring.monitoring.drift.comparison import OTHER, DriftTest
 from loan_scoring.monitoring.drift.exact_tests import rare_levels, unseen_levels
 from loan_scoring.monitoring.drift.statistical_tests import (
     chi_square,
@@ -16,8 +16,6 @@ from loan_scoring.monitoring.drift.statistical_tests import (
     total_variation,
 )
 
-OTHER = "other levels"
-"""The name of all levels of a category together that facts do not name."""
 NAMED = 20
 """So many levels are named in facts: those with most rows, and those that changed most."""
 

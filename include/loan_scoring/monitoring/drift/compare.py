@@ -1,7 +1,7 @@
 """Compare each column of a batch with a model's baseline, with all tests for the column's type."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,7 @@ from loan_scoring.monitoring.drift.calendar_columns import compare_calendar
 from loan_scoring.monitoring.drift.categories import compare_categories
 from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
 from loan_scoring.monitoring.drift.joint import JointBaseline
+from loan_scoring.monitoring.drift.profiles import category_profile, number_profile
 from loan_scoring.monitoring.drift.statistical_tests import (
     ks,
     null_share,
@@ -28,6 +29,7 @@ from loan_scoring.monitoring.drift.statistical_tests import (
     rank_sum,
     wasserstein,
 )
+from loan_scoring.monitoring.drift.usual_nights import UsualNights
 from loan_scoring.statistics.distribution import Distribution, merged_counts
 
 
@@ -56,6 +58,14 @@ class BaselineColumn:
         if "other" not in frozen:
             return cls(frozen, None)
         return cls(fit_column_baseline(sample, bins=1), None, frozen)
+
+    def expected(self, usual: UsualNights) -> "BaselineColumn":
+        """Return the column with the shares that its baseline would have on a weekday."""
+        return replace(
+            self,
+            frozen=usual.expected(self.frozen),
+            distribution=usual.expected_distribution(self.frozen, self.distribution),
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,7 @@ def compare_columns(
     baseline: FittedBaseline,
     batch: pa.Table,
     features: Sequence[str],
+    usual: Mapping[str, UsualNights],
     day: date | None = None,
 ) -> list[Comparison]:
     """Return the drift tests of some columns of a batch.
@@ -143,6 +154,7 @@ def compare_columns(
         baseline: fitted baseline.
         batch: rows of the batch.
         features: names of the columns to compare.
+        usual: what earlier nights show, for the columns that have enough nights.
         day: business date of the batch, for calendar columns. None for `history`.
     """
     found = []
@@ -151,7 +163,8 @@ def compare_columns(
         present = explained_values(contract, name, values)
         if len(present):
             column = baseline.columns[name]
-            compared = compare_column(name, contract.monitoring, column, present, day)
+            policy = contract.monitoring
+            compared = compare_column(name, policy, column, present, usual.get(name), day)
             compared.facts["nulls"] = values.null_count / len(values)
             found.append(compared)
     return found
@@ -162,19 +175,27 @@ def compare_column(
     policy: MonitoringPolicy,
     column: BaselineColumn,
     values: pa.ChunkedArray,
+    usual: UsualNights | None = None,
     day: date | None = None,
 ) -> Comparison:
     """Return the drift tests of one column of a batch. The batch must have at least one row.
 
     The PSI is corrected by its mean without drift, so that the PSI of a small batch is not high
-    for that reason alone.
+    for that reason alone. If it is known what is usual, the batch is compared with what the
+    baseline would be on this weekday, and the p-values allow for the difference between nights. A
+    calendar column is compared with the date and not with other nights.
     """
+    if usual is not None and column.calendar is None:
+        of_weekday = compare_column(feature, policy, column.expected(usual), values)
+        return usual.judged(column.frozen, of_weekday)
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
     counts: list[int] | dict[str, int]
     if column.distribution is None:
         counts = count_levels(values)
+        counts = count_levels(values)
+        profile = category_profile(counts, nulls)
         tests, expected, actual, facts = compare_categories(
             policy, frozen, counts, len(values), is_grouped=column.grouped is not None
         )
@@ -182,6 +203,7 @@ def compare_column(
             counts = {level: counts.get(level, 0) for level in column.grouped["levels"]}
     else:
         batch = Distribution.of(present_numbers(values))
+        profile = number_profile(batch, nulls)
         counts = batch.counts(np.asarray(frozen["edges"], dtype=float)).tolist()
         if column.calendar is not None:
             tests, expected, actual, facts = compare_calendar(
@@ -202,7 +224,7 @@ def compare_column(
         "baseline_nulls": frozen["nulls"] / frozen["rows"],
         "psi_uncorrected": index,
     }
-    return Comparison(feature, tests, corrected, noise, facts, counts)
+    return Comparison(feature, tests, corrected, noise, facts, counts, profile)
 
 
 def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
