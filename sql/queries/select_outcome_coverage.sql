@@ -1,11 +1,16 @@
--- For each current scoring run, count the scored loans that have an outcome, and the loans on which the
--- metrics were measured. Return the last change that gave loans of the batch another outcome or took it
--- away, and the last change before the metrics were measured.
--- The metric `ddm` is measured on the whole stream of the model's loans. Outcomes are not counted if all
--- loans were measured already and no outcome changed since, or if retention dropped the rows.
-SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
-       CASE WHEN gone.is_dropped THEN coalesce(rate.loans, 0)
-            WHEN rate.loans = r.scored AND changed.last_change <= measured.last_change
+-- For each current scoring run, return how many outcomes counted when it was last measured, and what has
+-- changed since: outcomes of the batch that became another one or were taken away, and decisions of
+-- people. `outcomes` counts the scored loans with an outcome. It is null if the contract lets only some
+-- loans count (`only_some`), for those are counted loan by loan, and if retention dropped the rows.
+SELECT r.scoring_run_id, r.batch_id, r.revision, r.propensity_version, r.lookup_delivery_id, r.scored,
+       gone.is_dropped, rate.loans AS measured_loans, changed.last_change,
+       coalesce(rate.outcomes_change_id, 0) AS measured_change,
+       known.due AS known_due, known.known AS known_known, known.is_settled, known.counted_by,
+       known.outcomes_as_of, known.outcomes_change_id AS known_change,
+       decided.last_decision IS DISTINCT FROM known.decided_at AND known.due IS NOT NULL
+           AS is_decided_since,
+       CASE WHEN gone.is_dropped OR %(only_some)s THEN NULL
+            WHEN rate.loans = r.scored AND changed.last_change <= coalesce(rate.outcomes_change_id, 0)
             THEN r.scored
             -- As an array: the planner has no statistics of rows just written and would choose a bad
             -- join.
@@ -15,17 +20,12 @@ SELECT r.scoring_run_id, r.batch_id, r.propensity_version, r.scored,
                       SELECT s.loan_id FROM scores AS s
                       WHERE s.batch_id = r.batch_id AND s.scoring_run_id = r.scoring_run_id
                         AND s.default_probability IS NOT NULL
-                  ))) END AS outcomes,
-       gone.is_dropped,
-       rate.loans AS measured_loans, stream.loans AS measured_stream,
-       changed.last_change, measured.last_change AS measured_change
+                  ))) END AS outcomes
 FROM scoring_runs AS r
 LEFT JOIN performance AS rate
     ON rate.scoring_run_id = r.scoring_run_id AND rate.segment = 'all'
    AND rate.metric = 'default_rate' AND rate.basis = 'realised'
-LEFT JOIN performance AS stream
-    ON stream.scoring_run_id = r.scoring_run_id AND stream.segment = 'all'
-   AND stream.metric = 'ddm' AND stream.basis = 'realised'
+LEFT JOIN outcome_coverage AS known ON known.scoring_run_id = r.scoring_run_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM dropped_partitions AS d
                    WHERE d.month = left(r.batch_id, 7) AND d.table_name <> 'calls') AS is_dropped
@@ -35,6 +35,8 @@ CROSS JOIN LATERAL (
     FROM outcome_changes_by_batch AS c
     WHERE c.batch_id = r.batch_id
 ) AS changed
-CROSS JOIN LATERAL (SELECT coalesce(rate.outcomes_change_id, 0) AS last_change) AS measured
+CROSS JOIN LATERAL (
+    SELECT max(a.decided_at) AS last_decision FROM approvals AS a WHERE a.batch_id = r.batch_id
+) AS decided
 WHERE r.is_current
 ORDER BY r.batch_id

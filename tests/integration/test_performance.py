@@ -181,20 +181,124 @@ def test_outcomes_that_came_before_the_measuring_are_used(
     assert everything(ready) == before
 
 
-def test_late_outcomes_restate_the_stream_of_later_batches(
+SUMS = (
+    "select left(scoring_run_id, 10), test, nights, loans_over_nights, sum from outcome_sums"
+    " order by 1, 2"
+)
+
+
+def test_late_outcomes_change_the_sums_of_later_nights(
     ready: Session, night: Callable[..., str], take: Callable[..., None]
 ) -> None:
     night(0)
     night(1)
-    take(1)
+    take(1, worse=0.3)
     assert [run[:10] for run in restate_performance(ready)] == ["2026-01-06"]
-    query = "select scoring_run_id, loans from performance where metric = 'ddm' order by 1"
-    ((_, alone),) = select(ready, query)
-    take(0)
-    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05", "2026-01-06"]
-    (_, first), (_, second) = select(ready, query)
-    assert second == first + alone
+    alone = select(ready, SUMS)
+    assert [row[:3] for row in alone] == [
+        ["2026-01-06", "auc_drop", 1],
+        ["2026-01-06", "default_rate", 1],
+    ]
+    take(0, worse=0.3)
+    # Only the first night is measured again. The second night's sum follows from what is on record.
+    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05"]
+    after = select(ready, SUMS)
+    assert [row[2] for row in after] == [1, 1, 2, 2]
+    assert after[3][3] == after[1][3] + alone[1][3]
     assert restate_performance(ready) == []
+    assert select(ready, SUMS) == after
+    withdraw_outcomes(ready, "late-0-0", "the wrong night", "cli:tests")
+    assert len(restate_performance(ready)) == 1
+    assert select(ready, SUMS) == alone
+
+
+def test_sum_over_nights_alarms_in_words_that_a_person_understands(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    for place in (0, 1):
+        night(place)
+        take(place, worse=0.3)
+    restate_performance(ready)
+    messages = [row[0] for row in select(ready, "select message from findings order by 1")]
+    assert len(messages) == 2
+    last = select(ready, "select message from open_alerts where kind = 'concept'")[0][0]
+    assert "; over the last 2 nights " in last
+    ((loans, observed, expected),) = select(
+        ready,
+        "select loans_over_nights, observed_over_nights, expected_over_nights from outcome_sums"
+        " where test = 'default_rate' and nights = 2",
+    )
+    words = f"{observed:,.0f} of {loans:,} loans defaulted where {expected:,.0f} were expected"
+    assert words in last
+
+
+def test_only_outcomes_of_approved_loans_count(
+    ready: Session, night: Callable[..., str], take: Callable[..., None], tmp_path: Path
+) -> None:
+    raw = ready.contract.model_dump()
+    raw["outcomes"] = {"known_for": "approved"}
+    session = Session(Contract.model_validate(raw), ready.connection)
+    night()
+    told = select(
+        ready,
+        "select loan_id, decision from current_scores where default_probability is not null"
+        " order by 1",
+    )
+    approved = [loan for loan, decision in told if decision == "approve"]
+    path = tmp_path / "approved.csv"
+    dice = np.random.default_rng(4)
+    lines = [f"{loan},{int(dice.random() < 0.1)},2026-02-01" for loan in approved]
+    path.write_text("\n".join(["ID,Status,observed_on", *lines]) + "\n")
+    take_outcomes(session, path)
+    assert len(restate_performance(session)) == 1
+    query = "select state, realised_loans from performance_by_batch"
+    assert select(session, query) == [["realised", len(approved)]]
+    assert select(session, "select due, known, is_settled from outcome_coverage") == [
+        [len(approved), len(approved), True]
+    ]
+    assert restate_performance(session) == []
+    # A person approves a loan: it is funded, and its outcome is not known yet.
+    review = next(loan for loan, decision in told if decision == "review")
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute(
+            "insert into approvals (loan_id, decision, comment, decided_by, batch_id,"
+            " scoring_run_id, suggestion, default_probability)"
+            " select loan_id, 'approve', 'known to the branch', 'airflow:tests', batch_id,"
+            " scoring_run_id, 'review', default_probability from current_scores"
+            " where loan_id = %s",
+            (review,),
+        )
+    assert len(restate_performance(session)) == 1
+    assert select(session, "select due, known, is_settled from outcome_coverage") == [
+        [len(approved) + 1, len(approved), False]
+    ]
+    assert restate_performance(session) == []
+    path = tmp_path / "one.csv"
+    path.write_text(f"ID,Status,observed_on\n{review},0,2026-02-01\n")
+    take_outcomes(session, path)
+    assert len(restate_performance(session)) == 1
+    assert select(session, query) == [["realised", len(approved) + 1]]
+
+
+def test_batch_is_mature_only_after_its_window(
+    ready: Session, night: Callable[..., str], take: Callable[..., None]
+) -> None:
+    def under(**outcomes: object) -> Session:
+        raw = ready.contract.model_dump()
+        raw["outcomes"] = outcomes
+        return Session(Contract.model_validate(raw), ready.connection)
+
+    night()
+    take(0)
+    young = under(window_days=360, as_of="2026-12-30")
+    assert restate_performance(young) == []
+    assert select(ready, "select state from performance_by_batch") == [["unknown"]]
+    old = under(window_days=360, as_of="2026-12-31")
+    assert len(restate_performance(old)) == 1
+    assert select(ready, "select state from performance_by_batch") == [["realised"]]
+    assert restate_performance(old) == []
+    assert len(restate_performance(young)) == 1
+    assert select(ready, "select state from performance_by_batch") == [["unknown"]]
 
 
 def test_changed_outcomes_are_measured_again_though_none_came(
@@ -218,14 +322,13 @@ def test_changed_outcomes_are_measured_again_though_none_came(
     lines = [f"{loan},{int(not value)},2026-02-01" for loan, value in swapped]
     path.write_text("\n".join(["ID,Status,observed_on", *lines]) + "\n")
     assert take_outcomes(ready, path).loans.changed == 2
-    # The second night is measured again too, because DDM reads the first night before it.
-    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05", "2026-01-06"]
+    assert [run[:10] for run in restate_performance(ready)] == ["2026-01-05"]
     after = select(ready, query)
     assert [row[1] for row in after] == [row[1] for row in before]
     assert after[0][2] == before[0][2]
     assert after[0][3] != before[0][3]
     assert after[1][3] == before[1][3]
-    assert all(row[4] > before[1][4] for row in after)
+    assert after[0][4] > before[1][4]
     assert restate_performance(ready) == []
     take_outcomes(ready, path)  # the same bytes
     assert restate_performance(ready) == []
@@ -285,9 +388,9 @@ def test_undrifted_outcomes_raise_no_alert(
     )
     assert tests == [
         ["model", "default_probability", "auc_drop", "stable"],
-        ["model", "default_probability", "calibration", "stable"],
-        ["model", "default_probability", "ddm", "stable"],
+        ["model", "default_probability", "auc_drop_over_nights", "stable"],
         ["target", "is_default", "default_rate", "stable"],
+        ["target", "is_default", "default_rate_over_nights", "stable"],
     ]
 
 
@@ -300,10 +403,11 @@ def test_loans_that_default_more_often_are_told_in_plain_words(
     alerts = select(ready, "select kind, severity, message from open_alerts order by kind")
     ((kind, severity, message),) = alerts
     assert (kind, severity) == ("concept", "critical")
-    assert message.startswith("Other defaults than at training: ")
-    assert "The default probability ranks worse than on the hold-out (AUC 0." in message
-    assert "; predicted 1" in message
-    assert "Loan defaulted (is_default) holds for 4" in message
+    assert message.startswith("Other defaults than expected of these loans: ")
+    assert "The default probability: ranks these loans worse than expected (AUC 0." in message
+    assert "Loan defaulted (is_default): holds for 4" in message
+    assert "% were expected; 1" in message
+    assert "% on the hold-out" in message
     (evidence,) = select(ready, "select evidence::text from alerts")[0]
     assert json.loads(evidence)["is_default"]["causes"] == ["default_rate"]
     levels = select(ready, "select distinct level from drift where kind in ('model', 'target')")
@@ -317,7 +421,7 @@ def test_alert_is_closed_where_outcomes_no_longer_show_it(
     take(0, worse=0.3)
     restate_performance(ready)
     lax = ready.contract.model_dump()
-    lax["performance"] |= dict.fromkeys(["auc_floor", "calibration_floor", "default_rate_floor"], 1)
+    lax["performance"] |= {"auc_floor": 1, "default_correlation": 0.5}
     query = "select distinct state, changed_by from alerts"
     compare_batch(Session(Contract.model_validate(lax), ready.connection), batch_id)
     assert select(ready, query) == [["resolved", "metrics"]]

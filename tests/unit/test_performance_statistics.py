@@ -13,8 +13,6 @@ from scipy import optimize, stats
 from sklearn import metrics as sklearn
 
 from loan_scoring.contract import Contract, PerformancePolicy
-from loan_scoring.monitoring.drift.comparison import DriftTest
-from loan_scoring.monitoring.performance.ddm import DRIFT, MIN_ERRORS, MIN_LOANS, ddm
 from loan_scoring.monitoring.performance.estimated import (
     ESTIMATED_METRICS,
     draw_outcomes,
@@ -29,13 +27,6 @@ from loan_scoring.monitoring.performance.loss import (
     losses,
     realised_loss,
     realised_loss_given_default,
-)
-from loan_scoring.monitoring.performance.outcome_tests import (
-    auc_drop,
-    calibration_in_the_large,
-    default_rate,
-    judge_outcomes,
-    outcome_tests,
 )
 from loan_scoring.monitoring.performance.realised import (
     REALISED_METRICS,
@@ -267,121 +258,6 @@ def test_delong_agrees_with_a_bootstrap() -> None:
     assert found.lower is not None
     assert found.upper is not None
     assert (found.upper - found.lower) / (2 * 1.96) == pytest.approx(delong(y, p)[1], rel=0.07)
-
-
-def literal_ddm(errors: list[bool]) -> list[float]:
-    """Return DDM by Gama et al. (2004), section 3, loan by loan, with our condition to start."""
-    p_min = s_min = math.inf
-    found, wrong = [], 0
-    for i, error in enumerate(errors, start=1):
-        wrong += error
-        p = wrong / i
-        s = math.sqrt(p * (1 - p) / i)
-        if i < MIN_LOANS or wrong < MIN_ERRORS:
-            found.append(math.nan)
-            continue
-        if p + s < p_min + s_min:
-            p_min, s_min = p, s
-        found.append((p + s - p_min) / s_min if s_min else math.nan)
-    return found
-
-
-@given(st.integers(0, 2**32), st.floats(0.05, 0.6), st.integers(0, 400))
-def test_ddm_is_that_of_its_paper(seed: int, rate: float, loans: int) -> None:
-    dice = np.random.default_rng(seed)
-    errors = dice.random(loans) < np.where(np.arange(loans) < 200, rate, min(2 * rate, 0.9))
-    assert ddm(errors) == pytest.approx(literal_ddm(errors.tolist()), nan_ok=True)
-
-
-def test_ddm_finds_a_concept_that_changed() -> None:
-    dice = np.random.default_rng(2)
-    distances = ddm(np.concatenate([dice.random(5000) < 0.15, dice.random(5000) < 0.3]))
-    assert distances[4999] < DRIFT
-    assert distances[-1] > 2 * DRIFT
-
-
-def test_ddm_alarms_too_often_to_decide_alone() -> None:
-    dice = np.random.default_rng(3)
-    streams = [ddm(dice.random(50_000) < 0.15).reshape(25, 2000) for _ in range(60)]
-    alarms = np.mean([np.nanmax(stream, axis=1) >= DRIFT for stream in streams])
-    assert 0.01 < alarms < 0.2  # of batches without any drift; an alert is allowed 1 %
-
-
-def test_drop_of_auc_is_a_z_test_of_two_samples() -> None:
-    p = scores(2000, 15)
-    y = outcomes(p, 16)
-    auc, error = delong(y, p)
-    found = auc_drop(auc + 0.05, 0.004, y, p, 0.02)
-    assert found.effect == pytest.approx(0.05)
-    assert found.p_value == pytest.approx(stats.norm.sf(0.05 / math.hypot(error, 0.004)))
-
-
-def test_p_values_of_undrifted_batches_are_uniform() -> None:
-    tested: dict[str, list[float]] = {"auc_drop": [], "calibration": [], "default_rate": []}
-    for seed in range(300):
-        p, held = scores(1000, seed), scores(4000, 10_000 + seed)
-        y, known = outcomes(p, 20_000 + seed), outcomes(held, 30_000 + seed)
-        auc, error = delong(known, held)
-        for each in (
-            auc_drop(auc, error, y, p, 0.02),
-            calibration_in_the_large(y, p, 0.03),
-            default_rate(int(known.sum()), 4000, y, 0.03),
-        ):
-            tested[each.name].append(each.p_value)
-    for name, p_values in tested.items():
-        assert stats.kstest(p_values, "uniform").pvalue > 1e-3, name
-
-
-def test_default_rate_is_tested_as_a_contingency_table() -> None:
-    y = np.repeat([1, 0], [260, 740])
-    found = default_rate(1600, 10_000, y, 0.03)
-    theirs = stats.chi2_contingency([[1600, 8400], [260, 740]], correction=False)
-    assert (found.effect, found.p_value) == pytest.approx((0.1, theirs.pvalue))
-
-
-@pytest.mark.parametrize(
-    ("p_value", "effect", "level", "severity"),
-    [
-        (1e-5, 0.025, "attention", "warning"),
-        (1e-5, 0.04, "drifted", "critical"),
-        (1e-5, 0.019, "stable", None),
-        (0.01, 0.04, "stable", None),
-    ],
-)
-def test_alert_needs_significance_and_an_effect(
-    p_value: float, effect: float, level: str, severity: str | None
-) -> None:
-    tests = [
-        ("default_probability", DriftTest("auc_drop", 4.0, effect, 0.02, p_value)),
-        ("default_probability", DriftTest("ddm", 3.5, 3.5, 3.0)),
-        ("is_default", DriftTest("default_rate", 0.0, 0.0, 0.03, 0.5)),
-    ]
-    verdicts, findings = judge_outcomes(POLICY, 0.001, tests)
-    assert [each.level for each in verdicts] == [
-        level,
-        "attention" if severity else "stable",
-        "stable",
-    ]
-    assert verdicts[0].p_adjusted == pytest.approx(2 * p_value)
-    assert [(each.subject, each.severity) for each in findings] == (
-        [("default_probability", severity)] if severity else []
-    )
-
-
-def test_ddm_alone_raises_no_alert() -> None:
-    _, findings = judge_outcomes(
-        POLICY, 0.001, [("default_probability", DriftTest("ddm", 9.0, 9.0, 3.0))]
-    )
-    assert findings == []
-
-
-def test_few_loans_are_not_tested() -> None:
-    holdout = {"auc": 0.8, "intervals": {"auc": [0.79, 0.81]}, "default_rate": 0.2, "rows": 5000}
-    p = scores(100, 1)
-    assert outcome_tests(POLICY, holdout, outcomes(p, 1), p, math.nan) == []
-    p = scores(1000, 1)
-    found = outcome_tests(POLICY, holdout, outcomes(p, 1), p, 1.2)
-    assert [test.name for _, test in found] == ["auc_drop", "calibration", "ddm", "default_rate"]
 
 
 GROUPS = ["a", "b", "c"]

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from loan_scoring.contract.business_dates import read_date
 from loan_scoring.contract.columns import NAME
-from loan_scoring.contract.parts import ContractPart, Positive, Share
+from loan_scoring.contract.parts import ContractPart, Positive, Share, later
 
 AlertKind = Literal[
     "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract"
@@ -96,15 +96,32 @@ class PerformancePolicy(ContractPart):
     """The limits for performance: how many outcomes a batch needs, and how large drift must be."""
 
     mature_share: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of a batch's scored loans that must have an outcome before figures are realised."""
+    """Share of a batch's loans that must have an outcome before figures are realised. Only loans
+    that can have one count, and whose outcome is final: see `outcomes.known_for` and
+    `outcomes.window_days`.
+    """
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 200
     """Resamples for each 95 % interval."""
     auc_floor: Share = 0.02
-    """Kind `model`: how far the AUC must be below the hold-out's."""
+    """Kind `model`: how far the AUC must be below the AUC that was expected of the same loans."""
     calibration_floor: Share = 0.03
-    """Kind `model`: difference of the default rate from the mean probability."""
+    """Not used any more: `default_rate_floor` is for the same test. Contracts may leave it out."""
     default_rate_floor: Share = 0.03
-    """Kind `target`: difference of the default rate from the hold-out's."""
+    """Kind `target`: difference of the default rate from the rate that was expected of the same
+    loans.
+    """
+    default_rate_relative_floor: Annotated[float, Field(gt=0, le=1)] = later(0.2)
+    """The same as a share of the expected default rate, or of the expected rate of paid loans if
+    that is lower. The lower floor counts.
+    """
+    default_correlation: Annotated[float, Field(ge=0, le=0.5)] = later(0.02)
+    """How much the loans of a batch default together: the correlation of two loans in the
+    one-factor model. 0 if they default independently.
+    """
+    nights_per_false_alarm: Annotated[float, Field(ge=10)] = later(1095.0)
+    """The tests that accumulate over nights raise, without any change, one false alarm in this many
+    nights; 1095 are 3 years.
+    """
     drifted_from: Annotated[float, Field(gt=1)] = 2.0
     """From this many floors on, a test is `drifted` and its alert critical; from one floor on it is
     at `attention`.

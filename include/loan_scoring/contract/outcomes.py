@@ -60,6 +60,10 @@ class Target(ContractPart):
         return self
 
 
+ALL_LOANS, APPROVED_LOANS = "all", "approved"
+"""Words of `known_for` that name no column."""
+
+
 class DateSource(ContractPart):
     """The column with the date of an outcome, and how the date is written.
 
@@ -136,7 +140,7 @@ class OutcomesFormat(ContractPart):
     """As under `source`, if it differs."""
     sheet: str | None = None
     """As under `source`, if it differs."""
-    known_for: str = later("all")
+    known_for: str = later(ALL_LOANS)
     """Which loans can have an outcome: `all`; `approved`, those whose decision in effect is to
     approve; or the name of a boolean column, those where it is true. Performance is measured on
     these loans.
@@ -190,7 +194,7 @@ def check_outcomes(contract: "Contract") -> None:
     declared = contract.outcomes
     if declared.recovered is not None and contract.business is None:
         raise ValueError("outcomes.recovered: declare business too, which names the amount")
-    _check_column(contract, "known_for", declared.known_for, "boolean", ("all", "approved"))
+    _check_column(contract, "known_for", declared.known_for, "boolean", (ALL_LOANS, APPROVED_LOANS))
     _check_column(contract, "counted_from", declared.counted_from, "date", (None,))
     if isinstance(declared.key, list) and contract.key.type != "text":
         raise ValueError("outcomes.key: it is a list, so the type of the key must be text")

@@ -29,8 +29,8 @@ UPDATED = (
 
 REPLACED = (
     "applications", "batch_files", "distributions", "drift", "fairness", "findings",
-    "landing_findings", "loans", "outcome_repeats", "outcomes", "performance", "quality",
-    "quarantine",
+    "landing_findings", "loans", "outcome_coverage", "outcome_repeats", "outcome_sums", "outcomes",
+    "performance", "quality", "quarantine",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 

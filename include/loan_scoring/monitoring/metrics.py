@@ -31,6 +31,7 @@ from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
 from loan_scoring.monitoring.drift_rows import write_drift
 from loan_scoring.monitoring.performance.measure import measure_performance
+from loan_scoring.monitoring.performance.over_nights import add_up_outcomes
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,9 @@ The other kinds, `model` and `target`, need outcomes.
 def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     """Measure a batch's current scoring run: write drift, distributions, performance and alerts.
 
-    The rows of the scoring run are written in one transaction. A second transaction then updates
-    the alerts. If scores and outcomes have not changed, a second call writes the same rows.
+    The rows of the scoring run are written in one transaction. A second transaction then adds up
+    the outcomes over nights, and a third one updates the alerts. If scores and outcomes have not
+    changed, a second call writes the same rows.
 
     A batch that was declared empty is compared with nothing, and no row is written.
 
@@ -73,6 +75,7 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
         causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
         measure_performance(session, run)
+    add_up_outcomes(session)
     update_alerts(session)
     for each in causes:
         log.warning("batch %s: %s", batch_id, each.message)

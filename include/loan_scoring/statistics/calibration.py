@@ -146,6 +146,27 @@ def recalibrate(probability: np.ndarray, slope: float, intercept: float) -> np.n
     return np.asarray(expit(intercept + slope * log_odds(probability)))
 
 
+def at_rate(probability: np.ndarray, defaults: float) -> np.ndarray:
+    """Return probabilities whose log-odds all move by one number, so that their sum is `defaults`.
+
+    The number is found by Newton's method on the logarithm of the sum's odds.
+
+    Args:
+        probability: probabilities between 0 and 1, shape (rows,).
+        defaults: sum of the result, above 0 and below the number of rows.
+    """
+    odds, wanted = log_odds(probability), float(logit(defaults / len(probability)))
+    moved = 0.0
+    for _ in range(100):
+        p = expit(odds + moved)
+        mean = float(p.mean())
+        step = (wanted - float(logit(mean))) * mean * (1 - mean) / float((p * (1 - p)).mean())
+        moved += step
+        if abs(step) < SETTLED:
+            break
+    return np.asarray(expit(odds + moved))
+
+
 DEGREE = 3
 """Degree of the calibration curve's polynomial.
 
@@ -198,6 +219,20 @@ class CalibrationCurve:
             drawn = dice.multivariate_normal(self.coefficients, self.covariance, count)
         for coefficients in drawn:
             yield np.asarray(expit(odds + powers @ coefficients))
+
+    def variance_of_sum(self, probability: np.ndarray, slopes: np.ndarray) -> float:
+        """Return the variance that `covariance` gives to a sum over loans, by the delta method.
+
+        Args:
+            probability: predicted probabilities, shape (rows,).
+            slopes: derivative of the sum by each loan's corrected log-odds, shape (rows,). For the
+                sum of the corrected probabilities p these are p (1 - p).
+        """
+        _, powers = self._terms(probability)
+        by_coefficient = slopes @ powers
+        if not self.coefficients:
+            return 0.0
+        return float(by_coefficient @ np.array(self.covariance) @ by_coefficient)
 
     def _terms(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         odds = log_odds(probability)

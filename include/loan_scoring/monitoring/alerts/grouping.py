@@ -12,7 +12,12 @@ from loan_scoring.monitoring.alerts.words import (
 )
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import DriftedFeature
-from loan_scoring.monitoring.performance.outcome_tests import DriftedOutcome
+from loan_scoring.monitoring.performance.outcome_tests import (
+    AUC_DROP,
+    DEFAULT_RATE,
+    TARGET,
+    DriftedOutcome,
+)
 
 SIGNS_OF_BAD_DATA = {"null_share", "unseen_levels"}
 MOVED = 0.005
@@ -63,7 +68,7 @@ def group_by_cause(
 
 
 def outcome_cause(
-    contract: Contract, findings: Sequence[DriftedOutcome], facts: dict[str, Any]
+    contract: Contract, findings: Sequence[DriftedOutcome], facts: Mapping[str, Any]
 ) -> list[BatchCause]:
     """Return one entry with cause `concept` for all findings on a batch's outcomes.
 
@@ -72,7 +77,7 @@ def outcome_cause(
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures of the batch's outcomes, as `words.describe_outcome` lists them.
+        facts: figures of the batch's outcomes by test, as `words.describe_outcome` lists them.
     """
     if not findings:
         return []
@@ -82,7 +87,13 @@ def outcome_cause(
             "critical" if any(each.severity == "critical" for each in findings) else "warning",
             [each.subject for each in findings],
             describe_outcome_cause(contract, findings, facts),
-            {each.subject: {**facts, "causes": each.failed_tests} for each in findings},
+            {
+                each.subject: {
+                    **facts[DEFAULT_RATE if each.subject == TARGET else AUC_DROP],
+                    "causes": each.failed_tests,
+                }
+                for each in findings
+            },
         )
     ]
 

@@ -1,13 +1,18 @@
 """Write the text of a drift alert in plain words: its cause and the figures that show it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loan_scoring.contract import Contract
+from loan_scoring.contract.outcomes import ALL_LOANS
 from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
 from loan_scoring.monitoring.drift.decide import DriftedFeature
-from loan_scoring.monitoring.performance import ddm
-from loan_scoring.monitoring.performance.outcome_tests import TARGET, DriftedOutcome
+from loan_scoring.monitoring.performance.outcome_tests import (
+    AUC_DROP,
+    DEFAULT_RATE,
+    TARGET,
+    DriftedOutcome,
+)
 
 OPENING = {"bad_data": "Bad data", "population": "Other applicants than at training"}
 MOST_NAMED = 3
@@ -87,50 +92,73 @@ def feature_evidence(finding: DriftedFeature) -> dict[str, Any]:
 
 
 def describe_outcome_cause(
-    contract: Contract, findings: Sequence[DriftedOutcome], facts: dict[str, Any]
+    contract: Contract, findings: Sequence[DriftedOutcome], facts: Mapping[str, Any]
 ) -> str:
     """Return the message of an alert on the outcomes of a batch.
 
     Args:
         contract: contract with the label of the target.
         findings: subjects that need an alert.
-        facts: figures of the batch and of the hold-out, as `describe_outcome` lists them.
+        facts: figures of the batch, as `describe_outcome` lists them.
     """
     sentences = [describe_outcome(contract, each, facts) for each in findings]
-    return f"Other defaults than at training: {'. '.join(sentences)}"
+    return f"Other defaults than expected of these loans: {'. '.join(sentences)}"
 
 
-def describe_outcome(contract: Contract, finding: DriftedOutcome, facts: dict[str, Any]) -> str:
-    """Return one sentence on how much the default rate or the model differs from the hold-out.
+def describe_outcome(contract: Contract, finding: DriftedOutcome, facts: Mapping[str, Any]) -> str:
+    """Return one sentence on how much defaults or the ranking differ from what was expected.
+
+    The hold-out's figure stands beside it as context. It decides nothing.
 
     Args:
         contract: contract with the label of the target.
         finding: subject that needs an alert, with the tests that it fails.
-        facts: figures of the batch (`loans`, `default_rate`, `mean_probability`, `auc`, `ddm`) and
-            of the hold-out (`holdout_auc`, `holdout_default_rate`).
+        facts: figures by test, `default_rate` and `auc_drop`: those of the batch (`loans`,
+            `observed`, `expected`, `holdout`), and those of the nights since the sum was last 0
+            (`nights`, `loans_over_nights`, `observed_over_nights`, `expected_over_nights`).
     """
-    observed = f"{facts['default_rate']:.1%} of {facts['loans']:,} loans"
+    loans = "loans" if contract.outcomes.known_for == ALL_LOANS else "funded loans"
     if finding.subject == TARGET:
-        return (
-            f"{contract.target.label} ({TARGET}) holds for {observed} against "
-            f"{facts['holdout_default_rate']:.1%} on the hold-out"
-        )
+        figures = facts[DEFAULT_RATE]
+        parts = []
+        if DEFAULT_RATE in finding.failed_tests:
+            observed, expected = (
+                figures[key] / figures["loans"] for key in ("observed", "expected")
+            )
+            parts.append(
+                f"holds for {observed:.1%} of {figures['loans']:,} {loans}, where {expected:.1%} "
+                f"were expected{_on_holdout(figures, '.1%')}"
+            )
+        if len(finding.failed_tests) > len(parts):
+            parts.append(
+                f"{_last_nights(figures)} {figures['observed_over_nights']:,.0f} of "
+                f"{figures['loans_over_nights']:,} {loans} defaulted where "
+                f"{figures['expected_over_nights']:,.0f} were expected"
+            )
+        return f"{contract.target.label} ({TARGET}): {'; '.join(parts)}"
+    figures = facts[AUC_DROP]
     parts = []
-    if "auc_drop" in finding.failed_tests:
+    if AUC_DROP in finding.failed_tests:
         parts.append(
-            f"ranks worse than on the hold-out (AUC {facts['auc']:.3f} against "
-            f"{facts['holdout_auc']:.3f})"
+            f"ranks these {loans} worse than expected (AUC {figures['observed']:.3f} against "
+            f"{figures['expected']:.3f}{_on_holdout(figures, '.3f')})"
         )
-    if "calibration" in finding.failed_tests:
+    if len(finding.failed_tests) > len(parts):
         parts.append(
-            f"predicted {facts['mean_probability']:.1%} defaults where {observed} defaulted"
+            f"{_last_nights(figures)} AUC {figures['observed_over_nights']:.3f} on "
+            f"{figures['loans_over_nights']:,} {loans} where "
+            f"{figures['expected_over_nights']:.3f} was expected"
         )
-    if facts["ddm"] is not None and facts["ddm"] >= ddm.WARNING:
-        parts.append(
-            f"is wrong more often than at its best (DDM {ddm.ddm_level(facts['ddm'])}, "
-            f"{facts['ddm']:.1f} standard deviations)"
-        )
-    return f"The default probability {'; '.join(parts)}"
+    return f"The default probability: {'; '.join(parts)}"
+
+
+def _last_nights(figures: Mapping[str, Any]) -> str:
+    nights = figures["nights"]
+    return "in the last night" if nights == 1 else f"over the last {nights} nights"
+
+
+def _on_holdout(figures: Mapping[str, Any], form: str) -> str:
+    return "" if figures["holdout"] is None else f"; {figures['holdout']:{form}} on the hold-out"
 
 
 def _describe_joint(contract: Contract, finding: DriftedFeature) -> str:

@@ -9,19 +9,30 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
+from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
 from loan_scoring.models.groups import group_names
 from loan_scoring.models.numbers import as_floats
+from loan_scoring.monitoring.performance.due import (
+    columns_that_decide,
+    is_final,
+    is_funded,
+    outcomes_known_until,
+    overruled,
+    people_who_approved,
+)
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
     """The loans of a scoring run that have a default probability, sorted by loan_id.
 
-    Each array has shape (rows,). `outcome` is 1 for default, 0 for paid, and nan if the outcome is
-    not known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
+    Each array has shape (rows,). `is_funded` says whether a loan can have an outcome, and `is_due`
+    whether that is final too.
+    `outcome` is 1 for default, 0 for paid, and nan if the loan is not due or its outcome is not
+    known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
     `recovered` is the amount that was recovered of a default, and nan if no file states it.
     `groups` maps the name of each protected column that has groups to the group of each loan.
     """
@@ -33,6 +44,8 @@ class ScoredBatch:
     amount: np.ndarray
     recovered: np.ndarray
     groups: dict[str, list[str | None]]
+    is_due: np.ndarray
+    is_funded: np.ndarray
 
     @property
     def known(self) -> np.ndarray:
@@ -53,7 +66,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     scores = _scores(session, run)
     amount = [contract.business.amount] if contract.business else []
     protected = contract.protected_groups
-    columns = list(dict.fromkeys([*amount, *protected]))
+    columns = list(dict.fromkeys([*amount, *protected, *columns_that_decide(contract)]))
     inputs = read_derived(
         session,
         run["batch_id"],
@@ -63,31 +76,52 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     )
     inputs = inputs.take(_places(scores, inputs))
     known = _outcomes(session, run, scores)
+    funded, is_due = _due(session, run, scores, inputs)
     return ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
         scores.column("persona").to_pylist(),
-        known["outcome"],
+        np.where(is_due, known["outcome"], np.nan),
         as_floats(inputs.column(amount[0])) if amount else np.full(len(scores), np.nan),
         known["recovered"],
         {name: group_names(contract, name, inputs.column(name)) for name in protected},
+        is_due,
+        funded,
     )
 
 
-def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
-    """Return whether the predicted class of each loan was wrong, shape (loans,), bool.
-
-    There is one entry for each scored loan of the run that has an outcome, sorted by loan_id.
+def count_due(session: Session, run: database.Row) -> tuple[int, int]:
+    """Return how many scored loans of a run are due, and how many of these have an outcome.
 
     Args:
-        run: row of the scoring run.
-        threshold: lowest probability at which the predicted class is default.
+        run: row of the scoring run, with `batch_id`, `revision` and `lookup_delivery_id`.
     """
     scores = _scores(session, run)
+    columns = columns_that_decide(session.contract)
+    inputs = pa.table({KEY: scores.column(KEY)})
+    if columns:
+        delivery_id = run["lookup_delivery_id"]
+        inputs = read_derived(
+            session, run["batch_id"], run["revision"], columns, delivery_id=delivery_id
+        )
+        inputs = inputs.take(_places(scores, inputs))
+    _, is_due = _due(session, run, scores, inputs)
     outcome = _outcomes(session, run, scores)["outcome"]
-    is_known = ~np.isnan(outcome)
-    declined = scores.column("default_probability").to_numpy() >= threshold
-    return np.asarray(declined[is_known] != (outcome[is_known] == 1))
+    return int(is_due.sum()), int((is_due & ~np.isnan(outcome)).sum())
+
+
+def _due(
+    session: Session, run: database.Row, scores: pa.Table, inputs: pa.Table
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each scored loan is funded, and whether it is due, shape (rows,) each."""
+    contract, batch_id = session.contract, run["batch_id"]
+    approved = scores.column("is_approved").to_numpy()
+    if contract.outcomes.known_for == APPROVED_LOANS:
+        approved = overruled(scores, approved, people_who_approved(session, batch_id))
+    columns = {name: inputs.column(name) for name in columns_that_decide(contract)}
+    funded = is_funded(contract, approved, columns)
+    final = is_final(contract, batch_id, len(scores), columns, outcomes_known_until(session))
+    return funded, funded & final
 
 
 def _scores(session: Session, run: database.Row) -> pa.Table:

@@ -8,7 +8,6 @@ import numpy as np
 
 from loan_scoring.contract import Contract
 from loan_scoring.monitoring.performance.batch import ScoredBatch
-from loan_scoring.monitoring.performance.ddm import ddm
 from loan_scoring.monitoring.performance.estimated import draw_outcomes, estimate_metrics
 from loan_scoring.monitoring.performance.loss import (
     ALL,
@@ -89,16 +88,14 @@ def figures_before_outcomes(
 
 
 def figures_after_outcomes(
-    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch, earlier: np.ndarray
+    contract: Contract, model: Mapping[str, Any], batch: ScoredBatch
 ) -> list[PerformanceFigure]:
-    """Return the figures that need outcomes: metrics, default rates by decile, DDM, realised loss.
+    """Return the figures that need outcomes: metrics, default rates by decile, realised loss.
 
     Loans without an outcome are left out.
 
     Args:
         model: row of the propensity model that scored the batch.
-        earlier: whether the predicted class was wrong, for each loan with an outcome in the mature
-            batches that the same model scored before this batch.
     """
     is_known, threshold = batch.known, contract.decision.decline_from
     y, p = batch.outcome[is_known].astype(int), batch.probability[is_known]
@@ -108,8 +105,6 @@ def figures_after_outcomes(
         for name, each in realised_metrics(y, p, threshold, resamples, seed).items()
     ]
     found += _deciles(model, y, p)
-    distance = ddm_distance(earlier, (p >= threshold) != y)
-    found.append(PerformanceFigure(ALL, "ddm", REALISED, Estimate(distance), len(earlier) + len(y)))
     true = holdout_curve(model).corrected(batch.probability)
     for segment, rows in decision_segments(batch.personas):
         for metric, lent, exposure in _exposures(contract, batch, rows & is_known):
@@ -136,19 +131,6 @@ def _loss_given_default(contract: Contract, batch: ScoredBatch) -> list[Performa
     baseline = contract.business.loss_given_default
     loans = int(told.sum())
     return [PerformanceFigure(ALL, "loss_given_default", REALISED, found, loans, baseline)]
-
-
-def ddm_distance(earlier: np.ndarray, errors: np.ndarray) -> float:
-    """Return the largest DDM distance within a batch.
-
-    Return nan if the stream has too few loans or errors for DDM.
-
-    Args:
-        earlier: whether the predicted class was wrong, for the loans of earlier batches.
-        errors: whether the predicted class was wrong, for the loans of this batch.
-    """
-    own = ddm(np.concatenate([earlier, errors]))[len(earlier) :]
-    return float(np.nanmax(own)) if np.isfinite(own).any() else float("nan")
 
 
 def _deciles(model: Mapping[str, Any], y: np.ndarray, p: np.ndarray) -> list[PerformanceFigure]:

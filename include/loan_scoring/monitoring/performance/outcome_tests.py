@@ -1,8 +1,13 @@
-"""Test whether a batch's outcomes differ from the hold-out's, and decide what needs an alert."""
+"""Test whether a batch's outcomes differ from what was expected of the same loans.
 
-from collections.abc import Mapping
+What is expected follows from the default probabilities of these loans, corrected by the calibration
+curve of the model's hold-out. So other applicants than on the hold-out, or outcomes of approved
+loans only, are no difference. A difference means that similar applicants default more or less often
+than the model says, or in another order.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -10,20 +15,23 @@ from scipy.stats import norm
 from loan_scoring.contract import PerformancePolicy
 from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.drift.decide import TestVerdict
-from loan_scoring.monitoring.drift.statistical_tests import null_share
-from loan_scoring.monitoring.performance import ddm
-from loan_scoring.statistics.auc import delong
-from loan_scoring.statistics.fairness import Z95
+from loan_scoring.monitoring.performance.sequential import Increment, night_increment
+from loan_scoring.statistics.auc import auc, expected_auc
+from loan_scoring.statistics.calibration import CalibrationCurve, at_rate
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
+from loan_scoring.statistics.weighted_sums import auc_weights, sum_variance
 
 MODEL, TARGET = "default_probability", "is_default"
 """The feature names of tests of kind `model` and of kind `target` in table `drift`."""
 KINDS = {MODEL: "model", TARGET: "target"}
+AUC_DROP, DEFAULT_RATE = "auc_drop", "default_rate"
+SUBJECTS = {AUC_DROP: MODEL, DEFAULT_RATE: TARGET}
+"""The subject of each test of one night."""
 MIN_EACH = 30
-"""Minimum number of defaults, and also of paid loans, for a test.
+"""Minimum number of expected defaults, and also of expected paid loans, for a test of one night.
 
-For `auc_drop` the observed numbers count. For `calibration` and `default_rate` the expected numbers
-count. With smaller numbers the test is left out, because its normal approximation does not hold.
+With smaller numbers the test is left out, because its normal approximation does not hold. The tests
+that accumulate over nights need no minimum.
 """
 
 
@@ -36,138 +44,185 @@ class DriftedOutcome:
     failed_tests: list[str]
 
 
-def outcome_tests(
-    policy: PerformancePolicy,
-    holdout: Mapping[str, Any],
-    y: np.ndarray,
-    probability: np.ndarray,
-    ddm_distance: float,
-) -> list[tuple[str, DriftTest]]:
-    """Run every test of a batch's outcomes for which the batch has enough loans.
+@dataclass(frozen=True)
+class NightOutcome:
+    """What a night's outcomes say on the default rate or on the AUC.
 
-    Return each test with its subject, MODEL or TARGET.
+    `observed` and `expected` are numbers of defaults for DEFAULT_RATE, and AUCs for AUC_DROP.
+    `error` is the standard error of their difference without a shift. `floor` is the smallest
+    `difference` that counts. `rise` and `fall` are what the night adds to the sums over nights. A
+    rise of the AUC is no drift, so AUC_DROP has no `rise`.
+    """
+
+    test: str
+    loans: int
+    observed: float
+    expected: float
+    error: float
+    floor: float
+    rise: Increment | None
+    fall: Increment
+
+    @property
+    def difference(self) -> float:
+        """Return observed minus expected, for DEFAULT_RATE as a share of the loans."""
+        unit = self.loans if self.test == DEFAULT_RATE else 1
+        return (self.observed - self.expected) / unit
+
+
+def night_outcomes(
+    policy: PerformancePolicy, curve: CalibrationCurve, y: np.ndarray, probability: np.ndarray
+) -> list[NightOutcome]:
+    """Return what a night's outcomes say on AUC and default rate, with what was expected of both.
 
     Args:
-        policy: performance policy with the floors of the tests.
-        holdout: column `metrics` in table `models`, of the model that scored the batch.
-        y: outcomes, 1 for default, shape (rows,).
+        policy: performance policy with the floors and the default correlation.
+        curve: calibration curve of the model's hold-out.
+        y: outcomes, 1 for default, shape (rows,) with at least one row.
         probability: predicted probabilities, shape (rows,).
-        ddm_distance: largest DDM distance within the batch, nan if the stream is too short.
     """
-    found: list[tuple[str, DriftTest]] = []
-    error = standard_error(holdout.get("intervals", {}).get("auc"))
-    defaults = int(y.sum())
-    if error is not None and min(defaults, len(y) - defaults) >= MIN_EACH:
-        found.append((MODEL, auc_drop(holdout["auc"], error, y, probability, policy.auc_floor)))
-    if min(probability.sum(), (1 - probability).sum()) >= MIN_EACH:
-        found.append((MODEL, calibration_in_the_large(y, probability, policy.calibration_floor)))
-    if np.isfinite(ddm_distance):
-        found.append((MODEL, DriftTest("ddm", ddm_distance, ddm_distance, ddm.DRIFT)))
-    rate, rows = holdout.get("default_rate"), holdout.get("rows")
-    if rate is not None and rows is not None and min(rate, 1 - rate) * len(y) >= MIN_EACH:
-        known = round(rate * rows)
-        found.append((TARGET, default_rate(known, rows, y, policy.default_rate_floor)))
-    return found
+    rows, true = len(y), curve.corrected(probability)
+    rate = float(true.mean())
+    weights = np.ones(rows)
+    variance = sum_variance(probability, true, curve, policy.default_correlation, weights)
+    floor = rate_floor(policy, rate)
+    defaults = NightOutcome(
+        DEFAULT_RATE,
+        rows,
+        float(y.sum()),
+        float(true.sum()),
+        variance.total**0.5,
+        floor,
+        night_increment(y, true, weights, variance, floor * rows),
+        night_increment(y, true, -weights, variance, floor * rows),
+    )
+    return [*_area(policy, curve, y, probability, true), defaults]
 
 
-def auc_drop(
-    holdout_auc: float, holdout_error: float, y: np.ndarray, probability: np.ndarray, floor: float
-) -> DriftTest:
-    """Test with a one-sided z-test whether the batch's AUC is below the hold-out's AUC.
+def _area(
+    policy: PerformancePolicy,
+    curve: CalibrationCurve,
+    y: np.ndarray,
+    probability: np.ndarray,
+    true: np.ndarray,
+) -> list[NightOutcome]:
+    """Return what the outcomes say on the AUC, as a list.
 
-    The test is one-sided because a higher AUC is no drift. The standard error of the batch's AUC
-    is calculated by DeLong's method. Source: Hanley, McNeil (1982), Radiology 143, 29-36,
-    comparison of two independent areas.
+    The list is empty if the loans have only one outcome.
+
+    The AUC is expected at the night's own default rate: the log-odds of all loans are moved by one
+    number, so that as many defaults are expected as there are. So a night in bad times, which
+    DEFAULT_RATE judges, is no change of the AUC, and correlated defaults hardly move the
+    difference. The weights are those of the AUC less their mean, because such a move can no longer
+    change the difference.
     """
-    auc, error = delong(y, probability)
-    drop = holdout_auc - auc
-    z = drop / float(np.hypot(error, holdout_error))
-    return DriftTest("auc_drop", z, drop, floor, float(norm.sf(z)))
+    if not 0 < y.sum() < len(y):
+        return []
+    levelled = at_rate(true, float(y.sum()))
+    own = levelled * (1 - levelled)
+    weights = auc_weights(probability, levelled)
+    weights = weights - float((weights * own).sum() / own.sum())
+    variance = sum_variance(probability, levelled, curve, policy.default_correlation, weights)
+    return [
+        NightOutcome(
+            AUC_DROP,
+            len(y),
+            auc(y, probability),
+            expected_auc(probability, levelled),
+            variance.total**0.5,
+            policy.auc_floor,
+            None,
+            night_increment(y, levelled, -weights, variance, policy.auc_floor),
+        )
+    ]
 
 
-def calibration_in_the_large(y: np.ndarray, probability: np.ndarray, floor: float) -> DriftTest:
-    """Test with a two-sided z-test whether as many loans defaulted as the probabilities predict.
+def rate_floor(policy: PerformancePolicy, expected_rate: float) -> float:
+    """Return the smallest difference of default rates that counts.
 
-    If each loan defaults with its own probability p, the variance of the number of defaults is the
-    sum of p (1 - p). z is the observed minus the expected number of defaults, divided by the
-    square root of this variance. Source: Hosmer, Hjort (2002), Statistics in Medicine 21,
-    2723-2738, and Steyerberg (2019), "Clinical prediction models", chapter 15, calibration in the
-    large.
+    The share `default_rate_relative_floor` is taken of the rarer outcome.
     """
-    difference = float(np.mean(y) - np.mean(probability))
-    z = difference * len(y) / float(np.sqrt(np.sum(probability * (1 - probability))))
-    return DriftTest("calibration", z, abs(difference), floor, float(2 * norm.sf(abs(z))))
+    rarer = min(expected_rate, 1 - expected_rate)
+    return min(policy.default_rate_floor, policy.default_rate_relative_floor * rarer)
 
 
-def default_rate(
-    holdout_defaults: int, holdout_rows: int, y: np.ndarray, floor: float
-) -> DriftTest:
-    """Test with a two-proportion z-test whether the default rate differs from the hold-out's."""
-    difference, p_value = null_share(holdout_defaults, holdout_rows, int(y.sum()), len(y))
-    return DriftTest("default_rate", difference, abs(difference), floor, p_value)
+def tests_of_night(night: Sequence[NightOutcome]) -> list[tuple[str, DriftTest]]:
+    """Return the tests of one night for which it has enough loans, each with its subject.
 
-
-def standard_error(interval: list[float] | None) -> float | None:
-    """Return the standard error that belongs to a 95 % interval.
-
-    Return None if the interval is None.
-
-    The function is used for the hold-out's AUC, because only the bootstrap interval of that AUC is
-    stored. With 300 resamples the standard error is accurate to 7 %. This is enough because the
-    standard error of the hold-out's AUC is smaller than the standard error of the batch's AUC.
+    `default_rate` is a two-sided z-test of the number of defaults. `auc_drop` is a one-sided z-test
+    of the AUC, because a higher AUC is no drift.
     """
-    return None if interval is None else (interval[1] - interval[0]) / (2 * Z95)
+    rate = next((each for each in night if each.test == DEFAULT_RATE), None)
+    if rate is None or min(rate.expected, rate.loans - rate.expected) < MIN_EACH:
+        return []
+    return [(SUBJECTS[each.test], _z_test(each)) for each in night if each.error > 0]
+
+
+def _z_test(night: NightOutcome) -> DriftTest:
+    z = (night.observed - night.expected) / night.error
+    if night.test == AUC_DROP:
+        return DriftTest(AUC_DROP, -z, -night.difference, night.floor, float(norm.sf(-z)))
+    p_value = float(2 * norm.sf(abs(z)))
+    return DriftTest(DEFAULT_RATE, z, abs(night.difference), night.floor, p_value)
+
+
+def outcome_tests(
+    policy: PerformancePolicy, curve: CalibrationCurve, y: np.ndarray, probability: np.ndarray
+) -> list[tuple[str, DriftTest]]:
+    """Return the tests of one batch's outcomes, each with its subject, MODEL or TARGET.
+
+    Arguments are those of `night_outcomes`.
+    """
+    return tests_of_night(night_outcomes(policy, curve, y, probability))
 
 
 def judge_outcomes(
     policy: PerformancePolicy, q: float, found: list[tuple[str, DriftTest]]
-) -> tuple[list[TestVerdict], list[DriftedOutcome]]:
-    """Return a verdict on every test of a batch's outcomes, and the subjects that need an alert.
+) -> list[TestVerdict]:
+    """Return a verdict on every test of a batch's outcomes.
 
     A test fails if its p-value, adjusted by Benjamini-Hochberg, is below `q` and its effect is at
     or above its floor. A failed test has level `attention`. If its effect is at least
-    `drifted_from` times the floor, the level is `drifted`. A subject needs an alert if one of its
-    tests fails.
-
-    DDM has no p-value, and would raise too many alerts if it could raise alerts alone
-    (docs/adr/0014). DDM therefore gets the level `attention` only if its distance reaches the floor
-    and another test of the same subject fails.
+    `drifted_from` times the floor, the level is `drifted`.
 
     Args:
         policy: performance policy with the factor `drifted_from`.
         q: limit of the adjusted p-values.
         found: each test with its subject, from `outcome_tests`.
     """
-    places = [place for place, (_, test) in enumerate(found) if test.p_value is not None]
-    p_adjusted = dict(
-        zip(
-            places,
-            benjamini_hochberg(np.array([found[place][1].p_value for place in places])).tolist(),
-            strict=True,
+    adjusted = benjamini_hochberg(np.array([test.p_value for _, test in found]))
+    return [
+        TestVerdict(
+            subject,
+            test,
+            p,
+            level_of(policy, test.effect, test.threshold, p < q and test.effect >= test.threshold),
         )
-    )
-    levels = ["stable"] * len(found)
-    for place, p in p_adjusted.items():
-        test = found[place][1]
-        if p < q and test.effect >= test.threshold:
-            is_drifted = test.effect >= policy.drifted_from * test.threshold
-            levels[place] = "drifted" if is_drifted else "attention"
-    findings = []
-    for subject in KINDS:
-        failed = [
-            (found[place][1].name, levels[place])
-            for place in places
-            if found[place][0] == subject and levels[place] != "stable"
-        ]
-        if failed:
-            severity = "critical" if "drifted" in dict(failed).values() else "warning"
-            findings.append(DriftedOutcome(subject, severity, [name for name, _ in failed]))
-    caused = {finding.subject for finding in findings}
-    for place, (subject, test) in enumerate(found):
-        if test.p_value is None and subject in caused and test.effect >= test.threshold:
-            levels[place] = "attention"
-    verdicts = [
-        TestVerdict(subject, test, p_adjusted.get(place), levels[place])
-        for place, (subject, test) in enumerate(found)
+        for (subject, test), p in zip(found, adjusted.tolist(), strict=True)
     ]
-    return verdicts, findings
+
+
+def level_of(policy: PerformancePolicy, effect: float, floor: float, is_failed: bool) -> str:
+    """Return the level of a test of outcomes: `stable`, `attention` or `drifted`."""
+    if not is_failed:
+        return "stable"
+    return "drifted" if effect >= policy.drifted_from * floor else "attention"
+
+
+def drifted_outcomes(levels: Mapping[tuple[str, str], str]) -> list[DriftedOutcome]:
+    """Return the subjects that need an alert, because one of their tests is not stable.
+
+    Args:
+        levels: level of each test, by subject and name of the test.
+    """
+    found = []
+    for subject in KINDS:
+        failed = {
+            test: level
+            for (of, test), level in levels.items()
+            if of == subject and level != "stable"
+        }
+        if failed:
+            severity = "critical" if "drifted" in failed.values() else "warning"
+            found.append(DriftedOutcome(subject, severity, [*failed]))
+    return found
