@@ -48,9 +48,18 @@ class MonitoringPolicy(ContractPart):
     """Rows of the baseline that are kept."""
     joint_rows: Annotated[int, Field(ge=100, le=20_000)] = 5_000
     """Loans on each side that the joint tests read."""
+    usual_nights: Annotated[int, Field(ge=21, le=366)] = later(56)
+    """Last nights from which the weekday's effect and the difference between nights are estimated.
+    """
+    least_nights: Annotated[int, Field(ge=21, le=366)] = later(21)
+    """With fewer nights, a batch is compared with the training alone."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        if self.least_nights > self.usual_nights:
+            raise ValueError(
+                f"least_nights {self.least_nights} is above usual_nights {self.usual_nights}"
+            )
         if self.psi_attention >= self.psi_drifted:
             raise ValueError(
                 f"psi_attention {self.psi_attention:g} must be below "

@@ -51,6 +51,7 @@ def write_distributions(
             "loans": pa.repeat(loans, len(counted)),
             "nulls": [round(each.facts["nulls"] * loans) for each in counted],
             "counts": [json.dumps(_kept(each.counts)) for each in counted],
+            "profile": [json.dumps(each.profile) for each in counted],
             "histogram": pa.array([histograms.get(e.feature) for e in counted], pa.string()),
         }
     )

@@ -15,6 +15,7 @@ def write_drift(
     replaced: Sequence[str],
     kinds: Mapping[str, str],
     verdicts: Sequence[TestVerdict],
+    against: Mapping[str, str | None] | None = None,
 ) -> None:
     """Replace the rows of a scoring run in table `drift`, in the caller's transaction.
 
@@ -25,6 +26,7 @@ def write_drift(
         replaced: drift kinds whose earlier rows are deleted.
         kinds: drift kind of each feature.
         verdicts: verdicts to write. Their features have only kinds that are in `replaced`.
+        against: what each feature was compared with beside the training, from `what_against`.
     """
     database.execute(
         session.connection, "delete_drift", scoring_run_id=run_id, kinds=list(replaced)
@@ -41,6 +43,7 @@ def write_drift(
             "effect": [each.test.effect for each in verdicts],
             "threshold": [each.test.threshold for each in verdicts],
             "level": [each.level for each in verdicts],
+            "against": pa.array([(against or {}).get(e.feature) for e in verdicts], pa.string()),
         }
     )
     if verdicts:

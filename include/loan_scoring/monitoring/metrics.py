@@ -32,6 +32,7 @@ from loan_scoring.monitoring.drift.joint import ALL
 from loan_scoring.monitoring.drift_rows import write_drift
 from loan_scoring.monitoring.performance.measure import measure_performance
 from loan_scoring.monitoring.performance.over_nights import add_up_outcomes
+from loan_scoring.monitoring.usual import read_usual, settled, what_against
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,13 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     comparisons, probabilities = _compare(session, run)
     verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
     drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
+    drifted = settled(drifted, [name for name, kind in drift_kinds.items() if kind == "data"])
     with database.transaction(session.connection):
         database.lock(session.connection, f"batch:{batch_id}")
-        write_drift(session, run["scoring_run_id"], KINDS_OF_SCORING, drift_kinds, verdicts)
+        write_drift(
+            session, run["scoring_run_id"], KINDS_OF_SCORING, drift_kinds, verdicts,
+            what_against(comparisons),
+        )  # fmt: skip
         write_distributions(session, run, drift_kinds, comparisons, probabilities)
         causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
         record_causes(session, run["scoring_run_id"], (BAD_DATA, POPULATION), causes)
@@ -108,6 +113,7 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
             )
         )
         predicted = _predictions(session, run)
+        usual = read_usual(session.connection, contract, run, baseline)
     incomparable = predictions_of_other_policy(run, propensity)
     # Another training may give personas other names. If the persona model and the propensity model
     # come from different trainings, the batch's personas cannot be compared with the baseline's.
@@ -115,9 +121,14 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         incomparable.add("persona")
     outputs = [name for name in baseline.outputs if name not in incomparable]
     comparisons = [
-        *compare_columns(contract, baseline, batch, baseline.inputs),
-        *compare_columns(contract, baseline, predicted, outputs),
-        *baseline.together(contract.monitoring, batch),
+        *compare_columns(contract, baseline, batch, baseline.inputs, usual.columns),
+        *map(
+            usual.judged,
+            [
+                *compare_columns(contract, baseline, predicted, outputs, usual.columns),
+                *baseline.together(contract.monitoring, batch),
+            ],
+        ),
     ]
     return comparisons, present_numbers(predicted.column("default_probability"))
 

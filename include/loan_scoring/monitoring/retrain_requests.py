@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from loan_scoring import database
 from loan_scoring.contract import RetrainingPolicy
@@ -94,6 +95,7 @@ def ask_where_drift_lasts(session: Session, cause: str, batch_id: str | None = N
             [(row["batch_id"], set(row["findings"])) for row in batches],
             batch_id,
             EarlierRequest(**earlier) if earlier else None,
+            session.contract.monitoring.least_nights,
         )
         if request is None:
             return None
@@ -114,6 +116,7 @@ def judge_retraining(
     batches: Sequence[tuple[str, set[str]]],
     batch_id: str,
     before: EarlierRequest | None,
+    least_nights: int = 0,
 ) -> RetrainRequest | None:
     """Decide whether a batch's drift leads to a request for new models or to a withheld request.
 
@@ -127,6 +130,8 @@ def judge_retraining(
         before: last retrain request for drift, of either cause, before the one that is judged here.
             In a repeated call the batch may have made its request for `cause` already. Then
             `before` is the last request before that request. None if there is no such request.
+        least_nights: number of batches from which on the week's usual cycle is known. With fewer,
+            other applicants on Saturdays and Sundays alone request nothing.
     """
     shown = dict(batches)
     if cause not in shown.get(batch_id, set()):
@@ -147,6 +152,11 @@ def judge_retraining(
             f"only in {len(drifted)} of the last {len(recent)} batches; "
             f"new models are asked for from {policy.drifted} of {policy.of_last}"
         )
+    if cause == POPULATION and len(batches) <= least_nights and _only_weekends(drifted):
+        return withheld(
+            "only on Saturdays and Sundays, which may be usual: the usual week is known after "
+            f"{least_nights} nights"
+        )
     if before is not None and before.nights_ago <= policy.cooldown_nights:
         return withheld(
             f"new models were asked for in the night of {before.night}, for {before.batch_id}; "
@@ -160,6 +170,11 @@ def judge_retraining(
     )
 
 
+def _only_weekends(batch_ids: Sequence[str]) -> bool:
+    return all(date.fromisoformat(each).weekday() >= SATURDAY for each in batch_ids)
+
+
+SATURDAY = 5
 REASONS = {
     POPULATION: "other applicants than at training",
     CONCEPT: "other defaults than at training",

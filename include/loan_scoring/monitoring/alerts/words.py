@@ -69,7 +69,9 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
         parts.append(_describe_shift(facts, unit))
     if "chi_square" in finding.failed_tests:
         parts.append(_describe_mix(facts, shown))
-    return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}"
+    against = facts.get("usual", {}).get("against")
+    compared = f", compared with {against}" if against else ""
+    return f"{label} ({feature}) {'; '.join(parts)}; PSI {finding.comparison.psi:.3f}{compared}"
 
 
 def feature_evidence(finding: DriftedFeature) -> dict[str, Any]:

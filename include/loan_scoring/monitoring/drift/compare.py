@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from loan_scoring.contract import Contract, MonitoringPolicy
 from loan_scoring.models.baseline import PREDICTIONS, explained_values, present_numbers
-from loan_scoring.monitoring.drift.comparison import Comparison, DriftTest
+from loan_scoring.monitoring.drift.comparison import OTHER, Comparison, DriftTest
 from loan_scoring.monitoring.drift.joint import JointBaseline
+from loan_scoring.monitoring.drift.profiles import category_profile, number_profile
 from loan_scoring.monitoring.drift.statistical_tests import (
     chi_square,
     jensen_shannon,
@@ -21,10 +22,8 @@ from loan_scoring.monitoring.drift.statistical_tests import (
     unseen_levels,
     wasserstein,
 )
+from loan_scoring.monitoring.drift.usual_nights import UsualNights
 from loan_scoring.statistics.distribution import Distribution, cdf_gaps
-
-OTHER = "other levels"
-"""The group of the levels of a category that are not features of their own."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,13 @@ class BaselineColumn:
     def fit(cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray) -> "BaselineColumn":
         """Prepare a column of the baseline from its frozen figures and its frozen sample."""
         return cls(frozen, None if "levels" in frozen else Distribution.of(present_numbers(sample)))
+
+    def expected(self, usual: UsualNights) -> "BaselineColumn":
+        """Return the column with the shares that its baseline would have on a weekday."""
+        return BaselineColumn(
+            usual.expected(self.frozen),
+            usual.expected_distribution(self.frozen, self.distribution),
+        )
 
 
 @dataclass(frozen=True)
@@ -103,27 +109,45 @@ class FittedBaseline:
 
 
 def compare_columns(
-    contract: Contract, baseline: FittedBaseline, batch: pa.Table, features: Sequence[str]
+    contract: Contract,
+    baseline: FittedBaseline,
+    batch: pa.Table,
+    features: Sequence[str],
+    usual: Mapping[str, UsualNights],
 ) -> list[Comparison]:
     """Return the drift tests of some columns of a batch.
 
     A column that some files lack is compared without its nulls, and left out if it has no value.
+    `usual` is what earlier nights show, for the columns that have enough nights.
     """
     found = []
     for name in features:
         values = batch.column(name)
         present = explained_values(contract, name, values)
         if len(present):
-            compared = compare_column(name, contract.monitoring, baseline.columns[name], present)
+            compared = compare_column(
+                name, contract.monitoring, baseline.columns[name], present, usual.get(name)
+            )
             compared.facts["nulls"] = values.null_count / len(values)
             found.append(compared)
     return found
 
 
 def compare_column(
-    feature: str, policy: MonitoringPolicy, column: BaselineColumn, values: pa.ChunkedArray
+    feature: str,
+    policy: MonitoringPolicy,
+    column: BaselineColumn,
+    values: pa.ChunkedArray,
+    usual: UsualNights | None = None,
 ) -> Comparison:
-    """Return the drift tests of one column of a batch. The batch must have at least one row."""
+    """Return the drift tests of one column of a batch. The batch must have at least one row.
+
+    If it is known what is usual, the batch is compared with what the baseline would be on this
+    weekday, and the p-values allow for the difference between nights.
+    """
+    if usual is not None:
+        of_weekday = compare_column(feature, policy, column.expected(usual), values)
+        return usual.judged(column.frozen, of_weekday)
     frozen, nulls = column.frozen, values.null_count
     difference, p_value = null_share(frozen["nulls"], frozen["rows"], nulls, len(values))
     missing = DriftTest("null_share", difference, abs(difference), policy.share_floor, p_value)
@@ -134,11 +158,14 @@ def compare_column(
     counts: list[int] | dict[str, int]
     if column.distribution is None:
         counts = count_levels(values)
+        profile = category_profile(counts, nulls)
         if "other" in frozen:
             counts = {level: counts.get(level, 0) for level in frozen["levels"]}
         tests, expected, actual, more = _categories(policy, frozen, values, counts)
     else:
-        tests, expected, actual, more = _numbers(policy, frozen, column.distribution, values)
+        batch = Distribution.of(present_numbers(values))
+        profile = number_profile(batch, nulls)
+        tests, expected, actual, more = _numbers(policy, frozen, column.distribution, batch)
         counts = actual.tolist()
     if frozen["nulls"] or nulls:
         expected, actual = np.append(expected, frozen["nulls"]), np.append(actual, nulls)
@@ -150,7 +177,7 @@ def compare_column(
         policy.psi_noise_quantile,
     )
     tests += [missing, DriftTest("psi", index, index, max(noise, policy.psi_attention))]
-    return Comparison(feature, tests, index, noise, facts | more, counts)
+    return Comparison(feature, tests, index, noise, facts | more, counts, profile)
 
 
 def count_levels(values: pa.ChunkedArray) -> dict[str, int]:
@@ -164,13 +191,12 @@ def _numbers(
     policy: MonitoringPolicy,
     frozen: Mapping[str, Any],
     baseline: Distribution,
-    values: pa.ChunkedArray,
+    batch: Distribution,
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
     """Return the drift tests of a numeric column, two arrays of counts, and facts for alerts.
 
     The arrays are the counts per bin of the baseline and of the batch.
     """
-    batch = Distribution.of(present_numbers(values))
     counts = batch.counts(np.asarray(frozen["edges"], dtype=float))
     if not batch.size or not baseline.size:
         return [], np.array(frozen["counts"]), counts, {}

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+OTHER = "other levels"
+"""The group of the levels of a category that are not features of their own."""
+
 
 @dataclass(frozen=True)
 class DriftTest:
@@ -37,6 +40,8 @@ class Comparison:
     facts: dict[str, Any] = field(default_factory=dict)
     counts: list[int] | dict[str, int] | None = None
     """Row counts of the batch per bin of the baseline, or per level. None for the joint tests."""
+    profile: dict[str, Any] | None = None
+    """The batch's values, independently of the baseline. None for the joint tests."""
 
     @property
     def is_above_noise(self) -> bool:
