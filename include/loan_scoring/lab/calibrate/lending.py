@@ -165,7 +165,7 @@ def draw_defaults(true: np.ndarray, rho: float, dice: np.random.Generator) -> np
     """
     factor = dice.standard_normal() if rho else 0.0
     given = ndtr((ndtri(true) - rho**0.5 * factor) / (1 - rho) ** 0.5)
-    return (dice.random(len(true)) < given).astype(int)
+    return np.asarray(dice.random(len(true)) < given, int)
 
 
 def change_outcomes(

@@ -24,10 +24,15 @@ from loan_scoring.lab.calibrate.mixes import (
     level_weights,
 )
 from loan_scoring.lab.calibrate.pool import LoanPool
-from loan_scoring.lab.calibrate.rounds import compare_night, fit_pool_baseline
-from loan_scoring.monitoring.drift.compare import FittedBaseline
+from loan_scoring.lab.calibrate.rounds import fit_pool_baseline
+from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_columns
+from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import decide_drift
+from loan_scoring.monitoring.drift.joint import ALL
 from loan_scoring.monitoring.drift.profiles import NightProfile
+from loan_scoring.monitoring.drift.usual_joint import JointNight, usual_joint
+from loan_scoring.monitoring.drift.usual_nights import usual_nights, varying
+from loan_scoring.monitoring.usual import NOTHING, UsualBatch, settled
 
 FIRST = date(2026, 1, 5)
 """Date of the first night, a Monday."""
@@ -58,6 +63,7 @@ class Nights:
     fitted: FittedBaseline = field(init=False)
     columns: MixColumns = field(init=False)
     profiles: dict[str, list[NightProfile]] = field(default_factory=dict)
+    joint: list[JointNight] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Split the pool into the baseline and the loans of the nights."""
@@ -82,16 +88,39 @@ class Nights:
         return self.pool.table.take(pa.array(np.sort(self.rows[drawn])))
 
     def alerts(self, loans: pa.Table, day: date, *, is_kept: bool = True) -> list[str]:
-        """Return the alerts on a night, and keep its profiles for later nights."""
-        comparisons = compare_night(self.contract, self.fitted, loans, day, self.profiles)
+        """Return the alerts on a night, and keep its figures for later nights."""
+        comparisons = self._compare(loans, day)
         if is_kept:
-            for each in comparisons:
-                if each.profile is not None:
-                    profile = NightProfile(day, each.profile)
-                    self.profiles.setdefault(each.feature, []).append(profile)
+            self._keep(comparisons, day)
         _, findings = decide_drift(self.contract.monitoring, comparisons)
+        findings = settled(findings, self.fitted.inputs)
         found = [f"{f.comparison.feature}: {', '.join(f.failed_tests)}" for f in findings]
         return found + [f"{name}: {way}" for name, way in quality_alerts(self.contract, loans)]
+
+    def _compare(self, loans: pa.Table, day: date) -> list[Comparison]:
+        """Return the comparisons of a night as stage `metrics` makes them after earlier nights."""
+        contract, fitted, weekday = self.contract, self.fitted, day.weekday()
+        policy, usual = contract.monitoring, NOTHING
+        if len(self.joint) >= policy.least_nights:
+            columns = {
+                name: found
+                for name, column in fitted.columns.items()
+                if (found := usual_nights(policy, column.frozen, self.profiles[name], weekday))
+            }
+            joint = usual_joint(policy, fitted.joint, self.joint, weekday) if fitted.joint else None
+            is_varying = varying([columns[name] for name in fitted.inputs if name in columns])
+            usual = UsualBatch(columns, joint, is_varying, policy.least_nights)
+        inputs = compare_columns(contract, fitted, loans, fitted.inputs, usual.columns)
+        outputs = compare_columns(contract, fitted, loans, fitted.outputs, usual.columns)
+        return [*inputs, *map(usual.judged, [*outputs, *fitted.together(policy, loans)])]
+
+    def _keep(self, comparisons: Sequence[Comparison], day: date) -> None:
+        for each in comparisons:
+            if each.profile is not None:
+                self.profiles.setdefault(each.feature, []).append(NightProfile(day, each.profile))
+            if each.feature == ALL:
+                auc, z = (test.statistic for test in each.tests)
+                self.joint.append(JointNight(day, each.facts["rows"], auc, z))
 
 
 NightTask = tuple[str, int, int]
@@ -127,7 +156,9 @@ def run_nights(contract: Contract, pool: LoanPool, task: NightTask) -> dict[str,
 
 def _varying(nights: Nights, name: str) -> dict[str, Any]:
     """Run the weeks without drift, then one more week with shifts of it that must be found."""
-    before, after, causes = [], [], []
+    before: list[bool] = []
+    after: list[bool] = []
+    causes: list[str] = []
     days = [FIRST + timedelta(days) for days in range(7 * WEEKS)]
     for place, day in enumerate(days):
         alerts = nights.alerts(nights.draw(name, day), day)

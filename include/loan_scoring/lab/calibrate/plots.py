@@ -6,7 +6,8 @@ from loan_scoring.lab.calibrate.figures import MAX_FALSE_ALARMS, AlertShare, Pow
 from loan_scoring.models.card.plots import DEFAULTED, PAID, QUIET, as_svg
 
 PEERS = (
-    "#8a5fb0", "#b58cd1", "#d9c3e8", "#2f6f49", "#3f8f5f", "#62ab7d", "#86c29b", "#aed6bd", "#d0e8d8"
+    "#8a5fb0", "#b58cd1", "#d9c3e8", "#2f6f49", "#3f8f5f", "#62ab7d", "#86c29b", "#aed6bd",
+    "#d0e8d8",
 )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ false-alarm rate is the share of rounds with such an alert (an A/A test).
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -33,13 +32,10 @@ from loan_scoring.lab.calibrate.shifts import (
     shifted_text,
 )
 from loan_scoring.models.baseline import PREDICTIONS, fit_baseline
-from loan_scoring.monitoring.drift import compare as drift
 from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_column
 from loan_scoring.monitoring.drift.comparison import Comparison
 from loan_scoring.monitoring.drift.decide import decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
-from loan_scoring.monitoring.drift.profiles import NightProfile
-from loan_scoring.monitoring.drift.usual_nights import usual_nights
 
 HOLDOUT_SHARE = 0.25
 """Share of the baseline's loans that have predictions.
@@ -133,32 +129,6 @@ def compare_columns(
     return found | {each.feature: each for each in together}
 
 
-def compare_night(
-    contract: Contract,
-    fitted: FittedBaseline,
-    loans: pa.Table,
-    day: date,
-    profiles: Mapping[str, Sequence[NightProfile]],
-) -> list[Comparison]:
-    """Return the comparisons of a night as stage `metrics` makes them after earlier nights.
-
-    Args:
-        contract: contract of the portfolio.
-        fitted: baseline of the model.
-        loans: loans of the night with predictions.
-        day: date of the night.
-        profiles: profiles of earlier nights, by column.
-    """
-    policy = contract.monitoring
-    usual = {}
-    for name, column in fitted.columns.items():
-        found = usual_nights(policy, column.frozen, profiles.get(name, []), day.weekday())
-        if found is not None:
-            usual[name] = found
-    compared = drift.compare_columns(contract, fitted, loans, [*fitted.columns], usual)
-    return [*compared, *fitted.together(policy, loans)]
-
-
 @dataclass(frozen=True)
 class RoundTask:
     """The sizes of a round's batches, those that are shifted, and the seed.
@@ -173,7 +143,7 @@ class RoundTask:
 
 
 def run_round(contract: Contract, pool: LoanPool, task: RoundTask) -> RoundResult:
-    """Split the pool once. Return the alerts in undrifted batches, and the shifts that were found."""
+    """Split the pool once. Return the alerts in undrifted batches, and which shifts were found."""
     sizes, power_sizes, seed = task.sizes, task.shifted, task.seed
     split = split_pool(contract, pool, sizes, seed)
     found = RoundResult()
