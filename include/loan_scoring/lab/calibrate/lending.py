@@ -119,7 +119,7 @@ def run_stream(contract: Contract, pool: LoanPool, task: LendingTask) -> dict[st
         weights = mixes[scenario.mix][scored]
     policy = contract.performance
     one_night = np.zeros(scenario.nights, bool)
-    sides: dict[str, list[Increment]] = {}
+    sides: dict[str, list[tuple[int, Increment]]] = {}
     for night in range(scenario.nights):
         rows = draw_rows(weights, len(scored), scenario.loans, dice)
         y = outcome[rows]
@@ -133,13 +133,14 @@ def run_stream(contract: Contract, pool: LoanPool, task: LendingTask) -> dict[st
         for each in found:
             for side, increment in (("rise", each.rise), ("fall", each.fall)):
                 if increment is not None:
-                    sides.setdefault(f"{each.test} {side}", []).append(increment)
+                    sides.setdefault(f"{each.test} {side}", []).append((night, increment))
     over, alarms = np.zeros(scenario.nights, bool), 0
-    for increments in sides.values():
+    for steps in sides.values():
+        places, increments = zip(*steps, strict=True)
         sums = accumulate(increments, policy.nights_per_false_alarm * SIDES)
         above = np.array([each.is_alarm for each in sums])
         alarms += int(above[0]) + int((above[1:] & ~above[:-1]).sum())
-        over |= above
+        over[np.array(places)[above]] = True
     either = one_night | over
     return {
         "scenario": asdict(scenario),
