@@ -125,7 +125,12 @@ def nannyml_calculators(
         found.append((unseen, {"NannyML, unseen values": ()}))
     if len(names) > 1:
         plane = nannyml.DataReconstructionDriftCalculator(column_names=names, chunk_size=size)
-        domain = nannyml.DomainClassifierCalculator(feature_column_names=names, chunk_size=size)
+        domain = nannyml.DomainClassifierCalculator(
+            feature_column_names=names,
+            chunk_size=size,
+            # LightGBM's defaults, as NannyML's, but with one thread: Evidently runs beside it.
+            hyperparameters={"n_jobs": 1, "random_state": 13, "verbosity": -1},
+        )
         found.append((plane, {"NannyML, reconstruction": ()}))
         found.append((domain, {"NannyML, domain classifier": ()}))
     return found
