@@ -1,8 +1,7 @@
-"""A short calibration: rounds are counted, shifts are applied, the page shows the figures."""
+"""A short calibration: rounds are counted, shifts go through ingest, the page shows the figures."""
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +14,20 @@ from loan_scoring.cli.main import main
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
 from loan_scoring.lab.calibrate import figures, run
-from loan_scoring.lab.calibrate.page import FOLDER, render_figures_page, write_figures_page
+from loan_scoring.lab.calibrate.intake import take_in
 from loan_scoring.lab.calibrate.peers import peers_python
-from loan_scoring.lab.calibrate.rounds import split_pool
-from loan_scoring.lab.calibrate.run import (
-    CalibrationPlan,
-    CalibrationResult,
-    calibrate_drift_decision,
+from loan_scoring.lab.calibrate.pool import LoanPool, build_pool
+from loan_scoring.lab.calibrate.rounds import RoundTask, run_round, split_pool, summarise_rounds
+from loan_scoring.lab.calibrate.run import FOLDER, CalibrationPlan, run_sections
+from loan_scoring.lab.calibrate.shifts import (
+    NEW_LEVEL,
+    SHIFTS,
+    correlated_pairs,
+    permute_column,
+    shifted_text,
 )
-from loan_scoring.lab.calibrate.shifts import NEW_LEVEL, SHIFTS, correlated_pairs, permute_column
 from loan_scoring.lab.synthetic import generate_loans
 
-SHORT = CalibrationPlan(
-    rounds=3, power_rounds=2, peer_rounds=0, sizes=(500, 1500), power_size=1500, jobs=1
-)
 KINDS = {shift.name: shift for shift in SHIFTS}
 
 
@@ -40,8 +39,8 @@ def source(loan_default: Contract, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def measured(source: Path) -> CalibrationResult:
-    return calibrate_drift_decision("loan_default", SHORT, str(source))
+def pool(loan_default: Contract, source: Path) -> LoanPool:
+    return build_pool(loan_default, str(source))
 
 
 def shifted(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
@@ -49,53 +48,74 @@ def shifted(name: str, values: pa.Array, size: float) -> pa.ChunkedArray:
     return KINDS[name].apply(column, column, size, np.random.default_rng(1))
 
 
-def test_undrifted_batches_raise_no_alert_and_large_shifts_do(measured: CalibrationResult) -> None:
-    assert {size: share.hits for size, share in figures.false_alarms(measured).items()} == {
-        500: 0,
-        1500: 0,
-    }
-    found = {(power.shift, power.size): power.found for power in figures.detection_powers(measured)}
-    assert found["mean", 0.3].value == found["nulls", 0.1].value == 1
-    assert found["new_level", 0.02].batches == 2 * len(
-        {name for shift, _, name in measured.rounds[0].detected if shift == "new_level"}
+def shifted_file(contract: Contract, pool: LoanPool, shift: str, name: str) -> pa.Table:
+    rng = np.random.default_rng(1)
+    kind = KINDS[shift]
+    return shifted_text(
+        contract, kind, name, kind.required or 0.0, pool.text, pool.table, pool.table, rng
     )
 
 
-def test_the_page_shows_what_was_measured_and_on_what(
-    measured: CalibrationResult, tmp_path: Path
+def test_an_unchanged_file_is_taken_in_without_an_alert(
+    loan_default: Contract, pool: LoanPool
 ) -> None:
-    text = write_figures_page(measured, tmp_path, "loan-scoring calibrate").read_text()
-    assert "| loans | synthetic: " in text
-    assert "| 1,500 | 3 | 0.0 % [0.0, 56.1] | met |" in text
-    assert "Evidently and NannyML were not measured" in text
-    for plot in ("false-alarms.svg", "power.svg"):
-        assert f"({FOLDER}/{plot})" in text
-        assert b"<svg" in (tmp_path / FOLDER / plot).read_bytes()
+    taken = take_in(loan_default, pool.text, pool.kinds)
+    inputs = [column.name for column in loan_default.monitored]
+    assert taken.alerts == set()
+    assert taken.loans.equals(pool.table.select(inputs))
 
 
-def test_a_missed_limit_comes_first(measured: CalibrationResult) -> None:
-    for each in measured.rounds:
-        each.alerts[500].append("region: chi_square")
-    try:
-        text = render_figures_page(measured, "loan-scoring calibrate")
-    finally:
-        for each in measured.rounds:
-            each.alerts[500].clear()
-    assert "**Missed** (limits: at most 1 % false alarms" in text
-    assert "- 100.0 % of undrifted batches of 500 loans raise an alert." in text
-    assert "Causes: region: chi_square, 500 loans (3)." in text
+def test_other_applicants_keep_the_ratio_and_a_fault_breaks_it(
+    loan_default: Contract, pool: LoanPool
+) -> None:
+    ratio = loan_default.ratios[0]
+    for name in (ratio.numerator, ratio.denominator, ratio.column):
+        text = shifted_file(loan_default, pool, "mean", name)
+        assert not take_in(loan_default, text, pool.kinds).is_refused
+    broken = shifted_file(loan_default, pool, "mean_alone", ratio.numerator)
+    taken = take_in(loan_default, broken, pool.kinds)
+    assert taken.is_refused
+    assert (ratio.numerator, "quarantine") in taken.alerts
 
 
-def test_a_round_uses_each_loan_once_and_is_reproducible(loan_default: Contract) -> None:
-    pool = pa.table({"income_usd_per_month": pa.array(np.arange(4000.0))})
+def test_a_new_level_goes_to_quarantine_if_the_column_is_closed(
+    loan_default: Contract, pool: LoanPool
+) -> None:
+    closed = take_in(
+        loan_default, shifted_file(loan_default, pool, "new_level", "loan_limit"), pool.kinds
+    )
+    assert (("loan_limit", "quarantine") in closed.alerts, closed.is_refused) == (True, False)
+    assert len(closed.rows) == pool.table.num_rows - round(0.01 * pool.table.num_rows)
+    assert NEW_LEVEL not in closed.loans.column("loan_limit").to_pylist()
+    opened = take_in(
+        loan_default, shifted_file(loan_default, pool, "new_level", "region"), pool.kinds
+    )
+    assert opened.alerts == {("region", "quality")}
+    assert len(opened.rows) == pool.table.num_rows
+
+
+def test_undrifted_batches_raise_no_alert_and_shifts_are_found(
+    loan_default: Contract, pool: LoanPool
+) -> None:
+    done = run_round(loan_default, pool, RoundTask((500, 2500), {2500: True}, (1, 1)))
+    assert done.alerts == {500: [], 2500: []}
+    found = {"drift": {"found": summarise_rounds(loan_default, pool, [done])}}
+    power = {(each.shift, each.size): each for each in figures.powers(found)}
+    assert power["mean", 0.3].found.value == power["nulls", 0.1].found.value == 1
+    assert power["new_level", 0.02].ways["quarantine"] > 0.5
+    assert power["mean_alone", 0.2].ways == {"drift": 0, "quarantine": 1, "quality": 0}
+
+
+def test_a_round_uses_each_loan_once_and_is_reproducible(
+    loan_default: Contract, pool: LoanPool
+) -> None:
     first, again, other = (
         split_pool(loan_default, pool, (100, 500), (1, number)) for number in (1, 1, 2)
     )
-    parts = [first.baseline, *first.batches.values()]
-    assert sorted(value for part in parts for value in part.column(0).to_pylist()) == list(
-        range(4000)
-    )
+    rows = [first.baseline.num_rows, *(len(each.loans) for each in first.batches.values())]
+    assert sum(rows) == pool.table.num_rows
     assert first.baseline == again.baseline != other.baseline
+    assert first.batches[500].text.num_rows == 500
 
 
 def test_shifts_do_what_they_are_called() -> None:
@@ -128,9 +148,9 @@ def test_a_broken_correlation_leaves_the_margins() -> None:
     assert sorted(permuted.column("y").to_pylist()) == sorted(table.column("y").to_pylist())
 
 
-def test_too_few_loans_are_one_line(source: Path) -> None:
+def test_too_few_loans_are_one_line(source: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has 8,000 loans beside those of the model"):
-        calibrate_drift_decision("loan_default", CalibrationPlan(), str(source))
+        run_sections("loan_default", CalibrationPlan(), ["drift"], tmp_path, "", str(source))
 
 
 def test_no_peers_where_their_environment_cannot_be_made(
@@ -141,18 +161,26 @@ def test_no_peers_where_their_environment_cannot_be_made(
     assert peers_python() is None
 
 
-def test_the_command_writes_the_page(
+def test_a_section_is_kept_and_the_page_shows_what_was_measured(
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(
-        run, "CalibrationPlan", partial(CalibrationPlan, sizes=(400,), power_size=400)
-    )
-    given = ["--rounds", "1", "--power-rounds", "0", "--peer-rounds", "0", "--jobs", "1"]
+    few = CalibrationPlan(rounds=2, power_rounds=1, curve_rounds=0, sizes=(400,), power_size=400)
+    monkeypatch.setattr(run, "CalibrationPlan", lambda: few)
+    given = ["--section", "drift", "--jobs", "1"]
     where = ["--source", str(source), "--docs", str(tmp_path)]
     assert main(["calibrate", *given, *where, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["false_alarms"] == {"400": 0.0}
-    assert f"`loan-scoring calibrate {' '.join(given)}`" in Path(result["page"]).read_text()
+    text = Path(result["page"]).read_text()
+    assert f"`loan-scoring calibrate {' '.join(given)}`" in text
+    assert "Not measured: nights, lending, held_out, peers." in text
+    assert (
+        "| undrifted batches of 400 loans with an alert | upper limit at most 1 % "
+        "| 0.0 % [0.0, 65.8] | **missed** |"
+    ) in text
+    assert result["missed"] == 1
+    for plot in ("false-alarms.svg", "power.svg", "power-by-loans.svg"):
+        assert f"({FOLDER}/{plot})" in text
+        assert b"<svg" in (tmp_path / FOLDER / plot).read_bytes()

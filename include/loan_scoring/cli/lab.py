@@ -57,18 +57,16 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
         common,
     )
     calibrate.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
-    for name, help_ in (
-        ("rounds", "rounds; each draws a batch of every size"),
-        ("power-rounds", "how many of the rounds apply shifts"),
-        ("peer-rounds", "how many of the rounds run Evidently and NannyML; 0: none"),
-        ("jobs", "processes; 0: one per core"),
-    ):
-        calibrate.add_argument(f"--{name}", type=count, metavar="N", help=help_)
     calibrate.add_argument(
-        "--swap",
-        action="store_true",
-        help="fit the model on two thirds of the loans and draw batches from the other third",
+        "--section",
+        action="append",
+        metavar="NAME",
+        help="drift, nights, lending, held_out or peers; may be repeated; default: all",
     )
+    calibrate.add_argument(
+        "--quick", action="store_true", help="a twentieth of the rounds and no peers, to try it"
+    )
+    calibrate.add_argument("--jobs", type=count, metavar="N", help="processes; 0: one per core")
     calibrate.add_argument(
         "--docs", metavar="FOLDER", help="where to write the page; default: docs/ of the project"
     )
@@ -127,35 +125,33 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _calibrate(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.lab.calibrate import figures
-    from loan_scoring.lab.calibrate.page import missed_limits, write_figures_page
-    from loan_scoring.lab.calibrate.run import CalibrationPlan, calibrate_drift_decision
+    from dataclasses import replace
 
-    names = ("rounds", "power_rounds", "peer_rounds", "jobs")
-    given = {name: n for name in names if (n := getattr(options, name)) is not None}
-    plan = CalibrationPlan(**given, is_swapped=options.swap)
-    result = calibrate_drift_decision(options.portfolio, plan, options.source)
-    flags = [f"--{name.replace('_', '-')} {n}" for name, n in given.items()]
-    flags += ["--swap"] * options.swap
-    page = write_figures_page(
-        result,
-        Path(options.docs) if options.docs else settings.home() / "docs",
-        " ".join(["loan-scoring calibrate", *flags]),
-    )
-    false_alarms = figures.false_alarms(result)
-    powers = figures.required_powers(result)
-    lines = [
-        f"{result.source}; {page}",
-        *(f"  {size:>6,} loans  {share.as_text()} false" for size, share in false_alarms.items()),
-        *(f"  {power.label}: {power.found.as_text()} found" for power in powers),
-    ]
+    from loan_scoring.lab.calibrate.figures import required_figures
+    from loan_scoring.lab.calibrate.page import load_results, write_figures_page
+    from loan_scoring.lab.calibrate.run import SECTIONS, CalibrationPlan, run_sections
+
+    names = options.section or [*SECTIONS]
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        raise LoanScoringError(f"no section {unknown[0]}; there are {', '.join(SECTIONS)}")
+    plan = CalibrationPlan().quick() if options.quick else CalibrationPlan()
+    plan = replace(plan, jobs=options.jobs or 0)
+    flags = [f"--section {name}" for name in options.section or []]
+    flags += ["--quick"] * options.quick
+    flags += [f"--jobs {options.jobs}"] if options.jobs is not None else []
+    docs = Path(options.docs) if options.docs else settings.home() / "docs"
+    command = " ".join(["loan-scoring calibrate", *flags])
+    run_sections(options.portfolio, plan, names, docs, command, options.source)
+    page = write_figures_page(docs)
+    found = required_figures(load_results(docs))
+    missed = [each for each in found if each.is_met is False]
+    lines = [f"{each.what}: {each.measured}; {each.limit}" for each in missed]
     return {
         "page": page,
-        "source": result.source,
-        "false_alarms": {size: share.value for size, share in false_alarms.items()},
-        "detection": {power.shift: power.found.value for power in powers},
-        "missed": missed_limits(result),
-        "text": "\n".join(lines),
+        "figures": [asdict(each) for each in found],
+        "missed": len(missed),
+        "text": "\n".join([f"{page}: {len(missed)} of {len(found)} figures missed", *lines]),
     }
 
 

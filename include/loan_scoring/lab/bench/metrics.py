@@ -18,7 +18,7 @@ from loan_scoring.contract import KEY
 from loan_scoring.lab.bench.loans import BenchLoans
 from loan_scoring.lab.bench.result import BenchResult, LimitedRatio, median_seconds
 from loan_scoring.lab.calibrate.peers import column_kinds, peers_python, run_peers
-from loan_scoring.lab.calibrate.pool import IS_DEFAULT, read_labelled_loans
+from loan_scoring.lab.calibrate.pool import read_labelled_loans
 from loan_scoring.models.baseline import fit_baseline, read_baseline_sample, sample_rows
 from loan_scoring.monitoring.drift.compare import BaselineColumn, compare_column
 from loan_scoring.monitoring.drift.joint import JointBaseline
@@ -43,11 +43,9 @@ def bench_metrics(loans: BenchLoans, url: str) -> BenchResult:  # noqa: ARG001 -
     they have ended.
     """
     contract = loans.contract
-    _, table = read_labelled_loans(contract, str(loans.file), 0)
+    table = read_labelled_loans(contract, str(loans.file), 0).typed
     names = [
-        name
-        for name in table.column_names
-        if name not in (KEY, IS_DEFAULT) and len(table.column(name).unique()) > 1
+        name for name in table.column_names if name != KEY and len(table.column(name).unique()) > 1
     ]
     baseline, batch = _split(table.select(names), contract.training.seed)
     policy, seed = contract.monitoring, contract.training.seed

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
-from loan_scoring.lab.calibrate.rounds import SplitPool, columns_to_decorrelate, split_pool
+from loan_scoring.lab.calibrate.rounds import columns_to_decorrelate
 from loan_scoring.lab.calibrate.shifts import CORRELATION, SHIFTS, eligible_columns, permute_column
 from loan_scoring.models.baseline import PREDICTIONS
 
@@ -28,25 +28,24 @@ log = logging.getLogger(__name__)
 
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
 SCRIPT = Path(__file__).with_name("peer_drift.py")
-TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "1",  # read by Evidently. NannyML reads the other variables.
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",  # no telemetry of Evidently, and with the next two none of NannyML
     "NML_DISABLE_USAGE_LOGGING": "1",
     "NML_DISABLE_USER_ANALYTICS": "1",
+    "OMP_NUM_THREADS": "1",  # Evidently and NannyML run side by side
 }
 NONE = "none"
 """The value of `shift` for a batch to which no shift was applied."""
 
 
-@dataclass(frozen=True)
-class PeerAlerts:
-    """The number of batches that a peer compared, and the number of these batches with an alert."""
-
-    alerts: int
-    batches: int
-
-
-Counts = dict[str, dict[tuple[str, int], PeerAlerts]]
-"""Counts by name of the peer and settings (`Evidently, default`), then by (shift, batch size)."""
+BATCHES = 10
+"""Number of batches of each kind that are compared with one baseline."""
+CHUNKS = 20
+"""Number of chunks of the batch's size that each baseline has, for NannyML's thresholds."""
+SIZES = (500, 2_000, 5_000)
+"""Batch sizes of the peers. For 20,000 loans, CHUNKS chunks would be 400,000 loans."""
+BASELINE_SHARE = 0.6
+"""Share of the pool from which baselines are drawn. Batches are drawn from the rest."""
 
 
 def peers_python() -> Path | None:
@@ -96,7 +95,7 @@ def run_peers(python: Path, what: str, folder: Path) -> Iterator[dict[str, Any]]
     """
     with subprocess.Popen(
         [str(python), str(SCRIPT), what, str(folder)],
-        env={**os.environ, **TELEMETRY_OFF, "PYTHONPATH": ""},
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -118,87 +117,84 @@ def column_kinds(table: pa.Table) -> dict[str, list[str]]:
 
 
 def count_peer_alerts(
-    contract: Contract,
-    pool: pa.Table,
-    sizes: Sequence[int],
-    power_size: int,
-    seeds: Sequence[Sequence[int]],
-    folder: Path,
-) -> tuple[Counts, dict[str, str]]:
-    """Count the batches in which each peer raises an alert, over several rounds.
+    contract: Contract, pool: pa.Table, baselines: int, folder: Path
+) -> dict[str, Any]:
+    """Count the batches in which each peer raises an alert.
 
-    The peers compare only the inputs. In an undrifted batch, an alert on any column counts. In a
-    round, each shift is applied to one column, and the peers then compare only this column. The
-    next round applies the shift to the next column.
+    The peers compare only the inputs. In an undrifted batch, an alert on any column counts. Each
+    shift is applied to one column, the next batch has the next column, and the peers then compare
+    this column alone. For a broken correlation they compare all columns.
 
     Args:
         contract: contract of the portfolio.
-        pool: typed and scored loans.
-        sizes: sizes of the undrifted batches.
-        power_size: size of the batches to which shifts are applied.
-        seeds: random seeds, one for each round.
+        pool: typed loans.
+        baselines: number of baselines of each size, each with BATCHES batches of each kind.
         folder: folder into which the batches are written.
 
     Returns:
-        The counts and the versions of the peers. Both are empty if there is no seed or if the
-        peers' environment cannot be set up.
+        `counts`, with alerts and batches by way, shift and size, and `versions` of the peers. Both
+        are empty if `baselines` is 0 or if the peers' environment cannot be set up.
     """
-    python = peers_python() if seeds else None
+    python = peers_python() if baselines else None
     if python is None:
-        return {}, {}
+        return {"counts": [], "versions": {}}
     inputs = pool.select([name for name in pool.column_names if name not in PREDICTIONS])
-    rounds = []
-    for turn, seed in enumerate(seeds):
-        rounds.append(
-            _write_round(
-                split_pool(contract, pool, sizes, seed), power_size, turn, seed, folder / str(turn)
-            )
-        )
-    (folder / "manifest.json").write_text(json.dumps({**column_kinds(inputs), "rounds": rounds}))
-    counted: dict[str, dict[tuple[str, int], list[int]]] = defaultdict(
-        lambda: defaultdict(lambda: [0, 0])
-    )
-    for what in ("evidently", "nannyml"):
-        done = 0
+    parts = [
+        _write_part(contract, inputs, size, number, folder / f"{size}-{number}")
+        for size in SIZES
+        for number in range(baselines)
+    ]
+    (folder / "manifest.json").write_text(json.dumps({**column_kinds(inputs), "parts": parts}))
+
+    def count(what: str) -> list[dict[str, Any]]:
+        counted: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0])
         for found in run_peers(python, what, folder):
-            count = counted[found["way"]][found["shift"], found["size"]]
-            count[0] += found["drifted"] > 0
-            count[1] += 1
-            if count[1] > done:
-                done = count[1]
-                log.info("%s: round %d of %d", what, done, len(seeds))
-    alerts = {
-        way: {key: PeerAlerts(*count) for key, count in found.items()}
-        for way, found in counted.items()
-    }
-    return alerts, peer_versions(python)
+            numbers = counted[found["way"], found["shift"], found["size"]]
+            numbers[0] += found["drifted"] > 0
+            numbers[1] += 1
+        return [
+            {"way": way, "shift": shift, "loans": size, "alerts": alerts, "batches": batches}
+            for (way, shift, size), (alerts, batches) in counted.items()
+        ]
+
+    with ThreadPoolExecutor(2) as threads:
+        counts = [each for part in threads.map(count, ("evidently", "nannyml")) for each in part]
+    return {"counts": counts, "versions": peer_versions(python)}
 
 
-def _write_round(
-    split: SplitPool, power_size: int, turn: int, seed: Sequence[int], folder: Path
+def _write_part(
+    contract: Contract, inputs: pa.Table, size: int, number: int, folder: Path
 ) -> dict[str, Any]:
-    """Write the baseline and the batches of one round. Return the round's manifest entry."""
-    inputs = split.fitted.inputs
+    """Write a baseline of CHUNKS chunks and its batches. Return the entry of the manifest.
+
+    If the baseline's part of the pool has fewer loans, the baseline is drawn with repetition.
+    """
     folder.mkdir()
+    dice = np.random.default_rng([contract.training.seed, size, number])
+    order = dice.permutation(inputs.num_rows)
+    cut = int(len(order) * BASELINE_SHARE)
+    rows = dice.choice(order[:cut], CHUNKS * size, replace=CHUNKS * size > cut)
+    baseline = inputs.take(pa.array(rows))
+    pq.write_table(baseline, folder / "baseline.parquet")
     batches = []
 
-    def write(table: pa.Table, shift: str, size: int) -> None:
-        file = folder / f"{shift}-{size}.parquet"
+    def write(table: pa.Table, shift: str, turn: int) -> None:
+        file = folder / f"{shift}-{turn}.parquet"
         pq.write_table(table, file)
         batches.append({"file": str(file), "shift": shift, "size": size})
 
-    baseline = folder / "baseline.parquet"
-    pq.write_table(split.baseline.select(inputs), baseline)
-    for size, batch in split.batches.items():
-        write(batch.select(inputs), NONE, size)
-    batch = split.batches[power_size].select(inputs)
-    rng = np.random.default_rng(list(seed))
-    for shift in (shift for shift in SHIFTS if shift.required is not None):
-        names = eligible_columns(shift, split.baseline.select(inputs), ())
-        name, amount = names[turn % len(names)], shift.required or 0.0
-        drifted = shift.apply(batch.column(name), split.baseline.column(name), amount, rng)
-        write(pa.table({name: drifted}), shift.name, power_size)
-    names = columns_to_decorrelate(split.baseline, inputs)
-    name = names[turn % len(names)]
-    write(permute_column(batch, name, rng).select([name]), CORRELATION, power_size)
-    return {"baseline": str(baseline), "batches": batches}
+    for turn in range(BATCHES):
+        batch = inputs.take(pa.array(dice.choice(order[cut:], size, replace=False)))
+        write(batch, NONE, turn)
+        if size != max(SIZES):
+            continue
+        place = number * BATCHES + turn
+        for shift in (each for each in SHIFTS if each.required is not None and not each.is_alone):
+            names = eligible_columns(contract, shift, inputs)
+            name = names[place % len(names)]
+            values, before = batch.column(name), inputs.column(name)
+            drifted = shift.apply(values, before, shift.required or 0.0, dice)
+            write(pa.table({name: drifted}), shift.name, turn)
+        names = columns_to_decorrelate(contract, inputs)
+        write(permute_column(batch, names[place % len(names)], dice), CORRELATION, turn)
+    return {"baseline": str(folder / "baseline.parquet"), "batches": batches}

@@ -5,7 +5,10 @@ from typing import Any
 from loan_scoring.lab.calibrate.figures import MAX_FALSE_ALARMS, AlertShare, Power
 from loan_scoring.models.card.plots import DEFAULTED, PAID, QUIET, as_svg
 
-PEERS = ("#8a5fb0", "#b58cd1", "#3f8f5f", "#86c29b")
+PEERS = (
+    "#8a5fb0", "#b58cd1", "#d9c3e8", "#2f6f49", "#3f8f5f", "#62ab7d", "#86c29b", "#aed6bd",
+    "#d0e8d8",
+)  # fmt: skip
 
 
 @as_svg
@@ -58,3 +61,25 @@ def draw_power(figure: Any, found: list[Power], titles: dict[str, str]) -> None:
         axes.set_visible(False)
     panels[0].set_ylabel("batches found, %")
     panels[0].legend(fontsize=8)
+
+
+@as_svg
+def draw_power_by_loans(figure: Any, found: list[Power], labels: dict[str, str]) -> None:
+    """Draw the power by size of the batch: over all columns, and on the hardest column."""
+    figure.set_size_inches(9.0, 5.2)
+    panels = figure.subplots(2, 4).ravel()
+    for axes, (shift, label) in zip(panels, labels.items(), strict=False):
+        points = [each for each in found if each.shift == shift]
+        places = range(len(points))
+        every = [100 * each.found.value for each in points]
+        least = [100 * each.hardest_found.value for each in points]
+        axes.plot(places, every, color=PAID, marker="o", ms=4, label="all columns")
+        axes.plot(places, least, color=DEFAULTED, marker="o", ms=3, lw=1, label="hardest column")
+        axes.axhline(95, color=QUIET, ls="--", lw=1)
+        axes.set(ylim=(-3, 103), xticks=places, xticklabels=[f"{each.loans:,}" for each in points])
+        axes.set_title(label, fontsize=7)
+        axes.tick_params(labelsize=6)
+    for axes in panels[len(labels) :]:
+        axes.set_visible(False)
+    panels[0].set_ylabel("batches found, %")
+    panels[0].legend(fontsize=7)

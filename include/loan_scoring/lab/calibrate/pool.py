@@ -1,6 +1,7 @@
-"""Prepare the typed and scored loans from which a calibration draws baselines and batches."""
+"""Prepare the loans from which a calibration draws baselines and batches: as text, and scored."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,29 +17,45 @@ from loan_scoring.ingest.outcome_rows import read_states
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
-from loan_scoring.models.baseline import PREDICTIONS
+from loan_scoring.models.baseline import PREDICTIONS, watched_columns
 from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.numbers import as_floats
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.persona_names import name_clusters
 from loan_scoring.models.training.personas import describe_personas, fit_personas
+from loan_scoring.statistics.calibration import CalibrationCurve, fit_calibration_curve
 
 MODEL_SHARE = 1 / 3
 """Share of the loans on which the model is fitted. These loans are in no baseline and no batch."""
 GENERATED_ROWS = 100_000
 PERSONAS = 3
-IS_DEFAULT = "is_default"
 
 
 @dataclass(frozen=True)
 class LoanPool:
-    """Loans of one population, with the monitored inputs and the predictions of a model."""
+    """Loans of one population, as text and as monitored columns with the predictions of a model.
+
+    `text` has the columns of the file, and `table` the monitored columns and the predictions, both
+    with the same rows. `outcome` is 1 for default and 0 for paid, shape (rows,). `curve` was fitted
+    on loans of the model's part that the model has not seen.
+    """
 
     source: str
     """File, URL or description of the loans. Generated loans begin with `synthetic`."""
+    text: pa.Table
     table: pa.Table
+    outcome: np.ndarray
+    curve: CalibrationCurve
     model_rows: int
-    """Number of loans on which the model was fitted. These loans are not in `table`."""
+    """Number of loans on which model and curve were fitted. These loans are not in `table`."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Columns of `text` whose texts were made of typed values, see `ingest.files.blocks.Block`."""
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Return the default probability of each loan, nan for a loan that is not scored."""
+        return as_floats(self.table.column("default_probability"))
 
 
 def build_pool(
@@ -64,22 +81,45 @@ def build_pool(
     Raises:
         SourceError: `source` or LOAN_SCORING_SOURCE is set and cannot be read.
     """
-    origin, loans = read_labelled_loans(contract, source, rows)
-    order = np.random.default_rng(contract.training.seed).permutation(loans.num_rows)
-    cut = int(loans.num_rows * MODEL_SHARE)
-    parts = [loans.take(pa.array(np.sort(part))) for part in np.split(order, [cut])]
+    loans = read_labelled_loans(contract, source, rows)
+    rng = np.random.default_rng(contract.training.seed)
+    order = rng.permutation(len(loans.outcome))
+    cut = int(len(order) * MODEL_SHARE)
+    parts = [np.sort(part) for part in np.split(order, [cut])]
     fitted_on, others = reversed(parts) if is_swapped else parts
-    scored = _scorer(contract, fitted_on).score(others)
-    table = others.select([column.name for column in contract.monitored])
+    is_held = rng.random(len(fitted_on)) < contract.training.holdout_share
+    typed, y = loans.typed, loans.outcome
+    learnt, held = (fitted_on[mask] for mask in (~is_held, is_held))
+    scorer = _scorer(contract, typed.take(pa.array(learnt)), y[learnt])
+    seen = as_floats(scorer.score(typed.take(pa.array(held))).column("default_probability"))
+    is_scored = ~np.isnan(seen)
+    curve = fit_calibration_curve(y[held][is_scored], seen[is_scored])
+    chosen = typed.take(pa.array(others))
+    scored = scorer.score(chosen)
+    table = watched_columns(chosen.select([column.name for column in contract.monitored]))
     for name in PREDICTIONS:
         table = table.append_column(name, scored.column(name))
-    return LoanPool(origin, table.combine_chunks(), fitted_on.num_rows)
+    text = loans.text.take(pa.array(others)).combine_chunks()
+    return LoanPool(
+        loans.source, text, table.combine_chunks(), y[others], curve, len(fitted_on), loans.kinds
+    )
 
 
-def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tuple[str, pa.Table]:
-    """Return a description of the source, and the typed loans that the row rules accept.
+@dataclass(frozen=True)
+class LabelledLoans:
+    """The labelled loans of a source that the row rules accept, as text and typed."""
 
-    If no source is found, loans are generated. The column IS_DEFAULT contains the outcome.
+    source: str
+    text: pa.Table
+    typed: pa.Table
+    outcome: np.ndarray
+    kinds: Mapping[str, str]
+
+
+def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> LabelledLoans:
+    """Return the labelled loans of a source that the row rules accept.
+
+    If no source is found, loans are generated.
 
     Args:
         contract: contract of the portfolio.
@@ -101,31 +141,51 @@ def read_labelled_loans(contract: Contract, source: str | None, rows: int) -> tu
         text = generate_loans(contract, rows, contract.training.seed)
         block = Block(text, np.arange(2, text.num_rows + 2), [])
         origin = f"synthetic: {rows:,} loans generated from the contract {contract.portfolio}"
-        return origin, _typed(contract, rules, block)
+        return _labelled(origin, [_typed(contract, rules, block)], {})
     origin = f"{'synthetic: ' * is_synthetic(location)}{location_label(location)}"
     columns = [*contract.sources, contract.target.source]
+    kinds: dict[str, str] = {}
+    parts = []
     with open_table(location, columns, file_format=contract.source) as found:
-        return origin, pa.concat_tables([_typed(contract, rules, block) for block in found])
+        for block in found:
+            kinds |= block.kinds
+            parts.append(_typed(contract, rules, block))
+    return _labelled(origin, parts, kinds)
 
 
-def _typed(contract: Contract, rules: RowRules, block: Block) -> pa.Table:
+def _typed(
+    contract: Contract, rules: RowRules, block: Block
+) -> tuple[pa.Table, pa.Table, pa.Array]:
+    """Return the text, the typed columns and the outcome of the accepted, labelled loans."""
     accepted, _ = rules.apply(block)
-    labels = block.table.column(contract.target.source)
     kept = pc.is_in(pa.array(block.line_numbers), value_set=accepted.column("line_number"))
-    is_default, _ = read_states(contract.target, labels.filter(kept))
-    loans = accepted.drop_columns("line_number").append_column(IS_DEFAULT, is_default)
-    loans = loans.filter(is_default.is_valid())
-    return compute_features(contract, loans, contract.derived.features)
+    text = block.table.filter(kept)
+    is_default, _ = read_states(contract.target, text.column(contract.target.source))
+    known = is_default.is_valid()
+    loans = accepted.drop_columns("line_number").filter(known)
+    features = compute_features(contract, loans, contract.derived.features)
+    sources = [name for name in contract.sources if name in text.column_names]
+    return text.select(sources).filter(known), features, is_default.filter(known)
 
 
-def _scorer(contract: Contract, table: pa.Table) -> Scorer:
+def _labelled(
+    origin: str,
+    parts: list[tuple[pa.Table, pa.Table, pa.Array]],
+    kinds: Mapping[str, str],
+) -> LabelledLoans:
+    texts, tables, outcomes = zip(*parts, strict=True)
+    outcome = np.concatenate([as_floats(each) for each in outcomes]).astype(int)
+    return LabelledLoans(origin, pa.concat_tables(texts), pa.concat_tables(tables), outcome, kinds)
+
+
+def _scorer(contract: Contract, table: pa.Table, outcome: np.ndarray) -> Scorer:
     """Fit a scorer on labelled loans.
 
     Only one boosting model and few personas are fitted, so that this takes little time.
     """
     is_scorable = exclusion_reasons(contract, table).is_null()
     loans = table.filter(is_scorable)
-    y = loans.column(IS_DEFAULT).to_numpy().astype(int)
+    y = outcome[is_scorable.to_numpy(zero_copy_only=False)]
     features = [
         column.name
         for column in contract.features

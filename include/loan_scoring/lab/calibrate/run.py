@@ -1,129 +1,232 @@
-"""Measure the false alarms and the power of the drift decision on a portfolio's loans."""
+"""Run the sections of a calibration, and keep the result of each section as JSON beside the page.
 
+A section can be run again alone, and a run that is cut off loses only the section that it was in.
+"""
+
+import json
 import logging
 import multiprocessing
 import os
+import pickle
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from loan_scoring import __version__
 from loan_scoring import contract as contracts
 from loan_scoring.contract import Contract
 from loan_scoring.errors import SourceError
-from loan_scoring.lab.calibrate.peers import Counts, count_peer_alerts
-from loan_scoring.lab.calibrate.pool import GENERATED_ROWS, build_pool
-from loan_scoring.lab.calibrate.rounds import RoundResult, run_round
-from loan_scoring.lab.calibrate.shifts import correlated_pairs
+from loan_scoring.lab.calibrate import lending, nights, peers
+from loan_scoring.lab.calibrate.pool import GENERATED_ROWS, LoanPool, build_pool
+from loan_scoring.lab.calibrate.rounds import RoundTask, run_round, summarise_rounds
 from loan_scoring.lab.progress import track_items
-from loan_scoring.models.baseline import PREDICTIONS
 
 log = logging.getLogger(__name__)
 
-SIZES = (500, 2_000, 5_000, 20_000)
-POWER_SIZE = 5_000
+FOLDER = "monitoring-figures"
+SIZES = (100, 200, 500, 2_000, 5_000, 20_000)
 MIN_BASELINE = 1_000
 """Minimum number of loans that must remain as baseline after the batches of a round are drawn."""
+MOST_EXTENSIVE = 20_000
+"""Batches of at least this size are shifted in fewer rounds, because they take most of the time."""
 
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """Settings of a calibration: the numbers of rounds, and the batch sizes.
+    """Settings of a calibration: the numbers of rounds and repetitions, and the batch sizes.
 
-    All `rounds` measure false alarms. The first `power_rounds` rounds also apply shifts. The peers
-    compare the batches of the first `peer_rounds` rounds.
+    Section `drift`: `rounds` without drift, of which the first `power_rounds` apply shifts to
+    batches of every size, `large_power_rounds` to those of MOST_EXTENSIVE loans, and the first
+    `curve_rounds` apply every size of a shift to batches of `power_size` loans. Section `held_out`
+    has `held_out_rounds`, of which `held_out_power_rounds` apply shifts.
     """
 
-    rounds: int = 500
+    rounds: int = 1_000
     power_rounds: int = 200
-    peer_rounds: int = 15
+    large_power_rounds: int = 40
+    curve_rounds: int = 40
+    held_out_rounds: int = 500
+    held_out_power_rounds: int = 60
+    repeats: int = 12
+    """Repetitions of each scenario of nights."""
+    streams: int = 10
+    """Streams of nights of each scenario of outcomes."""
+    small_streams: int = 60
+    """Streams of three years of each scenario of a small portfolio."""
+    peer_baselines: int = 5
+    """Baselines of each size for the peers, each with 10 batches. 0: no peers."""
     sizes: tuple[int, ...] = SIZES
-    power_size: int = POWER_SIZE
+    power_size: int = 5_000
+    held_out_power_sizes: tuple[int, ...] = (500, 5_000)
+    night_sizes: tuple[int, ...] = (500, 2_000, 5_000)
     jobs: int = 0
-    """Number of processes that run rounds. 0 means one process per core."""
+    """Number of processes. 0 means one process per core."""
     generated_rows: int = GENERATED_ROWS
-    is_swapped: bool = False
-    """If True, fit the model on two thirds of the loans and draw batches from the other third."""
+
+    def quick(self) -> "CalibrationPlan":
+        """Return a plan with about a twentieth of the rounds, to try the command."""
+        return replace(
+            self, rounds=50, power_rounds=4, large_power_rounds=1, curve_rounds=1,
+            held_out_rounds=25, held_out_power_rounds=2, repeats=1, streams=1, small_streams=3,
+            peer_baselines=0,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CalibrationResult:
-    """The results of all rounds of a calibration, with the loans, plan, machine and versions."""
+class Context:
+    """What a section needs: contract, pool, plan, and a function that runs tasks in processes."""
 
-    portfolio: str
-    source: str
+    contract: Contract
+    pool: LoanPool
     plan: CalibrationPlan
-    seed: int
-    rounds: list[RoundResult]
-    peers: Counts
-    pool_rows: int
-    model_rows: int
-    compared_columns: int
-    pairs: list[tuple[str, str, float]]
-    """The three most strongly correlated pairs of numeric columns, with the rank correlations."""
-    machine: str
-    versions: dict[str, str]
-    at: datetime
-    minutes: float
+    folder: Path
+    run: Callable[[str, Sequence[Any]], list[Any]]
 
 
-def calibrate_drift_decision(
-    portfolio: str, plan: CalibrationPlan, source: str | None = None
-) -> CalibrationResult:
-    """Measure the false alarms and the power of a portfolio's drift decision on labelled loans.
+def run_sections(
+    portfolio: str,
+    plan: CalibrationPlan,
+    names: Sequence[str],
+    docs: Path,
+    command: str,
+    source: str | None = None,
+) -> None:
+    """Run sections of a calibration, and write the result of each to the folder of the page.
 
-    The measurement calls the functions of stage `metrics` directly, without Airflow and Postgres.
+    The measurement calls the functions of the stages directly, without Airflow and Postgres.
+
+    Args:
+        portfolio: name of the portfolio.
+        plan: numbers of rounds, and batch sizes.
+        names: names of SECTIONS to run.
+        docs: folder of the page.
+        command: the command that was typed, for the page.
+        source: file or URL of labelled loans. If None, `resolve_source` searches for a source.
 
     Raises:
         SourceError: the source cannot be read, or has too few loans for the batch sizes.
     """
-    started = time.monotonic()
     contract = contracts.load(portfolio)
-    pool = build_pool(contract, source, plan.generated_rows, is_swapped=plan.is_swapped)
-    least = sum(plan.sizes) + MIN_BASELINE
-    if pool.table.num_rows < least:
-        raise SourceError(
-            f"{pool.source}: has {pool.table.num_rows:,} loans beside those of the model; "
-            f"batches of {', '.join(map(str, plan.sizes))} need {least:,}"
-        )
-    seed = contract.training.seed
-    log.info("%s: drawing batches from %s loans", pool.source, f"{pool.table.num_rows:,}")
+    (docs / FOLDER).mkdir(parents=True, exist_ok=True)
+    for is_swapped in (False, True):
+        chosen = [name for name in names if (name in SWAPPED) == is_swapped]
+        if not chosen:
+            continue
+        pool = build_pool(contract, source, plan.generated_rows, is_swapped=is_swapped)
+        least = sum(plan.sizes) + MIN_BASELINE
+        if pool.table.num_rows < least:
+            raise SourceError(
+                f"{pool.source}: has {pool.table.num_rows:,} loans beside those of the model; "
+                f"batches of {', '.join(map(str, plan.sizes))} need {least:,}"
+            )
+        for name in chosen:
+            _run_section(name, contract, pool, plan, docs, command)
+
+
+def _run_section(
+    name: str, contract: Contract, pool: LoanPool, plan: CalibrationPlan, docs: Path, command: str
+) -> None:
+    started = time.monotonic()
+    log.info("%s: section %s on %s loans", pool.source, name, f"{pool.table.num_rows:,}")
     with tempfile.TemporaryDirectory(prefix="loan-scoring-calibrate-") as folder:
-        found = list(_rounds(contract, pool.table, plan, Path(folder)))
-        seeds = [(seed, number) for number in range(plan.peer_rounds)]
-        counts, known = count_peer_alerts(
-            contract, pool.table, plan.sizes, plan.power_size, seeds, Path(folder)
+        file = Path(folder) / "pool.pickle"
+        file.write_bytes(pickle.dumps((contract, pool)))
+
+        def run(function: str, tasks: Sequence[Any]) -> list[Any]:
+            return list(_map(function, tasks, plan.jobs, file))
+
+        found = SECTIONS[name](Context(contract, pool, plan, Path(folder), run))
+    minutes = (time.monotonic() - started) / 60
+    result = {
+        "section": name,
+        "portfolio": contract.portfolio,
+        "source": _public_name(pool.source),
+        "command": command,
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "minutes": round(minutes, 1),
+        "machine": describe_machine(),
+        "seed": contract.training.seed,
+        "pool_rows": pool.table.num_rows,
+        "model_rows": pool.model_rows,
+        "plan": asdict(plan),
+        "versions": {"loan-scoring": __version__, "Python": platform.python_version()}
+        | {each: version(each) for each in ("numpy", "scipy", "pyarrow", "xgboost-cpu")},
+        "found": found,
+    }
+    (docs / FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    log.info("section %s took %.1f minutes", name, minutes)
+
+
+def _drift(context: Context) -> dict[str, Any]:
+    plan = context.plan
+    tasks = []
+    for number in range(plan.rounds):
+        shifted = {
+            size: size == plan.power_size and number < plan.curve_rounds
+            for size in plan.sizes
+            if number < (plan.large_power_rounds if size >= MOST_EXTENSIVE else plan.power_rounds)
+        }
+        tasks.append(RoundTask(plan.sizes, shifted, (context.contract.training.seed, number)))
+    return summarise_rounds(context.contract, context.pool, context.run("round", tasks))
+
+
+def _held_out(context: Context) -> dict[str, Any]:
+    plan, seed = context.plan, context.contract.training.seed
+    tasks = [
+        RoundTask(
+            plan.sizes,
+            dict.fromkeys(plan.held_out_power_sizes, False)
+            if number < plan.held_out_power_rounds
+            else {},
+            (seed, number),
         )
-    numbers = [c.name for c in contract.monitored if c.is_numeric]
-    varying = [name for name in numbers if len(pool.table.column(name).unique()) > 1]
-    return CalibrationResult(
-        portfolio,
-        pool.source,
-        plan,
-        seed,
-        found,
-        counts,
-        pool.table.num_rows,
-        pool.model_rows,
-        len(contract.monitored) + len(PREDICTIONS),
-        correlated_pairs(pool.table, varying)[:3],
-        describe_machine(),
-        {"loan-scoring": __version__, "Python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "scipy", "pyarrow", "xgboost-cpu")}
-        | {f"{name} (peers)": number for name, number in known.items()},
-        datetime.now(UTC),
-        (time.monotonic() - started) / 60,
+        for number in range(plan.held_out_rounds)
+    ]
+    rounds = summarise_rounds(context.contract, context.pool, context.run("round", tasks))
+    return rounds | _lending(context)
+
+
+def _nights(context: Context) -> dict[str, Any]:
+    tasks = nights.night_tasks(context.plan.night_sizes, context.plan.repeats)
+    return {"nights": context.run("night", tasks)}
+
+
+def _lending(context: Context) -> dict[str, Any]:
+    plan = context.plan
+    tasks = lending.lending_tasks(context.contract, context.pool, plan.streams, plan.small_streams)
+    return {"lending": context.run("stream", tasks)}
+
+
+def _peers(context: Context) -> dict[str, Any]:
+    return peers.count_peer_alerts(
+        context.contract, context.pool.table, context.plan.peer_baselines, context.folder
     )
+
+
+SECTIONS: dict[str, Callable[[Context], dict[str, Any]]] = {
+    "drift": _drift,
+    "nights": _nights,
+    "lending": _lending,
+    "held_out": _held_out,
+    "peers": _peers,
+}
+"""The sections of the page, by name. Each returns values for JSON."""
+SWAPPED = ("held_out",)
+"""The sections whose batches come from the third of the loans that nobody tuned on."""
+FUNCTIONS: dict[str, Callable[[Contract, LoanPool, Any], Any]] = {
+    "round": run_round,
+    "night": nights.run_nights,
+    "stream": lending.run_stream,
+}
 
 
 def describe_machine() -> str:
@@ -139,39 +242,40 @@ def describe_machine() -> str:
     return f"{name}, {os.cpu_count()} cores, load average {load:.1f} at the end"
 
 
-def _rounds(
-    contract: Contract, pool: pa.Table, plan: CalibrationPlan, folder: Path
-) -> Iterator[RoundResult]:
-    """Run the rounds in one or more processes. Yield the results in order of the round number."""
-    jobs = min(plan.jobs or os.cpu_count() or 1, plan.rounds)
-    file = folder / "pool.parquet"
-    pq.write_table(pool, file)
-    tasks = [
-        (plan.sizes, plan.power_size if number < plan.power_rounds else None, number)
-        for number in range(plan.rounds)
-    ]
+def _public_name(source: str) -> str:
+    """Return the file name of a local source, so that the page shows no folder of this machine.
+
+    A URL or a description is returned unchanged.
+    """
+    return Path(source).name if Path(source).is_absolute() else source
+
+
+def _map(function: str, tasks: Sequence[Any], jobs: int, file: Path) -> Iterator[Any]:
+    """Run tasks in one or more processes. Yield the results in the order of the tasks."""
+    jobs = min(jobs or os.cpu_count() or 1, max(len(tasks), 1))
+    calls = [(function, task) for task in tasks]
     if jobs == 1:
-        _open(contract, file)
-        yield from track_items(map(_run, tasks), plan.rounds, "round", log, 50)
+        _open(file)
+        yield from track_items(map(_call, calls), len(tasks), function, log, 100)
         return
     # Spawn the processes. A forked process would copy locks that threads of loaded libraries hold,
     # and could then wait forever, because these threads do not exist in the forked process.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, spawn, _open, (contract, file)) as executor:
-        results = executor.map(_run, tasks, chunksize=1)
-        yield from track_items(results, plan.rounds, "round", log, 50)
+    with ProcessPoolExecutor(jobs, spawn, _open, (file,)) as executor:
+        results = executor.map(_call, calls, chunksize=1)
+        yield from track_items(results, len(tasks), function, log, 100)
 
 
-_OPENED: list[tuple[Contract, pa.Table]] = []
-"""The contract and the pool of loans for all rounds in this process, set by `_open`."""
+_OPENED: list[tuple[Contract, LoanPool]] = []
+"""The contract and the pool of loans for all tasks in this process, set by `_open`."""
 
 
-def _open(contract: Contract, file: Path) -> None:
-    _OPENED[:] = [(contract, pq.read_table(file))]
+def _open(file: Path) -> None:
+    _OPENED[:] = [pickle.loads(file.read_bytes())]  # noqa: S301 - this command wrote the file
 
 
-def _run(task: tuple[Sequence[int], int | None, int]) -> RoundResult:
-    sizes, power_size, number = task
+def _call(call: tuple[str, Any]) -> Any:
+    function, task = call
     ((contract, pool),) = _OPENED
     with threadpool_limits(limits=1):
-        return run_round(contract, pool, sizes, power_size, (contract.training.seed, number))
+        return FUNCTIONS[function](contract, pool, task)
