@@ -1,6 +1,8 @@
 """Training reads loans whose outcomes are final, and compares nights with all applicants."""
 
 import csv
+import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,17 @@ import pytest
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.cohorts import read_cohorts
-from loan_scoring.database.session import Session
+from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import StateError
+from loan_scoring.features.applications import read_derived
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.outcomes import take_outcomes
-from loan_scoring.lab.replay import Replay
+from loan_scoring.lab.replay import Replay, replay_loans
+from loan_scoring.models import registry
 from loan_scoring.models.training.rows import freeze_rows, load_rows, write_rows
+from loan_scoring.models.training.run import train
 from loan_scoring.models.waiting import waiting_model
+from loan_scoring.statistics.intervals import wilson
 
 pytestmark = pytest.mark.integration
 
@@ -147,3 +153,49 @@ def test_portfolio_whose_outcomes_are_all_immature_says_why_it_has_no_model(
     waiting = waiting_model(ready)
     assert waiting is not None
     assert "labelled loans are left out" in waiting.reason
+
+
+def test_mean_prediction_is_the_default_rate_although_young_nights_show_mostly_defaults(
+    real_loans: Path, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """Without the guard, which a mature_share near 0 switches off, it is far too high."""
+    nights, per_night = 4, 14_800
+    light = {"hist_gradient_boosting": [{"max_iter": 100, "learning_rate": 0.1}]}
+    found, rates = {}, {}
+    with open_session("loan_default", new_database()) as opened:
+        session = under(opened, training={"candidates": light, "folds": 2, "personas": 3})
+        drops = replay_loans(
+            session.contract,
+            source=str(real_loans),
+            nights=nights,
+            per_night=per_night,
+            landing=tmp_path / "landing",
+        )
+        for name, file in drops.application_files.items():
+            ingest_batch(session, name, file)
+        (tmp_path / "taken").mkdir()
+        for night, file in enumerate(drops.outcome_files[:nights]):
+            take(session, file, tmp_path / "taken", paid=1.0 if night < 2 else 0.4)
+        forget(session, "a.batch_id = 'history'")
+        for name, share in (("guarded", 0.9), ("unguarded", 0.01)):
+            guarded = under(session, performance={"mature_share": share})
+            versions, loans = train(guarded)
+            row = registry.model_row(session, versions["propensity"])
+            last = drops.batch_ids[-1]
+            scorer = registry.load_scorer(session, versions["propensity"], versions["personas"])
+            batch = read_derived(session, last, 1, scorer.columns)
+            scores = scorer.score(batch)
+            judged = scores.column("default_probability").drop_null().to_numpy()
+            found[name] = float(judged.mean())
+            rates[name] = row["training_data"]["cohorts"]["left_out"]["loans"], loans
+    with Path(drops.outcome_files[nights - 1]).open(newline="") as file:
+        target = session.contract.target
+        states = {r[session.contract.key.source]: r[target.source] for r in csv.DictReader(file)}
+    is_judged = scores.column("default_probability").is_valid()
+    assert len(states) >= per_night * 0.95
+    keys = batch.column("loan_id").filter(is_judged).to_pylist()
+    y = [states[str(key)] in target.positive for key in keys if str(key) in states]
+    low, high = wilson(sum(y), len(y))
+    sys.stdout.write(f"\n{found} {rates}, observed {low:.4f} to {high:.4f}")
+    assert low < found["guarded"] < high
+    assert found["unguarded"] > high
