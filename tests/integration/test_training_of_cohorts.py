@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.database.cohorts import read_cohorts
+from loan_scoring.database.cohorts import is_over, read_cohorts
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import StateError
 from loan_scoring.features.applications import read_derived
@@ -119,6 +120,32 @@ def test_loans_whose_window_is_not_over_are_left_out(
     assert frozen.cohorts["left_out"]["loans"] == 0
 
 
+def test_window_counts_from_the_date_of_a_loan_or_else_of_its_batch(ready: Session) -> None:
+    declared = ready.contract.outcomes.model_copy(
+        update={"window_days": 30, "counted_from": "opened_on"}
+    )
+    contract = ready.contract.model_copy(update={"outcomes": declared})
+    loans = {
+        ("history", "2026-01-05"): True,
+        ("history", "2026-01-06"): False,
+        ("history", None): True,
+        ("2026-02-01", "2026-01-05"): True,
+        ("2026-01-01", "2026-01-06"): False,
+        ("2026-01-05", None): True,
+        ("2026-01-06", None): False,
+    }
+    query = sql.SQL(
+        "SELECT {} FROM unnest({}::text[], {}::date[]) WITH ORDINALITY AS"
+        " a (batch_id, opened_on, place) ORDER BY place"
+    ).format(
+        is_over(contract, date(2026, 1, 5)),
+        *(sql.Literal(list(values)) for values in zip(*loans, strict=True)),
+    )
+    with database.transaction(ready.connection), ready.connection.cursor() as cursor:
+        cursor.execute(query)
+        assert [row[0] for row in cursor.fetchall()] == list(loans.values())
+
+
 def test_funded_loans_alone_decide_whether_a_night_is_mature(
     scored: Session, drops: Replay, tmp_path: Path
 ) -> None:
@@ -159,7 +186,7 @@ def test_mean_prediction_is_the_default_rate_although_young_nights_show_mostly_d
     real_loans: Path, new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     """Without the guard, which a mature_share near 0 switches off, it is far too high."""
-    nights, per_night = 4, 25_000
+    nights, per_night = 4, 14_800
     light = {"hist_gradient_boosting": [{"max_iter": 100, "learning_rate": 0.1}]}
     found, rates = {}, {}
     with open_session("loan_default", new_database()) as opened:
@@ -176,6 +203,7 @@ def test_mean_prediction_is_the_default_rate_although_young_nights_show_mostly_d
         (tmp_path / "taken").mkdir()
         for night, file in enumerate(drops.outcome_files[:nights]):
             take(session, file, tmp_path / "taken", paid=1.0 if night < 2 else 0.4)
+        forget(session, "a.batch_id = 'history'")
         for name, share in (("guarded", 0.9), ("unguarded", 0.01)):
             guarded = under(session, performance={"mature_share": share})
             versions, loans = train(guarded)

@@ -9,6 +9,8 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from loan_scoring.contract import Contract
+from loan_scoring.models.card.blocks import Text
+from loan_scoring.models.card.data import declined_sections
 from loan_scoring.models.estimators import XGBoost
 from loan_scoring.models.holdout import holdout_members
 from loan_scoring.models.training.applicants import Applicants
@@ -176,6 +178,19 @@ def test_only_the_fit_reads_declined_applicants(method: str) -> None:
     assert 0.7 < declined["auc"] < 0.9
     assert (declined.get("effective_loans", 1e9) < len(X)) == (method == "reweighting")
     assert declined.get("factor") == (1.0 if method == "parcelling" else None)
+    row = {
+        "evaluation": model.evaluation,
+        "training_data": {"cohorts": {"known_for": "approved"}},
+    }
+    (section,) = declined_sections(declared, row)
+    card = " ".join(block.text for block in section.blocks if isinstance(block, Text))
+    assert f"{declined['applicants']:,} others in the batches of the training have none" in card
+    assert "No outcome supports what the model predicts for applicants like them" in card
+    assert f"an AUC of {declined['auc']:.3f}" in card
+    assert ("worth" in card, "parcelling" in card) == (
+        method == "reweighting",
+        method == "parcelling",
+    )
     # Here approved and declined applicants who are alike default alike: no method may do harm.
     p = model.estimator.predict_proba(table.to_pandas()[["amount", "debt"]])[:, 1]
     assert p.mean() == pytest.approx(is_default.mean(), abs=0.02)

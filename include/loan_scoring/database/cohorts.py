@@ -96,7 +96,7 @@ class Cohorts:
         It holds for the loans that `loans` counts, if each of them has an outcome.
         """
         return sql.SQL("{} AND {}").format(
-            of_batches(self.mature), _is_over(self.contract, self.last_day)
+            of_batches(self.mature), is_over(self.contract, self.last_day)
         )
 
     def left_out(self) -> dict[str, Any]:
@@ -144,7 +144,8 @@ class Cohorts:
 def read_cohorts(session: Session) -> Cohorts:
     """Return the cohorts of a portfolio, counted in one query over all current applications."""
     contract = session.contract
-    as_of, last_day = _last_day(session)
+    as_of, window = outcomes_known_until(session), contract.outcomes.window_days
+    last_day = None if as_of is None or window is None else as_of - timedelta(days=window)
     query = sql.SQL(
         "SELECT a.batch_id, a.revision, b.sha256, b.source, count(*) AS applicants,"
         " count(o.loan_id) AS labelled,"
@@ -159,7 +160,7 @@ def read_cohorts(session: Session) -> Cohorts:
         " LEFT JOIN outcomes AS o ON o.loan_id = a.loan_id{decisions}"
         " GROUP BY a.batch_id, a.revision, b.sha256, b.source ORDER BY a.batch_id"
     ).format(
-        is_over=_is_over(contract, last_day),
+        is_over=is_over(contract, last_day),
         is_funded=is_funded(contract),
         decisions=join_decisions(contract),
     )
@@ -216,34 +217,41 @@ def _is_mature(contract: Contract, row: dict[str, Any]) -> bool:
     return bool(row["funded_labelled"] >= least * row["funded"])
 
 
-def _is_over(contract: Contract, last_day: date | None) -> sql.Composable:
+def is_over(contract: Contract, last_day: date | None) -> sql.Composable:
     """Return the SQL condition on loans whose outcome window is over, in terms of `a`.
 
-    The window of a loan without a date in the column `counted_from` is not known to be over.
+    The window of a loan without a date in the column `counted_from` counts from the date of its
+    batch. Such a loan of `history` is old enough.
+
+    Args:
+        contract: contract with the outcome window.
+        last_day: last day whose outcomes are final. None if no outcome is known.
     """
     if contract.outcomes.window_days is None:
         return sql.SQL("true")
     if last_day is None:
         return sql.SQL("false")
-    column = contract.outcomes.counted_from
-    if column is not None:
-        return sql.SQL("coalesce(a.{} <= {}, false)").format(
-            sql.Identifier(column), sql.Literal(last_day)
-        )
-    return sql.SQL("(a.batch_id = {} OR a.batch_id <= {})").format(
+    of_batch = sql.SQL("(a.batch_id = {} OR a.batch_id <= {})").format(
         sql.Literal(HISTORY), sql.Literal(last_day.isoformat())
+    )
+    column = contract.outcomes.counted_from
+    if column is None:
+        return of_batch
+    return sql.SQL("coalesce(a.{} <= {}, {})").format(
+        sql.Identifier(column), sql.Literal(last_day), of_batch
     )
 
 
-def _last_day(session: Session) -> tuple[date | None, date | None]:
-    """Return until which day outcomes are known, and the last day whose outcomes are final then."""
-    declared = session.contract.outcomes
-    as_of = declared.as_of
-    if as_of is None:
-        last = database.row(session.connection, "select_last_outcome_intake")
-        taken_at = last and last["taken_at"]
-        timezone = session.contract.schedules.timezone
-        as_of = local_time(timezone, taken_at).date() if taken_at else None
-    if as_of is None or declared.window_days is None:
-        return as_of, None
-    return as_of, as_of - timedelta(days=declared.window_days)
+def outcomes_known_until(session: Session) -> date | None:
+    """Return the last day of which outcomes are known, in the portfolio's time zone.
+
+    Without the contract's `as_of` this is the day on which outcomes were last taken in. Return None
+    if there never were any.
+    """
+    declared = session.contract.outcomes.as_of
+    if declared is not None:
+        return declared
+    last = database.row(session.connection, "select_last_outcome_intake")
+    taken_at = last and last["taken_at"]
+    timezone = session.contract.schedules.timezone
+    return local_time(timezone, taken_at).date() if taken_at else None

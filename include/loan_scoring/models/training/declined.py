@@ -10,6 +10,7 @@ from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.applicants import Applicants
 from loan_scoring.models.training.candidates import RARE_LOANS
 from loan_scoring.models.training.reject_inference import (
+    SEPARATION,
     Rejects,
     declined_to_learn,
     effective_sample_size,
@@ -61,7 +62,7 @@ def describe_declined(
         if declined.num_rows >= RARE_LOANS:
             of_declined = feature_frame(declined, contract, features)
             each = applicants.counts["declined"] / applicants.declined.num_rows
-            parts = labelled_probabilities(contract, features, X, of_declined, each)
+            parts = labelled_probabilities(contract, features, X, of_declined, each, SEPARATION)
             has_outcome = np.repeat([1, 0], [len(part) for part in parts])
             found["auc"] = float(auc(has_outcome, np.concatenate(parts)))
             predicted = scorer.score(declined).column("default_probability").to_numpy()

@@ -29,11 +29,16 @@ CLIPPED = 99.0
 """Weights above this percentile of all weights are set to it (Cole and Hernán 2008)."""
 
 SELECTION = Trial("selection", 0, "logistic_regression", {"C": 1.0})
-"""The model that tells applicants with an outcome from declined ones.
+"""The model of the weights: it tells applicants with an outcome from declined ones.
 
 It is a logistic regression on splines: boosting follows the noise of the selection, and inverse
 weights magnify it.
 """
+
+SEPARATION = Trial(
+    "separation", 0, "hist_gradient_boosting", {"max_iter": 100, "learning_rate": 0.1}
+)
+"""The model of the card's AUC. It also sees approvals that depend on columns together."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def labelled_probabilities(
     X: pd.DataFrame,
     of_declined: pd.DataFrame,
     each: float,
+    trial: Trial = SELECTION,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of having an outcome, of the labelled loans and of declined ones.
 
@@ -135,6 +141,7 @@ def labelled_probabilities(
         X: features of labelled loans.
         of_declined: features of declined applicants.
         each: how many declined applicants each of their rows stands for.
+        trial: algorithm and parameters of the models.
     """
     both = pd.concat([X, of_declined], ignore_index=True)
     has_outcome = np.repeat([1, 0], [len(X), len(of_declined)])
@@ -143,7 +150,7 @@ def labelled_probabilities(
     policy = contract.training
     folds = StratifiedKFold(policy.folds, shuffle=True, random_state=policy.seed)
     for learn, test in folds.split(both, has_outcome):
-        model = build_candidate(contract, features, SELECTION)
+        model = build_candidate(contract, features, trial)
         fit_pipeline(model, both.iloc[learn], has_outcome[learn], weights[learn])
         found[test] = model.predict_proba(both.iloc[test])[:, 1]
     return found[: len(X)], found[len(X) :]
