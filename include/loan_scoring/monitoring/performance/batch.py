@@ -11,6 +11,7 @@ from loan_scoring import database
 from loan_scoring.contract import KEY
 from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.applications import column_types
+from loan_scoring.database.cohorts import outcomes_known_until
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
 from loan_scoring.models.groups import group_labels, labels, labels_by_bands
@@ -19,7 +20,6 @@ from loan_scoring.monitoring.performance.due import (
     columns_that_decide,
     is_final,
     is_funded,
-    outcomes_known_until,
     overruled,
     people_who_approved,
 )

@@ -5,9 +5,10 @@ from datetime import date, datetime
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.database.cohorts import outcomes_known_until
 from loan_scoring.database.session import Session
 from loan_scoring.monitoring.performance.batch import ScoredBatch, count_due
-from loan_scoring.monitoring.performance.due import counts_only_some, outcomes_known_until
+from loan_scoring.monitoring.performance.due import counts_only_some
 
 
 @dataclass(frozen=True)

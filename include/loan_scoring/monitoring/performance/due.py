@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.contract.business_dates import local_time
 from loan_scoring.contract.outcomes import ALL_LOANS, APPROVED_LOANS
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.session import Session
@@ -26,20 +25,6 @@ def columns_that_decide(contract: Contract) -> list[str]:
     declared = contract.outcomes
     funded = None if declared.known_for in (ALL_LOANS, APPROVED_LOANS) else declared.known_for
     return [name for name in (funded, declared.counted_from) if name is not None]
-
-
-def outcomes_known_until(session: Session) -> date | None:
-    """Return the last day of which outcomes are known, in the portfolio's time zone.
-
-    Without the contract's `as_of` this is the day on which outcomes were last ingested, corrected
-    or withdrawn. Return None if there never were any.
-    """
-    declared = session.contract.outcomes.as_of
-    if declared is not None:
-        return declared
-    change = database.row(session.connection, "select_last_outcome_change")
-    zone = session.contract.schedules.timezone
-    return local_time(zone, change["changed_at"]).date() if change else None
 
 
 def people_who_approved(session: Session, batch_id: str) -> pa.Table:
