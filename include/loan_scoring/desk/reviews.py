@@ -14,9 +14,9 @@ from psycopg2 import sql
 from loan_scoring import database
 from loan_scoring.contract import HISTORY, Contract
 from loan_scoring.contract.outcomes import ALL_LOANS
+from loan_scoring.database.cohorts import outcomes_known_until
 from loan_scoring.database.session import Session
 from loan_scoring.models.numbers import as_floats
-from loan_scoring.monitoring.performance.due import outcomes_known_until
 from loan_scoring.monitoring.performance.figures import holdout_curve
 from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.intervals import Estimate, wilson
