@@ -32,7 +32,8 @@ ROWS = {
     "current_scores": "to_jsonb(t) - 'scored_at'",
     "applications": "t",
     "outcomes": "to_jsonb(t) - 'observed_at' - 'recovered'",
-    "drift": "t",
+    "drift": "(scoring_run_id, kind, feature, test, statistic, p_value, p_adjusted, effect,"
+    " threshold, level)",
 }
 """The tables that were digested, and what of each row."""
 

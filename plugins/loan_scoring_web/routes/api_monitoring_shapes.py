@@ -52,6 +52,8 @@ class DriftTest(BaseModel):
     effect: float
     threshold: float
     level: Literal["stable", "attention", "drifted"]
+    against: str | None
+    """What the batch was compared with beside the training, or null for the training alone."""
 
 
 class Drift(BaseModel):
