@@ -10,11 +10,8 @@ from loan_scoring.models.groups import labels
 from loan_scoring.monitoring.performance.estimated import draw_defaults, metrics_of_draws
 from loan_scoring.monitoring.performance.loss import decision_segments, draw_losses
 from loan_scoring.statistics.bins import MOST_BINS, group_by_probability
-from loan_scoring.statistics.calibration import (
-    AS_THEY_ARE,
-    fit_calibration_curve,
-    slope_and_intercept,
-)
+from loan_scoring.statistics.calibration import slope_and_intercept
+from loan_scoring.statistics.calibration_curve import AS_THEY_ARE, fit_calibration_curve
 from loan_scoring.statistics.fairness import NOT_STATED
 from loan_scoring.statistics.intervals import bootstrap
 from loan_scoring.statistics.labels import Labels

@@ -31,12 +31,11 @@ from loan_scoring.monitoring.performance.sequential import (
     nights_to_alarm,
 )
 from loan_scoring.statistics.auc import auc, delong, expected_auc
-from loan_scoring.statistics.calibration import (
+from loan_scoring.statistics.calibration import at_rate, log_odds
+from loan_scoring.statistics.calibration_curve import (
     AS_THEY_ARE,
     CalibrationCurve,
-    at_rate,
     fit_calibration_curve,
-    log_odds,
 )
 from loan_scoring.statistics.weighted_sums import (
     SumVariance,

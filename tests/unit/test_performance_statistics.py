@@ -37,12 +37,12 @@ from loan_scoring.monitoring.performance.realised import (
 from loan_scoring.statistics import fairness, group_differences
 from loan_scoring.statistics.auc import delong
 from loan_scoring.statistics.bins import ProbabilityBins, group_by_probability
-from loan_scoring.statistics.calibration import (
+from loan_scoring.statistics.calibration import log_odds
+from loan_scoring.statistics.calibration_curve import (
     AS_THEY_ARE,
     DEGREE,
     CalibrationCurve,
     fit_calibration_curve,
-    log_odds,
 )
 from loan_scoring.statistics.intervals import Estimate
 from loan_scoring.statistics.labels import Labels

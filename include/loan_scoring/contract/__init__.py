@@ -19,7 +19,6 @@ from loan_scoring.contract.operation_policies import (
     PerformancePolicy,
     RetentionPolicy,
     RetrainingPolicy,
-    Scenario,
     ServiceLevel,
 )
 from loan_scoring.contract.outcomes import (
@@ -31,6 +30,7 @@ from loan_scoring.contract.outcomes import (
     same_text,
     target_sha256,
 )
+from loan_scoring.contract.replay_policies import Scenario
 from loan_scoring.contract.stage_policies import PARAMETERS, LeakPolicy
 from loan_scoring.contract.trained import changed_features, derivation, under_model
 

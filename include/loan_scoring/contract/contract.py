@@ -20,7 +20,6 @@ from loan_scoring.contract.operation_policies import (
     Channel,
     MonitoringPolicy,
     PerformancePolicy,
-    ReplayPolicy,
     RetentionPolicy,
     RetrainingPolicy,
     Schedules,
@@ -35,6 +34,7 @@ from loan_scoring.contract.protected import (
     bands_by_name,
     group_order,
 )
+from loan_scoring.contract.replay_policies import ReplayPolicy
 from loan_scoring.contract.row_conditions import Exclusion, Ratio
 from loan_scoring.contract.stage_policies import (
     DecisionPolicy,

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from loan_scoring.statistics.auc import outranked
-from loan_scoring.statistics.calibration import CalibrationCurve
+from loan_scoring.statistics.calibration_curve import CalibrationCurve
 
 SMALLEST_TERM = 1e-9
 """Powers of the correlation below this limit are left out of `correlation_variance`."""

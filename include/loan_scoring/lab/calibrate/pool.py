@@ -24,7 +24,7 @@ from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.persona_names import name_clusters
 from loan_scoring.models.training.personas import describe_personas, fit_personas
-from loan_scoring.statistics.calibration import CalibrationCurve, fit_calibration_curve
+from loan_scoring.statistics.calibration_curve import CalibrationCurve, fit_calibration_curve
 
 MODEL_SHARE = 1 / 3
 """Share of the loans on which the model is fitted. These loans are in no baseline and no batch."""

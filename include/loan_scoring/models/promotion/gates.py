@@ -15,11 +15,7 @@ from scipy.stats import norm
 
 from loan_scoring.contract import Contract
 from loan_scoring.statistics.auc import REPLICATES, auc, auc_differences, delong
-from loan_scoring.statistics.calibration import (
-    finite_or_none,
-    fit_calibration_line,
-    log_odds,
-)
+from loan_scoring.statistics.calibration import finite_or_none, fit_calibration_line, log_odds
 from loan_scoring.statistics.fairness import Z95, Parity
 from loan_scoring.statistics.group_differences import GroupCounts, demographic_parity
 

@@ -21,11 +21,8 @@ from loan_scoring.models.holdout import holdout_policy
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.statistics import fairness
 from loan_scoring.statistics.auc import auc
-from loan_scoring.statistics.calibration import (
-    finite_or_none,
-    fit_calibration_curve,
-    fit_calibration_line,
-)
+from loan_scoring.statistics.calibration import finite_or_none, fit_calibration_line
+from loan_scoring.statistics.calibration_curve import fit_calibration_curve
 from loan_scoring.statistics.intervals import wilson
 
 IMPORTANCE_ROWS = 4000

@@ -13,7 +13,7 @@ from scipy.special import xlog1py, xlogy
 
 from loan_scoring.statistics.auc import expected_auc
 from loan_scoring.statistics.bins import ProbabilityBins
-from loan_scoring.statistics.calibration import CalibrationCurve
+from loan_scoring.statistics.calibration_curve import CalibrationCurve
 from loan_scoring.statistics.intervals import CONFIDENCE, Estimate
 
 ESTIMATED_METRICS = (

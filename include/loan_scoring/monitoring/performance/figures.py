@@ -23,7 +23,7 @@ from loan_scoring.monitoring.performance.loss import (
 from loan_scoring.monitoring.performance.realised import default_rate_by_decile, realised_metrics
 from loan_scoring.statistics import fairness, group_differences
 from loan_scoring.statistics.bins import group_by_probability
-from loan_scoring.statistics.calibration import AS_THEY_ARE, CalibrationCurve
+from loan_scoring.statistics.calibration_curve import AS_THEY_ARE, CalibrationCurve
 from loan_scoring.statistics.intervals import Estimate
 
 ESTIMATED, REALISED = "estimated", "realised"

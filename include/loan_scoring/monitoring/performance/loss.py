@@ -6,7 +6,7 @@ import numpy as np
 
 from loan_scoring.monitoring.performance.estimated import prediction_limits
 from loan_scoring.statistics.bins import MOST_BINS
-from loan_scoring.statistics.calibration import CalibrationCurve
+from loan_scoring.statistics.calibration_curve import CalibrationCurve
 from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
 from loan_scoring.statistics.labels import Labels

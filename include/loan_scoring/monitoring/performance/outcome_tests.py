@@ -17,7 +17,8 @@ from loan_scoring.monitoring.drift.comparison import DriftTest
 from loan_scoring.monitoring.drift.decide import TestVerdict
 from loan_scoring.monitoring.performance.sequential import Increment, night_increment
 from loan_scoring.statistics.auc import auc, expected_auc
-from loan_scoring.statistics.calibration import CalibrationCurve, at_rate
+from loan_scoring.statistics.calibration import at_rate
+from loan_scoring.statistics.calibration_curve import CalibrationCurve
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
 from loan_scoring.statistics.weighted_sums import auc_weights, sum_variance
 
