@@ -88,6 +88,10 @@ def test_unknown_until_enough_outcomes_are_in(
     assert restate_performance(ready) == []
     assert select(ready, query) == [["unknown", None, None]]
     assert select(ready, "select count(*) from performance where basis = 'realised'") == [[0]]
+    (shown,) = read_status(ready)["performance"]
+    assert 0 < shown["outcomes"] < shown["outcomes_needed"]
+    counts = f"unknown ({shown['outcomes']:,} outcomes, {shown['outcomes_needed']:,} needed)"
+    assert counts in render_status(read_status(ready))
     take(0, 0.8, 0.95)
     assert len(restate_performance(ready)) == 1
     ((state, first, loans),) = select(ready, query)

@@ -174,3 +174,11 @@ def test_a_night_whose_failure_is_told_already_is_not_told_twice(taken: Session)
 
 def test_a_portfolio_without_recent_nights_is_not_in_use(taken: Session) -> None:
     assert findings(taken, NOW + timedelta(days=60)) == []
+
+
+def test_a_night_of_long_ago_opens_no_window_of_missing_dates(
+    taken: Session, put: Callable[..., Path]
+) -> None:
+    """Somebody tries the portfolio with an old date, and its nights begin weeks later."""
+    ingest_batch(taken, "2026-02-20", put("applications/2026-02-20.EMPTY", ""))
+    assert findings(taken, datetime(2026, 2, 21, 12, tzinfo=UTC)) == []

@@ -124,9 +124,18 @@ def _measure_again(session: Any, result: dict[str, Any]) -> None:
     """Measure performance where outcomes changed, request models if drift lasts, and say so."""
     from loan_scoring.monitoring.performance.restate import restate_performance
     from loan_scoring.monitoring.retrain_requests import ask_where_drift_lasts
+    from loan_scoring.monitoring.status import last_performance
 
     result["restated"] = restate_performance(session)
     result["asks_for_model"] = ask_where_drift_lasts(session, "concept") is not None
     if result["restated"]:
         result["text"] += f"\nmeasured again: {', '.join(result['restated'])}"
+    nights = last_performance(session)
+    result["waiting"] = {
+        row["batch_id"]: [row["outcomes"], row["outcomes_needed"]]
+        for row in nights
+        if row.get("outcomes")
+    }
+    for batch_id, (known, needed) in result["waiting"].items():
+        result["text"] += f"\n{batch_id}: {known:,} outcomes, {needed:,} needed"
     result["text"] += REQUESTED * result["asks_for_model"]

@@ -72,7 +72,9 @@ def _missing(
     since = (now - WINDOW).date()
     if not nights or nights[-1] < since.isoformat():
         return
-    start = max(since, read_date(nights[0]) or since)
+    # Old dates that somebody tried the portfolio with open no window of missing nights.
+    first = next(night for night in nights if night >= since.isoformat())
+    start = read_date(first) or since
     cron, timezone = contract.schedules.ingest, contract.schedules.timezone
     for day in due_dates(cron, timezone, start, now - GRACE):
         is_over = deadline_after(contract, run_time(cron, timezone, day)) <= now - GRACE

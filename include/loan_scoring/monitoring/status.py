@@ -1,11 +1,13 @@
 """Read the state of a portfolio from Postgres, for the command `status` and a run's summary."""
 
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.models.waiting import waiting_model
+from loan_scoring.monitoring.performance.coverage import outcome_coverage, outcomes_needed
 
 NIGHTS = 7
 """Number of most recent nights whose performance is shown."""
@@ -37,9 +39,21 @@ def read_status(session: Session) -> dict[str, Any]:
         },
         "waiting": None if waiting is None else asdict(waiting) | {"text": waiting.sentence},
         "outcomes": database.rows(connection, "select_outcome_drops"),
-        "performance": database.rows(connection, "select_last_performance", batches=NIGHTS),
+        "performance": last_performance(session),
         "landing": database.rows(connection, "select_landing_findings"),
         "open_alerts": database.rows(connection, "select_open_alerts"),
         "slo": database.row(connection, "select_slo"),
         "stages": database.rows(connection, "select_stage_seconds"),
     }
+
+
+def last_performance(session: Session) -> list[database.Row]:
+    """Return the performance of the last nights, and how many outcomes a night still needs."""
+    nights = database.rows(session.connection, "select_last_performance", batches=NIGHTS)
+    coverage = {each.batch_id: each for each in outcome_coverage(session)}
+    for night in nights:
+        found = coverage.get(night["batch_id"])
+        if found is not None and not found.is_mature:
+            needed = ceil(outcomes_needed(session.contract, found.due))
+            night |= {"outcomes": found.known, "outcomes_needed": needed}
+    return nights

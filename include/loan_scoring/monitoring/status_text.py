@@ -104,12 +104,20 @@ def _performance(nights: list[dict[str, Any]]) -> list[str]:
     ]
     for row in measured:
         realised = "-" if row["realised_auc"] is None else f"{row['realised_auc']:.3f}"
+        unknown = f"{row['state']}{_lacking(row)}"
         lines.append(
             f"  {row['batch_id']:<20} {row['estimated_auc']:11.3f}"
             f"  [{row['estimated_auc_lower']:.3f}, {row['estimated_auc_upper']:.3f}]"
-            f"      {realised if row['state'] == 'realised' else row['state']}{_as_of(row)}"
+            f"      {realised if row['state'] == 'realised' else unknown}{_as_of(row)}"
         )
     return [*lines, ""]
+
+
+def _lacking(row: dict[str, Any]) -> str:
+    """Say how many outcomes a night has, if it has some but too few."""
+    if not row.get("outcomes"):
+        return ""
+    return f" ({row['outcomes']:,} outcomes, {row['outcomes_needed']:,} needed)"
 
 
 def _as_of(row: dict[str, Any]) -> str:

@@ -60,13 +60,16 @@ class OutcomeCoverage:
 
     `is_stale` says whether outcomes arrived, changed or were withdrawn after the performance was
     measured, or people have decided loans of the batch since. A run whose scores retention
-    has dropped is never stale, because it cannot be measured again.
+    has dropped is never stale, because it cannot be measured again. `due` is the number of loans
+    whose outcome counts, and `known` how many of them have one.
     """
 
     scoring_run_id: str
     batch_id: str
     is_mature: bool
     is_stale: bool
+    due: int
+    known: int
 
 
 def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
@@ -94,7 +97,8 @@ def outcome_coverage(session: Session) -> list[OutcomeCoverage]:
             else measured is None
         )
         is_stale = (is_decided or not is_current) and not row["is_dropped"]
-        found.append(OutcomeCoverage(row["scoring_run_id"], row["batch_id"], is_mature, is_stale))
+        run_id, batch_id = row["scoring_run_id"], row["batch_id"]
+        found.append(OutcomeCoverage(run_id, batch_id, is_mature, is_stale, due, known))
     return found
 
 
@@ -124,4 +128,9 @@ def has_enough_outcomes(contract: Contract, outcomes: int, due: int) -> bool:
 
     Return False if no loan has an outcome.
     """
-    return outcomes > 0 and outcomes >= contract.performance.mature_share * due
+    return outcomes > 0 and outcomes >= outcomes_needed(contract, due)
+
+
+def outcomes_needed(contract: Contract, due: int) -> float:
+    """Return how many of the due loans must have an outcome before figures are realised."""
+    return contract.performance.mature_share * due
