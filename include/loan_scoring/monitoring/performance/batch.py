@@ -67,7 +67,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     )
     inputs = inputs.take(_places(scores, inputs))
     known = _outcomes(session, run, scores)
-    return ScoredBatch(
+    found = ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
         labels(scores.column("persona")),
@@ -76,6 +76,9 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
         known["recovered"],
         {name: group_labels(contract, name, inputs.column(name)) for name in protected},
     )
+    del scores, inputs, known
+    pa.default_memory_pool().release_unused()  # because computing needs the memory
+    return found
 
 
 def classification_errors(session: Session, run: database.Row, threshold: float) -> np.ndarray:
