@@ -115,7 +115,8 @@ def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.
         together = baseline.together(contract.monitoring, batch)
         day = read_date(run["batch_id"])
         alone = compare_columns(contract, baseline, batch, baseline.inputs, usual.columns, day)
-        del batch  # because what follows needs its memory
+        del batch
+        pa.default_memory_pool().release_unused()  # because what follows needs the memory
     incomparable = predictions_of_other_policy(run, propensity)
     # Another training may give personas other names. If the persona model and the propensity model
     # come from different trainings, the batch's personas cannot be compared with the baseline's.

@@ -84,9 +84,9 @@ def write_first_rows(source: Path, path: Path, rows: int) -> int:
 
 
 def prepare_batch(session: Session, file: Path) -> None:
-    """Make a file the only batch, score it, and remove all outcomes."""
+    """Make a file the only batch, score it, and remove all outcomes and earlier scores."""
     replace_batch(session, file)
-    truncate_tables(session, "outcomes")
+    truncate_tables(session, "scoring_runs, mini_batches, scores, outcomes")
     score_batch(session, session.contract.replay.start)
     analyze(session)
 

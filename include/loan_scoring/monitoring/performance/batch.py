@@ -84,7 +84,7 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
     inputs = inputs.take(_places(scores, inputs))
     known = _outcomes(session, run, scores)
     funded, is_due = _due(session, run, scores, inputs)
-    return ScoredBatch(
+    found = ScoredBatch(
         scores.column("default_probability").to_numpy(),
         scores.column("is_approved").to_numpy(),
         labels(scores.column("persona")),
@@ -99,6 +99,9 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
         is_due,
         funded,
     )
+    del scores, inputs, known
+    pa.default_memory_pool().release_unused()  # because computing needs the memory
+    return found
 
 
 def count_due(session: Session, run: database.Row) -> tuple[int, int]:
