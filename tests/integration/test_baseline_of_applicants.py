@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from loan_scoring.contract import Contract
-from loan_scoring.lab.calibrate.pool import IS_DEFAULT, read_labelled_loans
+from loan_scoring.lab.calibrate.pool import read_labelled_loans
 from loan_scoring.models.baseline import read_baseline_sample, watched_columns
 from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.scorer import Scorer
@@ -43,7 +43,8 @@ def loans(loan_default: Contract) -> tuple[Contract, pa.Table]:
     }
     contract = Contract.model_validate(raw)
     source = os.environ.get("LOAN_SCORING_SOURCE")
-    _, table = read_labelled_loans(contract, source, 40_000)
+    found = read_labelled_loans(contract, source, 40_000)
+    table = found.typed.append_column("is_default", pa.array(found.outcome == 1))
     order = np.random.default_rng(11).permutation(table.num_rows)
     return contract, table.take(pa.array(order))
 
@@ -51,12 +52,8 @@ def loans(loan_default: Contract) -> tuple[Contract, pa.Table]:
 def fit(
     contract: Contract, labelled: pa.Table, applicants: Applicants
 ) -> tuple[FittedModel, Scorer]:
-
-    table = labelled.rename_columns(
-        ["is_default" if n == IS_DEFAULT else n for n in labelled.column_names]
-    )
     features = [column.name for column in contract.features]
-    training = TrainingRows("f", table, [], {}, features, applicants=applicants)
+    training = TrainingRows("f", labelled, [], {}, features, applicants=applicants)
     trial = declared_trials(contract)[0]
     chosen = TrialResult(trial, [{"auc": 0.8}, {"auc": 0.8}], 1.0, 0.0, 1.0)
     model, personas = fit_pair(contract, training, chosen)
@@ -92,8 +89,8 @@ def test_undrifted_batches_do_not_alarm_if_outcomes_are_of_approved_loans_only(
     _, former = fit(contract, old, NO_OTHERS)  # the policy by which loans were approved
     probability = former.score(period).column("default_probability").to_numpy()
     approved = pa.array(np.nan_to_num(probability, nan=1.0) < np.nanquantile(probability, 0.69))
-    labelled, everyone = period.filter(approved), period.drop_columns([IS_DEFAULT])
-    declined = period.filter(pc.invert(approved)).drop_columns([IS_DEFAULT])
+    labelled, everyone = period.filter(approved), period.drop_columns(["is_default"])
+    declined = period.filter(pc.invert(approved)).drop_columns(["is_default"])
     counts = {
         "applicants": period.num_rows,
         "labelled": labelled.num_rows,
@@ -107,7 +104,7 @@ def test_undrifted_batches_do_not_alarm_if_outcomes_are_of_approved_loans_only(
         model, scorer = fit(contract, labelled, applicants)
         found = [
             alarms(
-                contract, model, scorer, rest.slice(place * size, size).drop_columns([IS_DEFAULT])
+                contract, model, scorer, rest.slice(place * size, size).drop_columns(["is_default"])
             )
             for place in range(BATCHES)
         ]

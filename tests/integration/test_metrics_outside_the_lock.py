@@ -69,7 +69,11 @@ def once_after(
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(metrics, "compare_columns"), (measure, "figures_before_outcomes"), (measure, "judge_outcomes")],
+    [
+        (metrics, "compare_columns"),
+        (measure, "figures_before_outcomes"),
+        (measure, "judge_outcomes"),
+    ],
 )
 def test_nothing_is_computed_inside_the_lock(
     ready: Session,

@@ -132,6 +132,7 @@ def clean(session: Session) -> None:
             cursor.execute(f"alter table {table} disable trigger user")
         cursor.execute(
             f"truncate {', '.join(tables)}, outcomes, outcome_drops, outcome_repeats, performance,"
+            " outcome_coverage, outcome_sums,"
             " quarantine"
         )
         for table in tables:

@@ -299,9 +299,10 @@ def test_an_application_that_may_not_migrate_names_the_owners_variable(
     try:
         capsys.readouterr()
         assert main(["status", "--database", application_url]) == 1
-        err = capsys.readouterr().err
-        assert "LOAN_SCORING_OWNER_URL" in err
-        assert err.count("\n") == 1
+        refused, _, state = capsys.readouterr().out.partition("\n")
+        assert "REFUSED" in refused
+        assert "LOAN_SCORING_OWNER_URL" in refused
+        assert "portfolio loan_default" in state
     finally:
         with open_session("loan_default", owner):
             pass

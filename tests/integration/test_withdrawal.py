@@ -254,14 +254,14 @@ def test_commands_withdraw_and_restore(scored: Session, capsys: pytest.CaptureFi
         "misdated",
     ]
     assert main(arguments) == 0
-    assert "is withdrawn with 1000 applications; readers no longer see" in capsys.readouterr().out
+    assert "is withdrawn with 1,000 applications; readers no longer see" in capsys.readouterr().out
     ((loan,),) = select(scored, "select min(loan_id) from scores")
     record = ["loan", str(loan), "--database", url_of(scored)]
     assert main(record) == 0
     assert "withdrawn score: cli:" in (shown := capsys.readouterr().out)
     assert len(re.findall(r"seen +\S+ \S+ UTC until \S+ \S+ UTC, by ", shown)) == 1
     assert main([*arguments, "--undo"]) == 0
-    assert "is current again with 1000 applications; readers see" in capsys.readouterr().out
+    assert "is current again with 1,000 applications; readers see" in capsys.readouterr().out
     assert main(record) == 0
     assert len(re.findall(r"seen .* until now, by cli:", shown := capsys.readouterr().out)) == 1
     assert "current score" in shown

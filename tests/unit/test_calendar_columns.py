@@ -22,7 +22,7 @@ def drifted(
     baseline = pa.chunked_array([pa.array(trained)])
     column = BaselineColumn.fit(fit_column_baseline(baseline, POLICY.bins), baseline, calendar)
     batch = pa.chunked_array([pa.array(values, pa.int64())])
-    compared = compare_column("application_year", POLICY, column, batch, day)
+    compared = compare_column("application_year", POLICY, column, batch, day=day)
     return decide_drift(POLICY, [compared])[1]
 
 

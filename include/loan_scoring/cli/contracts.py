@@ -80,8 +80,8 @@ def _init(options: argparse.Namespace) -> dict[str, Any]:
     return {
         **asdict(done),
         "text": f"{done.path}: drafted from {done.rows:,} rows and {done.columns} columns, "
-        f"contract.schema.json beside it; {done.todos} places marked TODO ask you "
-        "something. Answer them, then run\n"
+        f"contract.schema.json beside it; {done.todos} places marked TODO ask you something.\n"
+        "Answer them, then run\n"
         f"  loan-scoring contract check {options.portfolio} --source {options.source}",
     }
 

@@ -34,7 +34,7 @@ def status_command(options: argparse.Namespace) -> dict[str, Any]:
         "",
         render_status(state),
     ]
-    return {**state, "text": "\n".join(lines)}
+    return {**state, "text": "\n".join(lines), "exit": int(refusal is not None)}
 
 
 def _state_as_stored(options: argparse.Namespace, error: DatabaseError) -> dict[str, Any]:

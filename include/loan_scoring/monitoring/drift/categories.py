@@ -25,23 +25,26 @@ def compare_categories(
     frozen: Mapping[str, Any],
     counted: dict[str, int],
     rows: int,
-    *,
-    is_grouped: bool,
 ) -> tuple[list[DriftTest], np.ndarray, np.ndarray, dict[str, Any]]:
     """Return the drift tests of a categorical column, the counts per cell, and facts for alerts.
 
     The counts are returned first for the baseline and then for the batch. A level that only the
-    batch has is treated as any other level, with 0 rows in the baseline. If the contract groups
-    the other levels of a column, no level counts as unseen.
+    batch has is treated as any other level, with 0 rows in the baseline. If the baseline has the
+    other levels of a column as one group, the batch has them too, and no level counts as unseen.
 
     Args:
         policy: monitoring policy.
-        frozen: all levels of the baseline and their counts.
+        frozen: levels of the baseline and their counts, and `other` if it groups the others.
         counted: rows of the batch per level.
         rows: rows of the batch, with nulls.
-        is_grouped: whether the contract groups the levels beyond `most_levels`.
     """
     known = dict(zip(frozen["levels"], frozen["counts"], strict=True))
+    if "other" in frozen:
+        total = sum(counted.values())
+        counted = {level: counted.get(level, 0) for level in known}
+        others = total - sum(counted.values())
+        if others or frozen["other"]:
+            known[OTHER], counted[OTHER] = frozen["other"], others
     unseen = [level for level in counted if level not in known]
     levels = [*known, *unseen]
     before = np.array([known.get(level, 0) for level in levels], dtype=int)
@@ -66,7 +69,7 @@ def compare_categories(
         distance = jensen_shannon(expected, actual)
         tests.append(DriftTest("jensen_shannon", distance, distance, policy.jensen_shannon_floor))
         facts = _name_levels(levels, before / frozen["rows"], now / rows)
-    if not is_grouped:
+    if "other" not in frozen:
         share = sum(counted[level] for level in unseen) / rows
         usual, p_value = unseen_levels(before, now, m, n) if unseen else (0.0, None)
         # The number of rows with rare new levels varies, and may hide one new level of many rows.

@@ -12,7 +12,6 @@ from loan_scoring.contract import Contract, MonitoringPolicy
 from loan_scoring.models.baseline import (
     PREDICTIONS,
     explained_values,
-    fit_column_baseline,
     present_numbers,
 )
 from loan_scoring.monitoring.drift.calendar_columns import compare_calendar
@@ -38,13 +37,9 @@ class BaselineColumn:
     """One column of a baseline, prepared once and then compared with any number of batches."""
 
     frozen: Mapping[str, Any]
-    """Bins or all levels, counts and moments, from `models.baseline.fit_column_baseline`."""
+    """Bins or levels, counts and moments, from `models.baseline.fit_column_baseline`."""
     distribution: Distribution | None
     """Distribution of a numeric column's frozen sample. None if the column is a category."""
-    grouped: Mapping[str, Any] | None = None
-    """Of a category with `most_levels`: the frozen figures, in which the other levels are one
-    group. Its tests need all levels, which `frozen` has from the sample.
-    """
     calendar: str | None = None
     """Field `calendar` of the column: `year` or `month`."""
 
@@ -53,11 +48,8 @@ class BaselineColumn:
         cls, frozen: Mapping[str, Any], sample: pa.ChunkedArray, calendar: str | None = None
     ) -> "BaselineColumn":
         """Prepare a column of the baseline from its frozen figures and its frozen sample."""
-        if "levels" not in frozen:
-            return cls(frozen, Distribution.of(present_numbers(sample)), None, calendar)
-        if "other" not in frozen:
-            return cls(frozen, None)
-        return cls(fit_column_baseline(sample, bins=1), None, frozen)
+        distribution = None if "levels" in frozen else Distribution.of(present_numbers(sample))
+        return cls(frozen, distribution, calendar)
 
     def expected(self, usual: UsualNights) -> "BaselineColumn":
         """Return the column with the shares that its baseline would have on a weekday."""
@@ -196,11 +188,9 @@ def compare_column(
         counts = count_levels(values)
         counts = count_levels(values)
         profile = category_profile(counts, nulls)
-        tests, expected, actual, facts = compare_categories(
-            policy, frozen, counts, len(values), is_grouped=column.grouped is not None
-        )
-        if column.grouped is not None:
-            counts = {level: counts.get(level, 0) for level in column.grouped["levels"]}
+        tests, expected, actual, facts = compare_categories(policy, frozen, counts, len(values))
+        if "other" in frozen:
+            counts = {level: counts.get(level, 0) for level in frozen["levels"]}
     else:
         batch = Distribution.of(present_numbers(values))
         profile = number_profile(batch, nulls)
