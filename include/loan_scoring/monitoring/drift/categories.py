@@ -93,6 +93,8 @@ def _name_levels(levels: list[str], before: np.ndarray, now: np.ndarray) -> dict
     shares = {levels[k]: float(now[k]) for k in places}
     baseline_shares = {levels[k]: float(before[k]) for k in places}
     if len(places) < len(levels):
-        shares[OTHER] = float(np.delete(now, places).sum())
-        baseline_shares[OTHER] = float(np.delete(before, places).sum())
+        # The levels that the baseline groups are others too.
+        shares[OTHER] = shares.get(OTHER, 0.0) + float(np.delete(now, places).sum())
+        rest = float(np.delete(before, places).sum())
+        baseline_shares[OTHER] = baseline_shares.get(OTHER, 0.0) + rest
     return {"shares": shares, "baseline_shares": baseline_shares}

@@ -134,7 +134,7 @@ def compare_columns(
     baseline: FittedBaseline,
     batch: pa.Table,
     features: Sequence[str],
-    usual: Mapping[str, UsualNights],
+    usual: Mapping[str, UsualNights] | None = None,
     day: date | None = None,
 ) -> list[Comparison]:
     """Return the drift tests of some columns of a batch.
@@ -155,8 +155,8 @@ def compare_columns(
         present = explained_values(contract, name, values)
         if len(present):
             column = baseline.columns[name]
-            policy = contract.monitoring
-            compared = compare_column(name, policy, column, present, usual.get(name), day)
+            of_column = usual.get(name) if usual else None
+            compared = compare_column(name, contract.monitoring, column, present, of_column, day)
             compared.facts["nulls"] = values.null_count / len(values)
             found.append(compared)
     return found
