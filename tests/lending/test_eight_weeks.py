@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from loan_scoring import database
+from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database.session import open_session
 
@@ -163,7 +163,7 @@ def causes(since: date) -> list[tuple[str, str]]:
 def query(statement: str, *values: str) -> list[Any]:
     """Return the rows of a query, each as a tuple."""
     with (
-        open_session(PORTFOLIO) as session,
+        open_session(PORTFOLIO, settings.database_url()) as session,
         database.transaction(session.connection),
         session.connection.cursor() as cursor,
     ):
