@@ -39,6 +39,8 @@ def segmented(ready: Session) -> Session:
     amount = ready.contract.business
     assert amount is not None
     raw["performance"]["segments"] = [SEGMENT, {"column": amount.amount, "bands": [200000, 400000]}]
+    # One bad segment is then enough for an alert on the whole batch, also where many default.
+    raw["performance"]["default_correlation"] = 0
     return Session(Contract.model_validate(raw), ready.connection)
 
 
