@@ -148,7 +148,7 @@ def test_status_shows_what_is_stored_although_the_contract_is_refused(
 ) -> None:
     ingest(url, NIGHT, loans)
     write({"name": "amount", "type": "category", "levels": "free"})
-    assert main(["status", "--portfolio", "lender", "--database", url]) == 0
+    assert main(["status", "--portfolio", "lender", "--database", url]) == 1
     out = capsys.readouterr().out
     assert out.startswith("REFUSED   the schema of lender is behind its contract")
     assert f"\n{NIGHT} " in out
