@@ -1,8 +1,10 @@
--- Copy the comments of table columns to the columns of our views that show the same data.
+-- Copy the comments of table columns to the columns of our views that show the same data. A view of a view is
+-- reached in the next round.
 DO $$
 DECLARE
     each record;
 BEGIN
+    FOR round IN 1..3 LOOP
     FOR each IN
         SELECT DISTINCT ON (v.attrelid, v.attnum)
             v.attrelid::regclass AS relation, v.attname AS name, d.description AS told
@@ -23,5 +25,7 @@ BEGIN
     LOOP
         EXECUTE 'COMMENT ON COLUMN ' || each.relation || '.' || quote_ident(each.name)
              || ' IS ' || quote_literal(each.told);
+    END LOOP;
+    EXIT WHEN NOT FOUND;
     END LOOP;
 END $$

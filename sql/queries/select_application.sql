@@ -2,7 +2,7 @@
 -- the score.
 SELECT
     s.loan_id, s.batch_id, r.revision, s.scoring_run_id, s.scored_at,
-    s.decision, s.default_probability, s.exclusion_reason, r.policy,
+    s.decision, s.default_probability, s.grade, s.exclusion_reason, r.policy,
     r.lookup_delivery_id,
     array_remove(ARRAY[s.reason_1, s.reason_2, s.reason_3, s.reason_4], NULL) AS reasons,
     s.persona, s.persona_default_rate, s.propensity_version, s.personas_version,

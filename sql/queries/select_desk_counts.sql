@@ -1,9 +1,11 @@
--- Count the applications of a scoring run that wait for a person, by decision, by persona and by first
--- reason.
-SELECT decision, persona, coalesce(reason_1, exclusion_reason) AS reason, count(*) AS applications,
-       grouping(decision, persona, coalesce(reason_1, exclusion_reason)) AS left_out
-FROM scores
-WHERE batch_id = %(batch_id)s AND scoring_run_id = %(scoring_run_id)s
-  AND decision IN ('review', 'refer')
-GROUP BY GROUPING SETS ((decision), (persona), (coalesce(reason_1, exclusion_reason)))
-ORDER BY left_out, applications DESC
+-- Return the counts of a scoring run's queue by decision, persona and first reason, how many applications it
+-- has, and on how many of them persons worked, by the score's decision and by state.
+SELECT q.counts, q.applications,
+       coalesce((SELECT jsonb_agg(to_jsonb(w)) FROM (
+           SELECT s.suggestion, s.state, count(*) AS applications
+           FROM desk_states AS s
+           WHERE s.batch_id = q.batch_id AND s.scoring_run_id = q.scoring_run_id
+             AND s.suggestion IN ('review', 'refer')
+           GROUP BY s.suggestion, s.state) AS w), '[]') AS worked
+FROM desk_queues AS q
+WHERE q.scoring_run_id = %(scoring_run_id)s

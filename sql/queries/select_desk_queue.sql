@@ -1,33 +1,59 @@
--- Return the applications of a scoring run that wait for a person and follow a given application.
--- Those most likely to default come first, and those without a default probability come last. Each has
--- the last decision that a person made on this score.
-SELECT loan_id, decision, default_probability, exclusion_reason, persona, persona_default_rate,
-       array_remove(ARRAY[reason_1, reason_2, reason_3, reason_4], NULL) AS reasons,
-       decided, decided_by, decided_at
+-- Return the applications of a queue that follow a given place, in the order of a column, with what
+-- persons have done. `value` is ascending in that order, whatever the direction; a missing number comes
+-- last. What persons did is joined to the rows of the page only: the planner has no statistics of rows that
+-- were just written, and would choose a bad join for all.
+SELECT p.value, p.loan_id, p.decision, p.default_probability, p.grade, p.exclusion_reason, p.persona,
+       p.persona_default_rate, p.reasons, p.amount, p.numbers,
+       coalesce(d.state, 'open') AS state, d.decision AS last_decision, d.decided_by, d.decided_at,
+       d.approved_up_to, c.assigned_to
 FROM (
-    SELECT s.loan_id, s.decision, s.default_probability, s.exclusion_reason, s.persona,
-           s.persona_default_rate, s.reason_1, s.reason_2, s.reason_3, s.reason_4,
-           a.decision AS decided, a.decided_by, a.decided_at
-    FROM scores AS s
-    LEFT JOIN (
-        SELECT DISTINCT ON (loan_id) loan_id, decision, decided_by, decided_at
-        FROM approvals
-        WHERE batch_id = %(batch_id)s AND scoring_run_id = %(scoring_run_id)s
-        ORDER BY loan_id, decided_at DESC
-    ) AS a USING (loan_id)
-    WHERE s.batch_id = %(batch_id)s AND s.scoring_run_id = %(scoring_run_id)s
-      AND s.decision = ANY (%(decisions)s)
-      AND (%(persona)s::text IS NULL OR s.persona = %(persona)s)
-      AND (%(reason)s::text IS NULL
-           OR %(reason)s IN (s.reason_1, s.reason_2, s.reason_3, s.reason_4, s.exclusion_reason))
-      AND (%(low)s::double precision IS NULL OR s.default_probability >= %(low)s)
-      AND (%(high)s::double precision IS NULL OR s.default_probability < %(high)s)
-      AND (%(is_decided)s::boolean IS NULL OR (a.loan_id IS NOT NULL) = %(is_decided)s)
-      AND (%(after_loan_id)s::loan_key IS NULL
-           OR coalesce(s.default_probability, -1) < %(after_probability)s
-           OR (coalesce(s.default_probability, -1) = %(after_probability)s
-               AND s.loan_id > %(after_loan_id)s::loan_key))
-    ORDER BY coalesce(s.default_probability, -1) DESC, s.loan_id
+    SELECT coalesce(%(sign)s * CASE %(sort)s
+               WHEN 'probability' THEN default_probability
+               WHEN 'loss' THEN default_probability * amount
+               WHEN 'loan' THEN 0
+               ELSE numbers[%(number)s] END, 1e300) AS value, q.*
+    FROM desk_queue AS q
+    WHERE scoring_run_id = %(scoring_run_id)s
+      AND decision = ANY (%(decisions)s)
+      AND (%(persona)s::text IS NULL OR persona = %(persona)s)
+      AND (%(reason)s::text IS NULL OR exclusion_reason = %(reason)s OR %(reason)s = ANY (reasons))
+      AND (%(low)s::double precision IS NULL OR default_probability >= %(low)s)
+      AND (%(high)s::double precision IS NULL OR default_probability < %(high)s)
+      AND (%(loan)s::text IS NULL OR loan_id = %(loan)s::loan_key)
+      AND (%(without)s::text[] IS NULL OR loan_id NOT IN (
+               SELECT d.loan_id FROM desk_states AS d
+               WHERE d.batch_id = %(batch_id)s AND d.scoring_run_id = %(scoring_run_id)s
+                 AND d.state = ANY (%(without)s)))
+      AND (%(within)s::text[] IS NULL OR loan_id = ANY (ARRAY(
+               SELECT d.loan_id FROM desk_states AS d
+               WHERE d.batch_id = %(batch_id)s AND d.scoring_run_id = %(scoring_run_id)s
+                 AND d.state = ANY (%(within)s))))
+      AND (%(holder)s::text IS NULL OR loan_id = ANY (ARRAY(
+               SELECT c.loan_id FROM desk_claims AS c
+               WHERE c.batch_id = %(batch_id)s AND c.assigned_to = %(holder)s)))
+      AND (%(after_value)s::double precision IS NULL OR coalesce(%(sign)s * CASE %(sort)s
+               WHEN 'probability' THEN default_probability
+               WHEN 'loss' THEN default_probability * amount
+               WHEN 'loan' THEN 0
+               ELSE numbers[%(number)s] END, 1e300) >= %(after_value)s)
+      AND (%(after_value)s::double precision IS NULL OR coalesce(%(sign)s * CASE %(sort)s
+               WHEN 'probability' THEN default_probability
+               WHEN 'loss' THEN default_probability * amount
+               WHEN 'loan' THEN 0
+               ELSE numbers[%(number)s] END, 1e300) > %(after_value)s
+           OR loan_id > %(after_loan_id)s::loan_key)
+    ORDER BY value, loan_id
     LIMIT %(limit)s
-) AS page
-ORDER BY coalesce(default_probability, -1) DESC, loan_id
+) AS p
+LEFT JOIN LATERAL (
+    SELECT * FROM desk_states AS s
+    WHERE s.batch_id = %(batch_id)s AND s.scoring_run_id = %(scoring_run_id)s
+      AND s.loan_id = p.loan_id
+) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT assigned_to FROM claims AS s
+    WHERE s.batch_id = %(batch_id)s AND s.loan_id = p.loan_id
+    ORDER BY claim_id DESC
+    LIMIT 1
+) AS c ON true
+ORDER BY p.value, p.loan_id

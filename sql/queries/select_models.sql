@@ -1,6 +1,11 @@
 -- Return every model version with its last verdict, and whether it is a champion.
-SELECT m.model_version, m.kind, m.algorithm, m.metrics, m.created_at, m.fingerprint,
+SELECT m.model_version, m.kind, m.algorithm, m.metrics, m.created_at, m.fingerprint, m.artifact_sha256,
+       m.training_data ->> 'triggered_by' AS triggered_by,
        p.verdict, p.occasion, p.decided_by, p.decided_at, p.comment,
+       p.evidence ->> 'outdated' AS outdated,
+       ARRAY(SELECT gate ->> 'gate' || ': ' || (gate ->> 'sentence')
+             FROM jsonb_array_elements(p.evidence -> 'gates') AS gate
+             WHERE NOT (gate ->> 'passed')::boolean) AS failed,
        EXISTS (SELECT FROM champions AS c WHERE c.model_version = m.model_version) AS is_champion
 FROM models AS m
 LEFT JOIN LATERAL (

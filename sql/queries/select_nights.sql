@@ -23,16 +23,7 @@ SELECT
         ELSE 'waiting'
     END AS punctuality,
     p.approval_rate, p.default_rate, p.loss_of_approved, d.counts AS decisions,
-    t.drifted_features, t.tests,
-    (SELECT count(*) FROM alerts AS a
-      WHERE a.state <> 'resolved'
-        AND CASE WHEN a.kind IN ('failure', 'delivery')
-                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
-                 WHEN a.revision IS NULL
-                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
-                      AND EXISTS (SELECT FROM findings AS f
-                                  WHERE f.scoring_run_id = r.scoring_run_id AND f.cause = a.kind)
-                 ELSE a.batch_id = n.batch_id AND a.revision = n.revision END) AS open_alerts
+    t.drifted_features, t.critical_features, t.tests, l.open_alerts, l.alert_ids
 FROM nights AS n
 LEFT JOIN scoring_runs AS r ON r.batch_id = n.batch_id AND r.is_current
 CROSS JOIN LATERAL (
@@ -55,10 +46,23 @@ LEFT JOIN LATERAL (
 ) AS p ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS tests,
-           count(DISTINCT kind || feature) FILTER (WHERE level <> 'stable') AS drifted_features
+           count(DISTINCT kind || feature) FILTER (WHERE level <> 'stable') AS drifted_features,
+           count(DISTINCT kind || feature) FILTER (WHERE level = 'drifted') AS critical_features
     FROM drift
     WHERE scoring_run_id = r.scoring_run_id
 ) AS t ON true
 LEFT JOIN distributions AS d
     ON d.scoring_run_id = r.scoring_run_id AND d.kind = 'prediction' AND d.feature = 'decision'
+LEFT JOIN LATERAL (
+    SELECT count(*) AS open_alerts, array_agg(a.alert_id ORDER BY a.alert_id) AS alert_ids
+      FROM alerts AS a
+      WHERE a.state <> 'resolved'
+        AND CASE WHEN a.kind IN ('failure', 'delivery')
+                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
+                 WHEN a.revision IS NULL
+                 THEN n.batch_id BETWEEN a.batch_id AND a.last_batch_id
+                      AND EXISTS (SELECT FROM findings AS f
+                                  WHERE f.scoring_run_id = r.scoring_run_id AND f.cause = a.kind)
+                 ELSE a.batch_id = n.batch_id AND a.revision = n.revision END
+) AS l ON true
 ORDER BY n.batch_id

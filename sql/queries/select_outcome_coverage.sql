@@ -16,7 +16,7 @@ SELECT r.scoring_run_id, r.batch_id, r.revision, r.propensity_version, r.lookup_
             ELSE (SELECT count(*)
                   FROM outcomes AS o
                   WHERE o.loan_id = ANY(ARRAY(
-                      SELECT s.loan_id FROM scores AS s
+                      SELECT s.loan_id FROM champion_scores AS s
                       WHERE s.batch_id = r.batch_id AND s.scoring_run_id = r.scoring_run_id
                         AND s.default_probability IS NOT NULL
                   ))) END AS outcomes
@@ -27,7 +27,7 @@ LEFT JOIN performance AS rate
 LEFT JOIN outcome_coverage AS known ON known.scoring_run_id = r.scoring_run_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM dropped_partitions AS d
-                   WHERE d.month = left(r.batch_id, 7) AND d.table_name <> 'calls') AS is_dropped
+                   WHERE d.month = left(r.batch_id, 7) AND d.table_name IN ('applications', 'scores')) AS is_dropped
 ) AS gone
 CROSS JOIN LATERAL (
     SELECT coalesce(max(c.change_id), 0) AS last_change
@@ -35,7 +35,8 @@ CROSS JOIN LATERAL (
     WHERE c.batch_id = r.batch_id
 ) AS changed
 CROSS JOIN LATERAL (
-    SELECT max(a.decided_at) AS last_decision FROM approvals AS a WHERE a.batch_id = r.batch_id
+    SELECT (SELECT a.decided_at FROM approvals AS a WHERE a.batch_id = r.batch_id
+            ORDER BY a.approval_id DESC LIMIT 1) AS last_decision
 ) AS decided
 WHERE r.is_current
 ORDER BY r.batch_id

@@ -6,6 +6,7 @@ This package exports the functions that most callers need, so that a call reads
 
 from loan_scoring.database.connection import (
     APPLICATION,
+    MLFLOW,
     OWNER,
     READER,
     connect,
@@ -31,6 +32,7 @@ from loan_scoring.database.queries import (
 
 __all__ = [
     "APPLICATION",
+    "MLFLOW",
     "OWNER",
     "READER",
     "Row",

@@ -7,7 +7,7 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.database.cohorts import join_decisions
+from loan_scoring.database.cohorts import cohort_day, join_decisions
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.database.types import ARROW_TYPES
@@ -21,6 +21,7 @@ def labelled_applications(
     since: str | None = None,
     *,
     with_batch: bool = False,
+    with_cohort: bool = False,
     where: sql.Composable = ALL_ROWS,
 ) -> pa.Table:
     """Return the applications of current revisions that have an outcome, as an Arrow table.
@@ -35,27 +36,30 @@ def labelled_applications(
         since: batch_id. If given, the table has a last column `is_recent`, which is true for
             applications of batch `since` or of a later batch, and false for batch `history`.
         with_batch: whether the table has a column `batch_id` too.
+        with_cohort: whether it has a column `cohort_day` too, the loan's cohort as text.
         where: SQL condition on the applications, in terms of `a`.
     """
+    recent = sql.SQL(", a.batch_id >= {} AND a.batch_id <> {} AS is_recent").format(
+        sql.Literal(since), sql.Literal(HISTORY)
+    )
+    cohort = sql.SQL(", {} AS cohort_day").format(cohort_day(session.contract))
+    asked = ((recent, since), (sql.SQL(", a.batch_id"), with_batch), (cohort, with_cohort))
+    further = [column for column, is_asked in asked if is_asked]
     query = sql.SQL(
-        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{recent}{batch}"
+        "SELECT {columns}, o.is_default, a.batch_id = {history} AS is_history{further}"
         " FROM current_applications AS a JOIN outcomes AS o USING (loan_id) WHERE {where}"
         " ORDER BY loan_id"
     ).format(
         where=where,
         columns=_identifiers([KEY, *columns]),
         history=sql.Literal(HISTORY),
-        recent=sql.SQL(", a.batch_id >= {} AND a.batch_id <> {} AS is_recent").format(
-            sql.Literal(since), sql.Literal(HISTORY)
-        )
-        if since
-        else sql.SQL(""),
-        batch=sql.SQL(", a.batch_id" * with_batch),
+        further=sql.SQL("").join(further),
     )
     types = column_types(session.contract, [KEY, *columns])
     types |= {"is_default": pa.bool_(), "is_history": pa.bool_()}
     types |= {"is_recent": pa.bool_()} if since else {}
     types |= {"batch_id": pa.string()} if with_batch else {}
+    types |= {"cohort_day": pa.string()} if with_cohort else {}
     return database.copy_out(session.connection, query, types)
 
 

@@ -5,11 +5,14 @@ Each entry holds the hash of the entry before it, so that a later change of an e
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
+from loan_scoring.errors import StateError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,23 @@ class ChainCheck:
     """
     faults: list[database.Row]
     """`entry_id` and `fault` (what is wrong) of each entry at which the chain is broken."""
+    records: list[database.Row] = field(default_factory=list)
+    """`kind`, `record_id` and `fault` of each approval, promotion or publication that differs.
+
+    They differ from the entries that the functions of the owner wrote with them.
+    """
+
+    @property
+    def sentences(self) -> list[str]:
+        """One sentence for each fault of the chain and of the records."""
+        return [f"entry {each['entry_id']}: {each['fault']}" for each in self.faults] + [
+            f"{each['kind']} {each['record_id']}: {each['fault']}" for each in self.records
+        ]
+
+
+def acting(session: Session, by: str | None) -> str:
+    """Return who acts: `by`, such as `cli:USER`, or if that is None the role of the session."""
+    return by or f"role:{session.connection.info.user}"
 
 
 def record_entry(
@@ -48,13 +68,13 @@ def record_entry(
     """
     entry = database.row(
         session.connection,
-        "insert_audit_entry",
+        "record_audit_entry",
         done_by=user,
         action=action,
         subject=subject,
         details=json.dumps(details, default=str),
     )
-    assert entry is not None  # noqa: S101 - INSERT ... RETURNING always gives one row
+    assert entry is not None  # noqa: S101 - the function always gives one row
     log.info(
         "audit %s: %s of %s by %s, %s", entry["entry_id"], action, subject, user, entry["hash"]
     )
@@ -64,16 +84,64 @@ def record_entry(
 def verify_chain(session: Session) -> ChainCheck:
     """Compute the hash of every entry again, and return the entries that break the chain.
 
-    The result also has the `entry_id` and the hash of the newest entry.
+    The result also has the `entry_id` and the hash of the newest entry, and the approvals,
+    promotions and publications that differ from what the entries say.
     """
     with database.transaction(session.connection):
         # Read the last entry first, so that every entry up to `head` is checked. The second
         # statement may see more entries than the first statement, but never fewer.
         head = database.row(session.connection, "select_audit_head")
         faults = database.rows(session.connection, "select_audit_faults")
+        records = database.rows(session.connection, "select_record_faults")
     if head is None:
-        return ChainCheck(0, None, faults)
-    return ChainCheck(head["entry_id"], head["hash"], faults)
+        return ChainCheck(0, None, faults, records)
+    return ChainCheck(head["entry_id"], head["hash"], faults, records)
+
+
+def expect_entry(session: Session, hash_: str) -> int:
+    """Return the `entry_id` of the entry whose hash was the head of the chain at some time.
+
+    Raises:
+        StateError: no entry has the hash, so entries were removed or written anew since then.
+    """
+    with database.transaction(session.connection):
+        found = database.row(session.connection, "select_audit_entry", hash=hash_)
+    if found is None:
+        raise StateError(
+            f"the audit log of {session.contract.portfolio} has no entry with the hash {hash_}: "
+            "entries were removed or written anew since it was the head; compare with a backup"
+        )
+    return int(found["entry_id"])
+
+
+def write_anchor(session: Session, path: Path, checked: ChainCheck) -> None:
+    """Append the head of a verified chain to a file, after its last line was found in the chain.
+
+    The file must stand where neither the application nor the owner of the database can write, so
+    that whoever writes the whole chain anew cannot change it too.
+
+    Args:
+        session: session on the portfolio.
+        path: file of the portfolio, one line a head: time, `entry_id`, hash. Made if missing.
+        checked: a chain without faults.
+
+    Raises:
+        StateError: the last head of the file is not in the chain, or the file cannot be written.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        last = next((line for line in reversed(lines) if line.strip()), None)
+        if last is not None:
+            expect_entry(session, last.split()[-1])
+        if checked.hash is not None and (last is None or last.split()[-1] != checked.hash):
+            with path.open("a", encoding="utf-8") as file:
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                file.write(f"{now} {checked.entries} {checked.hash}\n")
+    except OSError as error:
+        raise StateError(
+            f"the anchor {path} cannot be read and written: {error.strerror}; name a file that "
+            "this account may append to"
+        ) from error
 
 
 def recent_entries(

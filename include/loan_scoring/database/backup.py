@@ -4,28 +4,28 @@ A backup is a folder with a dump of the portfolios' schemas and of schema `mlflo
 the quality pages and a manifest with the hash of every file.
 """
 
-import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import __version__, contract, database, settings
-from loan_scoring.database.files import replacing
+from loan_scoring.database import sealing
+from loan_scoring.database.files import file_sha256, replacing
 from loan_scoring.database.programs import run_program
 from loan_scoring.database.roles import MLFLOW_SCHEMA
 from loan_scoring.errors import StateError
 
 log = logging.getLogger(__name__)
 
-DUMP, MANIFEST = "database.dump", "manifest.json"
+DUMP, MANIFEST, SIGNATURE = "database.dump", "manifest.json", "manifest.hmac"
 FOLDERS = ("artifacts", "quality")
 """Subfolders of the data folder that a backup contains.
 
@@ -42,10 +42,19 @@ class Backup:
     files: int
     bytes: int
     taken_at: str
+    is_signed: bool = False
+    is_encrypted: bool = False
+    ends_on: str | None = None
+    """Day after which the backup is to be deleted, YYYY-MM-DD. None if no end was named."""
 
 
-def write_backup(folder: Path, url: str) -> Backup:
+def write_backup(
+    folder: Path, url: str, *, encrypts: bool = False, keep_days: int | None = None
+) -> Backup:
     """Write a backup of all portfolios into a new folder, and return its summary.
+
+    With LOAN_SCORING_BACKUP_KEY the manifest is signed. Each portfolio's table `backups` lists the
+    backup with its end, because it holds loans that may be erased later.
 
     If the process is killed, `folder` does not exist, and only FOLDER.part is left. The next call
     replaces FOLDER.part.
@@ -56,17 +65,25 @@ def write_backup(folder: Path, url: str) -> Backup:
 
     Args:
         folder: folder to create.
-        url: database URL of a role that may read all schemas.
+        url: database URL of a role that may read all schemas, and owns them.
+        encrypts: whether all files but the manifest are encrypted.
+        keep_days: days after which the backup is to be deleted. If None, no end is on record.
 
     Raises:
-        StateError: the folder exists, no portfolio has tables, or pg_dump fails.
+        StateError: the folder exists, no portfolio has tables, pg_dump fails, or there is no key
+            to encrypt with.
     """
+    key = sealing.backup_key()
+    if encrypts and key is None:
+        raise StateError("an encrypted backup needs a secret: set LOAN_SCORING_BACKUP_KEY")
     if folder.exists():
         raise StateError(f"{folder} exists already; name a new folder")
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
-    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC)
+    taken_at = now.isoformat(timespec="seconds")
+    ends_on = None if keep_days is None else (now + timedelta(days=keep_days)).date().isoformat()
     with closing(database.connect(MLFLOW_SCHEMA, url)) as connection:
         schemas = [
             name for name in [*contract.names(), MLFLOW_SCHEMA] if has_tables(connection, name)
@@ -80,17 +97,47 @@ def write_backup(folder: Path, url: str) -> Backup:
     data = settings.data_dir()
     found = (path for name in FOLDERS for path in _files(data / name))
     copy_files((str(path.relative_to(data)) for path in found if _is_kept(path)), data, draft)
+    if encrypts and key is not None:
+        for path in list(_files(draft)):
+            sealed = path.with_name(f"{path.name}.part")
+            sealing.encrypt_file(key, str(path.relative_to(draft)), path, sealed)
+            sealed.replace(path)
     files: dict[str, dict[str, Any]] = {
         str(path.relative_to(draft)): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
         for path in _files(draft)
     }
     manifest = {
         "taken_at": taken_at, "code_version": __version__, "schemas": schemas, "files": files,
+        "is_encrypted": encrypts, "ends_on": ends_on,
     }  # fmt: skip
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    content = (json.dumps(manifest, indent=2) + "\n").encode()
+    (draft / MANIFEST).write_bytes(content)
+    if key is not None:
+        (draft / SIGNATURE).write_text(sealing.signature(key, content) + "\n")
     draft.rename(folder)
+    for name in schemas:
+        if name != MLFLOW_SCHEMA:
+            record_backup(name, url, folder, taken_at, ends_on, encrypts)
     size = sum(each["bytes"] for each in files.values())
-    return Backup(folder, schemas, len(files), size, taken_at)
+    return Backup(folder, schemas, len(files), size, taken_at, key is not None, encrypts, ends_on)
+
+
+def record_backup(
+    schema: str, url: str, folder: Path, taken_at: str, ends_on: str | None, encrypts: bool
+) -> None:
+    """List a backup in table `backups` of a portfolio, unless it is there.
+
+    A restore lists it too, because a dump is older than the row about it.
+    """
+    with closing(database.connect(schema, url)) as connection, database.transaction(connection):
+        database.execute(
+            connection,
+            "insert_backup",
+            folder=str(folder),
+            taken_at=taken_at,
+            ends_on=ends_on,
+            is_encrypted=encrypts,
+        )
 
 
 def has_tables(connection: Connection, schema: str) -> bool:
@@ -121,9 +168,6 @@ def _is_kept(path: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Yield the regular files below a folder. Links are left out, because restore refuses them."""
+    found = sorted(folder.rglob("*"))
+    return (path for path in found if path.is_file() and not path.is_symlink())

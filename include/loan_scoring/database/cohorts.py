@@ -242,6 +242,21 @@ def is_over(contract: Contract, last_day: date | None) -> sql.Composable:
     )
 
 
+def cohort_day(contract: Contract) -> sql.Composable:
+    """Return the SQL expression of a loan's cohort, a day as text, in terms of `a`.
+
+    It is the date in the column `counted_from`, or else that of the batch. It is null for a loan of
+    `history` without such a date.
+    """
+    of_batch = sql.SQL("nullif(a.batch_id, {})").format(sql.Literal(HISTORY))
+    column = contract.outcomes.counted_from
+    if column is None:
+        return of_batch
+    return sql.SQL("coalesce(to_char(a.{}, 'YYYY-MM-DD'), {})").format(
+        sql.Identifier(column), of_batch
+    )
+
+
 def outcomes_known_until(session: Session) -> date | None:
     """Return the last day of which outcomes are known, in the portfolio's time zone.
 

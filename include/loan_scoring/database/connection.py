@@ -23,6 +23,9 @@ APPLICATION = "loan_scoring_app"
 READER = "loan_scoring_reader"
 """The role of analysts. This role may select from tables and views, and nothing else."""
 
+MLFLOW = "loan_scoring_mlflow"
+"""The role of MLflow's server. This role may select from MLflow's tables, and nothing else."""
+
 ALIVE = {
     "connect_timeout": "10",
     "keepalives_idle": "30",

@@ -93,3 +93,9 @@ def read_artifact(portfolio: str, name: str, sha256: str) -> bytes:
             f"{sha256[:12]}...; restore it from a backup, or train again"
         )
     return content
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,32 +11,66 @@ from psycopg2.extensions import connection as Connection
 from loan_scoring import database
 
 APPENDED = (
-    "approvals", "audit_log", "calls", "contracts", "lookup_deliveries", "lookup_rows", "models",
-    "outcome_changes", "outcome_changes_by_batch", "outcome_revisions", "promotions",
-    "publications", "retrain_requests", "scores", "trial_failures", "trials",
+    "applications", "calls", "canary_nights", "contracts", "lookup_deliveries", "lookup_rows",
+    "models", "outcome_changes", "outcome_changes_by_batch", "outcome_revisions", "quarantine",
+    "readings", "retrain_requests", "scores", "shadow_scores", "trial_failures", "trials",
 )  # fmt: skip
-"""Tables to which stages only add rows.
-
-The lists in this module leave out the tables that only migrations or retention write, because
-stages may only read those tables.
-"""
+"""Tables to which stages only add rows. Triggers guard the rows of what is published."""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "landing_files", "mini_batches",
-    "outcome_drops", "scoring_runs", "task_metrics", "valid_contracts",
+    "outcome_drops", "shadows", "task_metrics", "valid_contracts",
 )  # fmt: skip
-"""Tables in which stages add and update rows."""
+"""Tables in which stages add and update rows. A trigger guards published revisions of `batches`."""
 
 REPLACED = (
-    "applications", "batch_files", "distributions", "drift", "fairness", "findings",
-    "landing_findings", "loans", "outcome_coverage", "outcome_repeats", "outcome_sums", "outcomes",
-    "performance", "quality", "quarantine", "segments",
+    "batch_files", "desk_queue", "desk_queues", "distributions", "drift", "fairness", "findings",
+    "landing_findings", "loans", "model_comparisons", "outcome_coverage", "outcome_repeats",
+    "outcome_sums", "outcomes", "performance", "quality", "segments", "shadow_nights",
 )  # fmt: skip
 """Tables in which a stage that runs again deletes its earlier rows before it writes new rows."""
 
+PLANNED = {
+    "scoring_runs": (
+        "scoring_run_id", "batch_id", "revision", "propensity_version", "personas_version",
+        "policy", "applications", "lookup_delivery_id", "run_kind", "beside", "canary",
+    ),
+}  # fmt: skip
+"""Tables to which stages only add rows, and in these only the given columns."""
+
+BY_OWNER = (
+    "approvals", "audit_log", "backups", "claims", "desk_rules", "dropped_partitions",
+    "erased_files", "erasures", "exports", "model_signatures", "promotions", "publications",
+    "schema_migrations", "service_levels",
+)  # fmt: skip
+"""Tables that only the owner writes: by FUNCTIONS, migrations or retention."""
+
+FUNCTIONS = (
+    "analyze_queue", "claim_application", "create_partition", "decide_application",
+    "decide_referrals", "delete_known_applications", "delete_landed_rows", "publish_batch",
+    "publish_run", "record_approval", "record_audit_entry", "record_signature", "record_verdicts",
+    "refuse_batch", "restore_batch", "undo_decision", "withdraw_batch",
+)  # fmt: skip
+"""Functions of the owner (SECURITY DEFINER) that the application may call."""
+
+READ_FUNCTIONS = ("audit_hash", "outcomes_as_of")
+"""Functions that write nothing, for application and reader."""
+
+INNER_FUNCTIONS = (
+    "chain_audit_entry", "guard_applications", "guard_batches", "guard_scores", "guard_table",
+    "hide_scores", "lock_application", "open_referrals", "refuse_change", "refuse_other_role",
+    "seal_record", "seal_records", "write_decision",
+)  # fmt: skip
+"""Functions that only triggers and other functions call, or the owner."""
+
+_REVOKING = (
+    "REVOKE ALL ON {readable} FROM {role}",
+    "REVOKE ALL ON FUNCTION {all_functions} FROM {role}",
+)
 _READING = (
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
     "GRANT SELECT ON {readable} TO {role}",
+    "GRANT EXECUTE ON FUNCTION {read_functions} TO {role}",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}",
 )
 _WRITING = (
@@ -46,7 +80,11 @@ _WRITING = (
     # Partitions that are older than the role need this grant. create_partition gives each new
     # partition the rights of its table.
     "GRANT INSERT ON {partitions} TO {role}",
-    "GRANT EXECUTE ON FUNCTION create_partition TO {role}",
+    "GRANT EXECUTE ON FUNCTION {functions} TO {role}",
+    *(
+        f"GRANT INSERT ({', '.join(columns)}) ON {table} TO {{role}}"
+        for table, columns in PLANNED.items()
+    ),
 )
 
 
@@ -67,7 +105,8 @@ def grants_step(connection: Connection) -> str | None:
         owns = cursor.fetchone()
         if owns is None or not owns[0]:
             return None
-    text = repr((_roles(connection), _READING, _WRITING, APPENDED, UPDATED, REPLACED))
+    tables = (APPENDED, UPDATED, REPLACED, PLANNED)
+    text = repr((_roles(connection), _READING, _WRITING, *tables, FUNCTIONS, READ_FUNCTIONS))
     return f"grants-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -90,25 +129,28 @@ def grant_rights(connection: Connection) -> None:
         cursor.execute("SELECT current_schema()")
         here = cursor.fetchone()
         assert here is not None  # noqa: S101 - SELECT without FROM always gives one row
-        # A restore leaves out all rights, and also the migration's REVOKE. Without this REVOKE,
-        # every role could execute the function.
-        cursor.execute("REVOKE ALL ON FUNCTION create_partition FROM PUBLIC")
+        # Every function may be executed by PUBLIC until this is revoked, also after a restore,
+        # which leaves out all rights.
+        names = {
+            "schema": sql.Identifier(here[0]),
+            "readable": _listed([name for name, _ in found]),
+            "appended": _listed(APPENDED),
+            "updated": _listed(UPDATED),
+            "replaced": _listed(REPLACED),
+            "partitions": _listed(partitions),
+            "functions": _listed(FUNCTIONS),
+            "read_functions": _listed(READ_FUNCTIONS),
+            "all_functions": _listed([*FUNCTIONS, *READ_FUNCTIONS, *INNER_FUNCTIONS]),
+        }
+        cursor.execute(
+            sql.SQL("REVOKE ALL ON FUNCTION {all_functions} FROM PUBLIC").format(**names)
+        )
         for role in roles:
-            texts = _READING + _WRITING * (role == database.APPLICATION)
-            for text in texts:
+            # What an earlier release granted is taken back first.
+            for text in (*_REVOKING, *_READING, *_WRITING * (role == database.APPLICATION)):
                 if "{partitions}" in text and not partitions:
                     continue
-                cursor.execute(
-                    sql.SQL(text).format(
-                        schema=sql.Identifier(here[0]),
-                        role=sql.Identifier(role),
-                        readable=_listed([name for name, _ in found]),
-                        appended=_listed(APPENDED),
-                        updated=_listed(UPDATED),
-                        replaced=_listed(REPLACED),
-                        partitions=_listed(partitions),
-                    )
-                )
+                cursor.execute(sql.SQL(text).format(role=sql.Identifier(role), **names))
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> sql.Composable:
@@ -116,13 +158,17 @@ def _listed(names: tuple[str, ...] | list[str]) -> sql.Composable:
 
 
 def _roles(connection: Connection) -> dict[str, int]:
-    """Return a dictionary from name to oid for the roles of the application and of the reader.
+    """Return a dictionary from name to oid for the roles of the application and of the readers.
+
+    Besides the reader of all portfolios, each portfolio may have a reader of its own.
 
     A role that the server lacks is left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT rolname, oid::bigint FROM pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",
-            ([database.APPLICATION, database.READER],),
+            "SELECT rolname, oid::bigint FROM pg_roles"
+            " WHERE rolname = ANY (%(roles)s) OR rolname = %(reader)s || '_' || current_schema()"
+            " ORDER BY rolname",
+            {"roles": [database.APPLICATION, database.READER], "reader": database.READER},
         )
         return dict(cursor.fetchall())

@@ -17,6 +17,7 @@ from loan_scoring.database.grants import grant_rights, grants_step
 from loan_scoring.database.patience import run_step
 from loan_scoring.database.schema_state import (
     contract_step,
+    has_desk_rules,
     has_service_level,
     missing_steps,
     read_state,
@@ -65,7 +66,8 @@ def is_up_to_date(connection: Connection, contract: Contract) -> bool:
         return False
     with database.transaction(connection):
         grants = grants_step(connection)
-    return has_service_level(state, contract) and (grants is None or grants in state.steps)
+    is_set = has_service_level(state, contract) and has_desk_rules(state, contract)
+    return is_set and (grants is None or grants in state.steps)
 
 
 def _apply_all(connection: Connection, contract: Contract) -> list[str]:
@@ -123,6 +125,9 @@ def _apply_contract(connection: Connection, contract: Contract) -> list[str]:
     if database.row(connection, "select_service_level") != service_level:
         database.execute(connection, "upsert_service_level", **service_level)
         changed.append("service_level")
+    if database.row(connection, "select_desk_rules") != contract.desk_rules:
+        database.execute(connection, "upsert_desk_rules", **contract.desk_rules)
+        changed.append("desk_rules")
     if changed and any(each.startswith("contract-") for each in ledger):
         _record_change(connection, contract, changed)
     database.execute(connection, "comment_on_views")
@@ -194,14 +199,18 @@ def _record_change(connection: Connection, contract: Contract, changed: list[str
     `audit.record_entry` cannot be used, because it needs a session, and a session is opened only
     after the migration.
     """
-    service_level = contract.service_level.model_dump()
+    details = {
+        "changed": changed,
+        "service_level": contract.service_level.model_dump(),
+        "desk_rules": contract.desk_rules,
+    }
     database.execute(
         connection,
-        "insert_audit_entry",
+        "record_audit_entry",
         done_by=f"role:{connection.info.user}",
         action="contract.change",
         subject=contract.portfolio,
-        details=json.dumps({"changed": changed, "service_level": service_level}),
+        details=json.dumps(details),
     )
 
 

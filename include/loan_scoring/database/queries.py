@@ -46,8 +46,21 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
         return int(cursor.rowcount)
 
 
+_OPEN_ANSWER = """
+DO $$
+DECLARE
+    answer refcursor := 'answer';
+BEGIN
+    OPEN answer FOR EXECUTE current_setting('loan_scoring.query');
+END $$
+"""
+
+
 def select_read_only(connection: Connection, query: str) -> tuple[list[str], list[list[Any]]]:
     """Run a user's query in a read-only transaction. Return the column names and the rows.
+
+    Postgres opens the query as a cursor, which takes one statement that returns rows. So a text
+    such as `commit; delete from loans` cannot end the read-only transaction.
 
     Raises:
         DatabaseError: Postgres refuses the query. The error shows the first line of Postgres's
@@ -56,10 +69,19 @@ def select_read_only(connection: Connection, query: str) -> tuple[list[str], lis
     try:
         with transaction(connection), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
-            cursor.execute(query)
+            # All rows are fetched, so the planner must not prefer a plan with quick first rows.
+            cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
+            cursor.execute("SELECT set_config('loan_scoring.query', %s, true)", (query,))
+            cursor.execute(_OPEN_ANSWER)
+            cursor.execute("FETCH ALL FROM answer")
             if cursor.description is None:
                 return [], []
             return [column.name for column in cursor.description], [*map(list, cursor.fetchall())]
+    except psycopg2.errors.InvalidCursorDefinition as error:
+        found = str(error).splitlines()[0]
+        raise DatabaseError(
+            f"Postgres: {found}; give one statement that returns rows, such as a SELECT"
+        ) from error
     except psycopg2.Error as error:
         raise DatabaseError(f"Postgres: {str(error).strip().splitlines()[0]}") from error
 

@@ -7,21 +7,27 @@ promotions, approvals, drift, performance and the audit log (docs/adr/0023).
 import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from loan_scoring import database, settings
+from loan_scoring import database
 from loan_scoring.contract import MOST_KEEP_DAYS
 from loan_scoring.database import audit
 from loan_scoring.database.cohorts import read_cohorts
+from loan_scoring.database.lake import export_month
 from loan_scoring.database.partitions import HISTORY, partition_bounds
 from loan_scoring.database.session import Session
 from loan_scoring.errors import BusyError, DatabaseError, StateError
 
 log = logging.getLogger(__name__)
+
+MOST_DAYS_AHEAD = 62
+"""Most days that the clock may be ahead of the newest batch.
+
+A clock that jumped months ahead would drop months too early, and a drop cannot be undone.
+"""
 
 LOCK_MILLISECONDS = 1000
 """Maximum time that one try waits for a lock.
@@ -63,16 +69,16 @@ def expired_months(
     Args:
         session: session on the portfolio.
         keep_days: number of days to keep.
-        today: current date. If None, today in UTC.
+        today: current date, as a person says. If None, today in UTC by the clock.
 
     Raises:
-        StateError: `keep_days` is out of range, or the drop would leave training with fewer
-            labelled loans than the contract requires.
+        StateError: `keep_days` is out of range, the clock is months ahead of the newest batch, or
+            the drop would leave training with fewer labelled loans than the contract requires.
     """
     if not 1 <= keep_days <= MOST_KEEP_DAYS:
         raise StateError(f"--keep-days {keep_days}: use 1 to {MOST_KEEP_DAYS} days")
-    limit = (today or datetime.now(UTC).date()) - timedelta(days=keep_days)
     with database.transaction(session.connection):
+        limit = (today or _judged_today(session)) - timedelta(days=keep_days)
         change = database.row(session.connection, "select_change")
         found = [
             ExpiredMonth(row["partition"], row["table_name"], row["month"], row["bytes"])
@@ -92,6 +98,26 @@ def expired_months(
     return found
 
 
+def _judged_today(session: Session) -> date:
+    """Return the date of the clock in UTC, unless it is months ahead of the newest batch.
+
+    The date of a batch is the lender's and not the clock's.
+    """
+    today = datetime.now(UTC).date()
+    found = database.row(session.connection, "select_newest_batch")
+    if found is not None:
+        ahead = (today - date.fromisoformat(found["batch_id"])).days
+        if ahead > MOST_DAYS_AHEAD:
+            raise StateError(
+                f"the clock says {today}, and the newest batch of {session.contract.portfolio} is "
+                f"{found['batch_id']}, {ahead} days before; nothing was dropped; check the clock, "
+                f"and if it is right run `loan-scoring retention --portfolio "
+                f"{session.contract.portfolio} --today {today}` (in Airflow: trigger the "
+                f'maintenance with {{"today": "{today}"}})'
+            )
+    return today
+
+
 def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
     months = [each.month for each in found if each.table == "applications"]
     if not months:
@@ -109,7 +135,12 @@ def _refuse_too_little(session: Session, found: list[ExpiredMonth]) -> None:
 
 
 def drop_expired(
-    session: Session, keep_days: int, by: str, today: date | None = None, patience: float = 60
+    session: Session,
+    keep_days: int,
+    by: str,
+    today: date | None = None,
+    patience: float = 60,
+    export_to: str | None = None,
 ) -> list[ExpiredMonth]:
     """Drop the expired partitions, except those with a reason in `kept_for`.
 
@@ -125,8 +156,10 @@ def drop_expired(
         session: session of the role that owns the schema.
         keep_days: number of days to keep.
         by: the user, in the form `cli:USER` or `airflow:DAG`.
-        today: current date. If None, today in UTC.
+        today: current date, as for `expired_months`.
         patience: time in seconds for the tries to drop one partition.
+        export_to: folder or bucket to which a month is exported before its first partition is
+            dropped. A month that cannot be exported is not dropped.
 
     Raises:
         BusyError: a table stayed in use for `patience` seconds. Partitions that were dropped before
@@ -135,8 +168,13 @@ def drop_expired(
         StateError: as for `expired_months`.
     """
     done = []
+    exported: set[str] = set()
     for each in expired_months(session, keep_days, today):
         if each.kept_for is None:
+            if export_to and each.month not in exported and each.table != "calls":
+                exported.add(each.month)
+                if not _is_exported(session, each.month, export_to):
+                    export_month(session, each.month, export_to, by)
             dropped = _drop_patiently(session, each, keep_days, by, patience)
             if dropped is not None:
                 done.append(dropped)
@@ -145,33 +183,24 @@ def drop_expired(
     return done
 
 
+def _is_exported(session: Session, month: str, to: str) -> bool:
+    """Return whether a month was exported there and a part of it was dropped since.
+
+    So a retention that was killed between two drops goes on.
+    """
+    with database.transaction(session.connection):
+        gone = database.rows(session.connection, "select_dropped_tables")
+        known = database.rows(session.connection, "select_exports")
+    start = f"{to.rstrip('/')}/"
+    return any(row["month"] == month for row in gone) and any(
+        row["month"] == month and row["location"].startswith(start) for row in known
+    )
+
+
 def count_month(session: Session, month: ExpiredMonth) -> ExpiredMonth:
     """Return a copy of `month` in which `rows` is the partition's current number of rows."""
     with database.transaction(session.connection):
         return replace(month, rows=_rows(session, month.partition))
-
-
-def remove_expired_files(session: Session) -> list[Path]:
-    """Remove the landing files and quality pages of dropped months, and return their paths.
-
-    These files must go because they hold rows that retention has dropped. Table
-    `dropped_partitions` says which months were dropped. So if the process is killed, the next call
-    removes the remaining files.
-    """
-    portfolio = session.contract.portfolio
-    with database.transaction(session.connection):
-        months = [
-            row["month"] for row in database.rows(session.connection, "select_dropped_months")
-        ]
-    removed = []
-    for month in months:
-        removed += [
-            *(settings.landing_dir(portfolio) / "applications").glob(f"{month}-??.*"),
-            *settings.quality_dir(portfolio).glob(f"{month}-??-r*.html"),
-        ]
-    for path in removed:
-        path.unlink(missing_ok=True)
-    return sorted(removed)
 
 
 def _drop_patiently(
@@ -225,6 +254,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
                 sql.Identifier(month.partition)
             )
         )
+        database.execute(connection, "delete_queue_of_month", month=month.month)
         quarantined = 0
         if month.table == "applications":
             quarantined = database.execute(

@@ -28,6 +28,7 @@ class SchemaState:
     columns: dict[str, tuple[str, str | None]]
     """Postgres type and comment of each column of table `applications`, by name."""
     service_level: dict[str, Any] | None
+    desk_rules: dict[str, Any] | None = None
 
 
 def read_state(connection: Connection) -> SchemaState | None:
@@ -52,7 +53,7 @@ def current_state(connection: Connection) -> SchemaState:
     found = database.row(connection, "select_schema_state")
     assert found is not None  # noqa: S101 - SELECT without FROM always gives one row
     columns = {name: (type_, comment) for name, (type_, comment) in found["columns"].items()}
-    return SchemaState(found["steps"] or {}, columns, found["service_level"])
+    return SchemaState(found["steps"] or {}, columns, found["service_level"], found["desk_rules"])
 
 
 def _recorded_steps(connection: Connection) -> dict[str, str]:
@@ -126,6 +127,11 @@ def stale_comments(state: SchemaState, contract: Contract) -> list[Column]:
 def has_service_level(state: SchemaState, contract: Contract) -> bool:
     """Return True if the service level in the database equals the contract's service level."""
     return state.service_level == contract.service_level.model_dump()
+
+
+def has_desk_rules(state: SchemaState, contract: Contract) -> bool:
+    """Return True if the rules of the desk in the database equal those of the contract."""
+    return state.desk_rules == contract.desk_rules
 
 
 def column_comment(column: Column) -> str:

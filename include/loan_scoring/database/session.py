@@ -41,38 +41,54 @@ def open_session(
     parameters: Mapping[str, str] | None = None,
     migrates: bool | None = None,
 ) -> Iterator[Session]:
-    """Connect to a portfolio's schema and yield a session.
+    """Connect to a portfolio's schema and yield a session, as in `session_on`.
 
-    One query checks whether the schema has what the contract and this release need. The connection
-    is closed at the end of the block.
+    The connection is closed at the end of the block.
 
     Args:
         portfolio: name of the portfolio.
         url: database URL, as for `database.connect`.
         within_seconds: time limit for connecting, as for `database.connect`.
         parameters: server settings, as for `database.connect`.
+        migrates: as for `session_on`.
+
+    Raises:
+        ContractError: the portfolio has no contract, or the contract is not valid.
+        DatabaseError: the server cannot be reached, or as for `session_on`.
+    """
+    loaded = contract.load(portfolio)
+    connection = database.connect(portfolio, url, within_seconds, parameters)
+    with closing(connection), session_on(connection, loaded, migrates) as session:
+        yield session
+
+
+@contextmanager
+def session_on(
+    connection: Connection, loaded: Contract, migrates: bool | None = None
+) -> Iterator[Session]:
+    """Yield a session on an open connection to a portfolio's schema.
+
+    One query checks whether the schema has what the contract and this release need.
+
+    Args:
+        connection: connection to the portfolio's schema.
+        loaded: contract of the portfolio.
         migrates: what to do with a schema that lacks a migration step. By default, a schema that
             was never set up is set up, because nobody works in it, and any other one is refused.
             If True, the schema is migrated. If False, nothing is set up.
 
     Raises:
-        ContractError: the portfolio has no contract, or the contract is not valid.
-        DatabaseError: the server cannot be reached, the schema lacks migration steps and cannot or
-            may not be migrated, or the block ended with a lost connection, a server that only
-            reads, or another psycopg2.OperationalError.
+        DatabaseError: the schema lacks migration steps and cannot or may not be migrated, or the
+            block ended with a lost connection, a server that only reads, or another
+            psycopg2.OperationalError.
     """
-    loaded = contract.load(portfolio)
-    connection = database.connect(portfolio, url, within_seconds, parameters)
-    try:
-        with one_line_refusals(connection):
-            state = read_state(connection)
-            if migrates or (migrates is None and state is None):
-                _migrate(connection, loaded)
-            else:
-                refuse_behind(state, loaded)
-            yield Session(loaded, connection)
-    finally:
-        connection.close()
+    with one_line_refusals(connection):
+        state = read_state(connection)
+        if migrates or (migrates is None and state is None):
+            _migrate(connection, loaded)
+        else:
+            refuse_behind(state, loaded)
+        yield Session(loaded, connection)
 
 
 def migrate_portfolio(portfolio: str, url: str) -> list[str]:

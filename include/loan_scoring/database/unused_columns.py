@@ -42,8 +42,8 @@ def drop_unused_columns(connection: Connection, contract: Contract) -> None:
     if not unused:
         return
     for row in database.rows(connection, "select_landed_revisions"):
-        database.execute(connection, "delete_batch_rows", **row)
-        database.execute(connection, "update_batch_refused", **row)
+        database.execute(connection, "delete_landed_rows", **row)
+        database.execute(connection, "refuse_batch", **row)
     rights = database.rows(connection, "select_view_rights")
     with connection.cursor() as cursor:
         cursor.execute("DROP VIEW IF EXISTS current_applications")

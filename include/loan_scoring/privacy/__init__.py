@@ -1,0 +1,1 @@
+"""Export and erase everything that is held on one loan."""
