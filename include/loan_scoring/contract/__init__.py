@@ -7,9 +7,10 @@ explains every field.
 
 from loan_scoring.contract.business_dates import HISTORY, judge_batch_id
 from loan_scoring.contract.columns import KEY, Column
-from loan_scoring.contract.contract import Contract, row_rules_sha256
+from loan_scoring.contract.contract import Contract
 from loan_scoring.contract.file_formats import FileFormat, Source
 from loan_scoring.contract.files import load, load_all, names, read
+from loan_scoring.contract.governance import Governance
 from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import FeatureColumn, Lookup
 from loan_scoring.contract.operation_policies import (
@@ -31,11 +32,13 @@ from loan_scoring.contract.outcomes import (
     target_sha256,
 )
 from loan_scoring.contract.replay_policies import Scenario
-from loan_scoring.contract.stage_policies import PARAMETERS, LeakPolicy
+from loan_scoring.contract.rules_hash import row_rules_sha256
+from loan_scoring.contract.stage_policies import KEEPS_DIRECTIONS, PARAMETERS, LeakPolicy
 from loan_scoring.contract.trained import changed_features, derivation, under_model
 
 __all__ = [
     "HISTORY",
+    "KEEPS_DIRECTIONS",
     "KEY",
     "MOST_KEEP_DAYS",
     "PARAMETERS",
@@ -46,6 +49,7 @@ __all__ = [
     "DateSource",
     "FeatureColumn",
     "FileFormat",
+    "Governance",
     "IngestPolicy",
     "LeakPolicy",
     "Lookup",

@@ -37,6 +37,10 @@ def check_column(column: "Column") -> None:
     _check_presence(column)
     if column.calendar is not None and column.type != "integer":
         raise _only(column, "calendar", "an integer")
+    if column.direction is not None and not column.is_numeric_feature:
+        raise _only(column, "direction", "a number or a boolean")
+    if column.special_codes and column.type not in NUMERIC:
+        raise _only(column, "special_codes", "a number")
     if column.margin is not None:
         _check_margin(column, column.margin)
 
@@ -189,7 +193,7 @@ def check_key(column: "Column") -> None:
         raise ValueError("type: the key must be integer, text or uuid")
     if column.has_notation:
         raise ValueError("the key is digits only; decimal, thousands and currency change it")
-    for field in ("optional", "since", "retired", "stored_only"):
+    for field in ("optional", "since", "retired", "stored_only", "direction", "special_codes"):
         if getattr(column, field):
             raise ValueError(f"{field}: every file needs the key, and the key is no feature")
 

@@ -91,6 +91,14 @@ class Column(ContractPart):
     """Of an integer that follows the calendar, such as the year of application. It is compared with
     the business date, and not with the applicants at training.
     """
+    direction: Literal["up", "down"] | None = later(None)
+    """Of a number or a boolean: a higher value must not lower (`up`) or not raise (`down`) the
+    probability of default. Nulls are free. See [directions](#directions).
+    """
+    special_codes: list[float] = later([])
+    """Values of a number that are codes and no quantities, such as 999. A scorecard gives each a
+    bin of its own, outside of the direction.
+    """
     optional: bool = later(False)
     """Whether a file may lack the column; its values are then null."""
     since: date | None = later(None)

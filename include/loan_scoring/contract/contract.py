@@ -1,6 +1,5 @@
 """Define the whole contract, and check that its columns, rules and policies fit together."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -11,8 +10,11 @@ from loan_scoring.contract.columns import (
     KEY,
     Column,
 )
-from loan_scoring.contract.derived import Derived, derive_columns, stored_derivation
-from loan_scoring.contract.file_formats import FORMAT_FIELDS, Source
+from loan_scoring.contract.derived import Derived, derive_columns
+from loan_scoring.contract.desk import DeskPolicy
+from loan_scoring.contract.file_formats import Source
+from loan_scoring.contract.governance import Governance
+from loan_scoring.contract.grades import Grades, check_scale, grades_of
 from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import Feature, Lookup
 from loan_scoring.contract.operation_policies import (
@@ -29,19 +31,16 @@ from loan_scoring.contract.outcomes import OutcomesFormat, Target
 from loan_scoring.contract.part_checks import check_parts
 from loan_scoring.contract.parts import ContractPart, later
 from loan_scoring.contract.portfolio_names import check_portfolio_name
+from loan_scoring.contract.promotion_policies import PromotionPolicy
 from loan_scoring.contract.protected import (
     Protected,
     bands_by_name,
     group_order,
 )
+from loan_scoring.contract.reasons import Letter, Reason
 from loan_scoring.contract.replay_policies import ReplayPolicy
 from loan_scoring.contract.row_conditions import Exclusion, Ratio
-from loan_scoring.contract.stage_policies import (
-    DecisionPolicy,
-    PromotionPolicy,
-    ScoringPolicy,
-    TrainingPolicy,
-)
+from loan_scoring.contract.stage_policies import DecisionPolicy, ScoringPolicy, TrainingPolicy
 
 if TYPE_CHECKING:
     from loan_scoring.statistics.fairness import GroupRule
@@ -94,8 +93,16 @@ class Contract(ContractPart):
     """How a batch is cut into tasks, see [below](#scoring-and-decisions)."""
     decision: DecisionPolicy
     """Which probability leads to which decision, see [below](#scoring-and-decisions)."""
+    grades: Grades | None = later(None)
+    """The rating scale, see [below](#grades). Without it scores have no grade."""
     training: TrainingPolicy = TrainingPolicy()
     """How models are fitted, chosen and measured, see [below](#training)."""
+    reasons: list[Reason] = later([])
+    """Codes and wording of the reasons of a decision, see [reasons](#reasons). A feature without
+    one has its label as reason.
+    """
+    letter: Letter = later(Letter())
+    """The letter to a declined applicant, see [reasons](#reasons)."""
     promotion: PromotionPolicy = PromotionPolicy()
     """What a challenger must show, see [below](#promotion)."""
     monitoring: MonitoringPolicy = MonitoringPolicy()
@@ -108,6 +115,8 @@ class Contract(ContractPart):
     """When outcomes are enough, and which differences raise an alert, see [below](#performance)."""
     business: BusinessPolicy | None = None
     """What a default costs, see [below](#performance)."""
+    desk: DeskPolicy = later(DeskPolicy())
+    """How people decide, see [below](#the-desk)."""
     retention: RetentionPolicy | None = None
     """After how many days rows are dropped, see [below](#schedules-and-retention). Without it rows
     are kept.
@@ -116,6 +125,8 @@ class Contract(ContractPart):
     """Who gets messages about alerts and failed stages, see [below](#notifications)."""
     schedules: Schedules = Schedules()
     """When the DAGs start, see [below](#schedules-and-retention)."""
+    governance: Governance | None = later(None)
+    """What people write of the models: purpose, persons, risks, see [below](#governance)."""
     replay: ReplayPolicy = ReplayPolicy()
     """How a labelled file is cut into history and nights, see [below](#replay)."""
 
@@ -124,6 +135,11 @@ class Contract(ContractPart):
     def _is_identifier(cls, portfolio: str) -> str:
         check_portfolio_name(portfolio)
         return portfolio
+
+    @field_validator("grades")
+    @classmethod
+    def _is_scale(cls, grades: Any) -> Any:
+        return check_scale(grades)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -243,14 +259,31 @@ class Contract(ContractPart):
         return [column for column in self.monitored if column.name not in protected]
 
     @property
+    def directions(self) -> dict[str, int]:
+        """The features that have a direction, by name: 1 for `up`, -1 for `down`."""
+        signs = {"up": 1, "down": -1}
+        return {each.name: signs[each.direction] for each in self.features if each.direction}
+
+    @property
+    def desk_rules(self) -> dict[str, Any]:
+        """The rules of the desk that the database enforces, as in table `desk_rules`."""
+        amount = self.business and self.business.amount
+        return {
+            "amount_column": amount if amount in {each.name for each in self.stored} else None,
+            "four_eyes_above": self.desk.four_eyes_above,
+            "undo_minutes": self.desk.undo_minutes,
+        }
+
+    @property
     def policy(self) -> dict[str, Any]:
-        """The decision thresholds and the exclusions, as stored with each scoring run.
+        """The thresholds, the exclusions and the scale, as stored with each scoring run.
 
         The decision on an application depends only on the application, the models and this policy.
         """
         return {
             "decision": self.decision.model_dump(),
             "exclusions": [each.model_dump(exclude={"label"}) for each in self.exclusions],
+            **self.model_dump(include={"grades"}),
         }
 
     def under(self, policy: dict[str, Any] | None) -> Self:
@@ -271,24 +304,7 @@ class Contract(ContractPart):
             for each in policy["exclusions"]
         ]
         decision = DecisionPolicy(**policy["decision"])
-        return self.model_copy(update={"decision": decision, "exclusions": exclusions})
-
-
-def row_rules_sha256(contract: Contract) -> str:
-    """Return the SHA-256 of all fields of a contract that affect how rows are parsed.
-
-    If two contracts have equal hashes, a file gives equal rows under both contracts.
-    """
-    parsing_fields = {
-        "source", "made_from", "name", "type", "levels", "open_levels", "range", "null_tokens",
-        "format", "decimal", "thousands", "currency", "is_true", "is_false", "ignore_case",
-    }  # fmt: skip
-    fields: dict[str, Any] = {
-        "source": FORMAT_FIELDS,
-        "columns": {"__all__": parsing_fields},
-        "ratios": True,
-    }
-    if any(column.type == "datetime" for column in contract.columns):
-        fields["schedules"] = {"timezone"}  # of the times without an offset
-    text = contract.model_dump_json(include=fields) + stored_derivation(contract)
-    return hashlib.sha256(text.encode()).hexdigest()
+        grades = grades_of(policy.get("grades"))
+        return self.model_copy(
+            update={"decision": decision, "exclusions": exclusions, "grades": grades}
+        )

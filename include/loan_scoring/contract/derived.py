@@ -115,6 +115,8 @@ def derive_columns(
                 f"{place}.expression: its result is a {expression.kind}; a feature is a number, a "
                 "boolean or a category"
             )
+        if feature.direction and expression.kind == "text":
+            raise ValueError(f"{place}.direction: its result is a category, which has no direction")
         expressions[feature.name] = expression
         column = _feature_column(feature, expression, _latest(read))
         if guarded & {each.name for each in read}:
@@ -155,6 +157,7 @@ def _feature_column(feature: Feature, expression: Expression, known: str) -> Fea
             "type": FEATURE_TYPES[expression.kind],
             "known": known,
             "unit": feature.unit,
+            "direction": feature.direction,
             "levels": list(levels) if levels else None,
             "open_levels": expression.kind == "text" and not levels,
             "max_null_share": 1,

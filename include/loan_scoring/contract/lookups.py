@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from loan_scoring.contract.columns import KEY, NAME, RESERVED, Column
 from loan_scoring.contract.expressions import MOST_CHARACTERS
 from loan_scoring.contract.file_formats import Source, SourceName
-from loan_scoring.contract.parts import ContractPart
+from loan_scoring.contract.parts import ContractPart, later
 
 NOT_IN_LOOKUPS = {
     "max_null_share": 1, "critical_null_share": None, "margin": None, "optional": False,
@@ -37,6 +37,10 @@ class Feature(ContractPart):
     expression: str = Field(min_length=1, max_length=MOST_CHARACTERS)
     """How it is computed from columns of the file and of look-ups, and from features above it. The
     language is [below](#features).
+    """
+    direction: Literal["up", "down"] | None = later(None)
+    """As of a column: a higher value must not lower (`up`) or not raise (`down`) the probability of
+    default. Not of a category.
     """
     stored: bool = False
     """Whether the value is also a column of table `applications`, as computed at ingest. Models

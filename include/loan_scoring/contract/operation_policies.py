@@ -151,14 +151,26 @@ class PerformancePolicy(ContractPart):
     their bands are those under `protected`.
     """
 
+    def rate_floor(self, expected_rate: float) -> float:
+        """Return the smallest difference of default rates that counts.
+
+        The share `default_rate_relative_floor` is taken of the rarer outcome.
+        """
+        rarer = min(expected_rate, 1 - expected_rate)
+        return min(self.default_rate_floor, self.default_rate_relative_floor * rarer)
+
 
 class BusinessPolicy(ContractPart):
-    """The cost of a default, which is `loss_given_default` times the loan's amount."""
+    """What a default costs and a paid loan earns, as shares of the loan's amount."""
 
     amount: str
     """The column with the loan's amount; without `business` no loss is computed."""
     loss_given_default: Annotated[float, Field(gt=0, le=1)] = 0.45
     """Share of the amount that a default loses."""
+    margin: Annotated[float, Field(gt=0, le=1)] | None = later(None)
+    """Share of the amount that a loan earns if it is paid. With it the cut-off analysis shows
+    profits.
+    """
 
 
 class Channel(ContractPart):
@@ -273,4 +285,8 @@ class RetentionPolicy(ContractPart):
     keep_days: Annotated[int, Field(ge=1, le=MOST_KEEP_DAYS)]
     """After how many days months of applications, scores and calls are dropped, by the DAG
     `NAME_maintenance`. See [decision 23](adr/0023-retention-by-months.md).
+    """
+    export_to: Annotated[str, Field(min_length=1)] | None = later(None)
+    """Folder or bucket, such as `s3://lake/loans`, to which a month is written as Parquet before it
+    is dropped. A month that cannot be written is not dropped.
     """

@@ -4,10 +4,14 @@ from typing import TYPE_CHECKING
 
 from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import KEY, Column
+from loan_scoring.contract.desk import check_desk
+from loan_scoring.contract.mitigation import check_mitigation
 from loan_scoring.contract.outcomes import check_outcomes
 from loan_scoring.contract.parts import first_repeated
 from loan_scoring.contract.protected import check_protected, check_segments
+from loan_scoring.contract.reasons import check_reasons
 from loan_scoring.contract.source_checks import check_sources
+from loan_scoring.contract.stage_policies import KEEPS_DIRECTIONS
 
 if TYPE_CHECKING:
     from loan_scoring.contract.contract import Contract
@@ -39,7 +43,9 @@ def check_parts(contract: "Contract") -> None:
     names |= contract.derived.columns
     check_outcomes(contract)
     check_protected(contract)
+    check_mitigation(contract)
     check_segments(contract)
+    check_reasons(contract)
     twice = first_repeated([channel.name for channel in contract.notifications])
     if twice is not None:
         raise ValueError(f"notifications: name '{twice}' is declared twice")
@@ -64,6 +70,7 @@ def check_parts(contract: "Contract") -> None:
             raise ValueError(
                 f"business.amount: {amount.name} is not a number that is known at application"
             )
+    check_desk(contract)
     totals = contract.ingest.manifest.totals if contract.ingest.manifest else {}
     declared = {column.name: column for column in contract.columns}
     for name in totals:
@@ -71,12 +78,25 @@ def check_parts(contract: "Contract") -> None:
             raise ValueError(f"ingest.manifest.totals: {name} is not a number")
     for name in contract.training.leaks.acknowledged:
         _need(names, name, "training.leaks.acknowledged")
+    for name in contract.training.leaks.acknowledged_leaves:
+        _need(names, name, "training.leaks.acknowledged_leaves")
+    _check_directions(contract)
     for place, ratio in enumerate(contract.ratios):
         for field in ("column", "numerator", "denominator"):
             _need(declared, getattr(ratio, field), f"ratios.{place}.{field}")
     for name, scenario in contract.replay.scenarios.items():
         if scenario.column is not None:
             _need(declared, scenario.column, f"replay.scenarios.{name}.column")
+
+
+def _check_directions(contract: "Contract") -> None:
+    """Refuse directions of features that no candidate can keep."""
+    candidates = contract.training.candidates
+    if contract.directions and not {*candidates} & {*KEEPS_DIRECTIONS}:
+        raise ValueError(
+            f"training.candidates: {' and '.join(candidates)} cannot keep the direction of "
+            f"{next(iter(contract.directions))}; add one of {', '.join(KEEPS_DIRECTIONS)}"
+        )
 
 
 def _need(names: dict[str, Column], name: str, place: str) -> Column:

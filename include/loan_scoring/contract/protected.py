@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from loan_scoring.contract.columns import Column
+from loan_scoring.contract.grades import BY_GRADE
 from loan_scoring.contract.parts import ContractPart, first_repeated
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def check_segments(contract: "Contract") -> None:
     if repeated is not None:
         raise ValueError(f"{place}: column '{repeated}' is listed twice")
     for name, bands in contract.segment_bands.items():
-        if name == "persona":
-            raise ValueError(f"{place}: personas are always shown; a column 'persona' cannot be")
+        if name in ("persona", BY_GRADE):
+            raise ValueError(f"{place}: '{name}' is a segmentation of its own; rename the column")
         column = contract.by_name.get(name)
         if column is None:
             raise ValueError(f"{place}: no column is named '{name}'")

@@ -1,10 +1,12 @@
-"""Define the policies of ingest, scoring, training and promotion, with their default values."""
+"""Define the policies of scoring and training, with their default values."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from loan_scoring.contract.mitigation import MitigationPolicy
 from loan_scoring.contract.parts import ContractPart, Positive, later
+from loan_scoring.contract.validation_policies import OutOfTimePolicy
 
 
 class ScoringPolicy(ContractPart):
@@ -66,6 +68,14 @@ class LeakPolicy(ContractPart):
     """`refuse`: training fails with one line. `drop`: the column is not a feature this time."""
     acknowledged: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     """Columns that may be above the limits: `column: reason`."""
+    tree_pure_share: Annotated[float, Field(gt=0.5, le=1)] = later(0.97)
+    """A leaf of the benchmark tree is pure if this share of its loans has the same outcome. All
+    pure leaves of one outcome may hold at most `coverage_limit` of the loans with this outcome.
+    """
+    acknowledged_leaves: dict[str, Annotated[str, Field(min_length=1)]] = later({})
+    """Columns that may lead to pure leaves of the benchmark tree, besides those that are
+    `acknowledged`: `column: reason`.
+    """
 
 
 PARAMETERS = {
@@ -78,8 +88,15 @@ PARAMETERS = {
         "n_estimators", "learning_rate", "max_depth", "min_child_weight", "subsample",
         "colsample_bytree", "reg_lambda",
     },
+    "scorecard": {"C", "max_bins", "min_bin_share"},
 }  # fmt: skip
 """The names of the parameters that a contract may set, by algorithm."""
+
+KEEPS_DIRECTIONS = ("hist_gradient_boosting", "xgboost", "scorecard")
+"""The algorithms that keep the directions of columns.
+
+Trials of others are left out if a feature has a direction.
+"""
 
 CANDIDATES: dict[str, list[dict[str, float]]] = {
     "logistic_regression": [{"C": 0.1}, {"C": 1}],
@@ -96,12 +113,44 @@ CANDIDATES: dict[str, list[dict[str, float]]] = {
 """The default candidates of training, by algorithm, with the simplest algorithm first."""
 
 
+class ScorecardPolicy(ContractPart):
+    """How a scorecard turns log-odds into points: score = offset + pdo / ln(2) * ln(odds of paid).
+
+    The offset is chosen so that `base_odds` have `base_score` points (Siddiqi 2006, chapter 6).
+    """
+
+    pdo: Positive = 20.0
+    """Points that double the odds of a loan to be paid."""
+    base_score: float = 600.0
+    """The score of a loan with the odds `base_odds`."""
+    base_odds: Positive = 50.0
+    """Odds of a loan to be paid: 50 paid loans for each default."""
+
+
+class SearchPolicy(ContractPart):
+    """A search for parameters by cross-validation, with Optuna. It needs the extra `search`."""
+
+    minutes: Positive
+    """No trial starts after so many minutes. A trial that runs is finished."""
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    """The largest number of trials."""
+
+
 class TrainingPolicy(ContractPart):
     """How models are fitted, selected and evaluated."""
 
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Share of the labelled loans that no fit, choice or calibration sees. A hash of `seed` and the
-    key puts a loan in, for ever.
+    key puts a loan in, for ever, unless `holdout_days` is given.
+    """
+    holdout_days: Annotated[int, Field(ge=30)] | None = later(None)
+    """How long a loan stays in the hold-out, in days from its own to the last cohort. Then it is
+    learnt from, and never measured again. Loans of `history` without a date stay for ever
+    ([decision 44](adr/0044-time-and-gates-with-intervals.md)).
+    """
+    out_of_time: OutOfTimePolicy | None = later(None)
+    """The last cohorts are kept from every fit, and measured apart: `{share: 0.2}`, `{batches: 4}`
+    or `{days: 90}` ([decision 44](adr/0044-time-and-gates-with-intervals.md)).
     """
     seed: int = 20260105
     """Seed of every random draw."""
@@ -117,10 +166,21 @@ class TrainingPolicy(ContractPart):
         default=CANDIDATES, min_length=1, validate_default=True
     )
     """For each algorithm a list of parameters, each one trial; **in the order of simplicity**."""
+    mean_of: tuple[str, str] | None = later(None)
+    """Two candidates whose mean is tried last of all, by name, such as
+    `[logistic_regression-1, hist_gradient_boosting-1]`: the mean of their log-odds
+    ([decision 50](adr/0050-stable-personas-and-a-shown-ceiling.md)). No forest.
+    """
+    search: SearchPolicy | None = later(None)
+    """More candidates, found by a search in cross-validation: `{minutes: 20, trials: 40}`. It tries
+    the algorithms of `candidates` ([below](#the-search)).
+    """
     calibration_slope: tuple[Positive, Positive] = (0.95, 1.05)
     """If the out-of-fold slope is outside, log-odds are recalibrated."""
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 300
     """Bootstrap resamples for each 95 % interval."""
+    scorecard: ScorecardPolicy = later(ScorecardPolicy())
+    """The points of candidate `scorecard`, see [scorecards](#scorecards)."""
     leaks: LeakPolicy = LeakPolicy()
     """The leak gate, see [below](#the-leak-gate)."""
     reject_inference: Literal["none", "reweighting", "parcelling"] = later("none")
@@ -135,11 +195,21 @@ class TrainingPolicy(ContractPart):
     """How many times as often as the model predicts declined applicants are taken to default. 1:
     declined and approved applicants who are alike in every column default alike.
     """
+    target_rate: Annotated[float, Field(gt=0, lt=1)] | None = later(None)
+    """The long-run default rate that probabilities are calibrated to: all log-odds move by one
+    number, so that the mean over the training set is this rate. Gates and tests of outcomes go by
+    the rate before ([decision 45](adr/0045-grades-and-cut-offs.md)).
+    """
+    mitigation: MitigationPolicy | None = later(None)
+    """What is tried against unequal approval, and which of it may be promoted
+    ([mitigation](models.md#mitigation-of-unfairness)).
+    """
     personas: (
         Annotated[int, Field(ge=3, le=8)]
         | tuple[Annotated[int, Field(ge=3, le=8)], Annotated[int, Field(ge=3, le=8)]]
     ) = (3, 8)
-    """Limits of the number of personas; the largest mean silhouette decides. One number fixes it.
+    """Limits of the number of personas. Stability, separation of default rates and silhouette
+    decide ([decision 50](adr/0050-stable-personas-and-a-shown-ceiling.md)). One number fixes it.
     """
 
     @field_validator("candidates")
@@ -157,6 +227,24 @@ class TrainingPolicy(ContractPart):
                         f"use one of {', '.join(sorted(PARAMETERS[algorithm]))}"
                     )
         return candidates
+
+    @model_validator(mode="after")
+    def _mean_is_of_candidates(self) -> Self:
+        names = [
+            f"{algorithm}-{number}"
+            for algorithm, trials in self.candidates.items()
+            if algorithm != "random_forest"  # its probability may be 0, which has no log-odds
+            for number in range(1, len(trials) + 1)
+        ]
+        for name in self.mean_of or ():
+            if name not in names:
+                raise ValueError(
+                    f"mean_of: '{name}' is no candidate with log-odds; "
+                    f"use two of {', '.join(names) or 'none'}"
+                )
+        if self.mean_of and self.mean_of[0] == self.mean_of[1]:
+            raise ValueError(f"mean_of: '{self.mean_of[0]}' stands twice; name two candidates")
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -177,73 +265,3 @@ class TrainingPolicy(ContractPart):
             return (self.personas,)
         low, high = self.personas
         return tuple(range(low, high + 1)) or (low, high)
-
-
-class NotAGroup(ContractPart):
-    """A level of a protected attribute that is not compared, with the reason."""
-
-    attribute: str
-    """The protected column."""
-    level: str
-    """Its level that is not a group of people."""
-    reason: str = Field(min_length=1)
-    """Why."""
-
-
-class FairnessPolicy(ContractPart):
-    """The groups of applicants that are compared, and the limit of the demographic parity ratio.
-
-    `min_ratio` is the minimum of the demographic parity ratio, which is the lowest approval rate
-    divided by the highest approval rate.
-    """
-
-    attributes: list[str] | None = None
-    """Columns by whose groups approval (a probability below `decision.approve_below`) is compared.
-    Without it: all protected categories.
-    """
-    min_ratio: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Floor of the demographic parity ratio: the lowest group's approval rate over the highest."""
-    min_group: Annotated[int, Field(ge=30)] = 200
-    """Groups with fewer loans in the hold-out are shown but not compared."""
-    not_a_group: list[NotAGroup] = Field(default_factory=list)
-    """Levels that are not a group of people, each with `attribute`, `level` and `reason`; shown but
-    not compared.
-    """
-
-
-class FirstModelPolicy(ContractPart):
-    """What a challenger must reach where there is no champion to compare it with.
-
-    `min_auc` is the lowest AUC on the hold-out.
-    """
-
-    min_auc: Annotated[float, Field(ge=0.5, lt=1)] = 0.6
-    """Lowest AUC on the hold-out where there is no champion."""
-
-
-class PromotionPolicy(ContractPart):
-    """The conditions under which a challenger becomes champion, and whether a person must agree."""
-
-    mode: Literal["auto", "hold"] = "auto"
-    """`auto`: the gates decide. `hold`: if all gates pass, a person decides.
-    `LOAN_SCORING_PROMOTION`, `train --promote` and the DAG's param `promote` override this.
-    """
-    first_model: FirstModelPolicy = later(FirstModelPolicy())
-    """What a pair must reach where there is no champion."""
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    """Of the paired bootstrap's intervals of both differences."""
-    calibration_slope: tuple[Positive, Positive] = (0.9, 1.1)
-    """Limits of the slope of outcomes on predicted log-odds."""
-    fairness: FairnessPolicy = FairnessPolicy()
-    """Which groups are compared, see below."""
-    answer_within_hours: Annotated[float, Field(gt=0, le=720)] = 72
-    """How long a person has to answer; then the champion stays."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        low, high = self.calibration_slope
-        if not low < 1 < high:
-            raise ValueError(
-                f"calibration_slope [{low:g}, {high:g}] must contain 1, a perfect slope"
-            )
-        return self

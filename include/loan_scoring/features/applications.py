@@ -19,17 +19,20 @@ def read_labelled(
     columns: Sequence[str],
     since: str | None = None,
     cohorts: Cohorts | None = None,
+    *,
+    with_batch: bool = False,
 ) -> pa.Table:
     """Return the loans that training may read, with the given columns, look-ups and features.
 
     These are the loans with a final outcome in a mature cohort. Further columns and the order are
-    as in `database.applications.labelled_applications`.
+    as in `database.applications.labelled_applications`. `cohort_day` is always among them.
 
     Args:
         session: session on the portfolio.
         columns: names of columns, which may be of the file, of look-ups, or features.
         since: first batch whose applications are recent, or None.
         cohorts: cohorts of the portfolio. If None, they are read.
+        with_batch: whether the table has a column `batch_id` too.
 
     Raises:
         StateError: an application of `history` has no date for a look-up that needs one.
@@ -41,12 +44,13 @@ def read_labelled(
         session,
         of_file,
         since,
-        with_batch=is_dated,
+        with_batch=is_dated or with_batch,
+        with_cohort=True,
         where=(cohorts or read_cohorts(session)).of_final(),
     )
     table = derive(session, table, columns, KnownBy())
-    further = [name for name in ("is_default", "is_history", "is_recent")
-               if name in table.column_names]  # fmt: skip
+    names = ["is_default", "is_history", "is_recent", "cohort_day", *["batch_id"] * with_batch]
+    further = [name for name in names if name in table.column_names]
     return table.select([KEY, *columns, *further])
 
 

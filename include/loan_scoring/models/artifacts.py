@@ -15,9 +15,13 @@ TRUSTED = (
     "functools.partial",
     "loan_scoring.estimators.Calibrated",  # old module name in artifacts of version 0.1.0
     "loan_scoring.estimators.XGBoost",
+    "loan_scoring.models.binning.BinnedLevels",
+    "loan_scoring.models.binning.BinnedNumbers",
     "loan_scoring.models.estimators.Calibrated",
     "loan_scoring.models.estimators.LevelGrouper",
     "loan_scoring.models.estimators.XGBoost",
+    "loan_scoring.models.mean_of_two.MeanOfTwo",
+    "loan_scoring.models.scorecard.Scorecard",
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from loan_scoring.contract import Contract
 from loan_scoring.models.numbers import as_floats
+from loan_scoring.models.reasons import METHOD
 from loan_scoring.statistics.distribution import Distribution
 
 PREDICTIONS = ("default_probability", "decision", "persona", "reason_1")
@@ -129,16 +130,20 @@ def predictions_of_other_policy(run: Mapping[str, Any], model: Mapping[str, Any]
     `reason_1` are not comparable. If the policy of the training or of the scoring run was not
     recorded, the function assumes that nothing has changed.
 
+    A model that was trained before reasons were Shapley values has other first reasons, so that
+    `reason_1` is not comparable with its baseline.
+
     Args:
         run: row of the scoring run, with its `policy`.
         model: row of the model, with the policy in its `training_data`.
     """
     now, then = run["policy"], model["training_data"].get("policy")
-    if now is None or then is None or now == then:
-        return set()
+    others = set() if model["training_data"].get("reasons") == METHOD else {"reason_1"}
+    if now is None or then is None:
+        return others
     if now["exclusions"] != then["exclusions"]:
         return set(PREDICTIONS)
-    return {"decision", "reason_1"}
+    return {"decision", "reason_1"} if now["decision"] != then["decision"] else others
 
 
 def read_baseline_sample(content: bytes) -> pa.Table:

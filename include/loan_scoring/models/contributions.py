@@ -1,28 +1,24 @@
 """Compute how much each feature adds to the log-odds of default, for every algorithm.
 
-The base plus the contributions of all features equals the log-odds. The features with the largest
-contributions become the reasons of an application.
+The base plus the contributions of all features equals the log-odds. Contributions are exact Shapley
+values. The features with the largest contributions become the reasons of an application.
 """
 
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from loan_scoring.contract import Contract
-from loan_scoring.models.encoding import Columns
 from loan_scoring.models.estimators import Calibrated, XGBoost
 from loan_scoring.models.layout import encoded_features
-from loan_scoring.models.trees import BinnedBoosting, Tree
+from loan_scoring.models.mean_of_two import MeanOfTwo, plain_log_odds
+from loan_scoring.models.shapley import ShapleyValues
+from loan_scoring.models.trees import BinnedBoosting, Thresholds, trees_of_forest, trees_of_xgboost
 from loan_scoring.statistics.calibration import recalibrate
-
-REASONS = ("reason_1", "reason_2", "reason_3", "reason_4")
 
 
 class Contributions:
@@ -40,7 +36,9 @@ class Contributions:
         if isinstance(last, Calibrated):
             self._slope, self._intercept = last.slope, last.intercept
             last = last.classifier
-        self._classifier = last
+        of_parts = last.parts() if isinstance(last, MeanOfTwo) else [(last, slice(None))]
+        self._is_calibrated = last is not self._whole
+        self._parts = [_Part(classifier, columns) for classifier, columns in of_parts]
         self._encode = pipeline[0]
         self._features = features
 
@@ -50,135 +48,123 @@ class Contributions:
         return np.array([self._features.index(name) for name in encoded_features(self._encode)])
 
     def probabilities(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return each row's probability of default, and the leaf that the row reaches in each tree.
+        """Return each row's probability of default, and the bins of the row's values.
 
-        The probabilities equal the output of predict_proba. Pass the leaves to `by_feature`, so
-        that `by_feature` does not evaluate the trees again. The leaves have shape (trees, rows). If
-        the model is not scikit-learn's HistGradientBoostingClassifier, None is returned in place of
-        the leaves.
+        The probabilities equal the output of predict_proba. Pass the bins to `by_feature`, so that
+        `by_feature` does not find them again. If the model does not predict from bins, as only
+        scikit-learn's HistGradientBoostingClassifier does, None is returned in their place.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
         """
-        if self._boosting is None:
+        if all(part.boosting is None for part in self._parts):
             return np.asarray(self._whole.predict_proba(encoded)[:, 1]), None
-        leaves = self._boosting.leaves(encoded)
-        found = expit(self._boosting.log_odds(leaves))
-        if self._whole is not self._classifier:
+        bins = self._bins(encoded)
+        several = zip(self._parts, self._of_parts(bins), strict=True)
+        found = expit(sum(part.log_odds(encoded, own) for part, own in several) / len(self._parts))
+        if self._is_calibrated:
             found = recalibrate(found, self._slope, self._intercept)
-        return np.asarray(found), leaves
+        return np.asarray(found), bins
+
+    def _bins(self, encoded: np.ndarray) -> np.ndarray:
+        """Return the bins of all parts side by side, shape (rows, columns)."""
+        found = [part.bins(encoded) for part in self._parts]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+    def _of_parts(self, bins: np.ndarray) -> list[np.ndarray]:
+        """Return the bins of each part, from the bins of all."""
+        if len(self._parts) == 1:
+            return [bins]
+        return np.split(bins, np.cumsum([part.binned for part in self._parts])[:-1], axis=1)
 
     def by_feature(
-        self, encoded: np.ndarray, leaves: np.ndarray | None = None
+        self, encoded: np.ndarray, bins: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
         """Return the base, and the contribution of each feature to the log-odds of each row.
 
         Args:
             encoded: rows from the pipeline's first step, shape (rows, columns).
-            leaves: leaves that `probabilities` returned for these rows. If None, the leaves are
-                computed.
+            bins: bins that `probabilities` returned for these rows. If None, they are computed.
 
         Returns:
             the base and the contributions, shape (rows, features). The log-odds of a row are the
             base plus the sum of the row's contributions.
         """
-        base, columns = self._by_column(encoded, leaves)
+        own = self._of_parts(self._bins(encoded) if bins is None else bins)
+        several = [
+            part.by_column(encoded, each) for part, each in zip(self._parts, own, strict=True)
+        ]
+        base = sum(base for base, _ in several) / len(several)
+        columns = np.concatenate([found for _, found in several], axis=1) / len(several)
         added = np.zeros((len(encoded), len(self._features)))
         for column, place in enumerate(self.feature_of_column):
             added[:, place] += columns[:, column]
         return base * self._slope + self._intercept, added * self._slope
 
-    def _by_column(
-        self, encoded: np.ndarray, leaves: np.ndarray | None
-    ) -> tuple[float, np.ndarray]:
+
+class _Part:
+    """Split the log-odds of one classifier into one contribution per encoded column."""
+
+    def __init__(self, classifier: Any, columns: slice) -> None:
+        """Take a fitted classifier and which encoded columns it reads."""
+        self._classifier = classifier
+        self._columns = columns
+
+    @property
+    def binned(self) -> int:
+        """The number of columns that `bins` returns."""
+        return 0 if self.boosting is None else int(self._classifier.n_features_in_)
+
+    def bins(self, encoded: np.ndarray) -> np.ndarray:
+        """Return the bins of the rows, shape (rows, columns). Only boosting by bins has columns."""
+        if self.boosting is None:
+            return np.empty((len(encoded), 0), dtype=np.uint8)
+        return self.boosting.bins(encoded[:, self._columns])
+
+    def log_odds(self, encoded: np.ndarray, bins: np.ndarray) -> np.ndarray:
+        """Return the log-odds of default of each row, shape (rows,)."""
+        if self.boosting is None:
+            return plain_log_odds(self._classifier, encoded[:, self._columns])
+        return self.boosting.log_odds(bins)
+
+    def by_column(self, encoded: np.ndarray, bins: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the base, and the contribution of each column, shape (rows, columns)."""
         model: Any = self._classifier
+        encoded = encoded[:, self._columns]
         if isinstance(model, LogisticRegression):
             # Contributions are measured from the mean of the encoded training rows, because the
-            # reasons must tell how an application differs from the average application.
+            # reasons must tell how an application differs from the average application. These are
+            # the Shapley values of a linear model.
             base = float(model.intercept_[0] + model.coef_[0] @ model.means_)
             return base, (encoded - model.means_) * model.coef_[0]
-        if self._boosting is not None:
-            found = self._boosting.leaves(encoded) if leaves is None else leaves
-            return self._of_trees(self._boosting.base, found)
-        ends = model.apply(encoded).T
-        found = np.stack(
-            [np.searchsorted(tree.leaves, end) for tree, end in zip(self._trees, ends, strict=True)]
-        )
+        if self.boosting is not None:
+            base, added = self._shapley.by_column(bins)
+            return self.boosting.base + base, self.boosting.in_order(added)
+        base, added = self._shapley.by_column(self._thresholds.bins(encoded))
         if isinstance(model, XGBoost):
-            return self._of_trees(model.base, found)
-        base, added = self._of_trees(0.0, found)
+            return model.base + base, added
         return _in_log_odds(base, added)
 
-    def _of_trees(self, base: float, leaves: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the base plus the means of all roots, and the contributions of encoded columns.
-
-        The contributions of a row are summed over the paths to the row's leaves in all trees. The
-        contributions have shape (rows, columns).
-        """
-        roots, table, offsets = self._paths
-        trees, rows = leaves.shape
-        hits = sparse.csr_matrix(
-            (
-                np.ones(leaves.size),
-                (leaves + offsets[:, None]).T.ravel(),
-                np.arange(0, leaves.size + 1, trees),
-            ),
-            shape=(rows, len(table)),
-        )
-        return base + roots, hits @ table
-
     @cached_property
-    def _paths(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """The sum of the root means, the paths of all trees, and the offset of each tree.
-
-        The paths are stacked, one row for each leaf of each tree. The offset of a tree is the
-        index of the tree's first row in this stack.
-        """
-        paths = [tree.paths(len(self.feature_of_column)) for tree in self._trees]
-        sizes = [len(path) for _, path in paths]
-        return (
-            sum(root for root, _ in paths),
-            np.concatenate([path for _, path in paths]),
-            np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32),
-        )
-
-    @cached_property
-    def _boosting(self) -> BinnedBoosting | None:
+    def boosting(self) -> BinnedBoosting | None:
+        """The classifier on binned values, or None if it does not predict from bins."""
         model = self._classifier
         return BinnedBoosting(model) if isinstance(model, HistGradientBoostingClassifier) else None
 
     @cached_property
-    def _trees(self) -> list[Tree]:
+    def _shapley(self) -> ShapleyValues:
+        boosting = self.boosting
+        trees = self._thresholds.trees if boosting is None else boosting.trees
+        return ShapleyValues(trees, self._classifier.n_features_in_)
+
+    @cached_property
+    def _thresholds(self) -> Thresholds:
         model = self._classifier
-        if self._boosting is not None:
-            return self._boosting.trees
         if isinstance(model, XGBoost):
-            return [_tree_of_xgboost(tree) for tree in model.trees()]
-        if not isinstance(model, RandomForestClassifier):
-            raise TypeError(f"no contributions of {type(model).__name__}")
-        count = len(model.estimators_)
-        return [
-            Tree(
-                each.tree_.children_left,
-                each.tree_.children_right,
-                each.tree_.feature,
-                each.tree_.value[:, 0, 1] / each.tree_.value[:, 0].sum(axis=1) / count,
-                each.tree_.weighted_n_node_samples,
-            )
-            for each in model.estimators_
-        ]
-
-
-def _tree_of_xgboost(tree: dict[str, Any]) -> Tree:
-    """Return a tree of XGBoost's JSON as a Tree. `count` is the sum of hessians of each node."""
-    left = np.array(tree["left_children"])
-    return Tree(
-        left,
-        np.array(tree["right_children"]),
-        np.array(tree["split_indices"]),
-        np.where(left < 0, np.array(tree["split_conditions"]), 0.0),
-        np.array(tree["sum_hessian"]),
-    )
+            return trees_of_xgboost(model.trees(), model.n_features_in_)
+        if isinstance(model, RandomForestClassifier):
+            return trees_of_forest(model)
+        raise TypeError(f"no contributions of {type(model).__name__}")
 
 
 def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
@@ -200,33 +186,3 @@ def _in_log_odds(base: float, added: np.ndarray) -> tuple[float, np.ndarray]:
         (logit(ends) - logit(base)) / np.where(near, 1, distance),
     )
     return float(logit(base)), added * factor[:, None]
-
-
-def top_reasons(
-    contract: Contract, features: list[str], contributions: np.ndarray, columns: Columns
-) -> dict[str, pa.Array]:
-    """Return the columns `reason_1` to `reason_4` for rows of applications.
-
-    The reasons of a row are the labels of the features with the largest positive contributions,
-    the largest first. If the value of a feature is null, its label is followed by "is missing".
-    If a row has fewer than four positive contributions, its last reasons are null.
-
-    Args:
-        contract: contract with the labels of the columns.
-        features: names of the columns that the model reads.
-        contributions: contributions of the features to the log-odds, shape (rows, features).
-        columns: values of the features for these rows.
-    """
-    labels = [contract.by_name[name].label for name in features]
-    texts = pa.array([*labels, *(f"{label} is missing" for label in labels)], pa.string())
-    order = np.argsort(-contributions, axis=1, kind="stable")[:, : len(REASONS)]
-    largest = np.take_along_axis(contributions, order, axis=1)
-    is_null = np.column_stack([columns.is_null(name) for name in features])
-    place = order + len(features) * np.take_along_axis(is_null, order, axis=1)
-    reasons = {}
-    for nth, name in enumerate(REASONS):
-        if nth < order.shape[1]:
-            reasons[name] = texts.take(pa.array(place[:, nth], mask=largest[:, nth] <= 0))
-        else:  # the model has fewer than four features
-            reasons[name] = pa.nulls(len(order), pa.string())
-    return reasons

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import FunctionTransformer
 
 from loan_scoring.contract import Contract
-from loan_scoring.models.layout import encoded_widths, fitted_parts
+from loan_scoring.models.layout import encoded_widths, fitted_parts, transformers_of
 from loan_scoring.models.numbers import as_floats
 
 
@@ -97,6 +98,19 @@ _UNSEEN = object()
 
 
 class Encoder:
+    """Apply the fitted encoders of a model, as `_Encoder` does, and join their columns."""
+
+    def __init__(self, transformer: ColumnTransformer | FeatureUnion) -> None:
+        """Take the first step of a fitted pipeline that `build_candidate` or the personas made."""
+        self._encoders = [_Encoder(each) for each in transformers_of(transformer)]
+
+    def encode(self, columns: Columns) -> np.ndarray:
+        """Return the rows as the transformer would encode them, shape (rows, encoded columns)."""
+        parts = [each.encode(columns) for each in self._encoders]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+class _Encoder:
     """Apply a fitted ColumnTransformer once per distinct value instead of once per row.
 
     Each encoded value depends only on the raw value in its own column. So the encoder transforms

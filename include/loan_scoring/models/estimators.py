@@ -33,8 +33,13 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         colsample_bytree: float = 0.6,
         reg_lambda: float = 1.0,
         random_state: int = 0,
+        monotone_constraints: list[int] | None = None,
     ) -> None:
-        """Store the parameters, which are named as in XGBoost's scikit-learn interface."""
+        """Store the parameters, which are named as in XGBoost's scikit-learn interface.
+
+        `monotone_constraints` has a number for each feature: 1 if a higher value must not lower the
+        probability, -1 if it must not raise it, 0 without a constraint.
+        """
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth
@@ -43,6 +48,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         self.colsample_bytree = colsample_bytree
         self.reg_lambda = reg_lambda
         self.random_state = random_state
+        self.monotone_constraints = monotone_constraints
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> Self:
         """Fit the boosting and return the fitted estimator.
@@ -64,9 +70,11 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             **{
                 name: value
                 for name, value in self.get_params().items()
-                if name not in ("n_estimators", "random_state")
+                if name not in ("n_estimators", "random_state") and value is not None
             },
         }
+        if self.monotone_constraints is not None:
+            parameters["monotone_constraints"] = tuple(self.monotone_constraints)
         matrix = xgboost.QuantileDMatrix(
             np.asarray(X, dtype=np.float32), label=y, weight=sample_weight, nthread=1
         )
@@ -109,13 +117,6 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             )
         return found
 
-    def apply(self, X: np.ndarray) -> np.ndarray:
-        """Return the node number of each row's leaf in each tree, shape (rows, trees)."""
-        import xgboost
-
-        matrix = xgboost.DMatrix(np.asarray(X, dtype=np.float32), nthread=1)
-        return np.asarray(self.booster.predict(matrix, pred_leaf=True), dtype=np.int64)
-
     def trees(self) -> list[dict[str, Any]]:
         """Return the trees as XGBoost writes them to JSON."""
         learner = json.loads(self.booster.save_raw("json"))["learner"]
@@ -138,8 +139,8 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that `__getstate__` returned."""
-        self.__dict__.update(state)
+        """Restore the state that `__getstate__` returned. Early versions had no constraints."""
+        self.__dict__.update({"monotone_constraints": None} | state)
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):

@@ -1,9 +1,12 @@
 """Decide which loans are in the hold-out.
 
 The decision depends only on `loan_id`, seed and share, so it does not change when data is added.
+With `training.holdout_days` old loans leave the hold-out and are learnt from, and none comes back:
+a loan that a model was fitted on is in no later hold-out (docs/adr/0044).
 """
 
 import hashlib
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,52 @@ ever changes.
 """
 
 
-def holdout_policy(contract: Contract) -> dict[str, Any]:
-    """Return rule, seed and share of the contract's hold-out, to be stored with a model."""
+COHORT = "cohort_day"
+"""Name of the column with a loan's cohort: a day as text, null if it is not known."""
+
+
+def cohort_days(table: pa.Table) -> np.ndarray:
+    """Return the cohort of each loan, shape (rows,), datetime64[D]. NaT if it is not known."""
+    if COHORT not in table.column_names:
+        return np.full(table.num_rows, np.datetime64("NaT", "D"))
+    return np.array(table.column(COHORT).to_pylist(), dtype="datetime64[D]")
+
+
+def holdout_policy(contract: Contract, days: np.ndarray | None = None) -> dict[str, Any]:
+    """Return rule, seed and share of the contract's hold-out, to be stored with a model.
+
+    With `training.holdout_days`, the policy also has these `days`, and `begin`: loans of earlier
+    cohorts are in the training set.
+
+    Args:
+        contract: contract of the portfolio.
+        days: cohorts of the loans of the training, as `cohort_days` returns them.
+    """
     training = contract.training
-    return {"rule": RULE, "seed": training.seed, "share": training.holdout_share}
+    policy = {"rule": RULE, "seed": training.seed, "share": training.holdout_share}
+    known = np.array([], "datetime64[D]") if days is None else days[~np.isnat(days)]
+    if training.holdout_days is None or not len(known):
+        return policy
+    last: date = known.max().astype(date)
+    begin = last - timedelta(days=training.holdout_days - 1)
+    return policy | {"days": training.holdout_days, "begin": begin.isoformat()}
 
 
-def holdout_members(loan_ids: pa.ChunkedArray, seed: int, share: float) -> np.ndarray:
+def members(policy: dict[str, Any], loan_ids: pa.ChunkedArray, days: np.ndarray) -> np.ndarray:
+    """Return True for each loan that is in the hold-out of a stored policy, shape (rows,).
+
+    Args:
+        policy: policy from `holdout_policy`.
+        loan_ids: keys of the loans.
+        days: cohorts of the loans, as `cohort_days` returns them.
+    """
+    kept = holdout_members(loan_ids, policy["seed"], policy["share"])
+    if "begin" not in policy:
+        return kept
+    return kept & ~(days < np.datetime64(policy["begin"]))
+
+
+def holdout_members(loan_ids: pa.ChunkedArray, seed: int | str, share: float) -> np.ndarray:
     """Return True for each loan that is in the hold-out, shape (rows,).
 
     Seed and `loan_id` are hashed to a number in [0, 1). The loan is in the hold-out if this number
@@ -48,6 +90,6 @@ def split_holdout(contract: Contract, loan_ids: pa.ChunkedArray) -> tuple[np.nda
     return np.flatnonzero(~kept), np.flatnonzero(kept)
 
 
-def _place(seed: int, loan_id: object) -> float:
+def _place(seed: int | str, loan_id: object) -> float:
     digest = hashlib.blake2b(f"{seed}:{loan_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

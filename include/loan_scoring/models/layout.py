@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     OneHotEncoder,
     OrdinalEncoder,
     SplineTransformer,
 )
+
+from loan_scoring.models.binning import BinnedLevels, BinnedNumbers
 
 MISSING, RARE = "missing", "rare"
 """Words for the level of a null, and for the group of the rare levels of a category."""
@@ -28,6 +30,13 @@ def fitted_parts(transformer: ColumnTransformer) -> list[tuple[Any, list[str]]]:
         (part, list(names)) for label, part, names in transformer.transformers_
         if label != "remainder"
     ]  # fmt: skip
+
+
+def transformers_of(transformer: ColumnTransformer | FeatureUnion) -> list[ColumnTransformer]:
+    """Return the encoders of a model: one, or two whose columns stand side by side."""
+    if isinstance(transformer, FeatureUnion):
+        return [each for _, each in transformer.transformer_list]
+    return [transformer]
 
 
 def encoded_widths(part: Any, names: Sequence[str]) -> list[int]:
@@ -47,7 +56,7 @@ def encoded_widths(part: Any, names: Sequence[str]) -> list[int]:
         return [part.n_features_out_ // len(names)] * len(names)
     if isinstance(part, OneHotEncoder):
         return [len(encoded_levels(part, place)) for place in range(len(names))]
-    if isinstance(part, OrdinalEncoder | FunctionTransformer):
+    if isinstance(part, OrdinalEncoder | FunctionTransformer | BinnedNumbers | BinnedLevels):
         return [1] * len(names)
     raise TypeError(f"the layout of a {type(part).__name__} is not known")
 
@@ -69,11 +78,12 @@ def _key(level: object) -> str | None:
     return level if isinstance(level, str) else None
 
 
-def encoded_features(transformer: ColumnTransformer) -> list[str]:
+def encoded_features(transformer: ColumnTransformer | FeatureUnion) -> list[str]:
     """Return the name of the feature behind each column that a fitted transformer makes."""
     return [
         name
-        for part, names in fitted_parts(transformer)
+        for each in transformers_of(transformer)
+        for part, names in fitted_parts(each)
         for name, width in zip(names, encoded_widths(part, names), strict=True)
         for _ in range(width)
     ]

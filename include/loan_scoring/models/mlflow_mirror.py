@@ -25,6 +25,9 @@ from loan_scoring.errors import TrackingError
 from loan_scoring.models.mlflow_schema import QUIET, mirror_lock, mlflow_url
 
 ID = "loan_scoring.id"
+KIND, TABULAR = "mlflow.experimentKind", "custom_model_development"
+"""Tag with which MLflow opens an experiment on its runs. Without it, MLflow asks what it is."""
+VERDICT = "verdict"
 CHAMPION = "champion"
 
 
@@ -57,7 +60,7 @@ def mirror_models(session: Session) -> MirrorCounts:
 
         try:
             with mirror_lock(session):
-                url = mlflow_url(session)
+                url = mlflow_url(session.connection)
                 client = MlflowClient(tracking_uri=url, registry_uri=url)
                 try:
                     return _Mirror(session, client).run()
@@ -78,6 +81,7 @@ class _Mirror:
         self.session = session
         self.client = client
         self.portfolio = session.contract.portfolio
+        self.verdicts: dict[tuple[str, str], str] = {}
         found = client.get_experiment_by_name(self.portfolio)
         self.experiment = (
             found.experiment_id
@@ -86,6 +90,8 @@ class _Mirror:
                 self.portfolio, artifact_location=settings.mlflow_artifacts(self.portfolio)
             )
         )
+        if not found or found.tags.get(KIND) != TABULAR:
+            client.set_experiment_tag(self.experiment, KIND, TABULAR)
 
     def run(self) -> MirrorCounts:
         with database.transaction(self.session.connection):
@@ -107,6 +113,8 @@ class _Mirror:
                 tags={ID: row["model_version"], "sha256": row["artifact_sha256"]},
             )
             versions[row["kind"]][row["model_version"]] = made.version
+        for row in models:
+            self._write_verdict(row, versions[row["kind"]][row["model_version"]])
         for row in champions:
             self.client.set_registered_model_alias(
                 f"{self.portfolio}.{row['kind']}",
@@ -115,6 +123,14 @@ class _Mirror:
             )
         in_use = {row["kind"]: row["model_version"] for row in champions}
         return MirrorCounts(len(new_trials), len(new_models), in_use)
+
+    def _write_verdict(self, row: database.Row, version: str) -> None:
+        """Show the last verdict on a model, and why it was refused, in MLflow's page of it."""
+        if row["verdict"] is None or self.verdicts.get((row["kind"], version)) == row["verdict"]:
+            return
+        name = f"{self.portfolio}.{row['kind']}"
+        self.client.update_model_version(name, version, description=row["verdict"])
+        self.client.set_model_version_tag(name, version, VERDICT, row["verdict"][:500])
 
     def _finished_runs(self) -> dict[str, str]:
         """Return MLflow's run ids of finished runs, by the tag `loan_scoring.id`.
@@ -153,6 +169,7 @@ class _Mirror:
         token = None
         while True:
             page = self.client.search_model_versions(f"name = '{name}'", page_token=token)
+            self.verdicts |= {(kind, each.version): each.description for each in page}
             found |= {each.tags[ID]: each.version for each in page if ID in each.tags}
             token = page.token
             if not token:
@@ -180,6 +197,7 @@ class _Mirror:
         metrics = {name: value for name, value in row["metrics"].items() if _is_number(value)}
         for name, (low, high) in row["metrics"].get("intervals", {}).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
+        kind = row["metrics"].get("mitigation")
         return self._write_run(
             row["model_version"],
             row["model_version"],
@@ -192,6 +210,7 @@ class _Mirror:
                 "what": "model",
                 "code_version": row["code_version"],
                 "artifact_sha256": row["artifact_sha256"],
+                **({"mitigation": kind} if kind else {}),
             },
             [],
             row,

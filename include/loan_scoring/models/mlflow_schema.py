@@ -1,14 +1,14 @@
-"""Create and lock MLflow's schema, and return its URL and the environment of `mlflow ui`."""
+"""Create and lock MLflow's schema, and return its URL."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg2.extensions import connection as Connection
 from sqlalchemy.engine import URL
 
 from loan_scoring import database
 from loan_scoring.database.connection import ALIVE, TLS, server_options
-from loan_scoring.database.roles import MLFLOW_SCHEMA
+from loan_scoring.database.roles import MLFLOW_SCHEMA, mlflow_grants
 from loan_scoring.database.session import Session
 
 QUIET = {
@@ -18,21 +18,12 @@ QUIET = {
 }
 
 
-def ui_environment(session: Session) -> dict[str, str]:
-    """Return the environment variables with which to start `mlflow ui`.
-
-    The variables contain the password of the database.
-    """
-    with mirror_lock(session):
-        pass  # mirror_lock creates the schema, which MLflow needs even before the first training
-    return {**os.environ, **QUIET, "MLFLOW_BACKEND_STORE_URI": mlflow_url(session)}
-
-
 @contextmanager
 def mirror_lock(session: Session) -> Iterator[None]:
     """Hold a lock while copying to MLflow, and create MLflow's schema if it is missing.
 
-    The lock lets only one process copy at a time, for all portfolios together.
+    The lock lets only one process copy at a time, for all portfolios together. After the block
+    the role of MLflow's server, if it exists, may read all tables.
     """
     other = database.connect_beside(session.connection)
     try:
@@ -48,17 +39,30 @@ def mirror_lock(session: Session) -> Iterator[None]:
                     "portfolios'' trials, models and promotions, which decides nothing'"
                 )
             other.commit()
-        yield
+            yield
+            cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (database.MLFLOW,))
+            if cursor.rowcount:
+                cursor.execute(mlflow_grants())
+            other.commit()
     finally:
         other.close()
 
 
-def mlflow_url(session: Session) -> str:
-    """Return the database URL, with password, whose search path is MLflow's schema."""
-    info = session.connection.info
+def mlflow_url(connection: Connection, *, only_reads: bool = False) -> str:
+    """Return the database URL, with password, whose search path is MLflow's schema.
+
+    Args:
+        connection: connection with the role, the server and the database of the URL.
+        only_reads: whether transactions refuse to write.
+    """
+    info = connection.info
     parameters = info.dsn_parameters
     names = (*TLS, *ALIVE)
     kept: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
+    # MLflow's server keeps idle connections for as long as it runs.
+    settings = {"idle_session_timeout": "0"}
+    if only_reads:
+        settings["default_transaction_read_only"] = "on"
     return URL.create(
         "postgresql+psycopg2",
         username=info.user,
@@ -69,7 +73,6 @@ def mlflow_url(session: Session) -> str:
         query={
             **kept,
             "client_encoding": "UTF8",
-            # MLflow's server keeps idle connections for as long as it runs.
-            "options": server_options(MLFLOW_SCHEMA, {"idle_session_timeout": "0"}),
+            "options": server_options(MLFLOW_SCHEMA, settings),
         },
     ).render_as_string(hide_password=False)

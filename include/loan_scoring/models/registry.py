@@ -115,6 +115,28 @@ def model_row(session: Session, model_version: str) -> database.Row:
     return row
 
 
+def count_looks(session: Session, policy: dict[str, Any], until: str | None = None) -> int:
+    """Return how many propensity models were measured on the loans of a hold-out.
+
+    Each training measures its model on the hold-out once, and the gates then decide by it. Models
+    whose hold-out ended before this one begins have no loan in common with it.
+
+    Args:
+        session: database session.
+        policy: stored policy of the hold-out.
+        until: version of the last model that counts. If None, all count.
+    """
+    row = database.row(
+        session.connection,
+        "count_looks",
+        policy=json.dumps({name: policy[name] for name in ("rule", "seed", "share")}),
+        begin=policy.get("begin"),
+        until=until,
+    )
+    assert row is not None  # noqa: S101 - count(*) always returns a row
+    return int(row["looks"])
+
+
 def outcomes_as_of(row: database.Row) -> str:
     """Return when outcomes had last changed before a model's training read them, as UTC text.
 
@@ -131,6 +153,19 @@ def champion_version(session: Session, kind: str) -> str | None:
     Return None if no model of this kind has been promoted yet.
     """
     return _in_use(session).get(kind)
+
+
+def replaced_any(session: Session, kind: str) -> bool:
+    """Return whether the champion of a kind came into use instead of another model."""
+    version = champion_version(session, kind)
+    row = database.row(session.connection, "select_replaced", model_version=version)
+    return row is not None and row["replaces"] is not None
+
+
+def trials_of(row: database.Row) -> str:
+    """Return the fingerprint under which the trials of a model's training are recorded."""
+    found: str = row["training_data"].get("trials_of", row["fingerprint"])
+    return found
 
 
 def champion_pair(session: Session) -> tuple[str, str]:
@@ -166,44 +201,74 @@ def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
     return versions_by_fingerprint(session, model_row(session, model_version)["fingerprint"])
 
 
-def record_verdict(
+def record_verdicts(
     session: Session,
-    model_version: str,
+    judged: dict[str, dict[str, Any]],
+    verdict: str,
+    decided_by: str,
+    *,
+    occasion: str = "training",
+    comment: str | None = None,
+    subject: str | None = None,
+    details: dict[str, Any] | None = None,
+) -> bool:
+    """Add a verdict on model versions to table `promotions`, with one entry in the audit log.
+
+    Return True if a row was added. The verdict `promoted` makes a version the champion. No row is
+    added for a version whose latest row has the same content and is still in effect.
+
+    Args:
+        session: session with an open transaction.
+        judged: evidence of each model version.
+        verdict: `promoted`, `refused` or `rejected`.
+        decided_by: the person who decided, or `policy:auto`.
+        occasion: `training`, `command` or `rollback`.
+        comment: reason for the verdict.
+        subject: subject of the entry. If None, the versions.
+        details: further facts for the entry.
+    """
+    new = [
+        {"model_version": version, "evidence": evidence}
+        for version, evidence in json.loads(json.dumps(judged)).items()
+        if _is_new_verdict(session, version, verdict, evidence, decided_by, occasion, comment)
+    ]
+    if new:
+        database.execute(
+            session.connection,
+            "record_verdicts",
+            judged=json.dumps(new),
+            verdict=verdict,
+            decided_by=decided_by,
+            occasion=occasion,
+            comment=comment,
+            subject=subject or ", ".join(judged),
+            details=json.dumps(details or {}, default=str),
+        )
+    return bool(new)
+
+
+def _is_new_verdict(
+    session: Session,
+    version: str,
     verdict: str,
     evidence: dict[str, Any],
     decided_by: str,
-    occasion: str = "training",
-    comment: str | None = None,
+    occasion: str,
+    comment: str | None,
 ) -> bool:
-    """Add a verdict on a model version to the table `promotions`. Return True if a row was added.
-
-    The verdict `promoted` makes the version the champion. No row is added if the latest row of the
-    version has the same content and is still in effect.
-    """
-    kind = model_row(session, model_version)["kind"]
+    champion = champion_version(session, model_row(session, version)["kind"])
     row = {
         "verdict": verdict,
-        "replaces": champion_version(session, kind),
+        "replaces": champion,
         "decided_by": decided_by,
         "occasion": occasion,
         "comment": comment,
+        "evidence": evidence,
     }
-    text = json.dumps(evidence)
-    last = database.row(session.connection, "select_last_verdict", model_version=model_version)
-    # After a rollback, a version may have `promoted` as its latest verdict but not be in use.
-    # Then a new row is needed.
-    is_in_effect = verdict != "promoted" or row["replaces"] == model_version
-    if is_in_effect and last == row | {"evidence": json.loads(text)}:
-        return False
-    database.execute(
-        session.connection,
-        "insert_promotion",
-        kind=kind,
-        model_version=model_version,
-        evidence=text,
-        **row,
-    )
-    return True
+    last = database.row(session.connection, "select_last_verdict", model_version=version)
+    # After a rollback, `promoted` may be the latest verdict on a version that is not in use.
+    is_in_effect = verdict != "promoted" or champion == version
+    return not (is_in_effect and last == row)
 
 
 def model_estimator(session: Session, row: database.Row) -> Any:
@@ -218,6 +283,7 @@ def load_scorer(session: Session, propensity_version: str, personas_version: str
     """
     # Scorer is imported here, because its import loads scikit-learn, which most callers of the
     # registry do not need.
+    from loan_scoring.models.grading import scale_of
     from loan_scoring.models.scorer import Scorer
 
     propensity = model_row(session, propensity_version)
@@ -230,4 +296,5 @@ def load_scorer(session: Session, propensity_version: str, personas_version: str
         personas["features"],
         [persona["name"] for persona in personas["metrics"]["personas"]],
         [persona["default_rate"] for persona in personas["metrics"]["personas"]],
+        scale_of(session.contract, propensity["evaluation"]),
     )

@@ -1,6 +1,6 @@
 """Score a table of applications with a pair of models.
 
-A score has the probability of default, the decision, its reasons, and the persona.
+A score has the probability of default, its grade, the decision, its reasons, and the persona.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
 from loan_scoring.features.compute import compute_features
-from loan_scoring.models.contributions import REASONS, Contributions, top_reasons
+from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Columns, Encoder, split_columns
+from loan_scoring.models.grading import Scale
+from loan_scoring.models.reasons import REASONS, top_reasons
 
 DECISIONS = ("approve", "review", "decline", "refer")
 
@@ -30,6 +32,7 @@ class Scorer:
     personas_features: list[str]
     persona_names: list[str]
     persona_default_rates: list[float]
+    scale: Scale | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -42,16 +45,17 @@ class Scorer:
         needed = self.contract.derived.closure(used)
         return [column.name for column in self.contract.joined if column.name in needed]
 
-    def score(self, table: pa.Table) -> pa.Table:
+    def score(self, table: pa.Table, *, with_reasons: bool = True) -> pa.Table:
         """Return the scores of all applications, one row for each row of `table`.
 
-        The columns are `default_probability`, `exclusion_reason`, `decision`, `persona`,
-        `persona_default_rate`, and `reason_1` to `reason_4`. The reasons are null unless the
-        decision is `review` or `decline`. An excluded application has the decision `refer` and an
-        exclusion reason, and all its other columns are null.
+        The columns are `default_probability`, `grade`, `exclusion_reason`, `decision`, `persona`,
+        `persona_default_rate`, and `reason_1` to `reason_4`. Without a scale, `grade` is null.
+        The reasons are null unless the decision is `review` or `decline`. An excluded application
+        has the decision `refer` and an exclusion reason, and all its other columns are null.
 
         Args:
             table: applications with at least the columns that `columns` names.
+            with_reasons: False leaves all reasons null, which takes less time.
         """
         exclusion = exclusion_reasons(self.contract, table)
         judged = np.flatnonzero(exclusion.is_null().to_numpy(zero_copy_only=False))
@@ -65,18 +69,21 @@ class Scorer:
             if len(judged) < table.num_rows:
                 columns = columns.take(judged)
             encoded = self._propensity_encoder.encode(columns)
-            found, leaves = self._contributions.probabilities(encoded)
+            found, bins = self._contributions.probabilities(encoded)
             probability[judged] = found
             cluster[judged] = self.personas[-1].predict(self._personas_encoder.encode(columns))
             doubtful = np.flatnonzero(found >= self.contract.decision.approve_below)
-            if len(doubtful):
-                ends = None if leaves is None else leaves[:, doubtful]
-                of_doubtful = self._reasons(encoded[doubtful], ends, columns.take(doubtful))
+            if with_reasons and len(doubtful):
+                of_bins = None if bins is None else bins[doubtful]
+                of_doubtful = self._reasons(encoded[doubtful], of_bins, columns.take(doubtful))
                 reasons |= _scattered(of_doubtful, judged[doubtful], table.num_rows)
         place = pa.array(cluster, mask=cluster < 0)
         return pa.table(
             {
                 "default_probability": pa.array(probability, from_pandas=True),
+                "grade": pa.nulls(table.num_rows, pa.string())
+                if self.scale is None
+                else self.scale.grades(probability),
                 "exclusion_reason": exclusion,
                 "decision": decide_by_policy(self.contract, probability),
                 "persona": pa.array(self.persona_names).take(place),
@@ -84,6 +91,10 @@ class Scorer:
                 **reasons,
             }
         )
+
+    def probabilities(self, columns: Columns) -> np.ndarray:
+        """Return the probability of default of rows of features, shape (rows,)."""
+        return self._contributions.probabilities(self._propensity_encoder.encode(columns))[0]
 
     def explain(self, table: pa.Table) -> tuple[float, dict[str, float]] | None:
         """Return the base and the contribution of each feature to the log-odds of one application.
@@ -99,14 +110,14 @@ class Scorer:
         encoded = self._propensity_encoder.encode(
             split_columns(table, self.contract, self.propensity_features)
         )
-        _, leaves = self._contributions.probabilities(encoded)
-        base, added = self._contributions.by_feature(encoded, leaves)
+        _, bins = self._contributions.probabilities(encoded)
+        base, added = self._contributions.by_feature(encoded, bins)
         return base, dict(zip(self.propensity_features, added[0].tolist(), strict=True))
 
     def _reasons(
-        self, encoded: np.ndarray, leaves: np.ndarray | None, columns: Columns
+        self, encoded: np.ndarray, bins: np.ndarray | None, columns: Columns
     ) -> dict[str, pa.Array]:
-        _, added = self._contributions.by_feature(encoded, leaves)
+        _, added = self._contributions.by_feature(encoded, bins)
         return top_reasons(self.contract, self.propensity_features, added, columns)
 
     @cached_property

@@ -1,15 +1,14 @@
-"""Evaluate decision trees that are stored as arrays.
+"""Read the trees of scikit-learn and XGBoost as arrays, with the bins that their splits divide.
 
-`BinnedBoosting` evaluates scikit-learn's boosted trees, so that one pass gives the score and the
-leaves of each row.
+`BinnedBoosting` also evaluates scikit-learn's boosted trees, on values that are binned once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,10 @@ class Tree:
     `feature` is the column of the split. `value` is what a leaf adds to the score, and is not used
     for inner nodes. `count` is the weight of the node. The weight is the number of loans in the
     node, or the sum of the weights or hessians of these loans.
+
+    A split sends bins to the left: those up to `last_bin`, or those that `levels` has for a split
+    of a category. The last bin of a column is for nulls, and goes left where `null_goes_left` is
+    True. `bins` is the number of bins of each column.
     """
 
     left: np.ndarray
@@ -28,47 +31,88 @@ class Tree:
     feature: np.ndarray
     value: np.ndarray
     count: np.ndarray
+    last_bin: np.ndarray
+    null_goes_left: np.ndarray
+    bins: np.ndarray
+    levels: dict[int, np.ndarray] = field(default_factory=dict)
 
     @cached_property
-    def leaves(self) -> np.ndarray:
-        """The indices of the nodes that are leaves, in ascending order."""
-        return np.flatnonzero(self.left < 0)
-
-    def paths(self, features: int) -> tuple[float, np.ndarray]:
-        """Return the mean of the root, and what each feature adds on the path to each leaf.
-
-        The mean of an inner node is the mean of the leaves below it, weighted by their counts. A
-        split on a feature adds the mean of the child minus the mean of the parent (Saabas 2014).
-        So the mean of the root plus all additions on a path is the value of the leaf.
-
-        Args:
-            features: number of columns that the tree may split on.
-
-        Returns:
-            the mean of the root, and the additions, shape (leaves, features).
-        """
-        mean, weight = self.value.astype(float).copy(), self.count.astype(float)
+    def mean(self) -> float:
+        """The mean of the leaves, weighted by the shares of loans on the paths to them."""
+        mean = self.value.astype(float)
         for node in range(len(mean) - 1, -1, -1):
             left, right = self.left[node], self.right[node]
             if left >= 0:
-                total = weight[left] + weight[right]
-                mean[node] = (mean[left] * weight[left] + mean[right] * weight[right]) / total
-        added = np.zeros((len(mean), features))
-        for node in range(len(mean)):
-            for child in (self.left[node], self.right[node]):
-                if child >= 0:
-                    added[child] = added[node]
-                    added[child, self.feature[node]] += mean[child] - mean[node]
-        return float(mean[0]), added[self.leaves]
+                mean[node] = np.average(
+                    mean[[left, right]], weights=self.count[[left, right]].astype(float)
+                )
+        return float(mean[0])
+
+    def goes_left(self, node: int) -> np.ndarray:
+        """Return for each bin of the split's column whether it goes to the left, shape (bins,)."""
+        bins = self.bins[self.feature[node]]
+        if node in self.levels:
+            goes = self.levels[node][:bins].copy()
+        else:
+            goes = np.arange(bins) <= self.last_bin[node]
+        goes[-1] = self.null_goes_left[node]
+        return goes
+
+
+class Thresholds:
+    """Bins between the thresholds of trees, for libraries that do not bin values themselves."""
+
+    def __init__(self, trees: list[Tree], thresholds: list[np.ndarray], *, is_below: bool) -> None:
+        """Take trees whose `last_bin` and `bins` are not known, and the threshold of each node.
+
+        Args:
+            trees: trees, in which each value of `bins` is 0.
+            thresholds: thresholds of each tree's nodes.
+            is_below: whether a value must be below the threshold to go to the left. If False, a
+                value that is equal to the threshold goes to the left too.
+        """
+        columns = len(trees[0].bins)
+        features = np.concatenate([tree.feature[tree.left >= 0] for tree in trees])
+        of_splits = np.concatenate(
+            [each[tree.left >= 0] for tree, each in zip(trees, thresholds, strict=True)]
+        )
+        self._edges = [np.unique(of_splits[features == column]) for column in range(columns)]
+        self._side: Literal["left", "right"] = "right" if is_below else "left"
+        bins = np.array([len(edges) + 2 for edges in self._edges])
+        self.trees = [
+            replace(tree, last_bin=self._last_bins(tree, each), bins=bins)
+            for tree, each in zip(trees, thresholds, strict=True)
+        ]
+
+    def _last_bins(self, tree: Tree, thresholds: np.ndarray) -> np.ndarray:
+        return np.array(
+            [
+                np.searchsorted(self._edges[feature], threshold) if left >= 0 else 0
+                for left, feature, threshold in zip(
+                    tree.left, tree.feature, thresholds, strict=True
+                )
+            ]
+        )
+
+    def bins(self, encoded: np.ndarray) -> np.ndarray:
+        """Return the bin of each value, shape (rows, columns).
+
+        Values are compared in 32 bits, as XGBoost and scikit-learn's forest compare them.
+        """
+        found = np.empty(encoded.shape, np.intp)
+        for column, edges in enumerate(self._edges):
+            values = encoded[:, column].astype(np.float32).astype(edges.dtype)
+            found[:, column] = np.searchsorted(edges, values, self._side)
+            found[np.isnan(values), column] = len(edges) + 1
+        return found
 
 
 class BinnedBoosting:
     """Evaluate a fitted HistGradientBoostingClassifier of two classes on binned values.
 
-    One pass over the trees gives the leaves of each row, and the leaves give the score. The bins
-    are the bins of the fit, so a row reaches the same leaves as in `predict_proba`. The values of
-    the leaves are added in the same order as in `predict_proba`, so the log-odds are equal bit for
-    bit.
+    Values are binned once, for the score and for its Shapley values. The bins are the bins of the
+    fit, and the trees are added in the same order as in `predict_proba`. So the log-odds are equal
+    bit for bit.
     """
 
     def __init__(self, model: HistGradientBoostingClassifier) -> None:
@@ -76,45 +120,54 @@ class BinnedBoosting:
         self._model = model
         self.base = float(np.ravel(model._baseline_prediction)[0])
 
-    def leaves(self, encoded: np.ndarray) -> np.ndarray:
-        """Return the leaf that each row reaches in each tree, shape (trees, rows).
-
-        A leaf is given by its index in `Tree.leaves`.
+    def bins(self, encoded: np.ndarray) -> np.ndarray:
+        """Return the bin of each value, shape (rows, columns), the columns in the model's order.
 
         Args:
             encoded: rows as the model's predict_proba takes them, shape (rows, columns).
         """
-        mapper = self._model._bin_mapper
-        binned = mapper.transform(self._preprocessed(encoded))
-        found = np.empty((len(self._leaf_predictors), len(encoded)), np.int32)
-        for place, predictor in enumerate(self._leaf_predictors):
-            found[place] = predictor.predict_binned(binned, mapper.missing_values_bin_idx_, 1)
-        return found
+        return np.asarray(self._model._bin_mapper.transform(self._preprocessed(encoded)))
 
-    def log_odds(self, leaves: np.ndarray) -> np.ndarray:
-        """Return the log-odds of default of each row, computed from its leaves, shape (rows,)."""
-        found = np.full(leaves.shape[1], self.base)
-        for tree, ends in zip(self.trees, leaves, strict=True):
-            found += tree.value[tree.leaves][ends]
+    def log_odds(self, bins: np.ndarray) -> np.ndarray:
+        """Return the log-odds of default of each row, shape (rows,), from what `bins` returned."""
+        found = np.full(len(bins), self.base)
+        null = self._model._bin_mapper.missing_values_bin_idx_
+        for (predictor,) in self._model._predictors:
+            found += predictor.predict_binned(bins, null, 1)
         return found
 
     @cached_property
     def trees(self) -> list[Tree]:
-        """The trees of the classifier. A feature is given by its column index in `encoded`."""
+        """The trees of the classifier. A feature is given by its place in the model's order."""
+        bins = np.full(self._model.n_features_in_, self._model._bin_mapper.n_bins)
         made = []
         for (predictor,) in self._model._predictors:
             nodes = predictor.nodes
             is_leaf = nodes["is_leaf"].astype(bool)
+            sets = predictor.binned_left_cat_bitsets
             made.append(
                 Tree(
                     np.where(is_leaf, -1, nodes["left"].astype(int)),
                     np.where(is_leaf, -1, nodes["right"].astype(int)),
-                    self._order[nodes["feature_idx"].astype(int)],
+                    nodes["feature_idx"].astype(int),
                     nodes["value"],
                     nodes["count"],
+                    nodes["bin_threshold"].astype(int),
+                    nodes["missing_go_to_left"].astype(bool),
+                    bins,
+                    {
+                        int(node): _members(sets[nodes["bitset_idx"][node]])
+                        for node in np.flatnonzero(nodes["is_categorical"] & ~is_leaf)
+                    },
                 )
             )
         return made
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Return columns that are in the model's order, in the order of `encoded`."""
+        found = np.empty_like(values)
+        found[:, self._order] = values
+        return found
 
     @cached_property
     def _order(self) -> np.ndarray:
@@ -126,25 +179,6 @@ class BinnedBoosting:
         if self._model.is_categorical_ is not None:
             is_category = self._model.is_categorical_
         return np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
-
-    @cached_property
-    def _leaf_predictors(self) -> list[TreePredictor]:
-        """Copies of the trees in which the value of each leaf is the index of the leaf.
-
-        A prediction with these copies returns leaf indices. This is fast, because scikit-learn
-        predicts in C.
-        """
-        made = []
-        for (predictor,) in self._model._predictors:
-            nodes = predictor.nodes.copy()
-            is_leaf = nodes["is_leaf"].astype(bool)
-            nodes["value"][is_leaf] = np.arange(is_leaf.sum())
-            made.append(
-                TreePredictor(
-                    nodes, predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets
-                )
-            )
-        return made
 
     def _preprocessed(self, encoded: np.ndarray) -> np.ndarray:
         """Return the same output as the classifier's preprocessor, but faster.
@@ -173,3 +207,51 @@ class BinnedBoosting:
         raw = np.full((highest + 2, self._model.n_features_in_), np.nan)
         raw[:-1] = np.arange(highest + 1)[:, None]
         return np.asarray(self._model._preprocessor.transform(raw))[:, : len(known)]
+
+
+def _members(words: np.ndarray) -> np.ndarray:
+    """Return whether each bin is in a set that scikit-learn keeps as 8 words of 32 bits."""
+    bins = np.arange(32 * len(words), dtype=np.uint32)
+    return np.asarray((words[bins // 32] >> (bins % 32)) & 1 == 1)
+
+
+def trees_of_forest(model: RandomForestClassifier) -> Thresholds:
+    """Return the trees of a forest. The sum of their leaves is the probability of default."""
+    count = len(model.estimators_)
+    bins = np.zeros(model.n_features_in_, int)
+    trees = [
+        Tree(
+            each.tree_.children_left,
+            each.tree_.children_right,
+            each.tree_.feature,
+            each.tree_.value[:, 0, 1] / each.tree_.value[:, 0].sum(axis=1) / count,
+            each.tree_.weighted_n_node_samples,
+            np.zeros(0),
+            each.tree_.missing_go_to_left.astype(bool),
+            bins,
+        )
+        for each in model.estimators_
+    ]
+    thresholds = [each.tree_.threshold for each in model.estimators_]
+    return Thresholds(trees, thresholds, is_below=False)
+
+
+def trees_of_xgboost(found: list[dict[str, Any]], columns: int) -> Thresholds:
+    """Return the trees of XGBoost's JSON. `count` is the sum of hessians of each node."""
+    trees, thresholds = [], []
+    for tree in found:
+        left, split = np.array(tree["left_children"]), np.array(tree["split_conditions"])
+        trees.append(
+            Tree(
+                left,
+                np.array(tree["right_children"]),
+                np.array(tree["split_indices"]),
+                np.where(left < 0, split, 0.0),
+                np.array(tree["sum_hessian"]),
+                np.zeros(0),
+                np.array(tree["default_left"]).astype(bool),
+                np.zeros(columns, int),
+            )
+        )
+        thresholds.append(split.astype(np.float32))
+    return Thresholds(trees, thresholds, is_below=True)

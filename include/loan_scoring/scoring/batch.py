@@ -4,7 +4,6 @@ The steps are: plan the mini-batches, score each mini-batch in one transaction, 
 scores together.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -13,19 +12,26 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from loan_scoring import database
-from loan_scoring.contract import Contract, changed_features
+from loan_scoring.contract import changed_features
 from loan_scoring.database import audit
 from loan_scoring.database.partitions import (
     HISTORY,
     ensure_partition,
     refuse_dropped,
 )
-from loan_scoring.database.publications import Occasion, record_publication
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.features.lookups import last_delivery
 from loan_scoring.models import registry
+from loan_scoring.scoring.canary import settle_canary
 from loan_scoring.scoring.mini_batch import EMPTY_MINI_BATCH, score_mini_batch, scoring_run
+from loan_scoring.scoring.queue import fill_queue
+from loan_scoring.scoring.run_ids import (
+    derive_run_id,
+    identify_run,
+    policy_text,
+    published_run,
+)
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +74,9 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
             "%s: scores go by the model's expression until new models are promoted: run train",
             change,
         )
-    run_id = derive_run_id(session.contract, batch_id, batch["revision"], propensity, personas)
-    ensure_partition(session.connection, "scores", batch_id)
+    run_id, canary = identify_run(session, batch_id, batch["revision"], propensity, personas)
+    for table in ("scores", "shadow_scores") if canary else ("scores",):
+        ensure_partition(session.connection, table, batch_id)
     policy = session.contract.scoring
     slices = min(-(-batch["accepted"] // policy.mini_batch_rows), policy.max_mini_batches)
     with database.transaction(session.connection):
@@ -81,9 +88,10 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
             revision=batch["revision"],
             propensity_version=propensity,
             personas_version=personas,
-            policy=_policy(session.contract),
+            policy=policy_text(session.contract),
             applications=batch["accepted"],
             lookup_delivery_id=last_delivery(session) if session.contract.lookups else None,
+            canary=json.dumps(canary) if canary else None,
         )
         if planned:
             database.execute(
@@ -101,39 +109,21 @@ def plan_scoring(session: Session, batch_id: str) -> ScoringPlan:
     return ScoringPlan(run_id, batch["accepted"], mini_batches)
 
 
-def derive_run_id(
-    contract: Contract, batch_id: str, revision: int, propensity: str, personas: str
-) -> str:
-    """Return the id of a scoring run, derived from batch, revision, models and policy.
-
-    Args:
-        contract: contract of the portfolio.
-        batch_id: batch to score.
-        revision: revision of the batch.
-        propensity: version of the propensity model.
-        personas: version of the personas model.
-    """
-    policy = hashlib.sha256(_policy(contract).encode()).hexdigest()
-    return f"{batch_id}-r{revision}-{propensity}-{personas}-{policy[:8]}"
-
-
-def _policy(contract: Contract) -> str:
-    return json.dumps(contract.policy, sort_keys=True)
-
-
 def publish_scores(
     session: Session, run_id: str, by: str | None = None, *, is_asked_for: bool = False
 ) -> int:
     """Make a complete scoring run the current run of its batch; return its row count.
 
-    All scores of the run become visible in one transaction, which table `publications` records.
+    All scores of the run become visible in one transaction, which table `publications` and the
+    audit log record. If the run has a canary that is stopped, the champion's run is published
+    instead.
 
     Args:
         session: session on the portfolio.
         run_id: scoring run to publish.
         by: who, such as `cli:USER`. None means the role of the session.
         is_asked_for: True if a person named this run. Then the run may be older than the current
-            run, and the audit log gets an entry.
+            run.
 
     Raises:
         StateError: the run does not exist, its batch revision is not current, a mini-batch is not
@@ -150,50 +140,62 @@ def publish_scores(
                 f"{run_id} scores revision {run['revision']} of batch {run['batch_id']}, "
                 "but another revision is current; run score for the batch again"
             )
+        if run["run_kind"] != "night":
+            raise StateError(f"{run_id} is a shadow of {run['beside']}, so it is never published")
+        if run["canary"] is not None:
+            run = _settled(session, run, is_asked_for=is_asked_for)
+            run_id = run["scoring_run_id"]
+        current = database.row(session.connection, "select_current_run", batch_id=run["batch_id"])
+        if current is not None and current["scoring_run_id"] != run_id and not is_asked_for:
+            _refuse_older(session, run, current)
+        # The database counts, publishes and writes the entry of the audit log in one.
         counts = database.row(
             session.connection,
-            "select_run_counts",
+            "publish_run",
             scoring_run_id=run_id,
-            batch_id=run["batch_id"],
+            published_by=audit.acting(session, by),
+            is_asked_for=is_asked_for,
         )
-        assert counts is not None  # noqa: S101 - an aggregate query always returns one row
-        if counts["unscored_mini_batches"] or counts["rows"] != run["applications"]:
-            raise StateError(
-                f"{run_id} is incomplete: {counts['rows']} score rows for "
-                f"{run['applications']} applications, {counts['unscored_mini_batches']} "
-                f"mini-batches unscored; run `loan-scoring score --portfolio "
-                f"{session.contract.portfolio} --batch {run['batch_id']}` again (in Airflow: clear "
-                "the scoring tasks)"
-            )
-        current = database.row(session.connection, "select_current_run", batch_id=run["batch_id"])
-        if current is None or current["scoring_run_id"] != run_id:
-            if current is not None and not is_asked_for:
-                _refuse_older(session, run, current)
-            database.execute(
-                session.connection,
-                "update_run_superseded",
-                scoring_run_id=run_id,
-                batch_id=run["batch_id"],
-            )
-            database.execute(
-                session.connection,
-                "update_run_published",
-                scoring_run_id=run_id,
-                scored=counts["scored"],
-                referred=counts["referred"],
-            )
-            occasion: Occasion = "command" if is_asked_for else "scoring"
-            record_publication(session, run["batch_id"], run_id, occasion, by)
-            if is_asked_for:
-                audit.record_entry(
-                    session,
-                    by or f"role:{session.connection.info.user}",
-                    "scores.publish",
-                    run_id,
-                    {"replaces": current["scoring_run_id"] if current else None},
-                )
+        _refuse_incomplete(session, run, counts)
+        assert counts is not None  # noqa: S101 - the function always gives one row
     log.info("%s: %s scored, %s referred", run_id, counts["scored"], counts["referred"])
+    # If this is not reached, the page Desk writes the queue when it is opened.
+    fill_queue(session, run)
     return int(counts["rows"])
+
+
+def _settled(session: Session, run: database.Row, *, is_asked_for: bool) -> database.Row:
+    """Judge the canary of a complete run. Return the run that is published: this or the champion's.
+
+    Raises:
+        StateError: the run is incomplete, or a person asked for a run whose canary was stopped.
+    """
+    run_id = run["scoring_run_id"]
+    counts = database.row(
+        session.connection, "select_run_counts", scoring_run_id=run_id, batch_id=run["batch_id"]
+    )
+    _refuse_incomplete(session, run, counts)
+    settled = settle_canary(session, run, run_id.partition("-canary-")[0])
+    if settled == run_id:
+        return run
+    if is_asked_for:
+        raise StateError(
+            f"the canary of {run_id} was stopped, so its scores were never published; "
+            f"the champion's are those of {settled}"
+        )
+    return scoring_run(session, settled)
+
+
+def _refuse_incomplete(session: Session, run: database.Row, counts: database.Row | None) -> None:
+    assert counts is not None  # noqa: S101 - what counts always gives one row
+    if counts["unscored_mini_batches"] or counts["rows"] != run["applications"]:
+        raise StateError(
+            f"{run['scoring_run_id']} is incomplete: {counts['rows']} score rows for "
+            f"{run['applications']} applications, {counts['unscored_mini_batches']} "
+            f"mini-batches unscored; run `loan-scoring score --portfolio "
+            f"{session.contract.portfolio} --batch {run['batch_id']}` again (in Airflow: clear "
+            "the scoring tasks)"
+        )
 
 
 def publish_earlier_run(session: Session, batch_id: str, run_id: str, by: str) -> int:
@@ -220,9 +222,12 @@ def _refuse_older(session: Session, run: database.Row, current: database.Row) ->
     """
     if run["planned_at"] >= current["planned_at"]:
         return
-    now = derive_run_id(
-        session.contract, run["batch_id"], run["revision"], *registry.champion_pair(session)
+    pair = registry.champion_pair(session)
+    known = published_run(session, run["batch_id"], run["revision"], *pair)
+    derived = derive_run_id(
+        session.contract, run["batch_id"], run["revision"], *pair, run["canary"]
     )
+    now = known["scoring_run_id"] if known else derived
     if run["scoring_run_id"] != now:
         raise StateError(
             f"{run['scoring_run_id']} is older than {current['scoring_run_id']}, which readers see "
@@ -249,4 +254,6 @@ def score_batch(session: Session, batch_id: str, by: str | None = None) -> str:
         for _ in pool.map(work, (planned.mini_batches[core::cores] for core in range(cores))):
             pass  # iterate over the results, because that raises the error of a failed thread
     publish_scores(session, planned.scoring_run_id, by)
-    return planned.scoring_run_id
+    with database.transaction(session.connection):
+        current = database.row(session.connection, "select_current_run", batch_id=batch_id)
+    return planned.scoring_run_id if current is None else str(current["scoring_run_id"])

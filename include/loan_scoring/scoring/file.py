@@ -13,6 +13,7 @@ from loan_scoring import database
 from loan_scoring.contract import KEY
 from loan_scoring.contract.business_dates import local_time
 from loan_scoring.contract.presence import split_columns_of_file
+from loan_scoring.counted import counted
 from loan_scoring.database.readahead import read_ahead
 from loan_scoring.database.session import Session
 from loan_scoring.features.lookups import KnownBy, join_lookups
@@ -76,9 +77,9 @@ def score_file(session: Session, location: str | Path, out: str | Path) -> FileS
         refuse_to_replace(table, location, refused_path(out))
         if table.header.extra:
             log.warning(
-                "%s: ignored columns that are not in the contract: %s",
+                "%s: ignored %s that the contract does not name",
                 location_label(location),
-                ", ".join(table.header.extra),
+                counted(len(table.header.extra), "column"),
             )
         rules = RowRules(contract)
         own = Session(scorer.contract, session.connection)

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.features.applications import read_derived, read_derived_blocks
 from loan_scoring.models import registry
+from loan_scoring.scoring.canary import canary_members
 
 if TYPE_CHECKING:
     from loan_scoring.models.scorer import Scorer
@@ -35,6 +37,10 @@ a third block is written.
 
 EMPTY_MINI_BATCH = 0
 """Number of the only mini-batch of a batch that was declared empty. No table has a row of it."""
+
+
+TABLES = {"night": "scores", "shadow": "shadow_scores"}
+"""The table with the scores of each kind of run."""
 
 
 def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
@@ -56,10 +62,7 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
         return 0
     # Use the policy that was stored when the run was planned, because the contract may have changed
     # since, and all mini-batches of a run must be scored under one policy.
-    scorer = registry.load_scorer(
-        session.under(run), run["propensity_version"], run["personas_version"]
-    )
-    partition = partition_name("scores", run["batch_id"])
+    parts = _parts(session.under(run), run)
     rows = referred = 0
     with database.transaction(session.connection):
         found = database.row(
@@ -72,12 +75,15 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             )
         if found["state"] == "scored":
             return int(found["applications"])
-        with _blocks(session, run, scorer, found) as applications:
-            blocks = (_scored(scorer, run, mini_batch, block) for block in applications)
-            for scores, text in read_ahead(blocks):
-                database.copy_csv(session.connection, partition, scores.column_names, text)
-                rows += scores.num_rows
-                referred += scores.num_rows - scores.column("exclusion_reason").null_count
+        for part in parts:
+            with _blocks(session, run, part.scorer, found) as applications:
+                blocks = (_scored(part, run, mini_batch, block) for block in applications)
+                for scores, text in read_ahead(blocks):
+                    partition = partition_name(part.table, run["batch_id"])
+                    database.copy_csv(session.connection, partition, scores.column_names, text)
+                    if part.is_counted:
+                        rows += scores.num_rows
+                        referred += scores.num_rows - scores.column("exclusion_reason").null_count
         database.execute(
             session.connection,
             "update_mini_batch_scored",
@@ -88,6 +94,42 @@ def score_mini_batch(session: Session, run_id: str, mini_batch: int) -> int:
             seconds=time.monotonic() - started,
         )
     return rows
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """The loans of a run that one pair of models scores, and the table that gets the scores.
+
+    `of_canary` says whether these are the loans of the run's canary, or all others. None means all
+    loans. The scores of a part with `is_counted` are those that the run stands for.
+    """
+
+    scorer: "Scorer"
+    versions: dict[str, str]
+    table: str
+    of_canary: bool | None = None
+    is_counted: bool = True
+
+
+def _parts(session: Session, run: database.Row) -> list[ScoredPart]:
+    """Return what is to be scored in a run: one part, or three parts in a run with a canary.
+
+    With a canary, the champion scores the canary's loans too, for comparison.
+    """
+
+    def load(row: database.Row) -> tuple["Scorer", dict[str, str]]:
+        names = ("propensity_version", "personas_version")
+        scorer = registry.load_scorer(session, row[names[0]], row[names[1]])
+        return scorer, {name: row[name] for name in names}
+
+    champion = load(run)
+    if run["canary"] is None:
+        return [ScoredPart(*champion, TABLES[run["run_kind"]])]
+    return [
+        ScoredPart(*champion, "scores", of_canary=False),
+        ScoredPart(*champion, "shadow_scores", of_canary=True, is_counted=False),
+        ScoredPart(*load(run["canary"]), "scores", of_canary=True),
+    ]
 
 
 @contextmanager
@@ -112,17 +154,21 @@ def _blocks(
 
 
 def _scored(
-    scorer: "Scorer", run: database.Row, mini_batch: int, applications: pa.Table
+    part: ScoredPart, run: database.Row, mini_batch: int, applications: pa.Table
 ) -> tuple[pa.Table, io.BytesIO]:
     """Score a block of applications. Return the score rows and the CSV text for COPY.
 
     The models use one thread. Mini-batches already run in parallel, so more threads would only
     compete for the cores.
     """
+    if part.of_canary is not None:
+        of_canary = canary_members(run["canary"], applications.column(KEY))
+        applications = applications.filter(pa.array(of_canary == part.of_canary))
     # threadpool_limits affects only the calling thread, and this function runs in the thread of
     # read_ahead. Therefore the limit is set here.
     with threadpool_limits(limits=1):
-        scores = scorer.score(applications)
+        # Nobody is told the reasons of a shadow.
+        scores = part.scorer.score(applications, with_reasons=run["run_kind"] == "night")
     rows = applications.num_rows
     written = pa.table(
         {
@@ -131,8 +177,7 @@ def _scored(
             "mini_batch": pa.repeat(mini_batch, rows),
             KEY: applications.column(KEY),
             **{name: scores.column(name) for name in scores.column_names},
-            "propensity_version": pa.repeat(run["propensity_version"], rows),
-            "personas_version": pa.repeat(run["personas_version"], rows),
+            **{name: pa.repeat(version, rows) for name, version in part.versions.items()},
             "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
         }
     )

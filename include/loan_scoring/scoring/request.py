@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import database
@@ -26,6 +27,7 @@ from loan_scoring.scoring.fields import Application, typed_applications
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from threadpoolctl import ThreadpoolController
 
     from loan_scoring.features.lookups import KnownBy
     from loan_scoring.models.scorer import Scorer
@@ -231,18 +233,18 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
             versions = dict(zip(registry.KINDS, registry.champion_pair(session), strict=True))
         else:
             versions = registry.fitted_pair(session, model)
-        hashes = [
-            registry.model_row(session, versions[kind])["artifact_sha256"]
-            for kind in registry.KINDS
-        ]
-    key = (contract.portfolio, *hashes)
-    found = _scorers.get(key)
-    if found is not None and found[0] == contract:
-        return found[1], versions
+        found = database.rows(
+            session.connection, "select_artifact_hashes", versions=[*versions.values()]
+        )
+    hashes = {row["kind"]: row["artifact_sha256"] for row in found}
+    key = (contract.portfolio, *(hashes[kind] for kind in registry.KINDS))
+    known = _scorers.get(key)
+    if known is not None and known[0] == contract:
+        return known[1], versions
     with _turn():
-        found = _scorers.get(key)
-        if found is not None and found[0] == contract:
-            scorer = found[1]
+        known = _scorers.get(key)
+        if known is not None and known[0] == contract:
+            scorer = known[1]
         else:
             with database.transaction(session.connection):
                 scorer = registry.load_scorer(session, versions[PROPENSITY], versions[PERSONAS])
@@ -250,20 +252,30 @@ def load_pair(session: Session, model: str) -> tuple["Scorer", dict[str, str]]:
             while len(_scorers) >= MOST_SCORERS:
                 del _scorers[next(iter(_scorers))]
             _scorers[key] = (contract, scorer)
+            _thread_pools.cache_clear()
     return scorer, versions
 
 
 def _one_thread(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
-    from threadpoolctl import threadpool_limits
-
     # Use one thread, as mini-batches do, because with several threads the last bit of a score can
     # change.
-    with threadpool_limits(limits=1):
+    with _thread_pools().limit(limits=1):
         return scorer.score(table)
 
 
+@cache
+def _thread_pools() -> "ThreadpoolController":
+    """Return the thread pools of the process. To find them takes longer than to score a row.
+
+    They are searched after each loading of models, which may load a library with a pool.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def _with_reasons(row: dict[str, Any]) -> dict[str, Any]:
-    from loan_scoring.models.contributions import REASONS
+    from loan_scoring.models.reasons import REASONS
 
     reasons = [row.pop(name) for name in REASONS]
     return row | {"reasons": [reason for reason in reasons if reason is not None]}

@@ -120,6 +120,33 @@ def equal_odds(
     }
 
 
+def approval_differences(
+    values: Labels,
+    groups: list[str],
+    y: np.ndarray,
+    approved: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Return all differences in approval between groups whose outcomes are known, with intervals.
+
+    These are the results of `demographic_parity` and `equal_odds`.
+
+    Args:
+        values: group of each row.
+        groups: groups to compare, at least two.
+        y: outcomes, 1 for default, nan for unknown, shape (rows,).
+        approved: whether each row is approved, shape (rows,), bool.
+        resamples: number of bootstrap resamples.
+        seed: random seed for the resamples.
+    """
+    paid, defaulted = (
+        count_by_group(values.among(kind), groups, approved[kind]) for kind in (y == 0, y == 1)
+    )
+    found = demographic_parity(count_by_group(values, groups, approved), resamples, seed)
+    return found | equal_odds(paid, defaulted, resamples, seed)
+
+
 def _difference(rates: np.ndarray) -> float:
     return float(rates.max() - rates.min())
 

@@ -1,9 +1,9 @@
-"""Calculate bootstrap intervals of hold-out metrics, and the Wilson interval of a share."""
+"""Calculate intervals: of hold-out metrics by the bootstrap, of a share, and of means of folds."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from loan_scoring.statistics.bins import group_by_probability
 from loan_scoring.statistics.calibration import slopes_and_intercepts
@@ -119,6 +119,21 @@ def _weighted(
             "calibration_slope": slope,
             "calibration_intercept": intercept,
         }
+
+
+def student_interval(values: np.ndarray) -> Estimate:
+    """Return the mean of folds with its interval by Student's t distribution.
+
+    Folds share learning loans, so the interval is an approximation: no estimate of the variance of
+    cross-validation is without bias (Bengio and Grandvalet 2004).
+
+    Args:
+        values: one value for each fold, at least two, shape (folds,).
+    """
+    mean, folds = float(np.mean(values)), len(values)
+    error = float(np.std(values, ddof=1) / np.sqrt(folds))
+    half = error * float(stdtrit(folds - 1, (1 + CONFIDENCE) / 2))
+    return Estimate(mean, mean - half, mean + half)
 
 
 def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -40,10 +40,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot as SVG, with a caption that says what the plot shows."""
+    """A plot as SVG, with a caption that says what the plot shows.
+
+    If `is_wide` is True, the plot takes the whole width of the page.
+    """
 
     svg: bytes
     caption: str
+    is_wide: bool = False
 
 
 Block = Text | Heading | Note | Table | Plot

@@ -11,7 +11,12 @@ VERDICTS = {
     "rejected": "rejected by a person",
     "timed_out": "not answered in time",
 }
-OCCASIONS = {"training": "after training", "command": "by command", "rollback": "by rollback"}
+OCCASIONS = {
+    "training": "after training",
+    "shadow": "after its nights in shadow",
+    "command": "by command",
+    "rollback": "by rollback",
+}
 
 
 def promotions_section(verdicts: list[database.Row]) -> Section:

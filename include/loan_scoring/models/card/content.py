@@ -8,10 +8,15 @@ from loan_scoring.contract import Contract, under_model
 from loan_scoring.database.files import write_artifact
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
-from loan_scoring.models.card import checks, performance
+from loan_scoring.models.card import checks, decisions, judgement, performance
 from loan_scoring.models.card.blocks import Block, Card, Section, Table, Text
 from loan_scoring.models.card.data import data_section, declined_sections
+from loan_scoring.models.card.mitigation import mitigation_section
+from loan_scoring.models.card.over_time import looks_text, over_time_section
+from loan_scoring.models.card.reasons import reasons_section
 from loan_scoring.models.card.render import render_card_html
+from loan_scoring.models.card.shadow import shadow_sections
+from loan_scoring.models.cutoffs import read_comparison
 from loan_scoring.models.registry import PERSONAS, PROPENSITY
 from loan_scoring.models.training.trials import recorded_failures, recorded_trials
 
@@ -46,8 +51,11 @@ def read_card(session: Session, model_version: str) -> Card:
             session.connection, "select_verdicts", model_version=versions[PROPENSITY]
         )
         champion = registry.champion_version(session, PROPENSITY)
-    results = recorded_trials(session, propensity["fingerprint"])
-    failures = recorded_failures(session, propensity["fingerprint"])
+        looks = _looks(session, propensity)
+        comparison = read_comparison(session, versions[PROPENSITY])
+    results = recorded_trials(session, registry.trials_of(propensity))
+    failures = recorded_failures(session, registry.trials_of(propensity))
+    shadow = shadow_sections(session, versions[PROPENSITY])
     is_champion = champion == versions[PROPENSITY]
     contract = under_model(session.contract, propensity["training_data"])
     return Card(
@@ -59,18 +67,37 @@ def read_card(session: Session, model_version: str) -> Card:
             _purpose_section(contract, propensity),
             *_derived_section(contract, propensity),
             performance.metrics_section(contract, propensity),
+            *judgement.confusion_section(propensity),
+            *decisions.long_run_sections(propensity),
             *performance.plot_sections(contract, propensity),
+            *judgement.scorecard_section(contract, propensity),
+            *judgement.benchmark_section(contract, propensity),
+            over_time_section(contract, propensity),
+            *decisions.grades_sections(propensity, comparison),
+            *decisions.cutoffs_sections(contract, propensity, comparison),
             checks.promotions_section(verdicts),
-            performance.candidates_section(propensity, results, failures),
+            *shadow,
+            performance.candidates_section(contract, propensity, results, failures),
             performance.personas_section(personas),
+            reasons_section(contract, propensity, verdicts),
             checks.fairness_section(contract, propensity),
+            *mitigation_section(contract, propensity),
             checks.leaks_section(contract, propensity),
-            data_section(propensity),
+            data_section(propensity, looks),
             *declined_sections(contract, propensity),
             _limits_section(contract),
             _files_section(propensity, personas),
         ],
     )
+
+
+def _looks(session: Session, row: database.Row) -> str | None:
+    """Return how often the hold-out of a model was looked at. None if the model has no policy."""
+    policy = (row["evaluation"] or {}).get("holdout")
+    if policy is None:
+        return None
+    looks = registry.count_looks(session, policy, row["model_version"])
+    return looks_text(policy, looks, session.contract.promotion.confidence)
 
 
 def _purpose_section(contract: Contract, row: database.Row) -> Section:

@@ -22,8 +22,13 @@ METHODS = {
 }
 
 
-def data_section(row: database.Row) -> Section:
-    """Return the section with the batches, the cohorts that were left out, and the hold-out."""
+def data_section(row: database.Row, looks: str | None = None) -> Section:
+    """Return the section with the batches, the cohorts that were left out, and the hold-out.
+
+    Args:
+        row: row of the propensity model.
+        looks: how often the hold-out was looked at, or None.
+    """
     data = row["training_data"]
     rows = [
         [
@@ -51,6 +56,8 @@ def data_section(row: database.Row) -> Section:
                 f"chosen by {holdout['rule']} with seed {holdout['seed']}."
             )
         )
+    if looks is not None:
+        blocks.append(Text(looks))
     return Section("Data", blocks)
 
 

@@ -1,8 +1,11 @@
 """Make the card's sections on performance: metrics, plots, candidates and personas."""
 
+from typing import Any
+
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.models.card.blocks import Block, Plot, Section, Table, Text
+from loan_scoring.models.card.mitigation import least_discriminatory_text
 from loan_scoring.models.card.plots import (
     draw_calibration,
     draw_histogram,
@@ -10,6 +13,8 @@ from loan_scoring.models.card.plots import (
     draw_roc,
 )
 from loan_scoring.models.training.cross_validation import TrialResult
+from loan_scoring.models.training.disparity import disparity_of
+from loan_scoring.models.training.search import is_searched
 
 METRICS = {
     "auc": "AUC",
@@ -117,11 +122,12 @@ def _slope(calibration: dict[str, float | None]) -> str:
 
 
 def candidates_section(
-    row: database.Row, results: list[TrialResult], failures: dict[str, str]
+    contract: Contract, row: database.Row, results: list[TrialResult], failures: dict[str, str]
 ) -> Section:
     """Return the section with the results of all trials. The chosen trial is marked.
 
     Args:
+        contract: contract of the portfolio.
         row: row of the propensity model.
         results: results of the trials.
         failures: reasons of the trials that failed, by the name of the trial.
@@ -136,16 +142,31 @@ def candidates_section(
             f"{each.mean('f1_paid'):.4f}",
             f"{each.mean('brier'):.4f}",
             f"{each.calibration_slope:.3f}",
+            _disparity(contract, each),
             f"{each.seconds:.1f}",
         ]
         for each in results
     ]
+    rule = "the first one whose AUC is within one standard error of the best"
+    if row["metrics"].get("mitigation") == "least_discriminatory":
+        rule = "the least discriminatory one with an AUC within one standard error of the best"
     text = (
         f"Cross-validated in {len(results[0].folds)} folds of the training part. The chosen trial "
-        "is the first one whose AUC is within one standard error of the best."
+        f"is {rule}."
     )
-    names = ["trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "seconds"]
-    blocks: list[Block] = [Text(text), Table(names, rows, frozenset({1, 2, 3, 4, 5}))]
+    searched = sum(is_searched(each.trial.name) for each in results)
+    if searched:
+        text += (
+            f" A search suggested {searched} of them. The best of many looks better in "
+            "cross-validation than it is; the hold-out does not."
+        )
+    names = [
+        "trial", "AUC ± standard error", "F1 of paid", "Brier", "slope", "disparity", "seconds",
+    ]  # fmt: skip
+    blocks: list[Block] = [Text(text), Table(names, rows, frozenset(range(1, 7)))]
+    least = least_discriminatory_text(contract, results, row["metrics"]["trial"])
+    if least is not None:
+        blocks.append(Text(least))
     if failures:
         blocks += [
             Text("These trials failed and were left out:"),
@@ -154,9 +175,14 @@ def candidates_section(
     return Section(title, blocks)
 
 
+def _disparity(contract: Contract, result: TrialResult) -> str:
+    found = disparity_of(contract, result)
+    return "" if found is None else f"{found:.3f}"
+
+
 def personas_section(row: database.Row) -> Section:
-    """Return the section with the share and the default rate of each persona."""
-    people = row["metrics"]["personas"]
+    """Return the section with the share, default rate and traits of each persona."""
+    people, counts = row["metrics"]["personas"], row["metrics"].get("counts")
     rows = []
     for each in people:
         interval = each.get("default_rate_interval")
@@ -166,14 +192,56 @@ def personas_section(row: database.Row) -> Section:
                 f"{each['share']:.1%}",
                 f"{each['default_rate']:.1%}",
                 f"{interval[0]:.1%} to {interval[1]:.1%}" if interval else "not recorded",
+                _traits(each.get("traits")),
             ]
         )
-    return Section(
-        "Personas",
+    blocks: list[Block] = [
+        Text(
+            "Clusters of applicants, found without their outcomes. The last column says how many "
+            "members have a trait, and how many of all other applicants."
+        ),
+        Table(
+            ["persona", "share", "default rate", "95 % interval", "what sets it apart"],
+            rows,
+            frozenset({1, 2, 3}),
+        ),
+    ]
+    return Section("Personas", blocks + _counts(counts, len(people)))
+
+
+def _traits(traits: list[dict[str, Any]] | None) -> str:
+    if traits is None:
+        return "not recorded"
+    told = [f"{each['phrase']} {each['share']:.0%} ({each['others']:.0%})" for each in traits]
+    return "; ".join(told) or "nothing"
+
+
+def _counts(counts: list[dict[str, Any]] | None, chosen: int) -> list[Block]:
+    """Return the table of the numbers of personas that were judged, and the rule."""
+    if not counts:
+        return [Text("Other numbers of personas were not judged, or their figures not recorded.")]
+    rows = [
         [
-            Text("Clusters of applicants, found without their outcomes."),
-            Table(
-                ["persona", "share", "default rate", "95 % interval"], rows, frozenset({1, 2, 3})
-            ),
-        ],
-    )
+            f"{each['personas']}{' (chosen)' if each['personas'] == chosen else ''}",
+            f"{each['stability'][0]:.2f}{'' if each['is_stable'] else ' (not stable)'}",
+            f"{sum(each['stability']) / len(each['stability']):.2f}",
+            f"{each['separation']:.4f} ± {each['separation_error']:.4f}",
+            f"{each['silhouette']:.3f}",
+        ]
+        for each in counts
+    ]
+    return [
+        Text(
+            "How the number was chosen. Stability is the mean Jaccard index of a cluster over "
+            "bootstrap resamples: 1 if it is always found again. Separation is the share of the "
+            "variance of outcomes between the personas, with its standard error. Among the "
+            "numbers without an unstable persona, those within one standard error of the best "
+            "separation are kept, and of these the largest silhouette is chosen. If no number is "
+            "stable, the one with the most stable weakest persona is chosen."
+        ),
+        Table(
+            ["personas", "stability of the weakest", "mean stability", "separation", "silhouette"],
+            rows,
+            frozenset(range(5)),
+        ),
+    ]

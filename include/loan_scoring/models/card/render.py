@@ -2,6 +2,7 @@
 
 import base64
 import re
+from functools import cache
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -52,6 +53,12 @@ def escape_markdown(text: str) -> str:
 
 def render_card_html(card: Card) -> str:
     """Return the card as one HTML page that contains its styles and plots."""
+    sections = [(section.title, _runs(section)) for section in card.sections]
+    return _pages().get_template("page.html").render(card=card, sections=sections, policy=POLICY)
+
+
+@cache
+def _pages() -> Environment:
     pages = Environment(
         loader=PackageLoader("loan_scoring.models.card"),
         autoescape=True,
@@ -61,8 +68,7 @@ def render_card_html(card: Card) -> str:
         undefined=StrictUndefined,
     )
     pages.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    sections = [(section.title, _runs(section)) for section in card.sections]
-    return pages.get_template("page.html").render(card=card, sections=sections, policy=POLICY)
+    return pages
 
 
 def _runs(section: Section) -> list[tuple[bool, list[tuple[str, Block]]]]:

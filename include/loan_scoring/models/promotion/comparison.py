@@ -24,6 +24,11 @@ def render_comparison(session: Session, evidence: dict[str, Any]) -> str:
         if champion
         else f"Should **{challenger}** come into use? No model is in use. It was measured on "
         f"{rows} loans that it was not fitted on.",
+        *(
+            [f"{looks} models so far were measured on loans of this hold-out."]
+            if (looks := evidence["holdout"].get("looks"))
+            else []
+        ),
         "",
         f"| | {champion or 'no champion'} | {challenger} |",
         "| --- | --- | --- |",
@@ -32,6 +37,9 @@ def render_comparison(session: Session, evidence: dict[str, Any]) -> str:
         f"| calibration slope | {_number(calibrated.get('champion_slope'))} "
         f"| {_number(calibrated['slope'])} |",
     ]
+    over_time = by_name.get("out_of_time", {}).get("figures", {})
+    if "auc" in over_time:
+        lines.append(f"| AUC since {over_time['first']} | | {_number(over_time['auc'])} |")
     for name, parity in by_name["fair"]["figures"]["attributes"].items():
         label = session.contract.by_name[name].label
         lines.append(f"| lowest over highest approval, {label} | | {_number(parity['ratio'])} |")

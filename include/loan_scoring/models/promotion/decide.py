@@ -7,12 +7,14 @@ verdict also applies to the personas of the pair.
 import logging
 from typing import Any
 
-from loan_scoring import database, settings
-from loan_scoring.database import audit
+from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.promotion.judge import judge_challenger
+from loan_scoring.models.promotion.rights import mode_in_effect, refuse_own_training
+from loan_scoring.models.promotion.shadows import begin_shadow, end_shadow
+from loan_scoring.models.promotion.signatures import with_signatures
 from loan_scoring.models.registry import KINDS, PROPENSITY
 from loan_scoring.models.waiting import promote_command
 
@@ -27,15 +29,21 @@ def promote_by_gates(session: Session, versions: dict[str, str], mode: str | Non
 
     - `promoted`: the pair passed every gate and is now in use. This is recorded.
     - `refused`: the pair failed a gate, or the champion changed meanwhile. This is recorded.
+    - `shadow`: the pair passed every gate and scores beside the champion from now on, because the
+      contract has `promotion.shadow_nights`, and the pair was not trained after a detected change.
     - `held`: the pair passed every gate, but the mode is `hold`, so a person decides.
     - `unchanged`: the pair was in use already.
-    - `withheld`: a person rejected the pair or rolled it back, so only a person can promote it.
+    - `withheld`: a person rejected the pair or rolled it back, so only a person can promote it. A
+      run that itself asks for the mode `hold` puts the pair to a person again.
 
     Args:
         session: database session.
         versions: versions of the pair, by kind.
         mode: `auto` or `hold`. If None, the environment variable LOAN_SCORING_PROMOTION decides,
-            and if this is not set, the contract.
+            and if this is not set, the contract. If the variable is `hold`, nothing overrides it.
+
+    Raises:
+        StateError: the mode is `auto`, and LOAN_SCORING_PROMOTION is `hold`.
     """
     return judge_and_promote(session, versions, mode)[0]
 
@@ -47,15 +55,18 @@ def judge_and_promote(
 
     The evidence is empty if no gate was evaluated.
     """
-    challenger = versions[PROPENSITY]
+    challenger, is_asked_for = versions[PROPENSITY], mode == "hold"
+    mode = mode_in_effect(session.contract, mode)
     with database.transaction(session.connection):
         if registry.champion_version(session, PROPENSITY) == challenger:
             return "unchanged", {}
         no = database.row(session.connection, "select_standing_no", model_version=challenger)
     if no is not None:
         what = "rolled it back" if no["occasion"] == "rollback" else "rejected it"
-        log.info("%s: withheld, as %s %s", challenger, no["decided_by"], what)
-        return "withheld", {}
+        if not is_asked_for:
+            log.info("%s: withheld, as %s %s", challenger, no["decided_by"], what)
+            return "withheld", {}
+        log.info("%s: %s %s; a person is asked again", challenger, no["decided_by"], what)
     judgement = judge_challenger(session, versions)
     evidence = judgement.evidence()
     for gate in judgement.gates:
@@ -69,7 +80,12 @@ def judge_and_promote(
             promote_command(session.contract, challenger, has_failed=True),
         )
         return verdict, evidence
-    if (mode or settings.promotion_mode() or session.contract.promotion.mode) == "hold":
+    has_changed = judgement.holdout["since"] is not None  # then the champion is known to be wrong
+    nights = session.contract.promotion.shadow_nights
+    if judgement.champion is not None and nights and not has_changed:
+        begin_shadow(session, versions, POLICY)
+        return "shadow", evidence
+    if mode == "hold":
         return "held", evidence
     return apply_verdict(session, versions, "promoted", POLICY, evidence), evidence
 
@@ -100,54 +116,71 @@ def apply_verdict(
         _check_loadable(session, versions)
     with database.transaction(session.connection):
         database.lock(session.connection, "promotions")
+        evidence = with_signatures(session, versions, evidence)
         champion = registry.champion_version(session, PROPENSITY)
         if verdict == "promoted" and champion == versions.get(PROPENSITY):
             return "unchanged"
         if verdict == "promoted" and champion != evidence["champion"]:
             evidence = evidence | {"outdated": f"{champion} was promoted meanwhile"}
             verdict = "refused"
-        is_new = [
-            registry.record_verdict(
-                session, version, verdict, evidence, decided_by, occasion, comment
-            )
-            for version in versions.values()
-        ]
-        if any(is_new):
-            details = {"occasion": occasion, "comment": comment, "champion": champion}
-            details |= {
-                name: evidence[name] for name in ("overruled", "outdated") if name in evidence
-            }
-            subject = ", ".join(versions.values())
-            audit.record_entry(session, decided_by, f"promotion.{verdict}", subject, details)
+        details = {"occasion": occasion, "comment": comment, "champion": champion}
+        details |= {name: evidence[name] for name in ("overruled", "outdated") if name in evidence}
+        registry.record_verdicts(
+            session,
+            dict.fromkeys(versions.values(), evidence),
+            verdict,
+            decided_by,
+            occasion=occasion,
+            comment=comment,
+            details=details,
+        )
+        if PROPENSITY in versions:
+            end_shadow(session, versions[PROPENSITY], verdict, comment)
     log.info("%s: %s by %s", ", ".join(versions.values()), verdict, decided_by)
     return verdict
 
 
 def promote_by_hand(
-    session: Session, model_version: str, decided_by: str, comment: str | None = None
+    session: Session,
+    model_version: str,
+    decided_by: str,
+    comment: str | None = None,
+    *,
+    overrules: bool = True,
+    seen: str | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Promote a pair because a person decided so. Return the verdict and the evidence.
 
     The gates are evaluated here, too. If a gate fails, a comment is required, and the gate is
-    recorded as overruled.
+    recorded as overruled. In the mode `hold`, another person than the one who started the training
+    must decide.
 
     Args:
         session: database session.
         model_version: either version of the pair, propensity or personas.
         decided_by: the person who decided.
         comment: reason for the decision.
+        overrules: whether the person means to overrule a gate that fails.
+        seen: champion that the person saw in use, or an empty string for none. The promotion is
+            refused if another one is in use now. If None, this is not checked.
 
     Raises:
         StateError: there is no such version, the pair is in use already, a gate failed and there
-            is no comment, or the artifact of a model is missing or changed.
+            is no comment or the person does not overrule it, the person started the training, the
+            champion is not the one that was seen, or the artifact of a model is missing or changed.
     """
     versions = registry.fitted_pair(session, model_version)
+    in_use = registry.champion_version(session, PROPENSITY)
+    if seen is not None and seen != (in_use or ""):
+        raise StateError(f"{in_use or 'no model'} is in use by now, not {seen or 'none'}")
     if all(registry.champion_version(session, kind) == versions[kind] for kind in KINDS):
         raise StateError(f"{' and '.join(versions.values())} are in use already")
+    if mode_in_effect(session.contract) == "hold":
+        refuse_own_training(session, versions, decided_by)
     judgement = judge_challenger(session, versions)
     evidence = judgement.evidence()
     if judgement.failed:
-        if not comment:
+        if not comment or not overrules:
             sentences = " ".join(gate.sentence for gate in judgement.gates if not gate.passed)
             raise StateError(
                 f"{versions[PROPENSITY]} fails {', '.join(judgement.failed)}: {sentences} "
@@ -205,18 +238,23 @@ def rollback_champions(
                 back[each] = row
         now = in_use | {each: str(row["replaces"]) for each, row in back.items()}
         _check_loadable(session, now)
-        for each, row in back.items():
-            evidence = {
+        judged = {
+            now[each]: {
                 "takes_out": in_use[each],
                 "puts_back": now[each],
                 "undoes_promotion": row["promotion_id"],
             }
-            registry.record_verdict(
-                session, now[each], "promoted", evidence, decided_by, "rollback", comment
-            )
-        details = {"takes_out": [in_use[each] for each in back], "comment": comment}
-        audit.record_entry(
-            session, decided_by, "promotion.rollback", ", ".join(now.values()), details
+            for each, row in back.items()
+        }
+        registry.record_verdicts(
+            session,
+            judged,
+            "promoted",
+            decided_by,
+            occasion="rollback",
+            comment=comment,
+            subject=", ".join(now.values()),
+            details={"takes_out": [in_use[each] for each in back], "comment": comment},
         )
     log.info("rolled back to %s by %s", ", ".join(now.values()), decided_by)
     return now

@@ -2,9 +2,10 @@
 
 Each gate is a pure function that returns whether the challenger passes, with the figures.
 
-Without a champion, the challenger is the first model. Then the AUC has a floor, and the other gates
-judge by 95 % intervals: the first model fails if its interval lies beyond the limits. The value
-alone would refuse good models of small portfolios by noise, and no champion is there to go on with.
+A limit is judged by a 95 % interval: the challenger fails if the interval lies beyond the limit. If
+only the value does, the gate is passed, and its sentence says that the result is unclear. The value
+alone would refuse good models of small portfolios by noise (docs/adr/0044). Without a champion, the
+challenger is the first model, and it must be better than chance.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from loan_scoring.statistics.auc import REPLICATES, auc, auc_differences, delong
 from loan_scoring.statistics.calibration import finite_or_none, fit_calibration_line, log_odds
 from loan_scoring.statistics.fairness import Z95, Parity
 from loan_scoring.statistics.group_differences import GroupCounts, demographic_parity
+
+UNCLEAR = ", so this is unclear"
+"""Said if a value is beyond its limit and its interval is not."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,12 @@ def better(
 
 
 def above_floor(contract: Contract, y: np.ndarray, challenger: np.ndarray) -> Gate:
-    """Judge whether the first model reaches the contract's `min_auc`, and is better than chance.
+    """Judge whether the first model reaches the contract's floor, and is better than chance.
 
     It is better than chance if DeLong's 95 % interval of the AUC lies above 0.5. A few defaults
     could lift the AUC of a useless model above the floor, but not its interval above 0.5.
     """
-    floor = contract.promotion.first_model.min_auc
+    floor = contract.promotion.auc_floor
     own, error = delong(y, challenger)
     low, high = own - Z95 * error, min(own + Z95 * error, 1.0)
     side = "below" if own < floor else "at or above"
@@ -110,7 +114,7 @@ def calibrated(
 ) -> Gate:
     """Judge whether the calibration slope is within the contract's limits, for example 0.9 to 1.1.
 
-    The first model passes if the slope's 95 % interval reaches the limits. The champion's slope is
+    The gate fails if the slope's 95 % interval does not reach the limits. The champion's slope is
     among the figures, but does not affect the result. `better` describes the arguments.
     """
     low, high = contract.promotion.calibration_slope
@@ -118,7 +122,7 @@ def calibrated(
     reach = Z95 * found.standard_error
     interval = [found.slope - reach, found.slope + reach]
     is_within = bool(low <= found.slope <= high)
-    passed = is_within or (champion is None and bool(interval[0] <= high and interval[1] >= low))
+    passed = bool(interval[0] <= high and interval[1] >= low)
     figures: dict[str, Any] = {
         "slope": found.slope,
         "interval": interval,
@@ -130,39 +134,36 @@ def calibrated(
     if champion is not None:
         figures["champion_slope"] = fit_calibration_line(y, champion).slope
     side = "within" if is_within else "outside"
-    of_first = ""
-    if champion is None and np.isfinite(found.slope):
-        reaches = "reaches" if passed else "does not reach"
-        of_first = f"; its 95 % interval [{interval[0]:.3f}, {interval[1]:.3f}] {reaches} them"
+    reaches = ""
+    if np.isfinite(found.slope):
+        verb = "reaches" if passed else "does not reach"
+        reaches = f"; its 95 % interval [{interval[0]:.3f}, {interval[1]:.3f}] {verb} them"
+        reaches += UNCLEAR * (passed and not is_within)
     return Gate(
         "calibrated",
         passed,
-        f"Calibration slope {found.slope:.3f} is {side} the limits [{low:g}, {high:g}]{of_first}; "
+        f"Calibration slope {found.slope:.3f} is {side} the limits [{low:g}, {high:g}]{reaches}; "
         f"predicted {np.mean(challenger):.1%} defaults, observed {np.mean(y):.1%}.",
         finite(figures),
     )
 
 
-def fair(contract: Contract, parities: list[Parity], *, is_first: bool = False) -> Gate:
+def fair(contract: Contract, parities: list[Parity]) -> Gate:
     """Judge whether the approval rates of an attribute's groups are close enough to each other.
 
-    For each attribute, the lowest approval rate divided by the highest must be at least
-    `min_ratio` of the contract. Of the first model, the upper end of the ratio's 95 % interval must
-    be. An attribute passes if it has fewer than two groups that are large enough to compare.
+    For each attribute, the ratio is the lowest approval rate divided by the highest. The gate fails
+    if the 95 % interval of a ratio lies below `min_ratio` of the contract. An attribute passes if
+    it has fewer than two groups that are large enough to compare.
 
     Args:
         contract: contract with the floor.
         parities: the approval rates by group, one for each attribute.
-        is_first: whether there is no champion.
     """
     floor = contract.promotion.fairness.min_ratio
     intervals = {each.attribute: _ratio_interval(contract, each) for each in parities}
-    judged = {
-        each.attribute: each.ratio if not is_first else intervals[each.attribute][1]
-        for each in parities
-        if each.ratio is not None
-    }
-    passed = all(value >= floor for value in judged.values())
+    passed = all(
+        intervals[each.attribute][1] >= floor for each in parities if each.ratio is not None
+    )
     phrases = []
     for each in parities:
         label = contract.by_name[each.attribute].label
@@ -170,13 +171,12 @@ def fair(contract: Contract, parities: list[Parity], *, is_first: bool = False) 
             phrases.append(f"{label}: fewer than two groups are large enough to compare")
             continue
         side = "at or above" if each.ratio >= floor else "below"
+        low, high = intervals[each.attribute]
         phrases.append(
             f"{label}: {each.lowest} is approved {each.ratio:.3f} times as often as "
-            f"{each.highest}, {side} the floor of {floor:g}"
+            f"{each.highest}, {side} the floor of {floor:g}, 95 % interval [{low:.3f}, {high:.3f}]"
+            f"{UNCLEAR * (each.ratio < floor <= high)}"
         )
-        if is_first:
-            low, high = intervals[each.attribute]
-            phrases[-1] += f", 95 % interval [{low:.3f}, {high:.3f}]"
     return Gate(
         "fair",
         passed,
@@ -226,6 +226,8 @@ def free_of_leaks(report: dict[str, Any] | None, features: list[str]) -> Gate:
     if report is None:
         return Gate("free_of_leaks", False, "The model has no leak report.", {})
     decisive = [each["column"] for each in report["findings"] if each["is_decisive"]]
+    for leaf in report.get("leaves", []):  # a version before 0.2.0 has none
+        decisive += leaf["columns"][:1] if leaf["is_decisive"] else []
     leaking = sorted(set(decisive) & set(features))
     checked = len(report["findings"])
     sentence = f"{checked} columns were checked; no feature of the model leaks the outcome."

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.models.baseline import PREDICTIONS, fit_baseline, watched_columns
@@ -15,7 +16,9 @@ from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.scorer import Scorer
 
 
-def baseline_of_applicants(scorer: Scorer, applicants: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+def baseline_of_applicants(
+    scorer: Scorer, applicants: pa.Table, learnt: pa.ChunkedArray
+) -> tuple[pa.Table, dict[str, Any]]:
     """Return the rows of the baseline and the baseline, if some applicants have no outcome.
 
     The predictions are those of the applicants in the hold-out, which no fit has seen, whether they
@@ -24,12 +27,16 @@ def baseline_of_applicants(scorer: Scorer, applicants: pa.Table) -> tuple[pa.Tab
     Args:
         scorer: scorer that scores batches with the model.
         applicants: random sample of all applicants of the period.
+        learnt: keys of the loans of the training set. An old loan of the hold-out may be among
+            them.
     """
     contract = scorer.contract
     _, holdout = split_holdout(contract, applicants.column(KEY))
     is_holdout = np.zeros(applicants.num_rows, dtype=bool)
     is_holdout[holdout] = True
-    scores = scorer.score(applicants.take(pa.array(holdout)))
+    is_learnt = pc.is_in(applicants.column(KEY), value_set=learnt.combine_chunks())
+    is_holdout &= ~is_learnt.to_numpy()
+    scores = scorer.score(applicants.filter(pa.array(is_holdout)))
     return baseline_of_labelled(contract, applicants, is_holdout, scores)
 
 

@@ -1,7 +1,7 @@
 """Cross-validate trials, and choose and fit a trial by the one-standard-error rule."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +9,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
+from loan_scoring.models.training.disparity import (
+    Counts,
+    count_approvals,
+    near_best,
+    would_approve,
+)
+from loan_scoring.models.training.out_of_fold import (
+    Relabel,
+    cut_folds,
+    predict_declined,
+    predict_out_of_fold,
+)
 from loan_scoring.models.training.reject_inference import Rejects, with_rejects
-from loan_scoring.statistics.calibration import recalibrate, slope_and_intercept
+from loan_scoring.statistics.calibration import slope_and_intercept
+from loan_scoring.statistics.grades import Step, isotonic_steps
+from loan_scoring.statistics.labels import Labels
 
 F1_THRESHOLD = 0.5
 """For F1, a loan is predicted to default if its probability is at least this threshold."""
@@ -43,7 +56,9 @@ class TrialResult:
 
     `folds` has the metrics of each fold: `auc`, `f1_paid`, `f1_default`, `brier` and `log_loss`.
     Calibration slope and intercept are fitted to the out-of-fold predictions. `seconds` is the
-    elapsed time of the cross-validation.
+    elapsed time of the cross-validation. `steps` are the isotonic steps of the out-of-fold
+    predictions, before calibration, or None if the contract has no grades derived. `fairness` has
+    the approvals by group, or is None if they were not counted.
     """
 
     trial: Trial
@@ -51,6 +66,8 @@ class TrialResult:
     calibration_slope: float
     calibration_intercept: float
     seconds: float
+    steps: list[Step] | None = None
+    fairness: Counts | None = None
 
     def mean(self, metric: str) -> float:
         """Return the mean of a metric over the folds."""
@@ -75,6 +92,8 @@ def cross_validate(
     y: np.ndarray,
     recent: np.ndarray | None = None,
     rejects: Rejects | None = None,
+    groups: Mapping[str, Labels] | None = None,
+    relabel: Relabel | None = None,
 ) -> TrialResult:
     """Cross-validate a trial in stratified folds, and return the result.
 
@@ -91,63 +110,36 @@ def cross_validate(
         recent: mask of the loans to which slope and intercept are fitted, shape (rows,). If None,
             slope and intercept are fitted to all loans.
         rejects: reject inference, or None.
+        groups: group of each row by protected attribute, shape (rows,) each. If None, approvals by
+            group are not counted.
+        relabel: labels and weights that are learnt instead of the outcomes, or None.
 
     Raises:
         TrialError: a fold cannot be fitted or measured.
     """
     started = time.monotonic()
-    with _as_error_of(trial):
-        of_declined = _predict_declined(contract, features, trial, X, y, recent, rejects)
-        predicted, folds = np.empty(len(y)), []
-        for fold, (learn, test) in enumerate(_cut(contract, X, y)):
-            pipeline = build_candidate(contract, features, trial)
-            inferred = None if of_declined is None else of_declined[fold]
-            fit_pipeline(pipeline, *with_rejects(X, y, learn, rejects, inferred))
-            predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
-            folds.append(fold_metrics(y[test], predicted[test]))
-        used = slice(None) if recent is None else recent
+    with as_error_of(trial):
+        predicted = predict_out_of_fold(contract, features, trial, X, y, recent, rejects, relabel)
+        folds = [fold_metrics(y[test], predicted[test]) for _, test in cut_folds(contract, X, y)]
+        used = np.ones(len(y), dtype=bool) if recent is None else recent
         slope, intercept = slope_and_intercept(y[used], predicted[used])
-    return TrialResult(trial, folds, slope, intercept, time.monotonic() - started)
-
-
-def _cut(contract: Contract, X: pd.DataFrame, y: np.ndarray) -> Iterator[Any]:
-    """Return the row indices of the learning part and the test part of each fold."""
-    training = contract.training
-    folds = StratifiedKFold(training.folds, shuffle=True, random_state=training.seed)
-    return iter(folds.split(X, y))
-
-
-def _predict_declined(
-    contract: Contract,
-    features: Sequence[str],
-    trial: Trial,
-    X: pd.DataFrame,
-    y: np.ndarray,
-    recent: np.ndarray | None,
-    rejects: Rejects | None,
-) -> np.ndarray | None:
-    """Return the calibrated probabilities of declined applicants, shape (folds, declined).
-
-    The probabilities of a fold are those of the trial as fitted without declined applicants on the
-    learning part of the fold, so that no outcome of its test part is in them. Slope and intercept
-    of the calibration come from all folds. Return None if no outcomes are to be drawn.
-    """
-    if rejects is None or rejects.X is None:
-        return None
-    predicted, of_declined = np.empty(len(y)), []
-    for learn, test in _cut(contract, X, y):
-        pipeline = build_candidate(contract, features, trial)
-        fit_pipeline(pipeline, X.iloc[learn], y[learn])
-        predicted[test] = pipeline.predict_proba(X.iloc[test])[:, 1]
-        of_declined.append(pipeline.predict_proba(rejects.X)[:, 1])
-    used = slice(None) if recent is None else recent
-    slope, intercept = slope_and_intercept(y[used], predicted[used])
-    found = np.array(of_declined)
-    return recalibrate(found, slope, intercept) if np.isfinite(slope) else found
+        has_grades = isinstance(contract.grades, int)
+        steps = isotonic_steps(y[used], predicted[used]) if has_grades else None
+        fairness = None
+        if groups is not None:
+            calibration = calibration_of(contract, slope, intercept, not used.all())
+            fairness = count_approvals(
+                contract,
+                {name: labels.among(used) for name, labels in groups.items()},
+                y[used],
+                would_approve(contract, predicted[used], calibration),
+            )
+    seconds = time.monotonic() - started
+    return TrialResult(trial, folds, slope, intercept, seconds, steps, fairness)
 
 
 @contextmanager
-def _as_error_of(trial: Trial) -> Iterator[None]:
+def as_error_of(trial: Trial) -> Iterator[None]:
     """Raise any error inside the block as a TrialError, so that the other trials can go on."""
     try:
         yield
@@ -178,10 +170,20 @@ def choose_trial(results: Sequence[TrialResult]) -> TrialResult:
     This is the one-standard-error rule (Breiman et al. 1984, 3.4.3). A trial counts as simpler than
     the trials that the contract declares after it.
     """
-    best = max(results, key=lambda each: (each.mean("auc"), -each.trial.place))
-    enough = best.mean("auc") - best.auc_standard_error
-    good = [each for each in results if each.mean("auc") >= enough]
-    return min(good, key=lambda each: each.trial.place)
+    return min(near_best(results), key=lambda each: each.trial.place)
+
+
+def calibration_of(
+    contract: Contract, slope: float, intercept: float, has_changed: bool
+) -> tuple[float, float] | None:
+    """Return slope and intercept with which a model is calibrated. None if it is not.
+
+    A model is calibrated if the slope is outside the contract's limits, or if a change was
+    detected, but never if the slope could not be computed.
+    """
+    low, high = contract.training.calibration_slope
+    is_good = low <= slope <= high and not has_changed
+    return None if is_good or not np.isfinite(slope) else (slope, intercept)
 
 
 def fit_chosen_trial(
@@ -194,6 +196,7 @@ def fit_chosen_trial(
     has_changed: bool = False,
     recent: np.ndarray | None = None,
     rejects: Rejects | None = None,
+    relabel: Relabel | None = None,
 ) -> Pipeline:
     """Fit the chosen trial to the whole training set, and calibrate the model if necessary.
 
@@ -213,21 +216,27 @@ def fit_chosen_trial(
         recent: as in `cross_validate`.
         rejects: reject inference, or None. Outcomes of declined applicants are drawn from the mean
             of the folds' probabilities.
+        relabel: as in `cross_validate`.
 
     Raises:
         TrialError: the trial cannot be fitted to the whole training set.
     """
     trial = chosen.trial
-    with _as_error_of(trial):
-        of_declined = _predict_declined(contract, features, trial, X, y, recent, rejects)
-        inferred = None if of_declined is None else of_declined.mean(axis=0)
-        rows = with_rejects(X, y, np.arange(len(y)), rejects, inferred)
-        pipeline = fit_pipeline(build_candidate(contract, features, trial), *rows)
-    low, high = contract.training.calibration_slope
-    is_good = low <= chosen.calibration_slope <= high and not has_changed
-    if is_good or not np.isfinite(chosen.calibration_slope):
+    with as_error_of(trial):
+        unfitted, everyone = build_candidate(contract, features, trial), np.arange(len(y))
+        if relabel is None:
+            of_declined = predict_declined(contract, features, trial, X, y, recent, rejects)
+            inferred = None if of_declined is None else of_declined.mean(axis=0)
+            pipeline = fit_pipeline(unfitted, *with_rejects(X, y, everyone, rejects, inferred))
+        else:
+            labels, weights = relabel(everyone)
+            pipeline = fit_pipeline(unfitted, X, y, weights, labels)
+    calibration = calibration_of(
+        contract, chosen.calibration_slope, chosen.calibration_intercept, has_changed
+    )
+    if calibration is None:
         return pipeline
-    calibrated = Calibrated(pipeline[-1], chosen.calibration_slope, chosen.calibration_intercept)
+    calibrated = Calibrated(pipeline[-1], *calibration)
     calibrated.classes_ = pipeline[-1].classes_
     return Pipeline([*pipeline.steps[:-1], ("classify", calibrated)])
 

@@ -13,17 +13,19 @@ import pyarrow.compute as pc
 from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline
 
+from loan_scoring.contract import Contract
 from loan_scoring.models.baseline import SCORE_BINS
 from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Columns, Encoder, split_columns
 from loan_scoring.models.groups import group_names
-from loan_scoring.models.holdout import holdout_policy
+from loan_scoring.models.scorecard import describe_scorecard
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.statistics import fairness
 from loan_scoring.statistics.auc import auc
 from loan_scoring.statistics.calibration import finite_or_none, fit_calibration_line
 from loan_scoring.statistics.calibration_curve import fit_calibration_curve
-from loan_scoring.statistics.intervals import wilson
+from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap, wilson
+from loan_scoring.statistics.model_metrics import holdout_metrics
 
 IMPORTANCE_ROWS = 4000
 """The largest number of loans on which permutation importance is measured.
@@ -32,6 +34,25 @@ The limit saves time, because each loan is scored (number of features) x (repeat
 """
 
 IMPORTANCE_REPEATS = 5
+
+
+def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
+    """Return the metrics on a hold-out, with `intervals` as [lower limit, upper limit] by metric.
+
+    A metric is None if it cannot be computed. An example is the calibration slope of constant
+    probabilities.
+
+    Args:
+        contract: contract with the decline threshold and the settings of the bootstrap.
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted probabilities of default, shape (rows,).
+    """
+    threshold = contract.decision.decline_from
+    metrics = holdout_metrics(y, probability, threshold)
+    policy = contract.training
+    intervals = bootstrap(y, probability, threshold, policy.resamples, policy.seed)
+    defined = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
+    return defined | {"intervals": intervals, "confidence": CONFIDENCE}
 
 
 def evaluate_holdout(scorer: Scorer, holdout: pa.Table, scores: pa.Table) -> dict[str, Any]:
@@ -47,13 +68,20 @@ def evaluate_holdout(scorer: Scorer, holdout: pa.Table, scores: pa.Table) -> dic
     probability = scores.column("default_probability").to_numpy()
     approved = pc.equal(scores.column("decision"), "approve").to_numpy()
     return {
-        "holdout": holdout_policy(contract),
         "rows": len(y),
         "roc": roc_points(y, probability),
         "deciles": calibration_deciles(y, probability),
         "calibration": finite_calibration(y, probability),
         "calibration_curve": asdict(fit_calibration_curve(y, probability)),
         "histogram": score_histogram(y, probability),
+        "confusion": [
+            confusion(y, probability, threshold, decision)
+            for decision, threshold in (
+                ("approve", contract.decision.approve_below),
+                ("decline", contract.decision.decline_from),
+            )
+        ],
+        "scorecard": describe_scorecard(contract, scorer.propensity),
         "importance": permutation_importance(
             scorer.propensity, features, split_columns(holdout, contract, features), y,
             contract.training.seed,
@@ -69,6 +97,28 @@ def evaluate_holdout(scorer: Scorer, holdout: pa.Table, scores: pa.Table) -> dic
             if name in holdout.column_names
         ],
     }  # fmt: skip
+
+
+def confusion(
+    y: np.ndarray, probability: np.ndarray, threshold: float, decision: str
+) -> dict[str, Any]:
+    """Return the confusion matrix at a threshold. A loan at the threshold counts as above it.
+
+    Args:
+        y: outcomes, 1 for default, shape (rows,).
+        probability: predicted probabilities of default, shape (rows,).
+        threshold: probability that separates the two sides.
+        decision: name of the decision to which the threshold belongs.
+    """
+    is_above = probability >= threshold
+    return {
+        "decision": decision,
+        "threshold": threshold,
+        "defaulted_above": int(np.sum(is_above & (y == 1))),
+        "paid_above": int(np.sum(is_above & (y == 0))),
+        "defaulted_below": int(np.sum(~is_above & (y == 1))),
+        "paid_below": int(np.sum(~is_above & (y == 0))),
+    }
 
 
 def finite_calibration(y: np.ndarray, probability: np.ndarray) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """Fit the propensity model, the personas and the baseline, and measure them on the hold-out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,29 @@ from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import sample_rows
 from loan_scoring.models.encoding import feature_frame
-from loan_scoring.models.holdout import split_holdout
+from loan_scoring.models.holdout import cohort_days, holdout_policy, members
+from loan_scoring.models.out_of_time import OutOfTime, cut_out_of_time
 from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training import evaluation
-from loan_scoring.models.training.baseline_rows import baseline_of_applicants, baseline_of_labelled
-from loan_scoring.models.training.candidates import RARE_LOANS
-from loan_scoring.models.training.cross_validation import (
-    TrialResult,
-    final_classifier,
-    fit_chosen_trial,
+from loan_scoring.models.training.alternatives import (
+    choose_alternative,
+    fit_alternatives,
+    learning_set,
 )
+from loan_scoring.models.training.baseline_rows import baseline_of_applicants, baseline_of_labelled
+from loan_scoring.models.training.benchmark_tree import BenchmarkTree
+from loan_scoring.models.training.candidates import RARE_LOANS
+from loan_scoring.models.training.cohort_figures import measure_cohorts
+from loan_scoring.models.training.cross_validation import TrialResult, final_classifier
+from loan_scoring.models.training.decisions import evaluate_decisions, scale_of_fit
 from loan_scoring.models.training.declined import describe_declined
-from loan_scoring.models.training.persona_names import name_clusters
+from loan_scoring.models.training.mitigation_figures import compare_alternatives
+from loan_scoring.models.training.persona_names import (
+    describe_traits,
+    name_clusters,
+    tell_clusters,
+)
 from loan_scoring.models.training.personas import (
     describe_personas,
     fit_personas,
@@ -36,8 +46,8 @@ from loan_scoring.models.training.personas import (
 )
 from loan_scoring.models.training.reject_inference import infer_rejects
 from loan_scoring.models.training.rows import TrainingRows
-from loan_scoring.statistics.intervals import CONFIDENCE, bootstrap
-from loan_scoring.statistics.model_metrics import estimator_parameters, holdout_metrics
+from loan_scoring.models.training.tree_leaves import describe_tree
+from loan_scoring.statistics.model_metrics import estimator_parameters
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +58,10 @@ The function returns the cluster number of each application, and the names of th
 """
 
 
+FittedPersonas = tuple[Any, list[dict[str, Any]]]
+"""The fitted pipeline of the personas, and what each number of them was judged by, as JSON."""
+
+
 @dataclass(frozen=True)
 class TrainingParts:
     """All rows of a training, and the row indices of the training set and of the hold-out.
@@ -56,6 +70,9 @@ class TrainingParts:
     - `learn` are the row indices of the training set, without excluded applications.
     - `test` are the row indices of the hold-out, without excluded applications.
     - `holdout` are the row indices of the hold-out, with excluded applications.
+    - `last` are the row indices of the last cohorts, without excluded applications, and
+      `out_of_time` says from which day on. They are in neither training set nor hold-out.
+    - `days` are the cohorts of all rows, and `policy` is that of the hold-out.
     - `recent` is a mask of the rows since a detected change, shape (rows,). Without a
       change, the mask is True for all rows. `test` and `holdout` have only recent rows.
     - `features` are the names of the columns of `X`.
@@ -66,12 +83,16 @@ class TrainingParts:
     learn: np.ndarray
     test: np.ndarray
     holdout: np.ndarray
+    last: np.ndarray
+    out_of_time: OutOfTime
+    days: np.ndarray
+    policy: dict[str, Any]
     recent: np.ndarray
     features: list[str]
 
 
 def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
-    """Return the rows of a training, split into training set and hold-out.
+    """Return the rows of a training, split into training set, hold-out and last cohorts.
 
     A feature is left out if it has the same value in the whole training set, or if fewer than
     RARE_LOANS loans of the training set have a value.
@@ -85,14 +106,20 @@ def split_rows(contract: Contract, training: TrainingRows) -> TrainingParts:
     recent = np.ones(len(y), dtype=bool)
     if training.since is not None:
         recent = table.column("is_recent").to_numpy()
-    learn, holdout = split_holdout(contract, table.column(KEY))
-    holdout = holdout[recent[holdout]]
-    learn, test = learn[judged[learn]], holdout[judged[holdout]]
+    days = cohort_days(table)
+    out_of_time = cut_out_of_time(contract, days, y, training.since)
+    is_last, policy = out_of_time.members(days), holdout_policy(contract, days)
+    is_held = members(policy, table.column(KEY), days)
+    holdout = np.flatnonzero(is_held & ~is_last & recent)
+    learn, test = np.flatnonzero(~is_held & ~is_last & judged), holdout[judged[holdout]]
+    last = np.flatnonzero(is_last & judged)
     learning = table.take(pa.array(learn))
     features = [name for name in training.features if _can_teach(learning.column(name))]
     _refuse_unlearnable(contract, y[learn], y[test], features)
     X = feature_frame(table, contract, features)
-    return TrainingParts(X, y, learn, test, holdout, recent, features)
+    return TrainingParts(
+        X, y, learn, test, holdout, last, out_of_time, days, policy, recent, features
+    )
 
 
 def _can_teach(values: pa.ChunkedArray) -> bool:
@@ -131,6 +158,8 @@ def fit_pair(
     training: TrainingRows,
     chosen: TrialResult,
     assign_old_personas: AssignOldPersonas | None = None,
+    results: Sequence[TrialResult] = (),
+    personas: FittedPersonas | None = None,
 ) -> list[FittedModel]:
     """Fit a propensity model and the personas. Return both models, ready to be registered.
 
@@ -140,49 +169,57 @@ def fit_pair(
         chosen: result of the chosen trial, with its calibration.
         assign_old_personas: function that assigns the champion's personas. A new cluster keeps the
             name of a matching old persona. If None, all clusters get new names.
+        results: results of all trials, for mitigation. Without them there is only the chosen one.
+        personas: personas that were fitted on the same rows. If None, they are fitted here.
     """
     parts = split_rows(contract, training)
     X, y, learn, features = parts.X, parts.y, parts.learn, parts.features
     rejects = infer_rejects(contract, features, training.applicants, X.iloc[learn])
-    model = fit_chosen_trial(
-        contract,
-        features,
-        chosen,
-        X.iloc[learn],
-        y[learn],
-        has_changed=training.since is not None,
-        recent=parts.recent[learn],
-        rejects=rejects,
-    )
-    clusters, silhouettes = fit_personas(contract, features, X.iloc[learn])
+    data = learning_set(contract, training, parts, rejects)
+    plain, tried = data.fit(None, chosen), list(results) or [chosen]
+    alternatives = fit_alternatives(data, plain, tried)
+    fitted = choose_alternative(contract, plain, alternatives, tried)
+    model, chosen, long_run = fitted.model, fitted.result, fitted.long_run
+    if personas is None:
+        found, judged = fit_personas(contract, features, X.iloc[learn], y[learn])
+        personas = found, [each.as_json() for each in judged]
+    clusters, counts = personas
     labels = clusters[-1].labels_
     kept = {}
     if assign_old_personas is not None:
         old, old_names = assign_old_personas(training.table.take(pa.array(learn)))
         kept = match_names(old, labels, old_names, clusters[-1].n_clusters)
-    names = name_clusters(clusters, contract, X.iloc[learn], kept)
-    people = describe_personas(labels, y[learn], names)
+    told = tell_clusters(contract, X.iloc[learn], labels, clusters[-1].n_clusters)
+    names = name_clusters(told, kept)
+    people = describe_personas(labels, y[learn], names, [*map(describe_traits, told)])
 
     rates = [person["default_rate"] for person in people]
-    scorer = Scorer(contract, model, features, clusters, features, names, rates)
+    scale = scale_of_fit(contract, model, chosen, long_run)
+    scorer = Scorer(contract, model, features, clusters, features, names, rates, scale)
     # Everything is measured on what the scorer returns, because that is what a night writes.
     holdout = training.table.take(pa.array(parts.holdout))
     scores = scorer.score(holdout)
     is_judged = scores.column("exclusion_reason").is_null()
     judged, judged_scores = holdout.filter(is_judged), scores.filter(is_judged)
     probability = judged_scores.column("default_probability").to_numpy()
-    metrics = measure_holdout(contract, y[parts.test], probability) | {"trial": chosen.trial.name}
+    metrics = evaluation.measure_holdout(contract, y[parts.test], probability)
+    metrics |= {"trial": chosen.trial.name}
+    metrics |= {"mitigation": fitted.kind} if fitted.kind else {}
     log.info(
         "chose %s: AUC %.4f on the %d loans of the hold-out",
         chosen.trial.name, metrics["auc"], metrics["rows"],
     )  # fmt: skip
+    tree = BenchmarkTree(contract, X.iloc[learn], y[learn])
     if training.applicants.everyone is None:
         recent = np.flatnonzero(parts.recent)
         baseline_rows, baseline = baseline_of_labelled(
             contract, training.table.take(recent), np.isin(recent, parts.holdout), scores
         )
     else:
-        baseline_rows, baseline = baseline_of_applicants(scorer, training.applicants.everyone)
+        learnt = training.table.column(KEY).take(pa.array(learn))
+        baseline_rows, baseline = baseline_of_applicants(
+            scorer, training.applicants.everyone, learnt
+        )
     return [
         FittedModel(
             PROPENSITY,
@@ -192,6 +229,13 @@ def fit_pair(
             metrics,
             algorithm=type(final_classifier(model)).__name__,
             evaluation=evaluation.evaluate_holdout(scorer, judged, judged_scores)
+            | {"benchmark": describe_tree(contract, tree, X.iloc[parts.test], y[parts.test])}
+            | {"holdout": parts.policy}
+            | measure_cohorts(scorer, training.table, parts, probability)
+            | evaluate_decisions(scorer, judged, judged_scores, long_run)
+            | compare_alternatives(
+                contract, training.table, parts, plain, alternatives, fitted, tried
+            )
             | describe_declined(scorer, training.applicants, X.iloc[learn], y[learn], rejects),
             baseline=baseline,
             baseline_sample=sample_rows(
@@ -204,29 +248,10 @@ def fit_pair(
             clusters,
             estimator_parameters(clusters),
             features,
-            {"personas": people, "silhouettes": silhouettes},
+            {"personas": people, "counts": counts},
             algorithm=type(clusters[-1]).__name__,
         ),
     ]
-
-
-def measure_holdout(contract: Contract, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
-    """Return the metrics on a hold-out, with `intervals` as [lower limit, upper limit] by metric.
-
-    A metric is None if it cannot be computed. An example is the calibration slope of constant
-    probabilities.
-
-    Args:
-        contract: contract with the decline threshold and the settings of the bootstrap.
-        y: outcomes, 1 for default, shape (rows,).
-        probability: predicted probabilities of default, shape (rows,).
-    """
-    threshold = contract.decision.decline_from
-    metrics = holdout_metrics(y, probability, threshold)
-    policy = contract.training
-    intervals = bootstrap(y, probability, threshold, policy.resamples, policy.seed)
-    defined = {name: value if np.isfinite(value) else None for name, value in metrics.items()}
-    return defined | {"intervals": intervals, "confidence": CONFIDENCE}
 
 
 def champion_personas(session: Session) -> AssignOldPersonas | None:

@@ -57,6 +57,10 @@ class LeakReport:
     loans: int
     judged_loans: int
     findings: list[LeakFinding]
+    leaves: list[dict[str, Any]] | None = None
+    """The pure leaves of the benchmark tree, as `describe_leaves` returns them. None if no tree was
+    fitted.
+    """
 
     @property
     def decisive(self) -> list[LeakFinding]:
@@ -65,7 +69,10 @@ class LeakReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as a dictionary, ready for JSON."""
-        return asdict(self)
+        found = asdict(self)
+        if self.leaves is None:
+            del found["leaves"]
+        return found
 
 
 def leak_report(

@@ -1,7 +1,8 @@
 """Name personas after what their members have.
 
 A name consists of phrases such as "high income (USD per month)". Each phrase is true of more than
-half of the members. The phrases that fewest other applicants share come first.
+half of the members. The phrases that fewest other applicants share come first, and a phrase that
+repeats an earlier one comes last: a loan of a high amount is usually for a property of high value.
 
 Of a number, "low", "middling" and "high" are the thirds of all known values, and "lower" and
 "higher" are the halves below and above the median.
@@ -12,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from loan_scoring.contract import Column, Contract
 from loan_scoring.models.layout import MISSING, RARE
@@ -26,8 +27,15 @@ RARE_SHARE = 0.01
 """A level with a smaller share of the applicants is rare, as in the scaling before the clusters."""
 PHRASES = 2
 """The number of phrases in a name. Names that would be equal get more."""
+TRAITS = 4
+"""The largest number of phrases that are recorded with a persona."""
 LEAST_LIFT = 0.1
 """A phrase that says nearly as much of all others is left out, unless names would be equal."""
+ALIKE = 0.5
+"""A phrase repeats another phrase if the correlation of the two among all applicants is above this.
+
+It is the correlation of two columns of yes and no (phi coefficient).
+"""
 COMMON_SHARE = 1 / 3
 """A single value of a number is named if at least this share of the known values equals it."""
 PAIRED_LEVELS = 8
@@ -48,39 +56,39 @@ class Statement:
 
 @dataclass(frozen=True)
 class Told:
-    """A phrase that is true of most members of a persona."""
+    """A phrase that is true of most members of a persona.
+
+    `share` is the share of members of whom the phrase is true, `others` is this share of all other
+    applicants. `is_true` is as in `Statement`.
+    """
 
     column: str
     phrase: str
-    lift: float
-    """The share of members of whom the phrase is true, minus this share of all others."""
+    share: float
+    others: float
+    is_true: np.ndarray
+
+    @property
+    def lift(self) -> float:
+        """The share of members minus the share of all others."""
+        return self.share - self.others
 
 
-def name_clusters(
-    pipeline: Pipeline, contract: Contract, X: pd.DataFrame, kept: Mapping[int, str] | None = None
-) -> list[str]:
+def name_clusters(told: list[list[Told]], kept: Mapping[int, str] | None = None) -> list[str]:
     """Return a unique name for each cluster.
 
     Args:
-        pipeline: fitted pipeline of the personas.
-        contract: contract with the labels of the columns.
-        X: training set, as `feature_frame` returns it.
+        told: all true phrases of each cluster, as `tell_clusters` returns them.
         kept: names to take over from the champion's personas, by cluster number. A name is taken
             over if all its phrases are true of the cluster.
     """
-    clusters = np.asarray(pipeline.predict(X))
-    told = _tell(contract, X, clusters, pipeline[-1].n_clusters)
     names: dict[int, str] = {
         number: name
         for number, name in (kept or {}).items()
         if is_made_of(re.sub(r" \(\d+\)$", "", name), {each.phrase for each in told[number]})
     }
-    new = {
-        number: list(_one_a_column(found)) or [Told("", MIXED, 0.0)]
-        for number, found in enumerate(told)
-        if number not in names
-    }
-    phrases = {number: [each.phrase for each in found] for number, found in new.items()}
+    new = {number: _distinct(found) for number, found in enumerate(told) if number not in names}
+    phrases = {number: [each.phrase for each in found] or [MIXED] for number, found in new.items()}
     lengths = {
         number: max(1, sum(each.lift >= LEAST_LIFT for each in found[:PHRASES]))
         for number, found in new.items()
@@ -96,6 +104,19 @@ def name_clusters(
             break
         lengths |= {number: lengths[number] + 1 for number in longer}
     return _numbered([names[number] for number in range(len(told))], set(phrases))
+
+
+def describe_traits(told: list[Told]) -> list[dict[str, Any]]:
+    """Return what sets a persona apart: at most TRAITS phrases with the shares that have them.
+
+    Args:
+        told: all true phrases of the cluster, as `tell_clusters` returns them.
+    """
+    return [
+        {"phrase": each.phrase, "share": each.share, "others": each.others}
+        for each in _distinct(told)[:TRAITS]
+        if each.lift >= LEAST_LIFT
+    ]
 
 
 def is_made_of(name: str, phrases: set[str]) -> bool:
@@ -122,10 +143,17 @@ def _numbered(names: list[str], new: set[int]) -> list[str]:
     return names
 
 
-def _tell(
+def tell_clusters(
     contract: Contract, X: pd.DataFrame, clusters: np.ndarray, count: int
 ) -> list[list[Told]]:
-    """Return for each cluster the phrases that are true of most members, the strongest first."""
+    """Return for each cluster the phrases that are true of most members, the strongest first.
+
+    Args:
+        contract: contract with the labels of the columns.
+        X: training set, as `feature_frame` returns it.
+        clusters: cluster number of each row, shape (rows,).
+        count: number of clusters.
+    """
     sizes = np.bincount(clusters, minlength=count)
     others = len(clusters) - sizes
     told: list[list[Told]] = [[] for _ in sizes]
@@ -134,18 +162,36 @@ def _tell(
         for each in statements(contract.by_name[name], say[name], X[name]):
             inside = np.bincount(clusters, weights=each.is_true, minlength=count)
             share = inside / np.maximum(sizes, 1)
-            lift = share - (inside.sum() - inside) / np.maximum(others, 1)
+            rest = (inside.sum() - inside) / np.maximum(others, 1)
             for number in np.flatnonzero(share > MOST):
-                told[number].append(Told(name, each.phrase, float(lift[number])))
+                told[number].append(
+                    Told(name, each.phrase, float(share[number]), float(rest[number]), each.is_true)
+                )
     return [sorted(each, key=lambda one: -one.lift) for each in told]
 
 
-def _one_a_column(told: list[Told]) -> Iterator[Told]:
+def _distinct(told: list[Told]) -> list[Told]:
+    """Return the strongest phrase of each column. Phrases that repeat stronger ones come last."""
     seen: set[str] = set()
+    first: list[Told] = []
+    repeated: list[Told] = []
     for each in told:
         if each.column not in seen:
             seen.add(each.column)
-            yield each
+            is_new = all(_phi(each.is_true, one.is_true) <= ALIKE for one in first)
+            (first if is_new else repeated).append(each)
+    return first + repeated
+
+
+def _phi(one: np.ndarray, two: np.ndarray) -> float:
+    """Return the correlation of two boolean arrays, or 0 if one of them is constant.
+
+    >>> _phi(np.array([True, True, False, False]), np.array([True, False, False, False]))
+    0.5773502691896258
+    """
+    rows, a, b, both = len(one), int(one.sum()), int(two.sum()), int((one & two).sum())
+    spread = float(a * (rows - a) * b * (rows - b))
+    return (rows * both - a * b) / spread**0.5 if spread else 0.0
 
 
 def labels(contract: Contract, names: list[str]) -> dict[str, str]:

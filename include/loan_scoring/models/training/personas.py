@@ -4,6 +4,7 @@ The clusters are found from the inputs of the applications, without their outcom
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import pairwise_distances, silhouette_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 from threadpoolctl import threadpool_limits
 
 from loan_scoring.contract import Contract
 from loan_scoring.statistics.intervals import wilson
+from loan_scoring.statistics.stability import bootstrap_stability, jaccard_indices, separation
 
 QUANTILES = 1000
 """The largest number of quantiles that map a numeric column to a normal distribution."""
@@ -26,6 +28,15 @@ SAMPLE_ROWS = 5000
 """The largest number of loans on which the number of personas is chosen.
 
 The limit saves time, because a silhouette compares every pair of loans.
+"""
+STARTS = 4
+"""Starts of each k-means, of which the best is taken."""
+RESAMPLES = 20
+"""Bootstrap resamples by which stability is measured, for each number of personas."""
+STABLE = 0.85
+"""A cluster with at least this mean Jaccard index is stable: `highly stable` in R package fpc.
+
+With 0.75, its limit of `stable`, the number would change from one training to the next.
 """
 SAME = 0.5
 """The Jaccard index above which an old and a new cluster count as the same persona.
@@ -35,21 +46,46 @@ cluster dissolved if its largest Jaccard index with a new cluster is at most 0.5
 """
 
 
-def fit_personas(
-    contract: Contract, features: list[str], X: pd.DataFrame
-) -> tuple[Pipeline, dict[int, float]]:
-    """Fit the personas. Return the fitted pipeline and the mean silhouette by number of personas.
+@dataclass(frozen=True)
+class PersonaCount:
+    """What a number of personas was judged by, on a sample of the loans.
 
-    The chosen number of personas has the largest mean silhouette (Rousseeuw 1987) on a sample of
-    the loans. If two numbers of personas have equal silhouettes, the smaller number is chosen. If
-    only one number is possible, no silhouette is computed. There are never more personas than
-    distinct applicants in the sample. The fit uses one thread, for the reason given in
-    `fit_pipeline`.
+    `silhouette` is the mean silhouette (Rousseeuw 1987). `stability` is the mean Jaccard index of
+    each cluster over bootstrap resamples, the least stable cluster first. `separation` is the share
+    of the variance of outcomes that lies between the clusters, with its standard error.
+    """
+
+    personas: int
+    silhouette: float
+    stability: list[float]
+    separation: float
+    separation_error: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as training records them."""
+        return asdict(self) | {"is_stable": self.is_stable}
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every cluster is stable."""
+        return self.stability[0] >= STABLE
+
+
+def fit_personas(
+    contract: Contract, features: list[str], X: pd.DataFrame, y: np.ndarray
+) -> tuple[Pipeline, list[PersonaCount]]:
+    """Fit the personas. Return the fitted pipeline and what each number of personas was judged by.
+
+    `choose_count` says which number is chosen. A number is not judged if the sample has fewer than
+    three loans or too few distinct ones. There are never more personas than distinct applicants in
+    the sample. The fit uses one thread, for the reason given in `fit_pipeline`.
 
     Args:
         contract: contract with the allowed numbers of personas and the random seed.
         features: names of the columns of X to use.
         X: training set, as `feature_frame` returns it.
+        y: outcomes, 1 for default, shape (rows,). Clusters are fitted without them. Only the number
+            of clusters depends on them.
     """
     counts = contract.training.persona_counts
     with threadpool_limits(limits=1):
@@ -58,20 +94,52 @@ def fit_personas(
         scale.set_params(numbers__scale__n_quantiles=min(QUANTILES, len(X))).fit(X)
         scaled = np.asarray(scale.transform(X))
         dice = np.random.default_rng(contract.training.seed)
-        sample = scaled[dice.permutation(len(scaled))[:SAMPLE_ROWS]]
+        taken = dice.permutation(len(scaled))[:SAMPLE_ROWS]
+        sample = scaled[taken]
         distinct = len(np.unique(sample, axis=0))
         possible = [count for count in counts if count <= distinct] or [distinct]
-        silhouettes = {}
-        if len(possible) > 1:
-            silhouettes = {count: _silhouette(contract, sample, count) for count in possible}
-        chosen = max(possible, key=lambda count: (silhouettes.get(count, 0.0), -count))
+        judged = []
+        if distinct > 1 and len(sample) > possible[-1]:
+            distances = pairwise_distances(sample)
+            judged = [
+                _judge_count(contract, sample, distances, y[taken], count) for count in possible
+            ]
+        chosen = choose_count(judged).personas if judged else possible[0]
         clusters = build_personas(contract, features, chosen)[-1].fit(scaled)
-    return Pipeline([("scale", scale), ("clusters", clusters)]), silhouettes
+    return Pipeline([("scale", scale), ("clusters", clusters)]), judged
 
 
-def _silhouette(contract: Contract, sample: np.ndarray, count: int) -> float:
-    clusters = KMeans(count, n_init=4, random_state=contract.training.seed).fit_predict(sample)
-    return float(silhouette_score(sample, clusters))
+def choose_count(judged: Sequence[PersonaCount]) -> PersonaCount:
+    """Return the number of personas to use.
+
+    1. Only numbers of which every cluster is stable are considered. If there is none, the number
+       whose least stable cluster is the most stable is chosen.
+    2. Of these, numbers whose separation of default rates is within one standard error of the best.
+    3. Of these, the number with the largest silhouette, and of equal ones the smallest number.
+    """
+    stable = [each for each in judged if each.is_stable]
+    if not stable:
+        return max(judged, key=lambda each: (each.stability[0], -each.personas))
+    best = max(stable, key=lambda each: each.separation)
+    enough = best.separation - best.separation_error
+    good = [each for each in stable if each.separation >= enough]
+    return max(good, key=lambda each: (each.silhouette, -each.personas))
+
+
+def _judge_count(
+    contract: Contract, sample: np.ndarray, distances: np.ndarray, y: np.ndarray, count: int
+) -> PersonaCount:
+    means = KMeans(count, n_init=STARTS, random_state=contract.training.seed)
+    clusters = means.fit_predict(sample)
+    stability = bootstrap_stability(
+        clusters,
+        count,
+        lambda draws: means.fit_predict(sample[draws]),
+        RESAMPLES,
+        contract.training.seed,
+    )
+    silhouette = float(silhouette_score(distances, clusters, metric="precomputed"))
+    return PersonaCount(count, silhouette, sorted(stability.tolist()), *separation(y, clusters))
 
 
 def build_personas(contract: Contract, features: list[str], count: int) -> Pipeline:
@@ -109,7 +177,7 @@ def build_personas(contract: Contract, features: list[str], count: int) -> Pipel
             ),
             (
                 "clusters",
-                KMeans(n_clusters=count, n_init=4, random_state=seed),
+                KMeans(n_clusters=count, n_init=STARTS, random_state=seed),
             ),
         ]
     )
@@ -131,18 +199,18 @@ def match_names(
         old_names: names of the old clusters.
         count: number of new clusters.
     """
-    both = np.zeros((len(old_names), count))
-    np.add.at(both, (old, new), 1)
-    either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
-    overlap = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    overlap = jaccard_indices(old, new, len(old_names), count)
     pairs = zip(*linear_sum_assignment(-overlap), strict=True)
     return {int(j): old_names[i] for i, j in pairs if overlap[i, j] > SAME}
 
 
 def describe_personas(
-    clusters: np.ndarray, y: np.ndarray, names: Sequence[str]
+    clusters: np.ndarray,
+    y: np.ndarray,
+    names: Sequence[str],
+    traits: Sequence[list[dict[str, Any]]],
 ) -> list[dict[str, Any]]:
-    """Return for each cluster its name, size and default rate with a Wilson interval.
+    """Return for each cluster its name, size, default rate with a Wilson interval, and traits.
 
     An empty cluster gets the default rate of all loans, with the interval from 0 to 1.
 
@@ -150,6 +218,7 @@ def describe_personas(
         clusters: cluster number of each row, shape (rows,).
         y: outcomes, 1 for default, shape (rows,).
         names: names of the clusters.
+        traits: what sets each cluster apart, as `describe_traits` returns it.
     """
     sizes = np.bincount(clusters, minlength=len(names))
     defaults = np.bincount(clusters, weights=y, minlength=len(names)).astype(int)
@@ -161,6 +230,7 @@ def describe_personas(
             "share": float(n / len(clusters)),
             "default_rate": float(bad / n) if n else overall,
             "default_rate_interval": list(wilson(int(bad), int(n))),
+            "traits": of_name,
         }
-        for name, n, bad in zip(names, sizes, defaults, strict=True)
+        for name, n, bad, of_name in zip(names, sizes, defaults, traits, strict=True)
     ]

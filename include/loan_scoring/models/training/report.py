@@ -29,11 +29,12 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
         model = registry.model_row(session, versions[PROPENSITY])
         people = registry.model_row(session, versions[PERSONAS])["metrics"]
     metrics = model["metrics"]
-    results = recorded_trials(session, model["fingerprint"])
-    failures = recorded_failures(session, model["fingerprint"])
+    results = recorded_trials(session, registry.trials_of(model))
+    failures = recorded_failures(session, registry.trials_of(model))
     lines = [
         render_trials(results, metrics["trial"]),
         *(f"  {trial} failed: {reason}" for trial, reason in failures.items()),
+        *_mitigation_lines(model),
         "",
         f"{model['algorithm']} on the hold-out: {metrics['rows']:,} loans, "
         f"{metrics['default_rate']:.1%} defaulted; in [] {metrics['confidence']:.0%} intervals",
@@ -57,6 +58,33 @@ def training_summary(session: Session, versions: dict[str, str]) -> tuple[dict[s
         "personas_metrics": people,
     }
     return found, "\n".join(lines)
+
+
+def _mitigation_lines(model: database.Row) -> list[str]:
+    """Return the kinds of mitigation as lines. A star marks the fitted one. Empty if none ran."""
+    found = (model["evaluation"] or {}).get("mitigation")
+    if found is None:
+        return []
+    width = max(len(each["kind"] or "none") for each in found["rows"]) + 1
+    lines = [
+        "",
+        f"  {'mitigation':<{width}}{'AUC':>8}{'approved':>10}  parity ratio on the hold-out",
+    ]
+    for each in found["rows"]:
+        name = each["kind"] or "none"
+        if each["failure"]:
+            lines.append(f"  {name:<{width}}failed: {each['failure']}")
+            continue
+        ratios = ", ".join(
+            f"{one['attribute']} {one['demographic_parity_ratio']['value']:.3f}"
+            for one in each["fairness"]
+        )
+        rate = each["below"]["approve"]["loans"] / found["loans"]
+        lines.append(
+            f"{'*' if each['is_chosen'] else ' '} {name:<{width}}{each['auc']['value']:>8.4f}"
+            f"{rate:>10.1%}  {ratios}"
+        )
+    return lines
 
 
 def render_trials(results: Sequence[TrialResult], chosen: str) -> str:
@@ -108,6 +136,13 @@ def render_leaks(report: LeakReport, unread: Sequence[str] = ()) -> str:
             f"{each.column:<{width}} {each.role:<11} {auc:<{size}} {null_auc:<{size}} "
             f"{_verdict(each):<27} {_near_pure_levels(each, is_pair)}".rstrip()
         )
+    for leaf in report.leaves or []:
+        verdict = "leak" if leaf["is_decisive"] else "acknowledged" if leaf["reason"] else "suspect"
+        lines += [
+            *[""] * (leaf is (report.leaves or [])[0]),
+            f"pure leaf of the benchmark tree, {verdict}: {leaf['rule']} ({leaf['loans']:,} "
+            f"loans, {leaf['default_rate']:.1%} defaulted; {leaf['coverage']:.1%} of all)",
+        ]
     if unread:
         lines += ["", f"left out, because no model reads dates, times, texts and uuids: "
                   f"{', '.join(unread)}"]  # fmt: skip

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -20,6 +20,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import ContractError, StateError
 from loan_scoring.features.applications import read_labelled
 from loan_scoring.features.lookups import last_delivery
+from loan_scoring.models.holdout import COHORT
 from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.applicants import (
     NO_OTHERS,
@@ -28,7 +29,9 @@ from loan_scoring.models.training.applicants import (
     describe_cohorts,
     read_applicants,
 )
+from loan_scoring.models.training.benchmark_tree import fit_benchmark
 from loan_scoring.models.training.leaks import LeakReport, leak_report
+from loan_scoring.models.training.tree_leaves import describe_leaves, pure_leaves
 from loan_scoring.models.waiting import history_command, too_few_loans
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ not change this version only because the package's version changes.
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
     (
         "outcomes", "promotion", "performance", "business", "service_level", "retraining",
-        "notifications",
+        "notifications", "governance", "letter", "desk",
     ), True
 ) | {
     "columns": {"__all__": {"calendar"}},
@@ -67,8 +70,8 @@ class TrainingRows:
     """The rows of one training, which do not change while the trials of the training run.
 
     `table` has `loan_id`, the monitored columns that are not retired, the columns of exclusions,
-    and `is_default`. `batches` lists the batches and outcome files from which the rows came.
-    `leaks` is the leak report, ready for JSON. `features`
+    `is_default`, and `cohort_day` (see `models.holdout`). `batches` lists the batches and outcome
+    files from which the rows came. `leaks` is the leak report, ready for JSON. `features`
     are the names of the columns that a model may read.
 
     If a change in the applicants or their defaults was detected, `since` is the first batch of the
@@ -126,7 +129,7 @@ def freeze_rows(session: Session) -> TrainingRows:
     read = {exclusion.column for exclusion in contract.exclusions}
     watched = {c.name for c in contract.monitored} - retired
     kept = [KEY, *(name for name in contract.by_name if name in watched | read)]
-    table = table.select([*kept, "is_default", *["is_recent"] * (since is not None)])
+    table = table.select([*kept, "is_default", *["is_recent"] * (since is not None), COHORT])
     applicants = applicants.select(kept)
     return TrainingRows(
         fingerprint_of(contract, table, applicants), table, batches_of(cohorts.mature),
@@ -140,13 +143,14 @@ def fingerprint_of(contract: Contract, table: pa.Table, applicants: Applicants =
     """Return the sha256 of training rows, contract and TRAINING_CODE_VERSION.
 
     Two trainings with the same fingerprint fit the same models. Applicants are hashed only where
-    there are any beyond the labelled loans.
+    there are any beyond the labelled loans, and cohorts only where a fit depends on them.
     """
+    is_timed = contract.training.out_of_time or contract.training.holdout_days
     declared = contract.model_dump_json(exclude=NOT_FITTED)
     digest = hashlib.sha256(f"{TRAINING_CODE_VERSION}\n{declared}\n".encode())
     for part, rows in (("", table), *applicants.parts.items()):
         digest.update(part.encode())
-        for name in rows.column_names:
+        for name in (each for each in rows.column_names if each != COHORT or is_timed):
             values = rows.column(name).to_pandas()
             digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
     return digest.hexdigest()
@@ -218,8 +222,14 @@ def read_leak_report(session: Session) -> LeakReport:
     with database.snapshot(session.connection):
         cohorts = read_cohorts(session)
         table = _read_labelled(session, None, cohorts)
-    _refuse_too_little(session.contract, table, cohorts)
-    return _report_leaks(session.contract, table)
+    contract = session.contract
+    _refuse_too_little(contract, table, cohorts)
+    report = _report_leaks(contract, table)
+    leaking = {finding.column for finding in report.decisive}
+    features = [column.name for column in contract.features if column.name not in leaking]
+    found = fit_benchmark(contract, table, features) if features else None
+    leaves = pure_leaves(found[0], contract.training.leaks, *found[1:]) if found else []
+    return replace(report, leaves=describe_leaves(contract, leaves))
 
 
 def _file(fingerprint: str, part: str = "") -> str:

@@ -5,11 +5,13 @@ The results are rows of the table `trials`, the failures rows of the table `tria
 
 import json
 import math
+from dataclasses import astuple
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.models.training.candidates import Trial
 from loan_scoring.models.training.cross_validation import TrialError, TrialResult
+from loan_scoring.statistics.grades import Step
 
 
 def record_trial(session: Session, fingerprint: str, result: TrialResult, loans: int) -> None:
@@ -36,6 +38,8 @@ def record_trial(session: Session, fingerprint: str, result: TrialResult, loans:
             calibration_intercept=_none_if_nan(result.calibration_intercept),
             loans=loans,
             seconds=result.seconds,
+            steps=None if result.steps is None else json.dumps([*map(astuple, result.steps)]),
+            fairness=None if result.fairness is None else json.dumps(result.fairness),
             **{name: result.mean(name) for name in result.folds[0]},
         )
 
@@ -51,6 +55,8 @@ def recorded_trials(session: Session, fingerprint: str) -> list[TrialResult]:
             _nan_if_none(row["calibration_slope"]),
             _nan_if_none(row["calibration_intercept"]),
             row["seconds"],
+            None if row["steps"] is None else [Step(*each) for each in row["steps"]],
+            row["fairness"],
         )
         for row in found
     ]
