@@ -1,17 +1,20 @@
 """Return one application for the desk: inputs, score, explanation, and what-if scores."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from loan_scoring import database
 from loan_scoring.contract import Column, Contract, under_model
 from loan_scoring.database.session import Session
-from loan_scoring.desk.decisions import typed_loan_id
+from loan_scoring.desk.changes import as_received, known_by, with_changes
+from loan_scoring.desk.loan_ids import typed_loan_id
+from loan_scoring.desk.words import deciding_percent
 from loan_scoring.errors import LoanScoringError, MissingError
-from loan_scoring.features.lookups import KnownBy
 from loan_scoring.models.registry import model_row
 from loan_scoring.scoring.request import ScoredRequest, explain_application, score_and_record
+
+HIDDEN = "hidden"
+"""What is shown instead of a value that is hidden from who decides."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class ApplicationField:
     """The value as a person reads it: of a level its label."""
     contribution: float | None = None
     """What the value adds to the log-odds of default, or None if `is_read` is False."""
+    is_hidden: bool = False
+    """Whether the contract hides the value from who decides (`desk.mask_protected`)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
         outcomes = database.rows(session.connection, "select_outcome_history", loan_id=key)
     session = session.under(score)
     contract = session.contract
+    hidden = set(contract.protected_names) if contract.desk.mask_protected else set()
     base, added, values, unexplained = _explained(session, score)
     values = score["application"] | values
     return DeskApplication(
@@ -81,10 +87,11 @@ def read_application(session: Session, loan_id: Any) -> DeskApplication:
                 column.name,
                 column.label,
                 column.unit,
-                values.get(column.name),
+                None if column.name in hidden else values.get(column.name),
                 column.name in added,
-                _shown(column, values.get(column.name)),
+                HIDDEN if column.name in hidden else _shown(column, values.get(column.name)),
                 added.get(column.name),
+                column.name in hidden,
             )
             for column in _shown_columns(session, score)
         ],
@@ -105,17 +112,6 @@ def _shown_columns(session: Session, score: database.Row) -> list[Column]:
     return [*contract.inputs, *(c for c in contract.derived.columns.values() if c.name in read)]
 
 
-def _as_received(contract: Contract, score: database.Row) -> dict[str, Any]:
-    """Return the application without stored features, which scoring computes itself."""
-    names = {column.name for column in contract.columns}
-    return {name: value for name, value in score["application"].items() if name in names}
-
-
-def _known_by(score: database.Row) -> KnownBy:
-    """Return what was known of look-ups when the score was made."""
-    return KnownBy(date.fromisoformat(score["batch_id"]), score["lookup_delivery_id"])
-
-
 def _shown(column: Column, value: Any) -> Any:
     return column.shown_level(value) if isinstance(value, str) else value
 
@@ -125,11 +121,9 @@ def _explained(
 ) -> tuple[float | None, dict[str, float], dict[str, Any], str | None]:
     if score["exclusion_reason"] is not None:
         return None, {}, {}, "no model scores this application"
-    received = _as_received(session.contract, score)
+    received = as_received(session.contract, score)
     try:
-        found = explain_application(
-            session, received, score["propensity_version"], _known_by(score)
-        )
+        found = explain_application(session, received, score["propensity_version"], known_by(score))
     except LoanScoringError as error:
         # An artifact may be missing. Return the message, so that the page can still show the rest
         # of the application.
@@ -158,8 +152,9 @@ def policy_sentence(contract: Contract, score: database.Row) -> str:
         "review": f"between approval below {policy.approve_below:.0%} and decline from "
         f"{policy.decline_from:.0%}",
     }[score["decision"]]
+    chance = deciding_percent(probability, (policy.approve_below, policy.decline_from))
     return (
-        f"{score['decision'].capitalize()}: the default probability, {probability:.1%}, is "
+        f"{score['decision'].capitalize()}: the default probability, {chance}, is "
         f"{place}. "
         f"In training, {score['persona_default_rate']:.1%} of the applicant's persona defaulted."
     )
@@ -193,17 +188,5 @@ def score_what_if(
         found = database.row(session.connection, "select_application", loan_id=key)
     if found is None:
         raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
-    changed = {**_as_received(contract, found), **changes}
-    for ratio in contract.ratios:
-        if ratio.column not in changes and {ratio.numerator, ratio.denominator} & changes.keys():
-            changed[ratio.column] = _ratio(
-                ratio.scale, changed[ratio.numerator], changed[ratio.denominator]
-            )
-    return changed, score_and_record(session, [changed], model, user, "what_if", _known_by(found))
-
-
-def _ratio(scale: float, numerator: Any, denominator: Any) -> float | None:
-    try:
-        return scale * float(numerator) / float(denominator)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None  # no error here, because validation then names the invalid operand
+    changed = with_changes(contract, as_received(contract, found), changes)
+    return changed, score_and_record(session, [changed], model, user, "what_if", known_by(found))

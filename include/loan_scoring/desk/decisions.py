@@ -1,30 +1,33 @@
-"""Record the decisions of persons on applications that the policy leaves to a person.
+"""Record what persons do with applications: decide, ask for documents, confirm, undo, claim.
 
-These are the applications for which the policy decides `review` or `refer`.
+Functions of the owner write it (docs/adr/0057). They check again what is checked here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from uuid import UUID
+
+import psycopg2
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
-from loan_scoring.database import audit
 from loan_scoring.database.session import Session
-from loan_scoring.errors import LoanScoringError, MissingError, StateError
+from loan_scoring.desk.loan_ids import typed_loan_id
+from loan_scoring.desk.terms import WORDS, Terms, checked_comment
+from loan_scoring.errors import DatabaseError, MissingError, StateError
 
-DECISIONS = ("approve", "decline")
 LEFT_TO_A_PERSON = ("review", "refer")
-MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class RecordedDecision:
-    """A recorded decision.
+    """A recorded step.
 
-    `replaces` is the previous decision on the loan, or None if this decision is the first.
+    `replaces` is the last step on the loan before, or None if this step is the first. If
+    `awaits_second`, the decision counts once another person confirms it. `confirms` is the number
+    of the first person's decision that this one confirms.
     """
 
     loan_id: Any
@@ -32,16 +35,23 @@ class RecordedDecision:
     decided_by: str
     decided_at: datetime
     replaces: database.Row | None
+    approval_id: int
+    awaits_second: bool = False
+    confirms: int | None = None
 
     @property
     def sentence(self) -> str:
         """Return one line of text that says what was recorded."""
-        recorded = f"loan {self.loan_id}: {self.decision}, recorded for {self.decided_by}"
+        recorded = (
+            f"loan {self.loan_id}: {WORDS[self.decision]}, recorded for {self.decided_by}"
+            + ", and waits for a second person" * self.awaits_second
+        )
         if self.replaces is None:
             return recorded
         earlier = self.replaces
+        verb = "confirms" if self.confirms is not None else "replaces"
         return (
-            f"{recorded}; it replaces {earlier['decision']} by {earlier['decided_by']} "
+            f"{recorded}; it {verb} {WORDS[earlier['decision']]} by {earlier['decided_by']} "
             f"({earlier['decided_at']:%Y-%m-%d %H:%M} UTC)"
         )
 
@@ -54,38 +64,38 @@ def record_decision(
     user: str,
     scoring_run_id: str | None = None,
     seen: str | None = None,
+    terms: Terms | None = None,
 ) -> RecordedDecision:
-    """Record a person's decision on an application. Earlier decisions stay in table `approvals`.
+    """Record a person's step on an application. Earlier steps stay in table `approvals`.
+
+    If the contract wants a second person for the amount of the loan, the decision of the first
+    person counts once another person records the same decision.
 
     Args:
         session: database session of the application role.
         loan_id: loan_id of the application.
-        decision: `approve` or `decline`.
-        comment: reason for the decision, not empty.
+        decision: `approve`, `decline` or `documents`.
+        comment: reason for the decision. It may be empty if the terms have a standard reason.
         user: person who decides, as `airflow:NAME`.
         scoring_run_id: scoring run of the score that the person saw. None skips the
             check whether the application was scored again.
-        seen: `decision_token` of the decisions that the person saw. None skips
-            the check whether the application was decided again.
+        seen: `decision_token` of the steps that the person saw. None skips the check whether
+            somebody worked on the application since.
+        terms: condition, standard reason, appeal. None for none.
 
     Raises:
         MissingError: the loan has no current score.
-        StateError: the policy itself approves or declines the application, or the application was
-            scored or decided again since the person saw it.
-        LoanScoringError: the decision is unknown, or the comment is empty.
+        StateError: the policy itself approves or declines the application and this is no appeal,
+            the application was scored or decided again since the person saw it, another person
+            claimed it, or a second person is needed.
+        LoanScoringError: decision, reason or condition is unknown, or the comment is empty.
     """
-    comment = comment.strip()
-    if decision not in DECISIONS:
-        raise LoanScoringError(f"decision '{decision}' is not one of {', '.join(DECISIONS)}")
-    if not comment:
-        raise LoanScoringError(
-            "the comment is empty; give the reason, it is recorded with the decision"
-        )
+    terms = terms or Terms()
+    comment = checked_comment(session.contract, decision, comment, terms)
     key = typed_loan_id(session.contract, loan_id)
-    with database.transaction(session.connection):
-        database.lock(session.connection, f"approval:{key}")
+    with _deciding(session):
         score = database.row(session.connection, "select_score_to_decide", loan_id=key)
-        _refuse_undecidable(session.contract, score, key, scoring_run_id)
+        _refuse_undecidable(session.contract, score, key, scoring_run_id, terms.is_appeal)
         assert score is not None  # noqa: S101 - _refuse_undecidable raised an error for None
         earlier = database.row(session.connection, "select_last_approval", loan_id=key)
         if earlier is not None and seen is not None and seen != decision_token([earlier]):
@@ -95,64 +105,166 @@ def record_decision(
             )
         recorded = database.row(
             session.connection,
-            "insert_approval",
+            "decide_application",
             loan_id=key,
             decision=decision,
             comment=comment,
             decided_by=user,
-            batch_id=score["batch_id"],
-            scoring_run_id=score["scoring_run_id"],
-            suggestion=score["decision"],
-            default_probability=score["default_probability"],
-            exclusion_reason=score["exclusion_reason"],
+            seen_run=score["scoring_run_id"],
+            seen_step=None if seen is None else int(seen or 0),
+            **vars(terms),
         )
-        assert recorded is not None  # noqa: S101 - INSERT ... RETURNING returns the new row
-        details = {"comment": comment, **score, "replaces": earlier}
-        audit.record_entry(session, user, f"approval.{decision}", f"loan {key}", details)
-    return RecordedDecision(key, decision, user, recorded["decided_at"], earlier)
+        assert recorded is not None  # noqa: S101 - the function always gives one row
+    replaced = {
+        "decision": recorded["replaced_decision"],
+        "decided_by": recorded["replaced_by"],
+        "decided_at": recorded["replaced_at"],
+    }
+    return RecordedDecision(
+        key,
+        decision,
+        user,
+        recorded["decided_at"],
+        replaced if recorded["replaced_id"] is not None else None,
+        recorded["approval_id"],
+        recorded["awaits_second"],
+        recorded["confirms"],
+    )
 
 
-def decision_token(decided: Sequence[database.Row]) -> str:
-    """Return a token that identifies the newest decision on a loan.
+def record_referrals(
+    session: Session,
+    run_id: str,
+    reason: str,
+    decision: str,
+    comment: str,
+    user: str,
+    seen_loans: int,
+    standard_reason: str | None = None,
+) -> tuple[int, int]:
+    """Decide all open applications of a run that were referred for one reason: all, or none.
 
-    Return an empty string if there is no decision. When another decision is recorded, the token
+    Those that a person claimed or worked on are left out. Return how many were decided, and how
+    many of them wait for a second person.
+
+    Args:
+        session: database session of the application role.
+        run_id: current scoring run of the batch.
+        reason: exclusion reason of the scores.
+        decision: `approve`, `decline` or `documents`, for all of them.
+        comment: reason for the decision. It may be empty if there is a standard reason.
+        user: person who decides, as `airflow:NAME`.
+        seen_loans: how many there were on the page that the person saw.
+        standard_reason: code of a standard reason, or None.
+
+    Raises:
+        StateError: there are more or fewer now, or there is none.
+        LoanScoringError: decision or reason is unknown, or the comment is empty.
+    """
+    comment = checked_comment(session.contract, decision, comment, Terms(standard_reason))
+    if not seen_loans:
+        raise StateError(f"no application referred as {reason} waits for a decision")
+    with _deciding(session):
+        found = database.row(
+            session.connection,
+            "decide_referrals",
+            scoring_run_id=run_id,
+            reason=reason,
+            decision=decision,
+            comment=comment,
+            decided_by=user,
+            standard_reason=standard_reason,
+            seen_loans=seen_loans,
+        )
+    assert found is not None  # noqa: S101 - the function always gives one row
+    return found["loans"], found["awaiting"]
+
+
+def undo_decision(session: Session, approval_id: int, user: str) -> database.Row:
+    """Take back the last step on a loan. The undo is a row of its own; nothing is deleted.
+
+    Return the `loan_id` as text and the `decision` that was undone.
+
+    Raises:
+        StateError: another person made the step, somebody worked on the loan since, or it is too
+            late: scores were published since, or the contract's `desk.undo_minutes` are over.
+    """
+    with _deciding(session):
+        found = database.row(
+            session.connection, "undo_decision", approval_id=approval_id, undone_by=user
+        )
+    assert found is not None  # noqa: S101 - the function always gives one row
+    return found
+
+
+def claim_application(
+    session: Session, loan_id: Any, assigned_to: str | None, user: str, seen_holder: str | None
+) -> None:
+    """Give an application to a person, or to nobody. Only this person can then decide it.
+
+    Args:
+        session: database session of the application role.
+        loan_id: loan_id of the application.
+        assigned_to: person who works on it, as `airflow:NAME`. None gives it back.
+        user: person who acts, as `airflow:NAME`.
+        seen_holder: person who had it on the page that the user saw, or None.
+
+    Raises:
+        StateError: another person claimed it meanwhile, or the loan has no current score.
+    """
+    key = typed_loan_id(session.contract, loan_id)
+    with _deciding(session):
+        database.row(
+            session.connection,
+            "claim_application",
+            loan_id=key,
+            assigned_to=assigned_to,
+            assigned_by=user,
+            seen_holder=seen_holder,
+        )
+
+
+def decision_token(steps: Sequence[database.Row]) -> str:
+    """Return a token that identifies the last step on a loan that stands.
+
+    Return an empty string if there is none. When another step is recorded or undone, the token
     changes.
 
     Args:
-        decided: decisions on the loan, the newest first.
+        steps: steps on the loan that stand, the newest first.
     """
-    return decided[0]["decided_at"].astimezone(UTC).isoformat() if decided else ""
+    return str(steps[0]["approval_id"]) if steps else ""
 
 
-def typed_loan_id(contract: Contract, loan_id: Any) -> Any:
-    """Convert a loan_id to the type of the contract's key, an integer or a string.
-
-    A UUID is written in lower case, as Postgres returns it.
+@contextmanager
+def _deciding(session: Session) -> Iterator[None]:
+    """Run the block as one transaction, in which a refusal by the owner's function is our error.
 
     Raises:
-        MissingError: no loan of the portfolio can have this loan_id.
+        StateError: the function refused.
+        DatabaseError: the rules of the desk in the database are not those of the contract.
     """
-    text = str(loan_id)
-    if not contract.key.is_numeric:
-        if "\x00" in text or not text.isprintable():
-            raise MissingError(f"no loan of {contract.portfolio} has this loan_id")
-        if contract.key.type == "uuid":
-            try:
-                return str(UUID(text))
-            except ValueError as error:
-                raise MissingError(
-                    f"'{text[:40]}' is not a loan_id of {contract.portfolio}"
-                ) from error
-        return text
-    # Check the length before int(), because int() raises ValueError for thousands of digits.
-    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_INTEGER))
-    if not is_number or int(text) > MOST_INTEGER:
-        raise MissingError(f"'{text[:40]}' is not a loan_id of {contract.portfolio}")
-    return int(text)
+    try:
+        with database.transaction(session.connection):
+            rules = database.row(session.connection, "select_desk_rules")
+            if rules != session.contract.desk_rules:
+                raise DatabaseError(
+                    f"the rules of the desk of {session.contract.portfolio} differ between "
+                    "contract and database; run `loan-scoring migrate`"
+                )
+            yield
+    except psycopg2.errors.CheckViolation as error:
+        if error.diag.constraint_name:
+            raise
+        raise StateError(str(error.diag.message_primary)) from error
 
 
 def _refuse_undecidable(
-    contract: Contract, score: database.Row | None, key: Any, scoring_run_id: str | None
+    contract: Contract,
+    score: database.Row | None,
+    key: Any,
+    scoring_run_id: str | None,
+    is_appeal: bool,
 ) -> None:
     if score is None:
         raise MissingError(f"loan {key} of {contract.portfolio} has no current score")
@@ -161,7 +273,10 @@ def _refuse_undecidable(
             f"loan {key} was scored again since you opened it, in {score['scoring_run_id']}; "
             "open the application again, then decide"
         )
-    if score["decision"] not in LEFT_TO_A_PERSON:
+    is_left = score["decision"] in LEFT_TO_A_PERSON
+    if is_appeal and is_left:
+        raise StateError(f"loan {key} is left to a person, so it needs no appeal; decide it")
+    if not is_appeal and not is_left:
         raise StateError(
             f"loan {key}: the policy decides {score['decision']}; a person decides "
             f"{' and '.join(LEFT_TO_A_PERSON)} only"

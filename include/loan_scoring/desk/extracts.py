@@ -9,7 +9,7 @@ from typing import Any
 from loan_scoring import database
 from loan_scoring.database.partitions import refuse_dropped
 from loan_scoring.database.session import Session
-from loan_scoring.desk.decisions import typed_loan_id
+from loan_scoring.desk.loan_ids import typed_loan_id
 from loan_scoring.errors import MissingError
 
 

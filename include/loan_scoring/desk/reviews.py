@@ -18,17 +18,16 @@ from loan_scoring.database.cohorts import outcomes_known_until
 from loan_scoring.database.session import Session
 from loan_scoring.models.numbers import as_floats
 from loan_scoring.monitoring.performance.figures import holdout_curve
-from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.intervals import Estimate, wilson
 from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
 
 UP, DOWN, NONE = "up", "down", "none"
 KINDS = (
-    ("approve", UP, "Approved, the model says decline"),
-    ("approve", NONE, "Approved, as the model says"),
+    ("approve", UP, "Approved, nearer to decline"),
+    ("approve", NONE, "Approved, nearer to approve"),
     ("approve", "", "Approved, without a probability"),
-    ("decline", DOWN, "Declined, the model says approve"),
-    ("decline", NONE, "Declined, as the model says"),
+    ("decline", DOWN, "Declined, nearer to approve"),
+    ("decline", NONE, "Declined, nearer to decline"),
     ("decline", "", "Declined, without a probability"),
 )
 """Decision, override and title of each kind of review. The override of `refer` is empty."""
@@ -208,6 +207,16 @@ def overrides_of(reviews: Reviews, rows: np.ndarray) -> Overrides:
     return Overrides(int(rows.sum()), *share(UP, "approve"), *share(DOWN, "decline"))
 
 
+def agreement_of(reviews: Reviews) -> tuple[int, Estimate | None]:
+    """Return how many reviews are of loans with a probability, and the share as the model says.
+
+    The share is None without such a review.
+    """
+    judged = int((reviews.override != "").sum())
+    agreed = int((reviews.override == NONE).sum())
+    return judged, Estimate(agreed / judged, *wilson(agreed, judged)) if judged else None
+
+
 def reviews_by_person(contract: Contract, reviews: Reviews) -> list[Reviewer]:
     """Return the reviews of each person, sorted by name.
 
@@ -244,7 +253,7 @@ def _with_tests(contract: Contract, reviews: Reviews, names: list[str]) -> Itera
         outcomes = outcomes_of(reviews, approved)
         reviewer = Reviewer(name, overrides_of(reviews, rows), outcomes)
         if np.isfinite(p) and outcomes.observed is not None and outcomes.expected is not None:
-            floor = rate_floor(contract.performance, outcomes.expected)
+            floor = contract.performance.rate_floor(outcomes.expected)
             is_far = is_apart(outcomes.observed.value - outcomes.expected, difference, floor)
             is_out = p < contract.monitoring.q and is_far
             reviewer = replace(reviewer, difference=difference, p_adjusted=p, stands_out=is_out)
