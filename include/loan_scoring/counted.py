@@ -1,4 +1,4 @@
-"""Write counts and lists of names in messages."""
+"""Write counts, lists of names, and descriptions of texts in messages."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,28 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 loan', '2,000 loans', '0 batches')
     """
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def described(text: str) -> str:
+    r"""Return length and kinds of characters of a text of a file, which a message must not quote.
+
+    A cell, and also the first line of a file without a header, may be about a person.
+
+    >>> described("Ann 7"), described("")
+    ('5 characters (letters, digits, blanks)', '0 characters')
+    >>> described("\u200b-")
+    '2 characters (signs, invisible ones)'
+    """
+    kinds = (
+        ("letters", str.isalpha),
+        ("digits", str.isdecimal),
+        ("blanks", lambda each: each in " \t"),
+        ("signs", lambda each: each.isprintable() and not each.isalnum() and each != " "),
+        ("invisible ones", lambda each: not each.isprintable() and each != "\t"),
+    )
+    found = [name for name, is_kind in kinds if any(map(is_kind, text))]
+    length = counted(len(text), "character")
+    return f"{length} ({', '.join(found)})" if found else length
 
 
 def named(names: Sequence[str]) -> str:

@@ -5,6 +5,9 @@ Each message is one line that says what is wrong, where, and what the user can d
 
 from dataclasses import dataclass
 
+INSTALL_EXTRAS = "`.venv/bin/uv pip install --require-hashes -r requirements-extras.txt`"
+"""The command that a message names if a package of an extra is missing."""
+
 
 class LoanScoringError(Exception):
     """Base class of every error that a user can cause. The message is one complete line."""

@@ -34,6 +34,15 @@ def artifacts_dir(portfolio: str) -> Path:
     return data_dir() / "artifacts" / portfolio
 
 
+def mlflow_pages() -> str | None:
+    """Return the URL of MLflow's pages, to which the page of models links. None if it is not set.
+
+    The URL is the value of LOAN_SCORING_MLFLOW_PAGES, without a slash at the end.
+    """
+    found = os.environ.get("LOAN_SCORING_MLFLOW_PAGES", "").rstrip("/")
+    return found if found.startswith(("http://", "https://")) else None
+
+
 def mlflow_artifacts(portfolio: str) -> str:
     """Return the URI where MLflow keeps the artifacts of a portfolio: a folder or a bucket.
 
@@ -89,12 +98,66 @@ def owner_url() -> str | None:
     return os.environ.get("LOAN_SCORING_OWNER_URL") or None
 
 
+def reader_url() -> str | None:
+    """Return the database URL of the role that only reads, from LOAN_SCORING_READER_URL.
+
+    Return None if the variable is unset.
+    """
+    return os.environ.get("LOAN_SCORING_READER_URL") or None
+
+
+def mlflow_url() -> str | None:
+    """Return the database URL of the role of MLflow's server, from LOAN_SCORING_MLFLOW_URL.
+
+    Return None if the variable is unset.
+    """
+    return os.environ.get("LOAN_SCORING_MLFLOW_URL") or None
+
+
+def backup_key() -> str | None:
+    """Return the secret that signs and encrypts backups, from LOAN_SCORING_BACKUP_KEY.
+
+    Return None if the variable is unset. Backups are then neither signed nor encrypted.
+    """
+    return os.environ.get("LOAN_SCORING_BACKUP_KEY") or None
+
+
 def source() -> str | None:
     """Return the path or URL of the labelled loans that replays use (LOAN_SCORING_SOURCE).
 
     Return None if the variable is unset.
     """
     return os.environ.get("LOAN_SCORING_SOURCE") or None
+
+
+def max_download_bytes() -> int:
+    """Return the size up to which a file is fetched (LOAN_SCORING_MAX_DOWNLOAD_GIB, or 16 GiB).
+
+    Raises:
+        ContractError: the variable is not a whole number of at least 1.
+    """
+    return _whole_number("LOAN_SCORING_MAX_DOWNLOAD_GIB", 16, "GiB") << 30
+
+
+def airflow_keep_days() -> int:
+    """Return how long rows and logs of Airflow are kept (LOAN_SCORING_AIRFLOW_KEEP_DAYS, or 90).
+
+    Raises:
+        ContractError: the variable is not a whole number of at least 1.
+    """
+    return _whole_number("LOAN_SCORING_AIRFLOW_KEEP_DAYS", 90, "days")
+
+
+def _whole_number(name: str, default: int, unit: str) -> int:
+    given = os.environ.get(name) or str(default)
+    if not given.isdecimal() or int(given) < 1:
+        raise ContractError(f"{name} is '{given}'; give a whole number of {unit}, at least 1")
+    return int(given)
+
+
+def redirect_hosts() -> list[str]:
+    """Return the hosts to which servers may redirect downloads (LOAN_SCORING_REDIRECT_HOSTS)."""
+    return [each for each in os.environ.get("LOAN_SCORING_REDIRECT_HOSTS", "").split(",") if each]
 
 
 def promotion_mode() -> str | None:

@@ -28,3 +28,14 @@ def batch_id(text: str) -> str:
     if text != HISTORY and read_date(text) is None:
         raise argparse.ArgumentTypeError(f"'{text}' is neither YYYY-MM-DD nor history")
     return text
+
+
+def month_text(text: str) -> str:
+    """Return a command-line argument unchanged if the argument is a month as YYYY-MM.
+
+    Raises:
+        argparse.ArgumentTypeError: the argument is no such month.
+    """
+    if len(text) != 7 or read_date(f"{text}-01") is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a month such as 2026-01")
+    return text

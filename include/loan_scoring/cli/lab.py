@@ -1,4 +1,4 @@
-"""Define and run the commands `replay`, `bench`, `calibrate` and `demo-drift` of the lab."""
+"""Define and run the commands of the lab: replay, bench, calibrate, ceiling and demo-drift."""
 
 import argparse
 import tempfile
@@ -34,7 +34,7 @@ def add_replay_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands `bench`, `calibrate` and `demo-drift` to the command line."""
+    """Add the commands `bench`, `calibrate`, `ceiling` and `demo-drift` to the command line."""
     bench = add_command(
         commands,
         "bench",
@@ -45,7 +45,16 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
     bench.add_argument(
         "--stage",
         action="append",
-        choices=("ingest", "mixed", "known_loans", "score", "metrics", "metrics_stage", "pages"),
+        choices=(
+            "ingest",
+            "mixed",
+            "known_loans",
+            "score",
+            "metrics",
+            "metrics_stage",
+            "calls",
+            "pages",
+        ),
         help="may be repeated; default: all but pages, which takes minutes and 9 GB of disk",
     )
     bench.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
@@ -69,6 +78,17 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
     calibrate.add_argument("--jobs", type=count, metavar="N", help="processes; 0: one per core")
     calibrate.add_argument(
         "--docs", metavar="FOLDER", help="where to write the page; default: docs/ of the project"
+    )
+    ceiling = add_command(
+        commands,
+        "ceiling",
+        _ceiling,
+        "measure how good a model can get: nested cross-validation and learning curve",
+        common,
+    )
+    ceiling.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    ceiling.add_argument(
+        "--docs", metavar="FOLDER", help="keep the figures there, and write them into its models.md"
     )
     demo = add_command(
         commands,
@@ -153,6 +173,16 @@ def _calibrate(options: argparse.Namespace) -> dict[str, Any]:
         "missed": len(missed),
         "text": "\n".join([f"{page}: {len(missed)} of {len(found)} figures missed", *lines]),
     }
+
+
+def _ceiling(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring import contract
+    from loan_scoring.lab.ceiling import ceiling_section, measure_ceiling, write_ceiling
+
+    found = measure_ceiling(contract.load(options.portfolio), options.source)
+    if options.docs:
+        write_ceiling(found, Path(options.docs))
+    return found | {"text": "\n".join(ceiling_section(found))}
 
 
 def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,15 +7,18 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from loan_scoring.cli import (
     contracts,
+    cutoffs,
     lab,
     lookups,
     models,
     outcomes,
+    privacy,
     quarantine,
     records,
     stages,
@@ -25,6 +28,9 @@ from loan_scoring.cli import (
 from loan_scoring.cli.arguments import batch_id, count
 from loan_scoring.cli.common import Handler, add_command
 from loan_scoring.errors import LoanScoringError
+
+MASK = 0o027
+"""Permissions that no file or folder of ours has: writing by the group, anything by others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: command-line arguments. If None, the arguments of this process are used.
     """
+    # Files with loans are for the account and its group only, also those of servers that it starts.
+    os.umask(os.umask(MASK) | MASK)
     try:
         with _psycopg2_silent():
             return _run(arguments)
@@ -147,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command("leaks", stages.leaks_command, "show how much of the outcome each column reveals")
     models.add_models_command(commands, common)
+    cutoffs.add_cutoffs_command(commands, common)
     score = command("score", stages.score_command, "score a batch, or a file, with the champions")
     score.set_defaults(refuse=score.error)
     what = score.add_mutually_exclusive_group(required=True)
@@ -166,16 +175,34 @@ def parser() -> argparse.ArgumentParser:
     command("status", status.status_command, "show database, batches, champion and open alerts")
     loan = command("loan", records.loan_command, "show everything on record about one loan")
     loan.add_argument("loan_id", metavar="LOAN")
+    loan.add_argument(
+        "--letter", action="store_true", help="print the letter to the applicant of a declined loan"
+    )
     audit = command(
         "audit", records.audit_command, "verify the audit log's chain and show its last entries"
     )
     audit.add_argument(
         "--last", type=count, default=20, metavar="N", help="entries; default: %(default)s"
     )
+    audit.add_argument(
+        "--expect", metavar="HEAD", help="fail unless this hash, a former head, is in the chain"
+    )
+    audit.add_argument(
+        "--anchor",
+        type=Path,
+        metavar="FILE",
+        help="check the last head in FILE, then append the head; keep FILE out of workers' reach",
+    )
     sql = command(
         "sql", status.sql_command, "read the portfolio's schema: run a query, or open psql"
     )
     sql.add_argument("-c", dest="query", metavar="SELECT", help="print its rows as CSV")
+    sql.add_argument(
+        "--lake",
+        metavar="URI",
+        help="also read months that were exported there and dropped (DuckDB's SQL)",
+    )
     lab.add_measuring_commands(commands, common)
     upkeep.add_upkeep_commands(commands, common)
+    privacy.add_privacy_command(commands, common)
     return parser

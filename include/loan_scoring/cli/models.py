@@ -1,8 +1,7 @@
 """Define and run the subcommands of `loan-scoring models`, such as `list` and `promote`."""
 
 import argparse
-import subprocess
-import sys
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from loan_scoring.cli.common import (
     mirror_after_training,
     session_of,
 )
+from loan_scoring.cli.mlflow_pages import add_mlflow_arguments, mlflow_command
+from loan_scoring.cli.shadow import add_arguments, shadow_command
 from loan_scoring.errors import StateError
 
 _NEXT = (
@@ -23,7 +24,7 @@ _NEXT = (
 
 def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the command `models` and its subcommands to the command line."""
-    help_ = "list, show, promote and roll back models, and print their cards"
+    help_ = "list, show, sign, promote and roll back models, and write cards and reports"
     models = commands.add_parser("models", help=help_, description=help_)
     inner = models.add_subparsers(required=True, metavar="COMMAND")
 
@@ -34,16 +35,41 @@ def add_models_command(commands: Any, common: argparse.ArgumentParser) -> None:
     show = command("show", _show, "show a version, and every verdict on it with its gates")
     promote = command("promote", _promote, "make a version, and the one fitted with it, champions")
     card = command("card", _card, "print a version's model card as Markdown")
-    for each in (show, promote, card):
+    report = command("report", _report, "write the whole file of a model, for a validator")
+    sign = command("sign", _sign, "sign a version as its reviewer, or accept it for use")
+    scorecard = command(
+        "scorecard", _scorecard, "print the bins and points of a scorecard, or its SQL"
+    )
+    scorecard.add_argument(
+        "--sql", action="store_true", help="a SELECT that scores table applications in Postgres"
+    )
+    for each in (show, promote, card, report, sign, scorecard):
         each.add_argument("version", metavar="VERSION", help="such as propensity-2")
+    what = report.add_mutually_exclusive_group()
+    what.add_argument("--html", action="store_true", help="as one HTML page; default")
+    what.add_argument("--markdown", action="store_true", help="as Markdown")
+    report.add_argument(
+        "--annex-iv", action="store_true", help="add what Annex IV of the EU AI Act asks for"
+    )
+    report.add_argument("--out", type=Path, metavar="FILE", help="write to FILE; default: print")
+    report.add_argument(
+        "--sbom", type=Path, metavar="FILE", help="write the software bill of materials, CycloneDX"
+    )
+    sign.add_argument("--as", dest="signed_as", choices=("review", "acceptance"), required=True)
+    sign.add_argument(
+        "--comment", required=True, metavar="TEXT", help="what was checked and found; it is kept"
+    )
     card.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page instead")
+    add_arguments(
+        command("shadow", shadow_command, "show or put a challenger in shadow beside the champion")
+    )
     rollback = command("rollback", _rollback, "restore the versions that the champions replaced")
     rollback.add_argument(
         "--kind", choices=("propensity", "personas"), help="only this one; default: both"
     )
-    ui = command("mlflow", _mlflow, "show trials and models in MLflow's UI until Ctrl-C")
-    ui.add_argument("--host", default="127.0.0.1", help="default: %(default)s, this machine only")
-    ui.add_argument("--port", type=int, default=5000, help="default: %(default)s")
+    add_mlflow_arguments(
+        command("mlflow", mlflow_command, "show trials and models in MLflow's UI until Ctrl-C")
+    )
     for each in (promote, rollback):
         each.add_argument(
             "--comment",
@@ -158,20 +184,86 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
     if options.html is None:
         text = render_card_markdown(card)
         return {"markdown": text, "text": text.rstrip()}
-    try:
-        options.html.write_text(render_card_html(card), encoding="utf-8")
-    except OSError as error:
-        raise StateError(f"cannot write {options.html}: {error.strerror}") from error
+    _write(options.html, render_card_html(card))
     return {"html": str(options.html), "text": f"written to {options.html}"}
 
 
-def _mlflow(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.models.mlflow_schema import ui_environment
+def _sign(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.models.promotion.signatures import sign_model
 
     with session_of(options) as session:
-        environment = ui_environment(session)
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--host", options.host]
-    return {"exit": subprocess.call([*command, "--port", str(options.port)], env=environment)}
+        signed = sign_model(
+            session, options.version, options.signed_as, account_name(), options.comment
+        )
+    lines = [
+        f"{each['signed_at']:%Y-%m-%d %H:%M} {each['signed_as']:<10} of {each['model_version']} "
+        f"signed by {each['signed_by']}: {each['comment']}"
+        for each in signed
+    ]
+    return {"signatures": signed, "text": "\n".join(lines)}
+
+
+def _report(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.models.card.render import render_card_html, render_card_markdown
+    from loan_scoring.models.report.content import read_report
+    from loan_scoring.models.report.sbom import bill_of_materials
+
+    with session_of(options) as session:
+        report = read_report(session, options.version, annex_iv=options.annex_iv)
+    render = render_card_markdown if options.markdown else render_card_html
+    text, form = render(report), "markdown" if options.markdown else "html"
+    written = []
+    if options.sbom is not None:
+        _write(options.sbom, json.dumps(bill_of_materials(), indent=1))
+        written.append(str(options.sbom))
+    if options.out is None:
+        return {form: text, "sbom": written, "text": text.rstrip()}
+    _write(options.out, text)
+    written.insert(0, str(options.out))
+    return {"written": written, "text": f"written to {', '.join(written)}"}
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StateError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _scorecard(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.contract import under_model
+    from loan_scoring.models import registry
+    from loan_scoring.models.card.judgement import bin_text
+    from loan_scoring.models.scorecard_sql import scorecard_sql
+
+    with session_of(options) as session:
+        row = registry.model_row(session, options.version)
+        contract = under_model(session.contract, row["training_data"])
+        card = (row["evaluation"] or {}).get("scorecard")
+        if card is None:
+            raise StateError(f"{options.version} is no scorecard; it is a {row['algorithm']}")
+        if options.sql:
+            text = scorecard_sql(contract, card).as_string(session.connection)
+            return {"sql": text, "text": text}
+    lines = [
+        f"{options.version}: {card['base_score']:g} points at odds of {card['base_odds']:g}, "
+        f"{card['pdo']:g} points double the odds"
+    ]
+    for each in card["columns"]:
+        if each["left_out"]:
+            lines += ["", f"{each['label']}: left out, {each['left_out']}"]
+            continue
+        lines += [
+            "",
+            f"{each['label']} (information value {each['information_value']:.3f})",
+            *(
+                f"  {bin_text(contract, each['column'], one):<40}{one['loans']:>9,}"
+                f"{'' if one['default_rate'] is None else format(one['default_rate'], '.1%'):>8}"
+                f"{one['points']:>8.1f}"
+                for one in each["bins"]
+            ),
+        ]
+    return {"scorecard": card, "text": "\n".join(lines)}
 
 
 def _gate_lines(evidence: dict[str, Any]) -> list[str]:

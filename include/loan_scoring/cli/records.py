@@ -3,23 +3,29 @@
 import argparse
 from typing import Any
 
-from loan_scoring.cli.common import session_of
+from loan_scoring.cli.common import account_name, session_of
 from loan_scoring.errors import StateError
 
 
 def loan_command(options: argparse.Namespace) -> dict[str, Any]:
     """Show every published score of a loan, with the decision, the model and the application.
 
+    With `--letter`, show the letter to the applicant instead.
+
     Raises:
-        StateError: the loan has no published score.
+        StateError: the loan has no published score, or there is no letter to write.
     """
     from loan_scoring import database
-    from loan_scoring.desk.decisions import typed_loan_id
+    from loan_scoring.database.readings import record_reading
+    from loan_scoring.desk.loan_ids import typed_loan_id
 
     with session_of(options) as session:
-        loan_id = typed_loan_id(session.contract, options.loan_id)
-        labels = {column.name: column.label for column in session.contract.stored}
+        contract = session.contract
+        loan_id = typed_loan_id(contract, options.loan_id)
+        labels = {column.name: column.label for column in contract.stored}
         found = database.rows(session.connection, "select_loan_record", loan_id=loan_id)
+        if found:
+            record_reading(session, account_name(), loan_id, "letter" if options.letter else "cli")
         dropped = database.rows(session.connection, "select_dropped_months")
     if not found:
         months = ", ".join(row["month"] for row in dropped)
@@ -28,6 +34,10 @@ def loan_command(options: argparse.Namespace) -> dict[str, Any]:
             f"no published score of loan {loan_id} in {options.portfolio}; "
             f"see table applications, or quarantine{retention}"
         )
+    if options.letter:
+        from loan_scoring.desk.letter import decline_letter
+
+        return {"letter": (text := decline_letter(contract, found[0])), "text": text}
     return {"loan": found, "text": "\n\n".join(_record_text(row, labels) for row in found)}
 
 
@@ -44,6 +54,8 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
     score = (
         row["exclusion_reason"] if probability is None else f"default probability {probability:.4f}"
     )
+    if row["grade"] is not None:
+        score += f", grade {row['grade']}"
     fitted_on = ", ".join(
         f"{each['batch_id']} revision {each['revision']}"
         for each in row["training_data"]["batches"]
@@ -63,14 +75,24 @@ def _record_text(row: dict[str, Any], labels: dict[str, str]) -> str:
         f"model        {model}, "
         f"fitted on {row['training_data']['applications']:,} loans of {fitted_on}, "
         f"outcomes as of {outcomes_as_of(row)}",
-        f"promoted     {row['promoted_at']:%Y-%m-%d %H:%M} UTC by {row['promoted_by']} "
-        f"(promotion {row['promotion_id']})",
+        _promoted_text(row),
     ]
-    gates = row["evidence"].get("gates", [])
+    gates = (row["evidence"] or {}).get("gates", [])
     lines += [f"  {gate['gate']:<14}{gate['sentence']}" for gate in gates]
     lines += _outcome_lines(row)
     lines += _application_lines(row["application"], labels)
     return "\n".join(lines)
+
+
+def _promoted_text(row: dict[str, Any]) -> str:
+    """Return the line on the promotion in force, or on the canary that decided the loan."""
+    canary = row["canary"]
+    if canary is not None and canary["propensity_version"] == row["propensity_version"]:
+        return f"canary       it decided {canary['share']:.0%} of the loans beside the champion"
+    return (
+        f"promoted     {row['promoted_at']:%Y-%m-%d %H:%M} UTC by {row['promoted_by']} "
+        f"(promotion {row['promotion_id']})"
+    )
 
 
 def _application_lines(application: dict[str, Any], labels: dict[str, str]) -> list[str]:
@@ -135,22 +157,27 @@ def _policy_text(policy: dict[str, Any] | None) -> str:
 
 
 def audit_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Verify the chain of hashes in the audit log, and show the last entries.
+    """Verify the audit log and the records that it answers for, and show the last entries.
 
     Raises:
-        StateError: the chain is broken.
+        StateError: the chain is broken, a record differs, or the head that is expected is missing.
     """
     from loan_scoring.database import audit
 
     with session_of(options) as session:
         verified = audit.verify_chain(session)
+        if faults := verified.sentences:
+            more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
+            raise StateError(
+                f"the audit log of {options.portfolio} or what it answers for was changed: "
+                f"{'; '.join(faults[:20])}{more}; "
+                "compare it with a backup, and check who may alter the tables"
+            )
+        if options.expect is not None:
+            audit.expect_entry(session, options.expect)
+        if options.anchor is not None:
+            audit.write_anchor(session, options.anchor, verified)
         found = audit.recent_entries(session, limit=options.last)
-    faults = [f"entry {each['entry_id']}: {each['fault']}" for each in verified.faults]
-    if faults:
-        raise StateError(
-            f"the audit log of {options.portfolio} was changed: {'; '.join(faults)}; "
-            "compare it with a backup, and check who may alter the table"
-        )
     lines = [
         f"{each['entry_id']:>6}  {each['recorded_at']:%Y-%m-%d %H:%M:%S}  {each['done_by']:<20} "
         f"{each['action']:<22} {each['subject']}"

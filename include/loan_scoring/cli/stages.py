@@ -89,22 +89,28 @@ def train_command(options: argparse.Namespace) -> dict[str, Any]:
     """
     from loan_scoring.contract import load
     from loan_scoring.models.promotion.decide import judge_and_promote
+    from loan_scoring.models.promotion.rights import mode_in_effect
     from loan_scoring.models.training.report import training_summary
     from loan_scoring.models.training.run import train
+    from loan_scoring.models.training.runner_up import shadow_runner_up
     from loan_scoring.models.waiting import promote_command
 
     result: dict[str, Any] = {}
+    mode = mode_in_effect(load(options.portfolio), options.promote)
 
     def work(session: Any) -> int:
-        versions, rows = train(session)
+        versions, rows = train(session, account_name())
         summary, result["text"] = training_summary(session, versions)
-        verdict, evidence = judge_and_promote(session, versions, options.promote)
+        verdict, evidence = judge_and_promote(session, versions, mode)
+        result["runner_up"] = shadow_runner_up(session, versions, account_name())
         result.update(versions, **summary, verdict=verdict, gates=evidence.get("gates", []))
         return rows
 
     run_measured(options, "train.pair", work)
     result["is_mirrored"] = mirror_after_training(options)
     text = f"{result['propensity']}, {result['personas']}: {result['verdict']}"
+    if result["runner_up"]:
+        text += f"\n{', '.join(result['runner_up'].values())}: the runner-up, in shadow beside it"
     failed = [gate["sentence"] for gate in result["gates"] if not gate["passed"]]
     if failed:
         text += f": {' '.join(failed)}"

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from typing import Any
 
 from loan_scoring import settings
 from loan_scoring.cli.common import session_of
-from loan_scoring.errors import DatabaseError
+from loan_scoring.database.session import Session
+from loan_scoring.errors import DatabaseError, StateError
+
+log = logging.getLogger(__name__)
 
 
 def status_command(options: argparse.Namespace) -> dict[str, Any]:
@@ -95,26 +99,53 @@ def _analyst_url(options: argparse.Namespace) -> str:
 
 def sql_command(options: argparse.Namespace) -> dict[str, Any]:
     """Print the result of the query in option -c as CSV or JSON. Without -c, open psql."""
-    from loan_scoring import database
+    from loan_scoring import contract, database
+    from loan_scoring.database.roles import TIME_LIMITS
 
+    url = _reader_url(options)
     if options.query is None:
-        return {"exit": _open_psql(options)}
-    with session_of(options) as session:
-        header, rows = database.select_read_only(session.connection, options.query)
+        if options.lake is not None:
+            raise StateError("sql --lake runs one query: give it with -c")
+        return {"exit": _open_psql(options, url)}
+    loaded = contract.load(options.portfolio)
+    with closing(database.connect(options.portfolio, url, parameters=TIME_LIMITS)) as connection:
+        if options.lake is not None:
+            from loan_scoring.database.lake_query import select_lake
+
+            reading = Session(loaded, connection)
+            header, rows = select_lake(reading, url, options.lake, options.query)
+        else:
+            header, rows = database.select_read_only(connection, options.query)
     if options.json:
         return {"columns": header, "rows": rows}
     csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     return {}
 
 
-def _open_psql(options: argparse.Namespace) -> int:
+def _reader_url(options: argparse.Namespace) -> str:
+    """Return the database URL with which `sql` reads.
+
+    The first of these that is given is used: --database, LOAN_SCORING_READER_URL,
+    LOAN_SCORING_DATABASE_URL with a warning, the reader on the embedded Postgres.
+    """
+    from loan_scoring import database
+    from loan_scoring.local.postgres import embedded
+
+    url = options.database or settings.reader_url()
+    if url:
+        return url
+    if url := settings.database_url():
+        log.warning("LOAN_SCORING_READER_URL is not set, so sql uses LOAN_SCORING_DATABASE_URL")
+        return url
+    with session_of(options):  # a schema that was never set up is set up
+        return embedded().url(database.READER)
+
+
+def _open_psql(options: argparse.Namespace, url: str) -> int:
     """Run psql with read-only transactions on the portfolio's schema. Return psql's exit code."""
     from loan_scoring import database
     from loan_scoring.database.programs import postgres_program
-    from loan_scoring.local.postgres import embedded
 
-    given = options.database or settings.database_url()
-    url = given or embedded().start().url(database.READER)
     environment = database.libpq_environment(database.libpq_parameters(url))
     environment["PGOPTIONS"] = (
         f"-c search_path={options.portfolio} -c default_transaction_read_only=on"

@@ -1,18 +1,24 @@
-"""Define and run the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
+"""Define and run the commands of upkeep: `roles`, `migrate`, `retention` and others."""
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loan_scoring import settings
+from loan_scoring.cli.arguments import count, month_text
 from loan_scoring.cli.common import Handler, account_name, add_command, session_of
 from loan_scoring.errors import StateError
 
+if TYPE_CHECKING:
+    from loan_scoring.database.backup import Backup
+
 
 def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands `roles`, `migrate`, `retention`, `backup` and `restore`."""
+    """Add the commands `roles`, `migrate`, `retention`, `export`, `backup` and others."""
 
     def command(name: str, handler: Handler, help_: str) -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common)
@@ -37,12 +43,44 @@ def add_upkeep_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     retention.add_argument(
         "--dry-run", action="store_true", help="show what would be dropped, drop nothing"
     )
+    retention.add_argument(
+        "--today",
+        type=date.fromisoformat,
+        metavar="DATE",
+        help="the date, where the clock is right and the newest batch is months old",
+    )
+    retention.add_argument(
+        "--export-to",
+        metavar="URI",
+        help="write months as Parquet before they are dropped; default: retention.export_to",
+    )
+    export = command("export", _export, "write the rows of a month as Parquet files")
+    export.add_argument("--month", required=True, type=month_text, metavar="YYYY-MM")
+    export.add_argument("--to", required=True, metavar="URI", help="folder, or s3://BUCKET/PATH")
+    clean = add_command(
+        commands,
+        "clean-airflow",
+        _clean_airflow,
+        "delete old rows of Airflow's metadata database, and old log files",
+        argparse.ArgumentParser(add_help=False),
+    )
+    clean.add_argument("--json", action="store_true", help="print a machine-readable result")
+    clean.add_argument("--logs", type=Path, metavar="FOLDER", help="default: $AIRFLOW_HOME/logs")
     backup = command("backup", _backup, "write every portfolio's tables and artifacts to a folder")
     backup.add_argument("--to", required=True, metavar="FOLDER", help="must not exist yet")
+    backup.add_argument(
+        "--encrypt", action="store_true", help="encrypt its files with LOAN_SCORING_BACKUP_KEY"
+    )
+    backup.add_argument(
+        "--keep-days", type=count, metavar="N", help="it is to be deleted then; kept on record"
+    )
     restore = command("restore", _restore, "restore database and artifacts from a backup")
     restore.add_argument("--from", dest="folder", required=True, metavar="FOLDER")
     restore.add_argument(
         "--replace", action="store_true", help="drop the portfolios that the database holds"
+    )
+    restore.add_argument(
+        "--unsigned", action="store_true", help="although LOAN_SCORING_BACKUP_KEY is set"
     )
 
 
@@ -90,13 +128,30 @@ def _steps(names: list[str]) -> str:
     return ", ".join([*count, *(name for name in names if name not in files)]) or "up to date"
 
 
+def _clean_airflow(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.local.airflow_age import clean_airflow
+
+    home = os.environ.get("AIRFLOW_HOME")
+    if home is None:
+        raise StateError(
+            "AIRFLOW_HOME is not set: run this where Airflow's own settings are, such as the "
+            "service housekeeping; `make up` cleans by itself"
+        )
+    removed = clean_airflow(options.logs or Path(home) / "logs")
+    days = settings.airflow_keep_days()
+    return {
+        "removed_files": removed,
+        "text": f"rows of Airflow older than {days} days are deleted, and {removed:,} log files",
+    }
+
+
 def _retention(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring import contract
+    from loan_scoring.database.expired_files import expire_baselines, remove_expired_files
     from loan_scoring.database.retention import (
         count_month,
         drop_expired,
         expired_months,
-        remove_expired_files,
     )
 
     policy = contract.load(options.portfolio).retention
@@ -108,13 +163,16 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
             f"the contract of {options.portfolio} sets no retention; give --keep-days, "
             "or write retention: {keep_days: N} into the contract"
         )
+    today: date | None = options.today
     with session_of(options, settings.owner_url()) as session:
         if options.dry_run:
-            months = [count_month(session, month) for month in expired_months(session, days)]
-            files = []
+            months = [count_month(session, month) for month in expired_months(session, days, today)]
+            files, versions = [], []
         else:
-            months = drop_expired(session, days, account_name())
-            files = remove_expired_files(session)
+            to = options.export_to or (policy.export_to if policy else None)
+            months = drop_expired(session, days, account_name(), today, export_to=to)
+            versions = expire_baselines(session, days, account_name())
+            files = remove_expired_files(session, days)
     lines = []
     for month in months:
         verb = "kept" if month.kept_for else "would drop" if options.dry_run else "dropped"
@@ -123,12 +181,23 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
         lines.append(
             f"{verb} {month.partition}: {month.rows:,} rows, {month.bytes / 1e6:.1f} MB{more}{why}"
         )
+    lines += [f"let go of the baseline sample of {version}" for version in versions]
     lines += [f"removed {path}" for path in files]
     return {
         "partitions": [vars(month) for month in months],
+        "baselines": versions,
         "files": files,
         "text": "\n".join(lines) or f"nothing is older than {days} days",
     }
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.database.lake import export_month
+
+    with session_of(options, settings.owner_url()) as session:
+        written = export_month(session, options.month, options.to, account_name())
+    lines = [f"{each.rows:>12,} rows  {each.location}" for each in written]
+    return {"files": [vars(each) for each in written], "text": "\n".join(lines)}
 
 
 @contextmanager
@@ -148,11 +217,14 @@ def _backup(options: argparse.Namespace) -> dict[str, Any]:
 
     url = _owner_url(options)
     with _disk_errors_as_one_line():
-        done = write_backup(Path(options.to).resolve(), url)
+        done = write_backup(
+            Path(options.to).resolve(), url, encrypts=options.encrypt, keep_days=options.keep_days
+        )
+    end = f", to be deleted after {done.ends_on}" if done.ends_on else ""
     return {
         **vars(done),
         "text": f"backed up {', '.join(done.schemas)} to {done.folder}: "
-        f"{done.files} files, {done.bytes / 1e6:.1f} MB",
+        f"{done.files} files, {done.bytes / 1e6:.1f} MB, {_sealed(done)}{end}",
     }
 
 
@@ -161,8 +233,16 @@ def _restore(options: argparse.Namespace) -> dict[str, Any]:
 
     url = _owner_url(options)
     with _disk_errors_as_one_line():
-        done = restore_backup(Path(options.folder).resolve(), url, replace=options.replace)
+        done = restore_backup(
+            Path(options.folder).resolve(), url, replace=options.replace, unsigned=options.unsigned
+        )
     return {
         **vars(done),
-        "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder}",
+        "text": f"restored {', '.join(done.schemas)} as of {done.taken_at} from {done.folder} "
+        f"({_sealed(done)})",
     }
+
+
+def _sealed(done: "Backup") -> str:
+    signed = "signed" if done.is_signed else "not signed"
+    return f"{signed}, encrypted" if done.is_encrypted else f"{signed}, not encrypted"

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from loan_scoring.contract import KEY, Contract
-from loan_scoring.contract.files import field_and_reason
+from loan_scoring.contract.files import field_and_reason, parse_yaml
 from loan_scoring.drafting.places import Step, line_of, repeated_keys
 from loan_scoring.drafting.writing import TODO
 
@@ -61,8 +61,8 @@ def read_all(path: Path) -> Reading:
     text = path.read_text(encoding="utf-8", errors="replace")
     todos = [number for number, line in enumerate(text.splitlines(), 1) if f"# {TODO} " in line]
     try:
+        raw = parse_yaml(text)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        raw = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from loan_scoring import database
 from loan_scoring.contract import row_rules_sha256, target_sha256
 from loan_scoring.contract.presence import allowed_by, split_columns_of_file
-from loan_scoring.counted import named
+from loan_scoring.counted import counted, named
+from loan_scoring.database.audit import acting
 from loan_scoring.database.partitions import HISTORY, ensure_partition
-from loan_scoring.database.publications import hide_scores
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError, StateError
 from loan_scoring.ingest.copying import copy_table
@@ -18,7 +18,7 @@ from loan_scoring.ingest.known_loans import claim_loans
 from loan_scoring.ingest.landing import source_label
 from loan_scoring.ingest.manifests import CheckedRows, EmptyDelivery, open_delivery
 from loan_scoring.ingest.outcomes import take_outcomes_within
-from loan_scoring.ingest.quality.check import check_quality
+from loan_scoring.ingest.quality.check import check_quality, refuse_declared_volume
 from loan_scoring.ingest.quarantine import broken_rules
 from loan_scoring.ingest.revisions import read_revision
 from loan_scoring.ingest.taken_outcomes import TakenOutcomes, log_taken
@@ -92,9 +92,10 @@ def land_batch(session: Session, batch_id: str, location: Location) -> LandedBat
                     location_label(location),
                     current["revision"],
                 )
+            refuse_declared_volume(session, batch_id, table.declared_rows)
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
-            database.execute(connection, "delete_batch_rows", **key)
+            database.execute(connection, "delete_landed_rows", **key)
             rows = CheckedRows(contract, table, manifests)
             accepted, quarantined = copy_table(session, rows, batch_id, revision)
             rows.check()
@@ -128,9 +129,9 @@ def land_batch(session: Session, batch_id: str, location: Location) -> LandedBat
             )
     if table.header.extra:
         log.warning(
-            "batch %s: ignored columns that are not in the contract: %s",
+            "batch %s: ignored %s; table batches names what is not in the contract",
             batch_id,
-            named(table.header.extra),
+            counted(len(table.header.extra), "column"),
         )
     if table.header.missing:
         log.warning(
@@ -210,8 +211,8 @@ def check_batch(session: Session, batch_id: str, revision: int) -> None:
         more = f" (and {len(failed) - 3} more, see table quality)" if len(failed) > 3 else ""
         reason = f"{batch['source']}: {'; '.join(failed[:3])}{more}"
         key = {"batch_id": batch_id, "revision": revision}
-        database.execute(session.connection, "delete_batch_rows", **key)
-        database.execute(session.connection, "update_batch_refused", **key)
+        database.execute(session.connection, "delete_landed_rows", **key)
+        database.execute(session.connection, "refuse_batch", **key)
     raise SourceError(
         f"batch {batch_id} refused: {reason}; "
         "correct the file or the contract, then ingest it again"
@@ -260,11 +261,9 @@ def publish_batch(
         current = database.row(connection, "select_current_batch", batch_id=batch_id)
         is_current = current is None or current["revision"] < revision
         if is_current:
-            replaced = database.row(connection, "update_batch_superseded", **key)
-            old = replaced["revision"] if replaced else None
+            old = current["revision"] if current else None
             claim_loans(session, batch_id, revision, replaced=old)
-            hide_scores(session, batch_id, "revision", by)
-        database.execute(connection, "update_batch_published", **key, is_current=is_current)
+        database.execute(connection, "publish_batch", **key, published_by=acting(session, by))
         if is_current and batch_id == HISTORY:
             corrects = batch["corrects_revision"] is not None
             outcomes = take_outcomes_within(session, location, batch["sha256"], adds=corrects)

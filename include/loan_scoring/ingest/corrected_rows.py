@@ -1,5 +1,6 @@
 """Read a CSV file of quarantined rows that a person has corrected."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.compute as pc
 
 from loan_scoring import database
 from loan_scoring.contract import KEY, Column
+from loan_scoring.counted import described
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.file_lines import FileLines
 from loan_scoring.ingest.files import blocks
@@ -15,6 +17,9 @@ from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import SourceTable
 from loan_scoring.ingest.quarantine import split_record
 from loan_scoring.ingest.spreadsheet import without_text_marks
+
+FILE_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[A-Za-z0-9_-]{0,40}(?:\.[a-z]{1,12}){1,3}")
+"""Names of landed files. Any other text in the column of the file is not shown."""
 
 
 def read_corrected_rows(
@@ -66,9 +71,11 @@ def read_corrected_rows(
                 continue
             if line not in quarantined or line in seen:
                 fault = "occurs twice" if line in seen else "is not in quarantine"
-                of_file = f" of {files[row]}" if files[row] else ""
+                of_file = f" of {files[row]}" if FILE_NAME.fullmatch(files[row]) else ""
+                is_shown = not text or (text.isdecimal() and len(text) < 10)
+                named = text if is_shown else f"with a text of {described(text)}"
                 raise SourceError(
-                    f"{where}: line {block.line_numbers[row]}: {places[0]} {text or '(empty)'}"
+                    f"{where}: line {block.line_numbers[row]}: {places[0]} {named or '(empty)'}"
                     f"{of_file} {fault} (revision {current['revision']}); export the rows again; "
                     "nothing was changed"
                 )

@@ -95,7 +95,7 @@ def _land(session: Session, batch_id: str, location: str | Path) -> ReplayedCorr
                 )
             revision = open_revision(known, table.sha256)
             key = {"batch_id": batch_id, "revision": revision}
-            database.execute(connection, "delete_batch_rows", **key)
+            database.execute(connection, "delete_landed_rows", **key)
             database.execute(connection, "delete_batch_files", **key)
             _carry_accepted(session, batch_id, current["revision"], revision)
             rules = RowRules(contract, is_known)

@@ -256,14 +256,13 @@ def _refuse_changed(session: Session, lookup: Lookup, location: str | Path, rule
     if found is None:
         return
     other = "an earlier line" if found["differs_in_file"] else "an earlier delivery"
-    key = found["key"].replace("\x1f", ", ")
     if lookup.known_at is None:
         mend = "declare known_at, or choose rows by where"
         when = ""
     else:
         mend = "give a corrected row the date on which the correction was known"
-        when = f" and {lookup.known_at.source} {found['known_at']:%Y-%m-%d}"
+        when = f" and {lookup.known_at.source}"
     raise SourceError(
-        f"{location_label(location)}, line {found['line_number']}: key {key}{when} has other "
+        f"{location_label(location)}, line {found['line_number']}: its key{when} has other "
         f"values in {other} ({found['rows']} such rows); {mend}; nothing was taken"
     )

@@ -13,6 +13,7 @@ from typing import Any, Self
 import pyarrow.compute as pc
 
 from loan_scoring.contract import Contract
+from loan_scoring.counted import described
 from loan_scoring.errors import NoRowsError, PassingSourceError, SourceError
 from loan_scoring.ingest.deliveries import is_empty_marker
 from loan_scoring.ingest.files.blocks import Block
@@ -40,6 +41,7 @@ class EmptyDelivery:
     delimiter = ","
     header = Header([], [], [])
     read_files: Sequence[ReadFile] = ()
+    declared_rows = 0
 
     def __init__(self, path: Path) -> None:
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -149,8 +151,9 @@ def read_manifest(
         try:
             return kind(str(found[name]).strip())
         except (KeyError, ValueError):
+            given = f"a text of {described(str(found[name]))}" if name in found else "missing"
             raise SourceError(
-                f"{path}: {name} is {found.get(name, 'missing')!r} in the manifest; "
+                f"{path}: {name} is {given} in the manifest; "
                 "correct it, or ingest.manifest in the contract"
             ) from None
 

@@ -18,11 +18,11 @@ def remedy(contract: Contract, rule: str, found: ImpossibleRows) -> str:
 
 def example(kind: str, row: ImpossibleRow) -> str:
     """Return a phrase that names a row, with what is wrong about its date if the rule says so."""
-    loan = "a row without a readable key" if row.loan_id is None else f"loan {row.loan_id}"
-    shown = f"such as {loan} in line {row.line_number:,}"
+    key = ", whose key cannot be read" if row.loan_id is None else ""
+    shown = f"such as line {row.line_number:,}{key}"
     if kind == EARLY:
-        return f"{shown}: observed on {row.observed_on}, before its batch of {row.batch_id}"
-    return f"{shown}: observed on {row.observed_on}" if kind == FUTURE else shown
+        return f"{shown}: its date is before its batch of {row.batch_id}"
+    return f"{shown}: its date is to come" if kind == FUTURE else shown
 
 
 def _remedies(contract: Contract, sample: ImpossibleRow | None) -> dict[str, str]:

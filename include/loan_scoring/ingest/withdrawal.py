@@ -7,9 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from loan_scoring import database
-from loan_scoring.database import audit
 from loan_scoring.database.partitions import refuse_dropped
-from loan_scoring.database.publications import hide_scores, record_publication
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.ingest.known_loans import claim_loans, release_loans
@@ -58,16 +56,17 @@ def withdraw_batch(session: Session, batch_id: str, by: str, comment: str) -> Wi
             raise StateError(_why_not_current(batch_id, known))
         run = database.row(connection, "select_current_run", batch_id=batch_id)
         key = {"batch_id": batch_id, "revision": current["revision"]}
-        database.execute(connection, "update_batch_withdrawn", **key, by=by, comment=comment)
         release_loans(session, **key)
-        hide_scores(session, batch_id, "withdrawal", by)
         database.execute(connection, "resolve_withdrawn_alerts", **key, by=by)
+        # Last, because it writes the entry of the audit log, for which other writers wait.
+        database.execute(
+            connection, "withdraw_batch", batch_id=batch_id, comment=comment, withdrawn_by=by
+        )
         done = WithdrawnBatch(
             **key,
             applications=current["accepted"],
             scoring_run_id=run["scoring_run_id"] if run else None,
         )
-        audit.record_entry(session, by, "batch.withdraw", batch_id, _details(done, comment))
     log.info("batch %s: revision %s is withdrawn", batch_id, done.revision)
     return done
 
@@ -105,15 +104,10 @@ def restore_batch(session: Session, batch_id: str, by: str, comment: str) -> Wit
             raise StateError(f"batch {batch_id} is not withdrawn; there is nothing to restore")
         last = max(withdrawn, key=lambda row: row["withdrawn_at"])
         key = {"batch_id": batch_id, "revision": last["revision"]}
-        database.execute(connection, "update_batch_restored", **key)
         claim_loans(session, **key, replaced=None)
-        run = database.row(connection, "select_last_publication", **key)
-        run_id = run["scoring_run_id"] if run else None
-        if run_id is not None:
-            database.execute(connection, "update_run_current", scoring_run_id=run_id)
-            record_publication(session, batch_id, run_id, "restoration", by)
-        done = WithdrawnBatch(**key, applications=last["accepted"], scoring_run_id=run_id)
-        audit.record_entry(session, by, "batch.restore", batch_id, _details(done, comment))
+        run = database.row(connection, "restore_batch", **key, comment=comment, restored_by=by)
+        assert run is not None  # noqa: S101 - the function always gives one row
+        done = WithdrawnBatch(**key, applications=last["accepted"], **run)
     log.info("batch %s: revision %s is current again", batch_id, done.revision)
     return done
 
@@ -161,12 +155,3 @@ def _why_not_current(batch_id: str, known: list[database.Row]) -> str:
             f"{withdrawn['withdrawn_at']:%Y-%m-%d %H:%M} UTC; nothing was changed"
         )
     return f"batch {batch_id} has no published revision; there is nothing to withdraw"
-
-
-def _details(done: WithdrawnBatch, comment: str) -> dict[str, object]:
-    return {
-        "revision": done.revision,
-        "applications": done.applications,
-        "scoring_run_id": done.scoring_run_id,
-        "comment": comment,
-    }

@@ -17,7 +17,7 @@ from loan_scoring.lab.progress import Progress
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.lab.source import resolve_source
 from loan_scoring.local.airflow_client import AirflowClient, attach_to_stack
-from loan_scoring.local.airflow_stack import STAGES, airflow_stack
+from loan_scoring.local.airflow_stack import STAGES, airflow_stack, stages_of
 from loan_scoring.local.postgres import embedded
 from loan_scoring.monitoring.status import read_status
 from loan_scoring.monitoring.status_text import render_status
@@ -129,11 +129,12 @@ def _drive(client: AirflowClient, state: MainJobState, progress: Progress) -> No
     def wait(until: Callable[[], bool]) -> None:
         _wait(client, state, progress, since, until)
 
-    for stage in STAGES:
+    for stage in stages_of(state.session.contract):
         client.unpause(f"{portfolio}_{stage}")
     if not state.is_trained():
         client.trigger(f"{portfolio}_ingest", conf={"batch_id": HISTORY})
     wait(state.is_trained)
+    wait(state.is_watched)
     for batch_id in state.uncompared_nights():
         client.trigger(f"{portfolio}_ingest", partition_key=batch_id)
     wait(state.is_published)

@@ -55,6 +55,17 @@ class MainJobState:
             )
         return True
 
+    def is_watched(self) -> bool:
+        """Return whether the runner-up is in shadow, or there is none to wait for.
+
+        The task that mirrors the models is the last one of a training.
+        """
+        if not self.session.contract.promotion.shadow_runner_up:
+            return True
+        with database.transaction(self.session.connection):
+            found = database.row(self.session.connection, "select_shadow_begun")
+        return found is not None and bool(found["is_begun"])
+
     def is_published(self) -> bool:
         """Return whether every night is ingested."""
         return all(row["is_published"] for row in self._nights())
@@ -62,12 +73,13 @@ class MainJobState:
     def is_complete(self) -> bool:
         """Return whether no step of the job is left.
 
-        The job is complete if a champion exists, every night is compared with the baseline, and all
-        due outcomes are ingested.
+        The job is complete if a champion exists, every night is compared with the baseline and with
+        the challenger in shadow, and all due outcomes are ingested.
         """
         return (
             self.is_trained()
             and not self.uncompared_nights()
+            and self._is_judged_in_shadow()
             and self.ingested_drops() == self.due_drops().keys()
         )
 
@@ -87,6 +99,17 @@ class MainJobState:
         with database.transaction(self.session.connection):
             found = database.rows(self.session.connection, "select_drops_taken", drop_ids=drop_ids)
         return {row["drop_id"] for row in found}
+
+    def _is_judged_in_shadow(self) -> bool:
+        """Return whether every night is shadowed and the challenger was judged after enough."""
+        needed = self.session.contract.promotion.shadow_nights
+        if not needed:
+            return True
+        if not all(row["is_shadowed"] for row in self._nights()):
+            return False
+        with database.transaction(self.session.connection):
+            found = database.row(self.session.connection, "select_shadow_due", shadow_nights=needed)
+        return found is not None and not found["is_due"]
 
     def _nights(self) -> list[database.Row]:
         with database.transaction(self.session.connection):

@@ -20,6 +20,7 @@ from loan_scoring.ingest.files.locations import location_label
 from loan_scoring.ingest.files.table import open_table
 from loan_scoring.ingest.keys import joined_keys
 from loan_scoring.ingest.outcome_rows import read_states
+from loan_scoring.ingest.replayed import record_scenarios
 from loan_scoring.lab.landing import LandingFolder
 from loan_scoring.lab.outcome_files import made_keys, outcome_file
 from loan_scoring.lab.scenarios import (
@@ -142,6 +143,8 @@ def replay_loans(
         if contract.key.made_from:
             outcomes = outcomes.add_column(0, KEY, made_keys(contract, path))
         land("outcomes", observed_on, outcome_file(contract, outcomes, observed_on))
+    put_on = {each: scenarios.get(night, []) for night, each in enumerate(result.batch_ids, 1)}
+    record_scenarios(landing, put_on)
     return Replay(**{**vars(result), "history_rows": history_rows})
 
 

@@ -16,9 +16,10 @@ from loan_scoring.local.airflow_components import COMPONENTS, Component, migrate
 from loan_scoring.local.airflow_environment import airflow_environment, airflow_passwords
 from loan_scoring.local.airflow_keeper import Keeper
 from loan_scoring.local.airflow_status import folder_of, publish_status, withdraw_status
+from loan_scoring.local.missed_trainings import STARTED_AT, forget_missed_trainings
 from loan_scoring.local.state import is_free, kept_port, locked
 
-_START_SECONDS = 180.0
+_START_SECONDS = 600.0  # long because Airflow imports for minutes while all cores are busy
 BROKEN_CONTRACTS = "loan_scoring_broken_contracts.py"
 """The DAG file that fails to import while a contract is broken, and that defines no DAG."""
 _STOP_SECONDS = 4.0  # after SIGTERM, components that run longer than this are killed
@@ -75,7 +76,10 @@ class AirflowStack:
             guard.end_marked(guard.process_mark(self.folder), patience_seconds=2)
             self._start_components(undo)
             client = self._wait_until_ready()
-            undo.callback(Keeper(self._components, self.state_dir, self.metadata_url).stop)
+            keeper = Keeper(
+                self._components, self.state_dir, self.metadata_url, self.logs, self._housekeeping
+            )
+            undo.callback(keeper.stop)
             self._publish(is_ready=True)
             self._undo = undo.pop_all()
         return client
@@ -112,20 +116,32 @@ class AirflowStack:
         mark = guard.process_mark(self.folder, secrets.token_hex(4))
         undo.callback(guard.Guard(mark, self.logs / "guard.log").release)
         undo.callback(self._end, mark)
-        environment = airflow_environment(
-            self.folder,
-            self.dags_folder,
-            self.plugins_folder,
-            self.metadata_url,
-            port=port,
-            parallelism=self.parallelism,
-            extra={**self.environment, guard.MARK: mark},
+
+        def environment(process: str) -> dict[str, str]:
+            return airflow_environment(
+                process,
+                self.folder,
+                self.dags_folder,
+                self.plugins_folder,
+                self.metadata_url,
+                port=port,
+                parallelism=self.parallelism,
+                extra={
+                    **self.environment,
+                    guard.MARK: mark,
+                    STARTED_AT: self._started.isoformat(),
+                },
+            )
+
+        migrate_airflow(
+            self.folder, environment("migration"), self.metadata_url, self.logs / "migration.log"
         )
-        migrate_airflow(self.folder, environment, self.metadata_url, self.logs / "migration.log")
+        forget_missed_trainings(self.metadata_url)
         self._components = []
         for name, arguments in COMPONENTS.items():
             log = self.logs / f"{name}.log"
-            self._components.append(Component(name, arguments, environment, log))
+            self._components.append(Component(name, arguments, environment(name), log))
+        self._housekeeping = environment("housekeeping")
 
     def _end(self, mark: str) -> None:
         for component in self._components:

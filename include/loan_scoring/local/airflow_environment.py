@@ -1,6 +1,7 @@
 """Build the environment variables with the settings and secrets of a local Airflow."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,10 +51,35 @@ _FIXED_SETTINGS = {
     "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "WORKERS__EXECUTION_API_TIMEOUT": "20",
 }
+_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "migration", "housekeeping")
+_TASKS = ("scheduler",)  # LocalExecutor forks tasks from the scheduler, with its environment
+HELD_BY = {
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _AIRFLOW,
+    "AIRFLOW__CORE__FERNET_KEY": ("api-server", "triggerer"),
+    "AIRFLOW__API_AUTH__JWT_SECRET": ("api-server", "scheduler"),
+    "AIRFLOW__API__SECRET_KEY": ("api-server",),
+    "AIRFLOW_CONN_LOAN_SCORING": ("api-server", *_TASKS),
+    "AIRFLOW_CONN_LOAN_SCORING_READER": ("api-server",),
+    "LOAN_SCORING_DATABASE_URL": ("api-server", *_TASKS),
+    "LOAN_SCORING_READER_URL": ("api-server",),
+    "LOAN_SCORING_OWNER_URL": _TASKS,
+    "LOAN_SCORING_ADMIN_URL": (),
+    "LOAN_SCORING_BACKUP_KEY": (),
+    "LOAN_SCORING_MLFLOW_URL": (),
+    "MLFLOW_VIEWER_PASSWORD": (),
+    "PGPASSWORD": ("api-server", *_TASKS),
+}
+"""Which processes get a secret. Connections that are not listed are for tasks only.
+
+docs/security.md names for each secret the function of Airflow that needs it.
+"""
+_OTHER_CONNECTIONS, _OTHER_PASSWORDS = "AIRFLOW_CONN_", re.compile(r"LOAN_SCORING_\w*PASSWORD")
+
 _TELEMETRY_OFF = {"SCARF_ANALYTICS": "false", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 
 
 def airflow_environment(
+    process: str,
     folder: Path,
     dags_folder: Path,
     plugins_folder: Path,
@@ -63,11 +89,21 @@ def airflow_environment(
     parallelism: int,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the environment variables of Airflow's processes.
+    """Return the environment variables of one of Airflow's processes.
 
     The variables are those of this process, Airflow's settings and secrets, and `extra`. A variable
-    in `extra` replaces any other variable of the same name. Relative paths of folders and files
-    become absolute.
+    in `extra` replaces any other variable of the same name. Secrets that `process` does not use are
+    left out. Relative paths of folders and files become absolute.
+
+    Args:
+        process: name of a component, `migration` or `housekeeping`.
+        folder: AIRFLOW_HOME.
+        dags_folder: folder of the DAG files.
+        plugins_folder: folder of Airflow's plugins.
+        metadata_url: URL of Airflow's metadata database, with password.
+        port: port of the API server.
+        parallelism: number of tasks that run at the same time.
+        extra: further variables, such as connections.
     """
     inherited = {
         name: str(Path(value).absolute()) if _is_path(name, value) else value
@@ -95,7 +131,7 @@ def airflow_environment(
     }
     no_proxy = inherited.get("NO_PROXY") or inherited.get("no_proxy")
     loopback = ",".join(filter(None, (no_proxy, "127.0.0.1", "localhost")))
-    return {
+    found = {
         # PASSIVE makes OpenMP threads sleep while they wait. By default, waiting threads spin and
         # take cores from other tasks. With spinning threads, training took 2 to 15 times as long.
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -113,6 +149,16 @@ def airflow_environment(
         "PYTHONUNBUFFERED": "1",
         **extra,
     }
+    return {name: value for name, value in found.items() if _is_for(process, name)}
+
+
+def _is_for(process: str, name: str) -> bool:
+    """Return whether a process may have a variable."""
+    if name in HELD_BY:
+        return process in HELD_BY[name]
+    if name.startswith(_OTHER_CONNECTIONS):
+        return process in _TASKS
+    return not _OTHER_PASSWORDS.match(name)
 
 
 def _is_path(name: str, value: str) -> bool:

@@ -1,10 +1,15 @@
-"""Restart components of an Airflow stack and the embedded Postgres after they have died."""
+"""Restart components of an Airflow stack and the embedded Postgres after they have died.
+
+Once a day, old rows and logs of Airflow are deleted.
+"""
 
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from loan_scoring.errors import LoanScoringError
+from loan_scoring.local.airflow_age import clean_daily
 from loan_scoring.local.airflow_components import Component
 from loan_scoring.local.postgres import EmbeddedPostgres
 
@@ -17,13 +22,27 @@ _JOIN_SECONDS = 15.0
 class Keeper:
     """A thread that restarts dead components and a stopped Postgres until `stop` is called."""
 
-    def __init__(self, components: list[Component], state_dir: Path, metadata_url: str) -> None:
+    def __init__(
+        self,
+        components: list[Component],
+        state_dir: Path,
+        metadata_url: str,
+        logs: Path,
+        environment: Mapping[str, str],
+    ) -> None:
         self._components = components
         self._postgres = EmbeddedPostgres(state_dir)
         self._metadata_url = metadata_url
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="airflow-keeper", daemon=True)
         self._thread.start()
+        # A thread of its own, because cleaning takes seconds. It ends with the process.
+        threading.Thread(
+            target=clean_daily,
+            args=(logs, environment, self._is_over),
+            name="airflow-age",
+            daemon=True,
+        ).start()
 
     def stop(self) -> None:
         """Stop all restarts, and wait up to 15 s until the thread has ended."""

@@ -8,6 +8,11 @@ from loan_scoring.local.postgres import embedded
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
+def stages_of(contract: Contract) -> tuple[str, ...]:
+    """Return the stages of a portfolio. Only one with `promotion.shadow_nights` has a shadow."""
+    return (*STAGES, "shadow") if contract.promotion.shadow_nights else STAGES
+
+
 def airflow_stack(
     portfolios: list[Contract], url: str, *, is_detached: bool = False
 ) -> AirflowStack:
@@ -26,7 +31,9 @@ def airflow_stack(
         settings.home() / "dags",
         settings.home() / "plugins",
         server.url("airflow"),
-        expected_dags=tuple(f"{each.portfolio}_{stage}" for each in portfolios for stage in STAGES),
+        expected_dags=tuple(
+            f"{each.portfolio}_{stage}" for each in portfolios for stage in stages_of(each)
+        ),
         environment=_connections(url),
         is_detached=is_detached,
     )

@@ -1,4 +1,4 @@
-"""Write the file `.env` with secrets and settings for docker-compose.yaml, unless it exists."""
+"""Write the file `.env` with secrets and settings for docker-compose.yaml, or what it lacks."""
 
 # This module imports only the standard library, because `make env` runs before any package is
 # installed.
@@ -21,9 +21,18 @@ PASSWORDS = (
     "LOAN_SCORING_OWNER_PASSWORD",
     "LOAN_SCORING_APP_PASSWORD",
     "LOAN_SCORING_READER_PASSWORD",
+    "LOAN_SCORING_MLFLOW_PASSWORD",
+    "AIRFLOW_RESULTS_PASSWORD",
     "REDIS_PASSWORD",
 )
-USER_PASSWORDS = ("AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEWER_PASSWORD")
+USER_PASSWORDS = (
+    "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_OP_PASSWORD",
+    "AIRFLOW_VIEWER_PASSWORD",
+    "MLFLOW_VIEWER_PASSWORD",
+)
+MOVED = ("AIRFLOW__", "OTEL_")
+"""Beginnings of settings that every service reads from settings.env, not from connections.env."""
 
 
 def env_file_content(environment: str) -> str:
@@ -39,7 +48,7 @@ def env_file_content(environment: str) -> str:
         f"LOAN_SCORING_PROMOTION={ENVIRONMENTS[environment]['LOAN_SCORING_PROMOTION']}",
         "# Of the databases and of Redis. They stand in URLs: letters and digits alone.",
         *(f"{name}={secrets.token_hex(24)}" for name in PASSWORDS),
-        "# Of the users admin, op and viewer of Airflow's UI.",
+        "# Of the users admin, op and viewer of Airflow's UI, and of the user viewer of MLflow's.",
         *(f"{name}={secrets.token_hex(12)}" for name in USER_PASSWORDS),
         "# What Airflow encrypts connections by, and signs sessions and tokens with.",
         f"AIRFLOW_FERNET_KEY={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}",
@@ -62,23 +71,58 @@ def write_env_file(path: Path, environment: str) -> bool:
     return True
 
 
+def add_missing_secrets(path: Path, environment: str) -> list[str]:
+    """Append the passwords that a file of an earlier release lacks, and return their names.
+
+    Settings and secrets that the file has are left as they are.
+    """
+    text = path.read_text()
+    present = {line.partition("=")[0].strip() for line in text.splitlines()}
+    new = [
+        line
+        for line in env_file_content(environment).splitlines()
+        if line.partition("=")[0] in (*PASSWORDS, *USER_PASSWORDS)
+        and line.partition("=")[0] not in present
+    ]
+    if new:
+        with path.open("a") as file:
+            file.write("\n".join([*([] if text.endswith("\n") else [""]), *new, ""]))
+    return [line.partition("=")[0] for line in new]
+
+
 def main() -> int:
-    """Write the file named on the command line, and print one line about the result."""
+    """Write or complete the file named on the command line, and print what was done."""
     parser = argparse.ArgumentParser(prog="make env", description=__doc__)
     parser.add_argument("environment", choices=ENVIRONMENTS)
     parser.add_argument("--path", type=Path, default=Path(".env"))
     options = parser.parse_args()
     try:
         is_written = write_env_file(options.path, options.environment)
+        added = [] if is_written else add_missing_secrets(options.path, options.environment)
+        moved = _settings_among_connections(options.path.with_name("connections.env"))
     except OSError as error:
         print(f"make env: cannot write {options.path}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     if is_written:
         what = f"wrote {options.path} for {options.environment}, with new secrets, mode 600"
+    elif added:
+        what = f"{options.path} exists already; added {', '.join(added)}, and changed nothing else"
     else:
         what = f"{options.path} exists already and was left as it is; remove it for a new one"
     print(what)  # noqa: T201
+    if moved:
+        print(  # noqa: T201
+            f"move {', '.join(moved)} from connections.env to settings.env: only workers read "
+            "connections.env"
+        )
     return 0
+
+
+def _settings_among_connections(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    names = [line.partition("=")[0].strip() for line in path.read_text().splitlines()]
+    return [name for name in names if name.startswith(MOVED)]
 
 
 if __name__ == "__main__":

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import psycopg2
 
-from loan_scoring import settings
+from loan_scoring import database, settings
 from loan_scoring.database.programs import postgres_program
-from loan_scoring.database.roles import DATABASES, EMBEDDED, create_roles_and_databases
+from loan_scoring.database.roles import (
+    DATABASES,
+    EMBEDDED,
+    READER_LIMITS,
+    create_roles_and_databases,
+)
 from loan_scoring.errors import DatabaseError
 from loan_scoring.local import processes
 from loan_scoring.local.postgres_account import Account, choose_account, claim
@@ -30,6 +35,9 @@ _SERVER_SETTINGS = {
     "max_wal_size": "2GB",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Statements and details of errors hold values of applicants.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 _START_SECONDS = 120.0  # long because crash recovery may read 2 GB of write-ahead log
 _STOP_SECONDS = 30.0
@@ -112,7 +120,8 @@ class EmbeddedPostgres:
     def url(self, role: str = "loan_scoring") -> str:
         """Return the database URL of a role.
 
-        The roles are `loan_scoring`, `loan_scoring_reader`, `airflow` and `postgres`.
+        The roles are `loan_scoring`, `loan_scoring_reader`, `loan_scoring_mlflow`, `airflow` and
+        `postgres`.
 
         Raises:
             DatabaseError: the server was never started, or the password of the role is missing.
@@ -203,8 +212,10 @@ class EmbeddedPostgres:
         # This file lists the roles that were created, so that later starts need not create them
         # again. The file is in the data folder, so that removing the cluster also removes the file.
         note = self.data / "loan-scoring-roles"
-        wanted = " ".join(sorted(EMBEDDED))
+        wanted = f"{' '.join(sorted(EMBEDDED))} {READER_LIMITS}"
         if not note.exists() or note.read_text() != wanted:
+            if self._secrets_file.exists():  # a cluster of 0.2.0 or older lacks this role
+                kept_secrets(self._secrets_file, (database.MLFLOW,))
             create_roles_and_databases(self.url("postgres"), self._passwords())
             note.write_text(wanted)
 

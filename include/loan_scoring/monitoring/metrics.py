@@ -143,6 +143,11 @@ One entry is enough because consecutive nights usually share one baseline.
 def _fitted_baseline(contract: Contract, model: database.Row) -> FittedBaseline:
     name, sha256 = model["baseline_artifact"], model["baseline_sha256"]
     key = (contract.model_dump_json(), model["model_version"], name, sha256)
+    if name is None:
+        raise StateError(
+            f"the baseline sample of {model['model_version']} is gone, because retention keeps it "
+            "only for models in use; train again, and promote the new pair"
+        )
     if key not in _FITTED:
         sample = read_baseline_sample(read_artifact(contract.portfolio, name, sha256))
         _FITTED.clear()
@@ -178,7 +183,7 @@ def _with_codes(table: pa.Table) -> pa.Table:
 
 def _predictions(session: Session, run: database.Row) -> pa.Table:
     query = sql.SQL(
-        "SELECT default_probability, decision, persona, reason_1 FROM scores"
+        "SELECT default_probability, decision, persona, reason_1 FROM champion_scores"
         " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id} ORDER BY loan_id"
     ).format(batch_id=sql.Literal(run["batch_id"]), run_id=sql.Literal(run["scoring_run_id"]))
     types = {

@@ -3,7 +3,7 @@
 import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loan_scoring.contract import FileFormat
@@ -47,9 +47,10 @@ def choose_columns(
         )
     missing = [name for name in wanted if name not in counts]
     if missing:
+        places = {name: place for place, name in enumerate(names, 1) if name not in asked}
         raise MissingColumnsError(
             f"{where}: {_columns(missing)} missing from the header"
-            f"{_nearest(missing, [name for name in counts if name not in asked])}; "
+            f"{_nearest(missing, places)}; "
             "add what is missing, or change the contract",
             missing,
         )
@@ -126,16 +127,24 @@ def escaped_name(name: str, beside: str = "") -> str:
     )
 
 
-def _nearest(missing: Sequence[str], others: Sequence[str]) -> str:
+def _nearest(missing: Sequence[str], places: Mapping[str, int]) -> str:
     """Return which of the other names are spelt most like the missing ones, for an error message.
 
-    Case, spaces and punctuation are ignored. Names that are not similar are left out.
+    Case, spaces and punctuation are ignored. A name that is then the same is quoted. Of any other
+    one only its place is named, because the first line of a file without a header is about a
+    person. Names that are not similar are left out.
+
+    Args:
+        missing: columns that the file lacks.
+        places: place of each other name in the header, from 1.
     """
     plain: dict[str, list[str]] = {}
-    for other in others:
+    for other in places:
         plain.setdefault(_plain(other), []).append(other)
     found = [
         f"'{escaped_name(name, beside=other)}'"
+        if _plain(name) == _plain(other)
+        else f"much alike: column {places[name]}"
         for other in missing
         for close in difflib.get_close_matches(_plain(other), plain, n=2, cutoff=0.5)
         for name in plain[close]

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from loan_scoring.contract import FileFormat
+from loan_scoring.counted import counted, described
 from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import csv_fields
 from loan_scoring.ingest.files.columns import contract_names
@@ -82,14 +83,16 @@ def read_header(
             "the contract, or convert the file"
         ) from error
     if not asked.intersection(found[best]):
-        start = text if len(text) <= 60 else text[:60] + "..."
         by_blanks = contract_names(text.split(), [*asked], file_format)
         advice = (
             "declare source.delimiter: blank"
             if asked.intersection(by_blanks)
             else f"use the names of the contract, separated by {_shown(delimiters)}"
         )
-        raise SourceError(f"{where}: no column of the contract in the header {start!r}; {advice}")
+        raise SourceError(
+            f"{where}: no column of the contract in the header, line {first_line}, of "
+            f"{counted(len(found[best]), 'field')} in {described(text)}; {advice}"
+        )
     return CsvHeader(found[best], best, data.count(b"\n", 0, end), rest, is_at_end)
 
 

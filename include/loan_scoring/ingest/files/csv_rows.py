@@ -53,6 +53,8 @@ class CsvRows:
         first_line: line number of the header.
     """
 
+    declared_rows = 0  # the number is known after reading
+
     def __init__(
         self,
         stream: Readable,

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import FileFormat
-from loan_scoring.errors import NoRowsError, SourceError
+from loan_scoring.errors import INSTALL_EXTRAS, NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Block, without_unstorable
 from loan_scoring.ingest.files.columns import choose_columns, contract_names
 from loan_scoring.ingest.files.unpacking import FREE_BYTES, MAX_EXPANSION
@@ -59,6 +59,8 @@ class ExcelRows:
     """
 
     delimiter = ","
+
+    declared_rows = 0  # the number is known after reading
 
     def __init__(
         self,
@@ -117,21 +119,21 @@ def _open_sheet(file: BinaryIO, where: str, wanted: str | None) -> Any:
     except ImportError as error:
         raise SourceError(
             f"{where}: an xlsx file needs the package python-calamine; run "
-            "`pip install python-calamine`, or deliver CSV"
+            f"{INSTALL_EXTRAS}, or deliver CSV"
         ) from error
     try:
         _refuse_bomb(file, where)
         file.seek(0)
         book = CalamineWorkbook.from_filelike(file)
-        names = [_shown(name) for name in book.sheet_names]
+        names = book.sheet_names
         if wanted is None and len(names) != 1:
             raise SourceError(
-                f"{where}: the file has {len(names)} sheets ({', '.join(names)}); declare one of "
+                f"{where}: the file has {len(names)} sheets; declare one of "
                 "them as source.sheet in the contract"
             )
         if wanted is not None and wanted not in book.sheet_names:
             raise SourceError(
-                f"{where}: no sheet is named {wanted}; found {', '.join(names)}; correct "
+                f"{where}: none of {len(names)} sheets is named {wanted}; correct "
                 "source.sheet in the contract, or the file"
             )
         return book.get_sheet_by_name(wanted or book.sheet_names[0])
@@ -150,10 +152,6 @@ def _refuse_bomb(file: BinaryIO, where: str) -> None:
             f"{where}: the file unpacks to more than {MAX_EXPANSION} times its size, like a zip "
             "bomb; if it is genuine, deliver it as CSV"
         )
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() else repr(name)
 
 
 def _text(cell: object) -> str:

@@ -51,6 +51,14 @@ def cut_short_error(where: str, size: int, expected: object) -> SourceError:
     )
 
 
+def too_large_error(where: str, limit: int) -> SourceError:
+    """Return the error for a file that is larger than may be fetched, `limit` bytes."""
+    return SourceError(
+        f"{where}: the file is larger than {limit >> 30} GiB; if it is genuine, raise "
+        "LOAN_SCORING_MAX_DOWNLOAD_GIB"
+    )
+
+
 def is_synthetic(location: Location) -> bool:
     """Return whether a file name marks synthetic rows, as in `2026-01-05.synthetic.csv`."""
     if isinstance(location, tuple):

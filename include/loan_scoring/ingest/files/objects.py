@@ -7,8 +7,14 @@ import tempfile
 from contextlib import ExitStack
 from typing import Any, BinaryIO, cast
 
+from loan_scoring import settings
 from loan_scoring.errors import PassingSourceError, SourceError
-from loan_scoring.ingest.files.locations import COPY_BYTES, OBJECT_STORES, cut_short_error
+from loan_scoring.ingest.files.locations import (
+    COPY_BYTES,
+    OBJECT_STORES,
+    cut_short_error,
+    too_large_error,
+)
 
 
 def find_objects(location: str, scheme: str) -> tuple[Any, list[str]]:
@@ -49,9 +55,13 @@ def copy_object(system: Any, path: str, where: str) -> BinaryIO:
     with ExitStack() as stack:
         copy = stack.enter_context(tempfile.TemporaryFile())
         try:
+            if system.info(path)["size"] > settings.max_download_bytes():
+                raise too_large_error(where, settings.max_download_bytes())
             with system.open(path, "rb") as remote:
                 shutil.copyfileobj(remote, copy, COPY_BYTES)
             expected = system.info(path)["size"]
+        except SourceError:
+            raise
         except Exception as error:
             raise _refused(where, error) from error
         copy.flush()

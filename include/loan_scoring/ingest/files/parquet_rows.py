@@ -1,7 +1,8 @@
 """Read a Parquet file as blocks of rows, with all values converted to text."""
 
+import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,15 @@ from loan_scoring.contract import FileFormat
 from loan_scoring.errors import NoRowsError, SourceError
 from loan_scoring.ingest.files.blocks import Block, without_unstorable
 from loan_scoring.ingest.files.columns import choose_columns, contract_names, escaped_name
+from loan_scoring.ingest.files.text_streams import MAX_LINE_BYTES
+from loan_scoring.ingest.files.unpacking import FREE_BYTES, MAX_EXPANSION
 
 EXACT_BELOW = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
 """From which number on a float rounds whole numbers, by the number of its bits."""
+NUMBER_BYTES = 32
+"""The most bytes of text of a number or a time."""
+ROW_BYTES = 1 << 10
+"""Bytes of text of a row that need no explanation, as few levels are stored in few bytes."""
 
 
 class ParquetRows:
@@ -48,13 +55,21 @@ class ParquetRows:
         first_line: int = 1,
     ) -> None:
         self._where, self._block_rows = where, max(1, block_bytes // 256)
+        self._expanded = 0
         self.next_line = first_line + 1
         try:
             # With a buffer, a row group is read page by page. Otherwise memory would grow with the
             # size of the row group.
             self._file = pa.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+            packed = _text_columns(self._file.metadata)
+            # Texts of a dictionary are expanded later, a part of the rows at a time.
+            self._file = pa.parquet.ParquetFile(
+                file, buffer_size=1 << 20, pre_buffer=False, read_dictionary=packed,
+                metadata=self._file.metadata,
+            )  # fmt: skip
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
+        self._limit = _text_limit(where, self._file.metadata, file)
         schema = self._file.schema_arrow
         names = contract_names(schema.names, [*wanted, *optional], file_format)
         self.header = choose_columns(where, names, wanted, optional)
@@ -64,23 +79,117 @@ class ParquetRows:
         self._stored = [schema.names[place] for place in self._places]
         for name, place in zip(self._asked, self._places, strict=True):
             _refuse_type(where, name, schema.field(place).type)
-        if self._file.metadata.num_rows == 0:
+        self.declared_rows = self._file.metadata.num_rows
+        if self.declared_rows == 0:
             raise NoRowsError(f"{where}: the file has a header but no rows; deliver it again")
 
     def __iter__(self) -> Iterator[Block]:
         try:
             for batch in self._file.iter_batches(self._block_rows, columns=self._stored):
-                lines = np.arange(self.next_line, self.next_line + batch.num_rows, dtype=np.int64)
-                self.next_line += batch.num_rows
                 stored = dict(zip(self._asked, self._stored, strict=True))
-                yield _block(batch, stored, lines)
+                for part in self._parts(batch):
+                    end = self.next_line + part.num_rows
+                    lines = np.arange(self.next_line, end, dtype=np.int64)
+                    self.next_line = end
+                    yield _block(part, stored, lines)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yield a batch in parts of at most FREE_BYTES of text.
+
+        Raises:
+            SourceError: a row is longer than a line of a CSV file may be, or the file expands to
+                more text than its size and its number of rows explain.
+        """
+        longest = sum(map(_longest, batch.columns))
+        if longest * batch.num_rows <= FREE_BYTES:
+            self._expanded += longest * batch.num_rows
+        else:
+            lengths = np.sum([_lengths(each) for each in batch.columns], axis=0)
+            self._expanded += int(lengths.sum())
+            if lengths.max(initial=0) > MAX_LINE_BYTES:
+                row = self.next_line + int(np.argmax(lengths > MAX_LINE_BYTES))
+                raise SourceError(
+                    f"{self._where}: row {row} is longer than {MAX_LINE_BYTES >> 20} MB; deliver "
+                    "the file again"
+                )
+        if self._expanded > self._limit:
+            raise SourceError(
+                f"{self._where}: the file expands to more than {MAX_EXPANSION} times its size, "
+                "like a zip bomb; if it is genuine, deliver it as CSV"
+            )
+        if longest * batch.num_rows <= FREE_BYTES:
+            yield batch
+            return
+        begin, ends = 0, np.cumsum(lengths)
+        while begin < batch.num_rows:
+            used = int(ends[begin - 1]) if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, used + FREE_BYTES, side="right")))
+            yield batch.slice(begin, end - begin)
+            begin = end
 
     def _damaged(self) -> SourceError:
         return SourceError(
             f"{self._where}: the file is not Parquet, or is damaged; deliver it again"
         )
+
+
+def _text_columns(metadata: Any) -> list[str]:
+    """Return the columns of text that are stored as a dictionary in some row group."""
+    found = set()
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(place)
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
+                found.add(chunk.path_in_schema)
+    return sorted(found)
+
+
+def _text_limit(where: str, metadata: Any, file: BinaryIO) -> int:
+    """Return to how many bytes of text a file may expand.
+
+    Raises:
+        SourceError: the pages alone, as the file declares them, expand to more.
+    """
+    size = os.fstat(file.fileno()).st_size
+    pages: int = sum(
+        metadata.row_group(each).total_byte_size for each in range(metadata.num_row_groups)
+    )
+    if pages > max(FREE_BYTES, MAX_EXPANSION * size):
+        raise SourceError(
+            f"{where}: the file declares {pages >> 20} MB in {size >> 10} KB, like a zip bomb; if "
+            "it is genuine, deliver it with less compression"
+        )
+    rows: int = metadata.num_rows
+    return max(FREE_BYTES, MAX_EXPANSION * size, ROW_BYTES * rows)
+
+
+def _longest(values: pa.Array) -> int:
+    """Return the length in bytes of the longest text in a column, or the width of a number."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary
+    if not len(values) or not _is_text(values.type):
+        return NUMBER_BYTES
+    longest: int | None = pc.max(pc.binary_length(values)).as_py()
+    return longest or 0
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return not (
+        pa.types.is_primitive(type_) or pa.types.is_decimal(type_) or pa.types.is_null(type_)
+    )
+
+
+def _lengths(values: pa.Array) -> np.ndarray:
+    """Return the length in bytes of each value's text, shape (rows,). 0 for null."""
+    if pa.types.is_dictionary(values.type):
+        lengths = pc.binary_length(values.dictionary).take(values.indices)
+    elif not _is_text(values.type):
+        return np.full(len(values), NUMBER_BYTES)
+    else:
+        lengths = pc.binary_length(values)
+    return np.asarray(lengths.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _refuse_type(where: str, name: str, type_: pa.DataType) -> None:

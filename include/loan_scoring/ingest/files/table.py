@@ -111,6 +111,8 @@ class SourceTable:
             self._stack = stack.pop_all()
         self.header = headers[0]
         self.raw_columns, self.delimiter = rows[0].raw_columns, rows[0].delimiter
+        self.declared_rows = sum(each.declared_rows for each in rows)
+        """The rows that files declare before they are read: those of Parquet. Others declare 0."""
         for (where, _), header in zip(self._files, headers, strict=True):
             if header.names != self.header.names:
                 self._stack.close()

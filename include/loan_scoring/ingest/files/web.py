@@ -6,13 +6,20 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
+from loan_scoring import settings
 from loan_scoring.errors import PassingSourceError, SourceError
-from loan_scoring.ingest.files.locations import cut_short_error, location_label
+from loan_scoring.ingest.files.columns import escaped_name
+from loan_scoring.ingest.files.locations import (
+    cut_short_error,
+    location_label,
+    too_large_error,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +31,7 @@ PROBE_SECONDS = 10.0
 RETRY_SECONDS = (1.0, 3.0)
 """Seconds to wait before the first retry of a download, and before the second retry."""
 
+MAX_REDIRECTS = 5
 ADVICE = "check the URL and the network"
 
 
@@ -61,11 +69,16 @@ def _copy(url: str) -> BinaryIO:
         copy = stack.enter_context(tempfile.TemporaryFile())
         with _answer(url, TIMEOUT_SECONDS) as response:
             expected = response.headers.get("Content-Length")
+            limit = settings.max_download_bytes()
+            if expected is not None and int(expected) > limit:
+                raise too_large_error(location_label(url), limit)
             try:
                 # The raw bytes are stored, because the SHA-256 is computed from the bytes as
                 # delivered.
                 for piece in response.iter_raw():
                     copy.write(piece)
+                    if copy.tell() > limit:
+                        raise too_large_error(location_label(url), limit)
             except httpx.RemoteProtocolError:
                 # The body was cut short. If the expected length is known, the check below raises a
                 # clearer error than httpx.
@@ -99,7 +112,6 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         client = httpx.Client(
-            follow_redirects=True,
             headers={"User-Agent": "loan-scoring", "Accept-Encoding": "identity"},
             timeout=timeout,
             # Use the system's certificates, because lenders add their own certificates there. By
@@ -112,7 +124,8 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
             "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
         ) from None  # the cause may contain the proxy's password
     try:
-        with client, client.stream("GET", url) as response:
+        with client, ExitStack() as stack:
+            response = _follow(client, url, stack)
             if not response.is_success:
                 raise _refusal(where, response)
             yield response
@@ -120,6 +133,31 @@ def _answer(url: str, timeout: float) -> Iterator["httpx.Response"]:
         raise SourceError(f"{where}: the URL is not valid; check it") from None
     except (httpx.HTTPError, OSError) as error:
         raise PassingSourceError(f"{where}: {_reason(error)}; {ADVICE}") from error
+
+
+def _follow(client: "httpx.Client", url: str, stack: ExitStack) -> "httpx.Response":
+    """Return the response to a GET request, after redirects. `stack` closes all responses.
+
+    Raises:
+        SourceError: a redirect leads to a host that is not declared, or from https to http, or
+            there are more than MAX_REDIRECTS.
+    """
+    request = client.build_request("GET", url)
+    for _ in range(1 + MAX_REDIRECTS):
+        response = client.send(request, stream=True)
+        stack.callback(response.close)
+        if response.next_request is None:
+            return response
+        first, request = request.url, response.next_request
+        host, where = request.url.host, location_label(url)
+        if host not in (urlsplit(url).hostname, *settings.redirect_hosts()):
+            raise SourceError(
+                f"{where}: the server redirects to {escaped_name(host)}; if that host is right, "
+                "add it to LOAN_SCORING_REDIRECT_HOSTS, or give its URL"
+            )
+        if first.scheme == "https" and request.url.scheme != "https":
+            raise SourceError(f"{where}: the server redirects from https to http; {ADVICE}")
+    raise SourceError(f"{where}: the server redirects more than {MAX_REDIRECTS} times; {ADVICE}")
 
 
 def _refusal(where: str, response: "httpx.Response") -> SourceError:
@@ -131,7 +169,9 @@ def _refusal(where: str, response: "httpx.Response") -> SourceError:
     code = response.status_code
     is_final = 400 <= code < 500 and code not in (408, 429)
     kind = SourceError if is_final else PassingSourceError
-    return kind(f"{where}: the server answered {code} {response.reason_phrase}; {ADVICE}")
+    # The phrase of the server is not shown: anything may stand in it.
+    phrase = f" {HTTPStatus(code).phrase}" if code in set(HTTPStatus) else ""
+    return kind(f"{where}: the server answered {code}{phrase}; {ADVICE}")
 
 
 def _reason(error: Exception) -> str:

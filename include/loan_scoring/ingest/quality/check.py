@@ -13,26 +13,18 @@ from loan_scoring.contract import Contract
 from loan_scoring.database.files import write_whole
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
+from loan_scoring.errors import SourceError
 from loan_scoring.ingest.quality.expectations import (
     QUARANTINED,
     critical_null_shares,
     derive_expectations,
+    volume_expectations,
 )
 from loan_scoring.ingest.quality.great_expectations import ExpectationVerdict, validate_revision
 from loan_scoring.ingest.quality.quarantine_shares import check_quarantine, quarantine_message
+from loan_scoring.ingest.quality.standalone import standalone
 
 log = logging.getLogger(__name__)
-
-POLICY = (
-    '<meta http-equiv="Content-Security-Policy" '
-    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
-)
-"""An HTML element that keeps browsers from loading anything from other hosts.
-
-Without this element a browser would load style sheets and scripts from other hosts, because the
-page that Great Expectations makes has links to such files.
-"""
-
 
 NO_PAGE = "<!DOCTYPE html><html><head><title>Quality</title></head><body></body></html>"
 """The page of a batch whose accepted rows are not checked."""
@@ -76,17 +68,49 @@ def check_quality(session: Session, batch: database.Row, batch_id: str) -> list[
     return [expectation_message(session.contract, each, rows) for each in critical]
 
 
+def refuse_declared_volume(session: Session, batch_id: str, rows: int) -> None:
+    """Refuse a file before it is copied if it declares too many rows for any batch that may pass.
+
+    A batch passes with at most the accepted rows of the critical volume and the share of refused
+    rows that the contract allows.
+
+    Args:
+        session: database session of the role that ingests.
+        batch_id: the batch.
+        rows: number of rows that the file declares, or 0.
+
+    Raises:
+        SourceError: the file declares more rows.
+    """
+    policy = session.contract.ingest
+    volume = volume_expectations(session.contract, _last_volumes(session, batch_id))
+    limits = [each.limits["max_value"] for each in volume if each.severity == "critical"]
+    if not rows or not limits or policy.max_quarantined_share >= 1:
+        return
+    limit = limits[0]
+    if rows * (1 - policy.max_quarantined_share) > limit:
+        raise SourceError(
+            f"batch {batch_id}: the file declares {rows:,} rows; after the last nights at most "
+            f"{limit:,} accepted rows are believed: deliver the right file, or widen "
+            "ingest.volume.critical in the contract"
+        )
+
+
+def _last_volumes(session: Session, batch_id: str) -> list[int]:
+    if batch_id == HISTORY:
+        return []
+    nights = session.contract.ingest.volume.nights
+    found = database.rows(
+        session.connection, "select_last_volumes", batch_id=batch_id, nights=nights
+    )
+    return [row["accepted"] for row in found]
+
+
 def _check_accepted(
     session: Session, batch_id: str, revision: int, rows: int
 ) -> tuple[list[ExpectationVerdict], str]:
     """Return the verdicts of Great Expectations on the accepted rows, and its HTML page."""
-    volumes = []
-    if batch_id != HISTORY:
-        nights = session.contract.ingest.volume.nights
-        found = database.rows(
-            session.connection, "select_last_volumes", batch_id=batch_id, nights=nights
-        )
-        volumes = [row["accepted"] for row in found]
+    volumes = _last_volumes(session, batch_id)
     expected = derive_expectations(session.contract, rows, volumes, batch_id)
     verdicts, page = validate_revision(session, batch_id, revision, expected)
     empty = [
@@ -219,5 +243,6 @@ def _quarantine_section(verdicts: Sequence[ExpectationVerdict]) -> str:
 def _write_page(portfolio: str, batch_id: str, revision: int, page: str) -> Path:
     path = settings.quality_page_path(portfolio, batch_id, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page.replace("<head>", f"<head>{POLICY}", 1).encode())
+    title = html.escape(f"{portfolio}, {batch_id} revision {revision}: expectations")
+    write_whole(path, standalone(page, title).encode())
     return path

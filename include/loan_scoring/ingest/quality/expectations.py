@@ -87,7 +87,7 @@ def derive_expectations(
             {"min_value": 1, "max_value": 1},
             KEY,
         ),
-        *_volume(contract, last_volumes),
+        *volume_expectations(contract, last_volumes),
     ]
     for column in contract.monitored:
         if column.max_null_share < 1 and not may_lack(column, batch_id):
@@ -98,7 +98,8 @@ def derive_expectations(
     return expected
 
 
-def _volume(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation]:
+def volume_expectations(contract: Contract, last_volumes: Sequence[int]) -> list[Expectation]:
+    """Return the expectations on the number of rows. None if there are too few last nights."""
     from scipy import stats
 
     policy = contract.ingest.volume

@@ -15,10 +15,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from loan_scoring import database
+from loan_scoring.counted import described
 from loan_scoring.database.session import Session
 from loan_scoring.errors import DatabaseError
 from loan_scoring.ingest.quality.expectations import Expectation
-from loan_scoring.ingest.quality.unknown_levels import shown_level
 
 VIEW = "landed_revision"
 URL = "postgresql+psycopg2://session@localhost/session"
@@ -174,4 +174,4 @@ def _unknown_levels(connection: Connection, expectation: Expectation) -> str:
     )
     with connection.cursor() as cursor:
         cursor.execute(query)
-        return ", ".join(shown_level(row[0]) for row in cursor.fetchall())
+        return ", ".join(f"a text of {described(row[0])}" for row in cursor.fetchall())

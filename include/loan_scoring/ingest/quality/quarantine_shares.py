@@ -8,11 +8,12 @@ import numpy as np
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.counted import described
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session
 from loan_scoring.ingest.quality.expectations import QUARANTINED, Expectation
 from loan_scoring.ingest.quality.great_expectations import ExpectationVerdict
-from loan_scoring.ingest.quality.unknown_levels import UNKNOWN, count_unknown_levels, shown_level
+from loan_scoring.ingest.quality.unknown_levels import UNKNOWN, count_unknown_levels
 from loan_scoring.statistics.usual_share import CHANCE, usual_share
 
 MOST_NAMED = 3
@@ -151,7 +152,8 @@ def _most(batch: RefusedRows) -> str:
 def _named(levels: Counter[str]) -> str | None:
     most = levels.most_common(MOST_NAMED)
     named = ", ".join(
-        f"{shown_level(level)} in {rows:,} {'row' if rows == 1 else 'rows'}" for level, rows in most
+        f"a text of {described(level)} in {rows:,} {'row' if rows == 1 else 'rows'}"
+        for level, rows in most
     )
     others = len(levels) - len(most)
     return f"{named}, and {others:,} more" if others else named or None

@@ -11,9 +11,6 @@ from loan_scoring.ingest.quarantine import split_record
 UNKNOWN = "unknown_level"
 """The row rule that a value outside the levels of a closed column breaks."""
 
-LONGEST = 40
-"""Maximum length of a level in a message, in characters."""
-
 AT_ONCE = 2_000
 """Number of rows that are read at once, so that memory does not grow with the batch."""
 
@@ -48,16 +45,3 @@ def count_unknown_levels(
                 if values is not None:
                     found[name][values[place].strip()] += 1
     return found
-
-
-def shown_level(level: str) -> str:
-    r"""Return a level for a message: in quotes, on one line, and cut if it is long.
-
-    Characters that do not print are escaped, because they could hide or reorder the text.
-
-    >>> print(shown_level("two\nlines"), shown_level("p\u202e1"), shown_level("a" * 50))
-    "two\nlines" "p\u202e1" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…"
-    """
-    cut = level if len(level) <= LONGEST else f"{level[:LONGEST]}…"
-    shown = (each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
-    return f'"{"".join(shown)}"'

@@ -57,16 +57,17 @@ FROM unnest(%(nights)s, %(places)s::bigint[]) AS of (night, place),
 """
 
 
-def fill_nights(session: Session, nights: int, loans: int) -> list[str]:
+def fill_nights(session: Session, nights: int, loans: int, first: date = FIRST_NIGHT) -> list[str]:
     """Generate batches with applications and scores, by SQL statements. Return the batch_ids.
 
     Args:
         session: database session. The database must have no batches on these dates. The models
             `propensity-1` and `personas-1` are created if they do not exist.
-        nights: number of batches. The dates are consecutive days from FIRST_NIGHT on.
+        nights: number of batches. The dates are consecutive days.
         loans: number of loans in each batch.
+        first: date of the first batch.
     """
-    batch_ids = [(FIRST_NIGHT + timedelta(days)).isoformat() for days in range(nights)]
+    batch_ids = [(first + timedelta(days)).isoformat() for days in range(nights)]
     connection = session.connection
     numbers = [column.name for column in session.contract.inputs if column.is_numeric]
     columns = sql.SQL(", ").join(map(sql.Identifier, numbers[:2]))

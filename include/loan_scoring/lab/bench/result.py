@@ -56,14 +56,20 @@ class BenchResult:
         lines = [f"{self.stage}: {self.rows:,} loans of {self.source}", ""]
         for figure in self.figures:
             note = f"  {figure.note}" if figure.note else ""
-            lines.append(f"  {figure.name:<36}{figure.value:>9.2f} {figure.unit:<3}{note}")
+            lines.append(
+                f"  {figure.name:<36}{_shown(figure.value, figure.unit):>9} {figure.unit:<3}{note}"
+            )
         lines.append("")
         for ratio in self.ratios:
             bound = f"{'at most' if ratio.is_at_most else 'at least'} {ratio.limit:g}"
             verdict = "met" if ratio.is_met else "missed"
-            value = f"{ratio.value:>9.2f} {ratio.unit}"
+            value = f"{_shown(ratio.value, ratio.unit):>9} {ratio.unit}"
             lines.append(f"  {ratio.name:<36}{value}    {bound:<13} {verdict}")
         return "\n".join(lines)
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{value:.4f}" if unit == "s" and value < 0.1 else f"{value:.2f}"
 
 
 def median_seconds(name: str, measured: list[float], note: str = "") -> Measurement:

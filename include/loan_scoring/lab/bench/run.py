@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loan_scoring import contract as contracts
+from loan_scoring.lab.bench.calls import bench_calls
 from loan_scoring.lab.bench.harness import DATABASE
 from loan_scoring.lab.bench.ingest import bench_ingest
 from loan_scoring.lab.bench.known_loans import bench_known_loans
@@ -26,6 +27,7 @@ BENCHES: dict[str, Bench] = {
     "score": bench_score,
     "metrics": bench_metrics,
     "metrics_stage": bench_metrics_stage,
+    "calls": bench_calls,
     "pages": bench_pages,
 }
 

@@ -100,7 +100,7 @@ def train_bench_pair(session: Session, loans: BenchLoans) -> None:
     ingest_batch(session, HISTORY, loans.file)
     versions, _ = train(Session(contract, session.connection))
     for version in versions.values():
-        registry.record_verdict(session, version, "promoted", {"gates": []}, "cli:bench")
+        registry.record_verdicts(session, {version: {"gates": []}}, "promoted", "cli:bench")
     session.connection.commit()
 
 

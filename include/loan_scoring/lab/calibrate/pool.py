@@ -22,7 +22,7 @@ from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.numbers import as_floats
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
-from loan_scoring.models.training.persona_names import name_clusters
+from loan_scoring.models.training.persona_names import name_clusters, tell_clusters
 from loan_scoring.models.training.personas import describe_personas, fit_personas
 from loan_scoring.statistics.calibration_curve import CalibrationCurve, fit_calibration_curve
 
@@ -196,8 +196,9 @@ def _scorer(contract: Contract, table: pa.Table, outcome: np.ndarray) -> Scorer:
     model = fit_pipeline(build_candidate(contract, features, trial), X, y)
     policy = contract.training.model_copy(update={"personas": PERSONAS})
     few = contract.model_copy(update={"training": policy})
-    clusters, _ = fit_personas(few, features, X)
-    names = name_clusters(clusters, contract, X, {})
-    personas = describe_personas(clusters[-1].labels_, y, names)
+    clusters, _ = fit_personas(few, features, X, y)
+    told = tell_clusters(contract, X, clusters[-1].labels_, PERSONAS)
+    personas = describe_personas(clusters[-1].labels_, y, name_clusters(told), [[]] * PERSONAS)
+    names = [person["name"] for person in personas]
     rates = [person["default_rate"] for person in personas]
     return Scorer(contract, model, features, clusters, features, names, rates)

@@ -55,8 +55,9 @@ def eligible_columns(contract: Contract, shift: Shift, table: pa.Table) -> list[
     """Return the names of the columns to which a shift can be applied.
 
     A column must have the type `shift.takes`. Constant columns are left out, unless `shift.takes`
-    is `any` or `score`. So are features, which follow from the columns of the file. A shift of one
-    column alone is for the columns of ratios, because for the others it is the same.
+    is `any` or `score`. So are features, which follow from the columns of the file, and calendar
+    columns, which are compared with the business date. A shift of one column alone is for the
+    columns of ratios, because for the others it is the same.
 
     Args:
         contract: contract of the portfolio.
@@ -70,7 +71,9 @@ def eligible_columns(contract: Contract, shift: Shift, table: pa.Table) -> list[
         name for each in contract.ratios for name in (each.column, each.numerator, each.denominator)
     }
     columns = [
-        each.name for each in contract.columns if not shift.is_alone or each.name in in_ratios
+        each.name
+        for each in contract.columns
+        if each.calendar is None and (not shift.is_alone or each.name in in_ratios)
     ]
     return [
         name

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from loan_scoring.contract import Contract
+
 BAD_DATA, POPULATION, CONCEPT = "bad_data", "population", "concept"
 CAUSES = (BAD_DATA, POPULATION, CONCEPT)
 """The causes of alerts on drift.
@@ -34,3 +36,15 @@ PREDICTION_LABELS = {
     "persona": "The persona",
     "reason_1": "The first reason",
 }
+COMPARED = {
+    **PREDICTION_LABELS,
+    "all": "All inputs together",
+    "is_default": "The default rate",
+}
+"""Labels of what is compared besides columns."""
+
+
+def compared_name(contract: Contract, feature: str) -> str:
+    """Return the label of a feature in drift tests, such as a column or the default rate."""
+    column = contract.by_name.get(feature)
+    return column.label if column else COMPARED.get(feature, feature)

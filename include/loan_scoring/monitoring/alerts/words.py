@@ -1,11 +1,14 @@
 """Write the text of a drift alert in plain words: its cause and the figures that show it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from loan_scoring.contract import Contract
+from loan_scoring.contract import Column, Contract
 from loan_scoring.contract.outcomes import ALL_LOANS
-from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
+from loan_scoring.counted import described
+from loan_scoring.monitoring.alerts.causes import COMPARED, compared_name
+from loan_scoring.monitoring.drift.comparison import OTHER
 from loan_scoring.monitoring.drift.decide import DriftedFeature
 from loan_scoring.monitoring.performance.outcome_tests import (
     AUC_DROP,
@@ -35,13 +38,24 @@ def describe_cause(
             batch that changed from the first to the second. None if decisions hardly changed.
     """
     sentences = [describe_feature(contract, finding) for finding in findings[:MOST_NAMED]]
-    more = [finding.comparison.feature for finding in findings[MOST_NAMED:]]
+    more = [compared_name(contract, each.comparison.feature) for each in findings[MOST_NAMED:]]
     if more:
-        sentences.append(f"Also drifted: {', '.join(more)}")
+        sentences.append(f"{_listed(more)} {'differs' if len(more) == 1 else 'differ'} too")
     if moved is not None:
         away, to, share = moved
         sentences.append(f"{share:.1%} of the batch moves from {away} to {to}")
     return f"{OPENING[cause]}: {'. '.join(sentences)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join the names of a sentence.
+
+    >>> _listed(["Income", "The decision", "All inputs together"])
+    'Income, the decision and all inputs together'
+    """
+    lower = [each[0].lower() + each[1:] if each in COMPARED.values() else each for each in names]
+    lower[0] = names[0]
+    return " and ".join(filter(None, (", ".join(lower[:-1]), lower[-1])))
 
 
 def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
@@ -50,9 +64,9 @@ def describe_feature(contract: Contract, finding: DriftedFeature) -> str:
     if finding.comparison.psi is None:
         return _describe_joint(contract, finding)
     column = contract.by_name.get(feature)
-    label = column.label if column else PREDICTION_LABELS[feature]
+    label = column.label if column else COMPARED[feature]
     unit = f" {column.unit}" if column and column.unit else ""
-    shown = column.shown_level if column else str
+    shown = partial(_shown_level, column) if column else str
     parts = []
     if "null_share" in finding.failed_tests:
         fuller = "" if has_more_nulls(finding) else "filled in more often: "
@@ -193,7 +207,7 @@ def _describe_joint(contract: Contract, finding: DriftedFeature) -> str:
             "columns are correlated in another way than at training (reconstruction error "
             f"{facts['error']:.2f} against {facts['baseline_error']:.2f})"
         )
-    return f"All inputs together ({finding.comparison.feature}): {'; '.join(parts)}"
+    return f"All inputs together: {'; '.join(parts)}"
 
 
 def _describe_shift(facts: dict[str, Any], unit: str) -> str:
@@ -207,9 +221,18 @@ def _describe_shift(facts: dict[str, Any], unit: str) -> str:
     )
 
 
+def _shown_level(column: Column, level: str) -> str:
+    """Return a level that the contract declares, and of any other text only a description."""
+    declared = column.levels if isinstance(column.levels, list) else ()
+    is_declared = column.type != "category" or level in column.level_labels or level in declared
+    if is_declared or level == OTHER:
+        return column.shown_level(level)
+    return f"a text of {described(level)}"
+
+
 def _describe_unseen(facts: dict[str, Any], shown: Callable[[str], str]) -> str:
-    named = ", ".join(map(shown, facts["unseen"][:MOST_NAMED]))
-    more = facts["unseen_levels"] - MOST_NAMED
+    names = list(dict.fromkeys(map(shown, facts["unseen"][:MOST_NAMED])))
+    named, more = ", ".join(names), facts["unseen_levels"] - len(names)
     usual = facts["usual_unseen_share"]
     return (
         f"has levels never seen at training: {named}{f' and {more:,} more' if more > 0 else ''} "

@@ -22,14 +22,12 @@ from loan_scoring.monitoring.drift.profiles import category_profile, number_prof
 from loan_scoring.monitoring.drift.statistical_tests import (
     ks,
     null_share,
-    psi,
-    psi_by_chance,
-    psi_noise,
     rank_sum,
     wasserstein,
 )
 from loan_scoring.monitoring.drift.usual_nights import UsualNights
 from loan_scoring.statistics.distribution import Distribution, merged_counts
+from loan_scoring.statistics.psi import psi, psi_by_chance, psi_noise
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
-from scipy.special import chdtrc, chdtri, gammaincc, ndtr, xlogy
+from scipy.special import chdtrc, gammaincc, ndtr, xlogy
 from scipy.stats import kstwo
 
 from loan_scoring.monitoring.drift.exact_tests import fisher
@@ -13,47 +13,6 @@ an exact test.
 """
 SYMMETRIC = 1e-4
 """Below this product of skewness and z, the tails of normal and gamma distribution are the same."""
-
-
-def psi(baseline_counts: np.ndarray, batch_counts: np.ndarray) -> float:
-    """Return the population stability index (PSI) of two count vectors over the same bins.
-
-    Half a count is added to every bin because otherwise an empty bin would make the PSI infinite.
-    Source: Siddiqi (2006), "Credit Risk Scorecards", chapter 9: sum of (a - e) ln(a / e), where a
-    and e are the shares of a bin in the batch and in the baseline.
-
-    Args:
-        baseline_counts, batch_counts: row counts per bin, shape (bins,).
-
-    >>> round(psi(np.array([50, 50]), np.array([50, 50])), 6)
-    0.0
-    """
-    expected = (baseline_counts + 0.5) / (baseline_counts.sum() + 0.5 * len(baseline_counts))
-    actual = (batch_counts + 0.5) / (batch_counts.sum() + 0.5 * len(batch_counts))
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
-
-
-def psi_noise(bins: int, baseline_size: int, batch_size: int, quantile: float) -> float:
-    """Return the value that the PSI stays below with probability `quantile` if nothing drifted.
-
-    Without drift, PSI / (1/m + 1/n) has a chi-square distribution with bins - 1 degrees of
-    freedom. Here m is `baseline_size` and n is `batch_size`. Source: Yurdakul, Naranjo (2020),
-    "Statistical properties of the population stability index".
-    """
-    if bins < 2:
-        return 0.0
-    return float(chdtri(bins - 1, 1 - quantile)) * (1 / baseline_size + 1 / batch_size)
-
-
-def psi_by_chance(cells: int, baseline_size: int, batch_size: int) -> float:
-    """Return the mean of the PSI if nothing drifted, by which the PSI of small batches is too high.
-
-    Source: as for `psi_noise`; the mean of a chi-square distribution is its degrees of freedom.
-
-    >>> round(psi_by_chance(11, 70_000, 50), 3)
-    0.2
-    """
-    return max(cells - 1, 0) * (1 / baseline_size + 1 / batch_size)
 
 
 def largest_cells(

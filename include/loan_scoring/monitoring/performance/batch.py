@@ -9,11 +9,14 @@ from psycopg2 import sql
 
 from loan_scoring import database
 from loan_scoring.contract import KEY
+from loan_scoring.contract.grades import BY_GRADE
 from loan_scoring.contract.outcomes import APPROVED_LOANS
 from loan_scoring.database.applications import column_types
 from loan_scoring.database.cohorts import outcomes_known_until
 from loan_scoring.database.session import Session
 from loan_scoring.features.applications import read_derived
+from loan_scoring.models import registry
+from loan_scoring.models.grading import scale_of
 from loan_scoring.models.groups import group_labels, labels, labels_by_bands
 from loan_scoring.models.numbers import as_floats
 from loan_scoring.monitoring.performance.due import (
@@ -39,7 +42,7 @@ class ScoredBatch:
     known yet. `amount` is nan if the loan's amount is null or the contract names no amount.
     `recovered` is the amount that was recovered of a default, and nan if no file states it.
     `groups` maps the name of each protected column that has groups to the group of each loan.
-    `segments` does the same for the columns of `performance.segments`.
+    `segments` does the same for the columns of `performance.segments`, and for grades.
     """
 
     probability: np.ndarray
@@ -95,7 +98,8 @@ def read_scored_batch(session: Session, run: database.Row) -> ScoredBatch:
         {
             name: labels_by_bands(bands, inputs.column(name))
             for name, bands in contract.segment_bands.items()
-        },
+        }
+        | _grades(session, run, scores),
         is_due,
         funded,
     )
@@ -110,6 +114,20 @@ def count_due(session: Session, run: database.Row) -> tuple[int, int]:
     Args:
         run: row of the scoring run, with `batch_id`, `revision` and `lookup_delivery_id`.
     """
+    _, is_due, outcome = due_outcomes(session, run)
+    return int(is_due.sum()), int((is_due & ~np.isnan(outcome)).sum())
+
+
+def due_outcomes(
+    session: Session, run: database.Row
+) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray]:
+    """Return the scored loans of a run, whether each is due, and its outcome, shape (rows,) each.
+
+    The outcome is 1 for default, 0 for paid and nan if it is not known.
+
+    Args:
+        run: row of the scoring run, with `batch_id`, `revision` and `lookup_delivery_id`.
+    """
     scores = _scores(session, run)
     columns = columns_that_decide(session.contract)
     inputs = pa.table({KEY: scores.column(KEY)})
@@ -120,8 +138,7 @@ def count_due(session: Session, run: database.Row) -> tuple[int, int]:
         )
         inputs = inputs.take(_places(scores, inputs))
     _, is_due = _due(session, run, scores, inputs)
-    outcome = _outcomes(session, run, scores)["outcome"]
-    return int(is_due.sum()), int((is_due & ~np.isnan(outcome)).sum())
+    return scores.column(KEY), is_due, _outcomes(session, run, scores)["outcome"]
 
 
 def _due(
@@ -129,7 +146,7 @@ def _due(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each scored loan is funded, and whether it is due, shape (rows,) each."""
     contract, batch_id = session.contract, run["batch_id"]
-    approved = scores.column("is_approved").to_numpy()
+    approved = scores.column("is_approved_by_run").to_numpy()
     if contract.outcomes.known_for == APPROVED_LOANS:
         approved = overruled(scores, approved, people_who_approved(session, batch_id))
     columns = {name: inputs.column(name) for name in columns_that_decide(contract)}
@@ -140,7 +157,8 @@ def _due(
 
 def _scores(session: Session, run: database.Row) -> pa.Table:
     query = sql.SQL(
-        "SELECT loan_id, default_probability, decision = 'approve', persona FROM scores"
+        "SELECT loan_id, default_probability, decision = 'approve', decision_of_run = 'approve',"
+        " persona, grade FROM champion_scores"
         " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
         " AND default_probability IS NOT NULL ORDER BY loan_id"
     ).format(**_run(run))
@@ -148,9 +166,27 @@ def _scores(session: Session, run: database.Row) -> pa.Table:
         **column_types(session.contract, [KEY]),
         "default_probability": pa.float64(),
         "is_approved": pa.bool_(),
+        "is_approved_by_run": pa.bool_(),
         "persona": CODED,
+        "grade": CODED,
     }
     return database.copy_out(session.connection, query, types)
+
+
+def _grades(session: Session, run: database.Row, scores: pa.Table) -> dict[str, Labels]:
+    """Return the grade of each scored loan under BY_GRADE, in the order of the scale.
+
+    Empty if no score has a grade.
+    """
+    if scores.column("grade").null_count == len(scores):
+        return {}
+    row = registry.model_row(session, run["propensity_version"])
+    scale = scale_of(session.contract, row["evaluation"])
+    found = labels(scores.column("grade"))
+    order = scale.names if scale is not None else []
+    names = [*order, *sorted(set(found.names) - set(order))]
+    places = np.array([names.index(name) for name in found.names])
+    return {BY_GRADE: Labels(names, places[found.codes])}
 
 
 def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> dict[str, np.ndarray]:
@@ -163,7 +199,8 @@ def _outcomes(session: Session, run: database.Row, scores: pa.Table) -> dict[str
     """
     query = sql.SQL(
         "SELECT loan_id, is_default::int, recovered FROM outcomes WHERE loan_id = ANY(ARRAY("
-        "SELECT loan_id FROM scores WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
+        "SELECT loan_id FROM champion_scores"
+        " WHERE batch_id = {batch_id} AND scoring_run_id = {run_id}"
         " AND default_probability IS NOT NULL))"
     ).format(**_run(run))
     facts = {"outcome": pa.float64(), "recovered": pa.float64()}

@@ -27,11 +27,11 @@ def read_until(session: Session, batch_id: str) -> ReadUntil:
     out of date, and `restate_performance` measures it again.
     """
     change = database.row(session.connection, "select_last_outcome_change")
-    decided = database.rows(session.connection, "select_decisions_of_batch", batch_id=batch_id)
+    step = database.row(session.connection, "select_last_step_of_batch", batch_id=batch_id)
     return ReadUntil(
         outcomes_known_until(session),
         change["change_id"] if change else None,
-        max((each["decided_at"] for each in decided), default=None),
+        step["decided_at"] if step else None,
     )
 
 

@@ -246,14 +246,12 @@ def fairness_figures(
         compared = [each["group"] for each in groups if each["left_out"] is None]
         if len(compared) < 2:
             continue
-        metrics = group_differences.demographic_parity(
-            group_differences.count_by_group(stated, compared, batch.approved), resamples, seed
-        )
         if is_mature:
-            paid, defaulted = (
-                group_differences.count_by_group(stated.among(kind), compared, batch.approved[kind])
-                for kind in (batch.outcome == 0, batch.outcome == 1)
+            metrics = group_differences.approval_differences(
+                stated, compared, batch.outcome, batch.approved, resamples, seed
             )
-            metrics |= group_differences.equal_odds(paid, defaulted, resamples, seed)
+        else:
+            counts = group_differences.count_by_group(stated, compared, batch.approved)
+            metrics = group_differences.demographic_parity(counts, resamples, seed)
         found += [FairnessFigure(attribute, name, each, groups) for name, each in metrics.items()]
     return found

@@ -86,7 +86,7 @@ def night_outcomes(
     rate = float(true.mean())
     weights = np.ones(rows)
     variance = sum_variance(probability, true, curve, policy.default_correlation, weights)
-    floor = rate_floor(policy, rate)
+    floor = policy.rate_floor(rate)
     defaults = NightOutcome(
         DEFAULT_RATE,
         rows,
@@ -136,15 +136,6 @@ def _area(
             night_increment(y, levelled, -weights, variance, policy.auc_floor),
         )
     ]
-
-
-def rate_floor(policy: PerformancePolicy, expected_rate: float) -> float:
-    """Return the smallest difference of default rates that counts.
-
-    The share `default_rate_relative_floor` is taken of the rarer outcome.
-    """
-    rarer = min(expected_rate, 1 - expected_rate)
-    return min(policy.default_rate_floor, policy.default_rate_relative_floor * rarer)
 
 
 def tests_of_night(night: Sequence[NightOutcome]) -> list[tuple[str, DriftTest]]:

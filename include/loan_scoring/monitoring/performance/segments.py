@@ -1,27 +1,20 @@
 """Measure a batch by segment, and find segments whose defaults stand out from the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from loan_scoring.contract import Contract
-from loan_scoring.contract.protected import group_order
+from loan_scoring.models.segmentation import Segmentation, segmentations
 from loan_scoring.monitoring.performance.batch import ScoredBatch
 from loan_scoring.monitoring.performance.loss import approval_rate
-from loan_scoring.monitoring.performance.outcome_tests import rate_floor
 from loan_scoring.statistics.auc import delong, expected_auc
-from loan_scoring.statistics.fairness import NOT_STATED, Z95
+from loan_scoring.statistics.fairness import Z95
 from loan_scoring.statistics.intervals import Estimate, wilson
-from loan_scoring.statistics.labels import Labels
 from loan_scoring.statistics.parts import holm, is_apart, part_p_values, shifted
 
-PERSONA = "persona"
-"""Name of the segmentation by persona, which every batch has."""
-OTHER = "other levels"
-FEWEST, MOST = 30, 12
-"""Levels with fewer than FEWEST scored loans, and the smallest levels beyond MOST, are pooled."""
 MIN_EACH = 30
 """Minimum number of defaults, and of paid loans, for the AUC of a segment.
 
@@ -53,56 +46,6 @@ class SegmentFigure:
     difference: float | None = None
     p_adjusted: float | None = None
     stands_out: bool | None = None
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """The segments of all loans by one column. `code` is the index in `names`, shape (rows,)."""
-
-    segmented_by: str
-    names: list[str]
-    code: np.ndarray
-
-
-def segmentations(
-    contract: Contract, personas: Labels, levels: Mapping[str, Labels]
-) -> list[Segmentation]:
-    """Return the ways in which a batch is cut into segments.
-
-    Args:
-        contract: contract with the columns of `performance.segments`.
-        personas: persona of each loan.
-        levels: level of each loan, for each column of `performance.segments`.
-    """
-    found = [pool_levels(PERSONA, personas, [])]
-    # The grades of a master scale belong here: pool_levels("grade", grades, names in order).
-    for name, bands in contract.segment_bands.items():
-        order = group_order(contract.by_name[name], bands)
-        found.append(pool_levels(name, levels[name], order))
-    return found
-
-
-def pool_levels(segmented_by: str, levels: Labels, order: Sequence[str]) -> Segmentation:
-    """Return the segments of a column, with small levels pooled as OTHER.
-
-    Args:
-        segmented_by: name of the column.
-        levels: level of each loan. NOT_STATED is a segment of its own.
-        order: levels in the order of the contract. Other levels follow, sorted by name.
-    """
-    found, code = levels.names, levels.codes
-    loans = np.bincount(code, minlength=len(found))
-    present = [each for each in range(len(found)) if loans[each]]
-    largest = sorted(present, key=lambda each: (-loans[each], found[each]))[:MOST]
-    rank = {name: place for place, name in enumerate(order)}
-    kept = sorted(
-        (found[each] for each in largest if loans[each] >= FEWEST),
-        key=lambda name: (rank.get(name, len(rank)), name == NOT_STATED, name),
-    )
-    names = [*kept, OTHER] if len(kept) < len(present) else kept
-    new = {name: place for place, name in enumerate(kept)}
-    moved = np.array([new.get(name, len(kept)) for name in found], dtype=int)
-    return Segmentation(segmented_by, names, moved[code])
 
 
 def segment_figures(
@@ -201,6 +144,6 @@ def _compare(
         if each["outcomes"]:
             each["difference"] = beyond / each["outcomes"]
             each["p_adjusted"] = p
-            floor = rate_floor(contract.performance, each["expected_of_outcomes"])
+            floor = contract.performance.rate_floor(each["expected_of_outcomes"])
             is_far = is_apart(each["calibration"].value, each["difference"], floor)
             each["stands_out"] = p < contract.monitoring.q and is_far
