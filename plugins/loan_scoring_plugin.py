@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from loan_scoring_clock import ClockTimetable
 from loan_scoring_nightly import NightlyTimetable
 
 PREFIX = "/loan-scoring"
@@ -21,6 +22,28 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await pages(scope, receive, send)
 
 
+class AnswerGuard:
+    """Middleware of the API server that refuses answers on a promotion by the wrong person.
+
+    The check is imported with the first such answer, as in `app`.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, or send the refusal."""
+        is_answer = scope["type"] == "http" and scope["method"] == "PATCH"
+        if is_answer and scope["path"].rstrip("/").endswith("/hitlDetails"):
+            from loan_scoring_web.answers import refuse_answer
+
+            refusal = await refuse_answer(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
 class LoanScoringPlugin(AirflowPlugin):
     """The Airflow plugin: it mounts the web app under /loan-scoring and registers the timetable.
 
@@ -29,8 +52,11 @@ class LoanScoringPlugin(AirflowPlugin):
     """
 
     name = "loan_scoring"
-    timetables = [NightlyTimetable]  # noqa: RUF012 (Airflow's signature)
+    timetables = [NightlyTimetable, ClockTimetable]  # noqa: RUF012 (Airflow's signature)
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "loan-scoring"}]  # noqa: RUF012 (Airflow's signature)
+    fastapi_root_middlewares = [  # noqa: RUF012 (Airflow's signature)
+        {"middleware": AnswerGuard, "name": "loan-scoring-answers"}
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Scoring",

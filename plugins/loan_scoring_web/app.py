@@ -1,14 +1,14 @@
 """Build the web app that Airflow mounts. Every route except static files needs an Airflow login."""
 
-import json
+import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -24,8 +24,10 @@ from loan_scoring.errors import (
 )
 from loan_scoring_web.databases import current_contract
 from loan_scoring_web.pages.next_steps import next_steps
+from loan_scoring_web.problems import MOST_LETTERS, faulty, problem
 from loan_scoring_web.rendering import HEADERS, page
-from loan_scoring_web.routes import api, desk, files, models, pages
+from loan_scoring_web.rights import reader
+from loan_scoring_web.routes import api, desk, drift, files, models, pages, quality
 from loan_scoring_web.routes.static import Static
 
 STATUS_BY_ERROR: dict[type[LoanScoringError], int] = {
@@ -48,7 +50,7 @@ app = FastAPI(
     docs_url=None,
     redirect_slashes=False,
 )
-for module in (pages, files, models, desk, api):
+for module in (pages, drift, quality, files, models, desk, api):
     app.include_router(module.router)
 app.mount("/static", Static(), name="static")
 
@@ -56,7 +58,14 @@ app.mount("/static", Static(), name="static")
 @app.middleware("http")
 async def add_headers(request: Request, call_next: Any) -> Response:
     """Add each of the security headers to a response unless the route has set this header."""
-    response: Response = await call_next(request)
+    if b"\x00" in unquote_to_bytes(request.scope.get("raw_path") or request.url.path):
+        # No page is rendered, because the login was not checked yet.
+        reason = "no such address: it has a NUL character"
+        response: Response = (
+            problem(404, reason) if is_for_api(request) else PlainTextResponse(reason, 404)
+        )
+    else:
+        response = await call_next(request)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
@@ -80,13 +89,35 @@ async def refuse(request: Request, status: int, reason: str, title: str | None =
     The page has the title, or else the name of the status.
     """
     if is_for_api(request):
-        return JSONResponse({"detail": reason}, status)
+        return problem(status, reason)
     title = title or HTTPStatus(status).phrase
+    await _know_reader(request)
     # Rendering a page queries Airflow's database for the user's rights. The page is rendered in a
     # thread because these queries would otherwise block the event loop.
     return await run_in_threadpool(
         page, request, "refusal.html", status, title=title, reason=reason, active=None
     )
+
+
+async def _know_reader(request: Request) -> None:
+    """Find out who reads an error page, and of which portfolio, so that it has its navigation.
+
+    A page that failed before its own check of rights, such as one that does not exist, has neither.
+    """
+    if getattr(request.state, "reader", None) is not None:
+        return
+    try:
+        user = await get_user(request, None, await bearer_scheme(request))
+    except HTTPException:
+        return
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    named = re.match(r"/p/([^/]+)", path)
+    try:
+        if named is None:
+            raise HTTPException(404)
+        await run_in_threadpool(reader, request, named[1], user)
+    except HTTPException:
+        request.state.reader = user
 
 
 @app.exception_handler(StarletteHTTPException)
@@ -102,7 +133,7 @@ async def on_http_error(request: Request, error: StarletteHTTPException) -> Resp
         except HTTPException as unauthorized:
             error = unauthorized
     if is_for_api(request):
-        return await http_exception_handler(request, error)
+        return problem(error.status_code, str(error.detail), error.headers)
     return await refuse(request, error.status_code, str(error.detail))
 
 
@@ -110,13 +141,11 @@ async def on_http_error(request: Request, error: StarletteHTTPException) -> Resp
 async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     """Return a 422 response that names each invalid field and the reason."""
     if is_for_api(request):
-        # The response leaves out the invalid value, because a value with a lone surrogate cannot be
-        # encoded as UTF-8.
+        # The response leaves out the invalid value, which may be long or secret.
         faults = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
-        body = json.dumps({"detail": faults}, default=str)
-        return Response(body, 422, media_type="application/json")
+        return faulty(faults)
     reason = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
-    return await refuse(request, 422, reason)
+    return await refuse(request, 422, reason[:MOST_LETTERS])
 
 
 @app.exception_handler(LoanScoringError)
@@ -131,7 +160,7 @@ async def on_own_error(request: Request, error: LoanScoringError) -> Response:
              "type": each.rule}
             for each in error.faults
         ]  # fmt: skip
-        return JSONResponse({"detail": faults}, 422)
+        return faulty(faults)
     if isinstance(error, NotSetUpError) and not is_for_api(request):
         return await run_in_threadpool(_new_portfolio, request)
     status = next((code for kind, code in STATUS_BY_ERROR.items() if isinstance(error, kind)), 500)

@@ -5,10 +5,12 @@ connection, these sessions use the role of the stages in read-only transactions.
 """
 
 import logging
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg2
 from airflow.exceptions import AirflowNotFoundException
@@ -17,13 +19,16 @@ from fastapi import Depends
 
 from loan_scoring import contract, database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.database.readings import record_reading
 from loan_scoring.database.schema_state import read_state
-from loan_scoring.database.session import Session, open_session
+from loan_scoring.database.session import Session, session_on
 from loan_scoring.errors import DatabaseError, LoanScoringError, NotSetUpError
+from loan_scoring_web.connections import kept_connection
 from loan_scoring_web.rights import Admin, Operator, Reader, same_site
 
 log = logging.getLogger("loan_scoring.web")
 
+URL_SECONDS = 5
 MAIN, READER = "loan_scoring", "loan_scoring_reader"
 CONNECT_SECONDS = 3
 READ = {
@@ -45,7 +50,16 @@ The time-outs are short so that a page does not wait long for a stage that holds
 
 
 def connection_url(name: str) -> str | None:
-    """Return the URL of an Airflow connection. Return None if the connection does not exist."""
+    """Return the URL of an Airflow connection. Return None if the connection does not exist.
+
+    A changed connection is seen within URL_SECONDS.
+    """
+    named = os.environ.get(f"AIRFLOW_CONN_{name.upper()}")
+    return _connection_url(name, named, int(time.monotonic() / URL_SECONDS))
+
+
+@lru_cache(maxsize=16)
+def _connection_url(name: str, _named: str | None, _period: int) -> str | None:
     try:
         return Connection.get_connection_from_secrets(name).get_uri()
     except AirflowNotFoundException:
@@ -103,9 +117,17 @@ def read_session(portfolio: str) -> Iterator[Session]:
             exceeded the time-out, or the connection was lost.
     """
     loaded = current_contract(portfolio)
-    connection = database.connect(portfolio, reader_url(), CONNECT_SECONDS, READ)
-    try:
+    with (
+        kept_connection(portfolio, reader_url(), CONNECT_SECONDS, READ) as connection,
+        _one_line(portfolio, connection),
+    ):
         yield Session(loaded, connection)
+
+
+@contextmanager
+def _one_line(portfolio: str, connection: psycopg2.extensions.connection) -> Iterator[None]:
+    try:
+        yield
     except psycopg2.errors.UndefinedTable as error:
         connection.rollback()
         if read_state(connection) is None:
@@ -118,8 +140,6 @@ def read_session(portfolio: str) -> Iterator[Session]:
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatabaseError(f"{database.location(connection)}: {reason}") from error
-    finally:
-        connection.close()
 
 
 def _not_migrated(portfolio: str, error: psycopg2.Error) -> DatabaseError:
@@ -139,10 +159,31 @@ def reading(_: Reader, portfolio: str) -> Iterator[Session]:
 @contextmanager
 def write_session(portfolio: str) -> Iterator[Session]:
     """Open a session that can write. Opening this session does not migrate tables."""
-    with open_session(
-        portfolio, main_url(), within_seconds=CONNECT_SECONDS, parameters=WRITE, migrates=False
-    ) as session:
+    loaded = current_contract(portfolio)
+    with (
+        kept_connection(portfolio, main_url(), CONNECT_SECONDS, WRITE) as connection,
+        session_on(connection, loaded, migrates=False) as session,
+    ):
         yield session
+
+
+def record_read(portfolio: str, user: str, loan_id: Any, place: str) -> None:
+    """Record in table `readings` that a user read the record of one applicant.
+
+    The page's own session cannot write. If the reading cannot be recorded, the page is not shown.
+
+    Raises:
+        DatabaseError: the database cannot be written.
+    """
+    loaded = current_contract(portfolio)
+    try:
+        with kept_connection(portfolio, main_url(), CONNECT_SECONDS, WRITE) as connection:
+            record_reading(Session(loaded, connection), user, loan_id, place)
+    except psycopg2.Error as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DatabaseError(
+            f"the reading of one applicant's record cannot be recorded: {reason}"
+        ) from error
 
 
 def operating(_: Operator, __: SameSite, portfolio: str) -> Iterator[Session]:

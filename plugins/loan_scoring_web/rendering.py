@@ -24,6 +24,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
 
 
@@ -53,4 +54,4 @@ def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLR
         "is_admin": bool(user and is_admin(user)),
     }
     content = render_template(name, **known, **values)
-    return HTMLResponse(content, status, {**HEADERS, "Cache-Control": "no-store"})
+    return HTMLResponse(content, status, HEADERS)

@@ -1,5 +1,6 @@
 """Check a user's rights in Airflow with FastAPI dependencies (docs/adr/0019)."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -116,6 +117,33 @@ def is_admin(user: BaseUser) -> bool:
     if isinstance(manager, SimpleAuthManager):
         return str(user.role).upper() == "ADMIN"
     return manager.is_authorized_custom_view(method="PUT", resource_name=ROLES_OF_FAB, user=user)
+
+
+def may_promote(user: BaseUser, roles: Sequence[str]) -> bool:
+    """Return whether the user may answer whether to promote: an Admin, or with one of the roles.
+
+    Args:
+        user: user of Airflow.
+        roles: the contract's `promotion.roles`. Upper and lower case do not matter.
+    """
+    return is_admin(user) or bool({each.lower() for each in roles} & roles_of(user))
+
+
+def may_appeal(user: BaseUser, roles: Sequence[str]) -> bool:
+    """Return whether the user may decide appeals: an Admin, or with one of the roles.
+
+    Args:
+        user: user of Airflow.
+        roles: the contract's `desk.appeal_roles`. Upper and lower case do not matter.
+    """
+    return may_promote(user, roles)
+
+
+def roles_of(user: BaseUser) -> set[str]:
+    """Return the names of a user's roles in lower case. Empty if the auth manager has no roles."""
+    role = getattr(user, "role", None)
+    names = [role] if role else [each.name for each in getattr(user, "roles", None) or []]
+    return {str(name).lower() for name in names}
 
 
 def seen_persons(user: BaseUser) -> tuple[str, ...] | None:

@@ -1,12 +1,14 @@
 """Read the template values of the alerts page: alerts with their state and evidence."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
+from loan_scoring.monitoring.alerts.causes import compared_name
 from loan_scoring.monitoring.alerts.handling import LONGEST_SNOOZE
+from loan_scoring.monitoring.timeline import read_story
 
 SHOWN = 200
 """Maximum number of alerts on the page."""
@@ -32,21 +34,49 @@ def read_alerts_page(session: Session, batch_id: str | None = None) -> dict[str,
         session: database session that reads.
         batch_id: batch whose alerts to show. None shows the alerts of all batches.
     """
-    found = database.rows(session.connection, "select_alerts", batch_id=batch_id, alerts=SHOWN)
+    found = database.rows(
+        session.connection, "select_alerts", batch_id=batch_id, alert_id=None, alerts=SHOWN
+    )
     for alert in found:
-        alert["cause"] = CAUSES.get(alert["kind"], alert["kind"])
-        alert["figures"] = evidence_rows(session.contract, alert["evidence"])
+        _name(session.contract, alert)
     waiting = [each for each in found if each["state"] != "resolved"]
-    today = datetime.now(UTC).date()
     return {
         "batch_id": batch_id,
         "waiting": [each for each in waiting if not each["is_snoozed"]],
         "snoozed": [each for each in waiting if each["is_snoozed"]],
         "resolved": [each for each in found if each["state"] == "resolved"],
+        "is_cut": len(found) == SHOWN,
+        **_days(),
+    }
+
+
+def read_alert_page(session: Session, alert_id: int) -> dict[str, Any] | None:
+    """Return the template values of the page of one alert, or None if there is no such alert."""
+    alert = database.row(
+        session.connection, "select_alerts", batch_id=None, alert_id=alert_id, alerts=1
+    )
+    if alert is None:
+        return None
+    _name(session.contract, alert)
+    return {"alert": alert, "story": read_story(session, alert_id), **_days()}
+
+
+def _name(contract: Contract, alert: database.Row) -> None:
+    """Add the words for the cause and the rows of the evidence to an alert."""
+    alert["cause"] = CAUSES.get(alert["kind"], alert["kind"])
+    alert["subjects"] = ", ".join(
+        compared_name(contract, each) for each in alert["subject"].split(", ")
+    )
+    alert["figures"] = evidence_rows(contract, alert["evidence"])
+
+
+def _days() -> dict[str, date]:
+    """Return the days until which an alert can be snoozed."""
+    today = datetime.now(UTC).date()
+    return {
         "first_day": today + timedelta(days=1),
         "last_day": today + LONGEST_SNOOZE,
         "next_week": today + timedelta(days=7),
-        "is_cut": len(found) == SHOWN,
     }
 
 
@@ -58,8 +88,8 @@ def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str
     """
     rows = []
     for name, facts in evidence.items():
-        column = contract.by_name.get(name)
-        subject = column.label if column else _label(name)
+        subject = compared_name(contract, name)
+        subject = _label(name) if subject == name else subject
         if not isinstance(facts, dict):
             rows.append({"subject": subject, "figures": [("", _text(facts))]})
             continue

@@ -6,6 +6,7 @@ from typing import Any
 
 from loan_scoring.contract import Contract
 from loan_scoring.desk.application import ApplicationField, DeskApplication
+from loan_scoring.desk.words import deciding_percent, points_of_probability, probability_of
 from loan_scoring_web.pages.plots import Plot, make_plot, plot_label
 from loan_scoring_web.pages.templating import shown_value
 
@@ -62,10 +63,11 @@ def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float
         )
     ]
     policy = contract.decision
+    exact = deciding_percent(chance, (policy.approve_below, policy.decline_from))
     marks: list[tuple[float, str, str, str]] = [
         (policy.approve_below, "approve below", "--dim", "dot"),
         (policy.decline_from, "decline from", "--dim", "dot"),
-        (chance, f"this loan: {chance:.1%}", "--text", "solid"),
+        (chance, f"this loan: {exact}", "--text", "solid"),
     ]
     return make_plot(
         bars,
@@ -91,18 +93,24 @@ def draw_holdout(contract: Contract, histogram: Mapping[str, Any], chance: float
     )  # fmt: skip
 
 
-def draw_waterfall(shown: DeskApplication) -> Plot:
+def draw_waterfall(shown: DeskApplication, in_points: bool = False) -> Plot:
     """Draw a waterfall plot of the contributions, from the base to the application's log-odds.
 
-    The largest absolute contribution comes first.
+    With `in_points` the plot goes from the probability at the base to the application's
+    probability, in percentage points. The largest absolute contribution comes first.
     """
-    strongest = shown.contributions[:STRONGEST]
-    others = shown.contributions[STRONGEST:]
-    steps = [(_label(each), each.contribution or 0.0) for each in strongest]
-    if others:
-        steps.append((f"{len(others)} others", sum(each.contribution or 0 for each in others)))
+    given = [each.contribution or 0.0 for each in shown.contributions]
     base = shown.base or 0.0
-    names = ["mean of the training loans", *(name for name, _ in steps), "log-odds of default"]
+    if in_points:
+        given = [100 * each for each in points_of_probability(base, given)]
+        base = 100 * probability_of(base)
+    labels = [_label(each) for each in shown.contributions[:STRONGEST]]
+    steps = list(zip(labels, given[:STRONGEST], strict=True))
+    others = given[STRONGEST:]
+    if others:
+        steps.append((f"{len(others)} others", sum(others)))
+    scale = "Probability of default, %" if in_points else "Log-odds of default"
+    names = ["mean of the training loans", *(name for name, _ in steps), scale]
     values = [base, *(step for _, step in steps), base + sum(step for _, step in steps)]
     ends = [0.0, *accumulate(values[:-1])]
     room = 0.12 * (max(ends) - min(ends))  # without room, text beside the longest bars is cut off
@@ -138,7 +146,7 @@ def draw_waterfall(shown: DeskApplication) -> Plot:
             "ticktext": [plot_label(name, 60) for name in names], "showgrid": False,
         },
         xaxis={
-            "title": {"text": "Log-odds of default"}, "zeroline": False,
+            "title": {"text": scale}, "zeroline": False,
             "range": [min(ends) - room, max(ends) + room],
         },
         margin={"l": 12, "r": 48, "t": 8, "b": 44},

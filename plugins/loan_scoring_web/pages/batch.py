@@ -1,45 +1,21 @@
-"""Read the template values of the list of batches and of the page of one batch."""
+"""Read the template values of the page of one batch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loan_scoring import database, settings
+from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.contract.grades import BY_GRADE
 from loan_scoring.contract.outcomes import ALL_LOANS
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.batch_plots import draw_groups, draw_scores
 from loan_scoring_web.pages.compared import compared_columns
+from loan_scoring_web.pages.grades import backtest_grades
 from loan_scoring_web.pages.overview import amount_unit
 from loan_scoring_web.pages.reviews import read_reviews_section
-
-PER_PAGE = 100
-OUTCOME_FILES = 30
-"""Number of files of outcomes below the list of batches, the latest ones."""
-
-
-def read_batches_page(session: Session, until: str | None) -> dict[str, Any]:
-    """Return the template values of one page of the list of batches, the newest batch first.
-
-    Args:
-        session: database session that reads.
-        until: batch_id of the newest batch on this page. None means the first page.
-    """
-    found = database.rows(session.connection, "select_nights", nights=PER_PAGE + 1, until=until)
-    nights = found[::-1]
-    return {
-        "nights": nights[:PER_PAGE],
-        "older": nights[PER_PAGE]["batch_id"] if len(nights) > PER_PAGE else None,
-        "until": until,
-        "outcome_files": _outcome_files(session) if until is None else [],
-    }
-
-
-def _outcome_files(session: Session) -> list[database.Row]:
-    """Return the files of outcomes that landed last, with their counts and broken rules."""
-    found = database.rows(session.connection, "select_outcome_drops")
-    return sorted(found, key=lambda row: row["landed_at"], reverse=True)[:OUTCOME_FILES]
+from loan_scoring_web.pages.words import shares_of_night
 
 
 def read_batch_page(
@@ -75,16 +51,16 @@ def read_batch_page(
         rule["usual_share"] = usual.get(rule["rule"])
     return {
         "night": night,
+        "shares": shares_of_night(night),
         "neighbours": database.row(connection, "select_neighbours", batch_id=batch_id),
         "revisions": database.rows(connection, "select_batch_revisions", batch_id=batch_id),
         "publications": database.rows(connection, "select_publications", batch_id=batch_id),
         "runs": runs,
-        "alerts": database.rows(connection, "select_alerts", batch_id=batch_id, alerts=20),
+        "alerts": database.rows(
+            connection, "select_alerts", batch_id=batch_id, alert_id=None, alerts=20
+        ),
         "failed": [each for each in expectations if not each["is_success"]],
         "judged": len(expectations),
-        "has_quality_page": settings.quality_page_path(
-            contract.portfolio, batch_id, night["revision"]
-        ).is_file(),
         "files": database.rows(
             connection, "select_batch_files", batch_id=batch_id, revision=night["revision"]
         ),
@@ -215,16 +191,13 @@ def _segments(contract: Contract, rows: Sequence[database.Row]) -> list[dict[str
     found = []
     for name in dict.fromkeys(row["segmented_by"] for row in rows):
         column = contract.by_name.get(name)
-        found.append(
-            {
-                "label": column.label if column else name.capitalize(),
-                "rows": [
-                    row | {"name": column.shown_level(row["segment"]) if column else row["segment"]}
-                    for row in rows
-                    if row["segmented_by"] == name
-                ],
-            }
-        )
+        of_column = [row for row in rows if row["segmented_by"] == name]
+        p_values, overall = backtest_grades(of_column if name == BY_GRADE else [])
+        for row in of_column:
+            row["name"] = column.shown_level(row["segment"]) if column else row["segment"]
+            row["p_value"] = p_values.get(row["segment"])
+        label = column.label if column else name.replace("_", " ").capitalize()
+        found.append({"label": label, "rows": of_column, "hosmer_lemeshow": overall})
     return found
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
+from loan_scoring.monitoring.alerts.causes import compared_name
 from loan_scoring_web.pages import plots
-from loan_scoring_web.pages.drift import KINDS, LEVELS, compared_name
+from loan_scoring_web.pages.drift import KINDS
+from loan_scoring_web.pages.words import LEVELS
 
 REST, MISSING = "other levels", "missing"
 MOST_LEVELS = 20

@@ -1,15 +1,18 @@
 """Read the template values of the drift page: drift of each column, and performance, by night."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from loan_scoring import database
-from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session
-from loan_scoring.monitoring.alerts.causes import PREDICTION_LABELS
+from loan_scoring.monitoring.alerts.causes import compared_name
 from loan_scoring_web.pages import plots
+from loan_scoring_web.pages.nights import chosen_nights, range_of
+from loan_scoring_web.pages.words import LEVELS, TESTS, severity, test_name
 
 BOTH = "lines+markers"
-LEVELS = ("stable", "attention", "drifted")
 KINDS = {
     "data": "Inputs",
     "joint": "Inputs together",
@@ -20,21 +23,38 @@ KINDS = {
 """Title of each kind of drift. The drift map shows the kinds in this order."""
 
 
-def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
+def read_drift_page(
+    session: Session,
+    nights: int,
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    shows_stable: bool = False,
+) -> dict[str, Any]:
     """Return the template values of the drift page: the drift map and the performance plots.
+
+    The newest night comes first in the map, because a narrow window shows the first ones.
 
     Args:
         session: database session that reads.
-        nights: number of most recent nights to show.
+        nights: number of nights up to `until`, unless `since` is given.
+        since: oldest night to show.
+        until: newest night to show.
+        shows_stable: whether rows are shown that are stable on all nights.
     """
     connection = session.connection
-    history = database.rows(connection, "select_performance_history", batches=nights)
-    batch_ids = [row["batch_id"] for row in history]
-    cells = database.rows(connection, "select_drift_map", batch_ids=batch_ids)
+    chosen = chosen_nights(session, nights, since, until)
+    batch_ids = [row["batch_id"] for row in chosen]
+    history = database.rows(connection, "select_performance_history", batch_ids=batch_ids)
     return {
         "batch_ids": batch_ids,
-        "groups": _groups(session.contract, batch_ids, cells),
+        "groups": _groups(session, chosen, shows_stable),
+        "cells_of": drift_cells,
         "nights": nights,
+        "since": since,
+        "until": until,
+        "range": range_of(nights, since, until),
+        "shows_stable": shows_stable,
         "auc_plot": _auc(history),
         "rate_plot": _rate(history),
         "loss_plot": _loss(history),
@@ -45,33 +65,88 @@ def read_drift_page(session: Session, nights: int) -> dict[str, Any]:
     }
 
 
-def compared_name(contract: Contract, feature: str) -> str:
-    """Return the label of a feature in drift tests, such as a column or the default rate."""
-    column = contract.by_name.get(feature)
-    if column is not None:
-        return column.label
-    labels = {**PREDICTION_LABELS, "all": "All inputs together", "is_default": "The default rate"}
-    return labels.get(feature, feature)
+def read_cells(
+    session: Session,
+    chosen: Sequence[database.Row],
+    kind: str | None = None,
+    feature: str | None = None,
+) -> list[database.Row]:
+    """Return the cells of the drift map, each with the words that a page prints.
+
+    `shown` is what the cell prints: the PSI if the PSI is what sets the level, otherwise the word
+    for the worst test. So the colour of a cell is that of the printed test.
+
+    Args:
+        session: database session that reads.
+        chosen: nights, as `chosen_nights` returns them.
+        kind: kind of drift. None means all kinds.
+        feature: column. None means all columns.
+    """
+    nights = {row["scoring_run_id"]: row["batch_id"] for row in chosen}
+    cells = database.rows(
+        session.connection, "select_drift_map", scoring_run_ids=list(nights), kind=kind,
+        feature=feature,
+    )  # fmt: skip
+    for cell in cells:
+        cell["batch_id"] = nights[cell["scoring_run_id"]]
+        cell["level_name"] = LEVELS[cell["level"]]
+        cell["severity"] = severity(cell["level_name"])
+        if cell["psi"] is not None and cell["level_of_psi"] == cell["level"]:
+            cell["shown"] = f"{round(cell['psi'], 2) + 0.0:.2f}"
+        else:
+            worst = next(iter(cell["tests"] or []), None)
+            cell["shown"] = TESTS.get(worst, (worst, ""))[0] if worst else "\N{MIDDLE DOT}"
+        names = ", ".join(map(test_name, cell["tests"] or []))
+        cell["why"] = f"{cell['severity']}{' by ' if names else ''}{names}"
+    return cells
+
+
+def drift_cells(row: dict[str, Any], batches: str) -> Markup:
+    """Return the cells of a row of the drift map as HTML.
+
+    A year has 17,000 cells, so they are joined here and not by the template.
+
+    Args:
+        row: row of the drift map.
+        batches: start of the address of the page of a batch.
+    """
+    label, start = escape(row["label"]), escape(batches)
+    cells = (_cell(cell, label, start) for cell in row["cells"])
+    return Markup("".join(cells))  # noqa: S704 - every cell is HTML
+
+
+def _cell(cell: database.Row | None, label: Markup, batches: Markup) -> Markup:
+    if cell is None:
+        return Markup('<td class="none"></td>')
+    level, shown = cell["level_name"], escape(cell["shown"])
+    if not cell["level"]:
+        return Markup(f'<td class="{level}">{shown}</td>')  # noqa: S704 - every part is escaped
+    night, why = escape(cell["batch_id"]), escape(cell["why"])
+    return Markup(  # noqa: S704 - every part is escaped
+        f'<td class="{level}"><a href="{batches}{night}" title="{label}, {night}: {why}">'
+        f"{shown}</a></td>"
+    )
 
 
 def _groups(
-    contract: Contract, batch_ids: list[str], cells: list[database.Row]
+    session: Session, chosen: Sequence[database.Row], shows_stable: bool
 ) -> list[dict[str, Any]]:
     """Return the rows of the drift map, grouped by kind of drift.
 
-    Within a kind, the row with the highest drift level on the last night comes first. Rows with
+    Within a kind, the row with the highest drift level on the newest night comes first. Rows with
     the same level are sorted by the sum of the levels over all nights, then by the highest PSI,
-    in descending order.
+    in descending order. `stable` lists the labels of the rows that are left out because they are
+    stable on all nights.
     """
+    batch_ids = [row["batch_id"] for row in chosen]
     found: dict[tuple[str, str], dict[str, database.Row]] = {}
-    for cell in cells:
-        cell["level_name"] = LEVELS[cell["level"]]
+    for cell in read_cells(session, chosen):
         found.setdefault((cell["kind"], cell["feature"]), {})[cell["batch_id"]] = cell
 
     def rank(nights: dict[str, database.Row]) -> tuple[int, int, float]:
-        last = nights.get(batch_ids[-1])
+        newest = nights.get(batch_ids[0])
         return (
-            -last["level"] if last else 0,
+            -newest["level"] if newest else 0,
             -sum(each["level"] for each in nights.values()),
             -max(each["psi"] or 0.0 for each in nights.values()),
         )
@@ -80,13 +155,18 @@ def _groups(
         {
             "kind": kind,
             "feature": feature,
-            "label": compared_name(contract, feature),
+            "label": compared_name(session.contract, feature),
+            "is_stable": not any(each["level"] for each in nights.values()),
             "cells": [nights.get(batch_id) for batch_id in batch_ids],
         }
         for (kind, feature), nights in sorted(found.items(), key=lambda each: rank(each[1]))
     ]
     return [
-        {"title": title, "rows": of_kind}
+        {
+            "title": title,
+            "rows": [row for row in of_kind if shows_stable or not row["is_stable"]],
+            "stable": [row["label"] for row in of_kind if row["is_stable"]],
+        }
         for kind, title in KINDS.items()
         if (of_kind := [row for row in rows if row["kind"] == kind])
     ]

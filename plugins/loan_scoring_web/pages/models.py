@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from loan_scoring import database
+from loan_scoring import database, settings
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
+from loan_scoring.models.promotion.signatures import ASKED
 from loan_scoring.models.registry import KINDS, PERSONAS, PROPENSITY
 from loan_scoring.models.waiting import waiting_model
+from loan_scoring_web.pages.cutoffs import read_decisions
 from loan_scoring_web.pages.plots import Plot, make_plot
 
 METRICS = (
@@ -47,8 +49,31 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         versions = [pair[PROPENSITY]["model_version"] for pair in pairs if PROPENSITY in pair]
         left, right = _chosen(versions, champions[PROPENSITY], left, right)
         compared = compare_versions(session, left, right) if left and right else None
+        decided = read_decisions(session, left, right)
+        shadows, nights, canaries = (
+            database.rows(session.connection, query, model_version=None)
+            for query in ("select_shadows", "select_shadow_nights", "select_canary_nights")
+        )
+        signatures = database.rows(session.connection, "select_signatures", model_version=None)
     return {
+        "mlflow": settings.mlflow_pages(),
+        "signatures": signed_versions(versions, signatures),
+        "artifacts": {
+            pair[PROPENSITY]["model_version"]: pair[PROPENSITY]["artifact_sha256"]
+            for pair in pairs
+            if PROPENSITY in pair
+        },
+        "trainers": {
+            pair[PROPENSITY]["model_version"]: pair[PROPENSITY]["triggered_by"]
+            for pair in pairs
+            if PROPENSITY in pair
+        },
+        "asked": ASKED[session.contract.promotion.signatures],
         "pairs": pairs,
+        "shadows": shadows,
+        "shadow_nights": nights,
+        "canaries": canaries,
+        "shadow_plot": draw_nights(nights) if nights else None,
         "history": history,
         "champions": champions,
         "waiting": waiting,
@@ -57,7 +82,41 @@ def read_models_page(session: Session, left: str | None, right: str | None) -> d
         "left": left,
         "right": right,
         "compared": compared,
+        **decided,
     }
+
+
+def draw_nights(nights: list[database.Row]) -> Plot:
+    """Draw the share of equal decisions in each night of each challenger in shadow."""
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": version,
+            "x": [each["batch_id"] for each in nights if each["propensity_version"] == version],
+            "y": [each["agreement"] for each in nights if each["propensity_version"] == version],
+            "line": {"color": COLOURS[place % len(COLOURS)], "width": 2},
+        }
+        for place, version in enumerate(sorted({each["propensity_version"] for each in nights}))
+    ]
+    return make_plot(
+        lines,
+        xaxis={"type": "category"},
+        yaxis={"title": {"text": "Equal decisions"}, "tickformat": ".1%"},
+    )
+
+
+def signed_versions(
+    versions: list[str], signatures: list[database.Row]
+) -> dict[str, dict[str, database.Row]]:
+    """Return the signatures by version and by what they were signed as, the latest version first.
+
+    Versions without a signature have an empty dict.
+    """
+    found: dict[str, dict[str, database.Row]] = {version: {} for version in versions}
+    for each in signatures:
+        found[each["model_version"]][each["signed_as"]] = each
+    return found
 
 
 def _pairs(rows: list[database.Row]) -> list[dict[str, database.Row]]:
@@ -136,7 +195,7 @@ def compare_versions(session: Session, left: str, right: str) -> dict[str, Any]:
             ]),
             ("Personas", [
                 "; ".join(
-                    f"{each['name']} ({each['default_rate']:.1%})"
+                    f"{each['name']} (default rate {each['default_rate']:.1%})"
                     for each in row["metrics"]["personas"]
                 )
                 if row else "none"

@@ -19,7 +19,7 @@ def read_operations_page(session: Session) -> dict[str, Any]:
     return {
         "slo": slo,
         "budget_share": _budget_share(slo),
-        "stages": database.rows(connection, "select_slo_stages"),
+        "stages": database.rows(connection, "select_stage_costs"),
         "errors": database.rows(connection, "select_last_errors"),
         "nights": nights,
         "latency_plot": _latency(nights, slo),
@@ -51,31 +51,33 @@ def _latency(nights: list[database.Row], slo: database.Row | None) -> plots.Plot
     ]
     data = [
         {
-            "type": "bar", "name": "landing to published scores", "x": x, "y": minutes,
+            "type": "scatter", "mode": "lines+markers", "name": "landing to published scores",
+            "x": x, "y": minutes, "line": {"color": "--blue", "width": 2},
             "marker": {"color": "--blue"}, "hovertemplate": "%{y:.3~g} min",
         }
     ]  # fmt: skip
     if slo is not None and x:
         line = plots.level_line("service level", x, slo["scored_within_minutes"], "--orange")
         data.append(line | {"hovertemplate": "%{y:g} min"})
-    axis = {"title": {"text": "minutes"}, "rangemode": "tozero"}
+    axis = {"title": {"text": "minutes"}, "type": "log", "dtick": 1}
     return plots.make_plot(data, xaxis=plots.nights_axis(x), yaxis=axis, showlegend=True)
 
 
 def _stages(batch_ids: list[str], rows: list[database.Row]) -> plots.Plot:
     data = [
         {
-            "type": "bar",
+            "type": "scatter",
+            "mode": "lines+markers",
             "name": plots.plot_label(stage),
             "x": [row["batch_id"] for row in rows if row["stage"] == stage],
             "y": [float(row["seconds"]) for row in rows if row["stage"] == stage],
-            "marker": {"color": COLOURS.get(stage, "--grey")},
+            "line": {"color": COLOURS.get(stage, "--grey"), "width": 2},
             "hovertemplate": "%{y:.1f} s",
         }
         for stage in sorted({row["stage"] for row in rows})
     ]
-    axis = {"title": {"text": "task seconds"}, "rangemode": "tozero"}
-    return plots.make_plot(data, barmode="stack", xaxis=plots.nights_axis(batch_ids), yaxis=axis)
+    axis = {"title": {"text": "task seconds"}, "type": "log", "dtick": 1}
+    return plots.make_plot(data, xaxis=plots.nights_axis(batch_ids), yaxis=axis)
 
 
 def _traffic(nights: list[database.Row]) -> plots.Plot:

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from loan_scoring import database
+from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.contract.grades import BY_GRADE
 from loan_scoring.database.session import Session
+from loan_scoring.ingest.replayed import read_scenarios
 from loan_scoring.models.waiting import Waiting, waiting_model
 from loan_scoring_web.pages import plots
 from loan_scoring_web.pages.alerts import SHOWN
 from loan_scoring_web.pages.next_steps import read_next_steps
 from loan_scoring_web.pages.reviews import read_reviews_section
+from loan_scoring_web.pages.words import shares_of_night
 
 NIGHTS = 30
 """Number of nights in the plots."""
@@ -46,7 +49,9 @@ def read_portfolio_page(session: Session, persons: tuple[str, ...] | None = ()) 
     nights = database.rows(connection, "select_nights", nights=NIGHTS, until=None)
     alerts = [
         row
-        for row in database.rows(connection, "select_alerts", batch_id=None, alerts=SHOWN)
+        for row in database.rows(
+            connection, "select_alerts", batch_id=None, alert_id=None, alerts=SHOWN
+        )
         if row["state"] != "resolved"
     ]
     champions = {row["kind"]: row for row in database.rows(connection, "select_champions")}
@@ -55,7 +60,12 @@ def read_portfolio_page(session: Session, persons: tuple[str, ...] | None = ()) 
     waiting = waiting_model(session)
     problems = _problems(session.contract, nights, alerts, champions, waiting, slo, now)
     last = nights[-1] if nights else None
+    for night in nights:
+        night["shares"] = shares_of_night(night)
+        approved = night["shares"].get("approve")
+        night["approved"] = approved.of_all if approved else None
     return {
+        "contract": session.contract,
         "problems": problems,
         "verdict": _verdict(problems, nights, alerts),
         "nights": nights[::-1][:TABLE_NIGHTS],
@@ -65,13 +75,53 @@ def read_portfolio_page(session: Session, persons: tuple[str, ...] | None = ()) 
         "champions": champions,
         "days_since_training": _days_since_training(champions, now),
         "slo": slo,
+        "backlog": _backlog(session, nights),
+        "put_on": _put_on(session.contract, nights),
         "unit": amount_unit(session.contract),
+        "grades": _grades(session, last),
         "is_synthetic": any(night["source"].startswith("synthetic") for night in nights),
         "decisions_plot": plots.draw_decisions(nights),
         "risk_plot": _risk(nights),
         "reviews": read_reviews_section(session, None, persons),
         "steps": [] if nights else read_next_steps(session),
     }
+
+
+def _backlog(session: Session, nights: Sequence[database.Row]) -> dict[str, Any]:
+    """Return how many loans of these nights wait for a person, and the oldest night with one."""
+    runs = [night["scoring_run_id"] for night in nights if night["scoring_run_id"]]
+    rows = database.rows(session.connection, "select_backlog", scoring_run_ids=runs)
+    waiting = [row for row in rows if row["left_to_people"] > row["decided"]]
+    return {
+        "nights": len(rows),
+        "left": sum(row["left_to_people"] for row in rows),
+        "waiting": sum(row["left_to_people"] - row["decided"] for row in waiting),
+        "oldest": waiting[0]["batch_id"] if waiting else None,
+    }
+
+
+def _put_on(contract: Contract, nights: Sequence[database.Row]) -> list[tuple[str, list[str]]]:
+    """Return the nights to which a replay put a change on, by what it changed, in words."""
+    found: dict[str, list[str]] = {}
+    shown = {night["batch_id"] for night in nights}
+    for batch_id, names in read_scenarios(settings.landing_dir(contract.portfolio)).items():
+        labels = [
+            contract.replay.scenarios[name].label if name in contract.replay.scenarios else name
+            for name in names
+        ]
+        if batch_id in shown:
+            found.setdefault("; ".join(labels), []).append(batch_id)
+    return list(found.items())
+
+
+def _grades(session: Session, last: database.Row | None) -> list[database.Row]:
+    """Return the grades of the last night, from table `segments`. Empty without a scale."""
+    if last is None or last["scoring_run_id"] is None:
+        return []
+    rows = database.rows(
+        session.connection, "select_segments_of_run", scoring_run_id=last["scoring_run_id"]
+    )
+    return [row for row in rows if row["segmented_by"] == BY_GRADE]
 
 
 def amount_unit(contract: Contract) -> str:
@@ -120,7 +170,7 @@ def _problems(
     for alert in alerts:
         if not alert["is_snoozed"] and alert["state"] == "open":
             text = f"{alert['last_batch_id']}: {alert['message']}"
-            found.append(Problem(alert["severity"], text, f"alerts#alert-{alert['alert_id']}"))
+            found.append(Problem(alert["severity"], text, f"alerts/{alert['alert_id']}"))
     if slo and slo["nights"] and slo["error_budget_left"] < 0:
         text = f"The error budget is used up: {slo['nights_on_time']} of {slo['nights']} nights"
         found.append(Problem("warning", f"{text} were on time", "operations"))
@@ -173,7 +223,7 @@ def _usual(nights: Sequence[database.Row]) -> dict[str, float | None]:
 
     The median is None if no night has a value of the figure.
     """
-    names = ("received", "referred", "approval_rate", "default_rate", "loss_of_approved")
+    names = ("received", "referred", "approved", "default_rate", "loss_of_approved")
     found: dict[str, float | None] = {}
     for name in names:
         known = [

@@ -32,11 +32,14 @@ def read_reviews_section(
     listed = database.rows(
         session.connection, "select_overrides", batch_id=batch_id, days=days, limit=SHOWN
     )
+    judged, agreement = reviews.agreement_of(found)
     people = reviews.reviews_by_person(session.contract, found)
     return {
         "days": days,
         "decided": len(found.decision),
         "overrides": reviews.overrides_of(found, found.decision != ""),
+        "judged": judged,
+        "agreement": agreement,
         "kinds": reviews.outcomes_by_kind(found),
         "people": [each for each in people if _may_see(persons, each.name)],
         "persons": len(people),

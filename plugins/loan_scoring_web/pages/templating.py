@@ -1,13 +1,17 @@
 """Render the templates of pages, and format numbers and times in the same way on all pages."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 import plotly
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from loan_scoring_web.pages.words import severity, test_name
 
 NONE = "\N{EN DASH}"
 """String that pages show for a missing value."""
@@ -41,6 +45,9 @@ def template_environment() -> Environment:
         "fixed": fixed,
         "embed": embed,
         "shown_value": shown_value,
+        "address": address,
+        "severity": severity,
+        "test_name": test_name,
     }
     return environment
 
@@ -133,6 +140,15 @@ def duration(seconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / divisor:.{digits}f} {unit}"
     return f"{seconds / 3600:.1f} h"
+
+
+def address(given: Mapping[str, Any], **more: Any) -> str:
+    """Return the parameters of an address. A parameter without a value is left out.
+
+    >>> address({"since": "2026-01-05", "until": None}, sort="loss")
+    'since=2026-01-05&sort=loss'
+    """
+    return urlencode({k: v for k, v in {**given, **more}.items() if v not in (None, "")})
 
 
 def embed(value: Any) -> Markup:

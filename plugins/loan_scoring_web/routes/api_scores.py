@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
 from loan_scoring.desk import extracts
 from loan_scoring.desk.extracts import list_scoring_runs
+from loan_scoring.ingest.spreadsheet import spreadsheet_text
 from loan_scoring.scoring.request import score_and_record
 from loan_scoring_web.databases import Operating, Reading
 from loan_scoring_web.limits import LimitedRoute
-from loan_scoring_web.rights import CurrentUser, by
+from loan_scoring_web.rights import CurrentUser, by, may_operate
 from loan_scoring_web.routes import api_shapes as shapes
 from loan_scoring_web.routes.api_parameters import (
     LOAN,
@@ -98,15 +99,21 @@ def list_scores(
     text = io.StringIO()
     names = list(shapes.ScoreRow.model_fields)
     csv.writer(text, lineterminator="\n").writerows(
-        [names, *([row[name] for name in names] for row in rows)]
+        [names, *([_cell(row[name]) for name in names] for row in rows)]
     )
     headers = {} if follows is None else {"X-Next": quote(str(follows))}
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
 
+def _cell(value: Any) -> Any:
+    return spreadsheet_text(value) if isinstance(value, str) else value
+
+
 @router.get("/{portfolio}/calls", responses=refusals())
 def list_calls(
+    request: Request,
     session: Reading,
+    user: CurrentUser,
     since: Since = None,
     until: Until = None,
     model: OfModel = None,
@@ -118,13 +125,17 @@ def list_calls(
     """List calls, the oldest first. A call is one scoring on demand, with its input and output.
 
     `since` and `until` filter by the time of the call. A page has at most 100 calls, because one
-    call may contain 1,000 applications.
+    call may contain 1,000 applications. A Viewer sees the inputs of the own calls only; those of
+    other calls are empty.
     """
     rows = extracts.list_calls(
         session, since=since, until=until, model_version=model, after=_place(after), limit=limit
     )
+    sees_all = may_operate(request, session.contract.portfolio, user)
     for row in rows:
         row["call_id"] = str(row["call_id"])
+        if not sees_all and row["called_by"] != by(user):
+            row["input"] = []
     last = rows[-1] if len(rows) == limit else None
     follows = last and f"{last['called_at'].isoformat()}/{last['call_id']}"
     return shapes.Calls.model_validate({"calls": rows, "next": follows})

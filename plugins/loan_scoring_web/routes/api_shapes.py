@@ -34,8 +34,10 @@ class Shape(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Error response. `detail` gives the reason in one line."""
+    """Error response (RFC 9457). `detail` gives the reason in one line."""
 
+    title: str
+    status: int
     detail: str
 
 
@@ -50,10 +52,10 @@ class FieldFault(BaseModel):
     type: str
 
 
-class Refusals(BaseModel):
-    """Response to an invalid request. `detail` lists the validation errors, or is one string."""
+class Refusals(Refusal):
+    """Response to an invalid request. `errors` lists the validation errors, if there are any."""
 
-    detail: list[FieldFault] | str
+    errors: list[FieldFault] = []
 
 
 class ScoreRequest(Shape):
@@ -77,6 +79,9 @@ class Score(BaseModel):
 
     loan_id: int | str
     default_probability: float | None
+    grade: str | None = Field(
+        description="Grade of the probability. Null without a scale or a probability"
+    )
     exclusion_reason: str | None
     decision: Literal["approve", "review", "decline", "refer"]
     persona: str | None
@@ -131,10 +136,15 @@ class Executions(BaseModel):
 
 
 class ScoreRow(BaseModel):
-    """A row of table `scores`."""
+    """A row of table `scores`, with the decision of a person that counts.
+
+    Documents that are wanted, a first decision that waits for a second person, and a decision that
+    was undone are no decision. `decision` is always that of the policy.
+    """
 
     loan_id: int | str
     default_probability: float | None
+    grade: str | None
     exclusion_reason: str | None
     decision: str
     persona: str | None
@@ -146,6 +156,16 @@ class ScoreRow(BaseModel):
     propensity_version: str
     personas_version: str
     scored_at: datetime
+    person_decision: Literal["approve", "decline"] | None = Field(
+        description="Decision of a person, on appeal too. Null if none counts"
+    )
+    person_decided_at: datetime | None
+    person_approved_up_to: float | None = Field(
+        description="Condition of the person's approval: at most this amount. Null without one"
+    )
+    desk_state: Literal["documents", "second"] | None = Field(
+        description="`documents`: they are wanted. `second`: a second person must confirm"
+    )
 
 
 class ScoreRows(BaseModel):

@@ -2,26 +2,50 @@
 
 import re
 from typing import Annotated, Any
+from urllib.parse import quote
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.desk.application import read_application, score_what_if
-from loan_scoring.desk.decisions import record_decision, typed_loan_id
+from loan_scoring.desk.changes import find_smallest_changes
+from loan_scoring.desk.decisions import (
+    claim_application,
+    record_decision,
+    record_referrals,
+    undo_decision,
+)
+from loan_scoring.desk.loan_ids import typed_loan_id
+from loan_scoring.desk.queue import current_run, next_to_decide
+from loan_scoring.desk.terms import Terms
 from loan_scoring.errors import InputError, MissingError
+from loan_scoring.scoring.queue import fill_queue, is_filled
 from loan_scoring.scoring.request import CHAMPION
-from loan_scoring_web.databases import Operating, Reading
-from loan_scoring_web.forms import DecisionForm, FormFields, QueueQuery
+from loan_scoring_web.databases import Operating, Reading, record_read, write_session
+from loan_scoring_web.forms import (
+    BulkForm,
+    ClaimForm,
+    DecisionForm,
+    FormFields,
+    QueueQuery,
+    UndoForm,
+    parse_queue,
+)
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.pages.application import (
     changed_inputs,
+    negotiable_inputs,
     read_application_page,
+    smallest_words,
     what_if_result,
 )
+from loan_scoring_web.pages.deciding import read_deciding
 from loan_scoring_web.pages.queue import read_queue_page
 from loan_scoring_web.rendering import page
-from loan_scoring_web.rights import CurrentUser, by
+from loan_scoring_web.rights import CurrentUser, by, may_appeal
 
 router = APIRouter(prefix="/p/{portfolio}/desk", include_in_schema=False, route_class=LimitedRoute)
 
@@ -29,10 +53,16 @@ MODEL = re.compile(r"champion|propensity-[1-9][0-9]{0,8}")
 
 
 @router.get("")
-def queue(request: Request, session: Reading, query: Annotated[QueueQuery, Query()]) -> Response:
+def queue(
+    request: Request,
+    session: Reading,
+    user: CurrentUser,
+    query: Annotated[QueueQuery, Query()],
+) -> Response:
     """Show the queue, which lists the applications of a batch that a person must decide."""
     try:
-        shown = read_queue_page(session, query.batch, query.queue_filter(), query.place())
+        prepare_queue(session, query.batch)
+        shown = read_queue_page(session, query, by(user))
     except MissingError as error:
         if query.batch:
             raise
@@ -42,17 +72,68 @@ def queue(request: Request, session: Reading, query: Annotated[QueueQuery, Query
     return page(request, "desk.html", active="desk", **shown)
 
 
+def prepare_queue(session: Session, batch_id: str | None) -> None:
+    """Write the queue of a batch if it is missing, or has other columns than the contract."""
+    run = current_run(session, batch_id)
+    if not is_filled(session, run):
+        session.connection.rollback()
+        with write_session(session.contract.portfolio) as writing:
+            fill_queue(writing, run)
+
+
 @router.get("/{loan_id}")
-def application(request: Request, session: Reading, loan_id: str) -> Response:
-    """Show one application: its score, reasons, inputs and decisions, and the what-if form."""
-    return _application(request, session, loan_id)
+def application(
+    request: Request,
+    session: Reading,
+    user: CurrentUser,
+    loan_id: str,
+    query: Annotated[QueueQuery, Query()],
+) -> Response:
+    """Show one application: its score, reasons, inputs and decisions, and the what-if form.
+
+    Table `readings` records who read it.
+    """
+    shown = _application(request, session, user, loan_id, query)
+    key = typed_loan_id(session.contract, loan_id)
+    record_read(session.contract.portfolio, by(user), key, "desk")
+    return shown
 
 
 def _application(
-    request: Request, session: Session, loan_id: str, status: int = 200, **changed: Any
+    request: Request,
+    session: Session,
+    user: BaseUser,
+    loan_id: str,
+    query: QueueQuery,
+    status: int = 200,
+    **changed: Any,
 ) -> Response:
-    shown = read_application_page(session, loan_id) | changed
-    return page(request, "desk_application.html", status, active="desk", **shown)
+    shown = read_application_page(session, loan_id)
+    prepare_queue(session, shown["shown"].score["batch_id"])
+    shown |= read_deciding(session, shown["shown"], query, by(user))
+    shown["may_appeal"] = may_appeal(user, session.contract.desk.appeal_roles)
+    return page(request, "desk_application.html", status, active="desk", **shown | changed)
+
+
+@router.post("/undo")
+def undo(
+    request: Request, session: Operating, user: CurrentUser, form: Annotated[UndoForm, Form()]
+) -> Response:
+    """Take back the user's last decision on a loan, and redirect to the page of the loan."""
+    undone = undo_decision(session, form.approval_id, by(user))
+    return _to(request, session, f"/{quote(undone['loan_id'])}", parse_queue(form.queue).kept())
+
+
+@router.post("/bulk")
+def decide_many(
+    request: Request, session: Operating, user: CurrentUser, form: Annotated[BulkForm, Form()]
+) -> Response:
+    """Decide all open applications that were referred for one reason, and redirect to the queue."""
+    loans, _ = record_referrals(
+        session, form.scoring_run_id, form.reason, form.decision, form.comment, by(user),
+        form.seen_loans, form.standard_reason,
+    )  # fmt: skip
+    return _to(request, session, "", parse_queue(form.queue).kept(bulk=loans))
 
 
 @router.post("/{loan_id}/decision")
@@ -63,13 +144,81 @@ def decide(
     loan_id: str,
     form: Annotated[DecisionForm, Form()],
 ) -> Response:
-    """Record the user's decision on an application, and redirect to the page of the application."""
-    record_decision(
-        session, loan_id, form.decision, form.comment, by(user), form.scoring_run_id, form.seen
-    )
-    key = typed_loan_id(session.contract, loan_id)
+    """Record the user's decision on an application, and redirect to the next application.
+
+    If the form names no queue, redirect to the page of the application.
+    """
+    return _decide(request, session, user, loan_id, form, is_appeal=False)
+
+
+@router.post("/{loan_id}/appeal")
+def decide_appeal(
+    request: Request,
+    session: Operating,
+    user: CurrentUser,
+    loan_id: str,
+    form: Annotated[DecisionForm, Form()],
+) -> Response:
+    """Record the user's decision on an appeal against a decision of the policy.
+
+    This needs an Admin, or a role of the contract's `desk.appeal_roles`.
+    """
+    roles = session.contract.desk.appeal_roles
+    if not may_appeal(user, roles):
+        raise HTTPException(
+            403, f"an appeal needs one of these roles of Airflow: {', '.join(['Admin', *roles])}"
+        )
+    return _decide(request, session, user, loan_id, form, is_appeal=True)
+
+
+def _decide(
+    request: Request,
+    session: Session,
+    user: BaseUser,
+    loan_id: str,
+    form: DecisionForm,
+    *,
+    is_appeal: bool,
+) -> Response:
+    done = record_decision(
+        session, loan_id, form.decision, form.comment, by(user), form.scoring_run_id, form.seen,
+        Terms(form.standard_reason, form.approved_up_to, is_appeal),
+    )  # fmt: skip
+    query = parse_queue(form.queue or "")
+    kept = query.kept(done=done.approval_id)
+    if form.queue is None or is_appeal:
+        return _to(request, session, f"/{quote(str(done.loan_id))}", kept, "#decisions")
+    run = current_run(session, query.batch)
+    with database.transaction(session.connection):
+        following = next_to_decide(
+            session, run, query.queue_filter(by(user)), done.loan_id, by(user)
+        )
+    return _to(request, session, "" if following is None else f"/{quote(str(following))}", kept)
+
+
+@router.post("/{loan_id}/claim")
+def claim(
+    request: Request,
+    session: Operating,
+    user: CurrentUser,
+    loan_id: str,
+    form: Annotated[ClaimForm, Form()],
+) -> Response:
+    """Claim an application, give it back or assign it, and redirect to its page."""
+    if form.action == "assign" and form.assignee is None:
+        raise HTTPException(422, "assignee: name the user who is to work on the application")
+    to = {"claim": by(user), "release": None, "assign": f"airflow:{form.assignee}"}[form.action]
+    claim_application(session, loan_id, to, by(user), form.holder)
+    key = quote(str(typed_loan_id(session.contract, loan_id)))
+    return _to(request, session, f"/{key}", parse_queue(form.queue).kept())
+
+
+def _to(
+    request: Request, session: Session, path: str, query: str, place: str = ""
+) -> RedirectResponse:
     base = request.scope.get("root_path", "")
-    return RedirectResponse(f"{base}/p/{session.contract.portfolio}/desk/{key}#decisions", 303)
+    query = f"?{query}" if query else ""
+    return RedirectResponse(f"{base}/p/{session.contract.portfolio}/desk{path}{query}{place}", 303)
 
 
 @router.post("/{loan_id}/what-if")
@@ -91,6 +240,27 @@ def what_if(
         sent, answer = score_what_if(session, loan_id, changes, model, by(user))
     except InputError as error:
         changed["faults"] = {each.field: each.message for each in error.faults}
-        return _application(request, session, loan_id, 422, **changed)
+        return _application(request, session, user, loan_id, QueueQuery(), 422, **changed)
     changed["what_if"] = what_if_result(session.contract, answer, sent, shown)
-    return _application(request, session, loan_id, **changed)
+    return _application(request, session, user, loan_id, QueueQuery(), **changed)
+
+
+@router.post("/{loan_id}/smallest-change")
+def smallest_change(
+    request: Request, session: Operating, user: CurrentUser, loan_id: str
+) -> Response:
+    """Show the smallest change of each single input with which the policy approves."""
+    shown = read_application(session, loan_id)
+    names = negotiable_inputs(session.contract, shown)
+    found = find_smallest_changes(session, loan_id, names)
+    record_read(
+        session.contract.portfolio, by(user), typed_loan_id(session.contract, loan_id), "desk"
+    )
+    return _application(
+        request,
+        session,
+        user,
+        loan_id,
+        QueueQuery(),
+        smallest=smallest_words(session.contract, found),
+    )

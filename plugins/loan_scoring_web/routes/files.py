@@ -22,12 +22,16 @@ BATCH_ID = r"history|[0-9]{4}-[0-9]{2}-[0-9]{2}"
 def quality(
     dag_id: str, batch_id: str, revision: Annotated[int, Path(ge=1, lt=10**9)]
 ) -> FileResponse:
-    """Show the quality page of a batch revision, if the user may see the `ingest` DAG."""
+    """Return Great Expectations' page of a batch revision as a file to download.
+
+    The user must have the right to see the `ingest` DAG.
+    """
     portfolio = _portfolio(dag_id, "ingest")
     if portfolio and re.fullmatch(BATCH_ID, batch_id):
         page = settings.quality_page_path(portfolio, batch_id, revision)
         if page.is_file():
-            return FileResponse(page, media_type="text/html")
+            name = f"quality-{portfolio}-{batch_id}-{revision}.html"
+            return FileResponse(page, media_type="text/html", filename=name)
     raise HTTPException(
         404, f"batch {batch_id} revision {revision} has no quality page: it was not checked yet"
     )

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from loan_scoring_web.databases import Administering, Reading
-from loan_scoring_web.forms import RollbackForm
+from loan_scoring_web.forms import PromotionForm, RollbackForm, SignatureForm
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.pages.models import read_models_page
+from loan_scoring_web.promoting import Promoting
 from loan_scoring_web.rendering import HEADERS, page
-from loan_scoring_web.rights import CurrentUser, by
+from loan_scoring_web.rights import CurrentUser, by, may_promote
 
 router = APIRouter(
     prefix="/p/{portfolio}/models", include_in_schema=False, route_class=LimitedRoute
@@ -22,13 +23,18 @@ VERSION = re.compile(r"(propensity|personas)-[1-9][0-9]{0,8}")
 
 @router.get("")
 def models(
-    request: Request, session: Reading, left: str | None = None, right: str | None = None
+    request: Request,
+    session: Reading,
+    user: CurrentUser,
+    left: str | None = None,
+    right: str | None = None,
 ) -> Response:
     """Show all model versions, a comparison of two versions, and the last 100 verdicts."""
     for version in filter(None, (left, right)):
         _refuse_no_version(version)
     shown = read_models_page(session, left or None, right or None)
-    return page(request, "models.html", active="models", **shown)
+    may = may_promote(user, session.contract.promotion.roles)
+    return page(request, "models.html", active="models", may_promote=may, **shown)
 
 
 @router.get("/{model_version}/card")
@@ -41,6 +47,64 @@ def card(session: Reading, model_version: str) -> Response:
     from loan_scoring.models.card.render import render_card_html
 
     return HTMLResponse(render_card_html(read_card(session, model_version)), headers=HEADERS)
+
+
+@router.get("/{model_version}/report")
+def report(session: Reading, model_version: str, annex_iv: bool = False) -> Response:
+    """Show the whole file of a version, with what Annex IV of the EU AI Act asks for on request."""
+    _refuse_no_version(model_version)
+    # Imported here because these modules import scikit-learn, which would slow the start of the API
+    # server.
+    from loan_scoring.models.card.render import render_card_html
+    from loan_scoring.models.report.content import read_report
+
+    shown = read_report(session, model_version, annex_iv=annex_iv)
+    return HTMLResponse(render_card_html(shown), headers=HEADERS)
+
+
+@router.post("/{model_version}/sign")
+def sign(
+    session: Administering,
+    request: Request,
+    user: CurrentUser,
+    model_version: str,
+    form: Annotated[SignatureForm, Form()],
+) -> Response:
+    """Sign a version as its reviewer, or accept it for use."""
+    _refuse_no_version(model_version)
+    # Imported here because this module imports scikit-learn, which would slow the start of the API
+    # server.
+    from loan_scoring.models.promotion.signatures import sign_model
+
+    sign_model(session, model_version, form.signed_as, by(user), form.comment, form.seen)
+    base = request.scope.get("root_path", "")
+    return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#signatures", 303)
+
+
+@router.post("/{model_version}/promote")
+def promote(
+    session: Promoting,
+    request: Request,
+    user: CurrentUser,
+    model_version: str,
+    form: Annotated[PromotionForm, Form()],
+) -> Response:
+    """Promote a pair, or overrule the gates that refused it. The gates are evaluated again."""
+    _refuse_no_version(model_version)
+    # Imported here because this module imports scikit-learn, which would slow the start of the API
+    # server.
+    from loan_scoring.models.promotion.decide import promote_by_hand
+
+    promote_by_hand(
+        session,
+        model_version,
+        by(user),
+        form.comment,
+        overrules=form.overrules == "yes",
+        seen=form.seen,
+    )
+    base = request.scope.get("root_path", "")
+    return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#history", 303)
 
 
 @router.post("/rollback")

@@ -1,4 +1,4 @@
-"""Define the routes of the monitoring pages: portfolio, batches, drift, alerts, operations."""
+"""Define the routes of the monitoring pages: portfolio, batches, alerts, operations."""
 
 import io
 import re
@@ -13,20 +13,24 @@ from loan_scoring.errors import LoanScoringError
 from loan_scoring.ingest.spreadsheet import export_quarantine
 from loan_scoring.monitoring.alerts.handling import handle_alert
 from loan_scoring_web.databases import Operating, Reading, read_session
+from loan_scoring_web.failed_tries import count_failed_tries
 from loan_scoring_web.forms import AlertForm
 from loan_scoring_web.limits import LimitedRoute
-from loan_scoring_web.pages.alerts import read_alerts_page
-from loan_scoring_web.pages.batch import read_batch_page, read_batches_page
-from loan_scoring_web.pages.drift import read_drift_page
+from loan_scoring_web.pages.alerts import read_alert_page, read_alerts_page
+from loan_scoring_web.pages.batch import read_batch_page
+from loan_scoring_web.pages.batches import read_batches_page
 from loan_scoring_web.pages.operations import read_operations_page
 from loan_scoring_web.pages.overview import read_portfolio_page
+from loan_scoring_web.pages.timeline import read_timeline_page
 from loan_scoring_web.rendering import page
 from loan_scoring_web.rights import CurrentUser, Operator, by, readable, seen_persons
+from loan_scoring_web.routes.stages import STAGES
+from loan_scoring_web.routes.static import SWAGGER_VERSION
+from loan_scoring_web.story_forms import BatchesQuery, TimelineQuery
 
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
 
 BATCH_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-STAGES = ("ingest", "outcomes", "train", "score", "metrics", "maintenance")
 
 
 @router.get("/")
@@ -78,10 +82,18 @@ def overview_page(request: Request, session: Reading, user: CurrentUser) -> Resp
 
 @router.get("/p/{portfolio}/batches")
 def batches(
-    request: Request, session: Reading, until: Annotated[str | None, Query(pattern=BATCH_ID)] = None
+    request: Request, session: Reading, query: Annotated[BatchesQuery, Query()]
 ) -> Response:
-    """Show a page of the list of batches, the newest batch first."""
-    return page(request, "batches.html", active="batches", **read_batches_page(session, until))
+    """Show the list of batches, filtered and in the chosen order."""
+    found = read_batches_page(
+        session,
+        query.until,
+        since=query.since,
+        state=query.state,
+        sort=query.sort,
+        ascending=query.order == "up",
+    )
+    return page(request, "batches.html", active="batches", **found)
 
 
 @router.get("/p/{portfolio}/batches/{batch_id}")
@@ -110,22 +122,38 @@ def quarantined(session: Reading, batch_id: str) -> Response:
     )
 
 
-@router.get("/p/{portfolio}/drift")
-def drift_page(
-    request: Request, session: Reading, nights: Annotated[int, Query(ge=1, le=366)] = 30
-) -> Response:
-    """Show the drift page: drift of each column by night, and performance over time."""
-    return page(request, "drift.html", active="drift", **read_drift_page(session, nights))
-
-
 @router.get("/p/{portfolio}/alerts")
 def alerts_page(
     request: Request,
     session: Reading,
+    user: CurrentUser,
     batch: Annotated[str | None, Query(pattern=BATCH_ID)] = None,
 ) -> Response:
     """Show the alerts of one batch, or of all batches if no batch is named."""
-    return page(request, "alerts.html", active="alerts", **read_alerts_page(session, batch))
+    found = read_alerts_page(session, batch)
+    return page(request, "alerts.html", active="alerts", me=by(user), **found)
+
+
+@router.get("/p/{portfolio}/alerts/{alert_id}")
+def alert_page(
+    request: Request,
+    session: Reading,
+    user: CurrentUser,
+    alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+) -> Response:
+    """Show one alert with its assignee and its story, from the nights to the new model."""
+    found = read_alert_page(session, alert_id)
+    if found is None:
+        raise HTTPException(404, f"there is no alert {alert_id}")
+    return page(request, "alert.html", active="alerts", me=by(user), **found)
+
+
+@router.get("/p/{portfolio}/timeline")
+def timeline_page(
+    request: Request, session: Reading, query: Annotated[TimelineQuery, Query()]
+) -> Response:
+    """Show what happened to the portfolio, the latest first."""
+    return page(request, "timeline.html", active="timeline", **read_timeline_page(session, query))
 
 
 @router.post("/p/{portfolio}/alerts/{alert_id}")
@@ -136,14 +164,24 @@ def change_alert(
     alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
     form: Annotated[AlertForm, Form()],
 ) -> Response:
-    """Acknowledge, snooze or resolve an alert, and redirect to the alerts page."""
-    handle_alert(session, alert_id, form.action, by(user), form.comment, form.until)
+    """Acknowledge, assign, snooze or resolve an alert, and redirect to the page of the form."""
+    handle_alert(session, alert_id, form.action, by(user), form.comment, form.until, form.assignee)
     base = request.scope.get("root_path", "")
-    address = f"{base}/p/{session.contract.portfolio}/alerts#alert-{alert_id}"
+    address = f"{base}/p/{session.contract.portfolio}/alerts"
+    address += f"/{alert_id}" if form.shown == "one" else f"#alert-{alert_id}"
     return RedirectResponse(address, status_code=303)
 
 
 @router.get("/p/{portfolio}/operations")
 def operations_page(request: Request, session: Reading) -> Response:
     """Show the operations page: latency, traffic, errors and service level."""
-    return page(request, "operations.html", active="operations", **read_operations_page(session))
+    shown = read_operations_page(session)
+    failed = count_failed_tries(session.contract.portfolio)
+    return page(request, "operations.html", active="operations", failed_tries=failed, **shown)
+
+
+@router.get("/p/{portfolio}/api")
+def api_page(request: Request, session: Reading) -> Response:
+    """Show the API in Swagger UI, with examples of the portfolio, and the Python client."""
+    del session  # it checks the right to read the portfolio
+    return page(request, "api.html", active="api", swagger=SWAGGER_VERSION)

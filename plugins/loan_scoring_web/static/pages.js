@@ -27,6 +27,11 @@
     for (const name of Object.keys(whole).filter((each) => /^[xy]axis\d*$/.test(each)))
       whole[name] = { ...axis, ...whole[name] };
     for (const name of ["xaxis", "yaxis"]) whole[name] ??= axis;
+    // A narrow plot has room for half the labels of nights.
+    const { type, tickvals, ticktext } = whole.xaxis;
+    if (figure.clientWidth < 480 && type === "category" && tickvals?.length > 6)
+      for (const [name, all] of Object.entries({ tickvals, ticktext }))
+        whole.xaxis[name] = all.filter((_, place) => place % 2 === 0);
     Plotly.react(figure.querySelector(".plot"), data, whole, { displayModeBar: false, responsive: true });
   };
 
