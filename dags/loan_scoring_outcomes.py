@@ -49,9 +49,13 @@ def build(contract: Contract) -> DAG:
             Return the ids of the scoring runs that were measured again.
             """
             from loan_scoring.monitoring.performance.restate import restate_performance
+            from loan_scoring.monitoring.shadow.nights import refresh_or_warn
 
             with task_session(portfolio) as (session, _):
-                return restate_performance(session)
+                restated = restate_performance(session)
+                if contract.promotion.shadow_nights:
+                    refresh_or_warn(session, batch_id())
+                return restated
 
         take() >> restate() >> retrain_where_drift_lasts(portfolio, "concept")
     return dag

@@ -47,4 +47,7 @@ class QualityPage(BaseOperatorLink):
         """
         context = ti_key.get_template_context()
         revision = ti_key.xcom_pull(task_ids="land")
-        return page_address(f"quality/{ti_key.dag_id}/{batch_of(context)}/{revision}")
+        return page_address(
+            f"p/{ti_key.dag_id.removesuffix('_ingest')}/quality/{batch_of(context)}"
+            f"?revision={revision}"
+        )

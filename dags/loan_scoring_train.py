@@ -1,16 +1,20 @@
 """Define the DAG `train`, which cross-validates candidates, fits a pair and judges the pair."""
 
+import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, task
 
 from loan_scoring.contract import Contract
+from loan_scoring_after_training import last_steps
 from loan_scoring_assets import retrain_request
-from loan_scoring_hold import ask_a_person, promote_param
+from loan_scoring_hold import ask_a_person, promote_param, triggered_by
 from loan_scoring_pages import page_address
 from loan_scoring_tasks import task_session
-from loan_scoring_wiring import by_cron, contracts, stage_dag
+from loan_scoring_wiring import by_clock, contracts, stage_dag
+
+log = logging.getLogger(__name__)
 
 # A trial uses one core and 0.5 GB of memory. More trials at once than the machine has cores would
 # need more memory and save no time.
@@ -26,7 +30,7 @@ def build(contract: Contract) -> DAG:
         "train",
         __file__,
         schedule=AssetOrTimeSchedule(
-            timetable=by_cron(contract, contract.schedules.train),
+            timetable=by_clock(contract, contract.schedules.train),
             assets=[retrain_request(portfolio)],
         ),
         max_active_runs=1,
@@ -40,13 +44,16 @@ def build(contract: Contract) -> DAG:
     ) as dag:
 
         @task
-        def plan() -> list[dict[str, str]]:
+        def plan(params=None) -> list[dict[str, str]]:
             """Save the training rows, check for leaks, and return the arguments of each trial."""
+            from loan_scoring.models.promotion.known_pair import known_pair_sentence
             from loan_scoring.models.training.run import plan_training
 
             with task_session(portfolio) as (session, work):
                 planned = plan_training(session)
                 work.rows = planned.applications
+                if known := known_pair_sentence(session, planned.fingerprint, params["promote"]):
+                    log.warning("%s", known)
             return [{"fingerprint": planned.fingerprint, "trial": each} for each in planned.trials]
 
         @task(
@@ -68,7 +75,9 @@ def build(contract: Contract) -> DAG:
             from loan_scoring.models.training.run import finish_training
 
             with task_session(portfolio) as (session, work):
-                versions, work.rows = finish_training(session, next(iter(fingerprints)))
+                versions, work.rows = finish_training(
+                    session, next(iter(fingerprints)), triggered_by()
+                )
                 write_card(session, versions["propensity"])
             return versions
 
@@ -92,17 +101,8 @@ def build(contract: Contract) -> DAG:
             shown += f"\n\n[The model card of {version}]({card})"
             return {"versions": versions, "evidence": evidence, "comparison": shown}
 
-        @task(trigger_rule="none_failed")
-        def mirror() -> None:
-            """Copy trials, models and champions to MLflow, also if nobody was asked."""
-            from loan_scoring.models.mlflow_mirror import mirror_models
-
-            with task_session(portfolio) as (session, work):
-                mirrored = mirror_models(session)
-                work.rows = mirrored.trials + mirrored.models
-
-        case = judge(fit(cross_validate.expand_kwargs(plan())))
-        ask_a_person(contract, case) >> mirror()
+        fitted = fit(cross_validate.expand_kwargs(plan()))
+        last_steps(contract, fitted, ask_a_person(contract, judge(fitted)))
     return dag
 
 

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from loan_scoring import contract as contract_files
 from loan_scoring.contract import Contract
+from loan_scoring_clock import ClockTimetable
 from loan_scoring_nightly import NightlyTimetable
 from loan_scoring_notify import notify_at_the_end
 
@@ -32,7 +33,8 @@ BATCH_PARAMS = {
     "batch_id": Param(
         None,
         type=["null", "string"],
-        pattern="^(history|[0-9]{4}-[0-9]{2}-[0-9]{2})$",
+        # In Python `$` also matches before a line end.
+        pattern=r"^(history|[0-9]{4}-[0-9]{2}-[0-9]{2})$(?!\n)",
         description="The batch of a run without partition key: a business date, or history",
     )
 }
@@ -92,6 +94,11 @@ def nightly(contract: Contract, cron: str) -> NightlyTimetable:
         timezone=contract.schedules.timezone,
         max_days_ahead=contract.ingest.max_days_ahead,
     )
+
+
+def by_clock(contract: Contract, cron: str) -> ClockTimetable:
+    """Return a cron schedule whose missed times are not made up on a machine of one's own."""
+    return ClockTimetable(cron, timezone=contract.schedules.timezone, run_immediately=NO_PAST_RUN)
 
 
 def by_cron(contract: Contract, cron: str) -> CronTriggerTimetable:
