@@ -92,6 +92,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = root / "portfolios" / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
     raw["training"] |= {"candidates": LIGHT, "personas": [3, 5]}
+    for column in raw["columns"]:  # without directions, so that every algorithm may be tried
+        column.pop("direction", None)
+    for field in ("shadow_nights", "shadow_runner_up"):  # tests of shadows ask for them
+        raw["promotion"].pop(field)
     # Tests that write a file take it at once; what settles is tested with contracts of its own.
     raw.setdefault("ingest", {})["settled_seconds"] = 0
     raw["replay"]["generated_rows"] = SAMPLE_ROWS
@@ -114,6 +118,7 @@ def lenient_portfolios(folders: Path) -> Path:
     raw = yaml.safe_load((folders / "portfolios" / "loan_default.yaml").read_text())
     raw["promotion"]["calibration_slope"] = [0.5, 2]
     raw["promotion"]["fairness"]["min_ratio"] = 0.5
+    raw["desk"]["four_eyes_above"] = 1_000_000
     (folders / "lenient").mkdir()
     (folders / "lenient" / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return folders / "lenient"
@@ -145,7 +150,7 @@ def trained(built_once: Callable[..., tuple[str, Any]], drops: Replay) -> Traine
     def build(url: str) -> dict[str, str]:
         with open_session("loan_default", url) as session:
             ingest_batch(session, "history", drops.application_files["history"])
-            versions, _ = train(session)
+            versions, _ = train(session, "cli:trainer")
             # A small part of the loans may fail a gate by noise.
             if promote_by_gates(session, versions) == "refused":
                 promote_by_hand(session, versions["propensity"], "cli:tests", "a small sample")
@@ -238,7 +243,12 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
     people = registry.model_row(ready, "personas-1")
     clusters = registry.model_estimator(ready, people)
 
-    def go(name: str, chosen: list[str] | None = None, **parameters: Any) -> dict[str, str]:
+    def go(
+        name: str,
+        chosen: list[str] | None = None,
+        triggered_by: str | None = None,
+        **parameters: Any,
+    ) -> dict[str, str]:
         used = chosen or registry.model_row(ready, "propensity-1")["features"]
         X = feature_frame(table, contract, used).iloc[learn]
         numbers = [column for column in used if contract.by_name[column].is_numeric]
@@ -264,6 +274,7 @@ def challenge(ready: Session) -> Callable[..., dict[str, str]]:
             ),
             FittedModel("personas", clusters, {}, people["features"], people["metrics"], "KMeans"),
         ]
-        return registry.register_models(ready, pair, f"{name:-<32}", {"batches": []})
+        data = {"batches": [], "triggered_by": triggered_by}
+        return registry.register_models(ready, pair, f"{name:-<32}", data)
 
     return go

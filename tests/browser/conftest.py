@@ -78,7 +78,7 @@ def site(
     def python(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, *arguments],
-            env=environment, capture_output=True, text=True, timeout=900, check=False,
+            env=environment, capture_output=True, text=True, timeout=1800, check=False,
         )  # fmt: skip
 
     try:

@@ -1,16 +1,23 @@
-"""Helpers of browser tests: open a page as a user, record faults, take a screenshot."""
+"""Helpers of browser tests: open a page as a user, judge its layout, take a screenshot."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
+
 LAST = "2026-01-07"
 """The last of the replayed nights, which drifts."""
 
-SIZES = ((1280, 800), (1920, 1080))
+SIZES = ((1280, 800), (1920, 1080), (390, 844))
 THEMES = ("light", "dark")
+LOOKS = ((SIZES[0], "light"), (SIZES[0], "dark"), (SIZES[1], "light"), (SIZES[2], "dark"))
+"""Sizes and themes in which each page is tried; LOAN_SCORING_SCREENSHOTS asks for all of them."""
+if os.environ.get("LOAN_SCORING_SCREENSHOTS"):
+    LOOKS = tuple((size, theme) for size in SIZES for theme in THEMES)
 
 
 class Watched:
@@ -39,12 +46,28 @@ class Watched:
         self.page.wait_for_function(DRAWN)
         return answer
 
+    def judge(self) -> list[str]:
+        """Return what is wrong with the layout of the page that is open.
+
+        At the first size the rules of axe-core are asked too; at the others they find the same.
+        """
+        found = []
+        wider = self.page.evaluate(WIDER)
+        if wider > 0:
+            found.append(f"the page is {wider} px wider than the window")
+        if self.page.viewport_size["width"] == SIZES[0][0]:
+            for each in Axe().run(self.page).response["violations"]:
+                places = [str(node["target"][0]) for node in each["nodes"]]
+                found.append(f"{each['id']}: {each['help']}: {', '.join(places[:5])}")
+        return found
+
     def shoot(self, path: Path) -> None:
         """Save a screenshot of the whole page."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path, full_page=True)
 
 
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 DRAWN = """() => [...document.querySelectorAll("figure[data-plot]")]
     .filter((each) => !each.closest("details:not([open])"))
     .every((each) => each.querySelector(".main-svg"))"""

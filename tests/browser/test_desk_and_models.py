@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from browser.shots import LAST, SIZES, THEMES
+from browser.shots import LAST, LOOKS
 from loan_scoring import contract
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.models import registry
@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.end_to_end, pytest.mark.integrati
 
 P = "p/loan_default"
 SCRIPT = "<script>document.title='run'</script><b>bold</b>"
-WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 POST = """async ([to, fields]) => (await fetch(to, {method: "POST",
     body: new URLSearchParams(fields)})).status"""
 
@@ -60,39 +59,47 @@ def second(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str
             rollback_champions(session, "cli:tests")
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))
+@pytest.mark.parametrize(("size", "theme"), LOOKS, ids=str)
 def test_every_page_shows_without_a_fault(
     browse: Any, site: Any, second: dict[str, str], pictures: Path, size: tuple[int, int],
     theme: str,
 ) -> None:  # fmt: skip
+    reason = site.row("SELECT max(exclusion_reason) FROM current_scores")[0]
     pages = {
         "desk": f"{P}/desk",
+        "desk-all": f"{P}/desk?state=all",
+        "desk-bulk": f"{P}/desk?reason={reason}",
         "application": f"{P}/desk/{waiting(site, 'review')[0]}",
         "referred": f"{P}/desk/{waiting(site, 'refer')[0]}",
         "models": f"{P}/models",
+        "refusal": f"{P}/batches/2020-01-01",
     }
+    wrong = {}
     with browse("admin", size, theme) as seen:
         for name, path in pages.items():
-            assert seen.open(path).status == 200, name
+            status = 404 if name == "refusal" else 200
+            assert seen.open(path).status == status, name
             seen.shoot(pictures / f"{name}-{size[0]}-{theme}.png")
             assert seen.page.evaluate("document.documentElement.dataset.theme") == theme
-            assert seen.page.evaluate(WIDER) <= 0, f"{name} is wider than the window"
+            wrong[name] = seen.judge()
             assert "run" not in seen.page.title()
-        assert seen.faults == []
+        assert {name: found for name, found in wrong.items() if found} == {}
+        assert [each for each in seen.faults if "404" not in each] == []
 
 
 def test_decision_is_stored_under_the_users_name(browse: Any, site: Any) -> None:
     with browse("op") as seen:
-        seen.open(f"{P}/desk?decision=review&decided=no")
+        seen.open(f"{P}/desk?decision=review&state=open")
         link = seen.page.locator("table.queue tbody th a").first
         loan_id = link.inner_text()
         link.focus()
         seen.page.keyboard.press("Enter")
-        for decision, comment in (("Approve", SCRIPT), ("Decline", "seen again")):
+        for key, comment in (("a", SCRIPT), ("d", "seen again")):
             seen.page.get_by_label("Why").fill(comment)
             with seen.page.expect_navigation():
-                seen.page.get_by_role("button", name=decision).click()
+                seen.page.locator(f"button[data-key={key}]").click()
+            assert f"/desk/{loan_id}" not in seen.page.url  # the next application follows
+            seen.open(f"{P}/desk/{loan_id}")
             assert comment in seen.page.locator("#decisions li").first.inner_text()
         latest = seen.page.locator("#decisions li").first.inner_text()
         assert "replaces the earlier decisions" in latest
@@ -109,7 +116,7 @@ def test_decision_without_a_comment_is_not_sent(browse: Any, site: Any) -> None:
     loan_id, _ = waiting(site, "review", 5)
     with browse("op") as seen:
         seen.open(f"{P}/desk/{loan_id}")
-        seen.page.get_by_role("button", name="Approve").click()
+        seen.page.locator("button[data-key=a]").click()
         assert seen.page.evaluate("document.activeElement.id") == "comment"
     assert site.row(f"SELECT count(*) FROM approvals WHERE loan_id = {loan_id}") == (0,)
 
@@ -119,6 +126,7 @@ def test_what_if_shows_another_score_and_stores_none(browse: Any, site: Any) -> 
     before = site.row("SELECT count(*) FROM scores")
     with browse("op") as seen:
         seen.open(f"{P}/desk/{loan_id}")
+        seen.page.get_by_text("Change inputs", exact=True).click()
         form = seen.page.locator("form.what-if")
         field = form.locator("input[inputmode=decimal]").first
         field.fill("?")
@@ -139,6 +147,17 @@ def test_what_if_shows_another_score_and_stores_none(browse: Any, site: Any) -> 
     )
 
 
+def test_smallest_change_is_shown_beside_the_decision(browse: Any, site: Any) -> None:
+    loan_id, _ = waiting(site, "review", 2)
+    with browse("op") as seen:
+        seen.open(f"{P}/desk/{loan_id}")
+        with seen.page.expect_navigation():
+            seen.page.get_by_role("button", name="Find the smallest change").click()
+        told = seen.page.locator("#what-if .result").inner_text()
+        assert "the policy approves" in told or "No change of a single input" in told
+        assert seen.faults == []
+
+
 def test_rollback_is_an_admins_and_confirmed(
     browse: Any, site: Any, second: dict[str, str]
 ) -> None:
@@ -151,11 +170,11 @@ def test_rollback_is_an_admins_and_confirmed(
         assert seen.page.evaluate(POST, [path, fields]) == 403
     with browse("admin") as seen:
         seen.open(f"{P}/models")
-        seen.page.get_by_label("Why").fill("approves too few")
+        seen.page.locator("#rollback").get_by_label("Why").fill("approves too few")
         button = seen.page.get_by_role("button", name="Roll back")
         button.click()
         assert seen.page.evaluate("document.activeElement.name") == "confirm"
-        seen.page.get_by_label("Replace").check()
+        seen.page.locator("#rollback").get_by_label("Replace").check()
         with seen.page.expect_navigation():
             button.click()
         assert "approves too few" in seen.page.locator("#history").inner_text()

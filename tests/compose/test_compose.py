@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 import yaml
 
+from holders import HELD_BY
 from loan_scoring import contract, database, settings
 from loan_scoring.database.partitions import HISTORY
 from loan_scoring.database.session import Session, open_session
@@ -123,7 +124,7 @@ class Stack:
         for each in self.compose("ps", "--all", "--quiet", service).split():
             (told,) = json.loads(docker_says("inspect", each))
             networks = told["NetworkSettings"]["Networks"]
-            found[networks[f"{self.name}_default"]["IPAddress"]] = each
+            found[networks[f"{self.name}_database"]["IPAddress"]] = each
         return found
 
     def client(self) -> AirflowClient:
@@ -216,6 +217,26 @@ def capsys_off(request: pytest.FixtureRequest) -> Callable[[str], None]:
             print(f"\n{time.strftime('%H:%M:%S')} {line}", flush=True)  # noqa: T201
 
     return say
+
+
+def test_no_process_has_a_secret_in_its_arguments_nor_one_that_it_does_not_use(
+    stack: Stack,
+) -> None:
+    secrets = {
+        name: value for name, value in stack.secrets.items()
+        if name.endswith(("PASSWORD", "SECRET", "KEY"))
+    }  # fmt: skip
+    looked = 0
+    for service in (*SHARING[1:], "postgres", "redis"):
+        for container in stack.containers(service).values():
+            for pid in docker_says("top", container, "-eo", "pid").split()[1:]:
+                arguments = Path("/proc", pid, "cmdline").read_text(errors="replace")
+                variables = Path("/proc", pid, "environ").read_text(errors="replace")
+                looked += 1
+                assert not [name for name in secrets if secrets[name] in arguments], service
+                held = {name for name in secrets if secrets[name] in variables}
+                assert held <= {name for name in secrets if service in HELD_BY[name]}, service
+    assert looked > len(SHARING)
 
 
 def test_two_workers_of_which_one_is_killed_and_postgres_too_leave_the_embedded_rows(

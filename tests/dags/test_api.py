@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -65,6 +66,7 @@ def applications(session: Session, where: str = "true", limit: int = 5) -> list[
     ]
 
 
+@pytest.mark.attack
 def test_scores_equal_those_of_the_night_and_the_call_is_recorded(
     client: Any, token: Token, night: Session
 ) -> None:
@@ -82,9 +84,13 @@ def test_scores_equal_those_of_the_night_and_the_call_is_recorded(
         assert score["default_probability"] == (chance and pytest.approx(chance, abs=1e-12))
         names = ("loan_id", "decision", "persona", "persona_default_rate")
         assert [score[name] for name in names] == [row[0], *row[2:]]
-    (call,) = client.get(f"{P}/calls", headers=token("viewer")).json()["calls"]
+    answer = client.get(f"{P}/calls", headers=token("user"))
+    assert answer.headers["cache-control"] == "no-store"
+    (call,) = answer.json()["calls"]
     assert (call["call_id"], call["called_by"]) == (body["call_id"], "airflow:a user")
     assert (call["input"], call["output"]) == (given, body["scores"])
+    (seen,) = client.get(f"{P}/calls", headers=token("viewer")).json()["calls"]
+    assert seen == call | {"input": []}
 
 
 def test_wrong_field_is_named(client: Any, token: Token, night: Session) -> None:
@@ -93,14 +99,59 @@ def test_wrong_field_is_named(client: Any, token: Token, night: Session) -> None
     bad[level.name] = "<script>alert(1)</script>"
     answer = client.post(f"{P}/score", json={"applications": [good, bad]}, headers=token("op"))
     assert answer.status_code == 422
-    (fault,) = answer.json()["detail"]
+    (fault,) = answer.json()["errors"]
     assert fault["loc"] == ["body", "applications", 1, level.name]
     assert fault["type"] == "unknown_level"
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert (told["title"], told["status"]) == ("Unprocessable Entity", 422)
+    assert told["detail"].startswith(f"body.applications.1.{level.name}: ")
     answer = client.post(f"{P}/score", json={"aplications": []}, headers=token("op"))
-    assert {each["loc"][-1] for each in answer.json()["detail"]} == {"applications", "aplications"}
+    assert {each["loc"][-1] for each in answer.json()["errors"]} == {"applications", "aplications"}
     assert column(night, "select count(*) from calls") == [0]
 
 
+@pytest.mark.attack
+def test_an_answer_about_faults_is_bounded(client: Any, token: Token, night: Session) -> None:
+    (one,) = applications(night, limit=1)
+    wrong = {f"{'z' * 500}{n}": n for n in range(5)}
+    body = {"applications": [one | wrong for _ in range(100)]}
+    answer = client.post(f"{P}/score", json=body, headers=token("op"))
+    assert answer.status_code == 422
+    *faults, last = answer.json()["errors"]
+    assert (len(faults), last["msg"]) == (100, "and 400 more faults")
+    assert len(answer.content) < 50_000
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/a%00/batches",
+        "/p/%00/",
+        "/quality/a%00/b/1",
+        "/static/%00.js",
+    ],
+)
+def test_an_address_with_nul_is_refused_in_a_line(client: Any, token: Token, path: str) -> None:
+    for headers in ({}, token("admin")):
+        answer = client.get(f"/loan-scoring{path}", headers=headers)
+        assert answer.status_code == 404
+        assert "it has a NUL character" in answer.text
+
+
+@pytest.mark.attack
+def test_the_example_is_of_the_portfolio(client: Any, token: Token, night: Session) -> None:
+    url, op = f"{API}/openapi.json", token("op")
+    for name in ("loan_default", "credit_data"):
+        found = client.get(f"{url}?portfolio={name}", headers=op).json()
+        score = found["paths"]["/api/v1/{portfolio}/score"]["post"]
+        (example,) = score["requestBody"]["content"]["application/json"]["example"]["applications"]
+        assert set(example) - {"loan_id"} <= set(contract.load(name).by_name)
+    assert client.get(f"{url}?portfolio=none", headers=op).status_code == 404
+
+
+@pytest.mark.attack
 def test_rights_are_airflows(client: Any, token: Token, night: Session) -> None:
     body = {"applications": applications(night, limit=1)}
     assert client.post(f"{P}/score", json=body).status_code == 401
@@ -114,6 +165,7 @@ def test_rights_are_airflows(client: Any, token: Token, night: Session) -> None:
     assert client.get(f"{API}/other/batches", headers=token("admin")).status_code == 404
 
 
+@pytest.mark.attack
 def test_cookie_needs_the_same_site(client: Any, token: Token, night: Session) -> None:
     body = {"applications": applications(night, limit=1)}
     cookie = {"Cookie": "_token=" + token("op")["Authorization"].removeprefix("Bearer ")}
@@ -127,6 +179,7 @@ def test_cookie_needs_the_same_site(client: Any, token: Token, night: Session) -
         assert answer.status_code == status
 
 
+@pytest.mark.attack
 def test_size_is_limited(client: Any, token: Token, night: Session) -> None:
     (one,) = applications(night, limit=1)
     op = token("op")
@@ -136,7 +189,7 @@ def test_size_is_limited(client: Any, token: Token, night: Session) -> None:
     small = [{"loan_id": n} for n in range(1, 1002)]
     answer = client.post(f"{P}/score", json={"applications": small}, headers=op)
     assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"] == ["body", "applications"]
+    assert answer.json()["errors"][0]["loc"] == ["body", "applications"]
 
     def stream() -> Iterator[bytes]:
         yield b'{"applications": ["'
@@ -150,6 +203,7 @@ def test_size_is_limited(client: Any, token: Token, night: Session) -> None:
         assert client.get(f"{P}/calls?limit={limit}", headers=op).status_code == status
 
 
+@pytest.mark.attack
 def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, night: Session) -> None:
     seen = token("viewer")
     (run,) = client.get(f"{P}/executions?batch={NIGHT}", headers=seen).json()["executions"]
@@ -166,9 +220,14 @@ def test_extract_is_the_table_as_json_and_as_csv(client: Any, token: Token, nigh
     rows = list(csv.DictReader(io.StringIO(sheet.text)))
     assert [int(row["loan_id"]) for row in rows] == expected[:10]
     assert sheet.headers["x-next"] == str(expected[9])
+    with database.transaction(night.connection), night.connection.cursor() as cursor:
+        cursor.execute("update scores set reason_1 = '=1+1'")
+    (first, *_) = csv.DictReader(io.StringIO(client.get(f"{path}?format=csv", headers=seen).text))
+    assert first["reason_1"] == "'=1+1"  # a spreadsheet program shows it as text
     assert client.get(f"{P}/executions/none/scores", headers=seen).status_code == 404
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "query",
     [
@@ -292,7 +351,7 @@ def test_request_migrates_nothing(
         assert database.select_read_only(connection, query)[1] == []
 
 
-def test_connection_is_closed_before_the_answer_is_sent(
+def test_connection_is_given_back_before_the_answer_is_sent(
     client: Any, token: Token, night: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from starlette.responses import Response
@@ -300,23 +359,23 @@ def test_connection_is_closed_before_the_answer_is_sent(
     from loan_scoring_web import databases
 
     events: list[str] = []
-    opened, sent = database.connect, Response.__call__
+    lend, sent = databases.kept_connection, Response.__call__
 
-    def connect(*given: Any) -> Any:
-        connection = opened(*given)
-        events.append("opened")
-        held.append(connection)
-        return connection
+    @contextmanager
+    def lent(*given: Any) -> Iterator[Any]:
+        with lend(*given) as connection:
+            events.append("lent")
+            yield connection
+        events.append("given back")
 
     async def send(self: Response, *given: Any) -> None:
-        events.append(f"sent with {sum(not each.closed for each in held)} open")
+        events.append("sent")
         await sent(self, *given)
 
-    held: list[Any] = []
-    monkeypatch.setattr(databases.database, "connect", connect)
+    monkeypatch.setattr(databases, "kept_connection", lent)
     monkeypatch.setattr(Response, "__call__", send)
     assert client.get(f"{P}/batches", headers=token("viewer")).status_code == 200
-    assert events[:2] == ["opened", "sent with 0 open"]
+    assert events[:3] == ["lent", "given back", "sent"]
 
 
 @pytest.mark.parametrize("name", contract.names())
@@ -356,6 +415,9 @@ def surprises(client: Any, token: Token, night: Session) -> Callable[..., None]:
             @given(case=operation.as_strategy(mode, **fixed))
             @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
             def ask(case: Any) -> None:
+                # An address with a line break does not reach a mounted app: Airflow answers it.
+                place = unquote("".join(map(str, case.path_parameters.values())))
+                assume("\n" not in place)
                 case.call_and_validate(headers=op, excluded_checks=LENIENT)
 
             ask()
@@ -363,6 +425,7 @@ def surprises(client: Any, token: Token, night: Session) -> Callable[..., None]:
     return send
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_no_request_ends_in_an_error_or_an_undocumented_status(
     surprises: Callable[..., None], mode: GenerationMode
@@ -376,6 +439,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.attack
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_value_of_a_field_is_scored_or_refused_by_name(
@@ -389,4 +453,4 @@ def test_any_value_of_a_field_is_scored_or_refused_by_name(
     answer = client.post(f"{P}/score", content=body, headers=token("op") | json_)
     assert answer.status_code in (200, 422), answer.text
     if answer.status_code == 422:
-        assert {fault["loc"][3] for fault in answer.json()["detail"]}
+        assert {fault["loc"][3] for fault in answer.json()["errors"]}

@@ -50,7 +50,10 @@ def test_queue_pages_hold_every_application_to_decide_once(
     while address:
         shown = client.get(address, headers=seen)
         assert shown.status_code == 200
-        found += [int(each) for each in re.findall(r'href="[^"]+/desk/(\d+)"', shown.text)]
+        found += [
+            int(each)
+            for each in re.findall(r'<th scope="row"><a href="[^"]+/desk/(\d+)', shown.text)
+        ]
         follows = re.search(r'rel="next" href="([^"]+)"', shown.text)
         address = follows and html.unescape(follows[1])
     assert found == column(
@@ -61,9 +64,11 @@ def test_queue_pages_hold_every_application_to_decide_once(
 
 
 def test_first_page_keeps_the_filter(client: Any, token: Token, night: Session) -> None:
-    shown = client.get(f"{P}/desk?low=5&decided=no&after=0.9/1", headers=token("viewer")).text
+    shown = client.get(
+        f"{P}/desk?low=5&state=all&sort=loss&after=0.9/1", headers=token("viewer")
+    ).text
     (first,) = re.findall(r'rel="first" href="[^"?]+\?([^"]+)"', shown)
-    assert html.unescape(first) == f"batch={NIGHT}&low=5&decided=no"
+    assert html.unescape(first) == f"batch={NIGHT}&state=all&low=5&sort=loss"
 
 
 def test_huge_loan_id_is_not_found(client: Any, token: Token, night: Session) -> None:
@@ -75,17 +80,18 @@ def test_wrong_filter_is_named(client: Any, token: Token, night: Session) -> Non
     seen = token("viewer")
     for query in (
         "low=much", "low=nan", "high=101", "decision=decline", "batch=soon", "after=x",
-        "after=nan/1", "persona=%00", "decided=maybe",
+        "after=nan/1", "persona=%00", "state=maybe", "order=up",
     ):  # fmt: skip
         answer = client.get(f"{P}/desk?{query}", headers=seen)
         name = query.partition("=")[0]
         assert (answer.status_code, f"{name}: " in text(answer)) == (422, True), query
-    empty = "batch=&decision=&persona=&reason=&low=&high=&decided=&after="
+    empty = "batch=&decision=&persona=&reason=&low=&high=&state=&loan=&sort=&order=&after="
     assert client.get(f"{P}/desk?{empty}", headers=seen).status_code == 200
     assert client.get(f"{P}/desk?batch=2020-01-01", headers=seen).status_code == 404
     assert "matches the filter" in text(client.get(f"{P}/desk?reason=none", headers=seen))
 
 
+@pytest.mark.attack
 def test_decision_is_recorded_under_the_users_name(
     client: Any, token: Token, night: Session
 ) -> None:
@@ -101,9 +107,10 @@ def test_decision_is_recorded_under_the_users_name(
             headers=token(role),
             follow_redirects=False,
         )
+        (done,) = column(night, "select max(approval_id) from approvals")
         assert (answer.status_code, answer.headers["location"]) == (
             303,
-            f"{P}/desk/{key}#decisions",
+            f"{P}/desk/{key}?done={done}#decisions",
         )
         twice = client.post(f"{path}/decision", data=form, headers=token(role))
         assert twice.status_code == 409
@@ -116,8 +123,14 @@ def test_decision_is_recorded_under_the_users_name(
     assert SCRIPT not in shown.text
     assert f"{SCRIPT} by op" in text(shown)
     assert "replaces the earlier decisions" in text(shown)
+    assert shown.headers["cache-control"] == "no-store"
+    read = database.select_read_only(
+        night.connection, "select read_by, loan_id, place from readings order by reading_id"
+    )[1]
+    assert read == [[f"airflow:a {role}", key, "desk"] for role in ("user", "op", "viewer")]
 
 
+@pytest.mark.attack
 def test_viewer_sees_no_form_and_may_not_decide(client: Any, token: Token, night: Session) -> None:
     key = loan(night, "review")
     sent = form_of(night)
@@ -135,6 +148,7 @@ def test_viewer_sees_no_form_and_may_not_decide(client: Any, token: Token, night
     assert "Only the roles User and Op may decide" in shown
 
 
+@pytest.mark.attack
 def test_wrong_decision_is_refused(client: Any, token: Token, night: Session) -> None:
     op, key = token("op"), loan(night, "review")
 
@@ -213,6 +227,7 @@ def test_models_are_compared_and_have_cards(client: Any, token: Token, two: Sess
     assert client.get(f"{P}/models/propensity-9/card", headers=seen).status_code == 404
 
 
+@pytest.mark.attack
 def test_rollback_needs_an_admin_and_a_confirmation(
     client: Any, token: Token, two: Session
 ) -> None:
@@ -239,6 +254,31 @@ def test_rollback_needs_an_admin_and_a_confirmation(
     assert column(two, "select done_by from audit_log where action = 'promotion.rollback'") == [
         "airflow:a admin"
     ]
+
+
+@pytest.mark.attack
+def test_two_admins_sign_and_nobody_else(client: Any, token: Token, two: Session) -> None:
+    path = f"{P}/models/propensity-2/sign"
+    (seen,) = column(two, "select artifact_sha256 from models where model_version = 'propensity-2'")
+    sent = {"signed_as": "review", "comment": "read", "seen": seen, "confirm": "yes"}
+    for role in ("viewer", "user", "op"):
+        assert client.post(path, data=sent, headers=token(role)).status_code == 403
+    admin = token("admin")
+    for name, wrong in (("comment", " "), ("confirm", "no"), ("signed_as", "promotion")):
+        assert client.post(path, data=sent | {name: wrong}, headers=admin).status_code == 422
+    assert client.post(path, data=sent | {"seen": "other"}, headers=admin).status_code == 409
+    answer = client.post(path, data=sent, headers=admin, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{P}/models#signatures")
+    again = client.post(path, data=sent | {"signed_as": "acceptance"}, headers=admin)
+    assert again.status_code == 409
+    assert "another person must sign the acceptance" in text(again)
+    shown = text(client.get(f"{P}/models", headers=token("viewer")))
+    assert "by airflow:a admin" in shown
+    assert "Sign the" not in shown
+    assert "Sign the acceptance of propensity-2" in text(client.get(f"{P}/models", headers=admin))
+    report = client.get(f"{P}/models/propensity-2/report?annex_iv=true", headers=token("viewer"))
+    assert "Annex IV: overview" in text(report)
+    assert client.get(f"{P}/models/propensity-9/report", headers=admin).status_code == 404
 
 
 def test_figures_by_reviewer_are_seen_by_admins_and_the_reviewer(

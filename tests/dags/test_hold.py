@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 DETAILS = "/api/v2/dags/loan_default_train/dagRuns/~/hitlDetails"
+REAL_PORTFOLIOS = settings.portfolios_dir()
 VERDICTS = """
     select model_version, verdict, replaces, decided_by, comment
     from promotions where decided_by not like 'cli:%' order by promotion_id
@@ -93,6 +94,17 @@ def in_background(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+def set_trigger(run_id: str, user: str) -> None:
+    """Record in Airflow that a user started a training."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        run = update(DagRun).where(DagRun.run_id == run_id)
+        session.execute(run.values(triggering_user_name=user))
+
+
 def verdicts(session: Session) -> list:
     return database.select_read_only(session.connection, VERDICTS)[1]
 
@@ -112,14 +124,24 @@ def test_answer_is_recorded_with_the_airflow_user(
         place = f"/api/v2/dags/{ti['dag_id']}/dagRuns/{ti['dag_run_id']}/taskInstances"
         place += f"/{ti['task_id']}/-1/hitlDetails"
         body = {"chosen_options": [option], "params_input": {"comment": "seen by two"}}
-        seen["guest"] = api.patch(place, json=body, headers=token(api, "guest")).status_code
+
+        def by(user: str) -> Any:
+            return api.patch(place, json=body, headers=token(api, user))
+
+        seen["guest"] = by("guest").status_code
+        seen["otto"] = by("otto").json()["detail"]
+        set_trigger(ti["dag_run_id"], "ann")
+        seen["own"] = by("ann").json()["detail"]
+        set_trigger(ti["dag_run_id"], "otto")
         time.sleep(1)
-        seen["ann"] = api.patch(place, json=body, headers=token(api, "ann")).status_code
+        seen["ann"] = by("ann").status_code
 
     thread = in_background(answer)
     done = train.test(run_conf={"promote": "hold"})
     thread.join()
     assert (done.state, seen["guest"], seen["ann"]) == ("success", 403, 200)
+    assert seen["otto"] == "a promotion needs one of these roles of Airflow: Admin"
+    assert seen["own"] == "ann started this run, so another person must answer"
     assert seen["subject"] == "Residential loans: promote propensity-1?"
     assert "| | propensity-2 | propensity-1 |" in seen["body"]
     assert verdicts(ready)[-2:] == [
@@ -156,7 +178,7 @@ def test_pair_that_fails_a_gate_is_refused_without_asking(
 ) -> None:
     path = tmp_path / "loan_default.yaml"
     raw = yaml.safe_load(path.read_text())
-    raw["promotion"]["calibration_slope"] = [0.999999, 1.000001]
+    raw["promotion"]["min_auc"] = 0.99
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     done = train.test(run_conf={"promote": "hold"})
     assert done.state == "success"
@@ -170,3 +192,34 @@ def test_contract_sets_the_mode_where_the_run_does_not(train: Any, ready: Sessio
     assert verdicts(ready)[-2:] == [
         [f"{kind}-1", "promoted", f"{kind}-2", "policy:auto", None] for kind in registry.KINDS
     ]
+
+
+def test_answer_needs_an_admin_or_a_declared_role(
+    api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that does not exist is enough: Airflow says 404 to those whom the guard lets pass."""
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
+    raw = yaml.safe_load((REAL_PORTFOLIOS / "loan_default.yaml").read_text())
+    place = "/api/v2/dags/{}/dagRuns/none/taskInstances/{}/-1/hitlDetails"
+
+    def status(user: str, dag: str = "loan_default_train", task: str = "ask") -> int:
+        body = {"chosen_options": ["Promote"]}
+        path = place.format(dag, task)
+        return api.patch(path, json=body, headers=token(api, user)).status_code
+
+    for roles, found in (([], (404, 403)), (["op"], (404, 404)), (["Validator"], (404, 403))):
+        raw["promotion"]["roles"] = roles
+        (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+        assert (status("ann"), status("otto")) == found
+    assert status("otto", task="other") == status("otto", dag="other_train") == 404
+    assert api.patch(place.format("loan_default_train", "ask"), json={}).status_code == 401
+
+
+def test_environment_that_holds_lets_no_run_ask_for_auto(
+    loan_default: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loan_scoring_hold import promote_param
+
+    assert promote_param(loan_default).schema["enum"] == [None, "auto", "hold"]
+    monkeypatch.setenv("LOAN_SCORING_PROMOTION", "hold")
+    assert promote_param(loan_default).schema["enum"] == [None, "hold"]

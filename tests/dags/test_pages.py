@@ -32,6 +32,7 @@ def empty_url(empty: Session, point: Callable[[Session], None]) -> str:
     return empty.connection.info.dbname
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path", ["/", "/p/loan_default/", "/p/other/", "/nowhere", "/openapi.json", "/docs", "/dag/x"]
 )
@@ -58,6 +59,7 @@ def addresses(method: str) -> list[str]:
     return ["/loan-scoring" + re.sub(r"{.*?}", "loan_default", path) for path in found]
 
 
+@pytest.mark.attack
 def test_no_route_reads_a_body_before_the_user_is_known(client: Any) -> None:
     for path in {*addresses("GET"), *addresses("POST"), f"{P}/alerts/"}:
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
@@ -66,6 +68,7 @@ def test_no_route_reads_a_body_before_the_user_is_known(client: Any) -> None:
                 assert answer.status_code == 401, (method, path)
 
 
+@pytest.mark.attack
 def test_viewer_sends_no_form(client: Any, token: Token) -> None:
     for path in addresses("POST"):
         assert client.post(path, headers=token("viewer")).status_code == 403, path
@@ -77,6 +80,7 @@ def test_address_without_a_slash_is_the_page_and_not_a_redirect(
     assert client.get(P, headers=token("viewer"), follow_redirects=False).status_code == 200
 
 
+@pytest.mark.attack
 def test_form_of_an_alert_is_limited(client: Any, token: Token, with_alert: int) -> None:
     answer = post(client, with_alert, token("op"), action="x" * (1 << 20))
     assert answer.status_code == 413
@@ -86,6 +90,7 @@ def test_static_files_need_no_login(client: Any) -> None:
     assert client.get("/loan-scoring/static/pages.css").status_code == 200
 
 
+@pytest.mark.attack
 def test_page_loads_only_own_files_and_runs_no_inline_script(
     client: Any, token: Token, empty_url: str
 ) -> None:
@@ -155,6 +160,7 @@ def with_alert(empty: Session, empty_url: str) -> int:
         return int(found[0])
 
 
+@pytest.mark.attack
 def test_user_of_one_portfolio_cannot_see_another(
     client: Any, token: Token, empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +189,7 @@ def test_user_of_one_portfolio_cannot_see_another(
             assert answer.status_code == 403, (method, path)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("path", ["", "batches/2026-01-05", "alerts", "operations"])
 def test_script_in_a_value_is_text(client: Any, token: Token, with_alert: int, path: str) -> None:
     shown = client.get(f"{P}/{path}", headers=token("admin"))
@@ -255,6 +262,7 @@ def test_unknown_alert_is_refused(
     assert refused.status_code == status
 
 
+@pytest.mark.attack
 def test_viewer_may_not_handle_an_alert(
     client: Any, token: Token, with_alert: int, empty: Session
 ) -> None:
@@ -264,6 +272,7 @@ def test_viewer_may_not_handle_an_alert(
     assert "<form" not in client.get(f"{P}/alerts", headers=token("viewer")).text
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -283,6 +292,7 @@ def test_form_of_another_site_is_refused(
     assert (stored(empty, with_alert)[0] == "acknowledged") == (status == 303)
 
 
+@pytest.mark.attack
 def test_pages_read_with_a_role_that_cannot_write(empty_url: str, client: Any) -> None:
     from loan_scoring_web.databases import read_session
 

@@ -59,6 +59,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.attack
 def test_quality_page_needs_the_right_to_see_the_dag(client: Any, page: Path, token: Token) -> None:
     assert client.get(PAGE).status_code == 401
     shown = client.get(PAGE, headers=token("viewer"))
@@ -66,6 +67,7 @@ def test_quality_page_needs_the_right_to_see_the_dag(client: Any, page: Path, to
     assert shown.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.attack
 def test_model_card_needs_the_right_to_see_the_dag(client: Any, page: Path, token: Token) -> None:
     card = settings.card_path("loan_default", "propensity-1")
     card.parent.mkdir(parents=True)
@@ -75,6 +77,7 @@ def test_model_card_needs_the_right_to_see_the_dag(client: Any, page: Path, toke
     assert client.get(CARD.replace("-1", "-2"), headers=token("viewer")).status_code == 404
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path",
     [
@@ -93,6 +96,7 @@ def test_wrong_address_is_not_found(client: Any, page: Path, path: str, token: T
     assert client.get(path, headers=token("admin")).status_code == 404
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("digits", [300, 5000])
 def test_revision_is_a_number_in_bounds(client: Any, token: Token, digits: int) -> None:
     path = PAGE.removesuffix("1") + "1" * digits

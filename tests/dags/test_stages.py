@@ -73,7 +73,7 @@ def test_ingest(run: Run, ready: Session, drops: Replay) -> None:
 def test_check_links_to_the_page_of_the_verdicts(run: Run, ready: Session, drops: Replay) -> None:
     check = run("ingest", NIGHT).get_task_instance("check")
     link = check.xcom_pull(task_ids="check", key="_link_QualityPage")
-    assert link == f"/loan-scoring/quality/loan_default_ingest/{NIGHT}/1"
+    assert link == f"/loan-scoring/p/loan_default/quality/{NIGHT}?revision=1"
     assert settings.quality_page_path("loan_default", NIGHT, 1).is_file()
 
 

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
 PORTFOLIO = "loan_default"
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1500
 FIRST, SECOND, THIRD = "2026-01-05", "2026-01-06", "2026-01-07"
 SCORES = (
     "SELECT batch_id, count(*), md5(string_agg(loan_id || decision, ',' ORDER BY loan_id))"

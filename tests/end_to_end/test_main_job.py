@@ -23,6 +23,7 @@ from loan_scoring.local.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
+PATIENCE_SECONDS = 1500
 JOB = """
 from loan_scoring.lab.main_job import MainJob, run_main_job
 print(run_main_job(MainJob(nights=2, per_night=1000, drifted_nights=(2,))))
@@ -43,6 +44,7 @@ class Machine:
     def __init__(self, folder: Path, portfolios: Path) -> None:
         self.state = folder / "state"
         self.log = folder / "job.log"
+        self.jobs: list[subprocess.Popen[bytes]] = []
         self.environment = os.environ | {
             "LOAN_SCORING_STATE": str(self.state),
             "LOAN_SCORING_DATA": str(folder / "data"),
@@ -52,15 +54,17 @@ class Machine:
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as out:
-            return subprocess.Popen(
+            job = subprocess.Popen(
                 [sys.executable, "-c", JOB],
                 env=self.environment | environment, stdout=out, stderr=out,
             )  # fmt: skip
+        self.jobs.append(job)
+        return job
 
     def run(self, *, code: int = 0, **environment: str) -> str:
         """Run the job to its end, which has an exit code, and return what it printed."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        assert self.start(**environment).wait(400) == code, self.log.read_text()
+        assert self.start(**environment).wait(PATIENCE_SECONDS) == code, self.log.read_text()
         return self.log.read_text()[before:]
 
     def status(self) -> dict[str, Any]:
@@ -90,6 +94,9 @@ class Machine:
         return guard.marked_pids(str(self.state.resolve()))
 
     def close(self) -> None:
+        for job in self.jobs:  # one whose test has failed may run
+            job.kill()
+            job.wait()
         EmbeddedPostgres(self.state).stop()
 
 
@@ -110,7 +117,7 @@ def test_job_on_generated_loans_is_done_once_killed_or_not_and_says_what_they_ar
     machine: Machine, tmp_path: Path
 ) -> None:
     job = machine.start()
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while "models fitted" not in machine.log.read_text():
         assert job.poll() is None, machine.log.read_text()
         assert time.monotonic() < deadline, machine.log.read_text()

@@ -26,7 +26,7 @@ from loan_scoring.local.postgres import embedded
 pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
 PORTFOLIO = "loan_default"
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1500
 
 
 @dataclass(frozen=True)

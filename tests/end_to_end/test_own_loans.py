@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bring-your-own-loans.md"
 CONTRACT = Path("include/portfolios/personal_loans.yaml")
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1500
 IN_AIRFLOW = re.compile(r"`(\w+)`, \*Trigger\*, and give the \*Partition Key\* `([\d-]+)`")
 STAGES = ("ingest", "score", "metrics")
 

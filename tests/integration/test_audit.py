@@ -1,12 +1,13 @@
 """The audit log is one chain, also with several writers at once, and later changes show."""
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 
 import psycopg2
 import pytest
 
-from loan_scoring import database
+from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
@@ -43,6 +44,7 @@ def test_entries_follow_each_other(empty: Session) -> None:
     assert audit.verify_chain(empty) == audit.ChainCheck(3, found[0]["hash"], [])
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "statement",
     [
@@ -64,6 +66,7 @@ def test_changing_is_refused(empty: Session, statement: str) -> None:
     assert audit.verify_chain(empty).entries == 2
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("statement", "entry", "fault"),
     [
@@ -79,7 +82,8 @@ def test_changing_is_refused(empty: Session, statement: str) -> None:
         (
             "UPDATE audit_log AS a SET subject = 'other',"
             " hash = audit_hash(ROW(entry_id, recorded_at, done_by, action, 'other', details,"
-            " previous_hash, hash)::audit_log) WHERE entry_id = 2",
+            " previous_hash, hash,"
+            " database_role)::audit_log) WHERE entry_id = 2",
             3,
             "it does not follow from the one before",
         ),
@@ -91,6 +95,7 @@ def test_tampering_shows(empty: Session, statement: str, entry: int, fault: str)
     assert audit.verify_chain(empty).faults == [{"entry_id": entry, "fault": fault}]
 
 
+@pytest.mark.attack
 def test_inserting_cannot_choose_number_time_or_hash(empty: Session) -> None:
     fill(empty, 1)
     with database.transaction(empty.connection), empty.connection.cursor() as cursor:
@@ -146,6 +151,7 @@ def test_second_writer_waits_for_the_first(empty: Session) -> None:
     assert audit.verify_chain(empty).faults == []
 
 
+@pytest.mark.attack
 def test_reader_may_verify_and_not_write(empty: Session, postgres: EmbeddedPostgres) -> None:
     fill(empty, 2)
     name = empty.connection.info.dbname
@@ -171,3 +177,67 @@ def test_command_shows_the_chain_or_where_it_breaks(
     as_owner(empty, "UPDATE audit_log SET subject = 'other' WHERE entry_id = 2")
     assert main(["audit", "--database", url]) == 1
     assert "entry 2: it was changed" in capsys.readouterr().err
+
+
+def test_migration_numbers_and_seals_what_earlier_releases_recorded(
+    new_database: Callable[..., str],
+) -> None:
+    """Approvals get numbers in the order of time, and entries keep their hashes."""
+    folder = settings.home() / "sql" / "migrations"
+    with closing(database.connect("old", new_database())) as connection:
+        with database.transaction(connection), connection.cursor() as cursor:
+            cursor.execute("create schema old; create domain loan_key as bigint")
+            for path in sorted(folder.glob("*.sql")):
+                if path.name < "0050":
+                    cursor.execute(path.read_text())
+            for kind in ("propensity", "personas"):
+                cursor.execute(
+                    "insert into models (model_version, kind, number, algorithm, parameters,"
+                    " features, metrics, training_data, fingerprint, code_version, artifact,"
+                    " artifact_sha256) values (%s, %s, 1, 'x', '{}', '{}', '{}', '{}', 'x', 'x',"
+                    " 'x', 'x')",
+                    (f"{kind}-1", kind),
+                )
+            cursor.execute(
+                "insert into batches (batch_id, revision, source, sha256, state, is_current,"
+                " received, accepted, quarantined)"
+                " values ('2026-01-05', 1, 'x', 'x', 'published', true, 2, 2, 0);"
+                "insert into scoring_runs (scoring_run_id, batch_id, revision, propensity_version,"
+                " personas_version, state, applications)"
+                " values ('run', '2026-01-05', 1, 'propensity-1', 'personas-1', 'planned', 2);"
+                "insert into approvals (loan_id, decided_at, decision, comment, decided_by,"
+                " batch_id, scoring_run_id, suggestion, default_probability) values"
+                " (2, '2026-01-07', 'approve', 'x', 'airflow:ann', '2026-01-05', 'run', 'review',"
+                " 0.3), (1, '2026-01-06', 'decline', 'x', 'airflow:ann', '2026-01-05', 'run',"
+                " 'review', 0.4);"
+                "insert into audit_log (done_by, action, subject, details)"
+                " values ('airflow:ann', 'approval.approve', 'loan 2', '{}')"
+            )
+        for path in sorted(folder.glob("*.sql")):
+            if path.name >= "0050":
+                with database.transaction(connection), connection.cursor() as cursor:
+                    cursor.execute(path.read_text())
+        numbers = "select approval_id, loan_id from approvals order by 1"
+        assert database.select_read_only(connection, numbers)[1] == [[1, 1], [2, 2]]
+        kept = "select entry_id, action, database_role from audit_log order by 1"
+        assert database.select_read_only(connection, kept)[1] == [
+            [1, "approval.approve", None], [2, "rights.seal", "loan_scoring"],
+            [3, "rights.seal", "loan_scoring"],
+        ]  # fmt: skip
+        assert database.rows(connection, "select_audit_faults") == []
+        assert database.rows(connection, "select_record_faults") == []
+        kept = "select loan_id, decision, decided_by from {} order by 1"
+        for view in ("person_decisions", "reviews", "standing_approvals"):
+            assert database.select_read_only(connection, kept.format(view))[1] == [
+                [1, "decline", "airflow:ann"], [2, "approve", "airflow:ann"],
+            ]  # fmt: skip
+        next_number = "select nextval('approvals_approval_id_seq')"
+        with connection.cursor() as cursor:
+            cursor.execute(next_number)
+            assert cursor.fetchone() == (3,)
+            cursor.execute("alter table approvals disable trigger user")
+            cursor.execute("update approvals set decision = 'approve' where approval_id = 1")
+        (fault,) = database.rows(connection, "select_record_faults")
+        assert (fault["kind"], fault["record_id"]) == ("approval", 2)
+        assert fault["fault"] == "those up to it differ from what entry 3 seals"
+        connection.rollback()

@@ -1,5 +1,7 @@
 """Dump, wipe, restore: every table has the same rows, and the next night runs."""
 
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -12,13 +14,14 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from rights import rights
 
 from loan_scoring import database, settings
 from loan_scoring.cli.main import main
-from loan_scoring.database import audit
-from loan_scoring.database.backup import DUMP, FOLDERS, MANIFEST, file_sha256, write_backup
-from loan_scoring.database.files import write_artifact
+from loan_scoring.database import audit, sealing
+from loan_scoring.database.backup import DUMP, FOLDERS, MANIFEST, SIGNATURE, write_backup
+from loan_scoring.database.files import file_sha256, write_artifact
 from loan_scoring.database.restore import restore_backup
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import StateError
@@ -68,7 +71,7 @@ def md5s(url: str) -> dict[str, str]:
             "select format('%I.%I', nspname, relname) from pg_class as c"
             " join pg_namespace as n on n.oid = relnamespace"
             " where relkind in ('r', 'p', 'v') and nspname in ('loan_default', 'mlflow')"
-            " and relname not in ('schema_migrations', 'slo', 'slo_stages') order by 1"
+            " and relname not in ('schema_migrations', 'slo', 'slo_stages', 'backups') order by 1"
         )
         names = [name for (name,) in cursor.fetchall()]
         found = {}
@@ -155,6 +158,7 @@ def test_artifacts_written_meanwhile_do_no_harm(url: str, tmp_path: Path) -> Non
     assert (settings.artifacts_dir("loan_default") / "later.skops").is_file()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -227,3 +231,150 @@ def test_mistakes_are_one_line(
     assert "holds no portfolio: nothing to back up" in capsys.readouterr().err
     assert run("restore", "--from", str(tmp_path / "none"), url=url) == 1
     assert "is no backup" in capsys.readouterr().err
+
+
+def signed(kept: Path) -> None:
+    """Sign a manifest again, as somebody who holds the key."""
+    content = (kept / MANIFEST).read_bytes()
+    key = sealing.backup_key()
+    assert key is not None
+    (kept / SIGNATURE).write_text(sealing.signature(key, content))
+
+
+def planted(kept: Path, name: str, content: bytes = b"planted") -> None:
+    """Name a further file in a manifest, with its right hash."""
+    path = kept / MANIFEST
+    manifest = json.loads(path.read_text())
+    sha256 = hashlib.sha256(content).hexdigest()
+    manifest["files"][name] = {"sha256": sha256, "bytes": len(content)}
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "name",
+    [
+        "artifacts/../../planted", "artifacts/x/../../../planted", "/tmp/planted", "planted",
+        "artifacts//planted", "artifacts/./planted", "artifacts", "../planted", "other/planted",
+    ],
+)  # fmt: skip
+def test_name_that_leads_out_of_the_backup_is_refused(
+    url: str, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept" / "backup"
+    write_backup(kept, url)
+    (tmp_path / "kept" / "planted").write_bytes(b"planted")
+    (kept / "artifacts" / "x").mkdir()
+    planted(kept, name)
+    before = set(tmp_path.rglob("*"))
+    assert run("restore", "--from", str(kept), "--replace", url=url) == 1
+    error = capsys.readouterr().err.strip()
+    assert "which no backup holds" in error
+    assert len(error.splitlines()) == 1
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.attack
+def test_links_and_devices_of_a_backup_are_refused(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "backup"
+    write_backup(kept, url)
+    (tmp_path / "secret").write_bytes(b"planted")
+    (kept / "artifacts" / "link").symlink_to(tmp_path / "secret")
+    (kept / "artifacts" / "folder").symlink_to(tmp_path)
+    os.mkfifo(kept / "artifacts" / "pipe")
+    manifest = (kept / MANIFEST).read_text()
+    for name, why in (("link", "is a link"), ("folder/secret", "is a link"), ("pipe", "regular")):
+        (kept / MANIFEST).write_text(manifest)
+        planted(kept, f"artifacts/{name}")
+        assert run("restore", "--from", str(kept), "--replace", url=url) == 1
+        assert why in capsys.readouterr().err
+
+
+@pytest.mark.attack
+def test_backup_is_signed_and_another_or_no_signature_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, plain = tmp_path / "backup", tmp_path / "plain"
+    write_backup(plain, url)
+    monkeypatch.setenv("LOAN_SCORING_BACKUP_KEY", "k" * 64)
+    assert write_backup(kept, url).is_signed
+
+    def refusal(folder: Path, *more: str) -> str:
+        capsys.readouterr()
+        assert run("restore", "--from", str(folder), "--replace", *more, url=url) == 1
+        error = capsys.readouterr().err.strip()
+        assert len(error.splitlines()) == 1
+        return error
+
+    assert "has no manifest.hmac" in refusal(plain)
+    assert run("restore", "--from", str(plain), "--replace", "--unsigned", url=url) == 0
+    assert run("restore", "--from", str(kept), "--replace", url=url) == 0
+    assert "(signed, not encrypted)" in capsys.readouterr().out
+    (kept / "artifacts" / "new").write_bytes(b"planted")
+    planted(kept, "artifacts/new")
+    assert "is not the signature" in refusal(kept)
+    assert "is not the signature" in refusal(kept, "--unsigned")
+    signed(kept)
+    assert run("restore", "--from", str(kept), "--replace", url=url) == 0
+    monkeypatch.setenv("LOAN_SCORING_BACKUP_KEY", "x" * 64)
+    assert "is not the signature" in refusal(kept)
+    monkeypatch.setenv("LOAN_SCORING_BACKUP_KEY", "short")
+    assert "at least 32" in refusal(kept)
+    monkeypatch.delenv("LOAN_SCORING_BACKUP_KEY")
+    assert "is signed: set" in refusal(kept)
+
+
+@pytest.mark.attack
+def test_encrypted_backup_holds_nothing_in_plain_and_comes_back(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, before = tmp_path / "backup", md5s(url)
+    assert run("backup", "--to", str(kept), "--encrypt", url=url) == 1
+    assert "set LOAN_SCORING_BACKUP_KEY" in capsys.readouterr().err
+    monkeypatch.setenv("LOAN_SCORING_BACKUP_KEY", "k" * 64)
+    assert run("backup", "--to", str(kept), "--encrypt", "--keep-days", "7", url=url) == 0
+    assert "signed, encrypted, to be deleted after" in capsys.readouterr().out
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    sealed = [path for path in files if path.name not in (MANIFEST, SIGNATURE)]
+    assert all(path.read_bytes().startswith(sealing.MAGIC) for path in sealed)
+    wipe(url)
+    assert run("restore", "--from", str(kept), url=url) == 0
+    assert md5s(url) == before
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("size", [0, 1, 100, 101, 200, 250])
+def test_encrypted_file_that_was_changed_or_cut_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(sealing, "CHUNK", 100)
+    key, plain, packed = b"k" * 64, tmp_path / "plain", tmp_path / "sealed"
+    content = os.urandom(size)
+    plain.write_bytes(content)
+    sealing.encrypt_file(key, "a/b", plain, packed)
+    whole, out = packed.read_bytes(), tmp_path / "out"
+    sealing.decrypt_file(key, "a/b", packed, out)
+    assert out.read_bytes() == content
+    # An independent reader of the format: the cipher of another library call by call.
+    head = len(sealing.MAGIC) + sealing.PREFIX
+    prefix = whole[len(sealing.MAGIC) : head]
+    own = hmac.new(key, b"loan-scoring backup encrypt " + prefix.hex().encode(), "sha256").digest()
+    read, place, number = b"", head, 0
+    while place < len(whole):
+        chunk = whole[place : place + 116]
+        nonce, is_last = prefix + number.to_bytes(4, "big"), place + 116 >= len(whole)
+        cipher = Cipher(algorithms.AES(own), modes.GCM(nonce, chunk[-16:])).decryptor()
+        cipher.authenticate_additional_data(f"a/b\n{is_last}".encode())
+        read += cipher.update(chunk[:-16]) + cipher.finalize()
+        place, number = place + 116, number + 1
+    assert read == content
+    for bad in (whole[:-1], whole[: -(size % 100 + 16)], whole[:40] + b"x" + whole[41:], b""):
+        packed.write_bytes(bad)
+        with pytest.raises(StateError):
+            sealing.decrypt_file(key, "a/b", packed, out)
+    packed.write_bytes(whole)
+    for other_key, name in ((b"x" * 64, "a/b"), (key, "a/c")):
+        with pytest.raises(StateError, match="was changed, or encrypted with another"):
+            sealing.decrypt_file(other_key, name, packed, out)

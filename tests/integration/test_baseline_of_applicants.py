@@ -28,7 +28,7 @@ from loan_scoring.monitoring.drift.decide import decide_drift
 
 pytestmark = pytest.mark.integration
 
-BATCHES = 20
+BATCHES = 10
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from loan_scoring.models.card.render import escape_markdown, render_card_html, r
 pytestmark = pytest.mark.integration
 
 SECTIONS = [
-    "Purpose", "Performance", "Ranking, calibration and scores", "What the scores depend on",
-    "Promotions", "Candidates", "Personas", "Fairness by group", "Leaks", "Data",
+    "Purpose", "Performance", "Confusion matrices", "Ranking, calibration and scores",
+    "What the scores depend on", "Benchmark tree", "Over time", "Grades", "Cut-offs", "Promotions",
+    "Candidates", "Personas", "Reasons", "Fairness by group", "Leaks", "Data",
     "Limits of use", "Artifacts and parameters",
 ]  # fmt: skip
 EVIL = "<script>alert(1)</script> | $x$ & \"'"
@@ -32,7 +33,7 @@ def test_page_is_complete_and_needs_no_other_file(ready: Session) -> None:
     assert [section.title for section in card.sections] == SECTIONS
     page = render_card_html(card)
     found = parsed(page)
-    assert found.tags.count("img") == 4 + len(ready.contract.protected)
+    assert found.tags.count("img") == 7 + len(ready.contract.protected)
     for link in found.links:
         kind, _, drawing = link.partition(",")
         assert kind == "data:image/svg+xml;base64"

@@ -11,12 +11,17 @@ from loan_scoring.contract import Contract
 from loan_scoring.database import audit
 from loan_scoring.database.session import Session
 from loan_scoring.desk.application import read_application, score_what_if
+from loan_scoring.desk.changes import HALVINGS, STEPS, find_smallest_changes
 from loan_scoring.desk.decisions import RecordedDecision, record_decision
 from loan_scoring.desk.extracts import list_calls, list_scores, list_scoring_runs
 from loan_scoring.desk.queue import QueueFilter, count_queue, current_run, read_queue
+from loan_scoring.desk.similar import similar_cases
 from loan_scoring.errors import InputError, LoanScoringError, MissingError, StateError
 from loan_scoring.scoring.batch import score_batch
-from loan_scoring_web.pages.application import _typed, read_application_page
+from loan_scoring.scoring.queue import fill_queue, is_filled
+from loan_scoring_web.forms import QueueQuery
+from loan_scoring_web.pages.application import _typed, negotiable_inputs, read_application_page
+from loan_scoring_web.pages.deciding import read_deciding
 from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration
@@ -79,7 +84,7 @@ def test_filters_select_the_right_rows(scored: Session) -> None:
             QueueFilter(low=0.2, high=0.3),
             "default_probability >= 0.2 and default_probability < 0.3",
         ),
-        (QueueFilter(is_decided=True), "false"),
+        (QueueFilter(state="decided"), "false"),
         (QueueFilter(persona="no such"), "false"),
     ]:
         expected = column(
@@ -147,10 +152,10 @@ def test_second_decision_adds_a_row_and_says_so(scored: Session) -> None:
     ]  # fmt: skip
     (queued,) = [
         row
-        for row in read_queue(scored, wanted=QueueFilter(is_decided=True)).rows
+        for row in read_queue(scored, wanted=QueueFilter(state="decided")).rows
         if row["loan_id"] == key
     ]
-    assert (queued["decided"], queued["decided_by"]) == ("decline", BOB)
+    assert (queued["last_decision"], queued["decided_by"]) == ("decline", BOB)
 
 
 def test_two_persons_at_once_see_each_other(scored: Session) -> None:
@@ -222,15 +227,18 @@ def test_decision_on_an_older_score_leaves_the_new_one_to_decide(scored: Session
             " 'scoring_run_id', 'newer'))).* FROM scores AS s"
         )
     assert current_run(scored)["scoring_run_id"] == "newer"
-    assert key in walk(scored, QueueFilter(is_decided=False), 500)
-    assert walk(scored, QueueFilter(is_decided=True), 500) == []
+    assert not is_filled(scored, current_run(scored))
+    fill_queue(scored, current_run(scored))
+    assert key in walk(scored, QueueFilter(state="open"), 500)
+    assert walk(scored, QueueFilter(state="decided"), 500) == []
     told = count_queue(scored, current_run(scored))["decision"]
     assert {row["value"]: row["decided"] for row in told} == {"review": 0, "refer": 0}
     shown = read_application_page(scored, key)
+    shown |= read_deciding(scored, shown["shown"], QueueQuery(), ANN)
     assert [each["scoring_run_id"] for each in shown["shown"].approvals] == [older]
     page = render_template(
         "desk_application.html", base="", airflow="", portfolio="loan_default", portfolios=[],
-        user="ann", is_operator=True, is_admin=False, active="desk", **shown,
+        user="ann", is_operator=True, is_admin=False, may_appeal=False, active="desk", **shown,
     )  # fmt: skip
     assert "These decisions are on an older score. The score above is not decided yet." in page
     assert "It is decided already" not in page
@@ -317,3 +325,81 @@ def test_calls_are_extracted_in_the_order_of_time(scored: Session) -> None:
     assert list_calls(scored, since=found[2]["called_at"]) == found[2:]
     assert list_calls(scored, until=found[1]["called_at"]) == found[:1]
     assert list_calls(scored, model_version="propensity-2") == []
+
+
+def test_smallest_changes_approve_and_smaller_ones_do_not(scored: Session) -> None:
+    contract, key = scored.contract, loan(scored, "review")
+    shown = read_application(scored, key)
+    names = negotiable_inputs(contract, shown)
+    assert not set(names) & set(contract.protected_names)
+    limit = contract.decision.approve_below
+    found = find_smallest_changes(scored, key, names)
+    assert found
+    assert [each.size for each in found] == sorted(each.size for each in found)
+    for each in found:
+        changed, answer = score_what_if(scored, key, {each.name: each.after}, "champion", ANN)
+        assert changed[each.name] == each.after != each.before
+        (score,) = answer.scores
+        assert score["decision"] == "approve"
+        assert score["default_probability"] == pytest.approx(each.default_probability, abs=1e-9)
+        assert each.default_probability < limit
+        if contract.by_name[each.name].is_numeric:
+            # Nearer by a little more than what the search leaves undecided, it does not approve.
+            change = each.after - each.before
+            left = abs(change) / each.size / STEPS / 2**HALVINGS
+            nearer = each.after - math.copysign(1.5 * left + 1e-6 * abs(each.after), change)
+            if contract.by_name[each.name].type == "integer":
+                nearer = math.floor(nearer) if change > 0 else math.ceil(nearer)
+            _, answer = score_what_if(scored, key, {each.name: nearer}, "champion", ANN)
+            assert answer.scores[0]["decision"] != "approve", each
+    assert column(scored, "select count(*) from calls where purpose = 'score'") == [0]
+
+
+def test_smallest_change_needs_a_score_that_does_not_approve(scored: Session) -> None:
+    for decision, message in (("approve", "approves this"), ("refer", "no model scores")):
+        with pytest.raises(StateError, match=message):
+            find_smallest_changes(scored, loan(scored, decision), ["loan_amount_usd"])
+    with pytest.raises(MissingError):
+        find_smallest_changes(scored, 999_999_999, [])
+
+
+def test_similar_cases_are_decided_ones_of_the_persona_the_nearest_first(scored: Session) -> None:
+    key = loan(scored, "review")
+    score = read_application(scored, key).score
+    assert similar_cases(scored, score) == []
+    same = column(
+        scored,
+        "select loan_id from current_scores where decision = 'review'"
+        f" and persona = '{score['persona']}' and loan_id <> {key}"
+        f" order by abs(default_probability - {score['default_probability']}), loan_id limit 12",
+    )
+    fill_queue(scored, current_run(scored, None))
+    for each in same[1:11]:
+        record_decision(scored, each, "approve", "fits", ANN)
+    other = column(
+        scored,
+        "select loan_id from current_scores where decision = 'review'"
+        f" and persona <> '{score['persona']}' limit 1",
+    )
+    for each in other:
+        record_decision(scored, each, "decline", "other persona", ANN)
+    found = similar_cases(scored, score)
+    assert [each["loan_id"] for each in found] == same[1:9]
+    assert {each["decided"] for each in found} == {"approve"}
+    assert {each["is_default"] for each in found} == {None}
+    referred = read_application(scored, loan(scored, "refer")).score
+    assert similar_cases(scored, referred) == []
+
+
+def test_protected_values_are_hidden_from_who_decides_if_the_contract_says_so(
+    scored: Session,
+) -> None:
+    key, contract = loan(scored, "review"), scored.contract
+    desk = contract.desk.model_copy(update={"mask_protected": True})
+    masking = Session(contract.model_copy(update={"desk": desk}), scored.connection)
+    shown = read_application_page(masking, key)
+    hidden = {each.name: each for each in shown["shown"].inputs if each.is_hidden}
+    assert set(hidden) == set(contract.protected_names) & {each.name for each in contract.inputs}
+    assert hidden
+    assert {(each.value, each.shown) for each in hidden.values()} == {(None, "hidden")}
+    assert not {each["name"] for each in shown["fields"]} & set(hidden)

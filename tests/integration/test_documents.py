@@ -194,7 +194,7 @@ def test_targets_of_make_exist(document: str) -> None:
 def test_services_of_compose_exist(document: str) -> None:
     compose = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
     lines = "\n".join(typed_lines(DOCUMENTS[document]))
-    named = re.findall(r"^docker compose (?:exec|logs|cp \S+) (\w+)", lines, re.MULTILINE)
+    named = re.findall(r"^docker compose (?:exec|logs|cp \S+) ([\w-]+)", lines, re.MULTILINE)
     assert set(named) <= set(compose["services"])
 
 
@@ -207,8 +207,10 @@ def variables(*patterns: str) -> set[str]:
 def test_variables_exist() -> None:
     settings = variables("include/loan_scoring/settings.py")
     assert settings <= variables("docs/command-line.md")
+    containers = variables("docker-compose.yaml", "include/loan_scoring/database/roles.py")
     others = {
-        "docs/operations.md": variables("docker-compose.yaml"),
+        "docs/operations.md": containers,
+        "docs/security.md": containers,
         "CONTRIBUTING.md": variables("tests/**/*.py"),
     }
     for document in DOCUMENTS:

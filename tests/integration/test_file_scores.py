@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 
 NIGHT = "2026-01-05"
 COLUMNS = (
-    "loan_id", "default_probability", "exclusion_reason", "decision", "persona",
+    "loan_id", "default_probability", "grade", "exclusion_reason", "decision", "persona",
     "persona_default_rate", "reason_1", "reason_2", "reason_3", "reason_4", "propensity_version",
     "personas_version",
 )  # fmt: skip
@@ -224,7 +224,8 @@ def test_missing_column_refuses_the_file_by_name_and_an_extra_one_is_ignored(
         score_file(ready, path, tmp_path / "scores.csv")
     path.write_text("\n".join([f"{lines[0]},Shoes", *(f"{line},44" for line in lines[1:])]))
     score_file(ready, path, tmp_path / "scores.csv")
-    assert "ignored columns that are not in the contract: Shoes" in caplog.text
+    assert "ignored 1 column that the contract does not name" in caplog.text
+    assert "Shoes" not in caplog.text
 
 
 def fails_late(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:

@@ -48,7 +48,8 @@ def changed(session: Session, **parts: Any) -> Session:
 def pages(session: Session) -> list[str]:
     given = {
         "base": "", "airflow": "", "portfolio": "loan_default", "portfolios": ["loan_default"],
-        "user": None, "is_operator": False, "is_admin": False, "active": None, "plotly_js": "",
+        "user": None, "is_operator": False, "is_admin": False, "may_promote": False, "active": None,
+        "plotly_js": "",
     }  # fmt: skip
     return [
         render_template("models.html", **given, **read_models_page(session, None, None)),

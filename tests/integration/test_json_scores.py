@@ -37,7 +37,7 @@ def applications(session: Session, where: str = "true", limit: int = 300) -> lis
 def nightly(session: Session) -> dict[Any, dict[str, Any]]:
     names = [
         "loan_id", "default_probability", "exclusion_reason", "decision", "persona",
-        "persona_default_rate", "propensity_version", "personas_version",
+        "persona_default_rate", "grade", "propensity_version", "personas_version",
     ]  # fmt: skip
     header, rows = database.select_read_only(
         session.connection,
@@ -195,6 +195,7 @@ def test_missing_champion_is_an_error(empty: Session) -> None:
         score_applications(empty, [{"loan_id": 1}])
 
 
+@pytest.mark.attack
 def test_tampered_artifact_is_refused_at_loading(scored: Session) -> None:
     (given,) = applications(scored, limit=1)
     with database.transaction(scored.connection), scored.connection.cursor() as cursor:

@@ -400,7 +400,7 @@ def test_two_rows_of_one_moment_are_refused(url: str, tmp_path: Path) -> None:
     with open_session("shops", url) as opened:
         again = [1, "2026-01-01", 2, 3]
         assert bureau(opened, tmp_path, again, again).added == 1
-        with pytest.raises(SourceError, match=r"line 3: key 1 and seen 2026-01-01 has other values "
+        with pytest.raises(SourceError, match=r"line 3: its key and seen has other values "
                            r"in an earlier line .* nothing was taken"):  # fmt: skip
             bureau(opened, tmp_path, again, [1, "2026-01-01", 2, 4])
         with pytest.raises(
@@ -410,7 +410,7 @@ def test_two_rows_of_one_moment_are_refused(url: str, tmp_path: Path) -> None:
         assert bureau(opened, tmp_path, again, [1, "2026-01-02", 0, 3]).added == 1
         homes = write(tmp_path / "h.csv", ["client", "kind", "district"],
                       [[1, "OWNER", 1], [1, "OWNER", 2]])  # fmt: skip
-        with pytest.raises(SourceError, match=r"key 1 has other values .* declare known_at, or"):
+        with pytest.raises(SourceError, match=r"its key has other values .* declare known_at, or"):
             take_lookup(opened, "homes", homes, "cli:tests")
 
 

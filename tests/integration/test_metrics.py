@@ -114,9 +114,7 @@ def test_a_broken_correlation_is_an_alert_on_all_inputs_together(
     )
     ((kind, subject, message),) = rows
     assert (kind, subject) == ("population", "all")
-    assert (
-        "All inputs together (all): a classifier separates the batch from the baseline" in message
-    )
+    assert "All inputs together: a classifier separates the batch from the baseline" in message
     assert "Value of the property" in message
 
 

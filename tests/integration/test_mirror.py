@@ -91,7 +91,7 @@ def test_alias_follows_the_champion(ready: Session) -> None:
     mirror_models(ready)
     assert rows(ready, query) == [[1]]
     with database.transaction(ready.connection):
-        registry.record_verdict(ready, "propensity-2", "promoted", {}, "a test")
+        registry.record_verdicts(ready, {"propensity-2": {}}, "promoted", "a test")
     mirror_models(ready)
     assert rows(ready, query) == [[2]]
 

@@ -17,7 +17,7 @@ from loan_scoring.ingest.outcome_withdrawal import withdraw_outcomes
 from loan_scoring.ingest.outcomes import take_outcomes
 from loan_scoring.monitoring.status import read_status
 from loan_scoring.monitoring.status_text import render_status
-from loan_scoring_web.pages.batch import read_batches_page
+from loan_scoring_web.pages.batches import read_batches_page
 from loan_scoring_web.pages.templating import render_template
 
 pytestmark = pytest.mark.integration

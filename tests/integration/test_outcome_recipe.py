@@ -21,8 +21,10 @@ from loan_scoring.lab.replay import Replay
 from loan_scoring.monitoring.metrics import compare_batch
 from loan_scoring.monitoring.performance.restate import restate_performance
 from loan_scoring.scoring.batch import score_batch
+from loan_scoring_web.forms import QueueQuery
 from loan_scoring_web.pages.application import read_application_page
 from loan_scoring_web.pages.batch import read_batch_page
+from loan_scoring_web.pages.deciding import read_deciding
 from loan_scoring_web.pages.drift import read_drift_page
 from loan_scoring_web.pages.models import compare_versions
 from loan_scoring_web.pages.templating import render_template
@@ -181,7 +183,9 @@ def test_pages_say_as_of_when_and_show_what_files_said(
     assert known in page("drift.html", **read_drift_page(ready, 15), plotly_js="")
     facts = dict(compare_versions(ready, "propensity-1", "propensity-1")["facts"])
     assert re.fullmatch(r"20[\d-]+ [\d:]+ UTC", facts["Outcomes as of"][0])
-    shown = page("desk_application.html", **read_application_page(ready, loan), plotly_js="")
+    found = read_application_page(ready, loan)
+    found |= read_deciding(ready, found["shown"], QueueQuery(), "airflow:ann")
+    shown = page("desk_application.html", **found, may_appeal=False, plotly_js="")
     assert "outcomes-more revision 1" in shown
     assert "<td>withdrawn</td>" in shown
     assert wrong not in shown

@@ -110,7 +110,7 @@ def test_many_refused_outcomes_leave_a_warning_in_the_log(
     assert "6 of 100 outcomes broke the rule not_a_date:observed_on" in caplog.text
 
 
-def test_refused_dates_name_a_loan_its_batch_and_both_ways_out(
+def test_refused_dates_name_a_line_its_batch_and_both_ways_out(
     empty: Session, loans: list[str], tmp_path: Path
 ) -> None:
     path = write(tmp_path, *[f"{loan},1,2025-01-01" for loan in loans[:12]])
@@ -118,8 +118,9 @@ def test_refused_dates_name_a_loan_its_batch_and_both_ways_out(
         take_outcomes(empty, path)
     message = str(caught.value)
     assert "12 of 12 outcomes broke a rule (outcome_before_application:observed_on 12)" in message
-    sample = f"loan {loans[0]} in line 2: observed on 2025-01-01, before its batch of {NIGHT}"
+    sample = f"such as line 2: its date is before its batch of {NIGHT}"
     assert sample in message
+    assert loans[0] not in message
     assert "correct the dates in the file; or" in message
     assert f"withdraw --portfolio loan_default --batch {NIGHT} --comment TEXT" in message
     assert "what was published before stays" in message

@@ -1,5 +1,6 @@
 """Quality: a batch is checked by the contract, then refused, published with alerts, or clean."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_nothing_is_expected_of_the_volume_of_history_and_first_nights(
         three_nights, "select count(*) from quality where batch_id = 'history'"
         " and expectation ~ '^volume'"
     ) == [[0]]  # fmt: skip
+
+
+@pytest.mark.attack
+def test_a_file_that_declares_too_many_rows_is_refused_before_it_is_copied(
+    three_nights: Session, drops: Replay, tmp_path: Path
+) -> None:
+    fourth = drops.batch_ids[3]
+    rows = pd.read_csv(drops.application_files[fourth], dtype=str, keep_default_na=False)
+    path = tmp_path / f"{fourth}.parquet"
+    pd.concat([rows] * 6).to_parquet(path)
+    with pytest.raises(SourceError, match="the file declares 6,000 rows; after the last nights at"):
+        ingest_batch(three_nights, fourth, path)
+    assert select(three_nights, "select count(*) from batches where received > 3000") == [[0]]
+    pd.concat([rows] * 5).to_parquet(path)  # with 10 % in quarantine it may be within 5 times
+    with pytest.raises(SourceError) as judged:
+        ingest_batch(three_nights, fourth, path)
+    assert "the file declares" not in str(judged.value)
 
 
 def test_clean_night_meets_every_expectation(empty: Session, drops: Replay) -> None:
@@ -234,6 +252,7 @@ def test_column_that_is_all_null_is_refused_and_nothing_is_published(
     assert select(empty, "select count(credit_score) from current_applications") == [[1000]]
 
 
+@pytest.mark.attack
 def test_unknown_level_of_an_open_column_is_published_and_named(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
@@ -247,7 +266,8 @@ def test_unknown_level_of_an_open_column_is_published_and_named(
         [
             "warning",
             "Purpose of the loan (loan_purpose) has levels that the contract does not know: "
-            '"p9", "o\'p" (3 of 1,000 rows)',
+            "a text of 2 characters (letters, digits), a text of 3 characters (letters, signs) "
+            "(3 of 1,000 rows)",
         ]
     ]
 
@@ -265,6 +285,7 @@ def test_another_check_writes_the_same_rows(empty: Session, drops: Replay, tmp_p
     assert [select(empty, query) for query in queries] == before
 
 
+@pytest.mark.attack
 def test_page_has_no_value_of_an_applicant_and_calls_no_other_host(
     empty: Session, drops: Replay, tmp_path: Path
 ) -> None:
@@ -279,4 +300,7 @@ def test_page_has_no_value_of_an_applicant_and_calls_no_other_host(
     assert "alert(1)" not in text
     assert "default-src 'none'" in text
     assert "loan_purpose" in text
+    assert not re.search(r"https?://|<script|<link|<img|onclick|index\.html", text)
+    assert text.count("fa-check-circle") > 10  # a style of the page shows the status
+    assert "td .fa-check-circle::before" in text
     assert list(page.parent.glob("*.part")) == []

@@ -26,7 +26,8 @@ LEVEL = '<script>new "type"\u202e'
 SUBJECT = "unknown_level:loan_type"
 MESSAGE = (
     "Type of loan (loan_type): the rule unknown_level put 30 of 1,000 rows (3%) into quarantine, "
-    'no usual share is known yet: "<script>new "type"\\u202e" in 30 rows'
+    "no usual share is known yet: a text of 19 characters (letters, blanks, signs, invisible ones) "
+    "in 30 rows"
 )
 
 
@@ -100,7 +101,7 @@ def test_refused_night_tells_the_level_too(empty: Session, drops: Replay, tmp_pa
     )
     assert critical[:2] == ["critical", "batch"]
     assert warning[:2] == ["warning", SUBJECT]
-    assert warning[2].endswith('"type4" in 200 rows')
+    assert warning[2].endswith("a text of 5 characters (letters, digits) in 200 rows")
     page = settings.quality_page_path("loan_default", NIGHT, 1).read_text()
     assert "<td>quarantined_critical</td><td>critical</td>" in page
     ingest_batch(empty, NIGHT, drops.application_files[NIGHT])

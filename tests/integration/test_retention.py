@@ -1,8 +1,9 @@
 """Retention drops whole months and records it; what an auditor needs is kept."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -13,8 +14,9 @@ from loan_scoring import database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database import audit
 from loan_scoring.database import retention as database_retention
+from loan_scoring.database.expired_files import expire_baselines, remove_expired_files
 from loan_scoring.database.partitions import ensure_partition
-from loan_scoring.database.retention import drop_expired, expired_months, remove_expired_files
+from loan_scoring.database.retention import MOST_DAYS_AHEAD, drop_expired, expired_months
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.desk.extracts import list_scores
 from loan_scoring.desk.queue import read_queue
@@ -79,6 +81,8 @@ def nights(
     folder = tmp_path / "data"
     for kind, name in (("landing/loan_default/applications", f"{OLD}.csv"),
                        ("landing/loan_default/applications", f"{NEW}.csv"),
+                       ("landing/loan_default/outcomes", f"{OLD}.csv"),
+                       ("landing/loan_default/outcomes", f"{NEW}.csv"),
                        ("quality/loan_default", f"{OLD}-r1.html")):  # fmt: skip
         (folder / kind).mkdir(parents=True, exist_ok=True)
         (folder / kind / name).touch()
@@ -144,6 +148,31 @@ def test_a_month_goes_when_its_last_day_is_older(
 ) -> None:
     found = {each.month for each in expired_months(nights, keep_days, today)}
     assert found == ({"2026-01"} if goes else set())
+
+
+@pytest.mark.attack
+def test_a_clock_that_is_months_ahead_of_the_newest_batch_drops_nothing(nights: Session) -> None:
+    """The nights of this file are months old, as they are for a clock that jumped."""
+    before, clock = partitions_of(nights), datetime.now(UTC).date()
+    with pytest.raises(StateError) as refused:
+        drop_expired(nights, KEEP, BY)
+    told = str(refused.value)
+    assert f"the clock says {clock}, and the newest batch of loan_default is {NEW}" in told
+    assert f"{(clock - date.fromisoformat(NEW)).days} days before" in told
+    assert f"--today {clock}" in told
+    assert partitions_of(nights) == before
+    for days, refuses in ((MOST_DAYS_AHEAD + 1, True), (MOST_DAYS_AHEAD, False)):
+        with database.transaction(nights.connection), nights.connection.cursor() as cursor:
+            cursor.execute(
+                "insert into batches (batch_id, revision, source, sha256, state, received,"
+                " accepted, quarantined) values (%s, 1, 'x', 'x', 'published', 0, 0, 0)",
+                ((clock - timedelta(days=days)).isoformat(),),
+            )
+        if refuses:
+            with pytest.raises(StateError, match=f"{days} days before"):
+                expired_months(nights, KEEP)
+        else:
+            assert {each.month for each in expired_months(nights, KEEP)} >= {OLD[:7]}
 
 
 def test_months_that_training_needs_stay(nights: Session) -> None:
@@ -262,12 +291,58 @@ def test_the_next_night_is_scored_and_measured(nights: Session, drops: Replay) -
     assert compare_batch(nights, "2026-03-01")["applications"] == 1000
 
 
-def test_files_of_dropped_nights_are_removed(nights: Session) -> None:
-    assert remove_expired_files(nights) == []
+@pytest.mark.attack
+def test_refused_rows_of_outcome_files_go_with_their_month(nights: Session) -> None:
+    with database.transaction(nights.connection), nights.connection.cursor() as cursor:
+        cursor.execute(
+            "insert into quarantine select 'outcomes-' || day, 1, 2, 'x', '{unknown_loan}'"
+            " from unnest(%s) as day",
+            ([OLD, NEW, "history"],),
+        )
     drop_expired(nights, KEEP, BY, TODAY)
-    removed = [path.name for path in remove_expired_files(nights)]
-    assert removed == [f"{OLD}.csv", f"{OLD}-r1.html"]
-    assert remove_expired_files(nights) == []
+    query = "select batch_id from quarantine where batch_id like 'outcomes-%' order by 1"
+    assert ask(nights, query) == [[f"outcomes-{NEW}"], ["outcomes-history"]]
+
+
+@pytest.mark.attack
+def test_baselines_of_unused_models_and_left_training_files_expire(
+    nights: Session, tmp_path: Path
+) -> None:
+    folder = settings.data_dir() / "artifacts"
+    own = tmp_path / "artifacts"
+    shutil.copytree(folder, own)
+    folder.unlink()
+    own.rename(folder)
+    places = folder / "loan_default"
+    (name,) = ask(nights, "select baseline_artifact from models where kind = 'propensity'")[0]
+    for path in places.glob("baseline-*.parquet"):
+        if path.name != name:
+            path.unlink()  # another test file's model, which this database does not hold
+    later = datetime.now(UTC).date() + timedelta(days=60)
+    assert expire_baselines(nights, KEEP, BY, later) == []  # the champion keeps its sample
+    with database.transaction(nights.connection), nights.connection.cursor() as cursor:
+        cursor.execute(
+            "insert into models select (jsonb_populate_record(m, jsonb_build_object("
+            "'model_version', 'propensity-9', 'number', 9, 'fingerprint', 'x',"
+            " 'baseline_artifact', 'baseline-x.parquet'))).* from models as m"
+            " where kind = 'propensity'"
+        )
+    for left in ("baseline-x.parquet", "training-x.parquet"):
+        (places / left).write_bytes(b"x")
+    assert remove_expired_files(nights, KEEP) == []
+    assert expire_baselines(nights, KEEP, BY, later) == ["propensity-9"]
+    removed = {path.name for path in remove_expired_files(nights, KEEP, later)}
+    assert removed == {"baseline-x.parquet", "training-x.parquet"}
+    assert (places / name).is_file()
+
+
+@pytest.mark.attack
+def test_files_of_dropped_nights_are_removed(nights: Session) -> None:
+    assert remove_expired_files(nights, KEEP) == []
+    drop_expired(nights, KEEP, BY, TODAY)
+    removed = [path.name for path in remove_expired_files(nights, KEEP)]
+    assert removed == [f"{OLD}.csv", f"{OLD}.csv", f"{OLD}-r1.html"]
+    assert remove_expired_files(nights, KEEP) == []
     assert [p.name for p in find_landed_files(nights.contract, "applications", NEW)] == [
         f"{NEW}.csv"
     ]
@@ -366,11 +441,14 @@ def test_on_the_command_line(nights: Session, capsys: pytest.CaptureFixture[str]
     assert "sets no retention; give --keep-days" in capsys.readouterr().err
     assert main(["retention", "--keep-days", "0", "--database", url]) == 1
     capsys.readouterr()
-    assert main(["retention", "--keep-days", "1", "--dry-run", "--database", url]) == 0
+    assert main(["retention", "--keep-days", "1", "--database", url]) == 1
+    assert "the clock says" in capsys.readouterr().err
+    today = ["--today", "2026-07-01"]
+    assert main(["retention", "--keep-days", "1", "--dry-run", *today, "--database", url]) == 0
     dry = capsys.readouterr().out
     assert "would drop scores_2026_01: 1,000 rows" in dry
     assert "scores_2026_01" in partitions_of(nights)
-    assert main(["retention", "--keep-days", "1", "--database", url]) == 0
+    assert main(["retention", "--keep-days", "1", *today, "--database", url]) == 0
     assert "dropped scores_2026_01: 1,000 rows" in capsys.readouterr().out
     assert ask(nights, "select distinct dropped_by like 'cli:%' from dropped_partitions") == [
         [True]

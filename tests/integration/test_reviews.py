@@ -159,7 +159,7 @@ def test_outcomes_of_decisions_stand_beside_what_was_expected(
     known = dict(select(ready, "select loan_id, is_default::int from outcomes"))
     ups = [each for each in decided if each[2] == "decline" and each[4] == "approve"]
     kinds = dict(outcomes_by_kind(found))
-    shown = kinds["Approved, the model says decline"]
+    shown = kinds["Approved, nearer to decline"]
     assert (shown.loans, shown.outcomes) == (len(ups), len(ups))
     observed = shown.observed
     assert observed is not None
@@ -215,7 +215,7 @@ def test_names_of_reviewers_are_seen_by_admins_and_the_reviewer_alone(
         for shown in pages(persons):
             assert {name for name in (ANN, BEN) if name in shown} == seen
             assert "Decisions of people" in shown
-            assert "Approved, the model says decline" in shown
+            assert "Approved, nearer to decline" in shown
     batch, _ = pages(None)
     assert "; 5 wait." in batch
     assert "After review" in batch

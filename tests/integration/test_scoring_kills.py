@@ -33,7 +33,8 @@ from loan_scoring.lab.replay import Replay
 from loan_scoring.local import processes
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.postgres_pidfile import read_postmaster
-from loan_scoring.scoring.batch import derive_run_id, score_batch
+from loan_scoring.scoring.batch import score_batch
+from loan_scoring.scoring.run_ids import derive_run_id
 
 pytestmark = pytest.mark.integration
 

@@ -82,13 +82,13 @@ def test_segments_are_expected_at_once_and_observed_later(
         " max(value) filter (where metric = 'default_rate')"
         " from performance where segment = 'all' and basis = 'estimated'",
     )
-    assert [row[0] for row in before] == ["loan_amount_usd", SEGMENT, "persona"]
+    assert [row[0] for row in before] == ["loan_amount_usd", SEGMENT, "persona", "rating_grade"]
     for row in before:
         assert row[2:] == [loans, pytest.approx(approved), pytest.approx(loans * rate), None, 0, 0]
     take(segmented, drops, tmp_path, set())
     assert len(restate_performance(segmented)) == 1
     after = select(segmented, query)
-    assert [row[5] for row in after] == [loans] * 3
+    assert [row[5] for row in after] == [loans] * 4
     scored = select(
         segmented,
         f"select is_default::int, default_probability, {SEGMENT} from current_scores"
@@ -164,6 +164,7 @@ def test_columns_without_groups_are_refused(
 def test_a_protected_column_keeps_its_bands_and_a_segment_may_have_its_own(ready: Session) -> None:
     raw = ready.contract.model_dump()
     raw["protected"] = [*raw["protected"], {"column": "loan_amount_usd", "bands": [1.0]}]
+    raw["desk"]["columns"] = None  # the queue shows no protected column
     raw["performance"]["segments"] = ["loan_amount_usd"]
     assert Contract.model_validate(raw).segment_bands == {"loan_amount_usd": [1.0]}
     raw["performance"]["segments"] = [{"column": "loan_amount_usd", "bands": [2.0]}]

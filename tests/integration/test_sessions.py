@@ -100,9 +100,9 @@ def test_defaults_of_database_role_and_environment_do_not_reach_a_session(
 
 
 def test_mlflow_gets_the_same_settings(empty: Session) -> None:
-    query = parse_qs(urlsplit(mlflow_url(empty)).query)
+    query = parse_qs(urlsplit(mlflow_url(empty.connection)).query)
     assert query["client_encoding"] == ["UTF8"]
-    with create_engine(mlflow_url(empty)).connect() as connection:
+    with create_engine(mlflow_url(empty.connection)).connect() as connection:
         for name, value in (
             ("default_transaction_isolation", "read committed"),
             ("idle_session_timeout", "0"),

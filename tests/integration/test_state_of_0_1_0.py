@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 STATE = Path(__file__).parent / "states" / "version-0.1.0.tar.xz"
 NIGHT, NEXT_NIGHT = "2026-01-05", "2026-01-06"
 ROWS = {
-    "current_scores": "to_jsonb(t) - 'scored_at'",
+    "current_scores": "to_jsonb(t) - array['scored_at', 'grade']",
     "applications": "t",
     "outcomes": "to_jsonb(t) - 'observed_at' - 'recovered'",
     "drift": "(scoring_run_id, kind, feature, test, statistic, p_value, p_adjusted, effect,"
@@ -101,7 +101,9 @@ def test_scoring_again_gives_the_same_rows(
     restored: Session, digests: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     rows = {
-        "current_scores": "to_jsonb(t) - array['scored_at', 'scoring_run_id', 'revision']",
+        # Reasons are Shapley values now; 0.1.0 took them from the paths of the trees.
+        "current_scores": "to_jsonb(t) - array['scored_at', 'scoring_run_id', 'revision', "
+        "'reason_1', 'reason_2', 'reason_3', 'reason_4']",
     }
     # Tests of later versions are others. These are still the same.
     kept = (

@@ -20,7 +20,7 @@ from loan_scoring.models.card.content import read_card
 from loan_scoring.models.card.render import render_card_markdown
 from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.promotion.decide import promote_by_hand
-from loan_scoring.models.training import fit
+from loan_scoring.models.training import alternatives
 from loan_scoring.models.training.cross_validation import TrialError, TrialResult
 from loan_scoring.models.training.report import training_summary
 from loan_scoring.models.training.run import finish_training, plan_training, train, try_trial
@@ -169,14 +169,14 @@ def test_another_trial_is_chosen_if_the_last_fit_of_the_chosen_one_fails(
     open_odd: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, _ = open_odd({"logistic_regression": [{"C": 1}, {"C": 0.1}]}, ["amount", "town"])
-    fit_chosen_trial = fit.fit_chosen_trial
+    fit_chosen_trial = alternatives.fit_chosen_trial
 
     def fail_first(contract: Any, features: Any, chosen: TrialResult, *rest: Any, **more: Any):
         if chosen.trial.name == "logistic_regression-1":
             raise TrialError(chosen.trial, MemoryError("Unable to allocate 9 TiB\nfor an array"))
         return fit_chosen_trial(contract, features, chosen, *rest, **more)
 
-    monkeypatch.setattr(fit, "fit_chosen_trial", fail_first)
+    monkeypatch.setattr(alternatives, "fit_chosen_trial", fail_first)
     versions, _ = train(session)
     metrics = registry.model_row(session, versions["propensity"])["metrics"]
     assert metrics["trial"] == "logistic_regression-2"

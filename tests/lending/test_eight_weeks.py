@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from loan_scoring import database, settings
+from loan_scoring import contract, database, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database.session import open_session
 
@@ -193,4 +194,14 @@ def test_usual_weeks_are_quiet_and_changed_defaults_are_found(
     found = causes(learnt)
     assert {cause for _, cause in found} == {"concept"}
     assert min(night for night, _ in found) >= nights(CHANGED_FROM, WEEKS)[0].isoformat()
-    assert [each.split()[1] for each in asked] == ["concept"]
+    # One request. New models were refused, so it is asked again, but only after the cooldown.
+    assert {each.split()[1] for each in asked} == {"concept"}
+    at = [date.fromisoformat(each.split()[0]) for each in asked]
+    cooldown = contract.load(PORTFOLIO).retraining.cooldown_nights
+    assert (at[0] - nights(CHANGED_FROM, WEEKS)[0]).days <= LAG + 2
+    assert all((later - one).days > cooldown for one, later in pairwise(at))
+    verdicts = query(
+        "select distinct verdict from promotions"
+        " where model_version not in ('propensity-1', 'personas-1')"
+    )
+    assert verdicts == [("refused",)]

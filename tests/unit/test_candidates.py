@@ -241,7 +241,10 @@ def test_matching_is_the_best_of_all_pairings(seed: int, olds: int, news: int) -
 
 def test_personas_are_described_with_their_intervals() -> None:
     y = np.array([1, 0, 0, 0, 1, 1])
-    first, second, empty = describe_personas(np.array([0, 0, 0, 0, 1, 1]), y, ["a", "b", "c"])
+    traits = [[{"phrase": "high age", "share": 0.9, "others": 0.2}], [], []]
+    clusters = np.array([0, 0, 0, 0, 1, 1])
+    first, second, empty = describe_personas(clusters, y, ["a", "b", "c"], traits)
+    assert first["traits"] == traits[0]
     assert (first["loans"], first["default_rate"]) == (4, 0.25)
     assert first["default_rate_interval"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
     assert second["default_rate"] == 1

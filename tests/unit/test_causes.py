@@ -66,4 +66,7 @@ def test_a_message_names_few_of_many_unseen_levels(loan_default: Contract) -> No
     )
     (found,) = group_by_cause(loan_default, KINDS, [column], [])
     assert found.cause == "bad_data"
-    assert "never seen at training: a, b, c and 37 more (30.0%, usually 10.0%)" in found.message
+    assert (
+        "never seen at training: a text of 1 character (letters) and 39 more (30.0%, usually 10.0%)"
+        in found.message
+    )

@@ -133,7 +133,10 @@ def test_every_stage_runs_without_airflow(
 def test_sql_cannot_write(capsys: pytest.CaptureFixture[str], ready_url: str) -> None:
     code, _, err = run(capsys, "sql", "-c", "delete from outcomes", "--database", ready_url)
     assert code == 1
-    assert err == "loan-scoring: Postgres: cannot execute DELETE in a read-only transaction\n"
+    assert err == (
+        "loan-scoring: Postgres: cannot open DELETE query as cursor; "
+        "give one statement that returns rows, such as a SELECT\n"
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loan_scoring import contract as contracts
 from loan_scoring.contract import Contract
@@ -65,22 +66,28 @@ MISTAKES = [
     ("personas: [3, 8]", "personas: [8, 3]", "training", "(8, 3) is out of order"),
     ("folds: 3", "folds: 1", "training.folds", "greater than or equal to 2"),
     (
-        "folds: 3",
-        "candidates: {svm: [{}]}",
+        "    hist_gradient_boosting:\n",
+        "    svm:\n",
         "training.candidates",
         "'svm' is not an algorithm; use one of log",
     ),
     (
-        "folds: 3",
-        "candidates: {xgboost: [{depth: 3}]}",
+        "max_depth: 4",
+        "depth: 4",
         "training.candidates",
         "xgboost has no parameter 'depth'; use one of colsample",
     ),
     (
-        "folds: 3",
-        "leaks: {acknowledged: {incom: because}}",
+        "    acknowledged_leaves:\n",
+        "    acknowledged: {incom: because}\n    acknowledged_leaves:\n",
         "training.leaks.acknowledged",
         "no column is named 'incom'",
+    ),
+    (
+        "      credit_worthiness: >-",
+        "      worthines: >-",
+        "training.leaks.acknowledged_leaves",
+        "no column is named 'worthines'",
     ),
     ("folds: 3", "calibration_slope: [1.1, 1.2]", "training", "must be a band around 1"),
     *(
@@ -153,6 +160,7 @@ def test_mistake_is_named_in_one_line(
     assert "\n" not in message
 
 
+@pytest.mark.attack
 def test_address_in_place_of_a_connection_is_not_repeated(tmp_path: Path) -> None:
     path = tmp_path / "loan_default.yaml"
     channel = "{name: a, kind: slack, connection: 'https://h.example/secret'}"
@@ -186,12 +194,26 @@ def test_a_list_is_refused(tmp_path: Path) -> None:
 
 def test_the_fingerprints_of_a_contract_stay_as_they_are() -> None:
     """Other hashes would train again on unchanged data, and land unchanged files again."""
-    loan_default = contracts.read(PATH)
+    raw = yaml.safe_load(TEXT)
+    for column in raw["columns"]:
+        column.pop("direction", None)
+    for field in ("candidates", "leaks"):
+        del raw["training"][field]
+    for part, field in (
+        ("business", "margin"), ("promotion", "shadow_nights"), ("promotion", "shadow_runner_up"),
+    ):  # fmt: skip
+        raw[part].pop(field, None)
+    raw.pop("grades")
+    raw.pop("desk")
+    loan_default = Contract.model_validate(raw)
+    assert contracts.row_rules_sha256(contracts.read(PATH)) == contracts.row_rules_sha256(
+        loan_default
+    )
     assert contracts.row_rules_sha256(loan_default) == (
         "ffc9f3009cf09131d4fa6d8342a8a4aec4d3614a0b93a3fbb4309a81317ef7de"
     )
     # These fields are newer than the hash, and rows.NOT_FITTED leaves them out.
-    newer = {part: NOT_FITTED[part] for part in ("ingest", "columns")}
+    newer = {part: NOT_FITTED[part] for part in ("ingest", "columns", "governance")}
     text = loan_default.model_dump_json(exclude=newer | {"performance": {"segments"}})
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "b08be145fde189b642c6ee2678a88023ee894ffacb69db2125cbbfd2d10cb95b"
@@ -213,3 +235,15 @@ def test_the_contract_in_the_docs_is_valid(tmp_path: Path) -> None:
     path.write_text(textwrap.dedent(shown[1]))
     features = [column.name for column in contracts.read(path).features]
     assert features == ["price_eur", "income_eur_per_month", "job"]
+
+
+@pytest.mark.attack
+def test_aliases_within_aliases_are_refused(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    path = tmp_path / "loans.yaml"
+    path.write_text("\n".join(["a0: &a0 [x]", *levels]))
+    with pytest.raises(ContractError, match=r"the alias \*a0 is within a part that has an anchor"):
+        contracts.read(path)
+    path.write_text("a: &a {x: 1}\nb: {<<: *a, y: 2}\nportfolio: loans\n")
+    with pytest.raises(ContractError, match=r"loans\.yaml: a: "):  # read, and then judged
+        contracts.read(path)

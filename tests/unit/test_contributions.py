@@ -1,19 +1,29 @@
 """Base plus contributions is the log-odds: for all algorithms, calibration and nulls."""
 
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from math import factorial
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import xgboost
 from scipy.special import logit
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from loan_scoring.contract import Contract
 from loan_scoring.lab.synthetic import generate_loans
+from loan_scoring.models import shapley
 from loan_scoring.models.artifacts import TRUSTED, _skops, dump_estimator
 from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import feature_frame
 from loan_scoring.models.estimators import Calibrated
+from loan_scoring.models.shapley import ShapleyValues, shapley_values
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
-from loan_scoring.models.trees import Tree
+from loan_scoring.models.trees import BinnedBoosting, trees_of_forest
 
 TRIALS = [
     Trial("logistic_regression-1", 0, "logistic_regression", {"C": 1.0}),
@@ -60,20 +70,108 @@ def test_base_and_contributions_are_the_log_odds(
     assert (np.abs(added).max(axis=0) > 0).sum() > 5
 
 
-def test_paths_of_a_tree_are_those_walked_by_hand() -> None:
-    #        0: x0        4 loans
-    #    1: -1 (1)    2: x1   3 loans
-    #                3: 2 (2)  4: 8 (1)
-    tree = Tree(
-        left=np.array([1, -1, 3, -1, -1]),
-        right=np.array([2, -1, 4, -1, -1]),
-        feature=np.array([0, 0, 1, 0, 0]),
-        value=np.array([0.0, -1.0, 0.0, 2.0, 8.0]),
-        count=np.array([4, 1, 3, 2, 1]),
+def enumerated(worth: Callable[[tuple[int, ...]], np.ndarray], features: int) -> np.ndarray:
+    """Return Shapley values by their definition: a weighted sum over all sets of features."""
+    found = []
+    for feature in range(features):
+        others = [each for each in range(features) if each != feature]
+        total = np.zeros_like(worth(()))
+        for size in range(features):
+            weight = factorial(size) * factorial(features - size - 1) / factorial(features)
+            for known in combinations(others, size):
+                gained = worth(tuple(sorted((*known, feature)))) - worth(known)
+                total = total + weight * gained
+        found.append(total)
+    return np.column_stack(found)
+
+
+def expected_of_tree(tree: Any, rows: np.ndarray, known: tuple[int, ...]) -> np.ndarray:
+    """Return the mean probability of default of a tree of a forest, by its recursive definition."""
+
+    def below(node: int) -> np.ndarray:
+        left, right = tree.children_left[node], tree.children_right[node]
+        if left < 0:
+            return np.full(len(rows), tree.value[node, 0, 1])
+        if tree.feature[node] in known:
+            goes = rows[:, tree.feature[node]] <= tree.threshold[node]
+            return np.where(goes, below(left), below(right))
+        weights = tree.weighted_n_node_samples
+        return (weights[left] * below(left) + weights[right] * below(right)) / weights[node]
+
+    return below(0)
+
+
+def test_values_of_one_leaf_are_those_of_all_sets() -> None:
+    dice = np.random.default_rng(1)
+    for features in (1, 2, 5, 8):
+        meets = dice.integers(0, 2, (20, features))
+        shares = dice.uniform(0.01, 1, features)
+
+        def worth(known: tuple[int, ...], m: np.ndarray = meets, s: np.ndarray = shares) -> Any:
+            return np.where([place in known for place in range(len(s))], m, s).prod(axis=1)
+
+        expected = enumerated(worth, features)
+        assert shapley_values(meets, shares) == pytest.approx(expected, abs=1e-12)
+
+
+def test_xgboost_computes_the_same_contributions(loan_default: Contract, loans: tuple) -> None:
+    names, X, y = loans
+    pipeline = fit_pipeline(build_candidate(loan_default, names, TRIALS[3]), X, y)
+    encoded = np.asarray(pipeline[0].transform(X.head(400)), dtype=np.float32)
+    expected = pipeline[-1].booster.predict(xgboost.DMatrix(encoded), pred_contribs=True)
+    ours = Contributions(pipeline, names)
+    base, added = ours.by_feature(encoded)
+    assert added[:, ours.feature_of_column] == pytest.approx(expected[:, :-1], abs=1e-4)
+    assert base == pytest.approx(expected[0, -1], abs=1e-4)  # XGBoost adds in 32 bits
+
+
+@pytest.mark.parametrize("is_forest", [False, True])
+def test_contributions_are_those_of_all_sets_of_features(
+    is_forest: bool,
+) -> None:
+    dice = np.random.default_rng(2)
+    X = dice.normal(size=(1500, 5)).round(1)
+    y = (X[:, 0] * X[:, 1] + X[:, 2] + dice.normal(size=1500) > 0).astype(int)
+    rows = np.ascontiguousarray(X[:40], dtype=np.float32)
+    model: Any
+    if is_forest:
+        model = RandomForestClassifier(15, min_samples_leaf=30, random_state=0).fit(X, y)
+        ours = ShapleyValues(trees_of_forest(model).trees, 5)
+        bins = trees_of_forest(model).bins(rows)
+    else:
+        model = HistGradientBoostingClassifier(max_iter=15, random_state=0).fit(X, y)
+        boosting = BinnedBoosting(model)
+        ours, bins = ShapleyValues(boosting.trees, 5), boosting.bins(X[:40])
+
+    @cache
+    def worth(known: tuple[int, ...]) -> np.ndarray:
+        found = np.zeros(len(rows))
+        features = np.array(known, dtype=np.intp)
+        if is_forest:
+            for each in model.estimators_:
+                found += expected_of_tree(each.tree_, rows, known) / len(model.estimators_)
+            return found
+        if not known:
+            return np.full(len(rows), sum(tree.mean for tree in boosting.trees))
+        return np.ravel(model._compute_partial_dependence_recursion(X[:40][:, features], features))
+
+    _, added = ours.by_column(np.tile(bins, (2, 1)))  # from tables
+    expected = enumerated(worth, 5)
+    assert added[:40] == pytest.approx(expected, abs=1e-6)
+    assert ours.by_column(bins[:16])[1] == pytest.approx(added[:16], abs=1e-12)  # by the walk
+
+
+def test_wide_trees_are_walked_and_give_the_same_values(
+    loan_default: Contract, loans: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, X, y = loans
+    pipeline = fit_pipeline(build_candidate(loan_default, names, TRIALS[2]), X, y)
+    encoded = np.asarray(pipeline[0].transform(X.head(300)), dtype=float)
+    of_tables = Contributions(pipeline, names).by_feature(encoded)[1]
+    monkeypatch.setattr(shapley, "TABLE_BYTES", 10_000)
+    assert Contributions(pipeline, names).by_feature(encoded)[1] == pytest.approx(
+        of_tables, abs=1e-12
     )
-    root, paths = tree.paths(2)
-    assert root == pytest.approx((-1 + 2 + 2 + 8) / 4)
-    assert paths == pytest.approx(np.array([[-1 - 2.75, 0], [4 - 2.75, -2], [4 - 2.75, 4]]))
 
 
 def test_contributions_survive_the_artifact(loan_default: Contract, loans: tuple) -> None:

@@ -19,14 +19,12 @@ from loan_scoring.monitoring.drift.statistical_tests import (
     ks,
     largest_cells,
     null_share,
-    psi,
-    psi_by_chance,
-    psi_noise,
     rank_sum,
     wasserstein,
 )
 from loan_scoring.statistics.distribution import Distribution, cdf_gaps, merged_counts
 from loan_scoring.statistics.multiple_tests import benjamini_hochberg
+from loan_scoring.statistics.psi import psi, psi_by_chance, psi_noise
 
 POLICY = MonitoringPolicy()
 numbers = st.lists(st.integers(-20, 20).map(float), min_size=5, max_size=60)

@@ -315,13 +315,13 @@ def test_a_sheet_is_read_with_each_cell_as_defined_text(tmp_path: Path) -> None:
     assert blocks[0].raw_text(0) == "812345678901,0.3,fixed"
 
 
-def test_several_sheets_are_refused_by_name_unless_one_is_declared(tmp_path: Path) -> None:
+def test_several_sheets_are_refused_unless_one_is_declared(tmp_path: Path) -> None:
     sheet = [["nr", "amount", "job"], [1, 2, "a"]]
     path = write_workbook(tmp_path / "f.xlsx", {"Notes": [["x"]], "Loans": sheet})
-    with pytest.raises(SourceError, match=r"2 sheets \(Notes, Loans\); declare one"):
+    with pytest.raises(SourceError, match="2 sheets; declare one"):
         rows(path)
     assert rows(path, sheet="Loans") == [("1", "2", "a")]
-    with pytest.raises(SourceError, match="no sheet is named Loan; found Notes, Loans"):
+    with pytest.raises(SourceError, match="none of 2 sheets is named Loan; correct"):
         rows(path, sheet="Loan")
 
 

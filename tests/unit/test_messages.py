@@ -59,6 +59,7 @@ def test_several_are_counted_the_worst_first(loan_default: Contract) -> None:
     )
 
 
+@pytest.mark.attack
 def test_nothing_from_a_file_becomes_markup_a_header_or_a_heading(loan_default: Contract) -> None:
     hostile = "a\r\nBcc: x@y.example\n\nCRITICAL: <!channel> <script> & {{ conn }}"
     told = alerts_message(loan_default, [event(message=hostile, subject=hostile)], None)
@@ -91,6 +92,7 @@ def caused(error: BaseException, by: BaseException) -> BaseException:
 SECRET = "https://u:secret@h.example/secret"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("error", "told"),
     [

@@ -18,7 +18,6 @@ from loan_scoring.monitoring.performance.outcome_tests import (
     judge_outcomes,
     night_outcomes,
     outcome_tests,
-    rate_floor,
 )
 from loan_scoring.monitoring.performance.over_nights import over_nights
 from loan_scoring.monitoring.performance.sequential import (
@@ -165,9 +164,9 @@ def test_bad_times_are_no_change_of_the_ranking() -> None:
 
 
 def test_floor_is_relative_in_portfolios_with_few_defaults() -> None:
-    assert rate_floor(POLICY, 0.16) == POLICY.default_rate_floor
-    assert rate_floor(POLICY, 0.02) == pytest.approx(0.004)
-    assert rate_floor(POLICY, 0.98) == pytest.approx(0.004)
+    assert POLICY.rate_floor(0.16) == POLICY.default_rate_floor
+    assert POLICY.rate_floor(0.02) == pytest.approx(0.004)
+    assert POLICY.rate_floor(0.98) == pytest.approx(0.004)
 
 
 def test_portfolio_of_two_percent_cannot_double_unseen() -> None:

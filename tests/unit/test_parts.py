@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom, binomtest, hypergeom
 
-from loan_scoring.monitoring.performance.segments import FEWEST, MOST, OTHER, pool_levels
+from loan_scoring.models.segmentation import FEWEST, MOST, OTHER, pool_levels
 from loan_scoring.statistics.fairness import NOT_STATED
 from loan_scoring.statistics.labels import Labels
 from loan_scoring.statistics.parts import default_counts, holm, part_p_values, shifted

@@ -10,22 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loan_scoring.contract import Column, Contract
-from loan_scoring.models.training.persona_names import MIXED, name_clusters
+from loan_scoring.models.training.persona_names import (
+    MIXED,
+    Told,
+    describe_traits,
+    name_clusters,
+    tell_clusters,
+)
 from loan_scoring.models.training.personas import fit_personas
-
-
-class Assigned:
-    """A pipeline that has assigned each applicant to a cluster already."""
-
-    def __init__(self, clusters: np.ndarray) -> None:
-        self.clusters = clusters
-        self.n_clusters = int(clusters.max()) + 1
-
-    def predict(self, _: pd.DataFrame) -> np.ndarray:
-        return self.clusters
-
-    def __getitem__(self, _: int) -> "Assigned":
-        return self
 
 
 def with_columns(*columns: dict[str, Any] | Column) -> Contract:
@@ -46,8 +38,13 @@ def with_columns(*columns: dict[str, Any] | Column) -> Contract:
     )  # fmt: skip
 
 
-def named(contract: Contract, X: pd.DataFrame, clusters: list[int], **kept: Any) -> list[str]:
-    return name_clusters(Assigned(np.array(clusters)), contract, X, **kept)  # type: ignore[arg-type]
+def named(contract: Contract, X: pd.DataFrame, clusters: Any, **kept: Any) -> list[str]:
+    return name_clusters(told(contract, X, clusters), **kept)
+
+
+def told(contract: Contract, X: pd.DataFrame, clusters: Any) -> list[list[Told]]:
+    found = np.array(clusters)
+    return tell_clusters(contract, X, found, int(found.max()) + 1)
 
 
 def of_texts(*texts: str | None) -> pd.Series:
@@ -67,7 +64,8 @@ def test_column_that_is_nearly_always_null_is_called_missing_and_never_low() -> 
             "partner_arrears": np.where(dice.random(2000) < 0.95, np.nan, 0.0),
         }
     )
-    names = name_clusters(fit_personas(of, list(X.columns), X)[0], of, X)
+    clusters, _ = fit_personas(of, list(X.columns), X, np.arange(2000) % 2)
+    names = named(of, X, clusters[-1].labels_)
     assert len(set(names)) == len(names) > 1
     assert not re.search("(low|high|middling|lower|higher) arrears", " ".join(names))
     assert all("amount (EUR)" in name for name in names)
@@ -213,9 +211,29 @@ def test_names_are_unique_and_every_phrase_is_true_of_most_members(
         {"name": "flag", "label": "Insured"},
         {"name": "home", "label": "Home", "type": "category", "open_levels": True},
     )
-    names = name_clusters(Assigned(clusters), of, X)  # type: ignore[arg-type]
+    names = named(of, X, clusters)
     assert len(set(names)) == len(names)
     for number, name in enumerate(names):
         for phrase in re.sub(r" \(\d+\)$", "", name).split(", "):
-            told = true_of(phrase, X)[clusters == number]
-            assert told.mean() > 0.5, (name, phrase)
+            is_true = true_of(phrase, X)[clusters == number]
+            assert is_true.mean() > 0.5, (name, phrase)
+
+
+def test_second_phrase_tells_something_new_and_traits_have_the_shares() -> None:
+    """Amount repeats the value of the property, so the income comes before it."""
+    of = with_columns(
+        {"name": "value", "label": "Value"},
+        {"name": "amount", "label": "Amount"},
+        {"name": "income", "label": "Income"},
+    )
+    dice = np.random.default_rng(3)
+    value = np.arange(400.0)
+    clusters = (value >= 200).astype(int)
+    income = np.where(dice.random(400) < 0.7, value, 399 - value)
+    X = pd.DataFrame({"value": value, "amount": value + dice.normal(0, 20, 400), "income": income})
+    assert named(of, X, clusters) == ["lower value, lower income", "higher value, higher income"]
+    first = describe_traits(told(of, X, clusters)[0])
+    assert [each["phrase"] for each in first[:2]] == ["lower value", "lower income"]
+    is_low = income < np.median(income)
+    assert first[1]["share"] == pytest.approx(is_low[clusters == 0].mean())
+    assert first[1]["others"] == pytest.approx(is_low[clusters == 1].mean())

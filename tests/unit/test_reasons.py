@@ -8,8 +8,9 @@ from loan_scoring.contract import Contract
 from loan_scoring.ingest.files.blocks import Block
 from loan_scoring.ingest.row_rules import RowRules
 from loan_scoring.lab.synthetic import generate_loans
-from loan_scoring.models.contributions import REASONS, Contributions
+from loan_scoring.models.contributions import Contributions
 from loan_scoring.models.encoding import Encoder, feature_frame, split_columns
+from loan_scoring.models.reasons import REASONS
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.personas import fit_personas
@@ -38,7 +39,7 @@ def scorer(loan_default: Contract, loans: tuple, request: pytest.FixtureRequest)
     names = [c.name for c in loan_default.features if c.name != "application_year"]
     X = feature_frame(table, loan_default, names)
     model = fit_pipeline(build_candidate(loan_default, names, request.param), X, y)
-    clusters, _ = fit_personas(loan_default, names, X.head(2000))
+    clusters, _ = fit_personas(loan_default, names, X.head(2000), y[:2000])
     personas = [f"persona {n}" for n in range(clusters[-1].n_clusters)]
     rates = [0.1] * len(personas)
     return Scorer(loan_default, model, names, clusters, names, personas, rates)

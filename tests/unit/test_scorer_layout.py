@@ -23,7 +23,7 @@ from loan_scoring.models.estimators import Calibrated
 from loan_scoring.models.layout import encoded_levels, encoded_widths
 from loan_scoring.models.scorer import Scorer
 from loan_scoring.models.training.candidates import Trial, build_candidate, fit_pipeline
-from loan_scoring.models.training.persona_names import name_clusters
+from loan_scoring.models.training.persona_names import name_clusters, tell_clusters
 from loan_scoring.models.training.personas import fit_personas
 
 FEW = {
@@ -31,6 +31,7 @@ FEW = {
     "random_forest": {"n_estimators": 5, "min_samples_leaf": 5},
     "hist_gradient_boosting": {"max_iter": 5, "min_samples_leaf": 5},
     "xgboost": {"n_estimators": 5, "min_child_weight": 1},
+    "scorecard": {"C": 1.0},
 }
 ROWS = 200
 
@@ -127,6 +128,8 @@ def calibrated(model: Pipeline) -> Pipeline:
 def test_scores_are_those_of_the_pipelines_under_any_names(
     algorithm: str, finish: Callable[[Pipeline], Pipeline], drawn: tuple
 ) -> None:
+    if algorithm == "scorecard":
+        pytest.importorskip("optbinning", reason="the extra scorecard is not installed")
     columns, seed = drawn
     dice = np.random.default_rng(seed)
     contract, names = contract_of(columns), list(columns)
@@ -135,7 +138,7 @@ def test_scores_are_those_of_the_pipelines_under_any_names(
     is_first = np.array(table.column(category).to_pylist()) == columns[category][0]
     y = (dice.random(ROWS) < np.where(is_first, 0.7, 0.2)).astype(int)
     model = finish(fitted(contract, table, algorithm, y))
-    clusters, _ = fit_personas(contract, names, feature_frame(table, contract, names))
+    clusters, _ = fit_personas(contract, names, feature_frame(table, contract, names), y)
     people = [f"persona {place}" for place in range(clusters[-1].n_clusters)]
     scorer = Scorer(contract, model, names, clusters, names, people, [0.1] * len(people))
     X = feature_frame(new, contract, names)
@@ -163,8 +166,9 @@ def test_persona_is_named_after_the_column_that_sets_it_apart() -> None:
     table = table.set_column(1, "job_type", pa.array(["a"] * (ROWS - 10) + ["b"] * 10))
     contract, names = contract_of(columns), list(columns)
     X = feature_frame(table, contract, names)
-    clusters, _ = fit_personas(contract, names, X)
-    told = name_clusters(clusters, contract, X)
+    clusters, _ = fit_personas(contract, names, X, np.arange(ROWS) % 2)
+    count = clusters[-1].n_clusters
+    told = name_clusters(tell_clusters(contract, X, clusters[-1].labels_, count))
     assert any("label of job type_" in name for name in told)
     assert not any("label of job_type type_" in name for name in told)
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from loan_scoring import contract
 from loan_scoring.contract import FileFormat
-from loan_scoring.errors import SourceError
+from loan_scoring.errors import ContractError, SourceError
 from loan_scoring.ingest.files import csv_rows
 from loan_scoring.ingest.files import web as files_web
 from loan_scoring.ingest.files.blocks import Block
@@ -287,7 +287,7 @@ WHOLE = {
     "wrong delimiter": (
         "f.csv",
         SIMPLE.replace(b",", b"^"),
-        "no column of the contract in the header 'a^b",
+        "no column of the contract in the header, line 1, of 1 field in 5 characters",
     ),
     "other delimiter below": ("f.csv", b"a,b,c\n" + b"1;2;3\n" * 20, "header's 3 fields"),
     "other encoding": ("f.csv", b"a,b,c\n" + b"1,\xfc,3\n" * 20, "20 of the first 20 records"),
@@ -301,6 +301,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("fault", WHOLE)
 def test_a_file_that_breaks_whole_is_one_clear_line(tmp_path: Path, fault: str) -> None:
     name, content, message = WHOLE[fault]
@@ -324,6 +325,7 @@ def test_a_directory_a_missing_file_and_an_unmatched_glob_are_named(tmp_path: Pa
         Read(tmp_path / "pipe")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("start", [b"", b"a,b,c\n1,2,3\n"])
 @pytest.mark.parametrize("end", [b"", b"\n1,2,3\n"])
 def test_a_line_of_64_mb_is_found_without_reading_it(
@@ -338,6 +340,7 @@ def test_a_line_of_64_mb_is_found_without_reading_it(
     assert peak < 60 << 20
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", ["f.gz", "f.zip"])
 def test_a_zip_bomb_is_stopped_while_it_unpacks(tmp_path: Path, name: str) -> None:
     content = b"a,b,c\n" + b"1,2,3\n" * (20 << 20)
@@ -387,6 +390,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/none.csv")
             self.end_headers()
+        elif path == "/elsewhere.csv":
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/f.csv")
+            self.end_headers()
+        elif path == "/round.csv":
+            self.send_response(302)
+            self.send_header("Location", "/round.csv")
+            self.end_headers()
+        elif path == "/secret.csv":
+            self.send_response(418, "sk-live-9f2c")
+            self.end_headers()
+            self.wfile.write(b"sk-live-9f2c")
         elif path == "/none.csv":
             self.send_error(404)
         elif path == "/flaky.csv" and len(self.requests) <= self.failures:
@@ -394,7 +409,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
             truncated = path == "/truncated.csv" and len(self.requests) <= self.failures
-            self.send_header("Content-Length", str(len(body)))
+            if path != "/endless.csv":  # its length is not declared
+                self.send_header("Content-Length", str(len(body)))
             if path == "/encoded.gz":
                 self.send_header("Content-Encoding", "gzip")
             self.end_headers()
@@ -426,6 +442,50 @@ def test_a_redirect_to_nothing_is_an_error_that_is_not_retried(server: str) -> N
     assert Handler.requests == ["/moved.csv", "/none.csv"]
 
 
+@pytest.mark.attack
+def test_a_redirect_to_another_host_must_be_declared(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SourceError, match="redirects to localhost; if that host is right, add it"):
+        Read(f"{server}/elsewhere.csv")
+    assert Handler.requests == ["/elsewhere.csv"]
+    monkeypatch.setenv("LOAN_SCORING_REDIRECT_HOSTS", "other.example,localhost")
+    assert Read(f"{server}/elsewhere.csv").rows == [("1", "x", "3"), ("4", "", "6")]
+
+
+@pytest.mark.attack
+def test_redirects_come_to_an_end(server: str) -> None:
+    with pytest.raises(SourceError, match="redirects more than 5 times"):
+        Read(f"{server}/round.csv")
+    assert len(Handler.requests) == 6
+
+
+@pytest.mark.attack
+def test_no_answer_of_a_server_is_shown(server: str) -> None:
+    with pytest.raises(SourceError, match="the server answered 418 I'm a Teapot") as raised:
+        Read(f"{server}/secret.csv")
+    assert "sk-live" not in str(raised.value)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("name", ["f.csv", "endless.csv"])
+def test_a_download_has_a_largest_size(
+    server: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_web.settings, "max_download_bytes", lambda: len(SIMPLE) - 1)
+    with pytest.raises(SourceError, match="raise LOAN_SCORING_MAX_DOWNLOAD_GIB"):
+        Read(f"{server}/{name}")
+    monkeypatch.setattr(files_web.settings, "max_download_bytes", lambda: len(SIMPLE))
+    assert len(Read(f"{server}/{name}").rows) == 2
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "1.5"])
+def test_a_wrong_largest_size_is_named(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOAN_SCORING_MAX_DOWNLOAD_GIB", given)
+    with pytest.raises(ContractError, match=f"is '{given}'; give a whole number"):
+        files_web.settings.max_download_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -445,6 +505,7 @@ def test_a_bad_connection_is_tried_three_times(
     assert len(Read(f"{server}/{name}").rows) == 2
 
 
+@pytest.mark.attack
 def test_no_secret_of_a_url_is_shown(server: str) -> None:
     url = server.replace("//", "//user:secret@") + "/f.csv?signature=secret"
     assert "secret" not in location_label(url)
@@ -453,6 +514,7 @@ def test_no_secret_of_a_url_is_shown(server: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.attack
 def test_no_log_shows_the_query_of_a_url(server: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         Read(f"{server}/f.csv?signature=secret")
@@ -465,6 +527,7 @@ def test_a_body_is_taken_as_it_is_delivered(server: str) -> None:
     assert read.sha256 == hashlib.sha256(gzip.compress(SIMPLE, mtime=0)).hexdigest()
 
 
+@pytest.mark.attack
 def test_a_proxy_is_taken_from_the_environment_and_its_password_not_shown(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.training.candidates import LEVELS, Trial, build_candidate, fit_pipeline
 from loan_scoring.models.training.cross_validation import TrialResult
 from loan_scoring.models.training.fit import fit_pair, split_rows
-from loan_scoring.models.training.persona_names import name_clusters
+from loan_scoring.models.training.persona_names import name_clusters, tell_clusters
 from loan_scoring.models.training.personas import fit_personas
 from loan_scoring.models.training.rows import TrainingRows
 
@@ -140,15 +140,16 @@ def test_there_are_no_more_personas_than_distinct_applicants(
     contract: Contract, distinct: int, personas: int
 ) -> None:
     X = pd.DataFrame({"kind": [f"k{place % distinct}" for place in range(300)]}, dtype=object)
-    clusters, _ = fit_personas(contract, ["kind"], X)
+    clusters, _ = fit_personas(contract, ["kind"], X, np.arange(300) % 2)
     assert len(np.unique(clusters.predict(X))) == clusters[-1].n_clusters == personas
-    assert len({*name_clusters(clusters, contract, X)}) == personas
+    told = tell_clusters(contract, X, clusters[-1].labels_, personas)
+    assert len({*name_clusters(told)}) == personas
 
 
 def test_persona_of_applicants_who_all_have_rare_levels_says_so(contract: Contract) -> None:
     X = pd.DataFrame({"kind": [f"k{place}" for place in range(300)]}, dtype=object)
-    clusters, _ = fit_personas(contract, ["kind"], X)
-    assert name_clusters(clusters, contract, X) == ["rare kind"]
+    clusters, _ = fit_personas(contract, ["kind"], X, np.arange(300) % 2)
+    assert name_clusters(tell_clusters(contract, X, clusters[-1].labels_, 1)) == ["rare kind"]
 
 
 def test_numbers_that_no_algorithm_takes_are_limited() -> None:
