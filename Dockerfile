@@ -1,5 +1,7 @@
 # Image of all Airflow services and of MLflow in docker-compose.yaml. Each service sets its own command.
-FROM apache/airflow:3.3.2-python3.11
+# AIRFLOW_IMAGE may name the digest of the base image (docs/security.md).
+ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.11
+FROM ${AIRFLOW_IMAGE}
 
 USER root
 RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
@@ -18,7 +20,7 @@ ENV VIRTUAL_ENV=/opt/loan-scoring/.venv \
 COPY --chown=airflow:0 requirements-image.txt .
 RUN PIP_USER=0 python3 -m venv .venv \
  && PIP_USER=0 .venv/bin/python -m pip install --no-cache-dir --quiet uv==0.13.9 \
- && .venv/bin/uv pip install --no-cache --quiet --compile-bytecode -r requirements-image.txt
+ && .venv/bin/uv pip install --no-cache --quiet --compile-bytecode --require-hashes -r requirements-image.txt
 
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 sql sql

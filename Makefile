@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url pyproject.toml --custom-compile-command "make lock"
+LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes pyproject.toml --custom-compile-command "make lock"
 # Allow Python to write compiled bytecode, because it halves the start time of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 # Waiting OpenMP threads sleep instead of spinning, so that other processes can use the core. Airflow tasks
@@ -19,7 +19,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@python3 -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"python3 is {v[0]}.{v[1]}; loan-scoring needs 3.11 or newer")'
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -r requirements.txt
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
@@ -36,8 +36,8 @@ down: setup ## stop what `make up` or the command line started
 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-# If a test hangs for 15 minutes, pytest prints the stack trace and the run ends.
-PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+# If a test hangs for 30 minutes, pytest prints the stack trace and the run ends.
+PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
 	@# mypy runs in parallel with the tests. If mypy finds errors, they are printed after the tests.
@@ -71,8 +71,11 @@ demo-drift: setup ## replay data, target and model drift; write a page with plot
 # the passwords give access to nothing.
 NO_SECRETS := ://[a-z_]+:(secret|password|PASSWORD)@|pass-word-of-the-mailer|a secret of the tests|T000/B000|simple_auth_manager_passwords
 
-audit: setup ## look for known vulnerabilities of the pinned packages, and for secrets in the files; needs pypi.org
+BILL := .local/loan-scoring.cdx.json
+
+audit: setup ## look for secrets in the files, write $(BILL), look for known vulnerabilities; needs pypi.org
 	git ls-files -z -- . ':!requirements*.txt' | xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-lines '$(NO_SECRETS)'
+	@mkdir -p $(dir $(BILL)) && $(BIN)/python -m loan_scoring.models.report.sbom > $(BILL) && echo 'bill of materials (CycloneDX) in $(BILL)'
 	@# Without --strict, a package that the vulnerability service does not know would pass as safe.
 	@PIP_AUDIT_LOGLEVEL=ERROR $(BIN)/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r requirements.txt -r requirements-image.txt \
 	  || { echo 'audit: not all of requirements.txt is cleared: mend what is listed; where nothing is, https://pypi.org was not reached (a mirror of packages does not do)' >&2; exit 1; }
@@ -100,13 +103,31 @@ env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unl
 test-lending: setup ## eight weeks of nights, outcomes of approved loans only; needs LOAN_SCORING_SOURCE
 	$(PYTEST) -m lending tests/lending
 
+test-attacks: setup ## every attack that docs/security.md says is stopped; all methods and probes
+	LOAN_SCORING_ALL_ATTACKS=1 $(PYTEST) $(PARALLEL) -m attack tests
+
+# An environment of its own, so that the packages of notebooks do not come into the one of `make run`.
+EXTRAS := .venv-extras
+
+$(EXTRAS)/.done: requirements-extras.txt | setup
+	$(BIN)/uv venv --quiet --clear $(EXTRAS)
+	VIRTUAL_ENV=$(CURDIR)/$(EXTRAS) $(BIN)/uv pip install --quiet --require-hashes -r requirements-extras.txt
+	VIRTUAL_ENV=$(CURDIR)/$(EXTRAS) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-extras: $(EXTRAS)/.done ## what needs the extras: the notebook on a running stack, queries of exported months
+	LOAN_SCORING_EXTRAS_PYTHON=$(CURDIR)/$(EXTRAS)/bin/python $(PYTEST) -m extras tests
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
-lock: setup ## pin requirements.txt anew from pyproject.toml, and requirements-image.txt to the same versions
+lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image and the extras
 	$(LOCK) --extra dev -o requirements.txt
 	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
+	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
+	cp requirements.txt requirements-extras.txt
+	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) .local data/landing data/artifacts data/quality data/demo data/example
