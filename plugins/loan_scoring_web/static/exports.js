@@ -27,8 +27,12 @@
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   };
 
-  // The minus sign and the sign of a missing value are written for people.
-  const plain = (cell) => cell.innerText.trim().replace(/\s+/g, " ").replace(/^\u2212/, "-").replace(/^\u2013$/, "");
+  // The minus sign, the sign of a missing value and the commas of thousands are written for people.
+  const NUMBER = /^-?\d{1,3}(,\d{3})+(\.\d+)?$/;
+  const plain = (cell) => {
+    const text = cell.innerText.trim().replace(/\s+/g, " ").replace(/^\u2212/, "-").replace(/^\u2013$/, "");
+    return NUMBER.test(text) ? text.replaceAll(",", "") : text;
+  };
   const tableRows = (table) =>
     [...table.rows].map((row) => [...row.cells].flatMap((cell) => [plain(cell), ...Array(cell.colSpan - 1).fill("")]));
 
