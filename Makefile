@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-lending env bench calibrate demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-lending test-nights env bench calibrate demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -102,6 +102,9 @@ env: ## write .env, the secrets of docker-compose.yaml; ENVIRONMENT=nonprod (unl
 
 test-lending: setup ## eight weeks of nights, outcomes of approved loans only; needs LOAN_SCORING_SOURCE
 	$(PYTEST) -m lending tests/lending
+
+test-nights: setup ## a lender's weeks, mistakes and first steps on a real scheduler
+	$(PYTEST) $(PARALLEL) -m nights tests/nights
 
 test-attacks: setup ## every attack that docs/security.md says is stopped; all methods and probes
 	LOAN_SCORING_ALL_ATTACKS=1 $(PYTEST) $(PARALLEL) -m attack tests

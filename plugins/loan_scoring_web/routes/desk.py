@@ -123,7 +123,8 @@ def undo(
 ) -> Response:
     """Take back the user's last decision on a loan, and redirect to the page of the loan."""
     undone = undo_decision(session, form.approval_id, by(user))
-    return _to(request, session, f"/{quote(undone['loan_id'])}", parse_queue(form.queue).kept(undone="yes"))
+    kept = parse_queue(form.queue).kept(undone="yes")
+    return _to(request, session, f"/{quote(undone['loan_id'])}", kept)
 
 
 @router.post("/bulk")
