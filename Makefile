@@ -56,7 +56,7 @@ test-generated: setup ## the files of tests/unit and tests/integration that depe
 	env -u LOAN_SCORING_SOURCE $(PYTEST) $(PARALLEL) $(GENERATED)
 
 test-bench: setup ## tests of `make bench` that measure: minutes on an idle machine
-	$(PYTEST) -m bench tests/unit
+	$(PYTEST) -m bench tests/unit tests/integration
 
 bench: setup ## measure stages against their floors and the naive way
 	@$(BIN)/loan-scoring bench
