@@ -36,7 +36,19 @@ def storable(text: str) -> str:
     return text
 
 
+def _calendar_date(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise PydanticCustomError("night", "this is no date of the calendar") from error
+    return text
+
+
 Text = Annotated[str, AfterValidator(storable)]
+Night = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_calendar_date)
+]
+"""A batch_id, which is a date. Postgres refuses a date that no calendar has."""
 Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
 Comment = Annotated[
     str,
@@ -209,7 +221,7 @@ class SignatureForm(EmptyIsMissing):
 class QueueQuery(EmptyIsMissing):
     """Query parameters of the queue page: the batch, the filter and the page of the queue."""
 
-    batch: Annotated[str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = None
+    batch: Night | None = None
     state: Literal["open", "mine", "documents", "second", "decided", "all"] = "open"
     decision: Literal["review", "refer"] | None = None
     persona: Text | None = None
