@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-lending test-nights env bench calibrate demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-lending test-nights env bench calibrate scale demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -63,6 +63,9 @@ bench: setup ## measure stages against their floors and the naive way
 
 calibrate: setup ## measure the drift decision on the loans, peers beside it; writes docs/monitoring-figures.md
 	@$(BIN)/loan-scoring calibrate
+
+scale: setup ## ten million applications in thirty nights: stages, tables, queries; writes docs/scale.md; 40 GB of disk
+	@$(BIN)/loan-scoring scale
 
 demo-drift: setup ## replay data, target and model drift; write a page with plots that explains them
 	@$(BIN)/loan-scoring demo-drift

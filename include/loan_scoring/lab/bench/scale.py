@@ -24,8 +24,8 @@ from loan_scoring.local.throwaway import throwaway_database
 log = logging.getLogger(__name__)
 
 STAGES = ("ingest", "score", "metrics")
-QUERY = re.compile(r"^([^\n]+)\n\n```sql\n(.*?)```", re.MULTILINE | re.DOTALL)
-"""A question of docs/queries.md, and the statement that answers it."""
+QUERY = re.compile(r"((?:^[^\n]+\n)+)\n```sql\n(.*?)```", re.MULTILINE | re.DOTALL)
+"""A paragraph of docs/queries.md that begins with a question, and the statement that answers it."""
 
 SIZES = """
 SELECT coalesce(parent.relname, c.relname) AS name,
@@ -161,7 +161,7 @@ def _ask(session: Session) -> Iterator[AskedQuery]:
     """Yield each query of docs/queries.md with its seconds, the second time that it is asked."""
     page = (settings.home() / "docs" / "queries.md").read_text(encoding="utf-8")
     page = page.replace("PORTFOLIO", session.contract.portfolio)
-    for question, statement in QUERY.findall(page):
+    for paragraph, statement in QUERY.findall(page):
         with database.snapshot(session.connection), session.connection.cursor() as cursor:
             cursor.execute(statement)
             cursor.fetchall()
@@ -169,6 +169,7 @@ def _ask(session: Session) -> Iterator[AskedQuery]:
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.rstrip().rstrip(';')}")
             (plan,) = cursor.fetchall()[0][0]
         seconds = time.perf_counter() - started
+        question = re.split(r"(?<=[?.]) ", " ".join(paragraph.split()))[0]
         yield AskedQuery(question, seconds, ", ".join(_scans(plan["Plan"])))
 
 
