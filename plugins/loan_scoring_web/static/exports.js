@@ -80,7 +80,9 @@
       else if (each.tagName === "TABLE") {
         if (!each.tHead || !each.tBodies[0]?.rows.length) continue;
         const title = heading || document.querySelector("h1")?.innerText || "table";
-        const place = each.closest(".wide") ?? each;
+        const wide = each.closest(".wide");
+        // A table inside a cell has its button beside it, not beside the table around it.
+        const place = wide?.querySelector("table") === each ? wide : each;
         const name = `${page}${heading ? `-${slug(heading)}` : ""}`;
         place.after(bar(button("CSV", `Save the table as CSV: ${title}`, () => saveCsv(name, tableRows(each)))));
       } else {
