@@ -90,6 +90,14 @@ def database_url() -> str | None:
     return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
 
 
+def broker_url() -> str:
+    """Return the URL of the broker of streams, from LOAN_SCORING_BROKER_URL.
+
+    If the variable is unset, it is the Redis that `make up STREAM=1` starts on this machine.
+    """
+    return os.environ.get("LOAN_SCORING_BROKER_URL") or "redis://127.0.0.1:6399"
+
+
 def owner_url() -> str | None:
     """Return the database URL of the role that owns the schemas, from LOAN_SCORING_OWNER_URL.
 

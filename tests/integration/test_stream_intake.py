@@ -1,8 +1,9 @@
-"""Applications that arrive one by one get the scores of a night, once, whatever is delivered twice."""
+"""Applications that arrive one by one get the scores of a night, each once."""
 
 import json
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -93,7 +94,8 @@ def test_what_is_no_application_goes_to_quarantine(
     answers = take_messages(ready, [*bad, *messages([one])], NOON)
     rules = [each.refused for each in answers]
     assert [each[:2] for each in rules[:4]] == [
-        ["not_a_message", each] for each in ("not_json", "not_an_object", "not_an_application", "message_id")
+        ["not_a_message", each]
+        for each in ("not_json", "not_an_object", "not_an_application", "message_id")
     ]
     assert rules[4] == ["not_a_message", "unknown_field:surprise"]
     assert rules[5][0] == "not_a_message"
@@ -102,7 +104,9 @@ def test_what_is_no_application_goes_to_quarantine(
     assert rules[7] == ["not_a_message", "encoding:region"]
     assert rules[8] == []
     assert [each.refused for each in take_messages(ready, bad, NOON)] == rules[:8]
-    assert count(ready, "array[received, accepted, quarantined] from batches where kind='stream'") == [9, 1, 8]
+    assert count(
+        ready, "array[received, accepted, quarantined] from batches where kind='stream'"
+    ) == [9, 1, 8]
 
 
 def test_a_loan_is_an_application_once(ready: Session, loans: list[dict[str, Any]]) -> None:
@@ -126,10 +130,10 @@ def test_consumers_beside_each_other_write_each_message_once(
 
     def consume(own: list[Message]) -> None:
         try:
-            with open_session("loan_default", ready.connection.dsn_url) as session:  # type: ignore[attr-defined]
+            with closing(database.connect_beside(ready.connection)) as connection:
                 for place in range(0, len(own), 9):
-                    take_messages(session, own[place : place + 9], NOON)
-        except BaseException as error:
+                    take_messages(Session(ready.contract, connection), own[place : place + 9], NOON)
+        except BaseException as error:  # noqa: BLE001 - a thread reports it
             faults.append(error)
 
     threads = [threading.Thread(target=consume, args=(each,)) for each in (sent, sent[::-1], sent)]
