@@ -76,5 +76,6 @@ ALTER TABLE task_metrics
 COMMENT ON COLUMN task_metrics.lag_messages IS 'Messages of a stream that waited at the broker when the row was written; null for other tasks';
 COMMENT ON COLUMN task_metrics.oldest_seconds IS 'Age of the oldest message that waited or was taken in meanwhile; null for other tasks';
 
+COMMENT ON COLUMN alerts.kind IS 'The cause: bad_data, population, concept (see findings); quality: the batch is not as the contract expects; failure: a stage failed for good; delivery: a channel of notifications takes no message; landing: files and batches differ (see landing_findings); contract: a contract cannot be used; open_day: the open day of a stream drifts so far';
 CREATE UNIQUE INDEX alerts_of_open_days ON alerts (subject)
     WHERE kind = 'open_day' AND state <> 'resolved';

@@ -1,4 +1,4 @@
-"""Define and run `loan-scoring stream`: consume a stream, seal its days, send a file as messages."""
+"""Define and run `loan-scoring stream`: consume a stream, seal its days, send a file."""
 
 import argparse
 import asyncio
@@ -65,7 +65,7 @@ def add_stream_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def run_command(options: argparse.Namespace) -> dict[str, Any]:
-    """Take applications from the broker until SIGTERM, which finishes the micro-batch at work."""
+    """Take applications from the broker until SIGTERM. The micro-batch at work is finished."""
     from contextlib import ExitStack
 
     from loan_scoring.cli.common import session_of

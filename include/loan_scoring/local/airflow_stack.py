@@ -9,8 +9,10 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
 def stages_of(contract: Contract) -> tuple[str, ...]:
-    """Return the stages of a portfolio. Only one with `promotion.shadow_nights` has a shadow."""
-    return (*STAGES, "shadow") if contract.promotion.shadow_nights else STAGES
+    """Return the stages of a portfolio. Only some have a shadow or a stream."""
+    shadow = ("shadow",) if contract.promotion.shadow_nights else ()
+    stream = ("stream",) if contract.schedules.stream else ()
+    return (*STAGES, *shadow, *stream)
 
 
 def airflow_stack(

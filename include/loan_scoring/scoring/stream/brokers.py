@@ -1,19 +1,19 @@
 """Speak to a broker: Redis Streams or Kafka, both through FastStream (extra `stream`).
 
-The URL of the broker says which: `redis://HOST:PORT` or `kafka://HOST:PORT,HOST:PORT`. FastStream is
-imported when a broker is opened, because only this service needs it.
+The URL of the broker says which: `redis://HOST:PORT` or `kafka://HOST:PORT,HOST:PORT`. FastStream
+is imported when a broker is opened, because only this service needs it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from loan_scoring.errors import StateError
 
 GROUP = "loan-scoring"
-"""The consumer group. Every consumer of a portfolio is in it, so each message goes to one of them."""
+"""The consumer group. All consumers of a portfolio are in it, so a message goes to one of them."""
 FIELD = "__data__"
 """The field of a Redis entry that holds the message, as FastStream names it."""
 KEPT_REPLIES = 100_000
@@ -23,7 +23,7 @@ IDLE_SECONDS = 30
 WAIT_SECONDS = 0.02
 """How long Kafka's consumer waits for a full micro-batch. Redis gives what is there at once."""
 
-Bodies = list[tuple[bytes, datetime | None]]
+Bodies = Sequence[tuple[bytes, datetime | None]]
 Handle = Callable[[Bodies, Callable[[], Awaitable[None]]], Awaitable[None]]
 """A function that takes messages with the times at which the broker got them, and then calls the
 given function, which acknowledges them."""
@@ -54,17 +54,17 @@ class Stream(Protocol):
         """Make what the consumer needs, before the broker is started."""
 
     async def take_over(self, handle: Handle, *, own: bool) -> None:
-        """Give the function what was delivered and never acknowledged: by this consumer or dead ones."""
+        """Take what was delivered to this consumer, or to dead ones, and never acknowledged."""
 
     async def publish(self, channel: str, bodies: Sequence[bytes]) -> None:
         """Put messages on a channel, in their order. When this returns, the broker has them."""
 
     async def waiting(self) -> tuple[int, float]:
-        """Return the number of messages that are not acknowledged, and the seconds of the oldest."""
+        """Return the number of messages without acknowledgement, and the oldest one's seconds."""
 
 
 def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
-    """Return a connection to the broker of a URL, which is not started.
+    """Return a connection to the broker of a URL. It is not started.
 
     Args:
         url: URL of the broker.
@@ -76,7 +76,11 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
         StateError: the URL names no broker, or the extra `stream` is not installed.
     """
     parts = urlsplit(url)
-    kinds = {"redis": RedisStream, "rediss": RedisStream, "kafka": KafkaStream}
+    kinds: dict[str, type[RedisStream] | type[KafkaStream]] = {
+        "redis": RedisStream,
+        "rediss": RedisStream,
+        "kafka": KafkaStream,
+    }
     if parts.scheme not in kinds or not parts.netloc:
         raise StateError(
             f"the broker {parts.scheme or url[:40]}:// is not known; set LOAN_SCORING_BROKER_URL or "
@@ -87,7 +91,7 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
     except ModuleNotFoundError as error:
         raise StateError(
             f"a stream needs the package {error.name} of the extra stream: "
-            "`.venv/bin/uv pip install --require-hashes -r requirements-stream.txt`"
+            "`.venv/bin/uv pip install --require-hashes -r requirements-extras.txt`"
         ) from None
 
 
@@ -110,7 +114,7 @@ class RedisStream:
                 return bytes(message)
 
             @classmethod
-            def parse(cls, data: Any) -> tuple[bytes, dict[str, Any]]:
+            def parse(cls, data: Any) -> tuple[bytes, dict[str, Any]]:  # noqa: ARG003 - read raw
                 return b"null", {}
 
         self._names, self._consumer, self._most = names, consumer, most
@@ -129,7 +133,7 @@ class RedisStream:
         )
 
         @self.broker.subscriber(stream=stream, ack_policy=AckPolicy.MANUAL, decoder=_undecoded)
-        async def take(body: Any, message: Any = Context("message")) -> None:
+        async def take(message: Annotated[Any, Context("message")]) -> None:
             raw = message.raw_message
             await self._give(list(zip(raw["message_ids"], raw["data"], strict=True)), handle)
 
@@ -230,7 +234,7 @@ class KafkaStream:
         )
 
         @self._taken
-        async def take(body: Any, message: Any = Context("message")) -> None:
+        async def take(message: Annotated[Any, Context("message")]) -> None:
             bodies = [(each.value() or b"", _sent_at(each)) for each in message.raw_message]
             await handle(bodies, message.ack)
 

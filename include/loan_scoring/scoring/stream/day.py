@@ -254,6 +254,7 @@ def finish_days(
             try:
                 finish_day(session, day["batch_id"], by)
             except (SourceError, StateError) as error:
+                log.warning("%s", error)
                 wrong.append(str(error))
                 continue
         done.append(day["batch_id"])

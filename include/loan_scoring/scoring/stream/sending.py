@@ -1,4 +1,4 @@
-"""Send the rows of a file as messages, as the system of a lender does that sends them one by one."""
+"""Send the rows of a file as messages, as a lender's system sends them one by one."""
 
 import asyncio
 import time

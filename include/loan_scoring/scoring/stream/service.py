@@ -219,7 +219,8 @@ class Consumer:
 def _broker_errors() -> tuple[type[Exception], ...]:
     """Return the errors of brokers that cannot be reached."""
     from redis.exceptions import ConnectionError as RedisConnectionError
-    from redis.exceptions import ResponseError, TimeoutError as RedisTimeoutError
+    from redis.exceptions import ResponseError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
 
     try:
         from confluent_kafka import KafkaException
