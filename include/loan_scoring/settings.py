@@ -98,6 +98,14 @@ def broker_url() -> str:
     return os.environ.get("LOAN_SCORING_BROKER_URL") or "redis://127.0.0.1:6399"
 
 
+def stream_python() -> str | None:
+    """Return the Python of the environment that has the extra `stream`.
+
+    It is in LOAN_SCORING_STREAM_PYTHON, which `make up STREAM=1` sets. None means no stream.
+    """
+    return os.environ.get("LOAN_SCORING_STREAM_PYTHON") or None
+
+
 def owner_url() -> str | None:
     """Return the database URL of the role that owns the schemas, from LOAN_SCORING_OWNER_URL.
 

@@ -4,6 +4,7 @@ from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.local.airflow import AirflowStack
 from loan_scoring.local.postgres import embedded
+from loan_scoring.local.streams import stream_commands
 
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
@@ -38,6 +39,7 @@ def airflow_stack(
         ),
         environment=_connections(url),
         is_detached=is_detached,
+        beside=stream_commands(portfolios) if is_detached else {},
     )
 
 

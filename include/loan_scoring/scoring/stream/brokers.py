@@ -83,7 +83,7 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
     }
     if parts.scheme not in kinds or not parts.netloc:
         raise StateError(
-            f"the broker {parts.scheme or url[:40]}:// is not known; set LOAN_SCORING_BROKER_URL or "
+            f"broker {parts.scheme or url[:40]}:// is not known; set LOAN_SCORING_BROKER_URL or "
             "--broker to redis://HOST:PORT or kafka://HOST:PORT"
         )
     try:
@@ -91,7 +91,7 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
     except ModuleNotFoundError as error:
         raise StateError(
             f"a stream needs the package {error.name} of the extra stream: "
-            "`.venv/bin/uv pip install --require-hashes -r requirements-extras.txt`"
+            "`.venv/bin/uv pip install --require-hashes -r requirements-stream.txt`"
         ) from None
 
 
