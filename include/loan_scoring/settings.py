@@ -93,9 +93,17 @@ def database_url() -> str | None:
 def broker_url() -> str:
     """Return the URL of the broker of streams, from LOAN_SCORING_BROKER_URL.
 
-    If the variable is unset, it is the Redis that `make up STREAM=1` starts on this machine.
+    If the variable is unset, it is the Redis that `make up STREAM=1` starts on this machine, whose
+    URL is in a file. Return an empty string if there is none.
     """
-    return os.environ.get("LOAN_SCORING_BROKER_URL") or "redis://127.0.0.1:6399"
+    file = redis_url_file()
+    kept = file.read_text() if file.exists() else ""
+    return os.environ.get("LOAN_SCORING_BROKER_URL") or kept
+
+
+def redis_url_file() -> Path:
+    """Return the private file with the URL of the embedded Redis, password included."""
+    return state_dir() / "redis" / "url"
 
 
 def stream_python() -> str | None:

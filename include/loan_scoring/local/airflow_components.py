@@ -40,7 +40,7 @@ class Component:
         log: Path,
         command: tuple[str, ...] = (),
     ) -> None:
-        """Start `python -m ARGUMENTS`, or the command. The environment must have the stack's mark."""
+        """Start `python -m ARGUMENTS` or a command. The environment must have the stack's mark."""
         self.name = name
         self.log = log
         self.mark = environment[guard.MARK] + name + "//"

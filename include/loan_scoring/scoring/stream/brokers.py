@@ -82,9 +82,10 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
         "kafka": KafkaStream,
     }
     if parts.scheme not in kinds or not parts.netloc:
+        found = f"broker {parts.scheme}:// is not known" if url else "there is no broker"
         raise StateError(
-            f"broker {parts.scheme or url[:40]}:// is not known; set LOAN_SCORING_BROKER_URL or "
-            "--broker to redis://HOST:PORT or kafka://HOST:PORT"
+            f"{found}; set LOAN_SCORING_BROKER_URL or --broker to redis://HOST:PORT or "
+            "kafka://HOST:PORT, or start one with make up STREAM=1"
         )
     try:
         return kinds[parts.scheme](url, names, consumer, most)

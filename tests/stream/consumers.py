@@ -1,0 +1,23 @@
+"""Fork consumers from a process that has the libraries loaded. Each line of stdin starts one.
+
+A line is a JSON list of the arguments of `loan-scoring`. The answer is the consumer's process id.
+"""
+
+import json
+import os
+import sys
+
+import loan_scoring.cli.main
+import loan_scoring.cli.stream
+import loan_scoring.models.scorer
+import loan_scoring.scoring.stream.service
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.set_inheritable(0, False)
+        os.close(0)
+        code = loan_scoring.cli.main.main(json.loads(line))
+        sys.stderr.flush()
+        os._exit(code)
+    print(child, flush=True)

@@ -1,0 +1,11 @@
+"""Run the Kafka mock of librdkafka, and print its address. It keeps nothing when it ends."""
+
+import time
+
+from confluent_kafka import Producer
+
+mock = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
+broker = next(iter(mock.list_topics(timeout=30).brokers.values()))
+print(f"kafka://{broker.host}:{broker.port}", flush=True)
+while True:
+    time.sleep(60)
