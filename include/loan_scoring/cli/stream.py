@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import settings
@@ -44,6 +45,9 @@ def add_stream_command(commands: Any, common: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--max-rows", type=count, default=MOST, metavar="N", help="messages taken at once"
     )
+    run.add_argument(
+        "--sign", type=Path, metavar="FILE", help="touch FILE every 10 s, for a health check"
+    )
     seal = add_command(
         actions, "seal", seal_command, "close, check and publish the days of the stream", common
     )
@@ -77,7 +81,7 @@ def run_command(options: argparse.Namespace) -> dict[str, Any]:
 
     async def consume() -> int:
         stream = open_stream(options.broker, names, options.consumer, max(options.max_rows, 1))
-        return await Consumer(stream, names, reopen, options.consumer).run()
+        return await Consumer(stream, names, reopen, options.consumer, options.sign).run()
 
     with ExitStack() as opened:
 

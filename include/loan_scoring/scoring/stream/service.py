@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg2
 
@@ -63,9 +64,18 @@ class Consumer:
         names: channels of the portfolio.
         reopen: opens a session. It is called at the start and after a lost connection.
         consumer: name of this consumer.
+        sign: file that is touched after each report, for a health check.
     """
 
-    def __init__(self, stream: Stream, names: Channels, reopen: Reopen, consumer: str) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        names: Channels,
+        reopen: Reopen,
+        consumer: str,
+        sign: Path | None = None,
+    ) -> None:
+        self._sign = sign
         self._stream, self._names, self._reopen = stream, names, reopen
         self._run = f"{consumer}-{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
         self._session: Session | None = None
@@ -214,6 +224,8 @@ class Consumer:
                 lag_messages=lag,
                 oldest_seconds=max(oldest, counts.oldest_seconds),
             )
+        if self._sign is not None:
+            self._sign.touch()
 
 
 def _broker_errors() -> tuple[type[Exception], ...]:
