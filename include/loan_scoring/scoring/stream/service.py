@@ -18,6 +18,8 @@ import psycopg2
 from loan_scoring import database
 from loan_scoring.database.session import Session
 from loan_scoring.errors import BusyError, DatabaseError, LoanScoringError, StateError
+from loan_scoring.scoring.fields import example_application
+from loan_scoring.scoring.request import score_applications
 from loan_scoring.scoring.stream.brokers import Bodies, Channels, Stream
 from loan_scoring.scoring.stream.intake import take_messages
 from loan_scoring.scoring.stream.messages import (
@@ -108,6 +110,7 @@ class Consumer:
                     app.exit()
 
         self._stream.subscribe(handle)
+        await self._patiently(self._warm_up)
         await self._patiently(self._stream.prepare)
         await self._stream.take_over(handle, own=True)
         beside = [
@@ -128,6 +131,21 @@ class Consumer:
         if self._failure is not None:
             raise self._failure
         return self.taken
+
+    async def _warm_up(self) -> None:
+        """Load the champions, so that the first applicant does not wait for it."""
+
+        def load() -> None:
+            session = self._opened()
+            score_applications(session, [example_application(session.contract)])
+
+        await asyncio.to_thread(load)
+
+    def _opened(self) -> Session:
+        """Return a session whose connection is open."""
+        if self._session is None or self._session.connection.closed:
+            self._session = self._reopen()
+        return self._session
 
     async def _take(self, bodies: Bodies, acknowledge: Callable[[], Awaitable[None]]) -> None:
         started = time.monotonic()
@@ -158,12 +176,11 @@ class Consumer:
         """Write messages as often as needed until Postgres has them."""
 
         def write() -> list[Answer]:
-            if self._session is None or self._session.connection.closed:
-                self._session = self._reopen()
+            session = self._opened()
             try:
-                return take_messages(self._session, messages)
+                return take_messages(session, messages)
             except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                self._session.connection.close()
+                session.connection.close()
                 raise
 
         found: list[Answer] = []
@@ -204,11 +221,10 @@ class Consumer:
             await asyncio.to_thread(self._write_report, counts, lag, oldest)
 
     def _write_report(self, counts: Counts, lag: int, oldest: float) -> None:
-        if self._session is None or self._session.connection.closed:
-            self._session = self._reopen()
-        with database.transaction(self._session.connection):
+        session = self._opened()
+        with database.transaction(session.connection):
             database.execute(
-                self._session.connection,
+                session.connection,
                 "insert_stream_report",
                 run=self._run,
                 task=TASK,
