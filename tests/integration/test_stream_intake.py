@@ -100,7 +100,7 @@ def test_what_is_no_application_goes_to_quarantine(
     assert rules[4] == ["not_a_message", "unknown_field:surprise"]
     assert rules[5][0] == "not_a_message"
     assert all(each.startswith("missing:") for each in rules[5][1:])
-    assert rules[6] == ["out_of_range:loan_amount_usd"]
+    assert "out_of_range:loan_amount_usd" in rules[6]
     assert rules[7] == ["not_a_message", "encoding:region"]
     assert rules[8] == []
     assert [each.refused for each in take_messages(ready, bad, NOON)] == rules[:8]
@@ -177,7 +177,7 @@ def test_a_sealed_day_takes_nothing_more(ready: Session, loans: list[dict[str, A
     (late,) = take_messages(ready, messages(loans[20:21]), NOON)
     assert late.reply["batch_id"] == "2026-01-06"
     assert seal_day(ready, DAY).received == 20
-    with pytest.raises(psycopg2.errors.RaiseException), database.transaction(ready.connection):
+    with pytest.raises(psycopg2.errors.CheckViolation), database.transaction(ready.connection):
         database.row(ready.connection, "seal_stream_run", scoring_run_id="nothing")
 
 

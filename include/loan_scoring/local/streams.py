@@ -29,7 +29,7 @@ def stream_commands(portfolios: list[Contract]) -> dict[str, tuple[str, ...]]:
             'no contract has a stream; give one `schedules: {stream: "10 */4 * * *"}` in '
             f"{settings.portfolios_dir()}, then run make up STREAM=1 again"
         )
-    found = {
+    found: dict[str, tuple[str, ...]] = {
         f"stream-{name}": (
             python, "-m", "loan_scoring.cli", "stream", "run", "--portfolio", name,
             "--consumer", "local",

@@ -5,6 +5,7 @@ is imported when a broker is opened, because only this service needs it.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, Protocol
@@ -96,6 +97,21 @@ def open_stream(url: str, names: Channels, consumer: str, most: int) -> Stream:
         ) from None
 
 
+def _logger() -> logging.Logger:
+    """Return the logger of FastStream, which writes one line for each error."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            record.msg = f"{record.getMessage()}: {record.exc_info[1]}".partition("\n")[0]
+            record.args, record.exc_info = (), None
+        return record.levelno >= logging.WARNING
+
+    logger = logging.getLogger(f"{__name__}.faststream")
+    if not logger.filters:
+        logger.addFilter(shorten)
+    return logger
+
+
 async def _undecoded(message: Any) -> None:
     """Decode nothing: the bytes are read by `read_message`, which never fails."""
 
@@ -119,7 +135,9 @@ class RedisStream:
                 return b"null", {}
 
         self._names, self._consumer, self._most = names, consumer, most
-        self.broker = RedisBroker(url, message_format=Plain, graceful_timeout=60.0, logger=None)
+        self.broker = RedisBroker(
+            url, message_format=Plain, graceful_timeout=60.0, logger=_logger()
+        )
 
     def subscribe(self, handle: Handle) -> None:
         from faststream import AckPolicy, Context
@@ -212,9 +230,9 @@ class KafkaStream:
 
         self._names, self._consumer, self._most = names, consumer, most
         self._taken: Any = None
-        servers = urlsplit(url).netloc
+        self._servers = urlsplit(url).netloc
         self.broker = KafkaBroker(
-            servers, graceful_timeout=60.0, logger=None, config={"linger.ms": 1}
+            self._servers, graceful_timeout=60.0, logger=_logger(), config={"linger.ms": 1}
         )
 
     def subscribe(self, handle: Handle) -> None:
@@ -240,7 +258,14 @@ class KafkaStream:
             await handle(bodies, message.ack)
 
     async def prepare(self) -> None:
+        from confluent_kafka.admin import AdminClient
+
         await self.broker.connect()
+        admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 0})
+        for name in self._names:
+            # Asking for a topic makes it, where the cluster allows it. A consumer that subscribes to
+            # one that is not there would look for it again only after minutes.
+            await asyncio.to_thread(admin.list_topics, name, timeout=10)
 
     async def take_over(self, handle: Handle, *, own: bool) -> None:
         """Do nothing: Kafka delivers what was not committed to whoever has the partition."""

@@ -203,7 +203,7 @@ def finish_day(
         )
     with database.transaction(connection):
         database.lock(connection, f"batch:{batch_id}")
-        if read_revision(session, **key)["state"] == "landed":
+        if read_revision(session, batch_id, sealed.revision)["state"] == "landed":
             who = audit.acting(session, by)
             database.execute(connection, "publish_batch", **key, published_by=who)
             if failed:

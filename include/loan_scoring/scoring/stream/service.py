@@ -194,10 +194,11 @@ class Consumer:
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work, and do it again while Postgres or the broker cannot be reached."""
         pause = 0.1
+        errors: tuple[type[Exception], ...] = (*UNREACHABLE, OSError, *_broker_errors())
         while True:
             try:
                 return await work()
-            except (*UNREACHABLE, OSError, *_broker_errors()) as error:
+            except errors as error:
                 if isinstance(error, StateError) and not isinstance(error, BusyError):
                     raise
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
