@@ -7,17 +7,21 @@ import json
 import os
 import sys
 
-import loan_scoring.cli.main
-import loan_scoring.cli.stream
-import loan_scoring.models.scorer
-import loan_scoring.scoring.stream.service
 
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        os.set_inheritable(0, False)
-        os.close(0)
-        code = loan_scoring.cli.main.main(json.loads(line))
-        sys.stderr.flush()
-        os._exit(code)
-    print(child, flush=True)  # noqa: T201 - read by the test
+def main() -> None:
+    import loan_scoring.cli.stream
+    import loan_scoring.models.scorer
+    import loan_scoring.scoring.stream.service  # noqa: F401 - loaded for the children
+    from loan_scoring.cli.main import main as run
+
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = run(json.loads(line))
+            sys.stderr.flush()
+            os._exit(code)
+        print(child, flush=True)  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    main()

@@ -263,7 +263,7 @@ class KafkaStream:
         await self.broker.connect()
         admin = AdminClient({"bootstrap.servers": self._servers, "log_level": 0})
         for name in self._names:
-            # Asking for a topic makes it, where the cluster allows it. A consumer that subscribes to
+            # Asking for a topic makes it, where the cluster allows it. Who subscribes to
             # one that is not there would look for it again only after minutes.
             await asyncio.to_thread(admin.list_topics, name, timeout=10)
 
