@@ -109,6 +109,8 @@ def main(url_file: str, portfolio: str, messages: str, rate: str, out: str) -> N
         if (fresh or late) and side.send([bodies[each] for each in (*fresh, *late)]):
             last.update(dict.fromkeys((*fresh, *late), now))
         for reply in map(json.loads, side.read()):
+            if reply["message_id"] not in replies:  # to an earlier sender
+                continue
             replies[reply["message_id"]].append(reply)
             seconds.setdefault(reply["message_id"], time.monotonic() - first[reply["message_id"]])
     Path(out).write_text(json.dumps({"replies": replies, "seconds": seconds}))

