@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-AGAIN_SECONDS = 20.0
+AGAIN_SECONDS = 300.0
 
 
 class RedisSide:
