@@ -200,8 +200,11 @@ class RedisStream:
     async def _give(self, entries: Sequence[tuple[bytes, Any]], handle: Handle) -> None:
         async def acknowledge() -> None:
             ids = [entry for entry, _ in entries]
-            await self._client.xack(self._names.applications, GROUP, *ids)
-            await self._client.xdel(self._names.applications, *ids)
+            # Both or none, because what is left in the stream counts as waiting.
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.xack(self._names.applications, GROUP, *ids)
+            pipeline.xdel(self._names.applications, *ids)
+            await pipeline.execute()
 
         # An entry that was deleted while it was pending has no fields, and is only acknowledged.
         bodies = [(_body(fields), _moment(entry)) for entry, fields in entries if fields]
