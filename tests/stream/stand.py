@@ -70,10 +70,10 @@ class Kafka:
 class Consumers:
     """Forks consumers from one process, so that a start takes no seconds."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, url: str) -> None:
         self._log = log.open("w")
         self._host = subprocess.Popen(
-            [str(PYTHON), str(HERE / "consumers.py")],
+            [str(PYTHON), str(HERE / "consumers.py"), "loan_default", url],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
 

@@ -61,7 +61,7 @@ def test_kills_lose_and_double_nothing(
     with ExitStack() as undo:
         broker = kind(tmp_path)
         undo.callback(lambda: broker.stop())
-        host = Consumers(tmp_path / "consumers.log")
+        host = Consumers(tmp_path / "consumers.log", url)
         undo.callback(host.stop)
         sender, named, out = undo.enter_context(sending(broker, messages, 0, tmp_path))
 

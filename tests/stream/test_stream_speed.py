@@ -33,7 +33,7 @@ def test_an_answer_comes_within_the_promise(
 ) -> None:
     loans = [json.loads(each)["application"] for each in file_messages(loan_default, night_file)]
     bodies = [make_message(f"m-{place}", each) for place, each in enumerate(loans)]
-    broker, host = kind(tmp_path), Consumers(tmp_path / "consumers.log")
+    broker, host = kind(tmp_path), Consumers(tmp_path / "consumers.log", url)
     try:
         for part, speed in ((bodies[:WARM], 0), (bodies[WARM : WARM + rate * SECONDS], rate)):
             with sending(broker, part, speed, tmp_path) as (sender, _, out):
