@@ -91,13 +91,20 @@ class Consumers:
         self._log.close()
 
 
+def name_broker(named: Path, url: str) -> None:
+    """Write the URL of the broker into the file that the sender reads, at once."""
+    draft = named.with_suffix(".draft")
+    draft.write_text(url)
+    draft.replace(named)
+
+
 @contextmanager
 def sending(
     broker: Redis | Kafka, messages: list[bytes], rate: int, folder: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
     """Send messages in a process of its own. Yield it, the file of the URL, and that of replies."""
     named, out, given = folder / "url", folder / "replies.json", folder / "messages"
-    named.write_text(broker.url)
+    name_broker(named, broker.url)
     given.write_bytes(b"\n".join(messages))
     process = subprocess.Popen(
         [str(PYTHON), str(HERE / "sender.py"), str(named), "loan_default", str(given), str(rate),

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from stand import MARKS, Consumers, Kafka, Redis, sending, taken
+from stand import MARKS, Consumers, Kafka, Redis, name_broker, sending, taken
 
 from loan_scoring import database
 from loan_scoring.contract import Contract
@@ -80,7 +80,7 @@ def test_kills_lose_and_double_nothing(
             killed += 1
             if place in restarts:
                 broker.restart()
-                named.write_text(broker.url)
+                name_broker(named, broker.url)
             consumer = start()
         sender.wait(max(deadline - time.monotonic(), 1))
         consumer.send_signal(signal.SIGTERM)
