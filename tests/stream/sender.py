@@ -90,20 +90,24 @@ def main(url_file: str, portfolio: str, messages: str, rate: str, out: str) -> N
     last: dict[str, float] = {}
     seconds: dict[str, float] = {}
     waiting, url, side = [*bodies], "", None
+    sent, looked = 0, 0.0
     started = time.monotonic()
     while len(seconds) < len(bodies):
         now = time.monotonic()
-        named = Path(url_file).read_text()
-        if named != url:  # another broker, which has lost everything
-            url, side = named, connect(named, portfolio)
-            last.clear()
+        late: list[str] = []
+        if now - looked > 1:  # seldom, because it takes the time of the consumer
+            looked, named = now, Path(url_file).read_text()
+            if named != url:  # another broker, which has lost everything
+                url, side = named, connect(named, portfolio)
+                last.clear()
+            late = [
+                each for each in waiting[:sent]
+                if each not in seconds and now - last.get(each, 0.0) > AGAIN_SECONDS
+            ]  # fmt: skip
         assert side is not None
         due = len(bodies) if rate == "0" else int((now - started) * float(rate)) + 1
-        fresh = [each for each in waiting[:due] if each not in first][:100]
-        late = [
-            each for each in first
-            if each not in seconds and now - last.get(each, 0.0) > AGAIN_SECONDS
-        ][:100]  # fmt: skip
+        fresh = waiting[sent : min(due, sent + 100)]
+        sent += len(fresh)
         for each in fresh:
             first[each] = now
         if (fresh or late) and side.send([bodies[each] for each in (*fresh, *late)]):
