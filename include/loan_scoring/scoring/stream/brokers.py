@@ -234,9 +234,7 @@ class KafkaStream:
         self._names, self._consumer, self._most = names, consumer, most
         self._taken: Any = None
         self._servers = urlsplit(url).netloc
-        self.broker = KafkaBroker(
-            self._servers, graceful_timeout=60.0, logger=_logger(), config={"linger.ms": 1}
-        )
+        self.broker = KafkaBroker(self._servers, graceful_timeout=60.0, logger=_logger())
 
     def subscribe(self, handle: Handle) -> None:
         from faststream import AckPolicy, Context
