@@ -11,16 +11,9 @@ from loan_scoring.contract.parts import ContractPart, Positive, Share, later
 from loan_scoring.contract.protected import Protected
 
 AlertKind = Literal[
-    "bad_data",
-    "population",
-    "concept",
-    "quality",
-    "delivery",
-    "failure",
-    "landing",
-    "contract",
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract",
     "open_day",
-]
+]  # fmt: skip
 """The kinds of alert that a channel can send."""
 
 
