@@ -99,7 +99,8 @@ def test_kills_lose_and_double_nothing(
     with open_session("loan_default", new_database(template=trained.url)) as night:
         ingest_batch(night, batch_id, night_file)
         score_batch(night, batch_id)
-        assert scores(night, "current_scores") == streamed
+        of_night = f"current_scores where batch_id = '{batch_id}'"
+        assert scores(night, of_night) == streamed
     assert len({row[0] for row in streamed}) == len(streamed) == len(messages)
     # However often a message was answered, the answer was the same.
     assert all(replies and all(each == replies[0] for each in replies) for replies in told.values())
