@@ -23,6 +23,7 @@ from loan_scoring.errors import (
     StateError,
 )
 from loan_scoring_web.databases import current_contract
+from loan_scoring_web.forms import faults_line
 from loan_scoring_web.pages.next_steps import next_steps
 from loan_scoring_web.problems import MOST_LETTERS, faulty, problem
 from loan_scoring_web.rendering import HEADERS, page
@@ -144,8 +145,7 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
         # The response leaves out the invalid value, which may be long or secret.
         faults = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
         return faulty(faults)
-    reason = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
-    return await refuse(request, 422, reason[:MOST_LETTERS])
+    return await refuse(request, 422, faults_line(error.errors())[:MOST_LETTERS])
 
 
 @app.exception_handler(LoanScoringError)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
@@ -35,7 +36,19 @@ def storable(text: str) -> str:
     return text
 
 
+def _calendar_date(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise PydanticCustomError("night", "this is no date of the calendar") from error
+    return text
+
+
 Text = Annotated[str, AfterValidator(storable)]
+Night = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_calendar_date)
+]
+"""A batch_id, which is a date. Postgres refuses a date that no calendar has."""
 Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
 Comment = Annotated[
     str,
@@ -92,6 +105,17 @@ def plain_amount(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"\d{1,3}([, \u00a0]\d{3})+(\.\d*)?", value.strip()):
         return re.sub(r"[, \u00a0]", "", value.strip())
     return value
+
+
+def faults_line(errors: Sequence[Any]) -> str:
+    """Return one line that names each invalid field of a form and the reason.
+
+    >>> faults_line([{"loc": ("body", "low"), "msg": "too low"}, {"loc": (), "msg": "no reason"}])
+    'low: too low; no reason'
+    """
+    return "; ".join(
+        f"{each['loc'][-1]}: {each['msg']}" if each["loc"] else each["msg"] for each in errors
+    )
 
 
 class AlertForm(EmptyIsMissing):
@@ -197,7 +221,7 @@ class SignatureForm(EmptyIsMissing):
 class QueueQuery(EmptyIsMissing):
     """Query parameters of the queue page: the batch, the filter and the page of the queue."""
 
-    batch: Annotated[str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = None
+    batch: Night | None = None
     state: Literal["open", "mine", "documents", "second", "decided", "all"] = "open"
     decision: Literal["review", "refer"] | None = None
     persona: Text | None = None
@@ -213,6 +237,8 @@ class QueueQuery(EmptyIsMissing):
     """Last row of the previous page, as `VALUE/LOAN_ID`. None for the first page."""
     done: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
     """`approval_id` of what the person just recorded."""
+    undone: Literal["yes"] | None = None
+    """Whether the person just took back a decision."""
     bulk: Annotated[int | None, Field(ge=1, le=10**9)] = None
     """How many applications the person just decided at once."""
 
@@ -244,7 +270,7 @@ class QueueQuery(EmptyIsMissing):
 
     def kept(self, **changed: Any) -> str:
         """Return the query string of this queue, without the page, with changed parameters."""
-        values = self.model_dump(exclude={"after", "done", "bulk"}, exclude_defaults=True)
+        values = self.model_dump(exclude={"after", "done", "undone", "bulk"}, exclude_defaults=True)
         shown = {
             name: f"{value:g}" if isinstance(value, float) else value
             for name, value in (values | changed).items()

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from loan_scoring_web.forms import EmptyIsMissing, Name, Text
-
-Night = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+from loan_scoring_web.forms import EmptyIsMissing, Name, Night, Text
 
 
 class NightsQuery(EmptyIsMissing):

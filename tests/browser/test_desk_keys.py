@@ -108,6 +108,7 @@ def test_key_undoes_and_a_standard_reason_needs_no_comment(browse: Any, site: An
         assert keys.loan != loan_id
         keys.press("u", goes_on=True)
         assert keys.loan == loan_id
+        assert "taken back" in keys.page.get_by_role("status").first.inner_text()
         assert "Nobody has decided yet" in keys.page.locator("#decisions").inner_text()
         seen.open(f"{P}/desk/{skipped}")
         keys.press("n", goes_on=True)

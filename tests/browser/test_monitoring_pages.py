@@ -80,6 +80,15 @@ def test_tables_and_plots_are_saved_as_csv_and_png(browse: Any, site: Any, tmp_p
         assert LAST in values.read_text()
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size > 5000
+        seen.open(f"{P}/batches/{LAST}")
+        assert seen.page.locator(".export").count() > 10
+        assert seen.page.locator(".export + .export").count() == 0  # each beside its own table
+        seen.open(f"{P}/batches")
+        with seen.page.expect_download() as download:
+            seen.page.get_by_role("button", name="Save the table as CSV").first.click()
+        rows = list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))
+        received = rows[0].index("Received")
+        assert [row[received] for row in rows if row[0] == LAST] == ["1000"]
         assert seen.faults == []
 
 

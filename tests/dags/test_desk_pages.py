@@ -127,7 +127,8 @@ def test_decision_is_recorded_under_the_users_name(
     read = database.select_read_only(
         night.connection, "select read_by, loan_id, place from readings order by reading_id"
     )[1]
-    assert read == [[f"airflow:a {role}", key, "desk"] for role in ("user", "op", "viewer")]
+    readers = ("user", "user", "op", "op", "viewer")
+    assert read == [[f"airflow:a {role}", key, "desk"] for role in readers]
 
 
 @pytest.mark.attack
@@ -165,6 +166,14 @@ def test_wrong_decision_is_refused(client: Any, token: Token, night: Session) ->
     assert status("999999999") == 404
     assert status("none") == 404
     assert column(night, "select count(*) from approvals") == [0]
+    written = form_of(night, decision="approve", comment="Why I think so", approved_up_to="nought")
+    again = client.post(f"{P}/desk/{key}/decision", data=written, headers=op)
+    assert (again.status_code, "Not recorded.</strong> approved_up_to: " in again.text) == (
+        422,
+        True,
+    )
+    assert ">Why I think so</textarea>" in again.text
+    assert 'value="nought"' in again.text
 
 
 def test_what_if_scores_and_names_a_wrong_field(client: Any, token: Token, night: Session) -> None:

@@ -1,5 +1,6 @@
 """Timeline, story of an alert, promotion on the page, over the routes."""
 
+import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -24,6 +25,7 @@ Token = Callable[[str], dict[str, str]]
 P = "/loan-scoring/p/loan_default"
 NIGHT = "2026-01-05"
 SCRIPT = "<script>alert(1)</script>"
+EVIDENCE = {"income_usd_per_month": {"tests": {"psi": {"effect": 0.3, "threshold": 0.1}}}}
 
 
 def text(answer: Any) -> str:
@@ -43,8 +45,9 @@ def alerted(night: Session) -> tuple[Session, int]:
         cursor.execute(
             "insert into alerts (batch_id, last_batch_id, scoring_run_id, severity, kind, subject,"
             " message, evidence) select batch_id, batch_id, scoring_run_id, 'critical',"
-            " 'population', 'income_usd_per_month', 'Monthly income fell', '{}'"
+            " 'population', 'income_usd_per_month', 'Monthly income fell', %s"
             " from scoring_runs where is_current returning alert_id",
+            (json.dumps(EVIDENCE),),
         )
         (alert_id,) = cursor.fetchone()
     return night, int(alert_id)
@@ -91,6 +94,18 @@ def test_alert_is_assigned_by_who_may_handle_it_and_its_story_says_so(
     client.post(path, data={"action": "assign", "assignee": ""}, headers=token("op"))
     assert rows(night, "select assignee from alerts") == [[None]]
     assert client.get(f"{P}/alerts/999", headers=token("viewer")).status_code == 404
+
+
+def test_alert_leads_to_its_columns_and_two_batches_say_how_they_differ(
+    client: Any, token: Token, alerted: tuple[Session, int]
+) -> None:
+    seen = token("viewer")
+    shown = client.get(f"{P}/alerts/{alerted[1]}", headers=seen)
+    assert f"{P}/drift/column?kind=data&amp;feature=income_usd_per_month" in shown.text
+    assert f"batch {NIGHT}" in text(shown)
+    two = client.get(f"{P}/drift/two?left={NIGHT}&right={NIGHT}", headers=seen)
+    assert re.search(r"Received (\S+) \1 \+0\.0 % ", text(two))
+    assert "+0.0 points of scored" in text(two)
 
 
 def test_pair_is_promoted_on_the_page_by_an_admin_with_a_comment(

@@ -224,7 +224,8 @@ def test_no_path_or_query_reaches_a_file_a_statement_or_a_template(
     assert {"limit", "after", "batch", "persona", "format"} <= {name for _, _, name in places}
     for place, (path, kind, name) in enumerate(places):
         for number, probe in enumerate(PROBES):
-            if not IS_LONG and (number + place) % 8:
+            # A date that no calendar has fits the pattern of a date, so it is tried everywhere.
+            if not IS_LONG and (number + place) % 8 and probe != "2026-02-30":
                 continue
             text = quote(probe, safe="%", errors="surrogatepass")
             address = path.replace("PROBE", text) if kind == "path" else f"{path}?{name}={text}"

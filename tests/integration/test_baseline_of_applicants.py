@@ -1,7 +1,7 @@
 """Lending with outcomes of approved loans only: nights of all applicants do not look drifted.
 
 The figures of docs/adr/0038 come from here:
-LOAN_SCORING_SOURCE=FILE pytest -s tests/integration/test_baseline_of_applicants.py
+LOAN_SCORING_SOURCE=FILE pytest -s -m bench tests/integration/test_baseline_of_applicants.py
 """
 
 import os
@@ -26,7 +26,7 @@ from loan_scoring.models.training.rows import TrainingRows
 from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_columns
 from loan_scoring.monitoring.drift.decide import decide_drift
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.bench, pytest.mark.integration]
 
 BATCHES = 10
 

@@ -1,7 +1,7 @@
 """On real loans that the model never saw: how near the estimate is, how often its interval holds.
 
 The figures of docs/adr/0014 come from here:
-LOAN_SCORING_SOURCE=FILE pytest -s tests/integration/test_estimated_on_real_loans.py
+LOAN_SCORING_SOURCE=FILE pytest -s -m bench tests/integration/test_estimated_on_real_loans.py
 """
 
 import sys
@@ -30,7 +30,7 @@ from loan_scoring.monitoring.performance.figures import holdout_curve
 from loan_scoring.scoring.batch import score_batch
 from loan_scoring.statistics.bins import group_by_probability
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.bench, pytest.mark.integration]
 
 BATCHES, LOANS = 20, 2000
 DEALS = 10

@@ -3,17 +3,26 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy.pool import StaticPool
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.batches import check_batch, ingest_batch, land_batch
-from loan_scoring.ingest.quality.expectations import critical_null_shares, derive_expectations
+from loan_scoring.ingest.quality import great_expectations
+from loan_scoring.ingest.quality.expectations import (
+    Expectation,
+    critical_null_shares,
+    derive_expectations,
+)
 from loan_scoring.lab.replay import Replay
 from loan_scoring.lab.scenarios import is_null_text
 
@@ -179,6 +188,85 @@ def test_observed_values_are_those_of_the_file(
             outside = (numbers < low) if low is not None else numbers.isna() & False
             expected[f"range:{column.name}"] = outside | ((numbers > high) if high else False)
     assert found == {name: (mask.sum() / len(rows), mask.sum()) for name, mask in expected.items()}
+
+
+def by_its_own_queries(session: Session, batch_id: str, suite: list[Expectation]) -> list[tuple]:
+    """Return name, success, observed value and unexpected rows as Great Expectations finds them.
+
+    It plans and runs its own queries here, over a view of the first revision of a batch.
+    """
+    import great_expectations as gx
+
+    connection = database.connect_beside(session.connection)
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY VIEW revision_1 AS SELECT * FROM applications"
+            " WHERE batch_id = %s AND revision = 1",
+            (batch_id,),
+        )
+        connection.commit()
+        context: Any = gx.get_context(mode="ephemeral")
+        context.enable_analytics(False)
+        context.variables.progress_bars = {"globally": False}
+        source = context.data_sources.add_postgres(
+            "own",
+            connection_string="postgresql+psycopg2://session@localhost/session",
+            kwargs={"creator": lambda: connection, "poolclass": StaticPool},
+        )
+        batch = (
+            source.add_table_asset("revision", table_name="revision_1")
+            .add_batch_definition_whole_table("revision")
+            .get_batch()
+        )
+        expectations = [great_expectations.configuration(each) for each in suite]
+        outcome = batch.validate(gx.ExpectationSuite("own", expectations=expectations))
+    found = {each.expectation_config.meta["name"]: each for each in outcome.results}
+    return [
+        (name, each.success, each.result.get("observed_value"), each.result.get("unexpected_count"))
+        for name in (one.name for one in suite)
+        for each in [found[name]]
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_great_expectations_finds_the_same_by_its_own_queries(three_nights: Session) -> None:
+    batch_id = select(three_nights, "select min(batch_id) from batches where batch_id <> 'history'")
+    [[night]] = batch_id
+    [[rows]] = select(
+        three_nights, f"select accepted from batches where batch_id = '{night}' and revision = 1"
+    )
+    contract = three_nights.contract
+    suite = derive_expectations(contract, rows, [rows, rows, 10 * rows], night)
+    harder: dict[str, dict[str, Any]] = {
+        "null_share": {"mostly": 1.0},
+        "levels": {"value_set": ["another"]},
+        "open_levels": {"value_set": ["another"]},
+        "range": {"min_value": None, "max_value": 0},
+        "schema": {"column_set": ["loan_id", "more"]},
+        "volume": {"min_value": rows + 1, "max_value": rows + 2},
+    }
+    hard = [
+        replace(each, limits=each.limits | harder[each.rule])
+        for each in suite
+        if each.rule in harder and contract_type(contract, each) not in ("date", "timestamp")
+    ]
+    for expected in (suite, hard):
+        verdicts, page = great_expectations.validate_revision(three_nights, night, 1, expected)
+        theirs = by_its_own_queries(three_nights, night, expected)
+        for ours, (name, is_success, observed, unexpected) in zip(verdicts, theirs, strict=True):
+            assert (ours.expectation.name, ours.is_success) == (name, is_success)
+            assert ours.unexpected_count == unexpected, name
+            if ours.expectation.rule != "schema" and observed is not None:
+                assert ours.observed == pytest.approx(observed), name
+        assert f">{len(verdicts)}<" in re.sub(r"\s", "", page)
+    failed = {each.expectation.rule for each in verdicts if not each.is_success}
+    assert failed == {each.rule for each in hard}
+    assert {"null_share", "open_levels", "range", "schema", "volume"} <= failed
+
+
+def contract_type(contract: Contract, expectation: Expectation) -> str | None:
+    column = contract.by_name.get(expectation.column or "")
+    return column.type if column else None
 
 
 def test_collapsed_volume_is_refused(three_nights: Session, drops: Replay, tmp_path: Path) -> None:

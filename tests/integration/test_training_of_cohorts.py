@@ -165,6 +165,28 @@ def test_funded_loans_alone_decide_whether_a_night_is_mature(
     assert frozen.applicants.counts["declined"] == declined.num_rows
 
 
+def test_of_many_loans_a_hash_draws_the_same_share_of_each_outcome(ready: Session) -> None:
+    every = freeze_rows(ready)
+    loans = every.table.num_rows
+    rate = np.mean(every.table.column("is_default").to_pylist())
+    drawn = {}
+    for most in (4_000, 5_000):
+        assert most < loans
+        found = freeze_rows(under(ready, training={"max_loans": most}))
+        share = most / loans
+        assert abs(found.table.num_rows - most) < 4 * np.sqrt(loans * share * (1 - share))
+        error = np.sqrt(rate * (1 - rate) / most)
+        assert abs(np.mean(found.table.column("is_default").to_pylist()) - rate) < 4 * error
+        assert found.cohorts["drawn_text"] == (
+            f"Of {loans:,} labelled loans a hash of the key draws about {most:,}"
+            " (training.max_loans)"
+        )
+        drawn[most] = set(found.table.column("loan_id").to_pylist())
+    assert drawn[4_000] < drawn[5_000] < set(every.table.column("loan_id").to_pylist())
+    assert every.cohorts["drawn_text"] is None
+    assert freeze_rows(under(ready, training={"max_loans": loans})).table.num_rows == loans
+
+
 def test_portfolio_whose_outcomes_are_all_immature_says_why_it_has_no_model(
     ready: Session, drops: Replay, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Define and run the commands of the lab: replay, bench, calibrate, ceiling and demo-drift."""
+"""Define and run the commands of the lab, such as replay, bench, calibrate and demo-drift."""
 
 import argparse
 import tempfile
@@ -34,7 +34,7 @@ def add_replay_command(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands `bench`, `calibrate`, `ceiling` and `demo-drift` to the command line."""
+    """Add the commands `bench`, `calibrate`, `ceiling`, `scale` and `demo-drift`."""
     bench = add_command(
         commands,
         "bench",
@@ -89,6 +89,21 @@ def add_measuring_commands(commands: Any, common: argparse.ArgumentParser) -> No
     ceiling.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
     ceiling.add_argument(
         "--docs", metavar="FOLDER", help="keep the figures there, and write them into its models.md"
+    )
+    scale = add_command(
+        commands,
+        "scale",
+        _scale,
+        "fill a database with millions of applications, and measure stages, tables and queries",
+        common,
+    )
+    scale.add_argument("--source", metavar="FILE-OR-URL", help="default: LOAN_SCORING_SOURCE")
+    scale.add_argument("--nights", type=count, default=30, help="default: %(default)s")
+    scale.add_argument(
+        "--per-night", type=count, default=333_334, help="applications; default: %(default)s"
+    )
+    scale.add_argument(
+        "--docs", metavar="FOLDER", help="where to write scale.md; default: docs/ of the project"
     )
     demo = add_command(
         commands,
@@ -183,6 +198,21 @@ def _ceiling(options: argparse.Namespace) -> dict[str, Any]:
     if options.docs:
         write_ceiling(found, Path(options.docs))
     return found | {"text": "\n".join(ceiling_section(found))}
+
+
+def _scale(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.database.files import write_whole
+    from loan_scoring.lab.bench.scale import measure_scale
+    from loan_scoring.lab.bench.scale_page import scale_page
+
+    nights, per_night = options.nights, options.per_night
+    with tempfile.TemporaryDirectory(prefix="loan-scoring-scale-") as folder:
+        found = measure_scale(options.portfolio, Path(folder), nights, per_night, options.source)
+    page = (Path(options.docs) if options.docs else settings.home() / "docs") / "scale.md"
+    command = f"loan-scoring scale --nights {nights} --per-night {per_night}"
+    text = scale_page(found, command)
+    write_whole(page, text.encode())
+    return {**asdict(found), "page": page, "text": f"{page}: {found.applications:,} applications"}
 
 
 def _demo_drift(options: argparse.Namespace) -> dict[str, Any]:

@@ -156,6 +156,11 @@ class TrainingPolicy(ContractPart):
     """Seed of every random draw."""
     min_loans: Annotated[int, Field(ge=100)] = 1000
     """With fewer labelled loans there is no training."""
+    max_loans: Annotated[int, Field(ge=1000)] | None = later(None)
+    """The most labelled loans that a training reads. Of more, a hash of `seed` and the key draws
+    about this many, the same share of defaults and of each cohort but for chance. Memory grows with
+    the loans that are read ([decision 64](adr/0064-training-in-bounded-memory.md)).
+    """
     min_recent_loans: Annotated[int, Field(ge=100)] = 6000
     """After a change, this many loans with outcomes since then calibrate and measure the new model
     ([decision 15](adr/0015-learning-after-a-change.md)).

@@ -93,10 +93,35 @@ class Cohorts:
     def of_final(self) -> sql.Composable:
         """Return the SQL condition on loans that training reads, in terms of `a`, the application.
 
-        It holds for the loans that `loans` counts, if each of them has an outcome.
+        It holds for the loans that `loans` counts, if each of them has an outcome, or for those of
+        them that are drawn.
         """
-        return sql.SQL("{} AND {}").format(
+        condition = sql.SQL("{} AND {}").format(
             of_batches(self.mature), is_over(self.contract, self.last_day)
+        )
+        if self.drawn_share == 1:
+            return condition
+        # The hash is compared as a text of hexadecimal digits. A larger share has the loans of a
+        # smaller one, so a loan stays drawn while the share does not fall.
+        return sql.SQL('{} AND left(md5({} || a.loan_id::text), 8) COLLATE "C" < {}').format(
+            condition,
+            sql.Literal(f"drawn:{self.contract.training.seed}:"),
+            sql.Literal(f"{int(self.drawn_share * 16**8):08x}"),
+        )
+
+    @property
+    def drawn_share(self) -> float:
+        """The share of `loans` that a training draws. 1 if the contract's `max_loans` holds all."""
+        most = self.contract.training.max_loans
+        return 1.0 if most is None or self.loans <= most else most / self.loans
+
+    def drawn_text(self) -> str | None:
+        """Return one sentence on the loans that are drawn. None if all are read."""
+        if self.drawn_share == 1:
+            return None
+        return (
+            f"Of {self.loans:,} labelled loans a hash of the key draws about "
+            f"{self.contract.training.max_loans:,} (training.max_loans)"
         )
 
     def left_out(self) -> dict[str, Any]:

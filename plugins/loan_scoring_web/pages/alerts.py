@@ -84,6 +84,8 @@ def _days() -> dict[str, date]:
 def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str, Any]]:
     """Return an alert's evidence as table rows, each with a subject and its figures.
 
+    A row about a compared input also has `column`, the name of the input.
+
     The evidence is a dictionary. Its values are single facts, or dictionaries with several facts
     and drift tests. A key is the name of a column or the name of a fact.
     """
@@ -92,7 +94,7 @@ def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str
         subject = compared_name(contract, name)
         subject = _label(name) if subject == name else subject
         if not isinstance(facts, dict):
-            rows.append({"subject": subject, "figures": [("", _text(facts))]})
+            rows.append({"subject": subject, "figures": [("", _text(facts))], "column": None})
             continue
         figures = [
             (_label(test), f"effect {_text(each['effect'])}, limit {_text(each['threshold'])}")
@@ -103,7 +105,8 @@ def evidence_rows(contract: Contract, evidence: dict[str, Any]) -> list[dict[str
             for fact, value in facts.items()
             if fact not in ("tests", "causes") and not _is_long(value)
         ]
-        rows.append({"subject": subject, "figures": figures})
+        is_compared = bool(facts.get("tests")) and name in contract.by_name
+        rows.append({"subject": subject, "figures": figures, "column": is_compared and name})
     return rows
 
 

@@ -204,7 +204,9 @@ def _segments(contract: Contract, rows: Sequence[database.Row]) -> list[dict[str
 def _personas(
     counted: Mapping[str, database.Row], performance: list[database.Row], model: database.Row
 ) -> list[dict[str, Any]]:
-    """Return a table row for each persona, the persona with the most loans first.
+    """Return a table row for each persona, in the same order for every batch of a model.
+
+    The persona with the lowest default rate at training is first.
 
     A row has the number and share of loans in the batch, the share and default rate at training,
     and the estimated approval rate and loss.
@@ -228,7 +230,10 @@ def _personas(
             "approval_rate": found.get((name, "approval_rate")),
             "loss": found.get((name, "loss_of_approved")),
         }
-        for name, loans in sorted(counts.items(), key=lambda each: -each[1])
+        for name, loans in sorted(
+            counts.items(),
+            key=lambda each: (known.get(each[0], {}).get("default_rate") or 0.0, each[0]),
+        )
     ]
 
 

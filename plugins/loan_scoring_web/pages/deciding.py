@@ -40,6 +40,8 @@ def read_deciding(
         "amount_unit": contract.by_name[business.amount].unit if business else None,
         "needs_two": _needs_two(contract, amount),
         "appeal_roles": ["Admin", *contract.desk.appeal_roles],
+        "not_recorded": None,
+        "written": {},
     }
 
 
@@ -82,4 +84,5 @@ def read_walk(
         "hours_left": hours_between(now(), due),
         "due": due,
         "toast": read_toast(session, query.done, user),
+        "is_undone": query.undone == "yes",
     }

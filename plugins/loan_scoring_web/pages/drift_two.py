@@ -11,6 +11,7 @@ from loan_scoring_web.pages.plots import DECISIONS
 from loan_scoring_web.pages.words import LEVELS, Shares, severity
 
 Side = dict[str, Any]
+MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
 def read_two_page(session: Session, left: str | None, right: str | None) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def read_two_page(session: Session, left: str | None, right: str | None) -> dict
         "right": right,
         "known": known,
         "sides": sides,
+        "changes": _changes(*sides) if len(sides) == 2 else {},
         "rows": _rows(session, *sides) if len(sides) == 2 else [],
     }
 
@@ -49,6 +51,39 @@ def _side(session: Session, batch_id: str) -> Side:
             for name in DECISIONS
         }
     }
+
+
+def _changes(left: Side, right: Side) -> dict[str, str]:
+    """Return in words how much each figure of the right batch differs from that of the left."""
+    counts = ("received", "quarantined", "scored", "referred", "loss_of_approved")
+    found = {name: relative_change(left[name], right[name]) for name in counts}
+    for name in DECISIONS:
+        base = "of_all" if name == "refer" else "of_scored"
+        shares = [getattr(side["shares"][name], base) for side in (left, right)]
+        found[name] = points_change(*shares)
+    return found | {"default_rate": points_change(left["default_rate"], right["default_rate"])}
+
+
+def relative_change(before: float | None, after: float | None) -> str:
+    """Return a change in percent of the value before.
+
+    >>> relative_change(200, 230), relative_change(0, 3) == relative_change(None, 3) == NONE
+    ('+15.0 %', True)
+    """
+    if not before or after is None:
+        return NONE
+    return f"{100 * (after / before - 1):+.1f} %".replace("-", MINUS)
+
+
+def points_change(before: float | None, after: float | None) -> str:
+    """Return the difference of two shares in percentage points.
+
+    >>> points_change(0.16, 0.181), points_change(None, 0.2) == NONE
+    ('+2.1 points', True)
+    """
+    if before is None or after is None:
+        return NONE
+    return f"{100 * (after - before):+.1f} points".replace("-", MINUS)
 
 
 def _columns(session: Session, side: Side) -> dict[tuple[str, str], dict[str, Any]]:

@@ -11,7 +11,7 @@ import plotly
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from loan_scoring_web.pages.words import severity, test_name
+from loan_scoring_web.pages.words import doer, severity, test_name
 
 NONE = "\N{EN DASH}"
 """String that pages show for a missing value."""
@@ -48,6 +48,7 @@ def template_environment() -> Environment:
         "address": address,
         "severity": severity,
         "test_name": test_name,
+        "doer": doer,
     }
     return environment
 

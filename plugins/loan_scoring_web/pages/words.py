@@ -46,6 +46,15 @@ def test_name(test: str) -> str:
     return TESTS[test][1] if test in TESTS else test.replace("_", " ")
 
 
+def doer(name: str | None) -> str:
+    """Return who did something. What no person did, the policy of the contract did.
+
+    >>> doer("policy:auto"), doer("airflow:anna")
+    ('the policy, without a person', 'airflow:anna')
+    """
+    return "the policy, without a person" if name == "policy:auto" else name or ""
+
+
 @dataclass(frozen=True)
 class Shares:
     """How many of a batch's loans, with both denominators.

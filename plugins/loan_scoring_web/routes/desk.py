@@ -7,6 +7,7 @@ from urllib.parse import quote
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
@@ -21,7 +22,7 @@ from loan_scoring.desk.decisions import (
 from loan_scoring.desk.loan_ids import typed_loan_id
 from loan_scoring.desk.queue import current_run, next_to_decide
 from loan_scoring.desk.terms import Terms
-from loan_scoring.errors import InputError, MissingError
+from loan_scoring.errors import InputError, MissingError, StateError
 from loan_scoring.scoring.queue import fill_queue, is_filled
 from loan_scoring.scoring.request import CHAMPION
 from loan_scoring_web.databases import Operating, Reading, record_read, write_session
@@ -32,6 +33,7 @@ from loan_scoring_web.forms import (
     FormFields,
     QueueQuery,
     UndoForm,
+    faults_line,
     parse_queue,
 )
 from loan_scoring_web.limits import LimitedRoute
@@ -121,7 +123,8 @@ def undo(
 ) -> Response:
     """Take back the user's last decision on a loan, and redirect to the page of the loan."""
     undone = undo_decision(session, form.approval_id, by(user))
-    return _to(request, session, f"/{quote(undone['loan_id'])}", parse_queue(form.queue).kept())
+    kept = parse_queue(form.queue).kept(undone="yes")
+    return _to(request, session, f"/{quote(undone['loan_id'])}", kept)
 
 
 @router.post("/bulk")
@@ -142,11 +145,12 @@ def decide(
     session: Operating,
     user: CurrentUser,
     loan_id: str,
-    form: Annotated[DecisionForm, Form()],
+    form: FormFields,
 ) -> Response:
     """Record the user's decision on an application, and redirect to the next application.
 
-    If the form names no queue, redirect to the page of the application.
+    If the form names no queue, redirect to the page of the application. If the decision is not
+    recorded, the page of the application says why, and has what was written.
     """
     return _decide(request, session, user, loan_id, form, is_appeal=False)
 
@@ -157,7 +161,7 @@ def decide_appeal(
     session: Operating,
     user: CurrentUser,
     loan_id: str,
-    form: Annotated[DecisionForm, Form()],
+    form: FormFields,
 ) -> Response:
     """Record the user's decision on an appeal against a decision of the policy.
 
@@ -176,14 +180,26 @@ def _decide(
     session: Session,
     user: BaseUser,
     loan_id: str,
-    form: DecisionForm,
+    written: dict[str, str],
     *,
     is_appeal: bool,
 ) -> Response:
-    done = record_decision(
-        session, loan_id, form.decision, form.comment, by(user), form.scoring_run_id, form.seen,
-        Terms(form.standard_reason, form.approved_up_to, is_appeal),
-    )  # fmt: skip
+    try:
+        form = DecisionForm.model_validate(written)
+        done = record_decision(
+            session, loan_id, form.decision, form.comment, by(user), form.scoring_run_id, form.seen,
+            Terms(form.standard_reason, form.approved_up_to, is_appeal),
+        )  # fmt: skip
+    except (ValidationError, InputError, StateError) as error:
+        is_invalid = isinstance(error, ValidationError)
+        reason = faults_line(error.errors()) if is_invalid else str(error)
+        again = _application(
+            request, session, user, loan_id, parse_queue(written.get("queue", "")),
+            409 if isinstance(error, StateError) else 422, not_recorded=reason, written=written,
+        )  # fmt: skip
+        key = typed_loan_id(session.contract, loan_id)
+        record_read(session.contract.portfolio, by(user), key, "desk")
+        return again
     query = parse_queue(form.queue or "")
     kept = query.kept(done=done.approval_id)
     if form.queue is None or is_appeal:

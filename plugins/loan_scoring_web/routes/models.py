@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from loan_scoring.database.session import Session
 from loan_scoring_web.databases import Administering, Reading
 from loan_scoring_web.forms import PromotionForm, RollbackForm, SignatureForm
 from loan_scoring_web.limits import LimitedRoute
@@ -38,7 +39,7 @@ def models(
 
 
 @router.get("/{model_version}/card")
-def card(session: Reading, model_version: str) -> Response:
+def card(request: Request, session: Reading, model_version: str) -> Response:
     """Show the model card that describes a version and the version fitted together with it."""
     _refuse_no_version(model_version)
     # Imported here because these modules import scikit-learn, which would slow the start of the API
@@ -46,11 +47,14 @@ def card(session: Reading, model_version: str) -> Response:
     from loan_scoring.models.card.content import read_card
     from loan_scoring.models.card.render import render_card_html
 
-    return HTMLResponse(render_card_html(read_card(session, model_version)), headers=HEADERS)
+    shown = render_card_html(read_card(session, model_version), _back(request, session))
+    return HTMLResponse(shown, headers=HEADERS)
 
 
 @router.get("/{model_version}/report")
-def report(session: Reading, model_version: str, annex_iv: bool = False) -> Response:
+def report(
+    request: Request, session: Reading, model_version: str, annex_iv: bool = False
+) -> Response:
     """Show the whole file of a version, with what Annex IV of the EU AI Act asks for on request."""
     _refuse_no_version(model_version)
     # Imported here because these modules import scikit-learn, which would slow the start of the API
@@ -59,7 +63,7 @@ def report(session: Reading, model_version: str, annex_iv: bool = False) -> Resp
     from loan_scoring.models.report.content import read_report
 
     shown = read_report(session, model_version, annex_iv=annex_iv)
-    return HTMLResponse(render_card_html(shown), headers=HEADERS)
+    return HTMLResponse(render_card_html(shown, _back(request, session)), headers=HEADERS)
 
 
 @router.post("/{model_version}/sign")
@@ -122,6 +126,12 @@ def rollback(
     rollback_champions(session, by(user), comment=form.comment, seen=form.seen)
     base = request.scope.get("root_path", "")
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/models#history", 303)
+
+
+def _back(request: Request, session: Session) -> tuple[str, str]:
+    """Return text and address of the link from a card to the models page."""
+    base = request.scope.get("root_path", "")
+    return "All models", f"{base}/p/{session.contract.portfolio}/models"
 
 
 def _refuse_no_version(version: str) -> None:

@@ -27,8 +27,12 @@
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   };
 
-  // The minus sign and the sign of a missing value are written for people.
-  const plain = (cell) => cell.innerText.trim().replace(/\s+/g, " ").replace(/^\u2212/, "-").replace(/^\u2013$/, "");
+  // The minus sign, the sign of a missing value and the commas of thousands are written for people.
+  const NUMBER = /^-?\d{1,3}(,\d{3})+(\.\d+)?$/;
+  const plain = (cell) => {
+    const text = cell.innerText.trim().replace(/\s+/g, " ").replace(/^\u2212/, "-").replace(/^\u2013$/, "");
+    return NUMBER.test(text) ? text.replaceAll(",", "") : text;
+  };
   const tableRows = (table) =>
     [...table.rows].map((row) => [...row.cells].flatMap((cell) => [plain(cell), ...Array(cell.colSpan - 1).fill("")]));
 
@@ -76,7 +80,9 @@
       else if (each.tagName === "TABLE") {
         if (!each.tHead || !each.tBodies[0]?.rows.length) continue;
         const title = heading || document.querySelector("h1")?.innerText || "table";
-        const place = each.closest(".wide") ?? each;
+        const wide = each.closest(".wide");
+        // A table inside a cell has its button beside it, not beside the table around it.
+        const place = wide?.querySelector("table") === each ? wide : each;
         const name = `${page}${heading ? `-${slug(heading)}` : ""}`;
         place.after(bar(button("CSV", `Save the table as CSV: ${title}`, () => saveCsv(name, tableRows(each)))));
       } else {

@@ -50,8 +50,8 @@ def bench_metrics_stage(loans: BenchLoans, url: str) -> BenchResult:
                     draw_outcomes(session)
                 runs = [
                     run_in_process(
-                        "metrics_process",
-                        [session.contract.portfolio, session.contract.replay.start],
+                        "stage_process",
+                        ["metrics", session.contract.portfolio, session.contract.replay.start],
                         url,
                         loans.source,
                     )

@@ -68,6 +68,9 @@ def _cohorts(data: dict[str, Any]) -> list[Block]:
         return []
     last = f"The last cohort used is batch {cohorts['last']}."
     blocks: list[Block] = [Text(f"{last} {cohorts['left_out_text'] or 'No loan is left out'}.")]
+    # Models of earlier releases do not have it.
+    if drawn := cohorts.get("drawn_text"):
+        blocks.append(Text(f"{drawn}."))
     left_out = cohorts["left_out"]["batches"]
     if left_out:
         head = ["left out", "with an outcome", "of these defaults", "can have one", "of these have"]

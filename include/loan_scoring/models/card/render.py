@@ -51,10 +51,16 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
-def render_card_html(card: Card) -> str:
-    """Return the card as one HTML page that contains its styles and plots."""
+def render_card_html(card: Card, back: tuple[str, str] | None = None) -> str:
+    """Return the card as one HTML page that contains its styles and plots.
+
+    Args:
+        card: the card.
+        back: text and address of a link back, for a card that is shown among other pages.
+    """
     sections = [(section.title, _runs(section)) for section in card.sections]
-    return _pages().get_template("page.html").render(card=card, sections=sections, policy=POLICY)
+    page = _pages().get_template("page.html")
+    return page.render(card=card, sections=sections, policy=POLICY, back=back)
 
 
 @cache

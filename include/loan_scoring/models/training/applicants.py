@@ -107,4 +107,5 @@ def describe_cohorts(cohorts: Cohorts) -> dict[str, Any]:
         "last": cohorts.last,
         "left_out": cohorts.left_out(),
         "left_out_text": cohorts.left_out_text(),
+        "drawn_text": cohorts.drawn_text(),
     }

@@ -117,8 +117,8 @@ def freeze_rows(session: Session) -> TrainingRows:
         as_of = database.row(session.connection, "select_last_outcome_change")
         delivery = last_delivery(session)
     _refuse_too_little(contract, table, cohorts)
-    if cohorts.left_out_text():
-        log.warning("%s: %s", contract.portfolio, cohorts.left_out_text())
+    for text in filter(None, (cohorts.left_out_text(), cohorts.drawn_text())):
+        log.warning("%s: %s", contract.portfolio, text)
     report = _report_leaks(contract, table)
     today = local_time(contract.schedules.timezone).date()
     gone = {column.name for column in contract.inputs if column.is_retired(today)}
@@ -254,7 +254,7 @@ def _changed_since(session: Session, cohorts: Cohorts) -> str | None:
     since = change["since"] if change else None
     if since is None:
         return None
-    labelled = sum(each.final for each in cohorts.since(since))
+    labelled = int(sum(each.final for each in cohorts.since(since)) * cohorts.drawn_share)
     needed = session.contract.training.min_recent_loans
     if labelled < needed:
         log.info("change since %s ignored: %d labelled loans of %d", since, labelled, needed)

@@ -20,7 +20,7 @@ from loan_scoring.local.airflow_client import AirflowClient
 from loan_scoring.local.airflow_stack import STAGES, airflow_stack
 from loan_scoring.local.postgres import embedded
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
+pytestmark = [pytest.mark.nights, pytest.mark.end_to_end, pytest.mark.integration]
 
 PORTFOLIO = "loan_default"
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"

@@ -15,7 +15,7 @@ from loan_scoring.local.airflow_client import AirflowClient, attach_to_stack
 from loan_scoring.local.postgres import EmbeddedPostgres
 from loan_scoring.local.up import stop_services
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.integration]
+pytestmark = [pytest.mark.nights, pytest.mark.end_to_end, pytest.mark.integration]
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "bring-your-own-loans.md"
 CONTRACT = Path("include/portfolios/personal_loans.yaml")
