@@ -40,7 +40,7 @@ def services() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = parsed["services"]
     assert set(found) == {
         "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer",
-        "worker", "mlflow", "housekeeping",
+        "worker", "mlflow", "housekeeping", "stream",
     }  # fmt: skip
     return found
 
