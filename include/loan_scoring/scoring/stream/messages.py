@@ -170,4 +170,7 @@ def reply_text(found: Answer) -> bytes:
 
 def unique(messages: Sequence[Message]) -> list[Message]:
     """Return the first message of each id, in their order."""
-    return list({each.message_id: each for each in reversed(messages)}.values())[::-1]
+    found: dict[str, Message] = {}
+    for each in messages:
+        found.setdefault(each.message_id, each)
+    return list(found.values())
