@@ -9,8 +9,8 @@ import pandas as pd
 
 from loan_scoring.federated.agreement import Scheme, build_encoder
 
-LARGEST_LEAF = 10.0
-"""A leaf with more log-odds, or with none that is a number, marks a broken or hostile tree."""
+LARGEST_LEAF = 50.0
+"""Log-odds of a leaf, before learning rate and share, above which a tree is broken or hostile."""
 _NEVER_BELOW = float(np.finfo(np.float32).max)
 
 
@@ -124,8 +124,14 @@ def load(model: bytes) -> Any:
     return booster
 
 
-def fault_of(reply: bytes, expected: int) -> str | None:
-    """Return what is wrong with the trees that a site sent. None if nothing is."""
+def fault_of(reply: bytes, expected: int, most: float) -> str | None:
+    """Return what is wrong with the trees that a site sent. None if nothing is.
+
+    Args:
+        reply: what the site sent.
+        expected: number of trees that it was asked for.
+        most: largest absolute value of a leaf.
+    """
     try:
         inner = json.loads(reply)["learner"]["gradient_booster"]["model"]
         leaves = [
@@ -141,6 +147,6 @@ def fault_of(reply: bytes, expected: int) -> str | None:
     if not all(isinstance(each, int | float) and np.isfinite(each) for each in leaves):
         return "its update has values that are no numbers"
     largest = max(map(abs, leaves), default=0.0)
-    if largest > LARGEST_LEAF:
-        return f"its update is too large: a leaf of {largest:.3g} log-odds"
+    if largest > most:
+        return f"its update is too large: a leaf of {largest:.3g} log-odds where {most:.3g} is the most"
     return None
