@@ -2,14 +2,16 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes pyproject.toml --custom-compile-command "make lock"
+COMPILE = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
+LOCK = $(COMPILE) pyproject.toml
+LOCK_GROUP = $(COMPILE) --group
 # Allow Python to write compiled bytecode, because it halves the start time of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 # Waiting OpenMP threads sleep instead of spinning, so that other processes can use the core. Airflow tasks
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-lending env bench calibrate demo-drift audit lint style types format reference lock clean
+.PHONY: federated test-federated help setup run up down test test-generated test-bench test-compose test-lending env bench calibrate demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -40,6 +42,8 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
+	@# Without this environment, its tests are skipped with the reason.
+	@$(MAKE) --silent federated || echo 'test: the environment of federated training cannot be made' >&2
 	@# mypy runs in parallel with the tests. If mypy finds errors, they are printed after the tests.
 	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
 	$(PYTEST) $(PARALLEL); tests=$$?; \
@@ -118,6 +122,19 @@ $(EXTRAS)/.done: requirements-extras.txt | setup
 test-extras: $(EXTRAS)/.done ## what needs the extras: the notebook on a running stack, queries of exported months
 	LOAN_SCORING_EXTRAS_PYTHON=$(CURDIR)/$(EXTRAS)/bin/python $(PYTEST) -m extras tests
 
+# Flower and Airflow need other releases of the same packages, so Flower has an environment of its own.
+FEDERATED := .venv-federated
+
+federated: $(FEDERATED)/.done ## make the environment of federated training
+
+$(FEDERATED)/.done: requirements-federated.txt | setup
+	$(BIN)/uv venv --quiet --clear $(FEDERATED)
+	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements-federated.txt
+	touch $@
+
+test-federated: $(FEDERATED)/.done ## federated training by a SuperLink and SuperNodes, one of them killed
+	LOAN_SCORING_FEDERATED_PYTHON=$(CURDIR)/$(FEDERATED)/bin/python $(PYTEST) -m federated tests
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
@@ -127,7 +144,9 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
+	cp requirements.txt requirements-federated.txt
+	$(LOCK_GROUP) pyproject.toml:federated -o requirements-federated.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(FEDERATED) .local data/landing data/artifacts data/quality data/demo data/example

@@ -49,9 +49,7 @@ def generated_sites(
     contract: Contract, sizes: Sequence[int] = (3000, 2400, 1600, 700)
 ) -> list[Site]:
     """Return sites of different sizes and somewhat different applicants."""
-    return [
-        generated_site(contract, f"site{nth}", size, nth) for nth, size in enumerate(sizes)
-    ]
+    return [generated_site(contract, f"site{nth}", size, nth) for nth, size in enumerate(sizes)]
 
 
 def pooled(sites: Sequence[Site]) -> Site:

@@ -21,17 +21,13 @@ def add_federated_command(commands: Any, common: argparse.ArgumentParser) -> Non
     run.add_argument(
         "--local", action="store_true", help="the sites are levels of a column of this database"
     )
-    run.add_argument(
-        "--processes", action="store_true", help="each site is a SuperNode of its own"
-    )
+    run.add_argument("--processes", action="store_true", help="each site is a SuperNode of its own")
     run.add_argument("--algorithm", choices=ALGORITHMS, help="default: the contract's")
     run.add_argument("--rounds", type=int, help="default: the contract's")
     run.add_argument("--secure", action="store_true", help="secure aggregation (SecAgg+)")
     run.add_argument("--epsilon", type=float, help="differential privacy of each loan")
     run.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON")
-    run.add_argument(
-        "--register", action="store_true", help="register the model as a challenger"
-    )
+    run.add_argument("--register", action="store_true", help="register the model as a challenger")
     register = add_command(
         inner, "register", _register, "register the result of a run as a challenger", common
     )

@@ -22,13 +22,14 @@ scorecard also `loans` and `defaults` by name and bin.
 _POWERS = 2.0 ** np.arange(-10, 40.5, 0.5)
 COARSE = np.concatenate([-_POWERS[::-1], [0.0], _POWERS])
 """Limits of the cells of the first count, the same for every number of every lender."""
-FINE_CELLS = 256
+FINE_CELLS, NOISY_CELLS = 256, 32
+"""Cells of the second count, without and with noise: noise adds up over cells."""
 MOST_EDGES, KNOTS, BINS = 63, 5, 8
 
 
-def fine_edges(low: float, high: float) -> np.ndarray:
+def fine_edges(low: float, high: float, cells: int) -> np.ndarray:
     """Return the limits of the cells of the second count, between two quantiles of the first."""
-    return np.linspace(low, max(high, low + 1e-9 * max(1.0, abs(low))), FINE_CELLS + 1)
+    return np.linspace(low, max(high, low + 1e-9 * max(1.0, abs(low))), cells + 1)
 
 
 def count_cells(values: np.ndarray, edges: np.ndarray, min_loans: int) -> np.ndarray:
@@ -54,9 +55,8 @@ def quantiles(counts: np.ndarray, edges: np.ndarray, shares: np.ndarray) -> np.n
 
     Values are taken as spread evenly in their cell, and those outside all cells as at its end.
     """
-    up_to = np.cumsum(counts[:-1])
-    total = max(float(counts.sum()), 1e-12)
-    return np.asarray(np.interp(shares * total, up_to, edges))
+    up_to = np.maximum.accumulate(np.cumsum(counts))  # noise may have made a count negative
+    return np.asarray(np.interp(shares * max(float(up_to[-1]), 1e-12), up_to[:-1], edges))
 
 
 def increasing(values: np.ndarray) -> list[float]:

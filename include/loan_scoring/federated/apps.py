@@ -66,7 +66,8 @@ def _read(context: Context) -> Site:
     config = context.node_config
     name = str(config["site"])
     contract = under(
-        str(config["portfolio"]), json.loads(str(config.get("policy", "")).replace("'", '"') or "{}")
+        str(config["portfolio"]),
+        json.loads(str(config.get("policy", "")).replace("'", '"') or "{}"),
     )
     folder = _folder(context) / f"{name}-{context.run_id}"
     if (folder / "learn.parquet").is_file():
@@ -88,7 +89,9 @@ def _kept(contract: Contract, name: str, folder: Path) -> Site:
         y = frame.pop("is_default").to_numpy()
         for column in frame.columns:
             if not contract.by_name[column].is_numeric_feature:
-                frame[column] = frame[column].astype(object).where(frame[column].notna(), float("nan"))
+                frame[column] = (
+                    frame[column].astype(object).where(frame[column].notna(), float("nan"))
+                )
         parts += [frame, y]
     return Site(name, contract, *parts)
 

@@ -84,9 +84,7 @@ def under(portfolio: str, changes: dict[str, Any]) -> Any:
     """Return the contract of a portfolio with some fields of `federated` changed."""
     loaded = contracts.load(portfolio)
     policy = policy_of(loaded)
-    return loaded.model_copy(
-        update={"federated": type(policy)(**(policy.model_dump() | changes))}
-    )
+    return loaded.model_copy(update={"federated": type(policy)(**(policy.model_dump() | changes))})
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from loan_scoring.federated.site import Question, Site
 SECURE = "secaggplus_configs"
 """Name of the record with which SecAgg+ marks its messages."""
 QUESTION = "fitins.config"
-RELEASES = {"coarse": 1, "fine": 1, "bins": 1, "moments": 1}
-"""How often a task is answered in a run. Fits are answered once a round."""
 
 
 def question_in(message: Message) -> Question | None:

@@ -17,6 +17,7 @@ from loan_scoring.errors import StateError
 
 APP = Path(__file__).with_name("app")
 LIMIT_SECONDS = 7200.0
+STARTS_WITHIN_SECONDS = 300.0
 
 
 def run_processes(request: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def free_port() -> int:
 
 
 def _wait_for_port(port: int, log: Path) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -87,9 +87,7 @@ def _steps(session: Session, parts: TrainingParts, model: Any, features: list[st
     if not isinstance(session.contract.grades, int):
         return None
     learn = parts.learn
-    return isotonic_steps(
-        parts.y[learn], model.predict_proba(parts.X.iloc[learn][features])[:, 1]
-    )
+    return isotonic_steps(parts.y[learn], model.predict_proba(parts.X.iloc[learn][features])[:, 1])
 
 
 def _described(model: FittedModel, features: list[str], described: dict[str, Any]) -> FittedModel:

@@ -15,6 +15,8 @@ from loan_scoring.federated.request import request_of
 PYTHON = "LOAN_SCORING_FEDERATED_PYTHON"
 """Variable with the Python of the second environment. Without it, that of `make federated`."""
 URL = "LOAN_SCORING_SITE_URL"
+SERVED = "LOAN_SCORING_FEDERATED_SERVED"
+"""Variable with the number of sites that connect to the SuperLink of another container."""
 
 
 def environment() -> Path:

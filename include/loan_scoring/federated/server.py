@@ -19,8 +19,8 @@ from loan_scoring.contract.federated import LINEAR, FederatedPolicy
 from loan_scoring.errors import StateError
 from loan_scoring.federated import agreement, linear, trees
 from loan_scoring.federated.agreement import Scheme
-from loan_scoring.federated.guards import one_array
-from loan_scoring.federated.site import Question, linear_model
+from loan_scoring.federated.guards import one_array, releases
+from loan_scoring.federated.site import Question, counts_sensitivity, linear_model
 from loan_scoring.federated.strategies import ScreenedAverage, ScreenedBagging
 from loan_scoring.federated.watched_grid import WatchedGrid, ask
 
@@ -102,21 +102,23 @@ class Federation:
         numbers, width = scheme["numbers"], len(agreement.COARSE) + 1
         sizes = [width] * len(numbers) + [len(declared[name]) for name in scheme["categories"]]
         *parts, rate = self._counts("coarse", scheme, {}, [*sizes, 1])
+        noise = self._noise(len(sizes))
+        parts = [np.where(part < 4 * noise, 0.0, part) for part in parts]
         scheme["rate"] = float(np.clip(rate[0] / self._total, 1e-3, 1 - 1e-3))
         between = {
             name: agreement.quantiles(counts, agreement.COARSE, np.array([0.005, 0.995])).tolist()
             for name, counts in zip(numbers, parts, strict=False)
         }
         for name, counts in zip(scheme["categories"], parts[len(numbers) :], strict=True):
-            enough = counts >= self.policy.min_loans - 0.5
+            enough = counts >= max(self.policy.min_loans - 0.5, 4 * noise)
             scheme["levels"][name] = sorted(
                 level for level, told in zip(declared[name], enough, strict=True) if told
             )
         scheme["categories"] = [each for each in scheme["categories"] if scheme["levels"][each]]
-        width = agreement.FINE_CELLS + 2
-        *parts, _ = self._counts(
-            "fine", scheme, {"between": between}, [*[width] * len(numbers), 1]
-        )
+        cells = agreement.NOISY_CELLS if noise else agreement.FINE_CELLS
+        between = {name: [*ends, cells] for name, ends in between.items()}
+        width = cells + 2
+        *parts, _ = self._counts("fine", scheme, {"between": between}, [*[width] * len(numbers), 1])
         for name, counts in zip(numbers, parts, strict=True):
             agreement.agree_numbers(scheme, name, counts, agreement.fine_edges(*between[name]))
         return self._weigh(scheme) if self.policy.algorithm == "scorecard" else scheme
@@ -212,7 +214,16 @@ class Federation:
     ) -> list[np.ndarray]:
         """Return the sums of counts over all sites, cut into parts of the given sizes."""
         found = self._collect(Question(task, scheme, arguments), np.zeros(sum(sizes)))
-        return np.split(np.maximum(found, 0.0) * self._total, np.cumsum(sizes)[:-1])
+        return np.split(found * self._total, np.cumsum(sizes)[:-1])
+
+    def _noise(self, columns: int) -> float:
+        """Return the standard deviation of the noise in a count of all sites."""
+        policy = self.policy
+        if policy.epsilon is None:
+            return 0.0
+        times = releases(policy.algorithm, policy.rounds)
+        one = np.sqrt(2 * np.log(1.25 * times / policy.delta)) * times / policy.epsilon
+        return float(one * counts_sensitivity(columns) * np.sqrt(len(self._loans)))
 
     def _collect(self, question: Question, start: np.ndarray) -> np.ndarray:
         """Return the mean of the sites' answers, weighted by loans, by one round of Flower."""

@@ -73,8 +73,9 @@ class Site:
         """Return the vector that a question asks for, to be averaged by the number of loans."""
         if question.task == "fit":
             return self._fit(question, start)
-        small, scheme = self.policy.min_loans, question.scheme
-        parts = []
+        # Noise hides a loan better than a limit, and a limit would let one loan move a count more.
+        small = 0 if self.policy.epsilon is not None else self.policy.min_loans
+        scheme, parts = question.scheme, []
         if question.task in ("coarse", "fine"):
             for name in scheme["numbers"]:
                 edges = agreement.COARSE
@@ -87,7 +88,9 @@ class Site:
             parts.append(np.array([self.y.sum()], dtype=float))
         elif question.task == "bins":
             encoders = agreement.binned_numbers(scheme), agreement.binned_levels(scheme)
-            for names, part in zip((scheme["numbers"], scheme["categories"]), encoders, strict=True):
+            for names, part in zip(
+                (scheme["numbers"], scheme["categories"]), encoders, strict=True
+            ):
                 for place, name in enumerate(names):
                     bins = part.bins(place, self.X[name])
                     size = question.arguments["sizes"][name]
@@ -109,15 +112,14 @@ class Site:
     def sensitivity(self, question: Question) -> float:
         """Return how far one other loan can move an answer, for differential privacy.
 
-        A count of each column changes in two cells by one loan, and hiding small counts may change
-        them by `min_loans`. Means of encoded columns are bounded by the rows' largest values.
+        If a loan is another one, the count of each column changes by one in at most two cells, and
+        so do the sums of its encoded columns and those of their squares.
         """
-        loans, small = len(self.y), self.policy.min_loans
+        loans, scheme = len(self.y), question.scheme
         if question.task == "fit":
             columns = len(question.arguments["means"])
             return linear.sensitivity(columns, loans, self.policy.proximal)
-        columns = len(question.scheme["numbers"]) + len(question.scheme["categories"])
-        return float(small * np.sqrt(4 * columns + 1) / loans)
+        return counts_sensitivity(len(scheme["numbers"]) + len(scheme["categories"])) / loans
 
     def boost(self, question: Question, model: bytes) -> bytes:
         """Return the trees that this site adds to the common model."""
@@ -138,9 +140,7 @@ class Site:
         models = {"federated": question.arguments["model"], "alone": self.alone(question)}
         for name, model in models.items():
             margins = log_odds(model, question.scheme, self.X_test)
-            found[name] = dict(
-                zip(("auc", "error"), delong(self.y_test, margins), strict=True)
-            )
+            found[name] = dict(zip(("auc", "error"), delong(self.y_test, margins), strict=True))
         return found
 
     def alone(self, question: Question) -> dict[str, Any]:
@@ -162,9 +162,7 @@ class Site:
 
     def _fit(self, question: Question, start: np.ndarray) -> np.ndarray:
         arguments = question.arguments
-        standard = linear.Standard(
-            np.array(arguments["means"]), np.array(arguments["deviations"])
-        )
+        standard = linear.Standard(np.array(arguments["means"]), np.array(arguments["deviations"]))
         Z = standard.apply(self._encoded(question.scheme, arguments["algorithm"]))
         if self.policy.epsilon is not None:
             Z = linear.clip_rows(Z)
@@ -188,6 +186,11 @@ def _by_bin(bins: np.ndarray, y: np.ndarray, size: int, small: int) -> list[np.n
     defaults = np.bincount(bins, y, minlength=size)
     told = (defaults >= small) & (loans - defaults >= small)
     return [np.where(told, loans, 0.0), np.where(told, defaults, 0.0)]
+
+
+def counts_sensitivity(columns: int) -> float:
+    """Return how far another loan can move the counts of columns, and the sum of defaults."""
+    return float(np.sqrt(4 * columns + 1))
 
 
 def policy_of(contract: Contract) -> FederatedPolicy:
@@ -214,9 +217,7 @@ def boosting_of(contract: Contract, question: Question, rounds: int = 1) -> tree
     )  # fmt: skip
 
 
-def linear_model(
-    algorithm: str, standard: linear.Standard, weights: np.ndarray
-) -> dict[str, Any]:
+def linear_model(algorithm: str, standard: linear.Standard, weights: np.ndarray) -> dict[str, Any]:
     """Return a linear model as JSON, for columns as they are encoded."""
     coefficients, intercept = standard.coefficients(weights)
     return {

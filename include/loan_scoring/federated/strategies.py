@@ -39,7 +39,7 @@ class ScreenedAverage(FedAvg):
         self.found: np.ndarray | None = None
 
     def configure_fit(
-        self, server_round: int, parameters: Parameters, client_manager: object
+        self, server_round: int, parameters: Parameters, client_manager: object  # noqa: ARG002
     ) -> list[tuple[ClientProxy, FitIns]]:
         """Ask every site that is left."""
         ins = FitIns(ndarrays_to_parameters([self._start]), {"question": self._question})
@@ -51,7 +51,7 @@ class ScreenedAverage(FedAvg):
         self,
         server_round: int,
         results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],  # noqa: ARG002
     ) -> tuple[Parameters | None, dict[str, Any]]:
         """Average the updates that pass the screen, weighted by loans."""
         kept = results if self._secure else self._screen(results)

@@ -148,5 +148,5 @@ def fault_of(reply: bytes, expected: int, most: float) -> str | None:
         return "its update has values that are no numbers"
     largest = max(map(abs, leaves), default=0.0)
     if largest > most:
-        return f"its update is too large: a leaf of {largest:.3g} log-odds where {most:.3g} is the most"
+        return f"its update is too large: a leaf of {largest:.3g} log-odds, {most:.3g} is the most"
     return None

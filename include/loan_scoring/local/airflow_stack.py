@@ -9,8 +9,12 @@ STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
 def stages_of(contract: Contract) -> tuple[str, ...]:
-    """Return the stages of a portfolio. Only one with `promotion.shadow_nights` has a shadow."""
-    return (*STAGES, "shadow") if contract.promotion.shadow_nights else STAGES
+    """Return the stages of a portfolio. Its contract says whether it has a shadow and sites."""
+    return (
+        *STAGES,
+        *["shadow"] * bool(contract.promotion.shadow_nights),
+        *["federated"] * (contract.federated is not None),
+    )
 
 
 def airflow_stack(
