@@ -1,4 +1,4 @@
-"""A SuperLink and SuperNodes as processes: one is killed in round 2, one sends NaN, one too much."""
+"""A SuperLink and SuperNodes as processes: one is killed, one sends NaN, one too much."""
 
 import json
 import shutil

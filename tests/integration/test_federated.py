@@ -91,9 +91,7 @@ def sites(
 def test_a_result_is_a_challenger_like_any_other(
     sites: Session, ready_url: str, drops: Replay, algorithm: str
 ) -> None:
-    result = json.loads(
-        json.dumps(run.run_local(sites.contract, ready_url, algorithm=algorithm))
-    )
+    result = json.loads(json.dumps(run.run_local(sites.contract, ready_url, algorithm=algorithm)))
     comparison = compare_result(sites, result)
     assert comparison["is_pooled"]
     versions = register_result(sites, result, comparison, "cli:ann")

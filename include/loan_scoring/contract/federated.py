@@ -55,7 +55,7 @@ class FederatedPolicy(ContractPart):
     min_sites: Annotated[int, Field(ge=2, le=1000)] = 2
     """With fewer sites left, the run ends with an error."""
     secure_aggregation: bool = False
-    """Whether vectors leave a site only under the masks of SecAgg+, so that the server sees sums."""
+    """Whether vectors leave a site only under the masks of SecAgg+. The server then sees sums."""
     epsilon: Annotated[float, Field(gt=0, le=100)] | None = later(None)
     """Linear models: differential privacy of each loan with this epsilon, over all that a site
     sends while a model is fitted. Without it no noise is added.

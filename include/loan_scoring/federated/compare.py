@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from loan_scoring.contract import Contract
-from loan_scoring.contract.federated import LINEAR, FederatedPolicy
+from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.federated.site import Question, Site, cut_site, log_odds, policy_of
 from loan_scoring.models.card.federated import (
     auc_cell,

@@ -64,7 +64,10 @@ class LocalGrid(Grid):
         return [self._replies.pop(each) for each in message_ids if each in self._replies]
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,  # noqa: ARG002
     ) -> list[Message]:
         """Return the replies of all sites."""
         return self.pull_messages(self.push_messages(messages))

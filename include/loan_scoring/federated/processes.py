@@ -1,4 +1,4 @@
-"""Run a SuperLink and a SuperNode for each site as processes of this machine, without containers."""
+"""Run a SuperLink and a SuperNode for each site as processes of this machine."""
 
 import json
 import os
@@ -71,7 +71,12 @@ def supernode(
 
 
 def submit(
-    request: dict[str, Any], folder: Path, port: int, app: Path = APP, tls: str | None = None
+    request: dict[str, Any],
+    folder: Path,
+    port: int,
+    app: Path = APP,
+    host: str = "127.0.0.1",
+    tls: str | None = None,
 ) -> dict[str, Any]:
     """Send the app to a SuperLink, wait for the result, and return it.
 
@@ -86,7 +91,7 @@ def submit(
     home.mkdir(exist_ok=True)
     secure = f'root-certificates = "{tls}"' if tls else "insecure = true"
     (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{port}"\n{secure}\n'
+        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{host}:{port}"\n{secure}\n'
     )
     command = [
         program("flwr"), "run", str(copied), "here", "--run-config",

@@ -66,7 +66,7 @@ def register_result(
         contract, training, trial, champion_personas(session), given=Alternative(None, trial, model)
     )
     described = {name: value for name, value in result.items() if name not in ("model", "scheme")}
-    pair = [_described(each, features, described | {"comparison": comparison}) for each in pair]
+    pair = [_described(each, described | {"comparison": comparison}) for each in pair]
     data = describe_training(contract, training, triggered_by) | {"trials_of": own}
     return registry.register_models(session, pair, own, data)
 
@@ -90,7 +90,7 @@ def _steps(session: Session, parts: TrainingParts, model: Any, features: list[st
     return isotonic_steps(parts.y[learn], model.predict_proba(parts.X.iloc[learn][features])[:, 1])
 
 
-def _described(model: FittedModel, features: list[str], described: dict[str, Any]) -> FittedModel:
+def _described(model: FittedModel, described: dict[str, Any]) -> FittedModel:
     if model.evaluation is None:
         return model
     return replace(model, evaluation=model.evaluation | {"federated": described})

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from flwr.app import ConfigRecord, Context, RecordDict
+from flwr.common import ndarrays_to_parameters
 from flwr.compat.common import recorddict_compat
 from flwr.server import LegacyContext
-from flwr.common import ndarrays_to_parameters
 from flwr.server.workflow import SecAggPlusWorkflow
 from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECORD, Key
 from flwr.server.workflow.default_workflows import default_fit_workflow

@@ -39,7 +39,10 @@ class ScreenedAverage(FedAvg):
         self.found: np.ndarray | None = None
 
     def configure_fit(
-        self, server_round: int, parameters: Parameters, client_manager: object  # noqa: ARG002
+        self,
+        server_round: int,  # noqa: ARG002
+        parameters: Parameters,  # noqa: ARG002
+        client_manager: object,  # noqa: ARG002
     ) -> list[tuple[ClientProxy, FitIns]]:
         """Ask every site that is left."""
         ins = FitIns(ndarrays_to_parameters([self._start]), {"question": self._question})

@@ -236,9 +236,13 @@ def fit_pair(
             | {"holdout": parts.policy}
             | measure_cohorts(scorer, training.table, parts, probability)
             | evaluate_decisions(scorer, judged, judged_scores, long_run)
-            | ({} if given else compare_alternatives(
-                contract, training.table, parts, plain, alternatives, fitted, tried
-            ))
+            | (
+                {}
+                if given
+                else compare_alternatives(
+                    contract, training.table, parts, plain, alternatives, fitted, tried
+                )
+            )
             | describe_declined(scorer, training.applicants, X.iloc[learn], y[learn], rejects),
             baseline=baseline,
             baseline_sample=sample_rows(
