@@ -1,5 +1,6 @@
 """Federated training at sites of one process: as good as pooled, robust, and private."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def run(
     """Return the result of a run, and keep the messages that reach the server."""
     request = request_of(sites[0].contract, sites=len(sites), **changes)
     federation = federation_of(sites, request, folder)
-    federation.grid.watch = None if captured is None else captured.append
+    if captured is not None:
+        # Copied, because the server takes arrays out of messages.
+        federation.grid.watch = lambda message: captured.append(copy.deepcopy(message))
     return federation.run()
 
 

@@ -137,7 +137,8 @@ def binned_numbers(scheme: Scheme) -> BinnedNumbers:
     """Return the bins of all numbers, with weights of evidence where the scheme has counts."""
     part = BinnedNumbers(special_codes=[[] for _ in scheme["numbers"]])
     part.cuts_ = [scheme["cuts"][name] for name in scheme["numbers"]]
-    return _counted(part, scheme, scheme["numbers"])
+    _count(part, scheme, scheme["numbers"])
+    return part
 
 
 def binned_levels(scheme: Scheme) -> BinnedLevels:
@@ -145,14 +146,14 @@ def binned_levels(scheme: Scheme) -> BinnedLevels:
     part = BinnedLevels()
     part.categories_ = [scheme["levels"][name] for name in scheme["categories"]]
     part.groups_ = [list(range(len(levels))) for levels in part.categories_]
-    return _counted(part, scheme, scheme["categories"])
+    _count(part, scheme, scheme["categories"])
+    return part
 
 
-def _counted(part: Any, scheme: Scheme, names: Sequence[str]) -> Any:
+def _count(part: Any, scheme: Scheme, names: Sequence[str]) -> None:
     if "loans" in scheme:
         part.loans_ = [np.array(scheme["loans"][name]) for name in names]
         part.defaults_ = [np.array(scheme["defaults"][name]) for name in names]
         part.woe_ = [
             weights_of_evidence(*each) for each in zip(part.loans_, part.defaults_, strict=True)
         ]
-    return part

@@ -115,7 +115,7 @@ class ScreenedBagging(FedXgbBagging):
         """Ask every site that is left for trees."""
         self._watched.round = server_round
         config["question"] = self._question()
-        return super().configure_train(server_round, arrays, config, grid)
+        return list(super().configure_train(server_round, arrays, config, grid))
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -134,4 +134,5 @@ class ScreenedBagging(FedXgbBagging):
                 self._watched.leave_out(node, fault)
         if not kept:
             raise StateError(f"no site sent trees in round {server_round}; start the run again")
-        return super().aggregate_train(server_round, kept)
+        found, metrics = super().aggregate_train(server_round, kept)
+        return found, metrics

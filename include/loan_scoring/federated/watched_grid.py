@@ -61,11 +61,11 @@ class WatchedGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages without waiting."""
-        return self._inner.push_messages(messages)
+        return list(self._inner.push_messages(messages))
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return replies that are there."""
-        return self._inner.pull_messages(message_ids)
+        return list(self._inner.pull_messages(message_ids))
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
