@@ -29,12 +29,13 @@ from loan_scoring.scoring.shadow import plan_shadow
 REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = REPOSITORY / "tests" / "federated"
 NIGHT = "2026-01-05"
+PYTHON = "LOAN_SCORING_FEDERATED_PYTHON"
 
 
 @pytest.fixture(scope="module")
 def python() -> str:
     """The Python of the environment that has Flower."""
-    given = os.environ.get(run.PYTHON) or str(REPOSITORY / ".venv-federated" / "bin" / "python")
+    given = os.environ.get(PYTHON) or str(REPOSITORY / ".venv-federated" / "bin" / "python")
     if not Path(given).is_file():
         pytest.skip("the environment of federated training is not there: make federated")
     return given
@@ -60,13 +61,13 @@ def test_sites_of_one_process(python: str) -> None:
 
 @pytest.mark.federated
 def test_sites_of_processes(python: str) -> None:
-    if run.PYTHON not in os.environ:
+    if PYTHON not in os.environ:
         pytest.skip("takes minutes: make test-federated")
     check(python, "check_processes.py")
 
 
 def test_a_missing_environment_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(run.PYTHON, "/nowhere/python")
+    monkeypatch.setenv(PYTHON, "/nowhere/python")
     with pytest.raises(StateError, match="/nowhere/python is not there; run make federated"):
         run.environment()
 
@@ -81,7 +82,7 @@ def sites(
     raw["promotion"] |= {"shadow_nights": 2}
     (tmp_path / "loan_default.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(tmp_path))
-    monkeypatch.setenv(run.PYTHON, python)
+    monkeypatch.setenv(PYTHON, python)
     with open_session("loan_default", ready_url) as session:
         yield session
 

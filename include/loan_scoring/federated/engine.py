@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring import contract as contracts
+from loan_scoring import settings
 from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError, StateError
 from loan_scoring.federated.site import Site, cut_site, policy_of
 from loan_scoring.models.training.fit import split_rows
 from loan_scoring.models.training.rows import freeze_rows
-
-URL = "LOAN_SCORING_SITE_URL"
-"""Variable with the database URL of a site. The role needs the reader's rights only."""
 
 
 def main(arguments: list[str]) -> int:
@@ -74,9 +72,11 @@ def site_url() -> str:
     Raises:
         StateError: the variable is not set.
     """
-    url = os.environ.get(URL)
-    if not url:
-        raise StateError(f"set {URL} to the database URL of this site, with a role that only reads")
+    url = settings.site_url()
+    if url is None:
+        raise StateError(
+            "set LOAN_SCORING_SITE_URL to the database URL of this site, with a role that only reads"
+        )
     return url
 
 

@@ -12,12 +12,6 @@ from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.federated.request import request_of
 
-PYTHON = "LOAN_SCORING_FEDERATED_PYTHON"
-"""Variable with the Python of the second environment. Without it, that of `make federated`."""
-URL = "LOAN_SCORING_SITE_URL"
-SERVED = "LOAN_SCORING_FEDERATED_SERVED"
-"""Variable with the number of sites that connect to the SuperLink of another container."""
-
 
 def environment() -> Path:
     """Return the Python of the second environment.
@@ -25,8 +19,7 @@ def environment() -> Path:
     Raises:
         StateError: it is not there.
     """
-    given = os.environ.get(PYTHON)
-    found = Path(given) if given else settings.home() / ".venv-federated" / "bin" / "python"
+    found = settings.federated_python()
     if not found.is_file():
         raise StateError(
             f"federated training needs an environment of its own, and {found} is not there; "
@@ -67,7 +60,7 @@ def start_engine(request: Path, result: Path, url: str) -> None:
     command = [str(environment()), "-m", "loan_scoring.federated.engine", str(request), str(result)]
     home = settings.home()
     variables = {
-        **os.environ, URL: url, "LOAN_SCORING_HOME": str(home),
+        **os.environ, "LOAN_SCORING_SITE_URL": url, "LOAN_SCORING_HOME": str(home),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }  # fmt: skip
     ended = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True, check=False)

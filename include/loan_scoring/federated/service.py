@@ -12,19 +12,19 @@ from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import MissingError, StateError
 from loan_scoring.federated.request import request_of
-from loan_scoring.federated.run import SERVED, environment, start_engine
+from loan_scoring.federated.run import environment, start_engine
 
 
 def start_run(contract: Contract, url: str) -> str:
     """Write the request of a run, let the engine take it, and return the name of the run.
 
-    Where LOAN_SCORING_FEDERATED_SERVED is set, a server beside the SuperLink takes the request.
+    Where LOAN_SCORING_SERVED_SITES is set, a server beside the SuperLink takes the request.
     Otherwise the engine runs on this machine, with the sites of one database.
 
     Raises:
         StateError: the second environment is missing.
     """
-    sites = os.environ.get(SERVED)
+    sites = settings.served_sites()
     run = f"federated-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     folder = settings.artifacts_dir(contract.portfolio) / run
     if not sites:
@@ -73,7 +73,7 @@ def take(folder: Path) -> None:
     """Run the request in a folder, and write its result or its error there."""
     partly = folder / "result.part"
     try:
-        start_engine(folder / "request.json", partly, os.environ["LOAN_SCORING_SITE_URL"])
+        start_engine(folder / "request.json", partly, settings.site_url() or "")
         partly.replace(folder / "result.json")
     except StateError as error:
         (folder / "error.txt").write_text(f"{error}\n")
