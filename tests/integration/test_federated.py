@@ -46,7 +46,8 @@ def check(python: str, name: str) -> None:
     paths = os.pathsep.join([str(REPOSITORY / "include"), str(HERE)])
     portfolios = REPOSITORY / "include" / "portfolios"
     ended = subprocess.run(
-        [python, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={HERE}", f"--confcutdir={HERE}", "-p",
+        [python, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={HERE}",
+         f"--confcutdir={HERE}", "-p",
          "no:cacheprovider", str(HERE / name)],
         env=os.environ | {"PYTHONPATH": paths, "LOAN_SCORING_PORTFOLIOS": str(portfolios),
                           "FLWR_TELEMETRY_ENABLED": "0"},
