@@ -75,7 +75,7 @@ def site_url() -> str:
     url = settings.site_url()
     if url is None:
         raise StateError(
-            "set LOAN_SCORING_SITE_URL to the database URL of this site; its role needs to read only"
+            "set LOAN_SCORING_SITE_URL to the database URL of this site, with a reading role"
         )
     return url
 

@@ -44,11 +44,24 @@ def node_config(request: dict[str, Any], name: str, folder: Path) -> dict[str, s
 
 
 @contextmanager
-def superlink(folder: Path) -> Iterator[int]:
-    """Start a SuperLink on this machine, and yield its port. End it with the block."""
+def superlink(folder: Path, certificates: Path | None = None) -> Iterator[int]:
+    """Start a SuperLink on this machine, and yield its port. End it with the block.
+
+    Args:
+        folder: folder of its log.
+        certificates: folder that `write_certificates` filled, for TLS. If None, there is no TLS,
+            because nothing leaves this machine.
+    """
     port = free_port()
+    secure = ["--insecure"]
+    if certificates is not None:
+        secure = [
+            f"--ssl-ca-certfile={certificates / 'ca.crt'}",
+            f"--ssl-certfile={certificates / 'server.pem'}",
+            f"--ssl-keyfile={certificates / 'server.key'}",
+        ]
     command = [
-        program("flower-superlink"), "--insecure", "--host", "127.0.0.1", "--port", str(port),
+        program("flower-superlink"), *secure, "--host", "127.0.0.1", "--port", str(port),
         "--disable-runtime-dependency-installation",
     ]  # fmt: skip
     with _process(command, folder, "superlink"):
@@ -58,12 +71,15 @@ def superlink(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def supernode(
-    folder: Path, port: int, name: str, config: dict[str, str]
+    folder: Path, port: int, name: str, config: dict[str, str], certificates: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the SuperNode of a site, and yield its process. End it with the block."""
     text = " ".join(f'{key}="{value}"' for key, value in config.items())
+    secure = "--insecure"
+    if certificates is not None:
+        secure = f"--root-certificates={certificates / 'ca.crt'}"
     command = [
-        program("flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{port}",
+        program("flower-supernode"), secure, "--superlink", f"127.0.0.1:{port}",
         "--port", str(free_port()), "--node-config", text,
     ]  # fmt: skip
     with _process(command, folder, f"supernode-{name}") as process:
