@@ -23,7 +23,8 @@ def environment() -> Path:
     if not found.is_file():
         raise StateError(
             f"federated training needs an environment of its own, and {found} is not there; "
-            "run make federated"
+            "run make federated, or in containers start the profile federated and set "
+            "LOAN_SCORING_SERVED_SITES"
         )
     return found
 

@@ -1,7 +1,7 @@
 """Hand requests of the DAG `federated` to a SuperLink, one after the other.
 
-`python -m loan_scoring.federated.serve HOST PORT CERTIFICATE` runs until it is stopped. Requests and
-results are files beside the artifacts, which the SuperLink sees under the same paths.
+`python -m loan_scoring.federated.serve HOST PORT CERTIFICATE` runs until it is stopped. Requests
+and results are files beside the artifacts, which the SuperLink sees under the same paths.
 """
 
 import json
