@@ -3,6 +3,8 @@
 AIRFLOW = {
     "init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "housekeeping",
 }  # fmt: skip
+FEDERATION = {"federation-certificates", "superlink", "federation"}
+SITES = {"site-north", "site-south", "site-central", "site-north-east"}
 HELD_BY = {
     "AIRFLOW_API_SECRET": {"api-server"},
     "AIRFLOW_JWT_SECRET": {"api-server", "scheduler"},
@@ -16,7 +18,7 @@ HELD_BY = {
     "LOAN_SCORING_BACKUP_KEY": {"init"},
     "LOAN_SCORING_APP_PASSWORD": {"init", "api-server", "worker"},
     "LOAN_SCORING_DATABASE_URL": {"init", "api-server", "worker", "mlflow"},
-    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"},
+    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"} | SITES,
     "LOAN_SCORING_READER_URL": {"api-server"},
     "LOAN_SCORING_MLFLOW_PASSWORD": {"init", "mlflow"},
     "LOAN_SCORING_MLFLOW_URL": {"mlflow"},

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holders import AIRFLOW, HELD_BY
+from holders import AIRFLOW, FEDERATION, HELD_BY, SITES
 from loan_scoring import settings
 from loan_scoring.errors import ContractError
 from loan_scoring.local import airflow_environment, env_file
@@ -24,10 +24,12 @@ PIN = re.compile(r"[\w-]+(\[[\w,-]+\])?==")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN(?!ECTION_)|URL")
 WRITE = {
     "landing": {"init", "worker"},
-    "artifacts": {"init", "worker"},
+    "artifacts": {"init", "worker", "superlink", "federation"},
     "quality": {"init", "worker"},
 }
 """Services that may write to a volume."""
+
+ENDS = ("init", "federation-certificates")
 
 OWN_WAY = {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"}  # fmt: skip
@@ -40,7 +42,7 @@ def services() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = parsed["services"]
     assert set(found) == {
         "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer",
-        "worker", "mlflow", "housekeeping",
+        "worker", "mlflow", "housekeeping", *FEDERATION, *SITES,
     }  # fmt: skip
     return found
 
@@ -58,7 +60,7 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
         assert ("/tmp" in service["tmpfs"], "/tmp" in service.get("volumes", [])) == (
             not on_disk, on_disk,
         ), name  # fmt: skip
-        assert service["restart"] == ("on-failure:3" if name == "init" else "unless-stopped")
+        assert service["restart"] == ("on-failure:3" if name in ENDS else "unless-stopped")
         assert service["user"] in ("postgres", "redis", "${AIRFLOW_UID:-50000}:0"), name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -67,7 +69,7 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
 
 def test_every_service_that_stays_has_a_health_check(services) -> None:
     for name, service in services.items():
-        if name != "init":  # it ends, and others wait for its end
+        if name not in ENDS:  # it ends, and others wait for its end
             assert service["healthcheck"]["test"], name
             assert service["healthcheck"]["timeout"], name
 
@@ -151,9 +153,11 @@ def test_docs_put_no_password_on_a_command_line() -> None:
 def test_databases_are_apart_and_volumes_are_read_only_where_they_are_only_read(services) -> None:
     networks = {name: set(service["networks"]) for name, service in services.items()}
     assert {name for name in networks if "front" not in networks[name]} == {
-        "postgres", "redis", "init", "scheduler", "housekeeping",
+        "postgres", "redis", "init", "scheduler", "housekeeping", *FEDERATION, *SITES,
     }  # fmt: skip
-    assert all("database" in each for each in networks.values())
+    # The server of federated training reaches no database, and its sites reach nothing else.
+    assert {name for name in networks if "database" not in networks[name]} == FEDERATION
+    assert all(networks[name] == {"database", "federation"} for name in SITES)
     for volume, writers in WRITE.items():
         found = {
             name: [
