@@ -37,6 +37,8 @@ def federation(tmp_path: Path, drops: Replay, monkeypatch: pytest.MonkeyPatch) -
     asked = subprocess.run(["docker", "version"], capture_output=True, check=False)  # noqa: S607
     if asked.returncode != 0:
         pytest.skip("no Docker engine answers")
+    # The image has the contracts of the repository.
+    monkeypatch.setenv("LOAN_SCORING_PORTFOLIOS", str(REPOSITORY / "include" / "portfolios"))
     name, port = f"federated-test-{os.getpid()}", free_port()
     env = tmp_path / ".env"
     env_file.write_env_file(env, "nonprod")

@@ -1,12 +1,13 @@
 """Run a federation from the command line of the second environment.
 
 `python -m loan_scoring.federated.engine REQUEST RESULT` reads a request and writes a result, both
-JSON. The parent process closes standard input to end it.
+JSON.
 """
 
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("flwr").setLevel(logging.ERROR)
     logging.getLogger("loan_scoring").setLevel(logging.INFO)
+    # Ending this process ends what it has started, because blocks are left in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     request, result = map(Path, arguments)
     try:
         found = run(json.loads(request.read_text()), request.parent)

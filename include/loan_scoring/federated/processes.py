@@ -1,5 +1,6 @@
 """Run a SuperLink and a SuperNode for each site as processes of this machine."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -139,12 +140,19 @@ def _process(command: list[str], folder: Path, name: str) -> Iterator[subprocess
     }  # fmt: skip
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=variables, stdout=log, stderr=log, start_new_session=True
-        )
+            command, env=variables, stdout=log, stderr=log, start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )  # fmt: skip
         try:
             yield process
         finally:
             end(process)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when the engine ends, however it ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def end(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
