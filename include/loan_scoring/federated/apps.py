@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,7 +48,9 @@ def site_app() -> ClientApp:
 
     The database URL comes from the node's environment, so that it is in no message and no argument.
     """
-    return client_app(find_site, lambda context: _folder(context) / f"{context.run_id}.jsonl")
+    return client_app(
+        find_site, lambda context: _folder(context) / f"{context.run_id}.jsonl", _forget
+    )
 
 
 def find_site(context: Context) -> Site:
@@ -55,6 +58,12 @@ def find_site(context: Context) -> Site:
     if context.run_id not in _SITES:
         _SITES[context.run_id] = _read(context)
     return _SITES[context.run_id]
+
+
+def _forget(context: Context) -> None:
+    """Delete the rows that were kept for this run, and those of runs that never ended."""
+    for each in _folder(context).glob(f"{context.node_config['site']}-*"):
+        shutil.rmtree(each)
 
 
 def _folder(context: Context) -> Path:

@@ -16,12 +16,17 @@ from loan_scoring.federated.site import Question, Site
 FindSite = Callable[[Context], Site]
 
 
-def client_app(site_of: FindSite, log_of: Callable[[Context], Path]) -> ClientApp:
+def client_app(
+    site_of: FindSite,
+    log_of: Callable[[Context], Path],
+    at_end: Callable[[Context], None] = lambda _: None,
+) -> ClientApp:
     """Return the app of a site.
 
     Args:
         site_of: function that returns the site of a node.
         log_of: function that returns the file in which the node logs what it sends.
+        at_end: function that is called after the last answer of a run.
     """
     app = ClientApp(
         mods=[
@@ -45,7 +50,9 @@ def client_app(site_of: FindSite, log_of: Callable[[Context], Path]) -> ClientAp
     @app.query("evaluate")
     def evaluate(message: Message, context: Context) -> Message:
         question = Question.read(str(message.content.config_records["config"]["question"]))
-        return _told(message, site_of(context).evaluate(question) | _sent(log_of(context)))
+        found = site_of(context).evaluate(question) | _sent(log_of(context))
+        at_end(context)
+        return _told(message, found)
 
     return app
 
