@@ -62,8 +62,12 @@ def find_site(context: Context) -> Site:
 
 def _forget(context: Context) -> None:
     """Delete the rows that were kept for this run, and those of runs that never ended."""
-    for each in _folder(context).glob(f"{context.node_config['site']}-*"):
-        shutil.rmtree(each)
+    shutil.rmtree(_rows(context).parent, ignore_errors=True)
+
+
+def _rows(context: Context) -> Path:
+    """Return the folder in which the rows of a site are kept during a run."""
+    return _folder(context) / "rows" / str(context.node_config["site"]) / str(context.run_id)
 
 
 def _folder(context: Context) -> Path:
@@ -78,7 +82,7 @@ def _read(context: Context) -> Site:
         str(config["portfolio"]),
         json.loads(str(config.get("policy", "")).replace("'", '"') or "{}"),
     )
-    folder = _folder(context) / f"{name}-{context.run_id}"
+    folder = _rows(context)
     if (folder / "learn.parquet").is_file():
         return _kept(contract, name, folder)
     with open_session(str(config["portfolio"]), site_url(), migrates=False) as session:
@@ -86,7 +90,9 @@ def _read(context: Context) -> Site:
     # Flower starts a process for each message, so the rows of a run are kept beside the node.
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for part, X, y in (("test", site.X_test, site.y_test), ("learn", site.X, site.y)):
-        table = pa.Table.from_pandas(X, preserve_index=False).append_column("is_default", [y])
+        table = pa.Table.from_pandas(X, preserve_index=False).append_column(
+            "is_default", pa.array(y)
+        )
         write_parquet(folder / f"{part}.parquet", table)
     return _kept(contract, name, folder)
 
