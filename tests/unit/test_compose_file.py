@@ -76,7 +76,7 @@ def test_every_service_that_stays_has_a_health_check(services) -> None:
 
 def test_airflow_starts_where_the_set_up_has_succeeded(services) -> None:
     ended = {"condition": "service_completed_successfully"}
-    for name in set(services) - {"postgres", "redis", "init"}:
+    for name in set(services) - {"postgres", "redis", "init"} - FEDERATION - SITES:
         assert services[name]["depends_on"] == {"init": ended}, name
 
 
@@ -255,8 +255,8 @@ def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
 def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
-    dockerfile = (REPOSITORY / "Dockerfile").read_text()
-    copied = re.findall(r"^COPY --chown=airflow:0 (.+) \S+$", dockerfile, re.M)
+    files = [(REPOSITORY / name).read_text() for name in ("Dockerfile", "Dockerfile.federated")]
+    copied = re.findall(r"^COPY --chown=\w+:0 (.+) \S+$", "\n".join(files), re.M)
     assert "*" in ignored
     assert allowed == {each for line in copied for each in line.split()}
 
