@@ -84,7 +84,9 @@ def under_run(contract: Contract, result: dict[str, Any]) -> Contract:
 
 
 def _row(site: Site, result: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
-    found = {name: _area(site, result, model) for name, model in models.items()}
+    least = min(int(site.y_test.sum()), int(len(site.y_test) - site.y_test.sum()))
+    enough = least >= policy_of(site.contract).min_loans
+    found = {name: _area(site, result, model) if enough else None for name, model in models.items()}
     return {"site": site.name, "training_loans": len(site.y), "loans": len(site.y_test)} | found
 
 
