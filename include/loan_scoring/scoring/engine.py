@@ -52,6 +52,19 @@ def score_on_spark(session: Session, run_id: str) -> int:
     return int(run["applications"])
 
 
+def score_lake_on_spark(
+    session: Session, batch_id: str, applications: str, scores: str
+) -> dict[str, Any]:
+    """Score applications of a lake on Spark. Return what `score_lake` returns.
+
+    Raises:
+        StateError: pyspark or Java is missing, or Spark or the driver failed.
+    """
+    return run_driver(
+        session, "--batch", batch_id, "--applications", applications, "--scores", scores
+    )
+
+
 def run_driver(session: Session, *arguments: str) -> dict[str, Any]:
     """Run Spark's driver with arguments, on the database of the session. Return its report.
 
@@ -80,7 +93,7 @@ def run_driver(session: Session, *arguments: str) -> dict[str, Any]:
             try:
                 assert driver.stdout is not None  # noqa: S101 - it is a pipe
                 for line in map(str.strip, driver.stdout):
-                    log.debug("spark: %s", line)
+                    log.info("spark: %s", line)
                     last.append(line or "".join(last))
                 driver.wait()
             finally:

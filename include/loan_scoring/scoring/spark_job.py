@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loan_scoring.errors import LoanScoringError
 from loan_scoring.scoring.spark_batch import score_run
+from loan_scoring.scoring.spark_lake import score_lake
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,10 +22,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--portfolio", required=True)
     parser.add_argument("--report", type=Path, help="file for the result, as JSON")
-    parser.add_argument("--run", required=True, metavar="ID", help="score this planned run")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="ID", help="score this planned run")
+    what.add_argument("--applications", metavar="URI", help="score these Parquet files")
+    parser.add_argument("--scores", metavar="URI", help="with --applications: where scores go")
+    parser.add_argument("--batch", metavar="DATE", help="with --applications: the business date")
     options = parser.parse_args(arguments)
     try:
-        found = score_run(options.portfolio, options.run)
+        if options.run is not None:
+            found = score_run(options.portfolio, options.run)
+        else:
+            found = score_lake(
+                options.portfolio, options.batch, options.applications, options.scores
+            )
     except LoanScoringError as error:
         found = {"error": str(error)}
     text = json.dumps(found)

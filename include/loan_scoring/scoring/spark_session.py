@@ -36,6 +36,7 @@ def spark_session(name: str) -> Iterator[Any]:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(BLOCK_ROWS),
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # 2026-01-05 in the name of a folder is a batch_id, which is a text.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     }
