@@ -140,8 +140,11 @@ def test_options_of_a_lake_belong_together(scored: Session) -> None:
 
 
 def score(session: Session, applications: Path, scores: Path, *more: str) -> str:
-    command = [PYTHON, "-m", "loan_scoring.cli", "score", "--batch", NIGHT, "--applications",
-               str(applications), "--scores", str(scores), "--database", url_of(session), *more]  # fmt: skip
+    command = [
+        PYTHON, "-m", "loan_scoring.cli", "score", "--batch", NIGHT,
+        "--applications", str(applications), "--scores", str(scores),
+        "--database", url_of(session), *more,
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(found)
     if options.report:
         options.report.write_text(text)
-    print(text)  # noqa: T201 - the result of a command
+    else:
+        print(text)  # noqa: T201 - the result of a command
     return 1 if "error" in found else 0
 
 

@@ -41,6 +41,7 @@ def spark_session(name: str) -> Iterator[Any]:
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     }
     if str(master).startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         wanted |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     for key, value in wanted.items():
         conf.setIfMissing(key, str(value))
