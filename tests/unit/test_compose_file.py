@@ -232,11 +232,14 @@ def test_image_has_the_versions_of_the_tests() -> None:
     }
     assert {"celery", "redis", "apache-airflow-providers-celery", "s3fs"} <= image.keys()
     assert not {"pytest", "ruff", "moto"} & image.keys()
+    spark = pins("requirements-spark.txt")
+    assert spark.keys() - tests.keys() == {"py4j", "pyspark"}
+    assert {name: tests[name] for name in spark.keys() & tests.keys()}.items() <= spark.items()
 
 
 @pytest.mark.attack
 def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
-    for name in ("requirements.txt", "requirements-image.txt", "requirements-extras.txt"):
+    for name in (f"requirements{each}.txt" for each in ("", "-image", "-extras", "-spark")):
         text = (REPOSITORY / name).read_text()
         assert "://" not in text, name
         pinned = re.findall(r"^[\w-]+(?:\[[\w,-]+\])?==.*\\\n(?: +--hash=sha256:[0-9a-f]{64}.*\n)+", text, re.M)  # fmt: skip # noqa: E501

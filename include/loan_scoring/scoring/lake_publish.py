@@ -14,7 +14,7 @@ from loan_scoring.database.partitions import partition_name
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
 from loan_scoring.scoring.batch import plan_scoring, publish_scores
-from loan_scoring.scoring.mini_batch import EMPTY_MINI_BATCH, scoring_run
+from loan_scoring.scoring.mini_batch import scoring_run
 
 VERSIONS = ("propensity_version", "personas_version")
 
@@ -43,9 +43,8 @@ def publish_from_lake(session: Session, batch_id: str, folder: str, by: str | No
         )
     system, path = file_system(folder.replace("s3a://", "s3://", 1))
     scores = pa.dataset.dataset(path, filesystem=system, format="parquet", partitioning=None)
-    for mini_batch in planned.mini_batches:
-        if mini_batch != EMPTY_MINI_BATCH:
-            _copy_mini_batch(session, run, mini_batch, scores)
+    for mini_batch in planned.mini_batches if planned.applications else []:
+        _copy_mini_batch(session, run, mini_batch, scores)
     publish_scores(session, planned.scoring_run_id, by)
     return planned.scoring_run_id
 
