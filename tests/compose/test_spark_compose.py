@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import yaml
-from test_compose import TABLES, WRITING, Stack, docker_says, until
+from test_compose import TABLES, WRITING, Stack, docker_says, slices, until
 
 from loan_scoring import settings
 from loan_scoring.database.session import Session, open_session
@@ -82,15 +82,19 @@ def test_killed_spark_worker_leaves_the_rows_of_the_tasks(
     driver, victim = workers.values()
     killed = next(address for address in workers if workers[address] == victim)
     command = ["docker", "exec", driver, "loan-scoring", "score", "--batch", NIGHT]
-    with closing(psycopg2.connect(stack.url())) as holder, holder.cursor() as cursor:
-        cursor.execute("lock table loan_default.scores in exclusive mode")
-        with subprocess.Popen(
+    with (
+        closing(psycopg2.connect(stack.url())) as holder,
+        holder.cursor() as cursor,
+        subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as scoring:
-            until("the worker writes scores", lambda: (killed,) in stack.ask(WRITING))
-            docker_says("kill", "--signal=KILL", victim)
-            holder.rollback()
-            out, _ = scoring.communicate(timeout=900)
+        ) as scoring,
+    ):
+        until("a planned night", lambda: slices(stack, NIGHT)[1])
+        cursor.execute("lock table loan_default.scores in exclusive mode")
+        until("the worker writes scores", lambda: (killed,) in stack.ask(WRITING))
+        docker_says("kill", "--signal=KILL", victim)
+        holder.rollback()
+        out, _ = scoring.communicate(timeout=900)
     assert scoring.returncode == 0, out
     with open_session("loan_default", stack.url()) as session:
         assert digests(session, TABLES) == expected

@@ -97,22 +97,34 @@ def score(url: str) -> str:
 @contextmanager
 def held_worker(url: str, root: psutil.Process) -> Iterator[psutil.Process]:
     """Hold a worker in the middle of a mini-batch, by a lock on the table that it writes to."""
-    with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
-        cursor.execute("lock table loan_default.scores in exclusive mode")
-        deadline = time.monotonic() + 300
-        with closing(psycopg2.connect(url)) as asking, asking.cursor() as watch:
-            asking.autocommit = True
-            while True:
-                watch.execute(WRITING)
-                ports = {port for (port,) in watch.fetchall()}
-                found = [each for each in root.children(recursive=True) if ports & ports_of(each)]
-                if found:
-                    yield found[0]
-                    return
-                assert time.monotonic() < deadline, "no worker writes scores"
-                assert root.is_running()
-                assert root.status() != psutil.STATUS_ZOMBIE, "scoring ended before it wrote scores"
-                time.sleep(0.1)
+    with closing(psycopg2.connect(url)) as asking, asking.cursor() as watch:
+        asking.autocommit = True
+
+        def ask(query: str) -> set[int]:
+            watch.execute(query)
+            return {value for (value,) in watch.fetchall()}
+
+        # Planning makes a partition, for which the lock would have to wait.
+        until(root, lambda: ask("select 1 from loan_default.mini_batches limit 1"))
+        with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+            cursor.execute("lock table loan_default.scores in exclusive mode")
+            yield until(root, lambda: writer_of(root, ask(WRITING)))
+
+
+def until(root: psutil.Process, find: Callable[[], Any]) -> Any:
+    """Ask again and again, while scoring goes on. Return the first answer that is not empty."""
+    deadline = time.monotonic() + 300
+    while not (found := find()):
+        assert time.monotonic() < deadline, "not within 300 s"
+        assert root.status() != psutil.STATUS_ZOMBIE, "scoring ended before it wrote scores"
+        time.sleep(0.1)
+    return found
+
+
+def writer_of(root: psutil.Process, ports: set[int]) -> psutil.Process | None:
+    """Return the process that has a connection from one of the ports."""
+    children = root.children(recursive=True)
+    return next((each for each in children if ports & ports_of(each)), None)
 
 
 def ports_of(process: psutil.Process) -> set[int]:
