@@ -28,8 +28,9 @@ PORTFOLIO ?= loan_default
 run: setup ## replay history and five nights of PORTFOLIO on a real Airflow, print what was done, stop
 	@$(BIN)/python -m loan_scoring.cli.run run $(PORTFOLIO)
 
-up: setup ## start Postgres and Airflow with its UI, and leave them on
-	@$(BIN)/python -m loan_scoring.cli.run up
+# STREAM=1 also starts a Redis and a consumer of each portfolio whose contract has schedules.stream.
+up: setup $(if $(STREAM),.venv-stream/.done) ## start Postgres and Airflow with its UI, and leave them on; STREAM=1 with a stream
+	@$(if $(STREAM),LOAN_SCORING_STREAM_PYTHON=$(CURDIR)/.venv-stream/bin/python )$(BIN)/python -m loan_scoring.cli.run up
 
 down: setup ## stop what `make up` or the command line started
 	@$(BIN)/python -m loan_scoring.cli.run down
@@ -73,6 +74,9 @@ demo-drift: setup ## replay data, target and model drift; write a page with plot
 # Pattern of lines in tests and docs with invented passwords. The secret scan skips these lines, because
 # the passwords give access to nothing.
 NO_SECRETS := ://[a-z_]+:(secret|password|PASSWORD)@|pass-word-of-the-mailer|a secret of the tests|T000/B000|simple_auth_manager_passwords
+# Hashes that tests expect, a token without a signature, pictures of the notebook, a pattern of names.
+NO_SECRETS := $(NO_SECRETS)|"(ffc9f3|b08be1|982bbd)[0-9a-f]{58}"|eyJhbGciOiJub25lIn0|"password": "(another )?secret"
+NO_SECRETS := $(NO_SECRETS)|"image/png": |_OTHER_PASSWORDS =
 
 BILL := .local/loan-scoring.cdx.json
 
@@ -137,17 +141,30 @@ $(SPARK)/.done: requirements-spark.txt | setup
 test-spark: $(SPARK)/.done ## nights and lakes scored on Spark, workers killed; needs Java 17
 	LOAN_SCORING_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(PYTEST) -m spark tests
 
+# The environment of streams, apart for the same reason.
+STREAMS := .venv-stream
+
+$(STREAMS)/.done: requirements-stream.txt | setup
+	$(BIN)/uv venv --quiet --clear $(STREAMS)
+	VIRTUAL_ENV=$(CURDIR)/$(STREAMS) $(BIN)/uv pip install --quiet --require-hashes -r requirements-stream.txt
+	VIRTUAL_ENV=$(CURDIR)/$(STREAMS) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-stream: $(STREAMS)/.done ## a stream over Redis and Kafka whose consumer and broker are killed; speed in docs/measurements.md
+	LOAN_SCORING_STREAM_PYTHON=$(CURDIR)/$(STREAMS)/bin/python $(PYTEST) -m stream tests/stream
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
-lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image, of Spark and of the extras
+lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image, of Spark and streams, and of the extras
 	$(LOCK) --extra dev -o requirements.txt
 	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
+	$(LOCK) --extra spark --constraint requirements.txt -o requirements-spark.txt
+	$(LOCK) --extra stream --constraint requirements.txt -o requirements-stream.txt
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
-	$(LOCK) --extra spark --constraint requirements.txt -o requirements-spark.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(SPARK) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) .local data/landing data/artifacts data/quality data/demo data/example

@@ -15,7 +15,7 @@ from loan_scoring.local.state import locked
 ONE_AIRFLOW = ("tests/browser", "tests/dags")
 """Folders whose tests share an Airflow in one worker: to import and set it up takes 15 s."""
 
-APART = ("compose", "lending", "nights")
+APART = ("compose", "lending", "nights", "stream")
 """Folders of tests that `make test` leaves out. Each has a mark and a make target of its name."""
 
 LONGEST = ("tests/end_to_end", "tests/dags", "tests/browser", "tests/integration")

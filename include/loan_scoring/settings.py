@@ -90,6 +90,30 @@ def database_url() -> str | None:
     return os.environ.get("LOAN_SCORING_DATABASE_URL") or None
 
 
+def broker_url() -> str:
+    """Return the URL of the broker of streams, from LOAN_SCORING_BROKER_URL.
+
+    If the variable is unset, it is the Redis that `make up STREAM=1` starts on this machine, whose
+    URL is in a file. Return an empty string if there is none.
+    """
+    file = redis_url_file()
+    kept = file.read_text() if file.exists() else ""
+    return os.environ.get("LOAN_SCORING_BROKER_URL") or kept
+
+
+def redis_url_file() -> Path:
+    """Return the private file with the URL of the embedded Redis, password included."""
+    return state_dir() / "redis" / "url"
+
+
+def stream_python() -> str | None:
+    """Return the Python of the environment that has the extra `stream`.
+
+    It is in LOAN_SCORING_STREAM_PYTHON, which `make up STREAM=1` sets. None means no stream.
+    """
+    return os.environ.get("LOAN_SCORING_STREAM_PYTHON") or None
+
+
 def owner_url() -> str | None:
     """Return the database URL of the role that owns the schemas, from LOAN_SCORING_OWNER_URL.
 

@@ -23,6 +23,7 @@ from loan_scoring.cli import (
     records,
     stages,
     status,
+    stream,
     upkeep,
 )
 from loan_scoring.cli.arguments import batch_id, count
@@ -178,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
     contracts.add_contract_commands(commands)
     lab.add_replay_command(commands, common)
     quarantine.add_quarantine_command(commands, common, batch)
+    stream.add_stream_command(commands, common)
     command("status", status.status_command, "show database, batches, champion and open alerts")
     loan = command("loan", records.loan_command, "show everything on record about one loan")
     loan.add_argument("loan_id", metavar="LOAN")

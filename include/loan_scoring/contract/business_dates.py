@@ -115,7 +115,12 @@ def deadline_after(contract: "Contract", start: datetime) -> datetime:
 
 
 def is_expected(contract: "Contract", day: date) -> bool:
-    """Return whether a file of applications is expected for a business date."""
+    """Return whether a file of applications is expected for a business date.
+
+    None is expected where applications arrive by a stream.
+    """
+    if contract.schedules.stream is not None:
+        return False
     return WEEKDAYS[day.weekday()] in contract.ingest.expected_on
 
 

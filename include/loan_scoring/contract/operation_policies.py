@@ -11,8 +11,9 @@ from loan_scoring.contract.parts import ContractPart, Positive, Share, later
 from loan_scoring.contract.protected import Protected
 
 AlertKind = Literal[
-    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract"
-]
+    "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract",
+    "open_day",
+]  # fmt: skip
 """The kinds of alert that a channel can send."""
 
 
@@ -241,6 +242,10 @@ class Schedules(ContractPart):
     """Cron expression."""
     maintenance: str = "0 12 * * 6"
     """Cron expression."""
+    stream: str | None = later(None)
+    """Cron expression. Applications arrive one by one ([streaming](streaming.md)): each tick looks
+    at the open day and finishes ended ones. No files are expected. Null if there is no stream.
+    """
 
     @field_validator("timezone")
     @classmethod
@@ -253,9 +258,11 @@ class Schedules(ContractPart):
             ) from None
         return timezone
 
-    @field_validator("ingest", "outcomes", "train", "maintenance")
+    @field_validator("ingest", "outcomes", "train", "maintenance", "stream")
     @classmethod
-    def _has_ticks(cls, cron: str) -> str:
+    def _has_ticks(cls, cron: str | None) -> str | None:
+        if cron is None:
+            return None
         # Imported here, because it would slow down every import of the contract.
         from croniter import CroniterError, croniter
 

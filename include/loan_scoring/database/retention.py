@@ -261,6 +261,7 @@ def _drop(session: Session, month: ExpiredMonth, keep_days: int, by: str) -> Exp
                 connection, "delete_quarantine_of_month", low=low, high=high
             )
             database.execute(connection, "delete_loans_of_month", low=low, high=high)
+            database.execute(connection, "delete_messages_of_month", low=low, high=high)
         gone = replace(month, rows=_rows(session, month.partition), quarantined=quarantined)
         database.execute(
             connection,

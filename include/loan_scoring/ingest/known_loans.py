@@ -40,7 +40,7 @@ def known_loan_lookup(session: Session, batch_id: str) -> Iterator[Lookup | None
     connection.autocommit = True
 
     def is_known(keys: pa.Array) -> np.ndarray:
-        loan_ids = _array(keys.drop_null())
+        loan_ids = array_literal(keys.drop_null())
         found = database.rows(connection, "select_known_keys", loan_ids=loan_ids, batch_id=batch_id)
         known = pa.array([row["loan_id"] for row in found], keys.type)
         return np.asarray(pc.is_in(keys, value_set=known).to_numpy(zero_copy_only=False))
@@ -76,7 +76,7 @@ def quarantine_known_loans(
     if rejected_keys:
         keys = pa.array(rejected_keys.values())
         found = database.rows(
-            session.connection, "select_known_keys", loan_ids=_array(keys), batch_id=batch_id
+            session.connection, "select_known_keys", loan_ids=array_literal(keys), batch_id=batch_id
         )
         known = {row["loan_id"] for row in found}
         database.execute(
@@ -156,7 +156,7 @@ def release_loans(
     )
 
 
-def _array(keys: pa.Array) -> str:
+def array_literal(keys: pa.Array) -> str:
     """Return keys as the literal of a Postgres array.
 
     This is far faster than passing a Python list to psycopg2.

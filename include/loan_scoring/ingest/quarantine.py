@@ -8,7 +8,9 @@ from loan_scoring.ingest.files.blocks import csv_fields
 from loan_scoring.ingest.files.csv_header import DELIMITERS
 from loan_scoring.ingest.row_rules import RejectedRow
 
-MALFORMED = {"field_count", "encoding"}
+NOT_A_MESSAGE = "not_a_message"
+"""The first rule of a message that is no application. Its text is the message itself."""
+MALFORMED = {"field_count", "encoding", NOT_A_MESSAGE}
 """The rules that malformed records break. Such a record cannot be split into columns."""
 
 

@@ -113,7 +113,7 @@ def restore_batch(session: Session, batch_id: str, by: str, comment: str) -> Wit
 
 
 def refuse_withdrawn(batch_id: str, known: list[database.Row], sha256: str) -> None:
-    """Refuse a file that a person has withdrawn from the batch.
+    """Refuse a file that a person has withdrawn from the batch, and any file for a stream's date.
 
     Args:
         batch_id: batch of the file.
@@ -121,9 +121,16 @@ def refuse_withdrawn(batch_id: str, known: list[database.Row], sha256: str) -> N
         sha256: hash of the file.
 
     Raises:
-        StateError: a withdrawn revision of the batch was landed from the same bytes.
+        StateError: a withdrawn revision of the batch was landed from the same bytes, or the
+            applications of the date came by a stream.
     """
     for row in known:
+        if row["kind"] == "stream" and not row["withdrawn_at"]:
+            raise StateError(
+                f"batch {batch_id} came by the stream, so no file is taken for the date; send what "
+                "is missing as messages, or seal the day and withdraw it: loan-scoring withdraw "
+                f"--batch {batch_id} --comment TEXT"
+            )
         if row["withdrawn_at"] and sha256 in (row["sha256"], row["origin_sha256"]):
             raise StateError(
                 f"batch {batch_id}: {row['withdrawn_by']} withdrew this very file on "

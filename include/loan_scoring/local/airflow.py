@@ -38,6 +38,7 @@ class AirflowStack:
         expected_dags: ids of the DAGs that must be parsed before start() returns.
         environment: further environment variables for all processes of the stack.
         is_detached: whether the stack runs in the background, so that `stop_detached` can end it.
+        beside: commands of further processes, by name, which are kept like the components.
     """
 
     state_dir: Path
@@ -50,6 +51,7 @@ class AirflowStack:
     expected_dags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_detached: bool = False
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder = folder_of(self.state_dir)
@@ -141,6 +143,9 @@ class AirflowStack:
         for name, arguments in COMPONENTS.items():
             log = self.logs / f"{name}.log"
             self._components.append(Component(name, arguments, environment(name), log))
+        for name, command in self.beside.items():
+            log = self.logs / f"{name}.log"
+            self._components.append(Component(name, (), environment(name), log, command))
         self._housekeeping = environment("housekeeping")
 
     def _end(self, mark: str) -> None:

@@ -33,13 +33,18 @@ class Component:
     """A process of Airflow, such as the scheduler, with its own process group and log file."""
 
     def __init__(
-        self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        log: Path,
+        command: tuple[str, ...] = (),
     ) -> None:
-        """Start `python -m ARGUMENTS`. The environment must contain the mark of the stack."""
+        """Start `python -m ARGUMENTS` or a command. The environment must have the stack's mark."""
         self.name = name
         self.log = log
         self.mark = environment[guard.MARK] + name + "//"
-        self._command = [sys.executable, "-m", *arguments]
+        self._command = [*command] or [sys.executable, "-m", *arguments]
         self._environment = {**environment, guard.MARK: self.mark}
         self._deaths = 0
         if log.exists():

@@ -4,13 +4,16 @@ from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.local.airflow import AirflowStack
 from loan_scoring.local.postgres import embedded
+from loan_scoring.local.streams import stream_commands
 
 STAGES = ("ingest", "outcomes", "train", "score", "metrics")
 
 
 def stages_of(contract: Contract) -> tuple[str, ...]:
-    """Return the stages of a portfolio. Only one with `promotion.shadow_nights` has a shadow."""
-    return (*STAGES, "shadow") if contract.promotion.shadow_nights else STAGES
+    """Return the stages of a portfolio. Only some have a shadow or a stream."""
+    shadow = ("shadow",) if contract.promotion.shadow_nights else ()
+    stream = ("stream",) if contract.schedules.stream else ()
+    return (*STAGES, *shadow, *stream)
 
 
 def airflow_stack(
@@ -36,6 +39,7 @@ def airflow_stack(
         ),
         environment=_connections(url),
         is_detached=is_detached,
+        beside=stream_commands(portfolios) if is_detached else {},
     )
 
 

@@ -7,6 +7,7 @@ from loan_scoring.local.airflow_stack import airflow_stack
 from loan_scoring.local.airflow_status import folder_of
 from loan_scoring.local.detached import start_detached, stop_detached
 from loan_scoring.local.postgres import embedded, portfolio_database_url
+from loan_scoring.local.streams import stream_lines
 
 
 def start_services() -> str:
@@ -22,6 +23,7 @@ def start_services() -> str:
         [
             f"Airflow   {running.url}",
             f"user      admin, password {password}   (of op and viewer in {running.password_file})",
+            *stream_lines(portfolios),
             "MLflow    .venv/bin/loan-scoring models mlflow shows trials and models",
             "database  .venv/bin/loan-scoring status prints its URL for psql",
             "stop      make down",

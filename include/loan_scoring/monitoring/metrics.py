@@ -22,13 +22,13 @@ from loan_scoring.models.baseline import (
     read_baseline_sample,
     watched_columns,
 )
-from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION
+from loan_scoring.monitoring.alerts.causes import BAD_DATA, POPULATION, BatchCause
 from loan_scoring.monitoring.alerts.grouping import group_by_cause
 from loan_scoring.monitoring.alerts.store import record_causes, update_alerts
 from loan_scoring.monitoring.distributions import write_distributions
 from loan_scoring.monitoring.drift.compare import FittedBaseline, compare_columns
 from loan_scoring.monitoring.drift.comparison import Comparison
-from loan_scoring.monitoring.drift.decide import decide_drift
+from loan_scoring.monitoring.drift.decide import TestVerdict, decide_drift
 from loan_scoring.monitoring.drift.joint import ALL
 from loan_scoring.monitoring.drift_rows import write_drift
 from loan_scoring.monitoring.performance.batch import CODED
@@ -71,11 +71,7 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
     if run["applications"] == 0:
         log.info("%s: declared empty, nothing to compare", run["scoring_run_id"])
         return {"applications": 0, "tests": 0, "alerts": 0}
-    comparisons, probabilities = _compare(session, run)
-    verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
-    drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
-    drifted = settled(drifted, [name for name, kind in drift_kinds.items() if kind == "data"])
-    causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
+    causes, (comparisons, probabilities, verdicts, drift_kinds) = find_causes(session, run)
     against = what_against(comparisons)
 
     def write_drift_and_distributions() -> None:
@@ -96,6 +92,24 @@ def compare_batch(session: Session, batch_id: str) -> dict[str, int]:
         "tests": len(verdicts),
         "alerts": len(causes),
     }
+
+
+def find_causes(
+    session: Session, run: database.Row
+) -> tuple[
+    list[BatchCause], tuple[list[Comparison], np.ndarray, list[TestVerdict], dict[str, str]]
+]:
+    """Compare the applications and scores of a run with the baseline, and write nothing.
+
+    Return the causes that they show, and what they were found from: the comparisons, the
+    probabilities, the verdicts, and the drift kind of each feature.
+    """
+    comparisons, probabilities = _compare(session, run)
+    verdicts, drifted = decide_drift(session.contract.monitoring, comparisons)
+    drift_kinds = {each.feature: drift_kind(each.feature) for each in comparisons}
+    drifted = settled(drifted, [name for name, kind in drift_kinds.items() if kind == "data"])
+    causes = group_by_cause(session.contract, drift_kinds, drifted, comparisons)
+    return causes, (comparisons, probabilities, verdicts, drift_kinds)
 
 
 def _compare(session: Session, run: database.Row) -> tuple[list[Comparison], np.ndarray]:

@@ -5,6 +5,7 @@ the contract are reported only if there are no such errors.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,6 +15,9 @@ from loan_scoring.errors import Fault, InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from loan_scoring.ingest.files.blocks import Block
+    from loan_scoring.ingest.row_rules import RejectedRow
 
 Application = Mapping[str, Any]
 """Fields of one application, by field name. A value is a string, a number, a boolean or None.
@@ -33,6 +37,25 @@ Such a number is written with an exponent, as in a file. Then the rules refuse i
 """
 
 
+@dataclass(frozen=True)
+class JudgedApplications:
+    """Applications as typed rows, and what is wrong with the others.
+
+    The column `line_number` of `rows` has the place of each row among the applications, from 0, and
+    so has `line_number` of `rejected`. `faults` are of applications whose shape is wrong, so that
+    no rule could be applied. `block` has the texts of the others.
+    """
+
+    rows: "pa.Table"
+    rejected: "list[RejectedRow]"
+    faults: list[Fault]
+    block: "Block"
+
+    def raw_text(self, place: int) -> str:
+        """Return an application as a CSV record with the columns of `block`."""
+        return self.block.raw_text(self.block.line_numbers.tolist().index(place))
+
+
 def typed_applications(
     contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
 ) -> "pa.Table":
@@ -48,6 +71,22 @@ def typed_applications(
 
     Raises:
         InputError: an application breaks a rule.
+    """
+    judged = judge_applications(contract, applications, needed)
+    faults = judged.faults + [
+        _fault(contract, each.line_number, rule) for each in judged.rejected for rule in each.rules
+    ]
+    if faults:
+        raise InputError(sorted(faults, key=lambda fault: fault.row))
+    return judged.rows
+
+
+def judge_applications(
+    contract: Contract, applications: Sequence[Application], needed: Sequence[str] = ()
+) -> JudgedApplications:
+    """Separate applications into typed rows and those that break a rule.
+
+    The arguments are those of `typed_applications`.
     """
     import numpy as np
     import pyarrow as pa
@@ -71,10 +110,7 @@ def typed_applications(
     }
     block = Block(pa.table(text), np.array(whole, dtype=np.int64), [], kinds=kinds)
     rows, rejected = RowRules(contract).apply(block)
-    faults += [_fault(contract, each.line_number, rule) for each in rejected for rule in each.rules]
-    if faults:
-        raise InputError(sorted(faults, key=lambda fault: fault.row))
-    return rows
+    return JudgedApplications(rows, rejected, faults, block)
 
 
 def _shape_faults(

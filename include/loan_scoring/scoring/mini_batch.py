@@ -169,19 +169,42 @@ def _scored(
     with threadpool_limits(limits=1):
         # Nobody is told the reasons of a shadow.
         scores = part.scorer.score(applications, with_reasons=run["run_kind"] == "night")
-    rows = applications.num_rows
-    written = pa.table(
+    written = score_table(
+        run, mini_batch, applications.column(KEY), scores, part.versions, datetime.now(UTC)
+    )
+    return written, database.as_csv(written)
+
+
+def score_table(
+    run: database.Row,
+    mini_batch: int,
+    keys: pa.ChunkedArray,
+    scores: pa.Table,
+    versions: dict[str, str],
+    scored_at: datetime,
+) -> pa.Table:
+    """Return the rows of table `scores` for the scores of one mini-batch.
+
+    Args:
+        run: the scoring run, with its `scoring_run_id` and `batch_id`.
+        mini_batch: number of the mini-batch.
+        keys: loan of each score.
+        scores: scores, as `Scorer.score` returns them.
+        versions: the model versions by column, `propensity_version` and `personas_version`.
+        scored_at: when they were scored.
+    """
+    rows = scores.num_rows
+    return pa.table(
         {
             "scoring_run_id": pa.repeat(run["scoring_run_id"], rows),
             "batch_id": pa.repeat(run["batch_id"], rows),
             "mini_batch": pa.repeat(mini_batch, rows),
-            KEY: applications.column(KEY),
+            KEY: keys,
             **{name: scores.column(name) for name in scores.column_names},
-            **{name: pa.repeat(version, rows) for name, version in part.versions.items()},
-            "scored_at": pa.repeat(pa.scalar(datetime.now(UTC)), rows),
+            **{name: pa.repeat(version, rows) for name, version in versions.items()},
+            "scored_at": pa.repeat(pa.scalar(scored_at), rows),
         }
     )
-    return written, database.as_csv(written)
 
 
 def scoring_run(session: Session, run_id: str) -> database.Row:

@@ -128,8 +128,7 @@ def score_applications(
     started = time.monotonic()
     scorer, versions = load_pair(session, model)
     table = _typed(session, scorer, applications, known_by)
-    with _turn():
-        scored = _one_thread(scorer, table)
+    scored = score_rows(scorer, table)
     rows = table.select([KEY]).to_pylist()
     scores = [
         key | _with_reasons(row) | {f"{kind}_version": versions[kind] for kind in registry.KINDS}
@@ -172,16 +171,35 @@ def _typed(
 ) -> "pa.Table":
     """Return applications as a table with all columns that a scorer reads."""
     from loan_scoring.features.applications import columns_of_file
-    from loan_scoring.features.lookups import KnownBy, join_lookups
+    from loan_scoring.features.lookups import KnownBy
 
     needed = columns_of_file(scorer.contract, scorer.columns)
     table = typed_applications(session.contract, applications, needed)
+    known_by = known_by or KnownBy(local_time(session.contract.schedules.timezone).date())
+    return with_lookups(session, scorer, table, known_by)
+
+
+def with_lookups(
+    session: Session, scorer: "Scorer", table: "pa.Table", known_by: "KnownBy"
+) -> "pa.Table":
+    """Return typed applications with the columns of look-ups that a scorer reads."""
+    from loan_scoring.features.lookups import join_lookups
+
     if not scorer.contract.lookups:
         return table
-    known_by = known_by or KnownBy(local_time(session.contract.schedules.timezone).date())
     own = Session(scorer.contract, session.connection)
     with database.transaction(session.connection):
         return join_lookups(own, table, scorer.columns, known_by)
+
+
+def score_rows(scorer: "Scorer", table: "pa.Table") -> "pa.Table":
+    """Return the scores of typed applications, as `Scorer.score` does. The API and streams use it.
+
+    Raises:
+        BusyError: another request is being scored in this process.
+    """
+    with _turn():
+        return _one_thread(scorer, table)
 
 
 _working = threading.Lock()

@@ -63,8 +63,7 @@ def derive_run_id(
         personas: version of the personas model.
         canary: canary of the run, as `canary_in_effect` returns it, or None.
     """
-    policy = hashlib.sha256(policy_text(contract).encode()).hexdigest()
-    run_id = f"{batch_id}-r{revision}-{propensity}-{personas}-{policy[:8]}"
+    run_id = f"{batch_id}-r{revision}-{propensity}-{personas}-{policy_hash(contract)}"
     if canary is None:
         return run_id
     split = hashlib.sha256(json.dumps(canary, sort_keys=True).encode()).hexdigest()
@@ -80,3 +79,8 @@ def lake_run_id(contract: Contract, batch_id: str, propensity: str, personas: st
 def policy_text(contract: Contract) -> str:
     """Return the contract's policy as a scoring run stores it."""
     return json.dumps(contract.policy, sort_keys=True)
+
+
+def policy_hash(contract: Contract) -> str:
+    """Return the short hash of the contract's policy that is part of the id of a run."""
+    return hashlib.sha256(policy_text(contract).encode()).hexdigest()[:8]

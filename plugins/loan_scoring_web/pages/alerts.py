@@ -21,6 +21,7 @@ CAUSES = {
     "landing": "Files and nights differ",
     "contract": "A contract cannot be used",
     "delivery": "A channel does not deliver",
+    "open_day": "The open day of a stream drifts",
 }
 
 

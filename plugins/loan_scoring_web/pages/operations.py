@@ -20,6 +20,7 @@ def read_operations_page(session: Session) -> dict[str, Any]:
         "slo": slo,
         "budget_share": _budget_share(slo),
         "stages": database.rows(connection, "select_stage_costs"),
+        "consumers": database.rows(connection, "select_stream_reports"),
         "errors": database.rows(connection, "select_last_errors"),
         "nights": nights,
         "latency_plot": _latency(nights, slo),

@@ -1,3 +1,3 @@
 """Name the stages of a portfolio that are DAGs."""
 
-STAGES = ("ingest", "outcomes", "train", "score", "shadow", "metrics", "maintenance")
+STAGES = ("ingest", "outcomes", "train", "score", "shadow", "metrics", "stream", "maintenance")

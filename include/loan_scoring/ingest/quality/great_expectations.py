@@ -123,24 +123,37 @@ def _great_expectations() -> Any:
     )
 
 
+class _MetricsOfOne(dict[Any, Any]):
+    """The metrics of one expectation, which Great Expectations looks up by their identity.
+
+    An expectation of this project is about at most one column, so the name of a metric is enough.
+    """
+
+    def __init__(self, expectation: Expectation, metrics: Metrics) -> None:
+        super().__init__()
+        self.expectation, self.metrics = expectation, metrics
+
+    def __contains__(self, key: Any) -> bool:
+        return True
+
+    def __getitem__(self, key: Any) -> Any:
+        name = key.metric_name
+        if name.endswith(".unexpected_values"):
+            return []  # the result format has no single values, so they are not read
+        column = None if name in (ROWS, COLUMNS) else self.expectation.column
+        if (name, column) not in self.metrics:
+            wanted = f"{self.expectation.name}: Great Expectations wants {name}"
+            raise DatabaseError(f"{wanted}, which is not counted")
+        return self.metrics[name, column]
+
+
 def _judge(gx: Any, engine: Any, expectation: Expectation, metrics: Metrics) -> Any:
     """Let Great Expectations judge an expectation by the counts, and return its result."""
     judged = gx.ExpectationConfiguration(**configuration(expectation)).to_domain_obj()
-    wanted = judged.get_validation_dependencies(
-        execution_engine=engine, runtime_configuration={"result_format": COUNTS_ONLY}
-    ).metric_configurations
-    values: dict[Any, Any] = {}
-    for name, metric in wanted.items():
-        # The result format has no single values, so these are not read.
-        is_single = name.endswith(".unexpected_values")
-        key = (name, metric.metric_domain_kwargs.get("column"))
-        if not is_single and key not in metrics:
-            raise DatabaseError(
-                f"{expectation.name} asks Great Expectations for {name}: not counted"
-            )
-        values[metric.id] = [] if is_single else metrics[key]
     return judged.metrics_validate(
-        values, runtime_configuration={"result_format": COUNTS_ONLY}, execution_engine=engine
+        _MetricsOfOne(expectation, metrics),
+        runtime_configuration={"result_format": COUNTS_ONLY},
+        execution_engine=engine,
     )
 
 

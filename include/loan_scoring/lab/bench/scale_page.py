@@ -25,7 +25,8 @@ def scale_page(found: ScaleFigures, command: str) -> str:
         f"{found.applications:,} applications in {found.nights} nights of {found.per_night:,}, "
         f"drawn from {found.history:,} loans of {Path(found.source).name}, on {os.cpu_count()} "
         f"cores and {memory:.0f} GiB, Python {platform.python_version()}, Postgres on the same "
-        "machine. It takes the database of the bench, and drops it at the end.",
+        f"machine, load average {os.getloadavg()[1]:.1f} at the end. It takes "
+        "the database of the bench, and drops it at the end.",
         "",
         "## Stages",
         "",

@@ -266,8 +266,8 @@ def describe_peers(found: Found) -> list[str]:
     return [
         "Inputs only, as typed values, at least 50 batches of each kind. A baseline has",
         f"{peers.CHUNKS} chunks of the batch's size, drawn from 60 % of the pool (for {size:,}",
-        "loans with repetition), and 10 batches of each kind from the rest. 20,000 loans are left",
-        "out, because 20 chunks are more than the pool. An alert on any column counts. *Default*",
+        "loans with repetition), and 10 batches of each kind from the rest. Larger batches",
+        "take them hours. An alert on any column counts. *Default*",
         "is what they do without settings; *KS and chi-square* are the same with these tests. The",
         "other calculators of NannyML have their default thresholds. A shift is applied to one",
         "column in turn, and the peers compare that column alone; for a broken correlation, all",

@@ -18,6 +18,7 @@ LABELS = {
     "failure": "a stage failed",
     "landing": "files and nights differ",
     "contract": "a contract cannot be used",
+    "open_day": "the open day of a stream drifts",
 }
 LONGEST = 1000
 """Maximum length of the text of one alert in a message, in characters.

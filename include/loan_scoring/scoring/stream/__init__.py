@@ -1,0 +1,1 @@
+"""Take in applications that arrive one by one, score them and answer."""
