@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 import yaml
 from children import Spawn
+from psycopg2 import sql
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
@@ -42,7 +43,13 @@ from loan_scoring.monitoring.performance.coverage import outcome_coverage, read_
 from loan_scoring.monitoring.performance.due import people_who_approved
 from loan_scoring.privacy.erase import erase_loan
 from loan_scoring.scoring.batch import publish_scores
-from loan_scoring.scoring.queue import fill_queue, is_filled
+from loan_scoring.scoring.queue import (
+    NO_NESTED_LOOP,
+    fill_queue,
+    insert_queue,
+    is_filled,
+    queue_columns,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -491,3 +498,15 @@ def test_contract_refuses_what_the_desk_cannot_show() -> None:
     values["desk"]["four_eyes_above"] = 5
     with pytest.raises(ValueError, match=r"desk\.four_eyes_above: declare business\.amount"):
         Contract.model_validate(values)
+
+
+def test_queue_of_a_batch_without_statistics_is_written_by_a_merge(scored: Session) -> None:
+    run = current_run(scored)
+    values = {name: run[name] for name in ("scoring_run_id", "batch_id", "revision")}
+    statement = insert_queue(queue_columns(scored.contract))
+    with database.transaction(scored.connection), scored.connection.cursor() as cursor:
+        cursor.execute(NO_NESTED_LOOP)
+        cursor.execute(sql.SQL("EXPLAIN {}").format(statement), values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Nested Loop" not in plan
+    assert "Merge Join" in plan or "Hash Join" in plan

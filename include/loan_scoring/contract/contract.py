@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from loan_scoring.contract.columns import (
-    KEY,
-    Column,
-)
+from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.derived import Derived, derive_columns
 from loan_scoring.contract.desk import DeskPolicy
 from loan_scoring.contract.file_formats import Source
@@ -32,11 +29,7 @@ from loan_scoring.contract.part_checks import check_parts
 from loan_scoring.contract.parts import ContractPart, later
 from loan_scoring.contract.portfolio_names import check_portfolio_name
 from loan_scoring.contract.promotion_policies import PromotionPolicy
-from loan_scoring.contract.protected import (
-    Protected,
-    bands_by_name,
-    group_order,
-)
+from loan_scoring.contract.protected import Protected, bands_by_name, group_order
 from loan_scoring.contract.reasons import Letter, Reason
 from loan_scoring.contract.replay_policies import ReplayPolicy
 from loan_scoring.contract.row_conditions import Exclusion, Ratio
@@ -223,11 +216,8 @@ class Contract(ContractPart):
     @property
     def protected_groups(self) -> list[str]:
         """The names of the protected columns that have groups: categories, booleans and bands."""
-        return [
-            name
-            for name, bands in self.bands.items()
-            if bands or self.by_name[name].type in ("category", "boolean")
-        ]
+        types = ("category", "boolean")
+        return [name for name, b in self.bands.items() if b or self.by_name[name].type in types]
 
     @property
     def fairness_attributes(self) -> list[str]:
