@@ -22,7 +22,9 @@ from loan_scoring.privacy.delivered import delivered_files, find_records, has_fi
 from loan_scoring.privacy.exports import exports_with
 from loan_scoring.privacy.naming import naming_pattern
 
-RECORD_TABLES = ("applications", "calls", "quarantine", "scores")
+RECORD_TABLES = (
+    "applications", "calls", "quarantine", "scan_corrections", "scans", "scores",
+)  # fmt: skip
 """Tables with the record of a loan itself, which are searched by key and not for its name."""
 BOOKKEEPING = ("audit_log", "backups", "contracts", "erased_files", "erasures", "schema_migrations")
 """Tables in which nothing is replaced: the audit log has a search of its own."""
