@@ -29,10 +29,8 @@ def draw_rows(
         wanted, optional = split_columns_of_file(contract, "history")
         with open_table(location, wanted, file_format=contract.source, optional=optional) as opened:
             table = next(iter(opened)).table
-        chosen = np.random.default_rng(seed).choice(
-            table.num_rows, min(rows, table.num_rows), replace=False
-        )
-        table = table.take(chosen)
+        # The first rows are the same ones, however many are drawn.
+        table = table.take(np.random.default_rng(seed).permutation(table.num_rows)[:rows])
     by_name = {name: contract.by_name[name].sources[0] for name in names}
     found = [
         {name: row.get(source) or "" for name, source in by_name.items()}

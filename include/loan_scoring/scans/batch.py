@@ -63,7 +63,9 @@ def read_scans(session: Session, batch_id: str, by: str) -> ReadScans:
     layout = form_layout(session.contract)
     refuse_dropped(session.connection, batch_id)
     files = list(_files(session, batch_id))
-    if not files:
+    with database.transaction(session.connection):
+        known = database.rows(session.connection, "select_scans", batch_id=batch_id)
+    if not files and not known:  # an erasure may have removed the files of pages that are known
         folder = scans_folder(session.contract.portfolio, batch_id)
         raise SourceError(
             f"no scans for {batch_id}: put the files ({', '.join(ENDINGS)}) into {folder}"
@@ -79,7 +81,7 @@ def read_scans(session: Session, batch_id: str, by: str) -> ReadScans:
         setattr(done, state, sum(row["state"] == state for row in pages))
     landed = land_pages(session, batch_id, by)
     if landed is not None:
-        done.landed, done.rows, _ = landed
+        done.landed, done.rows = landed
     return done
 
 

@@ -24,6 +24,12 @@ PLAIN = {"integer": r"-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+
 """How a number without a notation of its own is written. No other way is read: `346.500` for the
 integer `346,500` is not."""
 
+LEVEL_CONFIDENCE = {False: 0.7, True: 0.5}
+"""Confidence that is enough for a level, because both readings must mean it: less if every other
+level is at least two signs away."""
+FARTHEST = 2.0
+"""A level at a higher cost is not even proposed."""
+
 DOUBTS = {
     "unsure": "read with little confidence",
     "two_readings": "two readings differ",
@@ -115,47 +121,64 @@ def broken_rules(
 
 
 def _judged(box: Box, reading: Reading, least: float) -> ReadField:
-    name, text = box.column.name, " ".join(reading.text.split())
+    name, column = box.column.name, box.column
     if not reading.has_ink:
         return ReadField(name, "", "", 1.0)
-    doubts = []
-    if not text:
+    first, second = _value(box, reading.text), _value(box, reading.second)
+    doubts = list(first.doubts)
+    if not reading.text:
         doubts.append("unreadable")
-    if reading.confidence < least:
+    if reading.confidence < min(least, first.enough):
         doubts.append("unsure")
-    if not reading.is_same:
+    if first.text != second.text or (_levels(column) and second.doubts):
         doubts.append("two_readings")
     if reading.is_cut_off:
         doubts.append("cut_off")
-    value = text
+    return ReadField(
+        name, first.text, reading.text, reading.confidence, first.cost, tuple(doubts)
+    )
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What one reading means. `enough` is the confidence that it needs at most."""
+
+    text: str
+    doubts: tuple[str, ...] = ()
+    cost: float | None = None
+    enough: float = 1.0
+
+
+def _value(box: Box, read: str) -> _Value:
+    """Return the text as a file has it, and what is doubtful about it."""
+    column, text, doubts = box.column, " ".join(read.split()), ()
     if box.has_check_digits:
-        value, fits = without_check_digits(_bare(text))
-        doubts += ["check_digits"] * (not fits)
-    value, cost, more = _value(box.column, value)
-    return ReadField(name, value, text, reading.confidence, cost, tuple(doubts + more))
-
-
-def _value(column: Column, text: str) -> tuple[str, float | None, list[str]]:
-    """Return the text as a file has it, the cost of its level, and what is doubtful about it."""
-    if column.is_numeric:
-        bare = text if column.has_notation else _bare(text)
-        pattern = PLAIN["integer" if column.type == "integer" else "number"]
-        is_plain = column.has_notation or re.fullmatch(pattern, bare) is not None or bare in column.null_tokens
-        return bare, None, [] if is_plain else ["notation"]
-    levels = column.listed_levels
-    if column.type == "boolean":
-        levels = [each for texts in column.texts for each in texts]
-    if not levels:
-        # Nothing can tell a wrong reading of a free text from a right one.
-        return text, None, [] if column.type in ("date", "datetime", "uuid") else ["no_level"]
+        text, fits = without_check_digits(_bare(text))
+        doubts = () if fits else ("check_digits",)
     if text in column.null_tokens:
-        return text, None, []
-    found = nearest_level(text, levels)
-    assert found is not None  # noqa: S101 - there are levels
-    if found.is_certain:
-        return found.level, found.cost, []
-    is_near = found.cost <= 2
-    return (found.level if is_near else text), found.cost, ["level" if is_near else "no_level"]
+        return _Value(text, doubts)
+    if column.is_numeric:
+        if column.has_notation:
+            return _Value(text, doubts)
+        bare = _bare(text)
+        pattern = PLAIN["integer" if column.type == "integer" else "number"]
+        return _Value(bare, doubts if re.fullmatch(pattern, bare) else (*doubts, "notation"))
+    if column.type in ("date", "datetime", "uuid"):
+        return _Value(text, doubts)
+    found = nearest_level(text, _levels(column))
+    if found is None or found.cost > FARTHEST:
+        # Nothing can tell a wrong reading of a free text from a right one, but check digits.
+        is_free = found is None and box.has_check_digits
+        return _Value(text, doubts if is_free else (*doubts, "no_level"))
+    enough = LEVEL_CONFIDENCE[found.margin >= 2]
+    more = () if found.is_certain else ("level",)
+    return _Value(found.level, doubts + more, found.cost, enough)
+
+
+def _levels(column: Column) -> list[str]:
+    if column.type == "boolean":
+        return [each for texts in column.texts for each in texts]
+    return column.listed_levels
 
 
 def _bare(text: str) -> str:

@@ -17,8 +17,8 @@ from loan_scoring.ingest.landing import find_landed_files
 PART = "scans"
 
 
-def land_pages(session: Session, batch_id: str, by: str) -> tuple[str, int, int] | None:
-    """Write the file of a batch, and return its name, its rows and the rows that were not there.
+def land_pages(session: Session, batch_id: str, by: str) -> tuple[str, int] | None:
+    """Write the file of a batch, and return its name and its rows.
 
     A file with the same content stays as it is. Return None if no page is certain or corrected.
     The file is recorded before it is written, so that a killed process can write it again.
@@ -49,7 +49,7 @@ def land_pages(session: Session, batch_id: str, by: str) -> tuple[str, int, int]
                     )
         if path.exists() and file_sha256(path) == sha256:
             path.with_name(name + DONE).touch()
-            return name, len(pages), 0
+            return name, len(pages)
         database.execute(
             session.connection,
             "insert_scan_delivery",
@@ -62,7 +62,7 @@ def land_pages(session: Session, batch_id: str, by: str) -> tuple[str, int, int]
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
     path.with_name(name + DONE).touch()
-    return name, len(pages), len(pages)
+    return name, len(pages)
 
 
 def _file_name(contract: Contract, batch_id: str) -> str:

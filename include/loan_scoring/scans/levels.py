@@ -8,25 +8,29 @@ ALIKE = ("1lI|i!", "0OoQD", "5Ss", "2Zz", "8B", "6bG", "9gq", "cC", "uU", "vV", 
 ALIKE_COST = 0.2
 MOST_COST = 0.5
 """A level at a higher cost is only proposed to a person."""
+LEAST_MARGIN = 0.8
+"""A level is only proposed too if another level costs less than this more."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """A level, what it costs to read it so, and whether no other level is near."""
+    """A level, what it costs to read it so, and how much more the next level costs."""
 
     level: str
     cost: float
-    is_certain: bool
+    margin: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the reading can mean this level only."""
+        return self.cost <= MOST_COST and self.margin >= LEAST_MARGIN
 
 
 def nearest_level(text: str, levels: Sequence[str]) -> Nearest | None:
-    """Return the level at the least cost. Return None if there are no levels.
-
-    Blanks do not count. A reading is certain if its level costs at most MOST_COST, and every other
-    level at least twice MOST_COST more.
+    """Return the level at the least cost. Return None if there are no levels. Blanks do not count.
 
     >>> nearest_level("typel", ["type1", "type2"])
-    Nearest(level='type1', cost=0.2, is_certain=True)
+    Nearest(level='type1', cost=0.2, margin=0.8)
     >>> nearest_level("p8", ["p1", "p3"]).is_certain
     False
     """
@@ -34,8 +38,8 @@ def nearest_level(text: str, levels: Sequence[str]) -> Nearest | None:
     if not ranked:
         return None
     cost, level = ranked[0]
-    is_alone = len(ranked) == 1 or ranked[1][0] - cost >= 2 * MOST_COST - ALIKE_COST
-    return Nearest(level, round(cost, 2), cost <= MOST_COST and is_alone)
+    margin = ranked[1][0] - cost if len(ranked) > 1 else float(len(level))
+    return Nearest(level, round(cost, 2), round(margin, 2))
 
 
 def edit_cost(read: str, meant: str) -> float:
