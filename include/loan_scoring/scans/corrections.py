@@ -1,7 +1,8 @@
 """Show the pages that wait for a person, and record what the person makes of doubtful fields."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import psycopg2
@@ -12,11 +13,11 @@ from loan_scoring.database.files import file_sha256
 from loan_scoring.database.session import Session
 from loan_scoring.errors import GoneError, MissingError, StateError
 from loan_scoring.scans.batch import scans_folder
-from loan_scoring.scans.degrade import Image
 from loan_scoring.scans.fields import broken_rules
 from loan_scoring.scans.layout import form_layout
 from loan_scoring.scans.pages import page_images, read_bytes
 from loan_scoring.scans.recognise import crop_box
+from loan_scoring.scans.simulate import as_png
 from loan_scoring.scans.straighten import straighten
 
 MARGIN_MM = 4.5
@@ -127,23 +128,28 @@ def scan_path(session: Session, page: database.Row) -> Path:
     return path
 
 
-def crop_of_field(session: Session, scan_id: int, column: str) -> Image:
-    """Return the part of the scanned page with one field and its label, laid straight.
+def crops_of_page(
+    session: Session, page: database.Row, columns: Sequence[str]
+) -> dict[str, bytes]:
+    """Return the parts of the scanned page with some fields and their labels, as PNG by column.
 
     Raises:
-        MissingError: there is no such page or field.
-        GoneError: the file is gone or has changed.
+        GoneError: the file is gone or has changed, or the form is another one now.
         SourceError: the file cannot be read any more.
+        StateError: a package of the extra is missing.
     """
-    page = read_page(session, scan_id)
+    if not columns:
+        return {}
     layout = form_layout(session.contract)
-    box = next((each for each in layout.boxes if each.column.name == column), None)
-    if box is None or page["form_code"] != layout.code:
-        raise MissingError(f"scan {scan_id} has no field {column} on the present form")
+    if page["form_code"] != layout.code:
+        raise GoneError(f"scan {page['scan_id']} was read by another form ({page['form_code']})")
     path = scan_path(session, page)
-    images = page_images(path, read_bytes(path))
-    for number, image in enumerate(images, 1):
-        if number == page["page"]:
-            straight = straighten(image, layout, f"{path.name} page {number}")
-            return crop_box(straight.image, box, MARGIN_MM)
-    raise GoneError(f"{page['file_name']} has no page {page['page']} any more")
+    image = next(islice(page_images(path, read_bytes(path)), page["page"] - 1, None), None)
+    if image is None:
+        raise GoneError(f"{page['file_name']} has no page {page['page']} any more")
+    straight = straighten(image, layout, f"{path.name} page {page['page']}")
+    return {
+        box.column.name: as_png(crop_box(straight.image, box, MARGIN_MM))
+        for box in layout.boxes
+        if box.column.name in columns
+    }

@@ -30,22 +30,11 @@ level is at least two signs away."""
 FARTHEST = 2.0
 """A level at a higher cost is not even proposed."""
 
-DOUBTS = {
-    "unsure": "read with little confidence",
-    "two_readings": "two readings differ",
-    "cut_off": "the writing reaches beyond the box",
-    "unreadable": "there is ink, but no text was read",
-    "check_digits": "the check digits do not fit",
-    "notation": "not written as the contract writes it",
-    "no_level": "no level of the contract is near",
-    "level": "the nearest level is not certain",
-    "row_rule": "a rule of the contract is broken",
-}
-
-
 @dataclass(frozen=True)
 class ReadField:
     """A field of a page: its text as a file would have it, and what makes it doubtful.
+
+    `scans.doubts` has the doubts in words.
 
     `cost` is what it costs to take the reading for the level that `text` has; None if the column
     has no levels.
