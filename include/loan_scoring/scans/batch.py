@@ -121,7 +121,7 @@ def _read_file(
             _refuse(session, row, str(error), known, done)
             continue
         read = judge_page(session.contract, layout, read_boxes(page.image, layout.boxes))
-        _insert(session, row | _columns(read) | {"quality": Json(page.quality.as_dict())})
+        record_page(session, row, read, page.quality.as_dict())
         if read.doubtful:
             log.info("%s: waits for a person: %s", where, ", ".join(read.doubtful))
 
@@ -134,14 +134,26 @@ def _known(session: Session, row: Mapping[str, Any]) -> dict[int, database.Row]:
     return {each["page"]: each for each in pages if all(each[n] == row[n] for n in same)}
 
 
-def _columns(read: ReadPage) -> dict[str, Any]:
-    return {
+def record_page(
+    session: Session, row: Mapping[str, Any], read: ReadPage, quality: Mapping[str, float]
+) -> None:
+    """Record a page that was read.
+
+    Args:
+        session: database session of the application role.
+        row: `batch_id`, `file_name`, `sha256`, `page` and `form_code`.
+        read: what was read.
+        quality: figures of the scan.
+    """
+    columns = {
         "state": "waiting" if read.doubtful else "passed",
         "reason": None,
         "loan_id": read.key,
         "fields": Json({name: each.as_dict() for name, each in read.fields.items()}),
         "doubtful": read.doubtful,
+        "quality": Json(dict(quality)),
     }
+    _insert(session, {**row, **columns})
 
 
 def _refuse(

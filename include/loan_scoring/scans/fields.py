@@ -24,7 +24,7 @@ PLAIN = {"integer": r"-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+
 """How a number without a notation of its own is written. No other way is read: `346.500` for the
 integer `346,500` is not."""
 
-LEVEL_CONFIDENCE = {False: 0.7, True: 0.5}
+LEVEL_CONFIDENCE = {False: 0.5, True: 0.3}
 """Confidence that is enough for a level, because both readings must mean it: less if every other
 level is at least two signs away."""
 FARTHEST = 2.0

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ALIKE = ("1lI|i!", "0OoQD", "5Ss", "2Zz", "8B", "6bG", "9gq", "cC", "uU", "vV", "wW", "xX", "kK", "pP", ",.", "-_", "<c")  # fmt: skip
+SEPARATORS = (",.", "-_")
+ALIKE = (
+    "1lI|i!", "0OoQD", "5Ss", "2Zz", "8B", "6bG", "9gq", "Cc", "Uu", "Vv", "Ww", "Xx", "Kk", "Pp",
+    *SEPARATORS,
+)  # fmt: skip
 """Signs that scanners and readers take for each other."""
 ALIKE_COST = 0.2
 MOST_COST = 0.5

@@ -4,6 +4,7 @@ The recogniser is PP-OCRv4, whose weights come in the package rapidocr-onnxrunti
 printed and again stretched and in black and white; what the two readings do not share is doubtful.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 
 from loan_scoring.scans.degrade import Image
 from loan_scoring.scans.layout import Box
+from loan_scoring.scans.levels import ALIKE, SEPARATORS
 from loan_scoring.scans.packages import need
 from loan_scoring.scans.straighten import PX
 
 INSET_MM = 0.7
 """Part of a box along its border that is not read, because the line is there."""
-INK = 150
+INK, PALE, FAINT = 150, 205, 225
+"""Brightness below which a pixel is of a sign, of a thin sign, or of something that may be one."""
+ASIDE, ABOVE = round(1.2 * PX), round(0.6 * PX)
+"""Margin of a text."""
 LEAST_INK_MM2 = 0.12
 """A smaller spot is dust; a decimal point of 12 points has 0.2 square millimetres."""
 HEIGHT = 48
@@ -53,7 +58,7 @@ def read_boxes(page: Image, boxes: Sequence[Box]) -> list[Reading]:
     """Return the readings of the boxes of a straight page, in order."""
     crops = [_text_part(crop_box(page, box)) for box in boxes]
     inked = [crop for crop, _ in crops if crop is not None]
-    first = _recognise([_padded(crop) for crop in inked])
+    first = _recognise([_first_look(crop) for crop in inked])
     second = _recognise([_second_look(crop) for crop in inked])
     found = iter(zip(first, second, strict=True))
     readings = []
@@ -78,42 +83,48 @@ def crop_box(page: Image, box: Box, margin_mm: float = -INSET_MM) -> Image:
 def _text_part(crop: Image) -> tuple[Image | None, bool]:
     """Return the part of a box with ink, and whether ink touches the left or right border.
 
-    None means that the box is empty.
+    None means that the box is empty. A box with something too faint to be a sign is not empty.
     """
-    cv2 = need("cv2")
-    dark = (cv2.GaussianBlur(crop, (0, 0), 0.8) < INK).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
-    spots = [
-        stats[place]
-        for place in range(1, count)
-        if stats[place][cv2.CC_STAT_AREA] >= LEAST_INK_MM2 * PX * PX
-        # A line of a fax, or the border of a box that was not cut off.
-        and not (stats[place][cv2.CC_STAT_WIDTH] > 0.5 * crop.shape[1])
-    ]
+    spots = _spots(crop, 1.0, INK)
     if not spots:
-        return (crop, False) if dark.mean() > 0.01 else (None, False)
-    lefts = [each[cv2.CC_STAT_LEFT] for each in spots]
-    rights = [each[cv2.CC_STAT_LEFT] + each[cv2.CC_STAT_WIDTH] for each in spots]
-    tops = [each[cv2.CC_STAT_TOP] for each in spots]
-    bottoms = [each[cv2.CC_STAT_TOP] + each[cv2.CC_STAT_HEIGHT] for each in spots]
-    is_cut_off = min(lefts) <= 1 or max(rights) >= crop.shape[1] - 1
-    aside, above = round(1.2 * PX), round(0.6 * PX)
+        return (crop, False) if _spots(crop, 2.0, FAINT) else (None, False)
+    # A thin sign at either end breaks into pieces that are paler and smaller, and is still a sign.
+    spots += _spots(crop, 1.2, PALE, LEAST_INK_MM2 / 2)
+    lefts, tops, widths, heights = np.array(spots).T
+    right, bottom = int((lefts + widths).max()), int((tops + heights).max())
+    is_cut_off = int(lefts.min()) <= 1 or right >= crop.shape[1] - 1
     # Small signs beside the spots, such as a faint point, stay inside the margin.
     part = crop[
-        max(min(tops) - above, 0) : max(bottoms) + above,
-        max(min(lefts) - aside, 0) : max(rights) + aside,
+        max(int(tops.min()) - ABOVE, 0) : bottom + ABOVE,
+        max(int(lefts.min()) - ASIDE, 0) : right + ASIDE,
     ]
     return part, is_cut_off
 
 
-def _padded(crop: Image) -> Image:
+def _spots(
+    crop: Image, blur: float, darkness: int, least_mm2: float = LEAST_INK_MM2
+) -> list[tuple[int, int, int, int]]:
+    """Return left, top, width and height of each dark spot that is no dust and no line."""
+    cv2 = need("cv2")
+    dark = (cv2.GaussianBlur(crop, (0, 0), blur) < darkness).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    return [
+        tuple(int(each) for each in stats[place, :4])
+        for place in range(1, count)
+        if stats[place, cv2.CC_STAT_AREA] >= least_mm2 * PX * PX
+        # A line of a fax, or the border of a box that was not cut off.
+        and stats[place, cv2.CC_STAT_WIDTH] <= 0.5 * crop.shape[1]
+    ]
+
+
+def _first_look(crop: Image) -> Image:
     return np.pad(crop, ((3, 3), (4, 4)), constant_values=255)
 
 
 def _second_look(crop: Image) -> Image:
+    """Return a text in black and white, and a little wider."""
     cv2 = need("cv2")
-    rows, columns = crop.shape
-    wide = cv2.resize(crop, (round(columns * 2.3), rows * 2), interpolation=cv2.INTER_CUBIC)
+    wide = cv2.resize(crop, None, fx=2.3, fy=2, interpolation=cv2.INTER_CUBIC)
     _, clean = cv2.threshold(
         cv2.GaussianBlur(wide, (0, 0), 1.2), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU
     )
@@ -168,43 +179,58 @@ def _ratio(image: Image) -> float:
 def _decoded(chances: NDArray[np.float32], signs: Sequence[str]) -> tuple[str, float]:
     """Return the best text of a CTC output, and the least probability of its signs.
 
-    Full-width signs count as the ordinary ones. Blanks between words do not count. A step without
-    a sign counts if a sign is nearly as likely there: the text may lack it.
+    Signs that look alike count as one here, because rules tell them apart: no digit looks like
+    another one. Blanks between words do not count. A step without a sign counts if a sign is likely
+    there: the text may lack it.
     """
-    chances, blank = chances.copy(), len(signs) - 1
-    for wide, plain in _widths(tuple(signs)):
-        chances[:, plain] += chances[:, wide]
-        chances[:, wide] = 0
+    groups = _groups(tuple(signs))
+    blank = len(signs) - 1
     text, worst, before = [], 1.0, 0
+    folded = chances.copy()
+    for place in np.flatnonzero(groups != np.arange(len(groups))):
+        folded[:, groups[place]] += chances[:, place]
+        folded[:, place] = 0
     best = chances.argmax(axis=1)
-    tops = chances.max(axis=1)
-    chances[:, [0, blank]] = 0
-    likely = chances.argmax(axis=1)
-    ends = [0, *best.tolist(), 0]
+    alike = groups[best]
+    inked = folded.copy()
+    inked[:, [0, blank]] = 0
+    likely = inked.argmax(axis=1)
+    ends = [0, *alike.tolist(), 0]
     runs: list[float] = []
     for step, sign in enumerate(best.tolist()):
         if sign in (0, blank):
             if sign == blank != before:
                 text.append(" ")
-            hidden = float(chances[step, likely[step]])
+            hidden = float(inked[step, likely[step]])
             # At the edge of a sign the same sign is likely again; that hides nothing.
             if likely[step] not in (ends[step], ends[step + 2]) and hidden > HIDDEN:
                 worst = min(worst, 1 - hidden)
         elif sign != before:
             text.append(signs[sign])
-            runs.append(float(tops[step]))
+            runs.append(float(folded[step, alike[step]]))
         else:
-            runs[-1] = max(runs[-1], float(tops[step]))
+            runs[-1] = max(runs[-1], float(folded[step, alike[step]]))
         before = sign
-    return "".join(text).strip(), min([worst, *runs]) if runs else 0.0
+    return as_ordinary("".join(text).strip()), min([worst, *runs]) if runs else 0.0
+
+
+def as_ordinary(text: str) -> str:
+    """Return a text with ordinary signs in the place of full-width ones.
+
+    >>> as_ordinary("3\uff16\uff10")
+    '360'
+    """
+    return unicodedata.normalize("NFKC", text)
 
 
 @cache
-def _widths(signs: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Return the places of full-width signs, each with that of the ordinary one."""
+def _groups(signs: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return for each sign the place of the first sign that looks like it."""
     places = {sign: place for place, sign in enumerate(signs)}
-    return [
-        (places[chr(code + 0xFEE0)], places[chr(code)])
-        for code in range(0x21, 0x7F)
-        if chr(code + 0xFEE0) in places and chr(code) in places
-    ]
+    first = {sign: group[0] for group in ALIKE if group not in SEPARATORS for sign in group}
+    found = np.arange(len(signs))
+    for sign, place in places.items():
+        plain = as_ordinary(sign)
+        if place not in (0, len(signs) - 1):
+            found[place] = places.get(first.get(plain, plain), place)
+    return found
