@@ -22,7 +22,7 @@ from loan_scoring.scans.fields import judge_page
 from loan_scoring.scans.landing import land_pages
 from loan_scoring.scans.layout import form_layout
 from loan_scoring.scans.recognise import Reading
-from test_scan_form import TEXTS
+from scan_texts import TEXTS
 
 pytestmark = pytest.mark.integration
 
@@ -158,7 +158,7 @@ def test_another_delivery_of_the_date_is_never_replaced(here: Session) -> None:
     other = settings.landing_dir("loan_default") / "applications" / f"{NIGHT}.csv"
     other.parent.mkdir(parents=True)
     other.write_text("ID\n1\n")
-    with pytest.raises(SourceError, match="not made of scans.*files: several"):
+    with pytest.raises(SourceError, match=r"not made of scans.*files: several"):
         land_pages(here, NIGHT, BY)
     assert other.read_text() == "ID\n1\n"
 
@@ -173,9 +173,7 @@ def test_a_picture_that_was_replaced_is_not_shown(here: Session) -> None:
 def test_erasure_takes_pages_pictures_and_corrections(here: Session) -> None:
     scan = record(here, income_usd_per_month="5O40")
     other = record(here, 1, "b.jpg", loan_id="25592", term_months="240")
-    correct_page(
-        here, scan, {"income_usd_per_month": "5040"}, {"income_usd_per_month": "5O40"}, BY
-    )
+    correct_page(here, scan, {"income_usd_per_month": "5040"}, {"income_usd_per_month": "5O40"}, BY)
     land_pages(here, NIGHT, BY)
     ingest_batch(here, NIGHT, find_applications_file(here, NIGHT), BY)
     held = export_loan(here, 25591)
@@ -189,9 +187,10 @@ def test_erasure_takes_pages_pictures_and_corrections(here: Session) -> None:
     assert column(here, "select count(*) from scan_corrections") == [0]
     # The file was rewritten by the erasure, and is still known as ours.
     assert land_pages(here, NIGHT, BY) == (f"{NIGHT}.csv", 1)
-    assert "25591" not in (
-        settings.landing_dir("loan_default") / "applications" / f"{NIGHT}.csv"
-    ).read_text()
+    assert (
+        "25591"
+        not in (settings.landing_dir("loan_default") / "applications" / f"{NIGHT}.csv").read_text()
+    )
     with pytest.raises(MissingError, match="nothing is held"):
         export_loan(here, 25591)
 

@@ -25,7 +25,11 @@ def add_scans_command(commands: Any, common: argparse.ArgumentParser) -> None:
     scans.add_argument("--batch", metavar="YYYY-MM-DD", type=batch_id, help="with read: the date")
     scans.add_argument("--out", type=Path, metavar="PATH", help="form: file; simulate: folder")
     scans.add_argument(
-        "--n", type=count, default=35, metavar="N", help="simulate, measure: pages; default: %(default)s"
+        "--n",
+        type=count,
+        default=35,
+        metavar="N",
+        help="simulate, measure: pages; default: %(default)s",
     )
     scans.add_argument(
         "--quality",
@@ -105,8 +109,8 @@ def _correct(options: argparse.Namespace) -> dict[str, Any]:
     text = (
         f"scan {options.scan}: recorded; still open: {left}"
         if left
-        else f"scan {options.scan}: complete; it lands with the next: loan-scoring scans --portfolio "
-        f"{options.portfolio} --batch {page['batch_id']}"
+        else f"scan {options.scan}: complete; it lands with the next: loan-scoring scans "
+        f"--portfolio {options.portfolio} --batch {page['batch_id']}"
     )
     return {**done, "text": text}
 

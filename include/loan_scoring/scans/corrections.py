@@ -128,9 +128,7 @@ def scan_path(session: Session, page: database.Row) -> Path:
     return path
 
 
-def crops_of_page(
-    session: Session, page: database.Row, columns: Sequence[str]
-) -> dict[str, bytes]:
+def crops_of_page(session: Session, page: database.Row, columns: Sequence[str]) -> dict[str, bytes]:
     """Return the parts of the scanned page with some fields and their labels, as PNG by column.
 
     Raises:

@@ -30,6 +30,7 @@ level is at least two signs away."""
 FARTHEST = 2.0
 """A level at a higher cost is not even proposed."""
 
+
 @dataclass(frozen=True)
 class ReadField:
     """A field of a page: its text as a file would have it, and what makes it doubtful.
@@ -123,9 +124,7 @@ def _judged(box: Box, reading: Reading, least: float) -> ReadField:
         doubts.append("two_readings")
     if reading.is_cut_off:
         doubts.append("cut_off")
-    return ReadField(
-        name, first.text, reading.text, reading.confidence, first.cost, tuple(doubts)
-    )
+    return ReadField(name, first.text, reading.text, reading.confidence, first.cost, tuple(doubts))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def draw_form(layout: Layout, values: Mapping[str, str] | None = None, font: str
     page.drawString(
         20 * MM,
         _up(30.5),
-        "Fill in by machine. Leave a box empty if there is no value. Scan flat, whole page, 200 dpi.",
+        "Fill in by machine. Leave a box empty if there is no value. Scan the whole page flat.",
     )
     page.drawString(41 * MM, _up(284), f"{layout.portfolio} {layout.code}")
     for box in layout.boxes:

@@ -1,4 +1,4 @@
-"""Write the certain and the corrected pages of a date as the file that the ordinary ingest takes."""
+"""Write the certain and the corrected pages of a date as the file that the ingest takes."""
 
 import hashlib
 from collections.abc import Sequence

@@ -45,7 +45,8 @@ class Measured:
         return (
             f"| {self.quality} | {self.pages} | {self.refused} | {self.fields:,} | "
             f"{self.right / fields:.2%} | {self.certain / read:.0%} | "
-            f"{self.doubtful / fields:.1%} | {self.unseen} | {self.seconds / max(self.pages, 1):.1f} |"
+            f"{self.doubtful / fields:.1%} | {self.unseen} | "
+            f"{self.seconds / max(self.pages, 1):.1f} |"
         )
 
 

@@ -62,9 +62,7 @@ def _pdf_pages(path: Path, content: bytes) -> Iterator[Image]:
         document = pdfium.PdfDocument(content)
     except pdfium.PdfiumError as error:
         if "password" in str(error).lower():
-            raise SourceError(
-                f"{path}: the PDF is encrypted; save it without a password"
-            ) from None
+            raise SourceError(f"{path}: the PDF is encrypted; save it without a password") from None
         raise SourceError(f"{path}: the PDF is corrupt ({error}); scan it again") from None
     try:
         _refuse_pages(path, len(document))

@@ -1,7 +1,7 @@
 """Read the text in the boxes of a straight page, twice, with the confidence of its worst sign.
 
-The recogniser is PP-OCRv4, whose weights come in the package rapidocr-onnxruntime. It reads a box as
-printed and again stretched and in black and white; what the two readings do not share is doubtful.
+The recogniser is PP-OCRv4, whose weights come in the package rapidocr-onnxruntime. It reads a box
+as scanned, and again wider and in black and white. What the two readings do not share is doubtful.
 """
 
 import unicodedata

@@ -84,8 +84,8 @@ def straighten(page: Image, layout: Layout, where: str) -> StraightPage:
             raw = cv2.warpPerspective(page, lay, size, flags=cv2.INTER_CUBIC, borderValue=255)
             return StraightPage(straight, _judged(raw, placed, where))
     raise SourceError(
-        f"{where}: this is not the present form of {layout.portfolio} ({layout.code}): its bar code "
-        "differs or cannot be read; print the form anew with `loan-scoring scans form`"
+        f"{where}: this is not the present form of {layout.portfolio} ({layout.code}): its bar "
+        "code differs or cannot be read; print the form anew with `loan-scoring scans form`"
     )
 
 
@@ -93,7 +93,9 @@ def _even(page: Image) -> Image:
     """Return a page without shadows: each pixel by the brightness of the paper around it."""
     cv2 = need("cv2")
     rows, columns = page.shape
-    small = cv2.resize(page, (max(columns // 8, 1), max(rows // 8, 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        page, (max(columns // 8, 1), max(rows // 8, 1)), interpolation=cv2.INTER_AREA
+    )
     reach = max(min(small.shape) // 12, 3) | 1
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     paper = cv2.GaussianBlur(paper, (0, 0), reach / 3)

@@ -54,7 +54,9 @@ def read_scan(session: Session, scan_id: int) -> dict[str, Any]:
     return {"scan": scan, "fields": fields, "no_picture": no_picture}
 
 
-def given_texts(scan: dict[str, Any], form: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+def given_texts(
+    scan: dict[str, Any], form: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return the texts that a person gives or confirms, and the texts that the person saw.
 
     A field that is not doubtful counts only if the person changed it.
