@@ -37,9 +37,10 @@ def remove_expired_files(session: Session, keep_days: int, today: date | None = 
 
     These are the landing files of applications and of outcomes, the scanned forms, and the quality
     pages, of dropped months; baseline samples that no model names; and training files that a
-    training left behind. The latter two go when they are older than `keep_days` days, because a training writes its files
-    before its rows. Table `dropped_partitions` says which months were dropped. So if the process is
-    killed, the next call removes the remaining files. The rows of scanned pages go too.
+    training left behind. The latter two go when they are older than `keep_days` days, because a
+    training writes its files before its rows. Table `dropped_partitions` says which months were
+    dropped. So if the process is killed, the next call removes the remaining files. The rows of
+    scanned pages go too.
 
     Args:
         session: session of the role that owns the schema.

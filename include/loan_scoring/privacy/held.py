@@ -36,7 +36,8 @@ def export_loan(session: Session, key: Any) -> dict[str, Any]:
 
     `tables` has the rows by table, `named_in` the rows whose text names the loan. `files` has the
     records in delivered files, baseline samples, training files, scans and exported months.
-    `not_read` has the files that could not be searched. `backups` lists the backups, which may hold the loan too.
+    `not_read` has the files that could not be searched. `backups` lists the backups, which may hold
+    the loan too.
 
     Raises:
         MissingError: nothing is held on the loan.
