@@ -45,6 +45,8 @@ CREATE TABLE scan_corrections (
     corrected_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX scan_corrections_of_scan ON scan_corrections (scan_id);
+CREATE TRIGGER scan_corrections_unchanged BEFORE UPDATE OR TRUNCATE ON scan_corrections
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 COMMENT ON TABLE scan_corrections IS 'What a person made of a doubtful field. Only function correct_scan writes it; rows go with their scan';
 COMMENT ON COLUMN scan_corrections.correction_id IS 'Counts up';
 COMMENT ON COLUMN scan_corrections.scan_id IS 'The page';

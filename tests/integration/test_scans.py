@@ -70,7 +70,7 @@ def test_certain_pages_become_applications_and_doubtful_ones_wait(here: Session)
     landed = ingest_batch(here, NIGHT, find_applications_file(here, NIGHT), BY)
     assert (landed.accepted, landed.quarantined) == (1, 0)
     query = "select income_usd_per_month, ltv_percent, interest_rate_percent from applications"
-    assert database.select_read_only(here.connection, query)[1] == [(5040, 79.10958904, None)]
+    assert database.select_read_only(here.connection, query)[1] == [[5040, 79.10958904, None]]
     # Corrected, it is a row of the next revision of the same batch.
     done = correct_page(
         here, waiting, {"income_usd_per_month": "5040"}, {"income_usd_per_month": "5O40"}, BY
@@ -136,20 +136,12 @@ def test_a_certain_page_and_an_older_reading_are_not_corrected(here: Session) ->
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "update scans set state = 'corrected', doubtful = '{}'",
-        "delete from scans",
-        "insert into scan_corrections (scan_id, column_name, before, after, corrected_by)"
-        " select scan_id, 'x', '', '', 'me' from scans",
-        "update scan_deliveries set rows = 2",
-    ],
+    ["update scan_corrections set after = 'x'", "update scan_deliveries set rows = 2"],
 )
-def test_the_application_writes_corrections_by_the_function_only(
+def test_corrections_and_deliveries_are_not_changed_afterwards(
     here: Session, statement: str
 ) -> None:
-    record(here, income_usd_per_month="5O40")
-    land_pages(here, NIGHT, BY)
-    with pytest.raises(psycopg2.Error), database.transaction(here.connection):
+    with pytest.raises(psycopg2.Error, match="append-only"), database.transaction(here.connection):
         here.connection.cursor().execute(statement)
 
 

@@ -3,18 +3,14 @@
 import io
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-for package in ("cv2", "pypdfium2", "rapidocr_onnxruntime", "reportlab"):
-    pytest.importorskip(package, reason="`make test-scans` installs the packages of the extra")
-
 from PIL import Image as Pictures
 from PIL.PngImagePlugin import PngInfo
-from scan_texts import TEXTS
 
 from loan_scoring import database, settings
 from loan_scoring.cli.main import main
@@ -31,8 +27,16 @@ from loan_scoring.scans.measure import measure_pages
 from loan_scoring.scans.pages import MOST_PAGES, page_images
 from loan_scoring.scans.simulate import as_jpeg, as_png, render, simulate_pages
 from loan_scoring.scans.straighten import straighten
+from scan_texts import TEXTS
 
-pytestmark = [pytest.mark.scans, pytest.mark.integration]
+pytestmark = [
+    pytest.mark.scans,
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        find_spec("rapidocr_onnxruntime") is None,
+        reason="`make test-scans` installs the packages of the extra",
+    ),
+]
 
 BY, NIGHT = "cli:tests", "2026-01-05"
 PAGES = int(os.environ.get("LOAN_SCORING_SCANS", "2"))

@@ -1,7 +1,7 @@
 """Read the text in the boxes of a straight page, twice, with the confidence of its worst sign.
 
 The recogniser is PP-OCRv4, whose weights come in the package rapidocr-onnxruntime. It reads a box
-as scanned, and again wider and in black and white. What the two readings do not share is doubtful.
+as scanned, and again sharper and smaller. What the two readings do not share is doubtful.
 """
 
 import unicodedata
@@ -24,8 +24,8 @@ INSET_MM = 0.7
 """Part of a box along its border that is not read, because the line is there."""
 INK, PALE, FAINT = 150, 205, 225
 """Brightness below which a pixel is of a sign, of a thin sign, or of something that may be one."""
-ASIDE, ABOVE = round(1.2 * PX), round(0.6 * PX)
-"""Margin of a text."""
+ASIDE, ABOVE = round(0.55 * PX), round(0.6 * PX)
+"""Margin of a text. With a wider one the recogniser loses narrow signs."""
 LEAST_INK_MM2 = 0.12
 """A smaller spot is dust; a decimal point of 12 points has 0.2 square millimetres."""
 HEIGHT = 48
@@ -93,7 +93,6 @@ def _text_part(crop: Image) -> tuple[Image | None, bool]:
     lefts, tops, widths, heights = np.array(spots).T
     right, bottom = int((lefts + widths).max()), int((tops + heights).max())
     is_cut_off = int(lefts.min()) <= 1 or right >= crop.shape[1] - 1
-    # Small signs beside the spots, such as a faint point, stay inside the margin.
     part = crop[
         max(int(tops.min()) - ABOVE, 0) : bottom + ABOVE,
         max(int(lefts.min()) - ASIDE, 0) : right + ASIDE,
@@ -118,17 +117,18 @@ def _spots(
 
 
 def _first_look(crop: Image) -> Image:
-    return np.pad(crop, ((3, 3), (4, 4)), constant_values=255)
+    return _framed(crop, 3, 4)
 
 
 def _second_look(crop: Image) -> Image:
-    """Return a text in black and white, and a little wider."""
+    """Return a text with sharper edges, and smaller within its frame."""
     cv2 = need("cv2")
-    wide = cv2.resize(crop, None, fx=2.3, fy=2, interpolation=cv2.INTER_CUBIC)
-    _, clean = cv2.threshold(
-        cv2.GaussianBlur(wide, (0, 0), 1.2), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU
-    )
-    return np.pad(cv2.GaussianBlur(clean, (0, 0), 0.8), ((10, 6), (14, 10)), constant_values=255)
+    soft = cv2.GaussianBlur(crop, (0, 0), 1.5)
+    return _framed(cv2.addWeighted(crop, 1.8, soft, -0.8, 0), 6, 3)
+
+
+def _framed(crop: Image, above: int, aside: int) -> Image:
+    return np.pad(crop, ((above, above), (aside, aside)), constant_values=255)
 
 
 @cache
