@@ -96,13 +96,13 @@ def _read_file(
     session: Session, layout: Layout, batch_id: str, path: Path, done: ReadScans
 ) -> None:
     """Read the pages of a file that were not read yet. What cannot be read is recorded."""
-    row = {"batch_id": batch_id, "file_name": path.name, "form_code": layout.code}
-    row |= {"sha256": NO_FILE, "page": 0}
+    row: dict[str, Any] = {"batch_id": batch_id, "file_name": path.name}
+    row |= {"form_code": layout.code, "sha256": NO_FILE, "page": 0}
     try:
         refuse_outside(path, settings.landing_dir(session.contract.portfolio))
         content = read_bytes(path)
     except SourceError as error:
-        _refuse(session, row, str(error), {}, done)
+        _refuse(session, row, str(error), _known(session, row), done)
         return
     row["sha256"] = hashlib.sha256(content).hexdigest()
     known = _known(session, row)

@@ -139,7 +139,8 @@ class _Value:
 
 def _value(box: Box, read: str) -> _Value:
     """Return the text as a file has it, and what is doubtful about it."""
-    column, text, doubts = box.column, " ".join(read.split()), ()
+    column, text = box.column, " ".join(read.split())
+    doubts: tuple[str, ...] = ()
     if box.has_check_digits:
         text, fits = without_check_digits(_bare(text))
         doubts = () if fits else ("check_digits",)

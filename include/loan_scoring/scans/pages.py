@@ -4,6 +4,7 @@ Sizes are read from headers, before a page is decoded.
 """
 
 import io
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,10 @@ def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
 
     broken = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError)
     try:
-        picture = Pictures.open(io.BytesIO(content), formats=FORMATS)
+        with warnings.catch_warnings():
+            # It says what is refused below, by a limit of our own.
+            warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
+            picture = Pictures.open(io.BytesIO(content), formats=FORMATS)
         _refuse_pages(path, getattr(picture, "n_frames", 1))
         frames = getattr(picture, "n_frames", 1)
     except Pictures.DecompressionBombError:
