@@ -108,11 +108,11 @@ def _spots(
     dark = (cv2.GaussianBlur(crop, (0, 0), blur) < darkness).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
     return [
-        tuple(int(each) for each in stats[place, :4])
-        for place in range(1, count)
-        if stats[place, cv2.CC_STAT_AREA] >= least_mm2 * PX * PX
+        (left, top, width, height)
+        for left, top, width, height, area in stats[1:count].tolist()
+        if area >= least_mm2 * PX * PX
         # A line of a fax, or the border of a box that was not cut off.
-        and stats[place, cv2.CC_STAT_WIDTH] <= 0.5 * crop.shape[1]
+        and width <= 0.5 * crop.shape[1]
     ]
 
 
@@ -173,7 +173,7 @@ def _recognise(images: Sequence[Image]) -> list[tuple[str, float]]:
 
 
 def _ratio(image: Image) -> float:
-    return image.shape[1] / image.shape[0]
+    return float(image.shape[1]) / image.shape[0]
 
 
 def _decoded(chances: NDArray[np.float32], signs: Sequence[str]) -> tuple[str, float]:
