@@ -21,10 +21,12 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.landing import find_applications_file
 from loan_scoring.scans.batch import read_scans, scans_folder
 from loan_scoring.scans.corrections import correct_page, crops_of_page, read_page
+from loan_scoring.scans.fields import judge_page
 from loan_scoring.scans.form import draw_form
 from loan_scoring.scans.layout import Layout, form_layout
 from loan_scoring.scans.measure import measure_pages
 from loan_scoring.scans.pages import MOST_PAGES, page_images
+from loan_scoring.scans.recognise import read_boxes
 from loan_scoring.scans.simulate import as_jpeg, as_png, render, simulate_pages
 from loan_scoring.scans.straighten import straighten
 from scan_texts import TEXTS
@@ -97,6 +99,22 @@ def test_a_doubtful_field_waits_with_its_crop_and_lands_corrected(
     seen = {name: found["fields"][name]["text"] for name in given}
     assert correct_page(empty, scan, given, seen, "airflow:ann")["state"] == "corrected"
     assert read_scans(empty, NIGHT, BY).rows == 1
+
+
+@pytest.mark.parametrize("font", ["Helvetica", "Courier"])
+def test_a_line_of_a_fax_through_a_box_hides_no_value(
+    loan_default: Contract, layout: Layout, font: str
+) -> None:
+    """Signs and line are one spot then. Once it was taken for a line through an empty box."""
+    image = render(layout, TEXTS, font)
+    box = next(each for each in layout.boxes if each.column.name == "loan_type")
+    image[round((box.top + box.height / 2) * 200 / 25.4)] = 0
+    read = judge_page(
+        loan_default, layout, read_boxes(straighten(image, layout, "x").image, layout.boxes)
+    )
+    for name, each in read.fields.items():
+        assert each.text == TEXTS[name] or each.doubts, name
+    assert read.fields["loan_type"].doubts
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])

@@ -3,7 +3,7 @@
 WORDS = {
     "unsure": "read with little confidence",
     "two_readings": "two readings differ",
-    "cut_off": "the writing reaches beyond the box",
+    "cut_off": "the writing or a line reaches beyond the box",
     "unreadable": "there is ink, but no text was read",
     "check_digits": "the check digits do not fit",
     "notation": "not written as the contract writes it",
@@ -16,7 +16,7 @@ def doubt_words(doubt: str) -> str:
     """Return a doubt in words.
 
     >>> doubt_words("cut_off"), doubt_words("row_rule:null_key")
-    ('the writing reaches beyond the box', 'breaks the rule null_key')
+    ('the writing or a line reaches beyond the box', 'breaks the rule null_key')
     """
     name, _, rule = doubt.partition(":")
     return f"breaks the rule {rule}" if name == "row_rule" else WORDS[name]

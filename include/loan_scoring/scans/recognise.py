@@ -40,6 +40,7 @@ class Reading:
     """What stands in a box. `confidence` is that of the worst sign in the worse reading.
 
     `text` is empty if the box has no ink, and `second` is what the second reading says.
+    `is_cut_off` says that the writing or a line reaches beyond the box.
     """
 
     text: str
@@ -81,15 +82,18 @@ def crop_box(page: Image, box: Box, margin_mm: float = -INSET_MM) -> Image:
 
 
 def _text_part(crop: Image) -> tuple[Image | None, bool]:
-    """Return the part of a box with ink, and whether ink touches the left or right border.
+    """Return the part of a box with ink, and whether ink reaches beyond the box.
 
-    None means that the box is empty. A box with something too faint to be a sign is not empty.
+    None means that the box is empty. A box with a line, or with something too faint to be a sign,
+    is not empty: signs that a line crosses are one spot with it, and could be taken for nothing.
     """
-    spots = _spots(crop, 1.0, INK)
-    if not spots:
-        return (crop, False) if _spots(crop, 2.0, FAINT) else (None, False)
+    if not _spots(crop, 2.0, FAINT):
+        return None, False
     # A thin sign at either end breaks into pieces that are paler and smaller, and is still a sign.
-    spots += _spots(crop, 1.2, PALE, LEAST_INK_MM2 / 2)
+    spots = _spots(crop, 1.0, INK) + _spots(crop, 1.2, PALE, LEAST_INK_MM2 / 2)
+    has_line = any(width > 0.5 * crop.shape[1] for _, _, width, _ in spots)
+    if not spots or has_line:
+        return crop, has_line
     lefts, tops, widths, heights = np.array(spots).T
     right, bottom = int((lefts + widths).max()), int((tops + heights).max())
     is_cut_off = int(lefts.min()) <= 1 or right >= crop.shape[1] - 1
@@ -103,16 +107,14 @@ def _text_part(crop: Image) -> tuple[Image | None, bool]:
 def _spots(
     crop: Image, blur: float, darkness: int, least_mm2: float = LEAST_INK_MM2
 ) -> list[tuple[int, int, int, int]]:
-    """Return left, top, width and height of each dark spot that is no dust and no line."""
+    """Return left, top, width and height of each dark spot that is no dust."""
     cv2 = need("cv2")
     dark = (cv2.GaussianBlur(crop, (0, 0), blur) < darkness).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
     return [
         (left, top, width, height)
-        for left, top, width, height, area in stats[1:count].tolist()
+        for left, top, width, height, area in stats[1:].tolist()
         if area >= least_mm2 * PX * PX
-        # A line of a fax, or the border of a box that was not cut off.
-        and width <= 0.5 * crop.shape[1]
     ]
 
 
