@@ -169,7 +169,12 @@ def _refuse(
     log.warning("%s", line)
     if row["page"] in known and known[row["page"]]["reason"] == line:
         return
-    empty = {"loan_id": None, "fields": Json({}), "doubtful": [], "quality": Json({})}
+    empty: dict[str, Any] = {
+        "loan_id": None,
+        "fields": Json({}),
+        "doubtful": [],
+        "quality": Json({}),
+    }
     _insert(session, row | empty | {"state": "refused", "reason": line})
 
 

@@ -119,7 +119,7 @@ def scan_path(session: Session, page: database.Row) -> Path:
     Raises:
         GoneError: the file is gone or has changed.
     """
-    path = scans_folder(session.contract.portfolio, page["batch_id"]) / page["file_name"]
+    path: Path = scans_folder(session.contract.portfolio, page["batch_id"]) / page["file_name"]
     if not path.is_file() or path.is_symlink() or file_sha256(path) != page["sha256"]:
         raise GoneError(
             f"the picture of scan {page['scan_id']} is gone: {page['file_name']} was removed or "

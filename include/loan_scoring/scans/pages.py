@@ -109,9 +109,9 @@ def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
         frames = getattr(picture, "n_frames", 1)
     except Pictures.DecompressionBombError:
         raise SourceError(_bomb(path)) from None
-    except broken as error:
+    except broken:
         raise SourceError(
-            f"{path}: this is neither a PDF nor a whole PNG, JPEG or TIFF ({error}); scan it again"
+            f"{path}: this is neither a PDF nor a whole PNG, JPEG or TIFF; scan it again"
         ) from None
     for frame in range(frames):
         try:

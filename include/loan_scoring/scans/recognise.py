@@ -175,7 +175,7 @@ def _recognise(images: Sequence[Image]) -> list[tuple[str, float]]:
 
 
 def _ratio(image: Image) -> float:
-    return float(image.shape[1]) / image.shape[0]
+    return float(image.shape[1] / image.shape[0])
 
 
 def _decoded(chances: NDArray[np.float32], signs: Sequence[str]) -> tuple[str, float]:
