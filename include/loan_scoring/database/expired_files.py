@@ -50,7 +50,7 @@ def remove_expired_files(session: Session, keep_days: int, today: date | None = 
     portfolio = session.contract.portfolio
     with database.transaction(session.connection):
         dropped = database.rows(session.connection, "select_dropped_months")
-        database.execute(session.connection, "delete_expired_scans")
+        database.execute(session.connection, "expire_scans")
         named = {row["name"] for row in database.rows(session.connection, "select_artifacts")}
     removed: list[Path] = []
     for month in (row["month"] for row in dropped):
