@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-lending test-nights env bench calibrate scale demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-spark test-compose test-lending test-nights env bench calibrate scale demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -128,6 +128,19 @@ $(EXTRAS)/.done: requirements-extras.txt | setup
 test-extras: $(EXTRAS)/.done ## what needs the extras: the notebook on a running stack, queries of exported months
 	LOAN_SCORING_EXTRAS_PYTHON=$(CURDIR)/$(EXTRAS)/bin/python $(PYTEST) -m extras tests
 
+# Spark is 478 MB, and only `scoring.engine: spark` needs it.
+SPARK := .venv-spark
+
+$(SPARK)/.done: requirements-spark.txt | setup
+	@java -version 2>&1 | grep -qE 'version "(1[7-9]|2[0-9])' || { echo 'test-spark needs Java 17 or newer: apt-get install default-jre-headless' >&2; exit 1; }
+	$(BIN)/uv venv --quiet --clear $(SPARK)
+	VIRTUAL_ENV=$(CURDIR)/$(SPARK) $(BIN)/uv pip install --quiet --require-hashes -r requirements-spark.txt
+	VIRTUAL_ENV=$(CURDIR)/$(SPARK) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-spark: $(SPARK)/.done ## nights and lakes scored on Spark, workers killed; needs Java 17
+	LOAN_SCORING_SPARK_PYTHON=$(CURDIR)/$(SPARK)/bin/python $(PYTEST) -m spark tests
+
 # The environment of streams, apart for the same reason.
 STREAMS := .venv-stream
 
@@ -143,9 +156,10 @@ test-stream: $(STREAMS)/.done ## a stream over Redis and Kafka whose consumer an
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
-lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image and the extras
+lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and those of the image, of Spark and streams, and of the extras
 	$(LOCK) --extra dev -o requirements.txt
 	$(LOCK) --extra image --constraint requirements.txt -o requirements-image.txt
+	$(LOCK) --extra spark --constraint requirements.txt -o requirements-spark.txt
 	$(LOCK) --extra stream --constraint requirements.txt -o requirements-stream.txt
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
@@ -153,4 +167,4 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(STREAMS) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) .local data/landing data/artifacts data/quality data/demo data/example

@@ -196,3 +196,25 @@ def promotion_mode() -> str | None:
     if found not in (None, "auto", "hold"):
         raise ContractError(f"LOAN_SCORING_PROMOTION is {found}; make it auto or hold, or unset it")
     return found
+
+
+def engine() -> str | None:
+    """Return the engine that scores, from LOAN_SCORING_ENGINE. It goes before the contract's.
+
+    Return None if the variable is unset.
+
+    Raises:
+        ContractError: the value is neither `tasks` nor `spark`.
+    """
+    found = os.environ.get("LOAN_SCORING_ENGINE") or None
+    if found not in (None, "tasks", "spark"):
+        raise ContractError(f"LOAN_SCORING_ENGINE is {found}; make it tasks or spark, or unset it")
+    return found
+
+
+def spark_master() -> str:
+    """Return Spark's master, from LOAN_SCORING_SPARK_MASTER.
+
+    The default is this machine with two threads. A mini-batch that fails is tried up to four times.
+    """
+    return os.environ.get("LOAN_SCORING_SPARK_MASTER") or "local[2,4]"

@@ -40,7 +40,8 @@ def services() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = parsed["services"]
     assert set(found) == {
         "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer",
-        "worker", "mlflow", "housekeeping", "stream",
+        "worker", "mlflow", "housekeeping", "stream", "spark-master",
+        "spark-worker",
     }  # fmt: skip
     return found
 
@@ -155,7 +156,7 @@ def test_docs_put_no_password_on_a_command_line() -> None:
 def test_databases_are_apart_and_volumes_are_read_only_where_they_are_only_read(services) -> None:
     networks = {name: set(service["networks"]) for name, service in services.items()}
     assert {name for name in networks if "front" not in networks[name]} == {
-        "postgres", "redis", "init", "scheduler", "housekeeping",
+        "postgres", "redis", "init", "scheduler", "housekeeping", "spark-master", "spark-worker",
     }  # fmt: skip
     assert all("database" in each for each in networks.values())
     for volume, writers in WRITE.items():
@@ -236,17 +237,20 @@ def test_image_has_the_versions_of_the_tests() -> None:
     }
     assert {"celery", "redis", "apache-airflow-providers-celery", "s3fs"} <= image.keys()
     assert not {"pytest", "ruff", "moto"} & image.keys()
+    spark = pins("requirements-spark.txt")
+    assert spark.keys() - tests.keys() == {"py4j", "pyspark"}
+    assert {name: tests[name] for name in spark.keys() & tests.keys()}.items() <= spark.items()
 
 
 @pytest.mark.attack
 def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
-    for name in ("requirements.txt", "requirements-image.txt", "requirements-extras.txt"):
+    for name in (f"requirements{each}.txt" for each in ("", "-image", "-extras", "-spark")):
         text = (REPOSITORY / name).read_text()
         assert "://" not in text, name
         pinned = re.findall(r"^[\w-]+(?:\[[\w,-]+\])?==.*\\\n(?: +--hash=sha256:[0-9a-f]{64}.*\n)+", text, re.M)  # fmt: skip # noqa: E501
         lines = [line for line in text.splitlines() if line and line[0] not in " #"]
         assert len(pinned) == len(lines) > 100, name
-    for name in ("Makefile", "Dockerfile"):
+    for name in ("Makefile", "Dockerfile", "Dockerfile.spark"):
         installs = re.findall(r"uv pip install .*-r \S+", (REPOSITORY / name).read_text())
         assert installs, name
         assert all("--require-hashes" in each for each in installs), name
@@ -256,6 +260,7 @@ def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    dockerfile += (REPOSITORY / "Dockerfile.spark").read_text()
     copied = re.findall(r"^COPY --chown=airflow:0 (.+) \S+$", dockerfile, re.M)
     assert "*" in ignored
     assert allowed == {each for line in copied for each in line.split()}
@@ -277,7 +282,7 @@ def config(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         file = REPOSITORY / "docker-compose.yaml"
         command = ["docker", "compose", f"--env-file={env}", f"--file={file}"]
         return subprocess.run(
-            [*command, "--profile=mlflow", "config", *options],
+            [*command, "--profile=mlflow", "--profile=spark", "config", *options],
             cwd=tmp_path, env=bare, capture_output=True, text=True, check=False,
         )  # fmt: skip
 

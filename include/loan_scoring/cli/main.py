@@ -164,6 +164,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--file", metavar="FILE-OR-URL", help="applications outside the database")
     score.add_argument("--out", metavar="FILE", help="with --file: the CSV file of its scores")
     score.add_argument("--run", metavar="ID", help="with --batch: publish this earlier run again")
+    lake = "with --batch: Parquet files that Spark scores, and the folder of their scores"
+    score.add_argument("--applications", metavar="URI", help=lake)
+    score.add_argument("--scores", metavar="URI", help=lake)
+    score.add_argument(
+        "--publish", action="store_true", help="with --applications: publish the scores in Postgres"
+    )
     command("metrics", stages.metrics_command, "compare a scored batch with its baseline", batch)
     command(
         "reconcile",

@@ -140,6 +140,14 @@ def score_command(options: argparse.Namespace) -> dict[str, Any]:
         options.refuse("--file and --out belong together: the file and where its scores go")
     if options.run is not None and options.batch is None:
         options.refuse("--run belongs to --batch: it publishes an earlier run of that batch")
+    if (options.applications is None) != (options.scores is None):
+        options.refuse("--applications and --scores belong together: folders of a lake")
+    if options.publish and options.applications is None:
+        options.refuse("--publish belongs to --applications: other scores are always published")
+    if options.applications is not None:
+        if options.batch is None or options.run is not None:
+            options.refuse("--applications needs --batch, the business date, and no --run")
+        return _score_lake(options)
     return _score_file(options) if options.file is not None else _score_batch(options)
 
 
@@ -161,6 +169,33 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
         f" by {result['propensity_version']} and {result['personas_version']}"
         f" from {result['source']}"
     )
+    return result
+
+
+def _score_lake(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.scoring.engine import score_lake_on_spark
+
+    result: dict[str, Any] = {}
+
+    def work(session: Any) -> int:
+        result.update(
+            score_lake_on_spark(session, options.batch, options.applications, options.scores)
+        )
+        if options.publish:
+            from loan_scoring.scoring.lake_publish import publish_from_lake
+
+            folder = result["scores_folder"]
+            result["published"] = publish_from_lake(session, options.batch, folder, account_name())
+        return int(result["received"])
+
+    run_measured(options, "score.lake", work)
+    result["text"] = (
+        f"{result['scoring_run_id']}: {result['received']} received = {result['scored']} scored"
+        f" + {result['referred']} referred + {result['refused']} refused,"
+        f" in {result['scores_folder']}"
+    )
+    if options.publish:
+        result["text"] += f"\npublished as {result['published']}"
     return result
 
 

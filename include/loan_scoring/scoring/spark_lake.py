@@ -1,0 +1,162 @@
+"""Score applications that are Parquet files of a lake, on Spark, into Parquet files.
+
+Applications stay where they are: each partition is read, judged and scored by `LakeRows` on an
+executor, which gets rules and models by broadcast. A rerun replaces the files of its run.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from loan_scoring import contract as contracts
+from loan_scoring import database
+from loan_scoring.contract import KEY, Contract
+from loan_scoring.database.session import open_session
+from loan_scoring.errors import StateError
+from loan_scoring.models import registry
+from loan_scoring.models.scorer import Scorer
+from loan_scoring.scoring.lake_rows import (
+    FILE,
+    RAW,
+    ROW,
+    RULES,
+    SCORES,
+    LakeRows,
+    judged_schema,
+    stored_columns,
+)
+from loan_scoring.scoring.run_ids import lake_run_id
+from loan_scoring.scoring.spark_batch import executor_url
+from loan_scoring.scoring.spark_session import spark_errors, spark_session
+
+BATCH = "batch_id"
+
+
+def score_lake(portfolio: str, batch_id: str, applications: str, scores: str) -> dict[str, Any]:
+    """Score the applications of a business date. Return counts, versions and folders.
+
+    The rows go to SCORES/scores and SCORES/refused, below batch_id=.../scoring_run_id=....
+
+    Args:
+        portfolio: name of the portfolio.
+        batch_id: business date. If the applications have a column `batch_id`, which can be the
+            name of a folder, only those of this date are read.
+        applications: address of Parquet files that Spark knows, such as `s3a://lake/applications`.
+        scores: address of a folder.
+
+    Raises:
+        StateError: there is no champion or no application, the models need look-ups, or Spark
+            gave up.
+        SourceError: a column of the contract is missing in the applications.
+    """
+    contract = contracts.load(portfolio)
+    with (
+        open_session(portfolio, executor_url()) as session,
+        database.transaction(session.connection),
+    ):
+        propensity, personas = registry.champion_pair(session)
+        scorer = registry.load_scorer(session, propensity, personas)
+    refuse_lookups(scorer)
+    run_id = lake_run_id(contract, batch_id, propensity, personas)
+    at = f"{BATCH}={batch_id}/scoring_run_id={run_id}"
+    folders = {kind: f"{scores.rstrip('/')}/{kind}/{at}" for kind in ("scores", "refused")}
+    with spark_session(run_id) as spark, spark_errors():
+        from pyspark.sql import functions as f
+
+        judged = _judged(spark, contract, scorer, batch_id, applications)
+        rows = _with_rules_of_keys(spark, judged, f"{scores.rstrip('/')}/scores", batch_id)
+        rows = rows.persist()
+        counts = _counts(rows)
+        if not counts["received"]:
+            raise StateError(f"{applications} has no application of {batch_id}; name another place")
+        scored = rows.where(f.col(RULES).isNull()).select(
+            KEY,
+            *SCORES,
+            f.lit(propensity).alias("propensity_version"),
+            f.lit(personas).alias("personas_version"),
+            f.lit(datetime.now(UTC)).alias("scored_at"),
+        )
+        refused = rows.where(f.col(RULES).isNotNull()).select(FILE, ROW, KEY, RULES, RAW)
+        refused.write.mode("overwrite").parquet(folders["refused"])
+        scored.sortWithinPartitions(KEY).write.mode("overwrite").parquet(folders["scores"])
+    return {
+        "scoring_run_id": run_id,
+        **counts,
+        "propensity_version": propensity,
+        "personas_version": personas,
+        **{f"{kind}_folder": folder for kind, folder in folders.items()},
+    }
+
+
+def refuse_lookups(scorer: Scorer) -> None:
+    """Raise a StateError if the models read columns of look-ups, which are in the database."""
+    for lookup in scorer.contract.lookups:
+        used = sorted({column.name for column in lookup.columns} & {*scorer.columns})
+        if used:
+            raise StateError(
+                f"the models read {', '.join(used)} of look-up {lookup.name}, which is in the "
+                "database; ingest the applications and run score --batch without --applications"
+            )
+
+
+def _judged(
+    spark: Any, contract: Contract, scorer: Scorer, batch_id: str, applications: str
+) -> Any:
+    """Return the DataFrame of all applications of a date, each with scores or broken rules."""
+    from pyspark.sql import functions as f
+    from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+
+    source = spark.read.parquet(applications)
+    if BATCH in source.columns:
+        source = source.where(f.col(BATCH) == batch_id)
+    stored = stored_columns(contract, applications, to_arrow_schema(source.schema), batch_id)
+    sent = spark.sparkContext.broadcast(LakeRows(contract, scorer, stored))
+    named = [f.col(f"`{name}`") for name in dict.fromkeys(stored.values())]
+    places = [
+        f.col("_metadata.file_path").alias(FILE),
+        f.col("_metadata.row_index").alias(ROW),
+    ]
+    schema = from_arrow_schema(judged_schema(contract))
+    return source.select(*places, *named).mapInArrow(
+        lambda batches: sent.value.judge_all(batches), schema
+    )
+
+
+def _with_rules_of_keys(spark: Any, judged: Any, folder: str, batch_id: str) -> Any:
+    """Return the rows with the rules that need all rows: repeated keys, and known ones.
+
+    Of repeated rows, the first counts: by the name of its file, then by its place in it. A key is
+    known if the lake has a score of it under another business date.
+    """
+    from pyspark.sql import functions as f
+
+    place = f.struct(FILE, ROW)
+    several = judged.where(f.col(KEY).isNotNull()).groupBy(KEY)
+    several = several.agg(f.min(place).alias("first"), f.count("*").alias("rows"))
+    rows = judged.join(several.where("rows > 1").drop("rows"), KEY, "left")
+    found = [f.col(RULES), f.when(f.col("first") != place, f"duplicate_key:{KEY}")]
+    if _exists(spark, folder):
+        known = spark.read.parquet(folder).where(f.col(BATCH) != batch_id).select(KEY).distinct()
+        rows = rows.join(known.withColumn("is_known", f.lit(True)), KEY, "left")
+        found.append(f.when(f.col("is_known"), f"known_key:{KEY}"))
+    rules = f.concat_ws("; ", *found)
+    return rows.withColumn(RULES, f.when(rules != "", rules)).select(*judged.columns)
+
+
+def _exists(spark: Any, folder: str) -> bool:
+    context = spark.sparkContext
+    path = context._jvm.org.apache.hadoop.fs.Path(folder)
+    return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
+
+
+def _counts(rows: Any) -> dict[str, int]:
+    """Return how many rows there are. `received` equals `scored` + `referred` + `refused`."""
+    from pyspark.sql import functions as f
+
+    is_refused, is_referred = f.col(RULES).isNotNull(), f.col("exclusion_reason").isNotNull()
+    found = rows.agg(
+        f.count("*").alias("received"),
+        f.count_if(is_refused).alias("refused"),
+        f.count_if(~is_refused & is_referred).alias("referred"),
+    ).first()
+    counts = {name: int(found[name]) for name in ("received", "refused", "referred")}
+    return counts | {"scored": counts["received"] - counts["refused"] - counts["referred"]}
