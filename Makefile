@@ -2,14 +2,16 @@
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-LOCK = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes pyproject.toml --custom-compile-command "make lock"
+COMPILE = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
+LOCK = $(COMPILE) pyproject.toml
+LOCK_GROUP = $(COMPILE) --group
 # Allow Python to write compiled bytecode, because it halves the start time of every Airflow process and task.
 unexport PYTHONDONTWRITEBYTECODE
 # Waiting OpenMP threads sleep instead of spinning, so that other processes can use the core. Airflow tasks
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-spark test-compose test-lending test-nights env bench calibrate scale demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-extras test-spark test-stream test-federated federated test-lending test-nights test-attacks env bench calibrate scale demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -41,6 +43,8 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 PARALLEL += --max-worker-restart 0 -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 test: setup style ## lint, types, tests; on LOAN_SCORING_SOURCE, the real loans, or on generated ones
+	@# Without this environment, its tests are skipped with the reason.
+	@$(MAKE) --silent federated || echo 'test: the environment of federated training cannot be made' >&2
 	@# mypy runs in parallel with the tests. If mypy finds errors, they are printed after the tests.
 	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
 	$(PYTEST) $(PARALLEL); tests=$$?; \
@@ -153,6 +157,19 @@ $(STREAMS)/.done: requirements-stream.txt | setup
 test-stream: $(STREAMS)/.done ## a stream over Redis and Kafka whose consumer and broker are killed; speed in docs/measurements.md
 	LOAN_SCORING_STREAM_PYTHON=$(CURDIR)/$(STREAMS)/bin/python $(PYTEST) -m stream tests/stream
 
+# Flower and Airflow need other releases of the same packages, so Flower has an environment of its own.
+FEDERATED := .venv-federated
+
+federated: $(FEDERATED)/.done ## make the environment of federated training
+
+$(FEDERATED)/.done: requirements-federated.txt | setup
+	$(BIN)/uv venv --quiet --clear $(FEDERATED)
+	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements-federated.txt
+	touch $@
+
+test-federated: $(FEDERATED)/.done ## federated training by a SuperLink and SuperNodes, one of them killed
+	LOAN_SCORING_FEDERATED_PYTHON=$(CURDIR)/$(FEDERATED)/bin/python $(PYTEST) -m federated tests
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
@@ -164,7 +181,9 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
+	cp requirements.txt requirements-federated.txt
+	$(LOCK_GROUP) pyproject.toml:federated -o requirements-federated.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) .local data/landing data/artifacts data/quality data/demo data/example

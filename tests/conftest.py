@@ -96,6 +96,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         column.pop("direction", None)
     for field in ("shadow_nights", "shadow_runner_up"):  # tests of shadows ask for them
         raw["promotion"].pop(field)
+    raw.pop("federated")  # tests of sites ask for it
     # Tests that write a file take it at once; what settles is tested with contracts of its own.
     raw.setdefault("ingest", {})["settled_seconds"] = 0
     raw["replay"]["generated_rows"] = SAMPLE_ROWS

@@ -3,6 +3,8 @@
 AIRFLOW = {
     "init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "housekeeping",
 }  # fmt: skip
+FEDERATION = {"federation-certificates", "superlink", "federation"}
+SITES = {"site-north", "site-south", "site-central", "site-north-east"}
 HELD_BY = {
     "AIRFLOW_API_SECRET": {"api-server"},
     "AIRFLOW_JWT_SECRET": {"api-server", "scheduler"},
@@ -24,7 +26,7 @@ HELD_BY = {
         "spark-worker",
     },
     "LOAN_SCORING_BROKER_URL": {"stream"},
-    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"},
+    "LOAN_SCORING_READER_PASSWORD": {"init", "api-server"} | SITES,
     "LOAN_SCORING_READER_URL": {"api-server"},
     "LOAN_SCORING_MLFLOW_PASSWORD": {"init", "mlflow"},
     "LOAN_SCORING_MLFLOW_URL": {"mlflow"},

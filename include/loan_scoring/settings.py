@@ -146,6 +146,29 @@ def backup_key() -> str | None:
     return os.environ.get("LOAN_SCORING_BACKUP_KEY") or None
 
 
+def site_url() -> str | None:
+    """Return the database URL of a site of federated training, from LOAN_SCORING_SITE_URL.
+
+    Return None if the variable is unset. A role that only reads is enough.
+    """
+    return os.environ.get("LOAN_SCORING_SITE_URL") or None
+
+
+def federated_python() -> Path:
+    """Return the Python that has Flower (LOAN_SCORING_FEDERATED_PYTHON, or of `make federated`)."""
+    given = os.environ.get("LOAN_SCORING_FEDERATED_PYTHON")
+    return Path(given) if given else home() / ".venv-federated" / "bin" / "python"
+
+
+def served_sites() -> str | None:
+    """Return the number of sites that a server of federated training waits for.
+
+    This is LOAN_SCORING_SERVED_SITES. If it is unset, there is no such server, and the sites are
+    levels of a column of this database.
+    """
+    return os.environ.get("LOAN_SCORING_SERVED_SITES") or None
+
+
 def source() -> str | None:
     """Return the path or URL of the labelled loans that replays use (LOAN_SCORING_SOURCE).
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from holders import AIRFLOW, HELD_BY
+from holders import AIRFLOW, FEDERATION, HELD_BY, SITES
 from loan_scoring import settings
 from loan_scoring.errors import ContractError
 from loan_scoring.local import airflow_environment, env_file
@@ -24,10 +24,12 @@ PIN = re.compile(r"[\w-]+(\[[\w,-]+\])?==")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN(?!ECTION_)|URL")
 WRITE = {
     "landing": {"init", "worker"},
-    "artifacts": {"init", "worker"},
+    "artifacts": {"init", "worker", "superlink", "federation"},
     "quality": {"init", "worker"},
 }
 """Services that may write to a volume."""
+
+ENDS = ("init", "federation-certificates")
 
 OWN_WAY = {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"}  # fmt: skip
@@ -41,7 +43,7 @@ def services() -> dict[str, dict[str, Any]]:
     assert set(found) == {
         "postgres", "redis", "init", "api-server", "scheduler", "dag-processor", "triggerer",
         "worker", "mlflow", "housekeeping", "stream", "spark-master",
-        "spark-worker",
+        "spark-worker", *FEDERATION, *SITES,
     }  # fmt: skip
     return found
 
@@ -59,7 +61,7 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
         assert ("/tmp" in service["tmpfs"], "/tmp" in service.get("volumes", [])) == (
             not on_disk, on_disk,
         ), name  # fmt: skip
-        assert service["restart"] == ("on-failure:3" if name == "init" else "unless-stopped")
+        assert service["restart"] == ("on-failure:3" if name in ENDS else "unless-stopped")
         assert service["user"] in ("postgres", "redis", "${AIRFLOW_UID:-50000}:0"), name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -68,14 +70,14 @@ def test_every_service_is_pinned_bounded_restarted_and_not_root(services) -> Non
 
 def test_every_service_that_stays_has_a_health_check(services) -> None:
     for name, service in services.items():
-        if name != "init":  # it ends, and others wait for its end
+        if name not in ENDS:  # it ends, and others wait for its end
             assert service["healthcheck"]["test"], name
             assert service["healthcheck"]["timeout"], name
 
 
 def test_airflow_starts_where_the_set_up_has_succeeded(services) -> None:
     ended = {"condition": "service_completed_successfully"}
-    for name in set(services) - {"postgres", "redis", "init"}:
+    for name in set(services) - {"postgres", "redis", "init"} - FEDERATION - SITES:
         first = {"init": ended}
         if name == "stream":
             first["redis"] = {"condition": "service_healthy"}
@@ -157,8 +159,11 @@ def test_databases_are_apart_and_volumes_are_read_only_where_they_are_only_read(
     networks = {name: set(service["networks"]) for name, service in services.items()}
     assert {name for name in networks if "front" not in networks[name]} == {
         "postgres", "redis", "init", "scheduler", "housekeeping", "spark-master", "spark-worker",
+        *FEDERATION, *SITES,
     }  # fmt: skip
-    assert all("database" in each for each in networks.values())
+    # The server of federated training reaches no database, and its sites reach nothing else.
+    assert {name for name in networks if "database" not in networks[name]} == FEDERATION
+    assert all(networks[name] == {"database", "federation"} for name in SITES)
     for volume, writers in WRITE.items():
         found = {
             name: [
@@ -259,9 +264,9 @@ def test_packages_are_pinned_with_hashes_and_without_addresses() -> None:
 def test_context_of_the_build_is_what_the_dockerfile_copies() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
-    dockerfile = (REPOSITORY / "Dockerfile").read_text()
-    dockerfile += (REPOSITORY / "Dockerfile.spark").read_text()
-    copied = re.findall(r"^COPY --chown=airflow:0 (.+) \S+$", dockerfile, re.M)
+    names = ("Dockerfile", "Dockerfile.spark", "Dockerfile.federated")
+    files = [(REPOSITORY / name).read_text() for name in names]
+    copied = re.findall(r"^COPY --chown=\w+:0 (.+) \S+$", "\n".join(files), re.M)
     assert "*" in ignored
     assert allowed == {each for line in copied for each in line.split()}
 

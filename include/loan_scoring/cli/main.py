@@ -14,6 +14,7 @@ from typing import Any
 from loan_scoring.cli import (
     contracts,
     cutoffs,
+    federated,
     lab,
     lookups,
     models,
@@ -157,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     command("leaks", stages.leaks_command, "show how much of the outcome each column reveals")
     models.add_models_command(commands, common)
     cutoffs.add_cutoffs_command(commands, common)
+    federated.add_federated_command(commands, common)
     score = command("score", stages.score_command, "score a batch, or a file, with the champions")
     score.set_defaults(refuse=score.error)
     what = score.add_mutually_exclusive_group(required=True)

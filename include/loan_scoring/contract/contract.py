@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.derived import Derived, derive_columns
 from loan_scoring.contract.desk import DeskPolicy
+from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.contract.file_formats import Source
 from loan_scoring.contract.governance import Governance
 from loan_scoring.contract.grades import Grades, check_scale, grades_of
@@ -120,6 +121,8 @@ class Contract(ContractPart):
     """When the DAGs start, see [below](#schedules-and-retention)."""
     governance: Governance | None = later(None)
     """What people write of the models: purpose, persons, risks, see [below](#governance)."""
+    federated: FederatedPolicy | None = later(None)
+    """How sites train one model without sharing rows, see [below](#federated)."""
     replay: ReplayPolicy = ReplayPolicy()
     """How a labelled file is cut into history and nights, see [below](#replay)."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from loan_scoring.contract.column_rules import check_key
 from loan_scoring.contract.columns import KEY, Column
 from loan_scoring.contract.desk import check_desk
+from loan_scoring.contract.federated import check_federated
 from loan_scoring.contract.mitigation import check_mitigation
 from loan_scoring.contract.outcomes import check_outcomes
 from loan_scoring.contract.parts import first_repeated
@@ -44,6 +45,7 @@ def check_parts(contract: "Contract") -> None:
     check_outcomes(contract)
     check_protected(contract)
     check_mitigation(contract)
+    check_federated(contract)
     check_segments(contract)
     check_reasons(contract)
     twice = first_repeated([channel.name for channel in contract.notifications])

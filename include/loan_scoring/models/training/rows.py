@@ -48,7 +48,7 @@ not change this version only because the package's version changes.
 NOT_FITTED: dict[str, Any] = dict.fromkeys(
     (
         "outcomes", "promotion", "performance", "business", "service_level", "retraining",
-        "notifications", "governance", "letter", "desk",
+        "notifications", "governance", "letter", "desk", "federated",
     ), True
 ) | {
     "columns": {"__all__": {"calendar"}},
