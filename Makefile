@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # run with the same setting.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup run up down test test-generated test-bench test-compose test-extras test-spark test-stream test-federated federated test-lending test-nights test-attacks env bench calibrate scale demo-drift audit lint style types format reference lock clean
+.PHONY: help setup run up down test test-generated test-bench test-compose test-extras test-spark test-stream test-federated federated test-scans test-lending test-nights test-attacks env bench calibrate scale demo-drift audit lint style types format reference lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -170,6 +170,17 @@ $(FEDERATED)/.done: requirements-federated.txt | setup
 test-federated: $(FEDERATED)/.done ## federated training by a SuperLink and SuperNodes, one of them killed
 	LOAN_SCORING_FEDERATED_PYTHON=$(CURDIR)/$(FEDERATED)/bin/python $(PYTEST) -m federated tests
 
+SCANS := .venv-scans
+
+$(SCANS)/.done: requirements-scans.txt | setup
+	$(BIN)/uv venv --quiet --clear $(SCANS)
+	VIRTUAL_ENV=$(CURDIR)/$(SCANS) $(BIN)/uv pip install --quiet --require-hashes -r requirements-scans.txt
+	VIRTUAL_ENV=$(CURDIR)/$(SCANS) $(BIN)/uv pip install --quiet --no-deps -e .
+	touch $@
+
+test-scans: $(SCANS)/.done ## reading of scanned forms, with the packages of the extra `scans`
+	$(SCANS)/bin/python -m pytest -m scans tests
+
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
 
@@ -180,10 +191,12 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 	$(LOCK) --extra stream --constraint requirements.txt -o requirements-stream.txt
 	@# Not a constraint, but preferred versions: OR-Tools needs an older protobuf than MLflow would take.
 	cp requirements.txt requirements-extras.txt
+	cp requirements.txt requirements-scans.txt
+	$(LOCK) --extra dev --extra scans -o requirements-scans.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
 	cp requirements.txt requirements-federated.txt
 	$(LOCK_GROUP) pyproject.toml:federated -o requirements-federated.txt
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) $(SCANS) .local data/landing data/artifacts data/quality data/demo data/example

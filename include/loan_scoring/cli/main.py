@@ -22,6 +22,7 @@ from loan_scoring.cli import (
     privacy,
     quarantine,
     records,
+    scans,
     stages,
     status,
     stream,
@@ -146,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     withdraw.add_argument("--undo", action="store_true", help="take the batch back in")
     outcomes.add_outcomes_command(commands, common)
     lookups.add_lookup_command(commands, common)
+    scans.add_scans_command(commands, common)
     train = command(
         "train", stages.train_command, "fit a pair of models and judge it against the champions"
     )

@@ -34,6 +34,7 @@ from loan_scoring.contract.protected import Protected, bands_by_name, group_orde
 from loan_scoring.contract.reasons import Letter, Reason
 from loan_scoring.contract.replay_policies import ReplayPolicy
 from loan_scoring.contract.row_conditions import Exclusion, Ratio
+from loan_scoring.contract.scan_form import ScanForm
 from loan_scoring.contract.stage_policies import DecisionPolicy, ScoringPolicy, TrainingPolicy
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Contract(ContractPart):
     """
     ingest: IngestPolicy = IngestPolicy()
     """When a file is whole, and which batch is refused, see [below](#ingest)."""
+    scan_form: ScanForm | None = later(None)
+    """The paper form of an application, see [below](#scanned-forms). Without it none is read."""
     scoring: ScoringPolicy = ScoringPolicy()
     """How a batch is cut into tasks, see [below](#scoring-and-decisions)."""
     decision: DecisionPolicy

@@ -11,6 +11,7 @@ from loan_scoring.contract.outcomes import check_outcomes
 from loan_scoring.contract.parts import first_repeated
 from loan_scoring.contract.protected import check_protected, check_segments
 from loan_scoring.contract.reasons import check_reasons
+from loan_scoring.contract.scan_form import check_scan_form
 from loan_scoring.contract.source_checks import check_sources
 from loan_scoring.contract.stage_policies import KEEPS_DIRECTIONS
 
@@ -73,6 +74,7 @@ def check_parts(contract: "Contract") -> None:
                 f"business.amount: {amount.name} is not a number that is known at application"
             )
     check_desk(contract)
+    check_scan_form(contract)
     totals = contract.ingest.manifest.totals if contract.ingest.manifest else {}
     declared = {column.name: column for column in contract.columns}
     for name in totals:

@@ -1,0 +1,3 @@
+-- Delete the scanned pages of months that retention has dropped. Their corrections go with them.
+DELETE FROM scans
+WHERE left(batch_id, 7) IN (SELECT month FROM dropped_partitions WHERE table_name = 'applications')
