@@ -52,9 +52,7 @@ NOT_FITTED: dict[str, Any] = dict.fromkeys(
     ), True
 ) | {
     "columns": {"__all__": {"calendar"}},
-    "target": {"open"},
-    "scoring": {"engine"},
-    "schedules": {"stream"},
+    "target": {"open"}, "scoring": {"engine"}, "schedules": {"stream"},
     "ingest": {
         "quarantine", "max_days_ahead", "settled_seconds", "manifest", "deadline", "expected_on",
         "files",
