@@ -74,7 +74,7 @@ def until(what: str, is_so: Callable[[], bool], seconds: float = 600) -> None:
 
 
 def rows(session: Session, statement: str) -> list[tuple]:
-    return database.select_read_only(session.connection, statement)[1]
+    return [*map(tuple, database.select_read_only(session.connection, statement)[1])]
 
 
 def look(client: AirflowClient) -> None:

@@ -139,7 +139,11 @@ def parser() -> argparse.ArgumentParser:
         return add_command(commands, name, handler, help_, common, *parents)
 
     ingest = command("ingest", stages.ingest_command, "ingest a batch of applications", batch)
-    ingest.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
+    ingest.set_defaults(then_scores=False)
+    night = command("night", stages.night_command, "ingest, score and compare a batch", batch)
+    night.set_defaults(then_scores=True, run=None)
+    for each in (ingest, night):
+        each.add_argument("--source", metavar="FILE-OR-URL", help="default: the landing folder")
     withdraw = command(
         "withdraw", stages.withdraw_command, "take a published batch out, with a way back", batch
     )

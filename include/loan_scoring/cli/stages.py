@@ -1,6 +1,7 @@
-"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics` and `reconcile`."""
+"""Run the commands `ingest`, `train`, `leaks`, `score`, `metrics`, `night` and `reconcile`."""
 
 import argparse
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +40,8 @@ def ingest_command(options: argparse.Namespace) -> dict[str, Any]:
             f" {landed.accepted} accepted, {landed.quarantined} quarantined"
             f"{f' ({rules})' if rules else ''}{unchanged}"
         )
-        if landed.revision > 1 and not landed.is_unchanged and options.batch != HISTORY:
+        is_last = not options.then_scores
+        if is_last and landed.revision > 1 and not landed.is_unchanged and options.batch != HISTORY:
             result["text"] += unscored_hint(options.portfolio, options.batch)
         if landed.outcomes is not None:
             result["text"] += f"\n{landed.outcomes.sentence}"
@@ -242,6 +244,20 @@ def metrics_command(options: argparse.Namespace) -> dict[str, Any]:
         + REQUESTED
         * result["asks_for_model"]
     )
+    return result
+
+
+def night_command(options: argparse.Namespace) -> dict[str, Any]:
+    """Ingest, score and compare a batch in one process, which imports the libraries once.
+
+    The first stage that fails ends the night. Each stage may run again, so a night may too.
+    """
+    result: dict[str, Any] = {}
+    stages = {"ingest": ingest_command, "score": _score_batch, "metrics": metrics_command}
+    for name, stage in stages.items():
+        result[name] = stage(options)
+        logging.getLogger(__name__).info("%s", result[name]["text"])
+    result["text"] = "\n".join(result[name].pop("text") for name in stages)
     return result
 
 
