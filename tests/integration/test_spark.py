@@ -6,6 +6,7 @@ What needs pyspark runs with LOAN_SCORING_SPARK_PYTHON, a Python that has the ex
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,12 +18,14 @@ import psycopg2
 import pytest
 import yaml
 
-from loan_scoring import settings
+from loan_scoring import contract, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database.session import open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
+from loan_scoring.local.airflow_stack import airflow_stack
 from loan_scoring.scoring.batch import score_batch
+from loan_scoring.scoring.engine import DRIVER
 
 pytestmark = pytest.mark.integration
 
@@ -182,6 +185,33 @@ def test_killed_worker_alone_does_not_fail_the_night(
             worker.kill()
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
+    assert rows_of(night, digests) == by_tasks
+
+
+@needs_spark
+@pytest.mark.spark
+def test_killed_task_of_the_dag_is_tried_again_into_the_same_rows(
+    night: str, by_tasks: dict[str, str], digests: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow runs on the Python that has pyspark.
+    monkeypatch.setattr(sys, "executable", PYTHON)
+    of = contract.load("loan_default")
+    with airflow_stack([of], night) as client:
+        client.unpause("loan_default_score")
+        client.trigger("loan_default_score", partition_key=NIGHT)
+        with held_worker(night, psutil.Process()) as worker:
+            (driver,) = [each for each in worker.parents() if DRIVER in each.cmdline()]
+            task = driver.parent()
+            assert task is not None
+            task.kill()
+        until(psutil.Process(), lambda: client.dag_runs("loan_default_score", states=["success"]))
+        tried = {
+            each["task_id"]: each["try_number"]
+            for each in client._pages(
+                "/api/v2/dags/loan_default_score/dagRuns/~/taskInstances", "task_instances"
+            )
+        }
+    assert tried == {"plan": 1, "score_on_spark": 2, "publish": 1}
     assert rows_of(night, digests) == by_tasks
 
 

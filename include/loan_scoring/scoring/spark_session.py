@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ def spark_session(name: str) -> Iterator[Any]:
     if str(master).startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         wanted |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    elif address := address_towards(str(master)):
+        wanted["spark.driver.host"] = address
     for key, value in wanted.items():
         conf.setIfMissing(key, str(value))
     spark = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -50,6 +53,24 @@ def spark_session(name: str) -> Iterator[Any]:
         yield spark
     finally:
         spark.stop()
+
+
+def address_towards(master: str) -> str | None:
+    """Return this machine's address in the network of a master. Return None if it is not known.
+
+    A machine in several networks would else tell executors the address of any of them.
+    """
+    named = re.match(r"spark://\[?([^,\]]+)\]?:(\d+)", master)
+    if named is None:
+        return None
+    host, port = named.groups()
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None  # Spark says what is wrong with the master
 
 
 @contextmanager
