@@ -28,6 +28,7 @@ NIGHT, NEXT = "2026-01-05", "2026-01-06"
 PORTFOLIOS = "/opt/loan-scoring/include/portfolios"
 IMAGE = "loan-scoring-spark:test"
 OVER = ("success", "failed")
+UP = ("up", "--detach", "--wait", "--wait-timeout=600")
 
 
 class SparkStack(Stack):
@@ -61,8 +62,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, drops: Replay) -> Iterator[S
     try:
         made.compose("build", "init")
         made.compose("build", "spark-master")
-        made.compose("up", "--detach", "--wait", "--wait-timeout=600", "api-server", "scheduler",
-                     "dag-processor", "worker", "spark-master", "spark-worker")  # fmt: skip
+        made.compose(*UP, "spark-master", "spark-worker")
         with open_session("loan_default", made.url()) as session:
             ingest_batch(session, "history", drops.application_files["history"])
             versions, _ = train(session)
@@ -108,6 +108,7 @@ def test_airflow_scores_on_the_cluster(
 ) -> None:
     """The driver is in Airflow's worker, which is in two networks. Executors are in one of them."""
     expected = rows_by_tasks(stack, NEXT, digests, monkeypatch)
+    stack.compose(*UP, "api-server", "scheduler", "dag-processor", "worker")
     client = stack.client()
     until("the DAGs are read", lambda: knows(client))
     client.unpause("loan_default_score")
