@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ for folder in sys.argv[1:]:
     except LoanScoringError as error:
         found = {"error": str(error)}
     print("FOUND", json.dumps(found))
+"""
+
+TIMES = """
+import sys
+from loan_scoring.scoring.spark_files import columns_of, files_by_schema, read_files
+from loan_scoring.scoring.spark_session import spark_session
+with spark_session("times") as spark:
+    ((schema, files),) = files_by_schema(spark, sys.argv[1], "2026-01-05").items()
+    rows = read_files(spark, sys.argv[1], files).select(columns_of(schema, ["utc", "local", "day"]))
+    rows.coalesce(1).write.parquet(sys.argv[2])
 """
 
 
@@ -144,3 +155,20 @@ def test_what_is_wrong_with_a_lake_is_one_line_that_names_the_file(
     assert f"{empty} has no application of {NIGHT}" in told[4]
     assert f"{bare} has no application of {NIGHT}" in told[5]
     assert "absent is not there" in told[6]
+
+
+def test_times_in_nanoseconds_are_times(tmp_path: Path) -> None:
+    moment = datetime(2026, 1, 5, 12, 30, 59, 123456)
+    columns = {
+        "utc": pa.array([moment.replace(tzinfo=UTC), None], pa.timestamp("ns", "UTC")),
+        "local": pa.array([moment, None], pa.timestamp("ns")),
+        "day": pa.array([moment.date(), None]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "pandas.parquet")
+    done = subprocess.run(
+        [str(PYTHON), "-c", TIMES, tmp_path / "pandas.parquet", tmp_path / "out"],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = ds.dataset(tmp_path / "out", format="parquet").to_table()
+    assert table.to_pydict() == {name: each.to_pylist() for name, each in columns.items()}

@@ -3,8 +3,8 @@
 Spark reads all files by the schema of one of them. A column that another file lacks would be null.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,8 +17,12 @@ TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi", "metadata/version-hint.text"
 """What a folder of a table has, by which formats keep files that are no longer part of it."""
 
 
-def files_by_schema(spark: Any, folder: str, batch_id: str) -> list[list[str]]:
-    """Return the addresses of the files of a date which have rows, in groups of equal schemas.
+NANOSECONDS = re.compile(r"int64 (.+) \(TIMESTAMP\(NANOS,(true|false)\)\)")
+"""A column of times that pandas wrote, in the text of a schema: its name, whether it is in UTC."""
+
+
+def files_by_schema(spark: Any, folder: str, batch_id: str) -> dict[str, list[str]]:
+    """Return the addresses of the files of a date which have rows, by the text of their schema.
 
     If the folders below have names such as `batch_id=2026-01-05`, only those of the date count.
 
@@ -48,15 +52,31 @@ def files_by_schema(spark: Any, folder: str, batch_id: str) -> list[list[str]]:
             groups[schema].append(path)
     if not groups:
         raise StateError(f"{folder} has no application of {batch_id}; name another place")
-    return list(groups.values())
+    return groups
 
 
-def read_files(spark: Any, folder: str, files: Sequence[str]) -> Any:
-    """Return the DataFrame of Parquet files. Names of folders below `folder` may be columns."""
+def read_files(spark: Any, folder: str, files: list[str]) -> Any:
+    """Return the DataFrame of Parquet files. Names of folders below `folder` may be columns.
+
+    Times in nanoseconds are integers in it, because Spark does not know them.
+    """
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     system, path = _hadoop(spark, folder)
     if not system.getFileStatus(path).isDirectory():
         return spark.read.parquet(*files)
     return spark.read.option("basePath", folder).parquet(*files)
+
+
+def columns_of(schema: str, names: list[str]) -> list[Any]:
+    """Return the columns of `read_files` by name, with times in nanoseconds as times again."""
+    from pyspark.sql import functions as f
+
+    columns = {name: f.col(f"`{name}`") for name in names}
+    for name, is_utc in NANOSECONDS.findall(schema):
+        if name in columns:
+            time = f.timestamp_micros(f.expr(f"`{name}` div 1000"))
+            columns[name] = (time if is_utc == "true" else time.cast("timestamp_ntz")).alias(name)
+    return list(columns.values())
 
 
 def exists(spark: Any, address: str) -> bool:

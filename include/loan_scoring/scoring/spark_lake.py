@@ -6,6 +6,7 @@ executor, which gets rules and models by broadcast. A rerun replaces the files o
 
 from datetime import UTC, datetime
 from functools import reduce
+from itertools import starmap
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +31,14 @@ from loan_scoring.scoring.lake_rows import (
 )
 from loan_scoring.scoring.run_ids import lake_run_id
 from loan_scoring.scoring.spark_batch import executor_url
-from loan_scoring.scoring.spark_files import BATCH, exists, files_by_schema, read_files, remove
+from loan_scoring.scoring.spark_files import (
+    BATCH,
+    columns_of,
+    exists,
+    files_by_schema,
+    read_files,
+    remove,
+)
 from loan_scoring.scoring.spark_session import spark_errors, spark_session
 
 
@@ -111,14 +119,14 @@ def _judged(
     from pyspark.sql import functions as f
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-    def judge(files: list[str]) -> Any:
+    def judge(files_schema: str, files: list[str]) -> Any:
         source = read_files(spark, applications, files)
         if BATCH in source.columns:
             source = source.where(f.col(BATCH) == batch_id)
         where = applications if len(groups) == 1 else files[0]
         stored = stored_columns(contract, where, to_arrow_schema(source.schema), batch_id)
         sent = spark.sparkContext.broadcast(LakeRows(contract, scorer, stored))
-        named = [f.col(f"`{name}`") for name in dict.fromkeys(stored.values())]
+        named = columns_of(files_schema, list(dict.fromkeys(stored.values())))
         return source.select(*places, *named).mapInArrow(
             lambda batches: sent.value.judge_all(batches), schema
         )
@@ -129,7 +137,7 @@ def _judged(
     ]
     schema = from_arrow_schema(judged_schema(contract))
     groups = files_by_schema(spark, applications, batch_id)
-    return reduce(lambda left, right: left.union(right), map(judge, groups))
+    return reduce(lambda left, right: left.union(right), starmap(judge, groups.items()))
 
 
 def _with_rules_of_keys(
