@@ -244,6 +244,18 @@ def test_missing_java_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -
 
 @needs_spark
 @pytest.mark.spark
+def test_master_that_is_none_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOAN_SCORING_SPARK_MASTER", "host:7077")
+    with scoring(night) as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "Spark does not start on host:7077" in err.strip().splitlines()[-1]
+    assert "LOAN_SCORING_SPARK_MASTER" in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@needs_spark
+@pytest.mark.spark
 def test_what_fails_on_an_executor_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOAN_SCORING_DATA", "/nowhere")
     with scoring(night) as process:

@@ -72,7 +72,7 @@ def score_lake(portfolio: str, batch_id: str, applications: str, scores: str) ->
     at = f"{BATCH}={batch_id}/scoring_run_id={run_id}"
     kinds = ("scores", "refused", "runs")
     folders = {kind: f"{scores.rstrip('/')}/{kind}/{at}" for kind in kinds}
-    with spark_session(run_id) as spark, spark_errors():
+    with spark_errors(), spark_session(run_id) as spark:
         from pyspark.sql import functions as f
 
         judged = _judged(spark, contract, scorer, batch_id, applications)
