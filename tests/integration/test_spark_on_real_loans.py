@@ -1,7 +1,6 @@
 """All real loans by tasks, by Spark and in a lake: the same rows; seconds and memory of each way.
 
-The figures of docs/spark.md come from here:
-LOAN_SCORING_SOURCE=FILE make test-spark
+LOAN_SCORING_SOURCE=FILE make test-spark prints them.
 """
 
 import os
