@@ -6,6 +6,7 @@ What needs pyspark runs with LOAN_SCORING_SPARK_PYTHON, a Python that has the ex
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,17 +18,20 @@ import psycopg2
 import pytest
 import yaml
 
-from loan_scoring import settings
+from loan_scoring import contract, settings
 from loan_scoring.cli.main import main
 from loan_scoring.database.session import open_session
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
+from loan_scoring.local.airflow_stack import airflow_stack
 from loan_scoring.scoring.batch import score_batch
+from loan_scoring.scoring.engine import DRIVER
 
 pytestmark = pytest.mark.integration
 
 PYTHON = os.environ.get("LOAN_SCORING_SPARK_PYTHON")
 NIGHT = "2026-01-05"
+PATIENCE_SECONDS = 900  # Spark starts slowly while all cores are busy
 TABLES = {
     "current_scores": "to_jsonb(t) - 'scored_at'",
     "scores": "to_jsonb(t) - 'scored_at'",
@@ -89,7 +93,7 @@ def scoring(url: str) -> Iterator[subprocess.Popen[str]]:
 
 def score(url: str) -> str:
     with scoring(url) as process:
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, err
     return out
 
@@ -113,9 +117,9 @@ def held_worker(url: str, root: psutil.Process) -> Iterator[psutil.Process]:
 
 def until(root: psutil.Process, find: Callable[[], Any]) -> Any:
     """Ask again and again, while scoring goes on. Return the first answer that is not empty."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := find()):
-        assert time.monotonic() < deadline, "not within 300 s"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
         assert root.status() != psutil.STATUS_ZOMBIE, "scoring ended before it wrote scores"
         time.sleep(0.1)
     return found
@@ -180,8 +184,35 @@ def test_killed_worker_alone_does_not_fail_the_night(
     with scoring(night) as process:
         with held_worker(night, psutil.Process(process.pid)) as worker:
             worker.kill()
-        _, err = process.communicate(timeout=600)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, err
+    assert rows_of(night, digests) == by_tasks
+
+
+@needs_spark
+@pytest.mark.spark
+def test_killed_task_of_the_dag_is_tried_again_into_the_same_rows(
+    night: str, by_tasks: dict[str, str], digests: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow runs on the Python that has pyspark.
+    monkeypatch.setattr(sys, "executable", PYTHON)
+    of = contract.load("loan_default")
+    with airflow_stack([of], night) as client:
+        client.unpause("loan_default_score")
+        client.trigger("loan_default_score", partition_key=NIGHT)
+        with held_worker(night, psutil.Process()) as worker:
+            (driver,) = [each for each in worker.parents() if DRIVER in each.cmdline()]
+            task = driver.parent()
+            assert task is not None
+            task.kill()
+        until(psutil.Process(), lambda: client.dag_runs("loan_default_score", states=["success"]))
+        tried = {
+            each["task_id"]: each["try_number"]
+            for each in client._pages(
+                "/api/v2/dags/loan_default_score/dagRuns/~/taskInstances", "task_instances"
+            )
+        }
+    assert tried == {"plan": 1, "score_on_spark": 2, "publish": 1}
     assert rows_of(night, digests) == by_tasks
 
 
@@ -214,9 +245,21 @@ def test_missing_java_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -
 
 @needs_spark
 @pytest.mark.spark
+def test_master_that_is_none_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOAN_SCORING_SPARK_MASTER", "host:7077")
+    with scoring(night) as process:
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert "Spark does not start on host:7077" in err.strip().splitlines()[-1]
+    assert "LOAN_SCORING_SPARK_MASTER" in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@needs_spark
+@pytest.mark.spark
 def test_what_fails_on_an_executor_is_one_line(night: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOAN_SCORING_DATA", "/nowhere")
     with scoring(night) as process:
-        _, err = process.communicate(timeout=600)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert "/nowhere" in err.strip().splitlines()[-1]

@@ -176,16 +176,17 @@ def _score_file(options: argparse.Namespace) -> dict[str, Any]:
 
 def _score_lake(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.scoring.engine import score_lake_on_spark
+    from loan_scoring.scoring.lake_publish import plan_publication, publish_from_lake
 
     result: dict[str, Any] = {}
 
     def work(session: Any) -> int:
+        if options.publish:
+            plan_publication(session, options.batch)  # Spark is not started in vain
         result.update(
             score_lake_on_spark(session, options.batch, options.applications, options.scores)
         )
         if options.publish:
-            from loan_scoring.scoring.lake_publish import publish_from_lake
-
             folder = result["scores_folder"]
             result["published"] = publish_from_lake(session, options.batch, folder, account_name())
         return int(result["received"])

@@ -13,10 +13,27 @@ from loan_scoring.database.lake import file_system
 from loan_scoring.database.partitions import partition_name
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
-from loan_scoring.scoring.batch import plan_scoring, publish_scores
+from loan_scoring.scoring.batch import ScoringPlan, plan_scoring, publish_scores
 from loan_scoring.scoring.mini_batch import scoring_run
 
 VERSIONS = ("propensity_version", "personas_version")
+
+
+def plan_publication(session: Session, batch_id: str) -> ScoringPlan:
+    """Plan the run of a batch that is to get its scores from a lake. Return the plan.
+
+    Raises:
+        StateError: the batch is not published, there is no champion, or the batch is to have a
+            canary.
+    """
+    planned = plan_scoring(session, batch_id)
+    run = scoring_run(session, planned.scoring_run_id)
+    if run["canary"] is not None:
+        raise StateError(
+            f"{run['scoring_run_id']} has a canary, which the lake does not know; "
+            f"run score --batch {batch_id} without --applications"
+        )
+    return planned
 
 
 def publish_from_lake(session: Session, batch_id: str, folder: str, by: str | None = None) -> str:
@@ -34,13 +51,8 @@ def publish_from_lake(session: Session, batch_id: str, folder: str, by: str | No
         StateError: the batch is not published, has other loans than the lake, is to have a canary,
             or the scores are of other models than the champions.
     """
-    planned = plan_scoring(session, batch_id)
+    planned = plan_publication(session, batch_id)
     run = scoring_run(session, planned.scoring_run_id)
-    if run["canary"] is not None:
-        raise StateError(
-            f"{run['scoring_run_id']} has a canary, which the lake does not know; "
-            f"run score --batch {batch_id} without --applications"
-        )
     system, path = file_system(folder.replace("s3a://", "s3://", 1))
     scores = pa.dataset.dataset(path, filesystem=system, format="parquet", partitioning=None)
     for mini_batch in planned.mini_batches if planned.applications else []:

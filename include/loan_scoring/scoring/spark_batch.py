@@ -40,7 +40,7 @@ def score_run(portfolio: str, run_id: str) -> dict[str, Any]:
         return score_on_executor(contract, run_id, mini_batch)
 
     if waiting:
-        with spark_session(run_id) as spark, spark_errors():
+        with spark_errors(), spark_session(run_id) as spark:
             slices = spark.sparkContext.parallelize(waiting, len(waiting))
             errors = [error for error in slices.map(score).collect() if error is not None]
         if errors:

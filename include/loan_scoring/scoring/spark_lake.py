@@ -5,12 +5,17 @@ executor, which gets rules and models by broadcast. A rerun replaces the files o
 """
 
 from datetime import UTC, datetime
+from functools import reduce
+from itertools import starmap
 from typing import Any
+
+import pyarrow as pa
 
 from loan_scoring import contract as contracts
 from loan_scoring import database
 from loan_scoring.contract import KEY, Contract
 from loan_scoring.database.session import open_session
+from loan_scoring.database.types import ARROW_TYPES
 from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.scorer import Scorer
@@ -26,15 +31,22 @@ from loan_scoring.scoring.lake_rows import (
 )
 from loan_scoring.scoring.run_ids import lake_run_id
 from loan_scoring.scoring.spark_batch import executor_url
+from loan_scoring.scoring.spark_files import (
+    BATCH,
+    columns_of,
+    exists,
+    files_by_schema,
+    read_files,
+    remove,
+)
 from loan_scoring.scoring.spark_session import spark_errors, spark_session
-
-BATCH = "batch_id"
 
 
 def score_lake(portfolio: str, batch_id: str, applications: str, scores: str) -> dict[str, Any]:
     """Score the applications of a business date. Return counts, versions and folders.
 
-    The rows go to SCORES/scores and SCORES/refused, below batch_id=.../scoring_run_id=....
+    The rows go to SCORES/scores and SCORES/refused, below batch_id=.../scoring_run_id=.... After
+    them, one row of counts goes to SCORES/runs. The last run of a date is the one in use.
 
     Args:
         portfolio: name of the portfolio.
@@ -46,7 +58,7 @@ def score_lake(portfolio: str, batch_id: str, applications: str, scores: str) ->
     Raises:
         StateError: there is no champion or no application, the models need look-ups, or Spark
             gave up.
-        SourceError: a column of the contract is missing in the applications.
+        SourceError: a file is damaged, or lacks a column of the contract.
     """
     contract = contracts.load(portfolio)
     with (
@@ -58,31 +70,33 @@ def score_lake(portfolio: str, batch_id: str, applications: str, scores: str) ->
     refuse_lookups(scorer)
     run_id = lake_run_id(contract, batch_id, propensity, personas)
     at = f"{BATCH}={batch_id}/scoring_run_id={run_id}"
-    folders = {kind: f"{scores.rstrip('/')}/{kind}/{at}" for kind in ("scores", "refused")}
-    with spark_session(run_id) as spark, spark_errors():
+    kinds = ("scores", "refused", "runs")
+    folders = {kind: f"{scores.rstrip('/')}/{kind}/{at}" for kind in kinds}
+    with spark_errors(), spark_session(run_id) as spark:
         from pyspark.sql import functions as f
 
         judged = _judged(spark, contract, scorer, batch_id, applications)
-        rows = _with_rules_of_keys(spark, judged, f"{scores.rstrip('/')}/scores", batch_id)
+        rows = _with_rules_of_keys(
+            spark, contract, judged, f"{scores.rstrip('/')}/scores", batch_id
+        )
         rows = rows.persist()
         counts = _counts(rows)
         if not counts["received"]:
             raise StateError(f"{applications} has no application of {batch_id}; name another place")
-        scored = rows.where(f.col(RULES).isNull()).select(
-            KEY,
-            *SCORES,
-            f.lit(propensity).alias("propensity_version"),
-            f.lit(personas).alias("personas_version"),
-            f.lit(datetime.now(UTC)).alias("scored_at"),
-        )
+        versions = {"propensity_version": propensity, "personas_version": personas}
+        stamps = {name: f.lit(value) for name, value in versions.items()}
+        stamps["scored_at"] = f.lit(datetime.now(UTC))
+        scored = rows.where(f.col(RULES).isNull()).select(KEY, *SCORES).withColumns(stamps)
         refused = rows.where(f.col(RULES).isNotNull()).select(FILE, ROW, KEY, RULES, RAW)
+        remove(spark, folders["runs"])
         refused.write.mode("overwrite").parquet(folders["refused"])
         scored.sortWithinPartitions(KEY).write.mode("overwrite").parquet(folders["scores"])
+        run = spark.range(1).select(*(f.lit(rows).alias(name) for name, rows in counts.items()))
+        run.withColumns(stamps).write.parquet(folders["runs"])
     return {
         "scoring_run_id": run_id,
         **counts,
-        "propensity_version": propensity,
-        "personas_version": personas,
+        **versions,
         **{f"{kind}_folder": folder for kind, folder in folders.items()},
     }
 
@@ -105,47 +119,52 @@ def _judged(
     from pyspark.sql import functions as f
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-    source = spark.read.parquet(applications)
-    if BATCH in source.columns:
-        source = source.where(f.col(BATCH) == batch_id)
-    stored = stored_columns(contract, applications, to_arrow_schema(source.schema), batch_id)
-    sent = spark.sparkContext.broadcast(LakeRows(contract, scorer, stored))
-    named = [f.col(f"`{name}`") for name in dict.fromkeys(stored.values())]
+    def judge(files_schema: str, files: list[str]) -> Any:
+        source = read_files(spark, applications, files)
+        if BATCH in source.columns:
+            source = source.where(f.col(BATCH) == batch_id)
+        where = applications if len(groups) == 1 else files[0]
+        stored = stored_columns(contract, where, to_arrow_schema(source.schema), batch_id)
+        sent = spark.sparkContext.broadcast(LakeRows(contract, scorer, stored))
+        named = columns_of(files_schema, list(dict.fromkeys(stored.values())))
+        return source.select(*places, *named).mapInArrow(
+            lambda batches: sent.value.judge_all(batches), schema
+        )
+
     places = [
         f.col("_metadata.file_path").alias(FILE),
         f.col("_metadata.row_index").alias(ROW),
     ]
     schema = from_arrow_schema(judged_schema(contract))
-    return source.select(*places, *named).mapInArrow(
-        lambda batches: sent.value.judge_all(batches), schema
-    )
+    groups = files_by_schema(spark, applications, batch_id)
+    return reduce(lambda left, right: left.union(right), starmap(judge, groups.items()))
 
 
-def _with_rules_of_keys(spark: Any, judged: Any, folder: str, batch_id: str) -> Any:
+def _with_rules_of_keys(
+    spark: Any, contract: Contract, judged: Any, folder: str, batch_id: str
+) -> Any:
     """Return the rows with the rules that need all rows: repeated keys, and known ones.
 
     Of repeated rows, the first counts: by the name of its file, then by its place in it. A key is
     known if the lake has a score of it under another business date.
     """
     from pyspark.sql import functions as f
+    from pyspark.sql.pandas.types import from_arrow_schema
 
     place = f.struct(FILE, ROW)
     several = judged.where(f.col(KEY).isNotNull()).groupBy(KEY)
     several = several.agg(f.min(place).alias("first"), f.count("*").alias("rows"))
     rows = judged.join(several.where("rows > 1").drop("rows"), KEY, "left")
     found = [f.col(RULES), f.when(f.col("first") != place, f"duplicate_key:{KEY}")]
-    if _exists(spark, folder):
-        known = spark.read.parquet(folder).where(f.col(BATCH) != batch_id).select(KEY).distinct()
+    if exists(spark, folder):
+        # The schema is given, because a run that was killed leaves a folder without files.
+        key = pa.schema({KEY: ARROW_TYPES[contract.key.type], BATCH: pa.string()})
+        known = spark.read.schema(from_arrow_schema(key)).parquet(folder)
+        known = known.where(f.col(BATCH) != batch_id).select(KEY).distinct()
         rows = rows.join(known.withColumn("is_known", f.lit(True)), KEY, "left")
         found.append(f.when(f.col("is_known"), f"known_key:{KEY}"))
     rules = f.concat_ws("; ", *found)
     return rows.withColumn(RULES, f.when(rules != "", rules)).select(*judged.columns)
-
-
-def _exists(spark: Any, folder: str) -> bool:
-    context = spark.sparkContext
-    path = context._jvm.org.apache.hadoop.fs.Path(folder)
-    return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
 
 
 def _counts(rows: Any) -> dict[str, int]:

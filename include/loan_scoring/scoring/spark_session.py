@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,16 @@ def spark_session(name: str) -> Iterator[Any]:
 
     The master is LOAN_SCORING_SPARK_MASTER. The default is this machine with two threads, which
     tries what failed up to four times. `spark-submit --master` goes before both.
+
+    Raises:
+        StateError: Spark does not start.
     """
     # Workers on this machine use the driver's Python, or else they would not find its packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    from py4j.protocol import Py4JError
     from pyspark import SparkConf
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     conf = SparkConf()
@@ -43,13 +49,39 @@ def spark_session(name: str) -> Iterator[Any]:
     if str(master).startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         wanted |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    elif address := address_towards(str(master)):
+        wanted["spark.driver.host"] = address
     for key, value in wanted.items():
         conf.setIfMissing(key, str(value))
-    spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    try:
+        spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    except (Py4JError, PySparkException) as error:
+        raise StateError(
+            f"Spark does not start on {conf.get('spark.master')}: {_reason(str(error))}; see that "
+            "LOAN_SCORING_SPARK_MASTER names a master that runs"
+        ) from error
     try:
         yield spark
     finally:
         spark.stop()
+
+
+def address_towards(master: str) -> str | None:
+    """Return this machine's address in the network of a master. Return None if it is not known.
+
+    A machine in several networks would else tell executors the address of any of them.
+    """
+    named = re.match(r"spark://\[?([^,\]]+)\]?:(\d+)", master)
+    if named is None:
+        return None
+    host, port = named.groups()
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None  # Spark says what is wrong with the master
 
 
 @contextmanager
@@ -73,7 +105,9 @@ def _reason(text: str) -> str:
 
     >>> _reason("Job aborted\\n  File x\\nloan_scoring.errors.DatabaseError: gone\\n\\tat org.x")
     'loan_scoring.errors.DatabaseError: gone'
+    >>> _reason("An error occurred.\\n: java.lang.IllegalStateException: it is stopped")
+    'java.lang.IllegalStateException: it is stopped'
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix(": ") for line in text.splitlines() if line.strip()]
     named = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
     return (named[-1] if named else lines[0] if lines else "it gave no reason")[:500]
