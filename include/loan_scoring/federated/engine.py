@@ -17,6 +17,7 @@ from loan_scoring import settings
 from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError, StateError
+from loan_scoring.federated.processes import end_with_parent, run_processes
 from loan_scoring.federated.site import Site, cut_site, policy_of
 from loan_scoring.models.training.fit import split_rows
 from loan_scoring.models.training.rows import freeze_rows
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("loan_scoring").setLevel(logging.INFO)
     # Ending this process ends what it has started, because blocks are left in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_with_parent()
     request, result = map(Path, arguments)
     try:
         found = run(json.loads(request.read_text()), request.parent)
@@ -43,8 +45,6 @@ def main(arguments: list[str]) -> int:
 def run(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the result of a request, in one process or by a SuperLink and SuperNodes."""
     if request.get("processes"):
-        from loan_scoring.federated.processes import run_processes
-
         return run_processes(request, folder)
     from loan_scoring.federated.in_process import federate
 

@@ -5,6 +5,10 @@ from typing import Any
 from loan_scoring.contract import Contract
 from loan_scoring.errors import ContractError
 
+ALIVE = "alive"
+"""File beside a request that who works on it touches every `BEAT_SECONDS`."""
+BEAT_SECONDS = 10.0
+
 
 def request_of(contract: Contract, sites: int | None = None, **changes: Any) -> dict[str, Any]:
     """Return the request of a run, ready for JSON.

@@ -4,15 +4,21 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from loan_scoring import settings
 from loan_scoring.contract import Contract
-from loan_scoring.errors import MissingError, StateError
-from loan_scoring.federated.request import request_of
+from loan_scoring.errors import FailedRunError, LoanScoringError, MissingError
+from loan_scoring.federated.model import check_directions
+from loan_scoring.federated.request import ALIVE, BEAT_SECONDS, request_of
 from loan_scoring.federated.run import environment, start_engine
+
+DEAD_AFTER_SECONDS = 180.0
+"""A run on which nobody has worked for so long was killed."""
 
 
 def start_run(contract: Contract, url: str) -> str:
@@ -22,15 +28,16 @@ def start_run(contract: Contract, url: str) -> str:
     Otherwise the engine runs on this machine, with the sites of one database.
 
     Raises:
-        StateError: the second environment is missing.
+        StateError: the second environment is missing, or the model could not be registered.
     """
     sites = settings.served_sites()
     run = f"federated-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     folder = settings.artifacts_dir(contract.portfolio) / run
+    request = request_of(contract, int(sites) if sites else None)
+    check_directions(contract, request["policy"]["algorithm"])
     if not sites:
         environment()
     folder.mkdir(parents=True)
-    request = request_of(contract, int(sites) if sites else None)
     partly = folder / "request.part"
     partly.write_text(json.dumps(request))
     partly.replace(folder / "request.json")
@@ -49,16 +56,27 @@ def is_finished(portfolio: str, run: str) -> bool:
     """Return whether a run has a result.
 
     Raises:
-        StateError: the run failed.
+        FailedRunError: the run failed, or nobody works on it any more.
         MissingError: there is no such run.
     """
     folder = settings.artifacts_dir(portfolio) / run
-    if not folder.is_dir():
+    request, failed = folder / "request.json", folder / "error.txt"
+    if not request.is_file():
         raise MissingError(f"no federated run {run} in {folder.parent}")
-    failed = folder / "error.txt"
     if failed.is_file():
-        raise StateError(failed.read_text().strip())
-    return (folder / "result.json").is_file()
+        raise FailedRunError(f"{run}: {failed.read_text().strip()}")
+    if (folder / "result.json").is_file():
+        return True
+    marks = [each.stat().st_mtime for each in (request, folder / ALIVE) if each.is_file()]
+    silent = time.time() - max(marks)
+    if silent > DEAD_AFTER_SECONDS:
+        who = "the service federation takes no requests" if settings.served_sites() else (
+            "its process was killed")  # fmt: skip
+        raise FailedRunError(
+            f"{run}: nobody has worked on it for {silent:.0f} seconds, as {who}; clear the task "
+            "start, which starts it anew"
+        )
+    return False
 
 
 def read_result(portfolio: str, run: str) -> dict[str, Any]:
@@ -71,12 +89,22 @@ def read_result(portfolio: str, run: str) -> dict[str, Any]:
 
 def take(folder: Path) -> None:
     """Run the request in a folder, and write its result or its error there."""
-    partly = folder / "result.part"
+    partly, ended = folder / "result.part", threading.Event()
+    beating = threading.Thread(target=_beat, args=(folder / ALIVE, ended), daemon=True)
+    beating.start()
     try:
         start_engine(folder / "request.json", partly, settings.site_url() or "")
         partly.replace(folder / "result.json")
-    except StateError as error:
+    except LoanScoringError as error:
         (folder / "error.txt").write_text(f"{error}\n")
+    finally:
+        ended.set()
+        beating.join()
+
+
+def _beat(alive: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_SECONDS):
+        alive.touch()
 
 
 if __name__ == "__main__":

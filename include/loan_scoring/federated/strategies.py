@@ -1,5 +1,6 @@
 """Flower's strategies with a screen in front: who sends garbage is left out and named."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +22,8 @@ from flwr.serverapp.strategy import FedXgbBagging
 from loan_scoring.errors import StateError
 from loan_scoring.federated import trees
 from loan_scoring.federated.watched_grid import WatchedGrid
+
+log = logging.getLogger(__name__)
 
 
 class ScreenedAverage(FedAvg):
@@ -114,6 +117,7 @@ class ScreenedBagging(FedXgbBagging):
     ) -> Iterable[Message]:
         """Ask every site that is left for trees."""
         self._watched.round = server_round
+        log.info("round %d", server_round)
         config["question"] = self._question()
         return list(super().configure_train(server_round, arrays, config, grid))
 
