@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Message
 import xgboost
+from flwr.app import Message
 from generated_sites import (
     LEVELS,
     NUMBERS,

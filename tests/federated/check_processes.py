@@ -90,7 +90,7 @@ def test_a_server_that_fails_ends_the_run_with_one_line(tmp_path: Path, app: Pat
     request = request_of(contract_with(), sites=2)
     with (
         processes.superlink(tmp_path) as port,
-        pytest.raises(StateError, match="the run ended without a result .finished:failed.; read"),
+        pytest.raises(StateError, match=r"the run ended without a result .finished:failed.; read"),
     ):
         submit(request, tmp_path, port, app)
 
@@ -110,7 +110,7 @@ def test_a_superlink_that_ends_ends_the_run(
 
 def test_a_superlink_that_does_not_answer_takes_no_run(tmp_path: Path, app: Path) -> None:
     request = request_of(contract_with(), sites=2)
-    with pytest.raises(StateError, match="the SuperLink took no run: .+"):
+    with pytest.raises(StateError, match=r"the SuperLink took no run: .+"):
         submit(request, tmp_path, processes.free_port(), app)
 
 

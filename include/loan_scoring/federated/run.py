@@ -88,6 +88,8 @@ def start_engine(request: Path, result: Path, url: str) -> None:
     if hung.is_set():
         raise StateError(f"the federated run had no result after {LIMIT_SECONDS / 3600:g} hours")
     if engine.returncode < 0:
-        raise StateError(f"the engine of the federated run was killed (signal {-engine.returncode})")
+        raise StateError(
+            f"the engine of the federated run was killed (signal {-engine.returncode})"
+        )
     if engine.returncode != 0:
         raise StateError(f"the federated run failed: {last}")
