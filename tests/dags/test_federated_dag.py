@@ -51,7 +51,7 @@ def test_result_is_registered_and_judged(
 
     def start_at_once(contract: Any, url: str) -> str:
         """Run to the end in this task, because dag.test() does not wait."""
-        folder = settings.artifacts_dir(contract.portfolio) / "federated-now"
+        folder = settings.federated_dir(contract.portfolio) / "federated-now"
         folder.mkdir(parents=True)
         (folder / "request.json").write_text(json.dumps(request_of(contract)))
         monkeypatch.setenv("LOAN_SCORING_SITE_URL", ready_url)

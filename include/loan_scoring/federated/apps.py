@@ -78,7 +78,7 @@ def _rows(context: Context) -> Path:
 
 def _folder(context: Context) -> Path:
     given = context.node_config.get("folder")
-    return Path(str(given)) if given else settings.data_dir() / "federated"
+    return Path(str(given)) if given else settings.data_dir() / "site"
 
 
 def _read(context: Context) -> Site:

@@ -1,7 +1,7 @@
 """Hand requests of the DAG `federated` to a SuperLink, one after the other.
 
 `python -m loan_scoring.federated.serve HOST PORT CERTIFICATE` runs until it is stopped. Requests
-and results are files beside the artifacts, which the SuperLink sees under the same paths.
+and results are files of a folder that the SuperLink sees under the same path.
 """
 
 import json
@@ -29,7 +29,7 @@ def serve(host: str, port: int, certificate: str) -> None:
 
 def open_requests() -> list[Path]:
     """Return the folders of requests that have neither a result nor an error, oldest first."""
-    requests = (settings.data_dir() / "artifacts").glob("*/federated-*/request.json")
+    requests = (settings.data_dir() / "federated").glob("*/federated-*/request.json")
     return [
         each.parent
         for each in sorted(requests, key=lambda each: each.parent.name)

@@ -1,4 +1,4 @@
-"""Keep federated runs as files beside the artifacts, so that a DAG starts one and waits for it."""
+"""Keep federated runs as files, so that a DAG starts one and waits for it."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def start_run(contract: Contract, url: str) -> str:
     """
     sites = settings.served_sites()
     run = f"federated-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    folder = settings.artifacts_dir(contract.portfolio) / run
+    folder = settings.federated_dir(contract.portfolio) / run
     request = request_of(contract, int(sites) if sites else None)
     check_directions(contract, request["policy"]["algorithm"])
     if not sites:
@@ -59,7 +59,7 @@ def is_finished(portfolio: str, run: str) -> bool:
         FailedRunError: the run failed, or nobody works on it any more.
         MissingError: there is no such run.
     """
-    folder = settings.artifacts_dir(portfolio) / run
+    folder = settings.federated_dir(portfolio) / run
     request, failed = folder / "request.json", folder / "error.txt"
     if not request.is_file():
         raise MissingError(f"no federated run {run} in {folder.parent}")
@@ -82,7 +82,7 @@ def is_finished(portfolio: str, run: str) -> bool:
 def read_result(portfolio: str, run: str) -> dict[str, Any]:
     """Return the result of a finished run."""
     found: dict[str, Any] = json.loads(
-        (settings.artifacts_dir(portfolio) / run / "result.json").read_text()
+        (settings.federated_dir(portfolio) / run / "result.json").read_text()
     )
     return found
 
