@@ -1,4 +1,4 @@
-"""The profile `federated` for real: TLS, the reader's rights only, a node killed, a night scored."""
+"""The profile `federated` for real: TLS, a node killed and back, a challenger that scores."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from holders import SITES
 from test_compose import REPOSITORY, Stack, docker_says, until
 
+from holders import SITES
 from loan_scoring import database, settings
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.federated import service

@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
-from loan_scoring.federated import trees
+from loan_scoring.federated import serve, trees
 from loan_scoring.federated.guards import noise_factor, releases
 from loan_scoring.federated.in_process import federation_of
 from loan_scoring.federated.request import request_of
@@ -333,6 +333,12 @@ def test_a_site_logs_bytes_and_shapes_and_no_value(tmp_path: Path) -> None:
     assert told["messages_sent"] == len(lines) - 1  # it was told before its own line
     shape = lines[4]["arrays"]["fitres.parameters.0"]["shape"]
     assert shape == [len(result["model"]["coefficients"]) + 1]
+
+
+def test_a_request_that_cannot_be_read_does_not_stop_the_server(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text("{")
+    serve.take(tmp_path, "superlink", 8000, None)
+    assert (tmp_path / "error.txt").read_text().startswith("the request failed: JSONDecodeError(")
 
 
 def test_a_site_with_too_few_defaults_takes_no_part(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 import yaml
 
 from loan_scoring import database, settings
+from loan_scoring.contract import Contract
+from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import StateError
-from loan_scoring.federated import run
+from loan_scoring.errors import FailedRunError, MissingError, StateError
+from loan_scoring.federated import run, service
 from loan_scoring.federated.register import compare_result, register_result
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
@@ -71,6 +74,45 @@ def test_a_missing_environment_says_what_to_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(PYTHON, "/nowhere/python")
     with pytest.raises(StateError, match="/nowhere/python is not there; run make federated"):
         run.environment()
+
+
+def test_a_run_on_which_nobody_works_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
+    folder = settings.federated_dir("loan_default") / "federated-1"
+    with pytest.raises(MissingError, match="no federated run federated-1"):
+        service.is_finished("loan_default", "federated-1")
+    folder.mkdir(parents=True)
+    request, alive = folder / "request.json", folder / "alive"
+    request.write_text("{}")
+    assert not service.is_finished("loan_default", "federated-1")
+    long_ago = time.time() - service.DEAD_AFTER_SECONDS - 1
+    os.utime(request, (long_ago, long_ago))
+    alive.touch()
+    assert not service.is_finished("loan_default", "federated-1")
+    os.utime(alive, (long_ago, long_ago))
+    with pytest.raises(FailedRunError, match="its process was killed; clear the task start"):
+        service.is_finished("loan_default", "federated-1")
+    monkeypatch.setenv("LOAN_SCORING_SERVED_SITES", "2")
+    with pytest.raises(FailedRunError, match="the service federation takes no requests"):
+        service.is_finished("loan_default", "federated-1")
+    (folder / "error.txt").write_text("2 of 4 sites connected\n")
+    with pytest.raises(FailedRunError, match=r"federated-1: 2 of 4 sites connected$"):
+        service.is_finished("loan_default", "federated-1")
+
+
+def test_a_run_whose_model_could_not_be_registered_is_not_started(
+    loan_default: Contract,
+) -> None:
+    columns = [
+        each.model_copy(update={"direction": "up"}) if each.name == "ltv_percent" else each
+        for each in loan_default.columns
+    ]
+    policy = FederatedPolicy(sites={"column": "region"}, algorithm="logistic_regression")
+    changed = loan_default.model_copy(update={"columns": columns, "federated": policy})
+    with pytest.raises(StateError, match="logistic_regression cannot keep the direction of ltv"):
+        service.start_run(changed, "")
 
 
 @pytest.fixture
