@@ -303,6 +303,12 @@ def test_a_site_sends_no_more_vectors_than_its_epsilon_covers(tmp_path: Path) ->
         run(sites, tmp_path, rounds=3)
 
 
+def test_the_noise_of_a_small_site_is_no_fault(tmp_path: Path) -> None:
+    contract = contract_with(algorithm=LINEAR, epsilon=2.0, proximal=1.0)
+    result = run(generated_sites(contract, (6000, 6000, 6000, 300)), tmp_path)
+    assert result["left_out"] == []
+
+
 def test_a_site_that_protects_less_takes_no_part(tmp_path: Path) -> None:
     terms = {"algorithm": LINEAR, "proximal": 1.0, "rounds": 1}
     sites = generated_sites(contract_with(**terms, epsilon=8))

@@ -155,7 +155,7 @@ def test_a_result_is_a_challenger_like_any_other(
     assert planned is not None
     for mini_batch in planned.mini_batches:
         score_mini_batch(sites, planned.scoring_run_id, mini_batch)
-    count = f"select count(*) from scores where scoring_run_id = '{planned.scoring_run_id}'"
+    count = f"select count(*) from shadow_scores where scoring_run_id = '{planned.scoring_run_id}'"
     scored = database.select_read_only(sites.connection, count)[1]
     assert int(scored[0][0]) == planned.applications > 0
     assert compare_night(sites, planned.scoring_run_id) > 0

@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     """Run the request and write the result. Return 1 after an error, with one line on stderr."""
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    import flwr  # noqa: F401 - it sets the level of its logger, so it is imported before this is
+
     logging.getLogger("flwr").setLevel(logging.ERROR)
     logging.getLogger("loan_scoring").setLevel(logging.INFO)
     # Ending this process ends what it has started, because blocks are left in order.

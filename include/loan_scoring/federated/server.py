@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -227,13 +228,25 @@ class Federation:
         one = noise_factor(self.policy) * counts_sensitivity(columns)
         return float(one * np.sqrt(len(self._loans)))
 
+    def _noise_of(self, question: Question) -> Callable[[int], float]:
+        """Return a function that tells how long the noise in a node's answer may be."""
+        policy = self.policy
+        if policy.epsilon is None or question.task != "fit":
+            return lambda _: 0.0
+        columns, factor = len(question.arguments["means"]), noise_factor(policy)
+        return lambda node: (
+            2 * factor * np.sqrt(columns + 1)
+            * linear.sensitivity(columns, self._loans[node], policy.proximal)
+        )  # fmt: skip
+
     def _collect(self, question: Question, start: np.ndarray) -> np.ndarray:
         """Return the mean of the sites' answers, weighted by loans, by one round of Flower."""
         policy = self.policy
         largest = policy.largest_change if question.task == "fit" else 1e3
         strategy = ScreenedAverage(
-            self.grid, question.text(), start, largest, secure=policy.secure_aggregation
-        )
+            self.grid, question.text(), start, largest, self._noise_of(question),
+            secure=policy.secure_aggregation,
+        )  # fmt: skip
         context = LegacyContext(self._context, strategy=strategy)
         context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord(
             {Key.CURRENT_ROUND: self.grid.round, Key.START_TIME: time.monotonic()}

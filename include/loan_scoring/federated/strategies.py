@@ -33,12 +33,22 @@ class ScreenedAverage(FedAvg):
     """
 
     def __init__(
-        self, grid: WatchedGrid, question: str, start: np.ndarray, largest: float, *, secure: bool
+        self,
+        grid: WatchedGrid,
+        question: str,
+        start: np.ndarray,
+        largest: float,
+        noise: Callable[[int], float],
+        *,
+        secure: bool,
     ) -> None:
-        """Take the question that the sites answer and the vector from which they start."""
+        """Take the question that the sites answer and the vector from which they start.
+
+        `noise` returns how long the noise of a node may be. A small site adds much of it.
+        """
         super().__init__(fraction_evaluate=0.0)
         self._grid, self._question, self._start = grid, question, start
-        self._largest, self._secure = largest, secure
+        self._largest, self._noise, self._secure = largest, noise, secure
         self.found: np.ndarray | None = None
 
     def configure_fit(
@@ -83,7 +93,7 @@ class ScreenedAverage(FedAvg):
         }  # fmt: skip
         median = float(np.median([*lengths.values()])) if lengths else 0.0
         for node, length in lengths.items():
-            if length > self._largest * max(median, 1e-3):
+            if length > self._largest * max(median, 1e-3) + self._noise(node):
                 faults[node] = (
                     f"its update is too large: {length:.3g} long, {length / max(median, 1e-3):.0f} "
                     "times the median"
