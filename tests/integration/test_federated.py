@@ -15,7 +15,7 @@ from loan_scoring import database, settings
 from loan_scoring.contract import Contract
 from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import FailedRunError, MissingError, StateError
+from loan_scoring.errors import ContractError, FailedRunError, MissingError, StateError
 from loan_scoring.federated import run, service
 from loan_scoring.federated.register import compare_result, register_result
 from loan_scoring.ingest.batches import ingest_batch
@@ -113,6 +113,13 @@ def test_a_run_whose_model_could_not_be_registered_is_not_started(
     changed = loan_default.model_copy(update={"columns": columns, "federated": policy})
     with pytest.raises(StateError, match="logistic_regression cannot keep the direction of ltv"):
         service.start_run(changed, "")
+
+
+def test_what_does_not_fit_together_is_one_line(loan_default: Contract) -> None:
+    policy = FederatedPolicy(sites={"column": "region"})
+    changed = loan_default.model_copy(update={"federated": policy})
+    with pytest.raises(ContractError, match=r"^federated: .*epsilon: trees are sent without noise"):
+        run.run_local(changed, "", epsilon=1.0)
 
 
 @pytest.fixture
