@@ -33,6 +33,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = REPOSITORY / "tests" / "federated"
 NIGHT = "2026-01-05"
 PYTHON = "LOAN_SCORING_FEDERATED_PYTHON"
+LONG = (
+    pytest.mark.federated,
+    pytest.mark.skipif(PYTHON not in os.environ, reason="takes minutes: make test-federated"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +67,9 @@ def test_sites_of_one_process(python: str) -> None:
     check(python, "check_in_process.py")
 
 
-@pytest.mark.federated
+@LONG[0]
+@LONG[1]
 def test_sites_of_processes(python: str) -> None:
-    if PYTHON not in os.environ:
-        pytest.skip("takes minutes: make test-federated")
     check(python, "check_processes.py")
 
 
@@ -138,7 +141,14 @@ def sites(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("algorithm", ["xgboost", "scorecard", "logistic_regression"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "xgboost",
+        pytest.param("scorecard", marks=LONG),
+        pytest.param("logistic_regression", marks=LONG),
+    ],
+)
 def test_a_result_is_a_challenger_like_any_other(
     sites: Session, ready_url: str, drops: Replay, algorithm: str
 ) -> None:
