@@ -49,7 +49,7 @@ def test_result_is_registered_and_judged(
     if not settings.federated_python().is_file():
         pytest.skip("the environment of federated training is not there: make federated")
 
-    def start_at_once(contract: Any, url: str) -> str:
+    def start_at_once(contract: Any, url: str, key: str) -> str:
         """Run to the end in this task, because dag.test() does not wait."""
         folder = settings.federated_dir(contract.portfolio) / "federated-now"
         folder.mkdir(parents=True)

@@ -123,7 +123,10 @@ def test_killed_started_anew_and_again_gives_one_challenger_that_scores_a_night(
 
     # The engine is killed: the task `wait` fails at its first try, with one line.
     run = client.trigger(DAG)
-    os.kill(wait("the engine", engine), signal.SIGKILL)
+    number = wait("the engine", engine)
+    os.kill(number, signal.SIGSTOP)
+    wait("the end of start", lambda: states(client, run)["start"] == "success")
+    os.kill(number, signal.SIGKILL)
     assert end_of(client, run) == "failed"
     (failed,) = client.failed_tasks(DAG, run.run_id)
     assert failed.task_id == "wait"

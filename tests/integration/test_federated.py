@@ -105,6 +105,22 @@ def test_a_run_on_which_nobody_works_has_failed(
         service.is_finished("loan_default", "federated-1")
 
 
+def test_a_key_gets_its_run_unless_that_has_failed(
+    loan_default: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
+    monkeypatch.setenv("LOAN_SCORING_SERVED_SITES", "2")  # so that no engine is started here
+    policy = FederatedPolicy(sites={"column": "region"})
+    changed = loan_default.model_copy(update={"federated": policy})
+    first = service.start_run(changed, "", "dag run 1")
+    assert service.start_run(changed, "", "dag run 1") == first
+    other = service.start_run(changed, "", "dag run 2")
+    assert other != first
+    assert service.start_run(changed, "", "dag run 1") == first
+    (settings.federated_dir("loan_default") / first / "error.txt").write_text("failed\n")
+    assert service.start_run(changed, "", "dag run 1") not in (first, other)
+
+
 def test_a_run_whose_model_could_not_be_registered_is_not_started(
     loan_default: Contract,
 ) -> None:

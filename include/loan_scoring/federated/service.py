@@ -21,19 +21,27 @@ DEAD_AFTER_SECONDS = 180.0
 """A run on which nobody has worked for so long was killed."""
 
 
-def start_run(contract: Contract, url: str) -> str:
+def start_run(contract: Contract, url: str, key: str | None = None) -> str:
     """Write the request of a run, let the engine take it, and return the name of the run.
 
     Where LOAN_SCORING_SERVED_SITES is set, a server beside the SuperLink takes the request.
     Otherwise the engine runs on this machine, with the sites of one database.
 
+    Args:
+        contract: contract with a part `federated`.
+        url: database URL, for the engine on this machine.
+        key: who asks. The same key gets the same run, unless that has failed, so that a task that
+            is tried again starts no second one.
+
     Raises:
         StateError: the second environment is missing, or the model could not be registered.
     """
     sites = settings.served_sites()
+    if known := _run_of(contract.portfolio, key):
+        return known
     run = f"federated-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     folder = settings.federated_dir(contract.portfolio) / run
-    request = request_of(contract, int(sites) if sites else None)
+    request = request_of(contract, int(sites) if sites else None) | {"key": key}
     check_directions(contract, request["policy"]["algorithm"])
     if not sites:
         environment()
@@ -50,6 +58,19 @@ def start_run(contract: Contract, url: str) -> str:
             start_new_session=True,
         )  # fmt: skip
     return run
+
+
+def _run_of(portfolio: str, key: str | None) -> str | None:
+    """Return the last run of a key. None if there is none, or if it has failed."""
+    requests = settings.federated_dir(portfolio).glob("federated-*/request.json")
+    for request in sorted(requests, reverse=True):
+        if key is not None and json.loads(request.read_text())["key"] == key:
+            try:
+                is_finished(portfolio, request.parent.name)
+            except FailedRunError:
+                return None
+            return request.parent.name
+    return None
 
 
 def is_finished(portfolio: str, run: str) -> bool:
