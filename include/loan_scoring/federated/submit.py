@@ -45,7 +45,7 @@ def submit(
     shutil.copytree(app, copied, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     home = folder / "flower"
     home.mkdir(exist_ok=True)
-    secure = f'root-certificates = "{tls}"' if tls else "insecure = true"
+    secure = f'root-certificates = "{Path(tls).resolve()}"' if tls else "insecure = true"
     (home / "config.toml").write_text(
         f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{host}:{port}"\n{secure}\n'
     )
