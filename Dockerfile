@@ -5,7 +5,7 @@ FROM ${AIRFLOW_IMAGE}
 
 USER root
 RUN install -d -o airflow -g 0 -m 775 /opt/loan-scoring /opt/loan-scoring/data \
-    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality \
+    /opt/loan-scoring/data/landing /opt/loan-scoring/data/artifacts /opt/loan-scoring/data/quality /opt/loan-scoring/data/federated \
     /opt/loan-scoring/backups
 
 USER airflow

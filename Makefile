@@ -165,6 +165,7 @@ federated: $(FEDERATED)/.done ## make the environment of federated training
 $(FEDERATED)/.done: requirements-federated.txt | setup
 	$(BIN)/uv venv --quiet --clear $(FEDERATED)
 	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements-federated.txt
+	VIRTUAL_ENV=$(CURDIR)/$(FEDERATED) $(BIN)/uv pip install --quiet --no-deps -e .
 	touch $@
 
 test-federated: $(FEDERATED)/.done ## federated training by a SuperLink and SuperNodes, one of them killed
@@ -199,4 +200,4 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 
 clean: ## remove the environment and all state, embedded database included
 	-@test ! -x $(BIN)/python || $(BIN)/python -m loan_scoring.cli.run down
-	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) $(SCANS) .local data/landing data/artifacts data/quality data/demo data/example
+	rm -rf $(VENV) $(EXTRAS) $(SPARK) $(STREAMS) $(FEDERATED) $(SCANS) .local data/landing data/artifacts data/federated data/quality data/demo data/example

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
 from loan_scoring.contract import Contract
 from loan_scoring_hold import ask_a_person, promote_param, triggered_by
@@ -31,11 +31,12 @@ def build(contract: Contract) -> DAG:
 
         @task(retries=2)
         def start() -> str:
-            """Start a run, and return its name."""
+            """Start a run, and return its name. Another try finds the run of the first one."""
             from loan_scoring.federated.service import start_run
 
             with task_session(portfolio) as (session, _):
-                return start_run(session.contract, connection_url("loan_scoring") or "")
+                url = connection_url("loan_scoring") or ""
+                return start_run(session.contract, url, get_current_context()["dag_run"].run_id)
 
         @task.sensor(
             mode="reschedule", poke_interval=EVERY.total_seconds(), timeout=LIMIT.total_seconds()

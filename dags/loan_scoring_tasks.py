@@ -11,6 +11,7 @@ from loan_scoring.contract import judge_batch_id
 from loan_scoring.errors import (
     BatchError,
     ContractError,
+    FailedRunError,
     GoneError,
     PassingSourceError,
     SourceError,
@@ -76,7 +77,8 @@ def task_session(
 
     Raises:
         AirflowFailException: a retry cannot help, because a file is broken, the contract or the
-            batch_id is invalid, or the rows have been dropped. Airflow does not retry the task.
+            batch_id is invalid, the rows have been dropped, or a federated run has failed. Airflow
+            does not retry the task.
         PassingSourceError: a retry may help, for example because the file has not landed yet.
             Airflow retries the task.
     """
@@ -106,5 +108,5 @@ def task_session(
             yield session, work
     except PassingSourceError:
         raise
-    except (BatchError, ContractError, GoneError, SourceError) as error:
+    except (BatchError, ContractError, FailedRunError, GoneError, SourceError) as error:
         raise AirflowFailException(str(error)) from error

@@ -34,6 +34,14 @@ def artifacts_dir(portfolio: str) -> Path:
     return data_dir() / "artifacts" / portfolio
 
 
+def federated_dir(portfolio: str) -> Path:
+    """Return the folder of a portfolio's federated runs: requests and results, and no loans.
+
+    It is apart from the artifacts, because a server beside a SuperLink writes to it.
+    """
+    return data_dir() / "federated" / portfolio
+
+
 def mlflow_pages() -> str | None:
     """Return the URL of MLflow's pages, to which the page of models links. None if it is not set.
 

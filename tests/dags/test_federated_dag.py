@@ -1,17 +1,17 @@
 """The DAG `federated` by dag.test() on real Postgres, with a result that is there at once."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from loan_scoring import database, settings
+from loan_scoring import settings
 from loan_scoring.database.session import Session, open_session
 from loan_scoring.federated import service
 from loan_scoring.federated.request import request_of
+from loan_scoring.models import registry
 
 pytestmark = [
     pytest.mark.dags,
@@ -49,9 +49,9 @@ def test_result_is_registered_and_judged(
     if not settings.federated_python().is_file():
         pytest.skip("the environment of federated training is not there: make federated")
 
-    def start_at_once(contract: Any, url: str) -> str:
+    def start_at_once(contract: Any, url: str, key: str) -> str:
         """Run to the end in this task, because dag.test() does not wait."""
-        folder = settings.artifacts_dir(contract.portfolio) / "federated-now"
+        folder = settings.federated_dir(contract.portfolio) / "federated-now"
         folder.mkdir(parents=True)
         (folder / "request.json").write_text(json.dumps(request_of(contract)))
         monkeypatch.setenv("LOAN_SCORING_SITE_URL", ready_url)
@@ -63,6 +63,6 @@ def test_result_is_registered_and_judged(
     states = {each.task_id: each.state for each in run.get_task_instances()}
     assert states["wait"] == states["register"] == states["judge"] == "success"
     with open_session("loan_default", ready_url) as session:
-        found = database.rows(session.connection, "select_models")
-    assert any(each["training_data"].get("trials_of") for each in found)
-    assert os.environ["LOAN_SCORING_SITE_URL"] == ready_url
+        row = registry.model_row(session, "propensity-2")
+    assert row["evaluation"]["federated"]["left_out"] == []
+    assert row["training_data"]["trials_of"]

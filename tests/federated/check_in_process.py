@@ -7,11 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xgboost
 from flwr.app import Message
-from generated_sites import contract_with, generated_site, generated_sites, pooled
+from generated_sites import (
+    LEVELS,
+    NUMBERS,
+    contract_with,
+    generated_site,
+    generated_sites,
+    pooled,
+)
+from scipy.stats import norm
 
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
+from loan_scoring.federated import serve, trees
+from loan_scoring.federated.guards import noise_factor, releases
 from loan_scoring.federated.in_process import federation_of
 from loan_scoring.federated.request import request_of
 from loan_scoring.federated.site import Question, Site, log_odds
@@ -139,6 +150,28 @@ def test_no_value_or_level_of_few_loans_leaves_a_site(algorithm: str, tmp_path: 
         assert not [value for value in values if value in text]
     told = count_of(result, captured, sites[3], "loan_type", "type3")
     assert told == 0
+    # Everything that is counted is 0 or at least min_loans: cells, levels, bins, defaults, leaves.
+    for message in captured:
+        site = sites[message.metadata.src_node_id - 1]
+        for array in arrays_of(message):
+            for count in counts_in(array, site, result):
+                assert count == 0 or count >= 20 - 1e-6
+
+
+def counts_in(array: np.ndarray, site: Site, result: dict[str, Any]) -> np.ndarray:
+    """Return the loans of each count, or of each leaf, in a message."""
+    scheme = result["scheme"]
+    if array.dtype == np.uint8:
+        booster = trees.load(array.tobytes())
+        leaves = booster.predict(
+            xgboost.DMatrix(trees.to_edges(site.X, scheme, 20)), pred_leaf=True
+        )
+        return np.concatenate([np.unique(each, return_counts=True)[1] for each in leaves.T])
+    model = result["model"]
+    columns = len(model.get("coefficients", ())) or -1
+    if len(array) in (columns + 1, 2 * columns):  # weights and moments are no counts
+        return np.zeros(0)
+    return array * len(site.y)
 
 
 def count_of(
@@ -231,12 +264,67 @@ def test_a_site_refuses_to_send_vectors_without_masks(tmp_path: Path) -> None:
 def test_epsilon_adds_noise_and_costs_little_auc(tmp_path: Path) -> None:
     plain = generated_sites(contract_with(algorithm=LINEAR), (6000, 6000, 6000))
     private = generated_sites(
-        contract_with(algorithm=LINEAR, epsilon=20, proximal=1.0), (6000, 6000, 6000)
+        contract_with(algorithm=LINEAR, epsilon=8, proximal=1.0), (6000, 6000, 6000)
     )
     expected, found = run(plain, tmp_path / "plain"), run(private, tmp_path / "private")
     moved = np.array(found["scheme"]["knots"]["ltv_percent"])
     assert not np.allclose(moved, expected["scheme"]["knots"]["ltv_percent"])
     assert 0.55 < auc(found, private) < auc(expected, plain) + 0.01
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 8.0, 50.0])
+def test_noise_of_a_run_is_enough_for_its_epsilon(epsilon: float) -> None:
+    """The exact delta of Gaussian noise is of Balle and Wang 2018, theorem 8."""
+    policy = contract_with(algorithm=LINEAR, epsilon=epsilon, rounds=12).federated
+    assert policy is not None
+    spread = noise_factor(policy) / np.sqrt(releases(policy))  # all vectors of a run as one
+    near, far = 1 / (2 * spread) - epsilon * spread, -1 / (2 * spread) - epsilon * spread
+    delta = norm.cdf(near) - np.exp(epsilon) * norm.cdf(far)
+    assert 0 < delta <= policy.delta
+
+
+def test_a_vector_has_the_noise_that_its_epsilon_needs(tmp_path: Path) -> None:
+    contract = contract_with(algorithm=LINEAR, epsilon=2.0)
+    sites, captured = generated_sites(contract), list[Message]()
+    run(sites, tmp_path, captured)
+    sent = next(array for message in captured for array in arrays_of(message))
+    site = sites[0]
+    scheme = {"numbers": list(NUMBERS), "categories": list(LEVELS)}
+    question = Question("coarse", scheme, {})
+    noise = sent - site.answer(question, np.zeros(0))
+    assert contract.federated is not None
+    expected = noise_factor(contract.federated) * site.sensitivity(question)
+    assert noise.std() == pytest.approx(expected, rel=0.15)
+
+
+def test_a_site_sends_no_more_vectors_than_its_epsilon_covers(tmp_path: Path) -> None:
+    sites = generated_sites(contract_with(algorithm=LINEAR, epsilon=8, rounds=2))
+    with pytest.raises(StateError, match="has sent the 5 vectors that its epsilon covers"):
+        run(sites, tmp_path, rounds=3)
+
+
+def test_the_noise_of_a_small_site_is_no_fault(tmp_path: Path) -> None:
+    contract = contract_with(algorithm=LINEAR, epsilon=2.0, proximal=1.0)
+    result = run(generated_sites(contract, (6000, 6000, 6000, 300)), tmp_path)
+    assert result["left_out"] == []
+
+
+def test_a_site_that_protects_less_takes_no_part(tmp_path: Path) -> None:
+    terms = {"algorithm": LINEAR, "proximal": 1.0, "rounds": 1}
+    sites = generated_sites(contract_with(**terms, epsilon=8))
+    sites[1] = generated_site(contract_with(**terms), "site1", 2400, 1)
+    result = run(sites, tmp_path)
+    (left_out,) = result["left_out"]
+    assert left_out["site"] == "site1"
+    assert "protects loans less than the run says (epsilon None, here 8" in left_out["reason"]
+    assert {each["site"] for each in result["sites"]} == {"site0", "site2", "site3"}
+
+
+def test_a_site_with_an_epsilon_sends_no_trees(tmp_path: Path) -> None:
+    sites = generated_sites(contract_with(algorithm=LINEAR, epsilon=8))
+    request = request_of(contract_with(algorithm="xgboost"), sites=4)
+    with pytest.raises(StateError, match="trains logistic_regression, and the server asks for xg"):
+        federation_of(sites, request, tmp_path).run()
 
 
 def test_a_site_logs_bytes_and_shapes_and_no_value(tmp_path: Path) -> None:
@@ -251,6 +339,12 @@ def test_a_site_logs_bytes_and_shapes_and_no_value(tmp_path: Path) -> None:
     assert told["messages_sent"] == len(lines) - 1  # it was told before its own line
     shape = lines[4]["arrays"]["fitres.parameters.0"]["shape"]
     assert shape == [len(result["model"]["coefficients"]) + 1]
+
+
+def test_a_request_that_cannot_be_read_does_not_stop_the_server(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text("{")
+    serve.take(tmp_path, "superlink", 8000, None)
+    assert (tmp_path / "error.txt").read_text().startswith("the request failed: JSONDecodeError(")
 
 
 def test_a_site_with_too_few_defaults_takes_no_part(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 import yaml
 
 from loan_scoring import database, settings
+from loan_scoring.contract import Contract
+from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import Session, open_session
-from loan_scoring.errors import StateError
-from loan_scoring.federated import run
+from loan_scoring.errors import ContractError, FailedRunError, MissingError, StateError
+from loan_scoring.federated import run, service
 from loan_scoring.federated.register import compare_result, register_result
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay
@@ -30,6 +33,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = REPOSITORY / "tests" / "federated"
 NIGHT = "2026-01-05"
 PYTHON = "LOAN_SCORING_FEDERATED_PYTHON"
+LONG = (
+    pytest.mark.federated,
+    pytest.mark.skipif(PYTHON not in os.environ, reason="takes minutes: make test-federated"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +67,9 @@ def test_sites_of_one_process(python: str) -> None:
     check(python, "check_in_process.py")
 
 
-@pytest.mark.federated
+@LONG[0]
+@LONG[1]
 def test_sites_of_processes(python: str) -> None:
-    if PYTHON not in os.environ:
-        pytest.skip("takes minutes: make test-federated")
     check(python, "check_processes.py")
 
 
@@ -71,6 +77,68 @@ def test_a_missing_environment_says_what_to_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(PYTHON, "/nowhere/python")
     with pytest.raises(StateError, match="/nowhere/python is not there; run make federated"):
         run.environment()
+
+
+def test_a_run_on_which_nobody_works_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
+    folder = settings.federated_dir("loan_default") / "federated-1"
+    with pytest.raises(MissingError, match="no federated run federated-1"):
+        service.is_finished("loan_default", "federated-1")
+    folder.mkdir(parents=True)
+    request, alive = folder / "request.json", folder / "alive"
+    request.write_text("{}")
+    assert not service.is_finished("loan_default", "federated-1")
+    long_ago = time.time() - service.DEAD_AFTER_SECONDS - 1
+    os.utime(request, (long_ago, long_ago))
+    alive.touch()
+    assert not service.is_finished("loan_default", "federated-1")
+    os.utime(alive, (long_ago, long_ago))
+    with pytest.raises(FailedRunError, match="its process was killed; clear the task start"):
+        service.is_finished("loan_default", "federated-1")
+    monkeypatch.setenv("LOAN_SCORING_SERVED_SITES", "2")
+    with pytest.raises(FailedRunError, match="the service federation takes no requests"):
+        service.is_finished("loan_default", "federated-1")
+    (folder / "error.txt").write_text("2 of 4 sites connected\n")
+    with pytest.raises(FailedRunError, match=r"federated-1: 2 of 4 sites connected$"):
+        service.is_finished("loan_default", "federated-1")
+
+
+def test_a_key_gets_its_run_unless_that_has_failed(
+    loan_default: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAN_SCORING_DATA", str(tmp_path))
+    monkeypatch.setenv("LOAN_SCORING_SERVED_SITES", "2")  # so that no engine is started here
+    policy = FederatedPolicy(sites={"column": "region"})
+    changed = loan_default.model_copy(update={"federated": policy})
+    first = service.start_run(changed, "", "dag run 1")
+    assert service.start_run(changed, "", "dag run 1") == first
+    other = service.start_run(changed, "", "dag run 2")
+    assert other != first
+    assert service.start_run(changed, "", "dag run 1") == first
+    (settings.federated_dir("loan_default") / first / "error.txt").write_text("failed\n")
+    assert service.start_run(changed, "", "dag run 1") not in (first, other)
+
+
+def test_a_run_whose_model_could_not_be_registered_is_not_started(
+    loan_default: Contract,
+) -> None:
+    columns = [
+        each.model_copy(update={"direction": "up"}) if each.name == "ltv_percent" else each
+        for each in loan_default.columns
+    ]
+    policy = FederatedPolicy(sites={"column": "region"}, algorithm="logistic_regression")
+    changed = loan_default.model_copy(update={"columns": columns, "federated": policy})
+    with pytest.raises(StateError, match="logistic_regression cannot keep the direction of ltv"):
+        service.start_run(changed, "")
+
+
+def test_what_does_not_fit_together_is_one_line(loan_default: Contract) -> None:
+    policy = FederatedPolicy(sites={"column": "region"})
+    changed = loan_default.model_copy(update={"federated": policy})
+    with pytest.raises(ContractError, match=r"^federated: .*epsilon: trees are sent without noise"):
+        run.run_local(changed, "", epsilon=1.0)
 
 
 @pytest.fixture
@@ -89,7 +157,14 @@ def sites(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("algorithm", ["xgboost", "scorecard", "logistic_regression"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "xgboost",
+        pytest.param("scorecard", marks=LONG),
+        pytest.param("logistic_regression", marks=LONG),
+    ],
+)
 def test_a_result_is_a_challenger_like_any_other(
     sites: Session, ready_url: str, drops: Replay, algorithm: str
 ) -> None:
@@ -113,7 +188,7 @@ def test_a_result_is_a_challenger_like_any_other(
     assert planned is not None
     for mini_batch in planned.mini_batches:
         score_mini_batch(sites, planned.scoring_run_id, mini_batch)
-    count = f"select count(*) from scores where scoring_run_id = '{planned.scoring_run_id}'"
+    count = f"select count(*) from shadow_scores where scoring_run_id = '{planned.scoring_run_id}'"
     scored = database.select_read_only(sites.connection, count)[1]
     assert int(scored[0][0]) == planned.applications > 0
     assert compare_night(sites, planned.scoring_run_id) > 0

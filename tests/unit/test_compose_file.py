@@ -24,7 +24,9 @@ PIN = re.compile(r"[\w-]+(\[[\w,-]+\])?==")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN(?!ECTION_)|URL")
 WRITE = {
     "landing": {"init", "worker"},
-    "artifacts": {"init", "worker", "superlink", "federation"},
+    "artifacts": {"init", "worker"},
+    "federated": {"worker", "superlink", "federation"},
+    "sites": SITES,
     "quality": {"init", "worker"},
 }
 """Services that may write to a volume."""

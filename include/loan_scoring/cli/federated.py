@@ -26,6 +26,7 @@ def add_federated_command(commands: Any, common: argparse.ArgumentParser) -> Non
     run.add_argument("--rounds", type=int, help="default: the contract's")
     run.add_argument("--secure", action="store_true", help="secure aggregation (SecAgg+)")
     run.add_argument("--epsilon", type=float, help="differential privacy of each loan")
+    run.add_argument("--proximal", type=float, help="linear models: default: the contract's")
     run.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON")
     run.add_argument("--register", action="store_true", help="register the model as a challenger")
     register = add_command(
@@ -37,6 +38,7 @@ def add_federated_command(commands: Any, common: argparse.ArgumentParser) -> Non
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
+    from loan_scoring.federated.model import check_directions
     from loan_scoring.federated.register import compare_result
     from loan_scoring.federated.run import run_local
     from loan_scoring.local.postgres import portfolio_database_url
@@ -46,7 +48,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
             "give --local to try federated training on this database; sites with databases of "
             "their own are started as docs/federated.md says"
         )
+    if options.out is not None and not options.out.parent.is_dir():
+        raise StateError(f"there is no folder {options.out.parent} for {options.out.name}; make it")
     with session_of(options) as session:
+        policy = session.contract.federated
+        if policy is not None and (options.register or options.shadow):
+            check_directions(session.contract, options.algorithm or policy.algorithm)
         result = run_local(
             session.contract,
             portfolio_database_url(options.database or _set_url()),
@@ -55,6 +62,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
             rounds=options.rounds,
             secure_aggregation=options.secure or None,
             epsilon=options.epsilon,
+            proximal=options.proximal,
         )
         if options.out is not None:
             options.out.write_text(json.dumps(result))

@@ -1,6 +1,6 @@
 """Define how lenders, or regions of one lender, train one model without sharing rows."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -76,6 +76,26 @@ class FederatedPolicy(ContractPart):
                 "set proximal, for example 0.1"
             )
         return self
+
+    def fault_of_terms(self, terms: dict[str, Any]) -> str | None:
+        """Return in which way a site protects its loans less than this policy. None if it does not.
+
+        Args:
+            terms: `min_loans`, `delta` and, if it has one, `epsilon` of the site's own contract.
+        """
+        weaker = []
+        if terms["min_loans"] < self.min_loans:
+            weaker.append("min_loans")
+        if self.epsilon is not None:
+            weaker += [
+                name
+                for name in ("epsilon", "delta")
+                if terms.get(name) is None or terms[name] > getattr(self, name)
+            ]
+        if not weaker:
+            return None
+        told = ", ".join(f"{each} {terms.get(each)}, here {getattr(self, each)}" for each in weaker)
+        return f"its contract protects loans less than the run says ({told}); set them alike"
 
 
 def check_federated(contract: "Contract") -> None:

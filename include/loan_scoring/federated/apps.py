@@ -36,6 +36,9 @@ def server_app() -> ServerApp:
             found = Federation(grid, context, request).run()
         except LoanScoringError as error:
             found = {"error": str(error)}
+        except Exception as error:  # who waits for the result must learn of it
+            log.exception("the run failed")
+            found = {"error": f"the run failed: {error!r}; read the SuperLink's log"}
         partly = result.with_suffix(".part")
         partly.write_text(json.dumps(found))
         partly.replace(result)
@@ -46,6 +49,7 @@ def server_app() -> ServerApp:
 def site_app() -> ClientApp:
     """Return the app of a site, whose name, portfolio and folder are in the node's configuration.
 
+    `folder` keeps the log of what was sent; `rows`, by default within it, the rows during a run.
     The database URL comes from the node's environment, so that it is in no message and no argument.
     """
     return client_app(
@@ -67,12 +71,14 @@ def _forget(context: Context) -> None:
 
 def _rows(context: Context) -> Path:
     """Return the folder in which the rows of a site are kept during a run."""
-    return _folder(context) / "rows" / str(context.node_config["site"]) / str(context.run_id)
+    given = context.node_config.get("rows")
+    rows = Path(str(given)) if given else _folder(context) / "rows"
+    return rows / str(context.node_config["site"]) / str(context.run_id)
 
 
 def _folder(context: Context) -> Path:
     given = context.node_config.get("folder")
-    return Path(str(given)) if given else settings.data_dir() / "federated"
+    return Path(str(given)) if given else settings.data_dir() / "site"
 
 
 def _read(context: Context) -> Site:

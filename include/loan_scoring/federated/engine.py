@@ -17,6 +17,7 @@ from loan_scoring import settings
 from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.database.session import open_session
 from loan_scoring.errors import LoanScoringError, StateError
+from loan_scoring.federated.processes import end_with_parent, run_processes
 from loan_scoring.federated.site import Site, cut_site, policy_of
 from loan_scoring.models.training.fit import split_rows
 from loan_scoring.models.training.rows import freeze_rows
@@ -26,10 +27,13 @@ def main(arguments: list[str]) -> int:
     """Run the request and write the result. Return 1 after an error, with one line on stderr."""
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    import flwr  # noqa: F401 - it sets the level of its logger, so it is imported before this is
+
     logging.getLogger("flwr").setLevel(logging.ERROR)
     logging.getLogger("loan_scoring").setLevel(logging.INFO)
     # Ending this process ends what it has started, because blocks are left in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_with_parent()
     request, result = map(Path, arguments)
     try:
         found = run(json.loads(request.read_text()), request.parent)
@@ -43,8 +47,6 @@ def main(arguments: list[str]) -> int:
 def run(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the result of a request, in one process or by a SuperLink and SuperNodes."""
     if request.get("processes"):
-        from loan_scoring.federated.processes import run_processes
-
         return run_processes(request, folder)
     from loan_scoring.federated.in_process import federate
 

@@ -1,17 +1,18 @@
 """Stand between a site and what leaves it: limits, masks, noise, and a log of what was sent."""
 
 import json
+import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context, Message
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 from flwr.client.mod import LocalDpMod, secaggplus_mod
 from flwr.clientapp.typing import ClientAppCallable
 
-from loan_scoring.contract.federated import LINEAR
+from loan_scoring.contract.federated import FederatedPolicy
 from loan_scoring.errors import StateError
 from loan_scoring.federated.site import Question, Site
 
@@ -26,9 +27,22 @@ def question_in(message: Message) -> Question | None:
     return None if record is None else Question.read(str(record["question"]))
 
 
-def releases(algorithm: str, rounds: int) -> int:
-    """Return how many vectors a site sends in a run."""
-    return rounds + (3 if algorithm in LINEAR else 2)
+def releases(policy: FederatedPolicy) -> int:
+    """Return how many vectors a site sends in a run of a linear model: its counts and its fits."""
+    return policy.rounds + 3
+
+
+def noise_factor(policy: FederatedPolicy) -> float:
+    """Return the standard deviation of the noise in a vector, as a multiple of its sensitivity.
+
+    Over all vectors of a run it gives `epsilon` and `delta`, by zero-concentrated differential
+    privacy (Bun and Steinke 2016): each vector costs 1 / (2 factor^2), costs add up to rho, and rho
+    gives epsilon = rho + 2 sqrt(rho ln(1 / delta)).
+    """
+    assert policy.epsilon is not None  # noqa: S101 - the caller has checked it
+    log_delta = math.log(1 / policy.delta)
+    rho = (math.sqrt(log_delta + policy.epsilon) - math.sqrt(log_delta)) ** 2
+    return math.sqrt(releases(policy) / (2 * rho))
 
 
 def mask(site: Site, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
@@ -52,17 +66,26 @@ def add_noise(
 ) -> Message:
     """Answer with noise (Flower's LocalDpMod) if the site's contract states an epsilon.
 
-    Epsilon and delta are divided by the number of vectors that are sent in a run (composition).
+    Raises:
+        StateError: the site has sent in this run what its epsilon covers.
     """
     question, policy = question_in(message), site.policy
     if question is None or policy.epsilon is None:
         return call_next(message, context)
-    times = releases(policy.algorithm, policy.rounds)
+    sent = context.state.config_records.get("noise", ConfigRecord({"vectors": 0}))
+    if int(str(sent["vectors"])) >= releases(policy):
+        raise StateError(
+            f"site {site.name} has sent the {releases(policy)} vectors that its epsilon covers; "
+            "set federated.rounds of its contract to that of the server's"
+        )
+    context.state.config_records["noise"] = ConfigRecord({"vectors": int(str(sent["vectors"])) + 1})
+    # LocalDpMod adds sensitivity * sqrt(2 ln(1.25 / delta)) / epsilon, and takes an epsilon of one
+    # vector. This one lets it add `noise_factor` times the sensitivity.
     noise = LocalDpMod(
         clipping_norm=1e9,  # the fit bounds the influence of a loan, so nothing is left to clip
         sensitivity=site.sensitivity(question),
-        epsilon=policy.epsilon / times,
-        delta=policy.delta / times,
+        epsilon=math.sqrt(2 * math.log(1.25 / policy.delta)) / noise_factor(policy),
+        delta=policy.delta,
     )
     return noise(message, context, call_next)
 

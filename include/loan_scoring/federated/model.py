@@ -26,14 +26,23 @@ def pipeline_of(contract: Contract, result: dict[str, Any]) -> Pipeline:
             f"this result is of portfolio {result['portfolio']}, not of {contract.portfolio}"
         )
     algorithm, scheme = result["algorithm"], result["scheme"]
+    check_directions(contract, algorithm)
+    encoder = build_encoder(scheme, algorithm)
+    return Pipeline([("encode", encoder), ("classify", _classifier(result))])
+
+
+def check_directions(contract: Contract, algorithm: str) -> None:
+    """Check that a model of an algorithm can be registered.
+
+    Raises:
+        StateError: it cannot keep the directions of the contract.
+    """
     if contract.directions and algorithm not in KEEPS_DIRECTIONS:
         raise StateError(
             f"{algorithm} cannot keep the direction of {', '.join(contract.directions)}, so it is "
             "compared only, not registered; set federated.algorithm to xgboost or scorecard, or "
             "remove direction from these columns"
         )
-    encoder = build_encoder(scheme, algorithm)
-    return Pipeline([("encode", encoder), ("classify", _classifier(result))])
 
 
 def features_of(result: dict[str, Any]) -> list[str]:

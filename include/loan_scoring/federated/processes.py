@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring.errors import StateError
+from loan_scoring.federated.submit import program, submit
 
-APP = Path(__file__).with_name("app")
-LIMIT_SECONDS = 7200.0
 STARTS_WITHIN_SECONDS = 300.0
 
 
@@ -65,8 +63,8 @@ def superlink(folder: Path, certificates: Path | None = None) -> Iterator[int]:
         program("flower-superlink"), *secure, "--host", "127.0.0.1", "--port", str(port),
         "--disable-runtime-dependency-installation",
     ]  # fmt: skip
-    with _process(command, folder, "superlink"):
-        _wait_for_port(port, folder / "superlink.log")
+    with _process(command, folder, "superlink") as process:
+        _wait_for_port(port, process, folder / "superlink.log")
         yield port
 
 
@@ -87,51 +85,6 @@ def supernode(
         yield process
 
 
-def submit(
-    request: dict[str, Any],
-    folder: Path,
-    port: int,
-    app: Path = APP,
-    host: str = "127.0.0.1",
-    tls: str | None = None,
-) -> dict[str, Any]:
-    """Send the app to a SuperLink, wait for the result, and return it.
-
-    Raises:
-        StateError: the run failed, or gave no result in time.
-    """
-    written, result = folder / "app-request.json", folder / "app-result.json"
-    written.write_text(json.dumps(request))
-    copied = folder / "app"
-    shutil.copytree(app, copied, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    home = folder / "flower"
-    home.mkdir(exist_ok=True)
-    secure = f'root-certificates = "{tls}"' if tls else "insecure = true"
-    (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{host}:{port}"\n{secure}\n'
-    )
-    command = [
-        program("flwr"), "run", str(copied), "here", "--run-config",
-        f'request="{written}" result="{result}"',
-    ]  # fmt: skip
-    sent = subprocess.run(
-        command, env=os.environ | {"FLWR_HOME": str(home)}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    if sent.returncode != 0:
-        lines = [line for line in (sent.stdout + sent.stderr).splitlines() if line.strip()]
-        raise StateError(f"the SuperLink took no run: {' '.join(lines[-3:])}")
-    until = time.monotonic() + request.get("ends_within_seconds", LIMIT_SECONDS)
-    while not result.exists():
-        if time.monotonic() > until:
-            raise StateError(f"the run gave no result in time; see the logs in {folder}")
-        time.sleep(0.5)
-    found: dict[str, Any] = json.loads(result.read_text())
-    if "error" in found:
-        raise StateError(found["error"])
-    return found
-
-
 @contextmanager
 def _process(command: list[str], folder: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
     variables = os.environ | {
@@ -141,7 +94,7 @@ def _process(command: list[str], folder: Path, name: str) -> Iterator[subprocess
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             command, env=variables, stdout=log, stderr=log, start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )  # fmt: skip
         try:
             yield process
@@ -149,7 +102,7 @@ def _process(command: list[str], folder: Path, name: str) -> Iterator[subprocess
             end(process)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let the kernel end this process when the engine ends, however it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
@@ -168,11 +121,6 @@ def end(process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
             continue
 
 
-def program(name: str) -> str:
-    """Return the path of a program of the second environment."""
-    return str(Path(sys.executable).with_name(name))
-
-
 def free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.socket() as found:
@@ -180,13 +128,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _wait_for_port(port: int, log: Path) -> None:
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
-            if time.monotonic() > until:
-                raise StateError(f"the SuperLink did not start; see {log}") from None
+            if process.poll() is not None or time.monotonic() > until:
+                said = log.read_text(errors="replace").strip().splitlines()
+                raise StateError(
+                    f"the SuperLink did not start: {said[-1] if said else 'no message'}"
+                ) from None
             time.sleep(0.2)

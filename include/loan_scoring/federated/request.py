@@ -2,8 +2,14 @@
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from loan_scoring.contract import Contract
 from loan_scoring.errors import ContractError
+
+ALIVE = "alive"
+"""File beside a request that who works on it touches every `BEAT_SECONDS`."""
+BEAT_SECONDS = 10.0
 
 
 def request_of(contract: Contract, sites: int | None = None, **changes: Any) -> dict[str, Any]:
@@ -15,7 +21,8 @@ def request_of(contract: Contract, sites: int | None = None, **changes: Any) -> 
         changes: fields of `federated` to change, such as `secure_aggregation`.
 
     Raises:
-        ContractError: the contract has no such part, or its number of sites is not known.
+        ContractError: the contract has no such part, its number of sites is not known, or the
+            changes do not fit.
     """
     policy = contract.federated
     if policy is None:
@@ -27,7 +34,14 @@ def request_of(contract: Contract, sites: int | None = None, **changes: Any) -> 
         raise ContractError("federated.sites has no column; give --sites NUMBER")
     levels = [] if policy.sites is None else contract.by_name[policy.sites.column].levels or []
     given = {name: value for name, value in changes.items() if value is not None}
-    policy = type(policy)(**(policy.model_dump() | given))
+    try:
+        policy = type(policy)(**(policy.model_dump() | given))
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, each['loc']))} {each['msg'].removeprefix('Value error, ')}".strip()
+            for each in error.errors()
+        )
+        raise ContractError(f"federated: {told}") from error
     numbers = [each.name for each in contract.features if each.is_numeric_feature]
     return {
         "portfolio": contract.portfolio,

@@ -1,9 +1,11 @@
 """Start a federated run in the second environment, and read its result."""
 
 import json
+import logging
 import os
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from loan_scoring import settings
 from loan_scoring.contract import Contract
 from loan_scoring.errors import StateError
 from loan_scoring.federated.request import request_of
+
+log = logging.getLogger(__name__)
+LIMIT_SECONDS = 5 * 3600.0
 
 
 def environment() -> Path:
@@ -53,10 +58,10 @@ def run_local(
 
 
 def start_engine(request: Path, result: Path, url: str) -> None:
-    """Run the engine until it ends.
+    """Run the engine until it ends, and log what it tells of its progress.
 
     Raises:
-        StateError: the environment is missing, or the run failed.
+        StateError: the environment is missing, the run failed, or it hung.
     """
     command = [str(environment()), "-m", "loan_scoring.federated.engine", str(request), str(result)]
     home = settings.home()
@@ -64,7 +69,27 @@ def start_engine(request: Path, result: Path, url: str) -> None:
         **os.environ, "LOAN_SCORING_SITE_URL": url, "LOAN_SCORING_HOME": str(home),
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }  # fmt: skip
-    ended = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True, check=False)
-    if ended.returncode != 0:
-        lines = [line for line in ended.stderr.splitlines() if line.strip()]
-        raise StateError(f"the federated run failed: {lines[-1] if lines else 'no message'}")
+    last, hung = "no message", threading.Event()
+    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as engine:
+
+        def stop() -> None:
+            hung.set()
+            engine.kill()
+
+        limit = threading.Timer(LIMIT_SECONDS, stop)
+        limit.daemon = True
+        limit.start()
+        assert engine.stderr is not None  # noqa: S101 - it is a pipe
+        for line in filter(str.strip, engine.stderr):
+            last = line.strip()
+            log.info("%s", last)
+        engine.wait()
+        limit.cancel()
+    if hung.is_set():
+        raise StateError(f"the federated run had no result after {LIMIT_SECONDS / 3600:g} hours")
+    if engine.returncode < 0:
+        raise StateError(
+            f"the engine of the federated run was killed (signal {-engine.returncode})"
+        )
+    if engine.returncode != 0:
+        raise StateError(f"the federated run failed: {last}")

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from loan_scoring.contract.federated import LINEAR, FederatedPolicy
 from loan_scoring.errors import StateError
 from loan_scoring.federated import agreement, linear, trees
 from loan_scoring.federated.agreement import Scheme
-from loan_scoring.federated.guards import one_array, releases
+from loan_scoring.federated.guards import noise_factor, one_array
 from loan_scoring.federated.site import Question, counts_sensitivity, linear_model
 from loan_scoring.federated.strategies import ScreenedAverage, ScreenedBagging
 from loan_scoring.federated.watched_grid import WatchedGrid, ask
@@ -82,6 +83,10 @@ class Federation:
             for node, reply in ask(self.grid, "describe", RecordDict()).items()
         }
         self.grid.names = {node: each["site"] for node, each in found.items()}
+        for node, each in list(found.items()):
+            if fault := self.policy.fault_of_terms(each["terms"]):
+                self.grid.leave_out(node, fault)
+                del found[node]
         for node, each in self.grid.left_out.items():
             log.warning("node %d is left out: %s", node, each["reason"])
         if len(found) < self.policy.min_sites:
@@ -218,20 +223,30 @@ class Federation:
 
     def _noise(self, columns: int) -> float:
         """Return the standard deviation of the noise in a count of all sites."""
-        policy = self.policy
-        if policy.epsilon is None:
+        if self.policy.epsilon is None:
             return 0.0
-        times = releases(policy.algorithm, policy.rounds)
-        one = np.sqrt(2 * np.log(1.25 * times / policy.delta)) * times / policy.epsilon
-        return float(one * counts_sensitivity(columns) * np.sqrt(len(self._loans)))
+        one = noise_factor(self.policy) * counts_sensitivity(columns)
+        return float(one * np.sqrt(len(self._loans)))
+
+    def _noise_of(self, question: Question) -> Callable[[int], float]:
+        """Return a function that tells how long the noise in a node's answer may be."""
+        policy = self.policy
+        if policy.epsilon is None or question.task != "fit":
+            return lambda _: 0.0
+        columns, factor = len(question.arguments["means"]), noise_factor(policy)
+        return lambda node: (
+            2 * factor * np.sqrt(columns + 1)
+            * linear.sensitivity(columns, self._loans[node], policy.proximal)
+        )  # fmt: skip
 
     def _collect(self, question: Question, start: np.ndarray) -> np.ndarray:
         """Return the mean of the sites' answers, weighted by loans, by one round of Flower."""
         policy = self.policy
         largest = policy.largest_change if question.task == "fit" else 1e3
         strategy = ScreenedAverage(
-            self.grid, question.text(), start, largest, secure=policy.secure_aggregation
-        )
+            self.grid, question.text(), start, largest, self._noise_of(question),
+            secure=policy.secure_aggregation,
+        )  # fmt: skip
         context = LegacyContext(self._context, strategy=strategy)
         context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord(
             {Key.CURRENT_ROUND: self.grid.round, Key.START_TIME: time.monotonic()}

@@ -67,11 +67,14 @@ class Site:
                 f"site {self.name} has fewer than {self.policy.min_loans} defaulted or paid loans "
                 "in its training set; ingest more history, or leave the site out"
             )
-        return {"site": self.name, "loans": len(self.y), "features": list(self.X.columns)}
+        terms = self.policy.model_dump(include={"min_loans", "epsilon", "delta"})
+        return {"site": self.name, "loans": len(self.y), "features": list(self.X.columns),
+                "terms": terms}  # fmt: skip
 
     def answer(self, question: Question, start: np.ndarray) -> np.ndarray:
         """Return the vector that a question asks for, to be averaged by the number of loans."""
         if question.task == "fit":
+            self._check_algorithm(question.arguments["algorithm"])
             return self._fit(question, start)
         # Noise hides a loan better than a limit, and a limit would let one loan move a count more.
         small = 0 if self.policy.epsilon is not None else self.policy.min_loans
@@ -123,6 +126,7 @@ class Site:
 
     def boost(self, question: Question, model: bytes) -> bytes:
         """Return the trees that this site adds to the common model."""
+        self._check_algorithm("xgboost")
         return trees.boost(
             self._rows(question.scheme), self.y, model, boosting_of(self.contract, question),
             len(self.y) / question.arguments["loans"], question.scheme,
@@ -170,6 +174,14 @@ class Site:
             Z, self.y, start, self.policy.proximal,
             is_card=arguments["algorithm"] == "scorecard",
         )  # fmt: skip
+
+    def _check_algorithm(self, asked: str) -> None:
+        """Refuse what this site's contract does not train: its limits may not hold for it."""
+        if asked != self.policy.algorithm:
+            raise StateError(
+                f"site {self.name} trains {self.policy.algorithm}, and the server asks for "
+                f"{asked}; set federated.algorithm alike"
+            )
 
     def _encoded(self, scheme: Scheme, algorithm: str) -> np.ndarray:
         encoder = agreement.build_encoder(scheme, algorithm)

@@ -1,5 +1,6 @@
 """Flower's strategies with a screen in front: who sends garbage is left out and named."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +23,8 @@ from loan_scoring.errors import StateError
 from loan_scoring.federated import trees
 from loan_scoring.federated.watched_grid import WatchedGrid
 
+log = logging.getLogger(__name__)
+
 
 class ScreenedAverage(FedAvg):
     """FedAvg of the updates that are numbers and not far longer than the others.
@@ -30,12 +33,22 @@ class ScreenedAverage(FedAvg):
     """
 
     def __init__(
-        self, grid: WatchedGrid, question: str, start: np.ndarray, largest: float, *, secure: bool
+        self,
+        grid: WatchedGrid,
+        question: str,
+        start: np.ndarray,
+        largest: float,
+        noise: Callable[[int], float],
+        *,
+        secure: bool,
     ) -> None:
-        """Take the question that the sites answer and the vector from which they start."""
+        """Take the question that the sites answer and the vector from which they start.
+
+        `noise` returns how long the noise of a node may be. A small site adds much of it.
+        """
         super().__init__(fraction_evaluate=0.0)
         self._grid, self._question, self._start = grid, question, start
-        self._largest, self._secure = largest, secure
+        self._largest, self._noise, self._secure = largest, noise, secure
         self.found: np.ndarray | None = None
 
     def configure_fit(
@@ -80,7 +93,7 @@ class ScreenedAverage(FedAvg):
         }  # fmt: skip
         median = float(np.median([*lengths.values()])) if lengths else 0.0
         for node, length in lengths.items():
-            if length > self._largest * max(median, 1e-3):
+            if length > self._largest * max(median, 1e-3) + self._noise(node):
                 faults[node] = (
                     f"its update is too large: {length:.3g} long, {length / max(median, 1e-3):.0f} "
                     "times the median"
@@ -114,6 +127,7 @@ class ScreenedBagging(FedXgbBagging):
     ) -> Iterable[Message]:
         """Ask every site that is left for trees."""
         self._watched.round = server_round
+        log.info("round %d", server_round)
         config["question"] = self._question()
         return list(super().configure_train(server_round, arrays, config, grid))
 

@@ -64,13 +64,13 @@ def privacy_text(result: dict[str, Any]) -> str:
             parts.append("but the trees of each site")
     else:
         parts.append("the server saw the counts and updates of each site")
-    parts.append(f"no count or leaf of fewer than {policy['min_loans']} loans")
     if policy.get("epsilon") is not None:
         parts.append(
             f"differential privacy of each loan with epsilon {policy['epsilon']:g} and delta "
-            f"{policy['delta']:g}"
+            f"{policy['delta']:g}, over all that a site sent but its figures on the hold-out"
         )
     else:
+        parts.append(f"no count or leaf of fewer than {policy['min_loans']} loans")
         parts.append("no noise, so no differential privacy")
     return f"Privacy: {', '.join(parts)}."
 
