@@ -180,7 +180,7 @@ $(SCANS)/.done: requirements-scans.txt | setup
 	touch $@
 
 test-scans: $(SCANS)/.done ## reading of scanned forms, with the packages of the extra `scans`
-	$(SCANS)/bin/python -m pytest -m scans tests
+	$(SCANS)/bin/python -m pytest -m scans tests/scans tests/dags/test_scans_dag.py
 
 test-compose: setup ## build the image, run compose with two workers, kill some of it, compare with the embedded run
 	$(PYTEST) -m compose tests/compose
@@ -194,6 +194,8 @@ lock: setup ## pin requirements.txt anew from pyproject.toml with hashes, and th
 	cp requirements.txt requirements-extras.txt
 	cp requirements.txt requirements-scans.txt
 	$(LOCK) --extra dev --extra scans -o requirements-scans.txt
+	cp requirements-scans.txt requirements-image-scans.txt
+	$(LOCK) --extra image --extra scans -o requirements-image-scans.txt
 	$(LOCK) --extra excel --extra lake --extra notebook --extra scorecard --extra search -o requirements-extras.txt
 	cp requirements.txt requirements-federated.txt
 	$(LOCK_GROUP) pyproject.toml:federated -o requirements-federated.txt

@@ -1,6 +1,7 @@
 """Scanned pages on record: corrections, the file for the ingest, rights, erasure, retention."""
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,28 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import GoneError, MissingError, SourceError, StateError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.landing import find_applications_file
+from loan_scoring.monitoring.scans import watch_scans
 from loan_scoring.privacy.erase import erase_loan
 from loan_scoring.privacy.held import export_loan
-from loan_scoring.scans.batch import record_page, scans_folder
-from loan_scoring.scans.corrections import correct_page, crops_of_page, read_page, waiting_pages
+from loan_scoring.scans.corrections import (
+    correct_page,
+    crops_of_page,
+    read_page,
+    refused_pages,
+    waiting_pages,
+)
 from loan_scoring.scans.fields import judge_page
-from loan_scoring.scans.landing import land_pages
+from loan_scoring.scans.landing import files_to_ingest, land_pages
 from loan_scoring.scans.layout import form_layout
 from loan_scoring.scans.recognise import Reading
+from loan_scoring.scans.records import (
+    GONE,
+    dates_to_read,
+    finish_file,
+    record_page,
+    refuse_gone,
+    scans_folder,
+)
 from scan_texts import TEXTS
 
 pytestmark = pytest.mark.integration
@@ -40,7 +55,9 @@ def here(empty: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ses
     return empty
 
 
-def record(session: Session, page: int = 1, name: str = "a.jpg", **texts: str) -> int:
+def record(
+    session: Session, page: int = 1, name: str = "a.jpg", content: bytes = PICTURE, **texts: str
+) -> int:
     """Record a page with the readings of TEXTS, of which some differ, and return its number."""
     contract: Contract = session.contract
     layout = form_layout(contract)
@@ -49,7 +66,7 @@ def record(session: Session, page: int = 1, name: str = "a.jpg", **texts: str) -
         text = texts.get(box.column.name, TEXTS[box.column.name])
         readings.append(Reading(text, text, 0.99, bool(text), False))
     row = {
-        "batch_id": NIGHT, "file_name": name, "sha256": hashlib.sha256(PICTURE).hexdigest(),
+        "batch_id": NIGHT, "file_name": name, "sha256": hashlib.sha256(content).hexdigest(),
         "page": page, "form_code": layout.code,
     }  # fmt: skip
     record_page(session, row, judge_page(contract, layout, readings), {"dpi": 200.0})
@@ -124,7 +141,7 @@ def test_a_correction_that_breaks_a_rule_changes_nothing(
 def test_a_certain_page_and_an_older_reading_are_not_corrected(here: Session) -> None:
     certain = record(here)
     older = record(here, 2, credit_score="x")
-    record(here, 2, credit_score="x")
+    record(here, 2, content=b"scanned again", credit_score="x")
     same = {"credit_score": "698"}
     with pytest.raises(StateError, match="does not wait for a person"):
         correct_page(here, certain, same, same, BY)
@@ -200,3 +217,81 @@ def test_retention_removes_pictures_and_rows_of_dropped_months(here: Session) ->
     assert remove_expired_files(here, 30) == [picture]
     assert not picture.exists()
     assert column(here, "select count(*) from scans") == [0]
+
+
+def test_pages_of_a_file_that_was_replaced_do_not_count(here: Session) -> None:
+    record(here)
+    record(here, 2, loan_id="25592")
+    record(here, 1, content=b"scanned again", loan_id="25593")
+    assert land_pages(here, NIGHT, BY) == (f"{NIGHT}.csv", 1)
+    path = settings.landing_dir("loan_default") / "applications" / f"{NIGHT}.csv"
+    assert "25593" in path.read_text()
+    assert "25592" not in path.read_text()
+
+
+def test_a_page_that_another_process_read_meanwhile_is_not_read_twice(here: Session) -> None:
+    scan = record(here, income_usd_per_month="5O40")
+    correct_page(here, scan, {"income_usd_per_month": "5040"}, {"income_usd_per_month": "5O40"}, BY)
+    assert record(here, income_usd_per_month="5O40") == scan
+    assert waiting_pages(here) == []
+
+
+def test_a_waiting_page_whose_file_was_removed_waits_no_longer(here: Session) -> None:
+    record(here, income_usd_per_month="5O40")
+    refuse_gone(here, NIGHT)
+    assert len(waiting_pages(here)) == 1
+    (scans_folder("loan_default", NIGHT) / "a.jpg").unlink()
+    refuse_gone(here, NIGHT)
+    assert waiting_pages(here) == []
+    assert refused_pages(here) == []  # nothing that a clerk could scan again lies there
+    assert column(here, "select reason from scans where state = 'refused'") == [GONE]
+
+
+def test_a_date_is_read_while_it_has_something_new(here: Session) -> None:
+    assert dates_to_read(here) == [NIGHT]
+    scans_folder("loan_default", "not a date").mkdir()
+    record(here)
+    row = {"batch_id": NIGHT, "form_code": form_layout(here.contract).code}
+    finish_file(here, row | {"sha256": hashlib.sha256(PICTURE).hexdigest()}, 1)
+    assert dates_to_read(here) == [NIGHT]  # corrections of the last days may not have landed
+    with database.transaction(here.connection):
+        here.connection.cursor().execute("update scans set read_at = now() - interval '8 days'")
+    assert dates_to_read(here) == []
+    (scans_folder("loan_default", NIGHT) / "b.jpg").write_bytes(b"another page")
+    assert dates_to_read(here) == [NIGHT]
+
+
+def test_a_file_is_ingested_again_only_if_it_is_new_of_a_date_that_is_over(here: Session) -> None:
+    record(here)
+    land_pages(here, NIGHT, BY)
+    assert files_to_ingest(here, [NIGHT], datetime(2026, 1, 5, 18, tzinfo=UTC)) == []
+    (late,) = files_to_ingest(here, [NIGHT])
+    assert late["batch_id"] == NIGHT
+    ingest_batch(here, NIGHT, find_applications_file(here, NIGHT), BY)
+    assert files_to_ingest(here, [NIGHT]) == []
+    record(here, 2, loan_id="25592")
+    land_pages(here, NIGHT, BY)
+    assert len(files_to_ingest(here, [NIGHT])) == 1
+
+
+def alerts(session: Session) -> list[tuple[str, str]]:
+    rows = database.select_read_only(
+        session.connection, "select subject, state from alerts where kind = 'scans' order by 1, 2"
+    )[1]
+    return [tuple(row) for row in rows]
+
+
+def test_pages_left_of_a_date_that_is_over_are_one_alert_until_they_are_done(
+    here: Session,
+) -> None:
+    scan = record(here, income_usd_per_month="5O40")
+    watch_scans(here, NIGHT, datetime(2026, 1, 5, 18, tzinfo=UTC))
+    assert alerts(here) == []  # there is time until the night
+    watch_scans(here, NIGHT)
+    watch_scans(here, NIGHT)
+    assert alerts(here) == [("pages", "open")]
+    (message,) = column(here, "select message from alerts where kind = 'scans'")
+    assert f"{NIGHT}: 1 page waiting for a person" in message
+    correct_page(here, scan, {"income_usd_per_month": "5040"}, {"income_usd_per_month": "5O40"}, BY)
+    watch_scans(here, NIGHT)
+    assert alerts(here) == [("pages", "resolved")]

@@ -18,9 +18,10 @@ import pytest
 
 from loan_scoring import database
 from loan_scoring.database.session import Session
-from loan_scoring.scans.batch import read_scans, scans_folder
+from loan_scoring.scans.batch import read_scans
 from loan_scoring.scans.corrections import read_page
 from loan_scoring.scans.layout import form_layout
+from loan_scoring.scans.records import scans_folder
 from loan_scoring.scans.simulate import as_png, render
 from scan_texts import TEXTS
 
@@ -36,6 +37,7 @@ pytestmark = [
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NIGHT, PASSWORD = "2026-01-05", "otto's"
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 LOOKS_WHOLE = "img => img.complete && img.naturalWidth > 50"
 
 
@@ -117,22 +119,40 @@ def browser_page(site: str) -> Iterator[Any]:
             pytest.skip("no chromium in PATH, nor Playwright's own, nor LOAN_SCORING_CHROMIUM")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         context = browser.new_context()
+        # The server imports what a page needs when it is asked for the first time.
+        context.set_default_timeout(120_000)
         context.add_cookies([{"name": "_token", "value": token, "url": site}])
         yield context.new_page()
         browser.close()
 
 
+def shoot(page: Any, folder: Path, name: str) -> None:
+    """Save a screenshot, light and dark, large and small, and judge that nothing is cut off."""
+    folder = Path(os.environ.get("LOAN_SCORING_SCREENSHOTS", folder))
+    for width, theme in ((1280, "light"), (1280, "dark"), (390, "light")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+        assert page.evaluate(WIDER) <= 0, f"{name} is wider than {width} pixels"
+        page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
+
+
 def test_a_doubtful_field_is_seen_on_paper_and_corrected(
-    waiting: Session, site: str, browser_page: Any
+    waiting: Session, site: str, browser_page: Any, tmp_path: Path
 ) -> None:
     faults: list[str] = []
     browser_page.on("pageerror", lambda error: faults.append(str(error)))
     browser_page.on("console", lambda line: faults.append(line.text) if line.type == "error" else 0)
     browser_page.goto(f"{site}/loan-scoring/p/loan_default/desk")
     browser_page.get_by_role("link", name="Scanned forms that wait for a person").click()
+    shoot(browser_page, tmp_path, "scans")
     browser_page.get_by_role("row").nth(1).get_by_role("link").click()
+    shoot(browser_page, tmp_path, "scan")
     crop = browser_page.get_by_alt_text("Credit score as scanned")
     assert crop.evaluate(LOOKS_WHOLE)
+    whole = browser_page.get_by_role("link", name="Whole page").get_attribute("href")
+    picture = browser_page.request.get(f"{site}{whole}")
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.body().startswith(b"\xff\xd8")
     field = browser_page.get_by_label("Credit score")
     assert field.input_value().startswith("69")
     record = browser_page.get_by_role("button", name="Record: these are the texts on paper")

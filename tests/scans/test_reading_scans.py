@@ -19,7 +19,7 @@ from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError
 from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.ingest.landing import find_applications_file
-from loan_scoring.scans.batch import read_scans, scans_folder
+from loan_scoring.scans.batch import read_scans
 from loan_scoring.scans.corrections import correct_page, crops_of_page, read_page
 from loan_scoring.scans.fields import judge_page
 from loan_scoring.scans.form import draw_form
@@ -27,6 +27,7 @@ from loan_scoring.scans.layout import Layout, form_layout
 from loan_scoring.scans.measure import measure_pages
 from loan_scoring.scans.pages import MOST_PAGES, page_images
 from loan_scoring.scans.recognise import read_boxes
+from loan_scoring.scans.records import scans_folder
 from loan_scoring.scans.simulate import as_jpeg, as_png, render, simulate_pages
 from loan_scoring.scans.straighten import straighten
 from scan_texts import TEXTS

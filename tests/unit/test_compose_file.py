@@ -244,6 +244,9 @@ def test_image_has_the_versions_of_the_tests() -> None:
     }
     assert {"celery", "redis", "apache-airflow-providers-celery", "s3fs"} <= image.keys()
     assert not {"pytest", "ruff", "moto"} & image.keys()
+    scans = pins("requirements-image-scans.txt")
+    assert {name: scans[name] for name in image} == image
+    assert {"rapidocr-onnxruntime", "pypdfium2"} <= scans.keys()
     spark = pins("requirements-spark.txt")
     assert spark.keys() - tests.keys() == {"py4j", "pyspark"}
     assert {name: tests[name] for name in spark.keys() & tests.keys()}.items() <= spark.items()

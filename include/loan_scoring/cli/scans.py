@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from loan_scoring.cli.arguments import batch_id, count
+from loan_scoring.cli.classifiers import train_classifier
 from loan_scoring.cli.common import account_name, add_command, run_measured, session_of
 from loan_scoring.errors import LoanScoringError
 
-ACTIONS = ("read", "waiting", "correct", "form", "simulate", "measure")
+ACTIONS = ("read", "waiting", "correct", "form", "train", "simulate", "measure")
 
 
 def add_scans_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -29,7 +30,14 @@ def add_scans_command(commands: Any, common: argparse.ArgumentParser) -> None:
         type=count,
         default=35,
         metavar="N",
-        help="simulate, measure: pages; default: %(default)s",
+        help="simulate, measure: pages; train: pages of each kind; default: %(default)s",
+    )
+    scans.add_argument(
+        "--own",
+        type=count,
+        default=0,
+        metavar="N",
+        help="train: learn from the N newest own forms too; default: none",
     )
     scans.add_argument(
         "--quality",
@@ -55,6 +63,7 @@ def _scans_command(options: argparse.Namespace) -> dict[str, Any]:
         "waiting": _waiting,
         "correct": _correct,
         "form": _form,
+        "train": train_classifier,
         "simulate": _simulate,
         "measure": _measure,
     }[options.action](options)
@@ -62,6 +71,7 @@ def _scans_command(options: argparse.Namespace) -> dict[str, Any]:
 
 def _read(options: argparse.Namespace) -> dict[str, Any]:
     from loan_scoring.contract.business_dates import HISTORY
+    from loan_scoring.monitoring.scans import watch_scans
     from loan_scoring.scans.batch import read_scans, summary
 
     if options.batch in (None, HISTORY):
@@ -70,6 +80,7 @@ def _read(options: argparse.Namespace) -> dict[str, Any]:
 
     def work(session: Any) -> int:
         done = read_scans(session, options.batch, account_name())
+        watch_scans(session, options.batch)
         result.update(vars(done), text=summary(done))
         return done.passed + done.waiting + done.corrected
 
@@ -78,16 +89,17 @@ def _read(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _waiting(options: argparse.Namespace) -> dict[str, Any]:
-    from loan_scoring.scans.corrections import waiting_pages
+    from loan_scoring.scans.corrections import refused_pages, waiting_pages
 
     with session_of(options) as session:
-        pages = waiting_pages(session)
+        pages, refused = waiting_pages(session), refused_pages(session)
     lines = [
         f"scan {each['scan_id']}: {each['batch_id']} {each['file_name']} page {each['page']}: "
         f"{', '.join(each['doubtful'])}"
         for each in pages
-    ]
-    return {"pages": pages, "text": "\n".join(lines) or "no page waits for a person"}
+    ] or ["no page waits for a person"]
+    lines += [f"refused, {each['batch_id']}: {each['reason']}" for each in refused]
+    return {"pages": pages, "refused": refused, "text": "\n".join(lines)}
 
 
 def _correct(options: argparse.Namespace) -> dict[str, Any]:

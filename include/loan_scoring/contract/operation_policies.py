@@ -12,7 +12,7 @@ from loan_scoring.contract.protected import Protected
 
 AlertKind = Literal[
     "bad_data", "population", "concept", "quality", "delivery", "failure", "landing", "contract",
-    "open_day",
+    "open_day", "scans",
 ]  # fmt: skip
 """The kinds of alert that a channel can send."""
 
@@ -246,6 +246,10 @@ class Schedules(ContractPart):
     """Cron expression. Applications arrive one by one ([streaming](streaming.md)): each tick looks
     at the open day and finishes ended ones. No files are expected. Null if there is no stream.
     """
+    scans: str = later("*/15 * * * *")
+    """Cron expression. Each tick reads new [scanned forms](scans.md), if the contract has
+    `scan_form`.
+    """
 
     @field_validator("timezone")
     @classmethod
@@ -258,7 +262,7 @@ class Schedules(ContractPart):
             ) from None
         return timezone
 
-    @field_validator("ingest", "outcomes", "train", "maintenance", "stream")
+    @field_validator("ingest", "outcomes", "train", "maintenance", "stream", "scans")
     @classmethod
     def _has_ticks(cls, cron: str | None) -> str | None:
         if cron is None:

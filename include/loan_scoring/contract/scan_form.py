@@ -38,6 +38,8 @@ class ScanForm(ContractPart):
     """Columns whose value is followed by `-` and the two check digits of ISO 7064 MOD 97-10."""
     min_confidence: Share = 0.9
     """A field with a character that is read with less confidence waits for a person."""
+    min_right: Share = 0.9
+    """A classifier of pages comes into use if it is right on this share of each kind of page."""
 
     @field_validator("columns", "check_digits")
     @classmethod

@@ -13,14 +13,14 @@ from loan_scoring import database
 APPENDED = (
     "applications", "calls", "canary_nights", "contracts", "lookup_deliveries", "lookup_rows",
     "models", "outcome_changes", "outcome_changes_by_batch", "outcome_revisions", "quarantine",
-    "readings", "retrain_requests", "scan_deliveries", "scans", "scores", "shadow_scores",
-    "stream_messages", "trial_failures", "trials",
+    "readings", "retrain_requests", "scan_deliveries", "scan_files", "scans", "scores",
+    "shadow_scores", "stream_messages", "trial_failures", "trials",
 )  # fmt: skip
 """Tables to which stages only add rows. Triggers guard the rows of what is published."""
 
 UPDATED = (
     "alerts", "batches", "deliveries", "landing_files", "mini_batches",
-    "outcome_drops", "shadows", "task_metrics", "valid_contracts",
+    "outcome_drops", "scanner_checks", "shadows", "task_metrics", "valid_contracts",
 )  # fmt: skip
 """Tables in which stages add and update rows. A trigger guards published revisions of `batches`."""
 

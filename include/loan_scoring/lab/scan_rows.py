@@ -10,6 +10,9 @@ from loan_scoring.ingest.files.table import open_table
 from loan_scoring.lab.source import resolve_source
 from loan_scoring.lab.synthetic import generate_loans
 
+LEAST_GENERATED = 1000
+"""Of fewer loans the generator cannot find the weights of its model."""
+
 
 def draw_rows(
     contract: Contract, names: Sequence[str], rows: int, seed: int
@@ -24,7 +27,7 @@ def draw_rows(
     """
     location = resolve_source(contract, None)
     if location is None:
-        table = generate_loans(contract, rows, seed)
+        table = generate_loans(contract, max(rows, LEAST_GENERATED), seed).slice(0, rows)
     else:
         wanted, optional = split_columns_of_file(contract, "history")
         with open_table(location, wanted, file_format=contract.source, optional=optional) as opened:

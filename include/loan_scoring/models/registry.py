@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PROPENSITY, PERSONAS = "propensity", "personas"
 KINDS = (PROPENSITY, PERSONAS)
+"""The kinds of a pair, by which loans are scored."""
+SCANS = "scans"
+"""The kind of a classifier of scanned pages. It has no pair."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def champion_pair(session: Session) -> tuple[str, str]:
         StateError: no model has been promoted yet.
     """
     pair = _in_use(session)
-    if pair.keys() != set(KINDS):
+    if not pair.keys() >= set(KINDS):
         waiting = waiting_model(session)
         raise StateError(
             f"{session.contract.portfolio} has no champion, so nothing can be scored: "
@@ -196,9 +199,12 @@ def fitted_pair(session: Session, model_version: str) -> dict[str, str]:
     """Return the pair of versions, by kind, that was registered together with the given version.
 
     Raises:
-        StateError: there is no such version.
+        StateError: there is no such version, or it is a classifier of scans.
     """
-    return versions_by_fingerprint(session, model_row(session, model_version)["fingerprint"])
+    row = model_row(session, model_version)
+    if row["kind"] == SCANS:
+        raise StateError(f"{model_version} tells what a scanned page is: it scores no loan")
+    return versions_by_fingerprint(session, row["fingerprint"])
 
 
 def record_verdicts(

@@ -11,12 +11,13 @@ from psycopg2.extras import Json
 from loan_scoring import database
 from loan_scoring.database.files import file_sha256
 from loan_scoring.database.session import Session
-from loan_scoring.errors import GoneError, MissingError, StateError
-from loan_scoring.scans.batch import scans_folder
+from loan_scoring.errors import GoneError, MissingError, SourceError, StateError
+from loan_scoring.scans.degrade import Image
 from loan_scoring.scans.fields import broken_rules
 from loan_scoring.scans.layout import form_layout
 from loan_scoring.scans.pages import page_images, read_bytes
 from loan_scoring.scans.recognise import crop_box
+from loan_scoring.scans.records import scans_folder
 from loan_scoring.scans.simulate import as_png
 from loan_scoring.scans.straighten import straighten
 
@@ -27,7 +28,22 @@ MARGIN_MM = 4.5
 def waiting_pages(session: Session) -> list[database.Row]:
     """Return the pages that wait for a person, the oldest first."""
     with database.transaction(session.connection):
-        return database.rows(session.connection, "select_waiting_scans")
+        return database.rows(session.connection, "select_waiting_scans", state="waiting")
+
+
+def refused_pages(session: Session) -> list[database.Row]:
+    """Return the refused pages, or files (page 0), that still lie in the folder, the oldest first.
+
+    A clerk scans them again, or removes what is no form.
+    """
+    with database.transaction(session.connection):
+        rows = database.rows(session.connection, "select_waiting_scans", state="refused")
+    portfolio = session.contract.portfolio
+    return [
+        row
+        for row in rows
+        if (scans_folder(portfolio, row["batch_id"]) / row["file_name"]).exists()
+    ]
 
 
 def read_page(session: Session, scan_id: int) -> database.Row:
@@ -128,6 +144,23 @@ def scan_path(session: Session, page: database.Row) -> Path:
     return path
 
 
+def page_picture(session: Session, page: database.Row) -> Image:
+    """Return a scanned page as it lies in its file.
+
+    Raises:
+        GoneError: the file is gone or has changed.
+        SourceError: the page cannot be read any more.
+        StateError: a package of the extra is missing.
+    """
+    path, number = scan_path(session, page), page["page"]
+    found = list(islice(page_images(path, read_bytes(path), range(1, number)), number))
+    if not 0 < number == len(found):
+        raise GoneError(f"{page['file_name']} has no page {number} that can be shown")
+    if isinstance(found[-1], SourceError):
+        raise found[-1]
+    return found[-1]
+
+
 def crops_of_page(session: Session, page: database.Row, columns: Sequence[str]) -> dict[str, bytes]:
     """Return the parts of the scanned page with some fields and their labels, as PNG by column.
 
@@ -141,11 +174,8 @@ def crops_of_page(session: Session, page: database.Row, columns: Sequence[str]) 
     layout = form_layout(session.contract)
     if page["form_code"] != layout.code:
         raise GoneError(f"scan {page['scan_id']} was read by another form ({page['form_code']})")
-    path = scan_path(session, page)
-    image = next(islice(page_images(path, read_bytes(path)), page["page"] - 1, None), None)
-    if image is None:
-        raise GoneError(f"{page['file_name']} has no page {page['page']} any more")
-    straight = straighten(image, layout, f"{path.name} page {page['page']}")
+    image = page_picture(session, page)
+    straight = straighten(image, layout, f"{page['file_name']} page {page['page']}")
     return {
         box.column.name: as_png(crop_box(straight.image, box, MARGIN_MM))
         for box in layout.boxes

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
 from loan_scoring import database, settings
 from loan_scoring.contract import Contract
+from loan_scoring.contract.business_dates import run_time
 from loan_scoring.database.files import file_sha256, write_whole
 from loan_scoring.database.session import Session
 from loan_scoring.errors import SourceError
@@ -81,3 +83,27 @@ def _content(contract: Contract, pages: Sequence[database.Row]) -> bytes:
         }
     )
     return csv_bytes(table, contract.source)
+
+
+def files_to_ingest(
+    session: Session, batch_ids: Sequence[str], now: datetime | None = None
+) -> list[database.Row]:
+    """Return the files that were written after their date was taken, with `batch_id` and `sha256`.
+
+    A date is taken by the schedule of `ingest`. What is new before that needs no run of its own.
+
+    Args:
+        session: database session.
+        batch_ids: dates to look at.
+        now: time by which dates are over. None means the clock.
+    """
+    schedules, at = session.contract.schedules, now or datetime.now(UTC)
+    with database.transaction(session.connection):
+        rows = database.rows(
+            session.connection, "select_scans_to_ingest", batch_ids=list(batch_ids)
+        )
+    return [
+        row
+        for row in rows
+        if run_time(schedules.ingest, schedules.timezone, date.fromisoformat(row["batch_id"])) <= at
+    ]

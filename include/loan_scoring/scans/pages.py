@@ -5,7 +5,8 @@ Sizes are read from headers, before a page is decoded.
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,43 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def page_images(path: Path, content: bytes) -> Iterator[Image]:
-    """Yield the pages of a file in shades of grey.
+EMPTY: Image = np.empty((0, 0), np.uint8)
+"""Stands for a page that is not wanted."""
+
+
+def page_images(
+    path: Path, content: bytes, without: Container[int] = ()
+) -> Iterator[Image | SourceError]:
+    """Yield the pages of a file in shades of grey, or the error of a page that cannot be shown.
+
+    Args:
+        path: name of the file for messages.
+        content: its bytes.
+        without: numbers, from 1, of pages that are not decoded. EMPTY stands for them.
 
     Raises:
-        SourceError: the file is corrupt, encrypted, of another format, or has too many pages or
-            pixels.
+        SourceError: the whole file is corrupt, encrypted, of another format, or has too many pages
+            or pixels.
     """
     is_pdf = b"%PDF-" in content[:1024]
-    yield from _pdf_pages(path, content) if is_pdf else _image_pages(path, content)
+    opened = _opened_pdf if is_pdf else _opened_image
+    with opened(path, content) as (pages, show):
+        for number in range(pages):
+            found: Image | SourceError = EMPTY
+            try:
+                if number + 1 not in without:
+                    found = show(number)
+            except SourceError as error:
+                found = error
+            yield found
 
 
-def _pdf_pages(path: Path, content: bytes) -> Iterator[Image]:
+Opened = tuple[int, Callable[[int], Image]]
+"""Number of pages of a file, and a function that shows one of them, from 0."""
+
+
+@contextmanager
+def _opened_pdf(path: Path, content: bytes) -> Iterator[Opened]:
     pdfium, raw = need("pypdfium2"), need("pypdfium2.raw")
     try:
         document = pdfium.PdfDocument(content)
@@ -65,20 +91,23 @@ def _pdf_pages(path: Path, content: bytes) -> Iterator[Image]:
         if "password" in str(error).lower():
             raise SourceError(f"{path}: the PDF is encrypted; save it without a password") from None
         raise SourceError(f"{path}: the PDF is corrupt ({error}); scan it again") from None
+
+    def show(number: int) -> Image:
+        try:
+            page = document[number]
+            _refuse_large(path, number, page, raw)
+            bitmap = page.render(scale=DPI / 72, grayscale=True)
+        except pdfium.PdfiumError as error:
+            raise SourceError(
+                f"{path} page {number + 1}: the PDF is corrupt ({error}); scan it again"
+            ) from None
+        return np.array(bitmap.to_numpy(), np.uint8).reshape(bitmap.height, bitmap.width)
+
     try:
         _refuse_pages(path, len(document))
         if document.get_formtype() != raw.FORMTYPE_NONE:
             document.init_forms()
-        for number in range(len(document)):
-            try:
-                page = document[number]
-                _refuse_large(path, number, page, raw)
-                bitmap = page.render(scale=DPI / 72, grayscale=True)
-            except pdfium.PdfiumError as error:
-                raise SourceError(
-                    f"{path} page {number + 1}: the PDF is corrupt ({error}); scan it again"
-                ) from None
-            yield np.array(bitmap.to_numpy(), np.uint8).reshape(bitmap.height, bitmap.width)
+        yield len(document), show
     finally:
         document.close()
 
@@ -95,7 +124,8 @@ def _refuse_large(path: Path, number: int, page: Any, raw: Any) -> None:
         _refuse_pixels(f"{path} page {number + 1}", *picture.get_px_size())
 
 
-def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
+@contextmanager
+def _opened_image(path: Path, content: bytes) -> Iterator[Opened]:
     from PIL import Image as Pictures
     from PIL import UnidentifiedImageError
 
@@ -105,7 +135,6 @@ def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
             # It says what is refused below, by a limit of our own.
             warnings.simplefilter("ignore", Pictures.DecompressionBombWarning)
             picture = Pictures.open(io.BytesIO(content), formats=FORMATS)
-        _refuse_pages(path, getattr(picture, "n_frames", 1))
         frames = getattr(picture, "n_frames", 1)
     except Pictures.DecompressionBombError:
         raise SourceError(_bomb(path)) from None
@@ -113,7 +142,9 @@ def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
         raise SourceError(
             f"{path}: this is neither a PDF nor a whole PNG, JPEG or TIFF; scan it again"
         ) from None
-    for frame in range(frames):
+    _refuse_pages(path, frames)
+
+    def show(frame: int) -> Image:
         try:
             picture.seek(frame)
             _refuse_pixels(f"{path} page {frame + 1}", *picture.size)
@@ -121,13 +152,15 @@ def _image_pages(path: Path, content: bytes) -> Iterator[Image]:
             if flat is not picture:
                 paper = Pictures.new("RGBA", flat.size, "white")
                 flat = Pictures.alpha_composite(paper, flat)
-            yield np.array(flat.convert("L"), np.uint8)
+            return np.array(flat.convert("L"), np.uint8)
         except Pictures.DecompressionBombError:
             raise SourceError(_bomb(path)) from None
         except broken as error:
             raise SourceError(
                 f"{path} page {frame + 1}: the picture is corrupt ({error}); scan it again"
             ) from None
+
+    yield frames, show
 
 
 def _bomb(path: Path) -> str:

@@ -60,7 +60,12 @@ def render(layout: Layout, texts: Mapping[str, str], font: str) -> Image:
         for box in layout.boxes
         for text in [texts.get(box.column.name, "")]
     }
-    document = need("pypdfium2").PdfDocument(draw_form(layout, printed, font))
+    return render_pdf(draw_form(layout, printed, font))
+
+
+def render_pdf(content: bytes) -> Image:
+    """Return the first page of a PDF at 200 dpi."""
+    document = need("pypdfium2").PdfDocument(content)
     try:
         bitmap = document[0].render(scale=CLEAN_DPI / 72, grayscale=True)
         return np.array(bitmap.to_numpy(), np.uint8).reshape(bitmap.height, bitmap.width)

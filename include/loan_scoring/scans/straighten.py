@@ -26,6 +26,10 @@ PX = DPI / 25.4
 LEAST_DPI = 100
 LEAST_CONTRAST = 0.3
 MOST_BLUR_MM = 0.75
+DARK = 128
+"""Brightness, relative to the paper, below which a cell of the bar code is black."""
+NEAR = 0.25
+"""Farthest that a mark is from its corner of the picture, as a share of the diagonal."""
 LONGEST = 3500
 """Longer pages are made smaller first. A4 at 300 dpi has 3,508 rows."""
 
@@ -67,7 +71,7 @@ def straighten(page: Image, layout: Layout, where: str) -> StraightPage:
     if max(page.shape) > LONGEST:
         scale = LONGEST / max(page.shape)
         page = cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    even = _even(page)
+    even = even_page(page)
     corners = _corners(even)
     if corners is None:
         raise SourceError(
@@ -83,13 +87,14 @@ def straighten(page: Image, layout: Layout, where: str) -> StraightPage:
         if _bits(straight) == layout.bits:
             raw = cv2.warpPerspective(page, lay, size, flags=cv2.INTER_CUBIC, borderValue=255)
             return StraightPage(straight, _judged(raw, placed, where))
+        _refuse_pale(straight, where)
     raise SourceError(
         f"{where}: this is not the present form of {layout.portfolio} ({layout.code}): its bar "
         "code differs or cannot be read; print the form anew with `loan-scoring scans form`"
     )
 
 
-def _even(page: Image) -> Image:
+def even_page(page: Image) -> Image:
     """Return a page without shadows: each pixel by the brightness of the paper around it."""
     cv2 = need("cv2")
     rows, columns = page.shape
@@ -103,11 +108,10 @@ def _even(page: Image) -> Image:
     return np.asarray(cv2.divide(page, np.maximum(paper, 1), scale=255), np.uint8)
 
 
-def _corners(page: Image) -> NDArray[np.float64] | None:
-    """Return the centres of the four marks, clockwise from the upper left one of the picture."""
+def _squares(page: Image) -> NDArray[np.float64]:
+    """Return the centres of solid squares of the size of a mark, shape (squares, 2)."""
     cv2 = need("cv2")
-    rows, columns = page.shape
-    side = min(rows, columns) / PAGE_MM[0] * MARK_MM
+    side = min(page.shape) / PAGE_MM[0] * MARK_MM
     _, dark = cv2.threshold(
         cv2.medianBlur(page, 3), 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU
     )
@@ -121,15 +125,35 @@ def _corners(page: Image) -> NDArray[np.float64] | None:
         is_square = short > 0.5 * side and long < 1.5 * side and short > 0.75 * long
         if is_square and cv2.contourArea(outline) > 0.8 * width * height:
             found.append(centre)
-    if len(found) < 4:
-        return None
-    centres = np.array(found)
+    return np.array(found, np.float64).reshape(-1, 2)
+
+
+def _from_corners(page: Image, centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each square is from each corner of the picture, shape (squares, 4)."""
+    rows, columns = page.shape
     ends = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)])
-    apart = np.linalg.norm(centres[:, None] - ends[None], axis=2)
-    nearest = apart.argmin(axis=0)
-    if len(set(nearest)) < 4 or apart.min(axis=0).max() > 0.25 * np.hypot(rows, columns):
+    return np.asarray(np.linalg.norm(centres[:, None] - ends[None], axis=2))
+
+
+def squares_of(even: Image) -> tuple[int, int]:
+    """Return how many squares like marks an even page has, and in how many corners one is."""
+    centres = _squares(even)
+    if not len(centres):
+        return 0, 0
+    apart = _from_corners(even, centres).min(axis=0)
+    return len(centres), int((apart < NEAR * np.hypot(*even.shape)).sum())
+
+
+def _corners(page: Image) -> NDArray[np.float64] | None:
+    """Return the centres of the four marks, clockwise from the upper left one of the picture."""
+    centres = _squares(page)
+    if len(centres) < 4:
         return None
-    return np.asarray(centres[nearest], np.float64)
+    apart = _from_corners(page, centres)
+    nearest = apart.argmin(axis=0)
+    if len(set(nearest)) < 4 or apart.min(axis=0).max() > NEAR * np.hypot(*page.shape):
+        return None
+    return np.asarray(centres[nearest])
 
 
 def _bits(straight: Image) -> tuple[bool, ...]:
@@ -145,10 +169,24 @@ def _bits(straight: Image) -> tuple[bool, ...]:
                     CELL_MM - 2 * inset,
                 )
             )
-            < 128
+            < DARK
         )
         for place in range(CELLS)
     )
+
+
+def _refuse_pale(straight: Image, where: str) -> None:
+    """Refuse a page whose marks are so pale that its bar code cannot be read.
+
+    Raises:
+        SourceError: it is.
+    """
+    marks = [float(np.median(_cut(straight, x - 2, y - 2, 4, 4))) for x, y in MARKS]
+    if max(marks) >= DARK:
+        raise SourceError(
+            f"{where}: the print is too pale (contrast {1 - max(marks) / 255:.2f}, "
+            f"{1 - DARK / 255:.2f} is the least); scan it darker, or print it anew"
+        )
 
 
 def _judged(raw: Image, corners: NDArray[Any], where: str) -> PageQuality:

@@ -11,13 +11,25 @@ from loan_scoring.scans.doubts import doubt_words
 FIELD = "field-"
 SEEN = "seen-"
 """Beginnings of the names of the form's fields."""
+CHECKS = 7
+"""Dates of which the list shows how the scans differ from training."""
 
 
 def read_waiting(session: Session) -> dict[str, Any]:
-    """Return the template values of the list of pages that wait."""
-    from loan_scoring.scans.corrections import waiting_pages
+    """Return the template values of the list of pages that wait or were refused.
 
-    return {"pages": waiting_pages(session)}
+    `checks` has the last comparisons with the classifier's training.
+    """
+    from loan_scoring.monitoring.scans import LABELS, last_checks
+    from loan_scoring.scans.corrections import refused_pages, waiting_pages
+
+    return {
+        "pages": waiting_pages(session),
+        "refused": refused_pages(session),
+        "checks": last_checks(session, CHECKS),
+        "labels": LABELS,
+        "cron": session.contract.schedules.scans,
+    }
 
 
 def read_scan(session: Session, scan_id: int) -> dict[str, Any]:
@@ -38,7 +50,9 @@ def read_scan(session: Session, scan_id: int) -> dict[str, Any]:
         crops = crops_of_page(session, scan, scan["doubtful"])
     except LoanScoringError as error:
         no_picture = str(error)
-    order = [*scan["doubtful"], *(name for name in scan["fields"] if name not in scan["doubtful"])]
+    # In the order of the form; fields of columns that the contract no longer has come last.
+    known = [name for name in columns if name in scan["fields"]]
+    order = [*known, *(name for name in scan["fields"] if name not in known)]
     fields = [
         {
             "name": name,
@@ -52,6 +66,19 @@ def read_scan(session: Session, scan_id: int) -> dict[str, Any]:
         for name in order
     ]
     return {"scan": scan, "fields": fields, "no_picture": no_picture}
+
+
+def read_picture(session: Session, scan: dict[str, Any]) -> bytes:
+    """Return the scanned page as JPEG.
+
+    Raises:
+        GoneError: the file is gone or has changed.
+        SourceError: it cannot be read any more.
+    """
+    from loan_scoring.scans.corrections import page_picture
+    from loan_scoring.scans.simulate import as_jpeg
+
+    return as_jpeg(page_picture(session, scan))
 
 
 def given_texts(

@@ -11,8 +11,8 @@ from loan_scoring.errors import StateError
 from loan_scoring_web.databases import Operating, Reading, record_read
 from loan_scoring_web.forms import FormFields, storable_fields
 from loan_scoring_web.limits import LimitedRoute
-from loan_scoring_web.pages.scans import given_texts, read_scan, read_waiting
-from loan_scoring_web.rendering import page
+from loan_scoring_web.pages.scans import given_texts, read_picture, read_scan, read_waiting
+from loan_scoring_web.rendering import HEADERS, page
 from loan_scoring_web.rights import CurrentUser, by
 
 router = APIRouter(prefix="/p/{portfolio}/scans", include_in_schema=False, route_class=LimitedRoute)
@@ -33,6 +33,17 @@ def scan(request: Request, session: Reading, user: CurrentUser, scan_id: ScanId)
     Table `readings` records who read it, if the loan is known.
     """
     return _scan(request, session, user, scan_id)
+
+
+@router.get("/{scan_id}/picture")
+def picture(session: Reading, user: CurrentUser, scan_id: ScanId) -> Response:
+    """Show the whole scanned page. Table `readings` records who reads it, if the loan is known."""
+    from loan_scoring.scans.corrections import read_page
+
+    found = read_page(session, scan_id)
+    if found["loan_id"] is not None:
+        record_read(session.contract.portfolio, by(user), found["loan_id"], "desk")
+    return Response(read_picture(session, found), media_type="image/jpeg", headers=HEADERS)
 
 
 def _scan(
