@@ -27,9 +27,9 @@ from loan_scoring.ingest.batches import ingest_batch
 from loan_scoring.lab.replay import Replay, replay_loans
 from loan_scoring.models import registry
 from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.holdout import split_holdout
 from loan_scoring.models.promotion.decide import promote_by_gates, promote_by_hand
-from loan_scoring.models.registry import FittedModel
 from loan_scoring.models.scorer import exclusion_reasons
 from loan_scoring.models.training.run import train
 from loan_scoring.scoring.batch import score_batch

@@ -5,7 +5,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from loan_scoring.database.session import Session
 from loan_scoring.models import registry
-from loan_scoring.models.registry import SCANS, FittedModel
+from loan_scoring.models.fitted import FittedModel
+from loan_scoring.models.registry import SCANS
 from loan_scoring.scans.classifier import KINDS
 
 FIGURES = ("dpi", "contrast", "blur_mm", "degrees")

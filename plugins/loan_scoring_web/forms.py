@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -299,16 +298,3 @@ async def form_fields(request: Request) -> dict[str, str]:
 
 
 FormFields = Annotated[dict[str, str], Depends(form_fields)]
-
-
-def storable_fields(form: dict[str, str]) -> dict[str, str]:
-    """Return the fields of a form unchanged if Postgres can store all of them.
-
-    Raises:
-        RequestValidationError: a field cannot be stored.
-    """
-    for name, text in form.items():
-        if not is_storable(text):
-            message = "this text cannot be stored: remove special characters"
-            raise RequestValidationError([{"loc": ("body", name), "msg": message}])
-    return form

@@ -12,9 +12,9 @@ from loan_scoring.contract.governance import Governance
 from loan_scoring.contract.grades import Grades, check_scale
 from loan_scoring.contract.ingest_policies import IngestPolicy
 from loan_scoring.contract.lookups import Feature, Lookup
+from loan_scoring.contract.notifications import Channel
 from loan_scoring.contract.operation_policies import (
     BusinessPolicy,
-    Channel,
     MonitoringPolicy,
     PerformancePolicy,
     RetentionPolicy,

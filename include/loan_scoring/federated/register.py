@@ -10,7 +10,7 @@ from loan_scoring.errors import StateError
 from loan_scoring.federated.compare import compare_pooled, compare_told
 from loan_scoring.federated.model import features_of, pipeline_of
 from loan_scoring.models import registry
-from loan_scoring.models.registry import FittedModel
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.training.alternatives import Alternative
 from loan_scoring.models.training.candidates import Trial
 from loan_scoring.models.training.cross_validation import TrialResult

@@ -1,7 +1,6 @@
 """Register fitted models, load them, find the champions and record verdicts on promotions."""
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loan_scoring import __version__, database
@@ -10,6 +9,7 @@ from loan_scoring.database.files import store_by_content
 from loan_scoring.database.session import Session
 from loan_scoring.errors import MissingError, StateError
 from loan_scoring.models.artifacts import dump_estimator, load_estimator
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.waiting import waiting_model
 
 if TYPE_CHECKING:
@@ -20,22 +20,6 @@ KINDS = (PROPENSITY, PERSONAS)
 """The kinds of a pair, by which loans are scored."""
 SCANS = "scans"
 """The kind of a classifier of scanned pages. It has no pair."""
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A fitted model that is ready to be registered. The model has no version yet."""
-
-    kind: str
-    estimator: Any
-    parameters: dict[str, Any]
-    features: list[str]
-    metrics: dict[str, Any]
-    algorithm: str
-    baseline: dict[str, Any] | None = None
-    baseline_sample: bytes | None = None
-    leaks: dict[str, Any] | None = None
-    evaluation: dict[str, Any] | None = None
 
 
 def versions_by_fingerprint(session: Session, fingerprint: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ from loan_scoring import __version__, database
 from loan_scoring.database.session import Session
 from loan_scoring.errors import GoneError, SourceError, StateError
 from loan_scoring.models import registry
-from loan_scoring.models.registry import SCANS, FittedModel
+from loan_scoring.models.fitted import FittedModel
+from loan_scoring.models.registry import SCANS
 from loan_scoring.scans.classifier import KINDS
 from loan_scoring.scans.corrections import page_picture
 from loan_scoring.scans.degrade import QUALITIES, Image, degrade

@@ -4,12 +4,14 @@ from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 
 from loan_scoring.database.session import Session
 from loan_scoring.errors import StateError
+from loan_scoring.scoring.fields import is_storable
 from loan_scoring_web.databases import Operating, Reading, record_read
-from loan_scoring_web.forms import FormFields, storable_fields
+from loan_scoring_web.forms import FormFields
 from loan_scoring_web.limits import LimitedRoute
 from loan_scoring_web.pages.scans import given_texts, read_picture, read_scan, read_waiting
 from loan_scoring_web.rendering import HEADERS, page
@@ -74,7 +76,7 @@ def correct(
     """
     from loan_scoring.scans.corrections import correct_page, read_page
 
-    texts, seen = given_texts(read_page(session, scan_id), storable_fields(form))
+    texts, seen = given_texts(read_page(session, scan_id), _storable(form))
     if not texts:
         raise HTTPException(422, "no field was given; open the page again")
     try:
@@ -84,3 +86,12 @@ def correct(
     base = request.scope.get("root_path", "")
     place = f"/{scan_id}" if recorded["doubtful"] else f"?done={scan_id}"
     return RedirectResponse(f"{base}/p/{session.contract.portfolio}/scans{place}", 303)
+
+
+def _storable(form: dict[str, str]) -> dict[str, str]:
+    """Return the fields of a form unchanged if Postgres can store all of them."""
+    for name, text in form.items():
+        if not is_storable(text):
+            message = "this text cannot be stored: remove special characters"
+            raise RequestValidationError([{"loc": ("body", name), "msg": message}])
+    return form

@@ -16,9 +16,10 @@ from loan_scoring.errors import StateError
 from loan_scoring.models import registry
 from loan_scoring.models.baseline import sample_rows
 from loan_scoring.models.encoding import feature_frame
+from loan_scoring.models.fitted import FittedModel
 from loan_scoring.models.holdout import cohort_days, holdout_policy, members
 from loan_scoring.models.out_of_time import OutOfTime, cut_out_of_time
-from loan_scoring.models.registry import PERSONAS, PROPENSITY, FittedModel
+from loan_scoring.models.registry import PERSONAS, PROPENSITY
 from loan_scoring.models.scorer import Scorer, exclusion_reasons
 from loan_scoring.models.training import evaluation
 from loan_scoring.models.training.alternatives import (
