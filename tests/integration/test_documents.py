@@ -211,6 +211,7 @@ def test_variables_exist() -> None:
     others = {
         "docs/operations.md": containers,
         "docs/scans.md": containers,
+        "docs/spark.md": containers,
         "docs/security.md": containers,
         "CONTRIBUTING.md": variables("tests/**/*.py"),
     }
